@@ -1,0 +1,106 @@
+# A machine needs make and Python 3.11 or later, nothing else. What is installed comes from locked, hashed lists and
+# goes into this folder (.venv, .venv-2.11, .cache); `make clean` removes it.
+
+# Not empty: `make demo` leaves everything running.
+export KEEP ?=
+
+# A Python to use instead of the first that is found.
+PYTHON ?=
+
+# More arguments for pytest: make test ARGS="-k blob"
+ARGS ?=
+
+SUITES := tests/unit tests/integration tests/dags
+
+UV := .cache/uv/bin/uv
+NODE := .cache/node/.installed
+AZURITE := .cache/azurite/.installed
+NEWEST := .venv/.installed
+OLDEST := .venv-2.11/.installed
+
+# Without bytecode every Airflow process compiles all of Airflow again, for minutes.
+export UV_COMPILE_BYTECODE := 1
+export UV_PYTHON_DOWNLOADS := never
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help demo test compat lint types format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
+	@.venv/bin/python scripts/demo.py
+
+test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
+	@.venv/bin/python -m pytest $(SUITES) $(ARGS)
+
+compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow
+	@.venv-2.11/bin/python -m pytest $(SUITES) $(ARGS)
+
+lint: $(NEWEST) ## Check style and formatting
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+
+types: $(NEWEST) ## Check types
+	@.venv/bin/mypy
+
+format: $(NEWEST) ## Format, and mend what can be mended
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+clean: ## Remove everything that the other commands installed or wrote
+	rm -rf .venv .venv-2.11 .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what is installed ---------------------------------------------------------------------------------------------
+
+$(UV): requirements/uv.txt
+	@echo "Installing uv into .cache/uv"
+	@python=$$(sh scripts/find-python.sh $(PYTHON)) && "$$python" -m venv --clear .cache/uv
+	@.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The package itself goes in without its dependencies and is built with the locked tools.
+define install
+	@echo "Installing $< into $(@D)"
+	@$(UV) venv --quiet --no-project --allow-existing --python .cache/uv/bin/python $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(NEWEST): requirements/airflow-3.3.txt pyproject.toml | $(UV)
+	$(install)
+
+$(OLDEST): requirements/airflow-2.11.txt pyproject.toml | $(UV)
+	$(install)
+
+$(NODE): requirements/node.txt scripts/find-node.sh | $(UV)
+	@sh scripts/find-node.sh
+	@touch $@
+
+$(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json tools/azurite/.npmrc $(NODE)
+	@echo "Installing Azurite into $(@D)"
+	@mkdir -p $(@D)
+	@cp tools/azurite/package.json tools/azurite/package-lock.json tools/azurite/.npmrc $(@D)
+	@cd $(@D) && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# --- what is locked ------------------------------------------------------------------------------------------------
+
+export UV_CUSTOM_COMPILE_COMMAND := make lock
+compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newer versions)
+	$(compile) pyproject.toml requirements/airflow-3.3.in --extra emulator --group build --group lint --group test \
+		--output-file requirements/airflow-3.3.txt
+	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --group build --group test \
+		--output-file requirements/airflow-2.11.txt
+	$(compile) --group node --output-file requirements/node.txt
+	$(compile) requirements/uv.in --output-file requirements/uv.txt
+	cd tools/azurite && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm install --package-lock-only --ignore-scripts \
+		--no-audit --no-fund

@@ -1,0 +1,1 @@
+"""One folder level of a blob container: list it, and say what changed since last time."""

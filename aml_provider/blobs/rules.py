@@ -1,0 +1,123 @@
+"""Which blob versions are reported and when, and the arithmetic of one poll."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from aml_provider.client.errors import InvalidArgument, MalformedReply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Counts", "Rules", "age", "iso"]
+
+
+class Rules(NamedTuple):
+    """Which versions are reported, and when. Make it with :meth:`of`, which checks the values.
+
+    Attributes:
+        settle: Seconds since its last write, by the server's clock, before a version is looked at; whole seconds
+            count, since that is how fine Last-Modified is.
+        ignore_empty: Leave empty blobs out until they are not empty.
+        patterns: Globs of which the last segment of the name has to match one; None takes every name.
+        max_changes: The most changes in one result; the oldest go first, so that none waits for ever.
+        report_first: Without a cursor, report everything there is; else remember it silently.
+    """
+
+    settle: float = 0.0
+    ignore_empty: bool = True
+    patterns: tuple[str, ...] | None = None
+    max_changes: int = 1000
+    report_first: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        settle: float = 0.0,
+        ignore_empty: bool = True,
+        pattern: str | Iterable[str] | None = None,
+        max_changes: int = 1000,
+        on_first_poll: str = "remember",
+    ) -> Rules:
+        """Check a sensor's arguments.
+
+        Raises:
+            InvalidArgument: A value cannot be used; the message names the argument.
+        """
+        if not 0 <= settle < float("inf"):
+            raise InvalidArgument("settle", f"{settle!r} is not a number of seconds from 0")
+        if isinstance(max_changes, bool) or not isinstance(max_changes, int) or max_changes < 1:
+            raise InvalidArgument("max_changes", f"{max_changes!r} is not a whole number from 1")
+        if on_first_poll not in {"remember", "report"}:
+            raise InvalidArgument("on_first_poll", f'{on_first_poll!r} is neither "remember" nor "report"')
+        patterns = None if pattern is None else (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        if patterns is not None and not (patterns and all(isinstance(glob, str) and glob for glob in patterns)):
+            raise InvalidArgument("pattern", f"{pattern!r} is neither a glob nor a list of globs")
+        return cls(settle, ignore_empty, patterns, max_changes, on_first_poll == "report")
+
+
+class Counts:
+    """The arithmetic of one poll: ``listed`` is the sum of the others, but for ``folders``.
+
+    Attributes:
+        listed: All entries of the folder's own level that are no sub-folders.
+        added: New names that are reported.
+        modified: Known names with a new version that are reported.
+        unchanged: Versions that the cursor held.
+        remembered: Versions of the first poll that are remembered and not reported.
+        filtered: New versions refused by the pattern; from the next poll on they are unchanged.
+        unsettled: Too young for ``settle``.
+        empty: Empty, and ``ignore_empty``.
+        held: Beyond ``max_changes``; a later result has them.
+        markers: Directory markers.
+        folders: Sub-folders, not looked into.
+    """
+
+    def __init__(self) -> None:
+        self.listed = self.added = self.modified = self.unchanged = self.remembered = self.filtered = 0
+        self.unsettled = self.empty = self.held = self.markers = self.folders = 0
+
+    def __str__(self) -> str:
+        others = {
+            "remembered": self.remembered,
+            "ignored by pattern": self.filtered,
+            "waiting for settle": self.unsettled,
+            "waiting because empty": self.empty,
+            "waiting beyond max_changes": self.held,
+            "directory markers": self.markers,
+        }
+        rest = "".join(f", {number} {text}" for text, number in others.items() if number)
+        deeper = f"; {self.folders} sub-folders not looked into" if self.folders else ""
+        known = f"{self.added} new, {self.modified} modified, {self.unchanged} unchanged"
+        return f"listed {self.listed}: {known}{rest}{deeper}"
+
+
+_MONTHS = {month: number for number, month in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_RFC1123 = re.compile(rb"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+
+
+def _moment(stamp: bytes) -> datetime:
+    """Read an HTTP date; email.utils takes ten times as long."""
+    match = _RFC1123.fullmatch(stamp)
+    if match is None or match[2] not in _MONTHS:
+        raise MalformedReply("list blobs", status=200, message=f"{stamp.decode(errors='replace')!r} is no HTTP date")
+    day, year, hour, minute, second = map(int, match.group(1, 3, 4, 5, 6))
+    return datetime(year, _MONTHS[match[2]], day, hour, minute, second, tzinfo=UTC)
+
+
+@lru_cache(4096)
+def iso(modified: bytes) -> str:
+    """Write a Last-Modified in ISO 8601."""
+    return _moment(modified).isoformat()
+
+
+@lru_cache(4096)
+def age(modified: bytes, date: str | None) -> float:
+    """Seconds between a Last-Modified and the Date of the same server's reply."""
+    if date is None:
+        raise MalformedReply("list blobs", status=200, message="the reply has no Date, which settle needs")
+    return (_moment(date.encode()) - _moment(modified)).total_seconds()

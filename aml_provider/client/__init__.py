@@ -1,0 +1,1 @@
+"""The Azure Machine Learning v1 workspace REST API, without Airflow."""

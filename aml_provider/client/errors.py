@@ -1,0 +1,215 @@
+"""Everything that can go wrong between us and a workspace, as one tree.
+
+::
+
+    AzureMLError                        permanent: would a retry of the task meet the same wall?
+    ├── InvalidArgument                 ✓  an argument or connection field that cannot be used
+    ├── CredentialError                 ✓  no token, and the identity provider says why
+    ├── Unreachable                        no connection was established: nothing was sent
+    ├── ReplyLost                          sent, and no usable answer: it may have been carried out
+    ├── ServiceError                       an answer that is not a success
+    │   ├── BadRequest                  ✓  400 and other refusals
+    │   ├── AuthenticationRefused       ✓  401
+    │   ├── PermissionDenied            ✓  403
+    │   ├── NotFound                    ✓  404
+    │   ├── Conflict                       409, 412
+    │   ├── Throttled                      429
+    │   ├── ServerFault                    5xx, 408
+    │   └── MalformedReply                 a success that cannot be read
+    ├── PipelineError                   ✓  a published pipeline that cannot be run as asked
+    │   ├── AmbiguousName               ✓  several active ones of one name
+    │   ├── PipelineDisabled            ✓
+    │   └── InvalidParameters           ✓  names or types that its interface does not have
+    ├── RunError
+    │   ├── RunFailed                      the run ended as Failed
+    │   ├── RunCanceled                 ✓  somebody cancelled it in the workspace
+    │   ├── RunTimedOut                    its deadline passed
+    │   ├── RunUnwatched                   it could not be read, and goes on
+    │   └── RunStillActive                 it must end before the next one may start, and has not
+    └── SubmissionUnknown               ✓  a submission's fate cannot be established
+
+``permanent`` says whether trying again could help without anybody's act. ``in_doubt`` says whether the request may have
+been carried out although it failed: the question that decides if a submission may be repeated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class AzureMLError(Exception):
+    """The root of all errors of this package."""
+
+    permanent: bool = False
+    in_doubt: bool = False
+
+
+class InvalidArgument(AzureMLError, ValueError):
+    """An argument or a connection field cannot be used; the message names it."""
+
+    permanent = True
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument}: {problem}")
+        self.argument = argument
+        self.problem = problem
+
+
+class CredentialError(AzureMLError):
+    """No token could be got; carries what the identity provider said."""
+
+    permanent = True
+
+
+class Unreachable(AzureMLError):
+    """No connection was established, so nothing was sent."""
+
+
+class ReplyLost(AzureMLError):
+    """The request left and no complete answer came back: it may have been carried out."""
+
+    in_doubt = True
+
+
+class ServiceError(AzureMLError):
+    """The service answered, but not with success.
+
+    Attributes:
+        status: The HTTP status.
+        code: The service's own error code, such as ``UserError``; empty when it gave none.
+        message: The service's own message.
+        request_ids: ``name=value`` facts that Azure support asks for.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        *,
+        status: int,
+        code: str = "",
+        message: str = "",
+        request_ids: Iterable[str] = (),
+        hint: str = "",
+    ) -> None:
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.message = message
+        self.request_ids = tuple(request_ids)
+        said = f" ({code})" if code else ""
+        text = f"{operation}: the service answered {status}{said}: {message or 'no message'}"
+        if hint:
+            text = f"{text.rstrip('.')}. {hint}"
+        if self.request_ids:
+            text = f"{text} [{', '.join(self.request_ids)}]"
+        super().__init__(text)
+
+
+class BadRequest(ServiceError):
+    """The service refuses the request as it is."""
+
+    permanent = True
+
+
+class AuthenticationRefused(ServiceError):
+    """401: the service does not take the token."""
+
+    permanent = True
+
+
+class PermissionDenied(ServiceError):
+    """403: the identity lacks a right; the message names the action and a role that has it."""
+
+    permanent = True
+
+
+class NotFound(ServiceError):
+    """404: no such resource in this workspace."""
+
+    permanent = True
+
+
+class Conflict(ServiceError):
+    """409 or 412: somebody else changed the resource."""
+
+
+class Throttled(ServiceError):
+    """429: too many requests, also after the retry budget was used up."""
+
+
+class ServerFault(ServiceError):
+    """5xx or 408: the service failed; a request that changes something may have been carried out."""
+
+    in_doubt = True
+
+
+class MalformedReply(ServiceError):
+    """The status was a success, but the body cannot be read."""
+
+    in_doubt = True
+
+
+class PipelineError(AzureMLError):
+    """A published pipeline or endpoint that cannot be run as it was asked for."""
+
+    permanent = True
+
+
+class AmbiguousName(PipelineError):
+    """Several active pipelines share the name; the message lists them."""
+
+
+class PipelineDisabled(PipelineError):
+    """The pipeline or endpoint is not active."""
+
+
+class InvalidParameters(PipelineError):
+    """A parameter's name or value does not fit the pipeline's interface; the message lists what it accepts."""
+
+
+class RunError(AzureMLError):
+    """A pipeline run did not end in success.
+
+    Attributes:
+        run_id: The run.
+        link: Its page in the studio.
+    """
+
+    def __init__(self, message: str, *, run_id: str, link: str = "") -> None:
+        super().__init__(f"{message} See {link}" if link else message)
+        self.run_id = run_id
+        self.link = link
+
+
+class RunFailed(RunError):
+    """The run ended as Failed; the message carries the failed step, its error and the tail of its log."""
+
+
+class RunCanceled(RunError):
+    """Somebody cancelled the run in the workspace.
+
+    Permanent, because a retry would start anew what a person stopped.
+    """
+
+    permanent = True
+
+
+class RunTimedOut(RunError):
+    """The run did not end before its deadline."""
+
+
+class RunUnwatched(RunError):
+    """The run could not be read within the retry budget; that says nothing about the run itself."""
+
+
+class RunStillActive(RunError):
+    """A run that has to end before another may be submitted has not ended in time."""
+
+
+class SubmissionUnknown(AzureMLError):
+    """Whether a submission was carried out cannot be established, so it is not repeated."""
+
+    permanent = True

@@ -1,0 +1,375 @@
+"""Calls composed into what a user wants done; each flow is a generator that any driver can run."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from aml_provider.client import calls
+from aml_provider.client.entities import (
+    Datastore,
+    HistoryRun,
+    PipelineEndpoint,
+    PipelineInterface,
+    PipelineRun,
+    PublishedPipeline,
+    RunState,
+)
+from aml_provider.client.errors import (
+    AmbiguousName,
+    AzureMLError,
+    NotFound,
+    PipelineDisabled,
+    PipelineError,
+)
+from aml_provider.client.protocol import Flow, Pause, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aml_provider.client.calls import Call, RunPage
+
+#: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
+CANCEL_MARK = "airflow.cancel"
+
+_LOG_TAIL_LINES = 20
+_LOG_TAIL_BYTES = 16_384
+# Where a step's own output is, best first (names as the service uses them on its different compute targets).
+_LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
+
+
+class Target(NamedTuple):
+    """What is to be run.
+
+    Args:
+        kind: ``pipeline`` or ``endpoint``.
+        id: Its id.
+        version: The endpoint's version; None: its default one.
+        pipeline_id: The published pipeline behind it, where that is known.
+    """
+
+    kind: str
+    id: str
+    version: str | None = None
+    pipeline_id: str | None = None
+
+    def __str__(self) -> str:
+        version = f" version {self.version}" if self.version is not None else ""
+        return f"{self.kind} {self.id}{version}"
+
+
+class Progress(NamedTuple):
+    """How far a run is: its status and that of each step, by name."""
+
+    status: str
+    steps: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{name} {status}" for name, status in self.steps)
+        return f"{self.status} ({steps})" if steps else self.status
+
+
+def find_pipeline(name: str) -> Flow[PublishedPipeline]:
+    """Find the one active published pipeline of this name.
+
+    Raises:
+        AmbiguousName: There are several; the message lists their ids, versions and dates.
+        PipelineError: There is none; the message names similar ones.
+    """
+    pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines()
+    found = [pipeline for pipeline in pipelines if pipeline.name == name and pipeline.is_active]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = "; ".join(
+            f"{item.id} (version {item.version or 'none'}, created {item.created:%Y-%m-%d %H:%M} UTC)"
+            if item.created
+            else f"{item.id} (version {item.version or 'none'})"
+            for item in found
+        )
+        raise AmbiguousName(
+            f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {listed}. Give pipeline_id, "
+            "or disable those that are no longer wanted."
+        )
+    names = sorted({pipeline.name for pipeline in pipelines})
+    similar = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else f"there are {len(names)} others."
+    raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
+
+
+def find_target(
+    *,
+    pipeline_id: str | None = None,
+    pipeline_name: str | None = None,
+    endpoint_id: str | None = None,
+    endpoint_name: str | None = None,
+    endpoint_version: str | None = None,
+) -> Flow[Target]:
+    """Turn whichever name or id was given into a target, with no more requests than that needs.
+
+    Raises:
+        PipelineError: There is no such pipeline or endpoint, or several.
+    """
+    if pipeline_id is not None:
+        return Target("pipeline", pipeline_id, pipeline_id=pipeline_id)
+    if pipeline_name is not None:
+        pipeline = yield from find_pipeline(pipeline_name)
+        return Target("pipeline", pipeline.id, pipeline_id=pipeline.id)
+    if endpoint_id is not None:
+        return Target("endpoint", endpoint_id, endpoint_version)
+    assert endpoint_name is not None
+    try:
+        endpoint: PipelineEndpoint = yield calls.get_endpoint_by_name(endpoint_name)
+    except NotFound as error:
+        raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {endpoint_name!r}") from error
+    return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
+
+
+def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
+    wanted = endpoint.default_version if version is None else version
+    if wanted not in endpoint.versions:
+        raise PipelineError(
+            f"endpoint_version: endpoint {endpoint.name!r} has no version {wanted!r}; it has "
+            f"{', '.join(sorted(endpoint.versions)) or 'none'}"
+        )
+    return endpoint.versions[wanted]
+
+
+def inspect_target(
+    target: Target, interfaces: dict[str, PipelineInterface]
+) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
+    """Read what a target accepts, and make sure that it can be run.
+
+    Args:
+        target: What is to be run.
+        interfaces: Interfaces already read, by graph id; a graph never changes, so they may be kept.
+
+    Raises:
+        PipelineDisabled: It is not active.
+        PipelineError: There is no such pipeline or endpoint.
+    """
+    pipeline_id = target.pipeline_id
+    if pipeline_id is None:
+        try:
+            endpoint: PipelineEndpoint = yield calls.get_endpoint(target.id)
+        except NotFound as error:
+            raise PipelineError(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}") from error
+        if not endpoint.is_active:
+            raise PipelineDisabled(
+                f"endpoint_id: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it, or "
+                "run another one"
+            )
+        pipeline_id = _pipeline_behind(endpoint, target.version)
+    try:
+        pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+    except NotFound as error:
+        raise PipelineError(
+            f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}. [{', '.join(error.request_ids)}]"
+        ) from error
+    if not pipeline.is_active:
+        raise PipelineDisabled(
+            f"pipeline_id: published pipeline {pipeline.name!r} ({pipeline.id}) is {pipeline.status}; enable it, or "
+            "run another one. Nothing was submitted."
+        )
+    if pipeline.graph_id not in interfaces:
+        interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
+    return target._replace(pipeline_id=pipeline_id), pipeline, interfaces[pipeline.graph_id]
+
+
+def list_steps(experiment: str, run_id: str) -> Flow[tuple[HistoryRun, ...]]:
+    """List all steps of a run, in the order of their creation."""
+    steps = yield from _all_pages(lambda token: calls.list_steps(experiment, run_id, token=token))
+    return tuple(sorted(steps, key=lambda step: (step.created is None, step.created, step.name)))
+
+
+def _all_pages(page_of: Callable[[str | None], Call[RunPage]]) -> Flow[tuple[HistoryRun, ...]]:
+    runs: list[HistoryRun] = []
+    token: str | None = None
+    while True:
+        page: RunPage = yield page_of(token)
+        runs += page.runs
+        # The same token twice would never end; Microsoft's SDK stops there too.
+        if page.next_token is None or page.next_token == token:
+            return tuple(runs)
+        token = page.next_token
+
+
+def list_datastores() -> Flow[tuple[Datastore, ...]]:
+    """List all datastores of the workspace."""
+    found: list[Datastore] = []
+    token: str | None = None
+    while True:
+        page: calls.DatastorePage = yield calls.list_datastores(token=token)
+        found += page.datastores
+        if page.next_token is None or page.next_token == token:
+            return tuple(found)
+        token = page.next_token
+
+
+def wait_for_run(
+    run_id: str,
+    experiment: str,
+    *,
+    poll_interval: float,
+    deadline: float | None = None,
+    report: Callable[[Progress], None],
+    now: Callable[[], float] = time.time,
+) -> Flow[PipelineRun]:
+    """Poll a run until it is final or its deadline has passed.
+
+    Args:
+        run_id: The pipeline run.
+        experiment: Its experiment.
+        poll_interval: Seconds between two looks.
+        deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
+        report: Called with the progress whenever it has changed.
+        now: The wall clock.
+
+    Returns:
+        The run as it was seen last: final, unless the deadline has passed.
+
+    Raises:
+        AzureMLError: The run could not be read within the retry budget. It goes on all the same.
+    """
+    last: Progress | None = None
+    while True:
+        run: PipelineRun = yield calls.get_run(run_id)
+        progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
+        if progress != last:
+            report(progress)
+            last = progress
+        if run.state.is_final:
+            return run
+        left = poll_interval if deadline is None else deadline - now()
+        if left <= 0:
+            return run
+        yield Pause(min(poll_interval, left))
+
+
+def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ...]]:
+    try:
+        steps = yield from list_steps(experiment, run_id)
+    except AzureMLError:
+        # Progress is a courtesy: without it the run is watched all the same.
+        return ()
+    return tuple((step.name, step.status) for step in steps)
+
+
+def cancel_run(
+    run_id: str,
+    experiment: str,
+    *,
+    reason: str,
+    patience: float = 60.0,
+    poll_interval: float = 2.0,
+    note: Callable[[str], None] = lambda _: None,
+) -> Flow[PipelineRun]:
+    """Mark a run as unwanted, cancel it and watch it end. Doing it twice does no harm.
+
+    Args:
+        run_id: The pipeline run.
+        experiment: Its experiment.
+        reason: Goes into the mark, for people who look at the run.
+        patience: Seconds to wait for its end.
+        poll_interval: Seconds between two looks.
+        note: Called with what was not as expected.
+
+    Returns:
+        The run as it was seen last: final, unless patience ran out.
+    """
+    run: PipelineRun = yield calls.get_run(run_id)
+    if run.state.is_final:
+        return run
+    try:
+        yield calls.tag_run(experiment, run_id, {CANCEL_MARK: reason})
+    except AzureMLError as error:
+        # The cancel matters more than its mark.
+        note(f"could not mark run {run_id} before cancelling it: {error}")
+    yield calls.cancel_run(run_id)
+    waited = 0.0
+    while True:
+        run = yield calls.get_run(run_id)
+        if run.state.is_final or waited >= patience:
+            return run
+        yield Pause(poll_interval)
+        waited += poll_interval
+
+
+def explain_failure(run: PipelineRun) -> Flow[str]:
+    """Say why a run failed: its failed steps, their errors and the tail of the first one's log.
+
+    Never raises because of what it cannot read: the failure itself matters more.
+    """
+    try:
+        steps = yield from list_steps(run.experiment_name, run.id)
+    except AzureMLError as error:
+        return f"{run.detail} (Its steps could not be read: {error})".lstrip()
+    failed = [step for step in steps if step.status == "Failed"]
+    if not failed:
+        return run.detail
+    parts = []
+    if len(failed) > 1:
+        parts.append(f"{len(failed)} steps failed: {', '.join(step.name for step in failed)}.")
+    for step in failed[:1]:
+        error_text, log = yield from _explain_step(run, step)
+        parts.append(f"Step {step.name!r} failed: {error_text or run.detail or 'the service gives no reason.'}")
+        if log:
+            parts.append(f"\nThe end of its log:\n{log}\n")
+    return " ".join(parts)
+
+
+def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
+    error_text = ""
+    files: dict[str, str] = {}
+    try:
+        details = yield calls.get_run_details(run.experiment_name, step.id)
+        error_text, files = details.error, details.log_files
+    except AzureMLError:
+        pass
+    for name in _by_usefulness(files):
+        try:
+            # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere.
+            reply = yield Request(f"read the log of step {step.name!r}", "GET", files[name], tail=_LOG_TAIL_BYTES)
+        except AzureMLError:
+            continue
+        if reply.status == 200:
+            return error_text, _last_lines(reply.body.decode("utf-8", "replace"))
+    if step.node_id:
+        try:
+            text = yield calls.get_step_output(run.id, step.node_id, "STDOUT")
+        except AzureMLError:
+            return error_text, ""
+        return error_text, _last_lines(text)
+    return error_text, ""
+
+
+def _by_usefulness(names: Iterable[str]) -> list[str]:
+    def rank(name: str) -> tuple[int, str]:
+        return next((place for place, known in enumerate(_LOG_NAMES) if name.startswith(known)), len(_LOG_NAMES)), name
+
+    return sorted(
+        (name for name in names if name.endswith((".txt", ".log")) or rank(name)[0] < len(_LOG_NAMES)), key=rank
+    )
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.rstrip().splitlines()[-_LOG_TAIL_LINES:])
+
+
+def check_connection(say: Callable[[str], None]) -> Flow[str]:
+    """Walk from the workspace's record to its pipelines; ``say`` is told each step before it is taken.
+
+    Returns:
+        What was found, in a sentence.
+    """
+    say("workspace")
+    workspace = yield calls.get_workspace()
+    say("pipelines")
+    pipelines = yield calls.list_pipelines()
+    return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"
+
+
+def succeeded(run: PipelineRun) -> bool:
+    """Whether a run ended well; anything unknown has not."""
+    return run.state is RunState.FINISHED

@@ -1,0 +1,49 @@
+"""What a DAG author writes: plain named tuples, so that Airflow's templater renders what is inside.
+
+(A frozen dataclass inside a template field stays unrendered, silently, and an XComArg inside it makes no dependency.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+class DataPath(NamedTuple):
+    """A file or folder in a datastore, as the value of a pipeline's DataPath parameter.
+
+    Args:
+        datastore: The datastore's name in the workspace.
+        path: The path inside its container, without a leading slash; empty for the container itself.
+    """
+
+    datastore: str
+    path: str = ""
+
+
+class Recurrence(NamedTuple):
+    """When a native schedule fires.
+
+    Args:
+        frequency: ``Minute``, ``Hour``, ``Day``, ``Week`` or ``Month``.
+        interval: How many of them lie between two runs; at least 1.
+        start_time: The first moment that counts, without an offset: it is local to ``time_zone``. Without it the
+            service starts a run at once.
+        time_zone: An IANA name (``Asia/Seoul``) or a Windows one (``Korea Standard Time``).
+        hours: Hours of the day, 0 to 23; with ``Day`` and ``Week`` only.
+        minutes: Minutes of the hour, 0 to 59; with ``Day`` and ``Week`` only.
+        week_days: ``Monday`` to ``Sunday``; with ``Week`` only.
+        time_of_day: ``"h:mm"``, in place of hours and minutes.
+    """
+
+    frequency: str
+    interval: int
+    start_time: datetime | str | None = None
+    time_zone: str | None = None
+    hours: Sequence[int] | None = None
+    minutes: Sequence[int] | None = None
+    week_days: Sequence[str] | None = None
+    time_of_day: str | None = None

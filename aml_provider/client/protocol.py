@@ -1,0 +1,339 @@
+"""How a call becomes requests and a reply a result, without doing I/O.
+
+Everything with a decision in it is a generator that yields what it wants done, a :class:`Request` or a :class:`Pause`,
+and is sent a :class:`Reply`. The two drivers in :mod:`aml_provider.client.transport` do those two things and nothing
+else, so that sync and async cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from aml_provider.client import calls
+from aml_provider.client.calls import Call
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    AzureMLError,
+    BadRequest,
+    Conflict,
+    InvalidArgument,
+    MalformedReply,
+    NotFound,
+    PermissionDenied,
+    ReplyLost,
+    ServerFault,
+    ServiceError,
+    Throttled,
+    Unreachable,
+)
+
+if TYPE_CHECKING:
+    from aml_provider.client.settings import WorkspaceSettings
+
+T = TypeVar("T")
+
+_PREFIXES = {"arm": "", "pipelines": "/pipelines/v1.0", "history": "/history/v1.0", "datastore": "/datastore/v1.0"}
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
+
+
+class Request(NamedTuple):
+    """One HTTP request.
+
+    Args:
+        operation: What it is for, in messages.
+        method: The HTTP method.
+        url: The absolute URL without its query.
+        query: Query parameters, not yet encoded.
+        headers: Headers beside those that the driver adds.
+        content: The body.
+        scope: The audience of the token to send along; None sends none.
+        repeatable: Whether a repetition after a failure is safe.
+        tail: Keep only the last so many bytes of the body.
+    """
+
+    operation: str
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    scope: str | None = None
+    repeatable: bool = True
+    tail: int | None = None
+
+
+class Reply(NamedTuple):
+    """One HTTP reply; header names are lower case, ``request_id`` is the id that our request carried."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str
+
+
+class Pause(NamedTuple):
+    """Wait for so many seconds."""
+
+    seconds: float
+
+
+#: What a driver can do.
+Machine: TypeAlias = Generator["Request | Pause", Any, T]
+#: What calls are composed into: a call yields its result, a request its reply, a pause None.
+Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
+
+
+class RetryPolicy(NamedTuple):
+    """How long a repeatable request is repeated: until its pauses would add up to more than ``budget`` seconds."""
+
+    budget: float = 120.0
+    jitter: Callable[[], float] = random.random
+
+    def pause(self, attempt: int, reply: Reply | None) -> float:
+        """Seconds before the next attempt: what the service asks for, else exponential with jitter."""
+        asked = retry_after(reply) if reply is not None else None
+        if asked is not None:
+            return asked
+        return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * (0.5 + self.jitter() / 2))
+
+
+def retry_after(reply: Reply) -> float | None:
+    """The seconds that a Retry-After header asks for; in its date form they count from the reply's own Date."""
+    value = reply.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        then = parsedate_to_datetime(value)
+        now = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else datetime.now(UTC)
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
+    """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
+
+    Returns:
+        The last reply, whatever its status.
+
+    Raises:
+        Unreachable: No connection came about.
+        ReplyLost: The request left, but no answer came back.
+    """
+    spent = 0.0
+    tries = 0
+    while True:
+        failure: AzureMLError | None = None
+        reply: Reply | None = None
+        try:
+            reply = yield request
+        except (Unreachable, ReplyLost) as error:
+            failure = error
+        if reply is not None and reply.status not in {408, 429} and reply.status < 500:
+            return reply
+        pause = policy.pause(tries, reply)
+        if not request.repeatable or spent + pause > policy.budget:
+            if failure is not None:
+                raise failure
+            assert reply is not None
+            return reply
+        yield Pause(pause)
+        spent += pause
+        tries += 1
+
+
+class Protocol:
+    """The rules of one workspace: addresses, tokens, retries, errors.
+
+    Args:
+        settings: The workspace.
+        policy: How long repeatable requests are repeated.
+    """
+
+    def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
+        self.settings = settings
+        self._policy = policy
+        self._api_url = settings.api_url
+
+    def run(self, flow: Flow[T]) -> Machine[T]:
+        """Turn a flow's calls into requests; its requests and pauses pass through."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    if isinstance(step, Call):
+                        result = yield from self.perform(step)
+                    elif isinstance(step, Request):
+                        result = yield from attempt(step, self._policy)
+                    else:
+                        result = yield step
+                except AzureMLError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        finally:
+            flow.close()
+
+    def perform(self, call: Call[T]) -> Machine[T]:
+        """Carry out one call.
+
+        Returns:
+            What the call's ``parse`` makes of the reply.
+
+        Raises:
+            ServiceError: The service refused or failed.
+            Unreachable: No connection came about.
+            ReplyLost: The request left, but no answer came back.
+        """
+        if call.service == "arm":
+            base = self.settings.management_url
+        else:
+            base = yield from self._discover()
+        headers = [("Accept", "text/plain, application/json" if call.text else "application/json")]
+        content = None
+        if call.body is not None:
+            content = json.dumps(call.body).encode()
+            headers.append(("Content-Type", "application/json; charset=utf-8"))
+        request = Request(
+            operation=call.operation,
+            method=call.method,
+            url=f"{base}{_PREFIXES[call.service]}{self.settings.scope_path}{call.path}",
+            query=call.query,
+            headers=tuple(headers),
+            content=content,
+            scope=self.settings.token_scope,
+            repeatable=call.repeatable,
+        )
+        reply = yield from attempt(request, self._policy)
+        return self._read(call, reply)
+
+    def _discover(self) -> Machine[str]:
+        """The base URL of the workspace's services, asked of Azure Resource Manager and of discovery once."""
+        if self._api_url is None:
+            workspace = yield from self.perform(calls.get_workspace())
+            # Discovery answers anybody, so no token goes there; but its answer decides where tokens go later.
+            request = Request("discover the workspace's services", "GET", workspace.discovery_url)
+            if not self.settings.trusts(workspace.discovery_url, self.settings.token_scope):
+                raise InvalidArgument(
+                    "region",
+                    f"is not set, and the workspace names {urlsplit(workspace.discovery_url).netloc!r} for discovery, "
+                    f"which is no host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
+                )
+            reply = yield from attempt(request, self._policy)
+            services = _json_or_none(reply.body) if reply.status == 200 else None
+            if not isinstance(services, dict) or not isinstance(services.get("api"), str):
+                raise MalformedReply(
+                    request.operation,
+                    status=reply.status,
+                    message="no service named 'api' in the answer",
+                    hint="Set region or endpoint in the connection.",
+                )
+            self._api_url = services["api"].rstrip("/")
+        return self._api_url
+
+    def _read(self, call: Call[T], reply: Reply) -> T:
+        if reply.status not in {200, 204}:
+            raise self._refusal(call, reply)
+        try:
+            return call.parse(reply.body.decode("utf-8", "replace") if call.text else _json_or_none(reply.body))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MalformedReply(
+                call.operation,
+                status=reply.status,
+                message=f"the answer is not what this operation answers ({_excerpt(reply.body)!r})",
+                request_ids=_request_ids(reply, None),
+                hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
+            ) from error
+
+    def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
+        wire = _json_or_none(reply.body)
+        code, message = _error_facts(wire)
+        message = message or _excerpt(reply.body)
+        kind: type[ServiceError] = BadRequest
+        hint = ""
+        if reply.status == 401:
+            kind = AuthenticationRefused
+            hint = (
+                f"The token was for {self.settings.token_scope}, got by auth_method {self.settings.auth_method!r}; "
+                "check the connection's tenant_id and cloud, and that the workspace is in that tenant."
+            )
+        elif reply.status == 403:
+            kind = PermissionDenied
+            hint = (
+                f"Its identity ({self._identity()}) needs the action {call.right} on workspace "
+                f"{self.settings.workspace_name!r}; the role {call.role!r} there grants it."
+            )
+        elif reply.status == 404:
+            kind = NotFound
+            hint = (
+                f"Looked for in workspace {self.settings.workspace_name!r} of resource group "
+                f"{self.settings.resource_group!r}."
+            )
+        elif reply.status in {409, 412}:
+            kind = Conflict
+        elif reply.status == 429:
+            kind = Throttled
+        elif reply.status >= 500 or reply.status == 408:
+            kind = ServerFault
+        elif 300 <= reply.status < 400:
+            hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
+        return kind(
+            call.operation,
+            status=reply.status,
+            code=code,
+            message=message,
+            request_ids=_request_ids(reply, wire),
+            hint=hint,
+        )
+
+    def _identity(self) -> str:
+        who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"
+        return f"auth_method {self.settings.auth_method!r}, {who}"
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:400].decode("utf-8", "replace").split())
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _error_facts(wire: Any) -> tuple[str, str]:
+    """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others."""
+    if not isinstance(wire, dict):
+        return "", ""
+    error = wire.get("Error") or wire.get("error")
+    if not isinstance(error, dict):
+        return "", str(wire.get("Message") or wire.get("message") or "")
+    return str(error.get("Code") or error.get("code") or ""), str(error.get("Message") or error.get("message") or "")
+
+
+def _request_ids(reply: Reply, wire: Any) -> list[str]:
+    """The ids that Azure support asks for: ours and the service's."""
+    ids = [f"x-ms-client-request-id={reply.request_id}"]
+    ids += [f"{name}={reply.headers[name]}" for name in _ID_HEADERS if reply.headers.get(name)]
+    if isinstance(wire, dict):
+        correlation = wire.get("Correlation") or wire.get("correlation")
+        if isinstance(correlation, dict):
+            ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
+    return ids

@@ -1,0 +1,214 @@
+"""What a run is asked to do, checked and in the wire's form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.errors import InvalidArgument, InvalidParameters
+from aml_provider.client.models import DataPath
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import PipelineInterface
+
+# The SDK's rule; the service's own is not documented.
+_EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_CHECKS = {"Int": int, "Double": float}
+_BOOLEANS = frozenset({"true", "false"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """A run of a published pipeline as its author asked for it.
+
+    Build it with :meth:`of`, which checks and normalises what a DAG author may write.
+    """
+
+    experiment_name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    data_paths: Mapping[str, DataPath] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    continue_on_step_failure: bool | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        experiment_name: str,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, Any] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+    ) -> RunRequest:
+        """Check and normalise an author's values.
+
+        Args:
+            experiment_name: 1 to 255 letters, digits, ``-`` and ``_``, a letter or digit first.
+            parameters: Plain values; they travel as text in Python's ``str`` form, as Microsoft's SDK sends them.
+            data_paths: A :class:`DataPath`, a mapping with ``datastore`` and ``path``, or ``"store/path"`` each.
+            datasets: Ids of saved datasets.
+            tags: Tags of the run.
+            description: The run's description; the experiment's name where it is None.
+            continue_on_step_failure: Overrides the pipeline's own setting.
+
+        Raises:
+            InvalidArgument: A value that cannot be sent; the message names it.
+        """
+        if not isinstance(experiment_name, str) or not _EXPERIMENT_NAME.fullmatch(experiment_name):
+            raise InvalidArgument(
+                "experiment_name",
+                f"is {experiment_name!r}; use 1 to 255 letters, digits, '-' and '_', a letter or digit first",
+            )
+        return cls(
+            experiment_name=experiment_name,
+            parameters={
+                name: _as_text(f"parameters[{name!r}]", value) for name, value in _items("parameters", parameters)
+            },
+            data_paths={
+                name: as_data_path(f"data_paths[{name!r}]", value) for name, value in _items("data_paths", data_paths)
+            },
+            datasets={name: _as_text(f"datasets[{name!r}]", value) for name, value in _items("datasets", datasets)},
+            tags={name: _as_text(f"tags[{name!r}]", value) for name, value in _items("tags", tags)},
+            description=description,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+
+    def to_wire(self, *, marks: Mapping[str, str], notification: bool) -> dict[str, Any]:
+        """The submission's body, as Microsoft's SDK sends it.
+
+        Args:
+            marks: Keys of ours; they go into the tags and into the properties, because which of them reaches the run
+                history is not established for every workspace.
+            notification: Whether the target takes ``EnableNotification`` (published pipelines do, endpoints do not).
+        """
+        body: dict[str, Any] = {
+            "ExperimentName": self.experiment_name,
+            "Description": self.description or self.experiment_name,
+            "RunSource": "SDK",
+            "RunType": "SDK",
+            "ParameterAssignments": dict(self.parameters),
+            "DataPathAssignments": {name: _data_path_to_wire(path) for name, path in self.data_paths.items()},
+            "DataSetDefinitionValueAssignments": {
+                name: {"SavedDataSetReference": {"Id": dataset}} for name, dataset in self.datasets.items()
+            },
+        }
+        if self.continue_on_step_failure is not None:
+            body["ContinueRunOnStepFailure"] = self.continue_on_step_failure
+        if notification:
+            body["EnableNotification"] = False
+        tags = {**self.tags, **marks}
+        if tags:
+            body["tags"] = tags
+        body["Properties"] = dict(marks)
+        return body
+
+    def fingerprint(self, target: str) -> str:
+        """Sixteen hexadecimal digits that differ when a rendered request differs; ``target`` says what is run."""
+        text = json.dumps([target, self.to_wire(marks={}, notification=False)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def check(self, interface: PipelineInterface, pipeline: str) -> None:
+        """Compare names and types with what the pipeline accepts.
+
+        Raises:
+            InvalidParameters: Something does not fit; the message says all that does not, and what would.
+        """
+        problems = [
+            *_unknown("parameter", self.parameters, interface.parameters),
+            *_unknown("data path", self.data_paths, interface.data_paths),
+            *_unknown("dataset", self.datasets, interface.datasets | interface.data_paths),
+        ]
+        for name, text in self.parameters.items():
+            kind = interface.parameters[name].type if name in interface.parameters else "Undefined"
+            if not _fits(kind, text):
+                problems.append(f"parameter {name!r} is {text!r}, but its type is {kind}")
+        problems += [
+            f"parameter {parameter.name!r} has no default and is not given"
+            for parameter in interface.parameters.values()
+            if parameter.required and parameter.name not in self.parameters
+        ]
+        if problems:
+            accepted = [f"{item.name} ({item.type})" for item in interface.parameters.values()]
+            raise InvalidParameters(
+                f"{pipeline}: {'; '.join(problems)}. It accepts parameters: {_listed(accepted)}; data paths: "
+                f"{_listed(interface.data_paths)}; datasets: {_listed(interface.datasets)}. Nothing was submitted."
+            )
+
+
+def as_data_path(argument: str, value: Any) -> DataPath:
+    """A data path from any of the forms that an author may write.
+
+    Raises:
+        InvalidArgument: It is none of them, or names no datastore; the message names ``argument``.
+    """
+    if isinstance(value, DataPath):
+        store, path = value
+    elif isinstance(value, Mapping):
+        if "datastore" not in value:
+            raise InvalidArgument(argument, f"has the keys {sorted(map(str, value))}; it needs 'datastore' and 'path'")
+        store, path = value["datastore"], value.get("path", "")
+    elif isinstance(value, str):
+        store, _, path = value.partition("/")
+    elif isinstance(value, (list, tuple)) and len(value) == 2:
+        # Airflow's serialisation turns a named tuple into a plain one.
+        store, path = value
+    else:
+        raise InvalidArgument(argument, f"is a {type(value).__name__}; use DataPath, a mapping or 'store/path'")
+    if not isinstance(store, str) or not store:
+        raise InvalidArgument(
+            argument,
+            "names no datastore (datastore is empty): the service knows blobs only through a datastore of the "
+            "workspace, so give the sensor datastore= in place of container_url=, or set it here",
+        )
+    if not isinstance(path, str):
+        raise InvalidArgument(argument, f"has a path of type {type(path).__name__}; use text")
+    if "\\" in path:
+        raise InvalidArgument(argument, f"has a backslash in its path {path!r}; the service wants '/'")
+    return DataPath(store, path.lstrip("/"))
+
+
+def _items(argument: str, value: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(argument, f"is a {type(value).__name__}; use a mapping from names to values")
+    return list(value.items())
+
+
+def _as_text(argument: str, value: Any) -> str:
+    if isinstance(value, (str, bool, int, float)):
+        return str(value)
+    raise InvalidArgument(argument, f"is a {type(value).__name__}; use text, a number or a bool")
+
+
+def _data_path_to_wire(path: DataPath) -> dict[str, str]:
+    wire = {"DataStoreName": path.datastore}
+    if path.path:
+        wire["RelativePath"] = path.path
+    return wire
+
+
+def _unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | frozenset[str]) -> list[str]:
+    return [f"there is no {kind} {name!r}" for name in given if name not in known]
+
+
+def _fits(kind: str, text: str) -> bool:
+    if kind == "Bool":
+        return text.lower() in _BOOLEANS
+    check = _CHECKS.get(kind)
+    try:
+        return check is None or check(text) is not None
+    except ValueError:
+        return False
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"

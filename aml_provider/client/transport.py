@@ -1,0 +1,285 @@
+"""The two drivers that carry out what a protocol asks for, over httpx.
+
+This is the one module that imports httpx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import platform
+import time
+import uuid
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Protocol as Interface
+
+import httpx
+
+from aml_provider import __version__
+from aml_provider.client import credentials
+from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
+from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, Request, RetryPolicy
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aml_provider.client.calls import Call
+    from aml_provider.client.settings import WorkspaceSettings
+
+T = TypeVar("T")
+
+# A submission makes the service build a run's graph; the other calls answer in well under a second.
+_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+# Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
+# else is trusted to mean that.)
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Clock(Interface):
+    """Where waiting comes from; tests pass one that they drive."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in a worker."""
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait in an event loop."""
+
+
+class RealClock:
+    """Real time."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in a worker."""
+        time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait in an event loop."""
+        await asyncio.sleep(seconds)
+
+
+def _hush_http_loggers() -> None:
+    """Hold the HTTP stack's loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
+
+    Done for each client and not at import, because Airflow configures logging anew in its processes.
+    """
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@functools.cache
+def _user_agent() -> str:
+    try:
+        airflow = version("apache-airflow")
+    except PackageNotFoundError:
+        airflow = "none"
+    return (
+        f"airflow-provider-azureml/{__version__} apache-airflow/{airflow} httpx/{httpx.__version__} "
+        f"python/{platform.python_version()}"
+    )
+
+
+def _headers(request: Request, request_id: str, token: str | None) -> dict[str, str]:
+    headers = dict(request.headers)
+    headers["User-Agent"] = _user_agent()
+    headers["x-ms-client-request-id"] = request_id
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
+    if request.scope is not None and not settings.trusts(request.url, request.scope):
+        host = httpx.URL(request.url).host
+        raise InvalidArgument(
+            "endpoint",
+            f"{request.operation}: no token is sent to {host!r}, which is neither a host of the cloud "
+            f"{settings.cloud.name!r} nor the connection's own endpoint",
+        )
+
+
+def _transport_error(request: Request, error: httpx.HTTPError, request_id: str) -> AzureMLError:
+    host = httpx.URL(request.url).netloc.decode()
+    reason = str(error) or type(error).__name__
+    ids = f"[x-ms-client-request-id={request_id}]"
+    if isinstance(error, _NOTHING_SENT):
+        return Unreachable(
+            f"{request.operation}: no connection to {host}: {reason}. Nothing was sent; check the connection's region "
+            f"or endpoint, DNS and firewall {ids}"
+        )
+    return ReplyLost(f"{request.operation}: the connection to {host} broke before the answer was there: {reason} {ids}")
+
+
+def _one(call: Call[T]) -> Flow[T]:
+    result: T = yield call
+    return result
+
+
+class _Tail:
+    """The last bytes of a body that is read in pieces."""
+
+    def __init__(self, size: int | None) -> None:
+        self._size = size
+        self._kept = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        self._kept += piece
+        if self._size is not None and len(self._kept) > 2 * self._size:
+            del self._kept[: -self._size]
+
+    def bytes(self) -> bytes:
+        return bytes(self._kept if self._size is None else self._kept[-self._size :])
+
+
+class Client:
+    """A workspace's API for workers: one connection pool, one credential.
+
+    Use it as a context manager; it closes what it opened.
+    """
+
+    def __init__(
+        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._clock = clock or RealClock()
+        _hush_http_loggers()
+        self._credential = credentials.build_credential(settings)
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and credential."""
+        self._http.close()
+        self._credential.close()
+
+    def call(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        return self.run(_one(call))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out a flow to its end and return its result."""
+        machine = self._protocol.run(flow)
+        try:
+            step = next(machine)
+            while True:
+                try:
+                    result = self._act(step)
+                except AzureMLError as error:
+                    step = machine.throw(error)
+                else:
+                    step = machine.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        finally:
+            machine.close()
+
+    def _act(self, step: Request | Pause) -> Reply | None:
+        if isinstance(step, Pause):
+            self._clock.sleep(step.seconds)
+            return None
+        _check_trust(self.settings, step)
+        token = None
+        if step.scope is not None:
+            token = credentials.get_token(self._credential, self.settings, step.scope)
+        request_id = str(uuid.uuid4())
+        try:
+            with self._http.stream(
+                step.method,
+                step.url,
+                params=step.query or None,
+                headers=_headers(step, request_id, token),
+                content=step.content,
+            ) as response:
+                tail = _Tail(step.tail)
+                for piece in response.iter_bytes():
+                    tail.add(piece)
+                return Reply(response.status_code, response.headers, tail.bytes(), request_id)
+        except httpx.HTTPError as error:
+            raise _transport_error(step, error, request_id) from error
+
+
+class AsyncClient:
+    """A workspace's API for event loops; the twin of :class:`Client`.
+
+    Entering it builds the TLS context and the credential in a thread, because the first time takes some 300 ms.
+    """
+
+    def __init__(
+        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._clock = clock or RealClock()
+
+    async def __aenter__(self) -> Self:
+        self._credential, self._http = await asyncio.to_thread(self._build)
+        return self
+
+    def _build(self) -> tuple[Any, httpx.AsyncClient]:
+        _hush_http_loggers()
+        return (
+            credentials.build_async_credential(self.settings),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False),
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+        await self._credential.close()
+
+    async def call(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        return await self.run(_one(call))
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out a flow to its end and return its result."""
+        machine: Machine[T] = self._protocol.run(flow)
+        try:
+            step = next(machine)
+            while True:
+                try:
+                    result = await self._act(step)
+                except AzureMLError as error:
+                    step = machine.throw(error)
+                else:
+                    step = machine.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        finally:
+            machine.close()
+
+    async def _act(self, step: Request | Pause) -> Reply | None:
+        if isinstance(step, Pause):
+            await self._clock.asleep(step.seconds)
+            return None
+        _check_trust(self.settings, step)
+        token = None
+        if step.scope is not None:
+            token = await credentials.get_async_token(self._credential, self.settings, step.scope)
+        request_id = str(uuid.uuid4())
+        try:
+            async with self._http.stream(
+                step.method,
+                step.url,
+                params=step.query or None,
+                headers=_headers(step, request_id, token),
+                content=step.content,
+            ) as response:
+                tail = _Tail(step.tail)
+                async for piece in response.aiter_bytes():
+                    tail.add(piece)
+                return Reply(response.status_code, response.headers, tail.bytes(), request_id)
+        except httpx.HTTPError as error:
+            raise _transport_error(step, error, request_id) from error

@@ -1,0 +1,64 @@
+"""The command line: ``python -m aml_provider.emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from aml_provider.emulator.server import EmulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    # Its log of requests would show every blob that a step reads.
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        server = EmulatorServer(
+            options.seed,
+            host=options.host,
+            port=options.port,
+            blob_endpoint=options.blob_endpoint,
+            state_file=options.state,
+            speed=options.speed,
+            quirks=options.quirk,
+            token=options.token,
+            control_token=options.control_token,
+        )
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    with server:
+        sys.stdout.write(f"listening on {server.url}\n")
+        sys.stdout.flush()
+        stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m aml_provider.emulator", description="A local Azure ML workspace.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one")
+    parser.add_argument("--seed", default="demo", metavar="demo|none|FILE", help="what the workspace holds at first")
+    parser.add_argument("--blob-endpoint", metavar="URL", help="where step functions reach blobs")
+    parser.add_argument("--state", metavar="FILE", help="keep the workspace in this file; it beats the seed")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per second")
+    parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="may be given repeatedly")
+    parser.add_argument("--token", help="the bearer token that API calls must bring; default: any")
+    parser.add_argument("--control-token", help="the control API's bearer token; default: this machine only")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""One emulated workspace with everything around it: clock, faults, request log, step functions, file."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+from aml_provider.emulator import seed as seeds
+from aml_provider.emulator.clock import Clock
+from aml_provider.emulator.faults import Faults
+from aml_provider.emulator.quirks import Quirks
+from aml_provider.emulator.requests_log import RequestLog
+from aml_provider.emulator.state import Workspace
+from aml_provider.emulator.steps import StepRunner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Emulation:
+    """What the routes work on.
+
+    Args:
+        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
+        speed: Workspace seconds per real second.
+        quirks: Deviations from the default behaviour.
+        blob_endpoint: Where step functions reach blobs.
+        state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
+    """
+
+    def __init__(
+        self,
+        seed: seeds.Seed,
+        *,
+        speed: float = 1.0,
+        quirks: Quirks | None = None,
+        blob_endpoint: str | None = None,
+        state_file: Path | None = None,
+    ) -> None:
+        self._seed = seeds.read(seed)
+        self._state_file = state_file
+        saved = json.loads(state_file.read_text(encoding="utf-8")) if state_file and state_file.exists() else None
+        self.clock = Clock(speed)
+        if saved is not None:
+            self.clock.not_before(saved["clock"])
+        self.workspace = Workspace(self.clock, quirks or Quirks())
+        seeds.fill(self.workspace, self._seed if saved is None else saved)
+        self.faults = Faults()
+        self.requests = RequestLog()
+        self.content_secret = secrets.token_bytes(32)
+        self._runner = StepRunner(self.workspace, blob_endpoint)
+
+    def start(self) -> None:
+        """Begin to run step functions and to keep the file."""
+        if self._state_file is not None:
+            self.workspace.listeners.append(self._save)
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Wait for running step functions and write the file."""
+        self._runner.stop()
+        self._save()
+
+    def reset(self) -> None:
+        """Go back to the seed and to real time; faults and logged requests are forgotten."""
+        with self.workspace.lock:
+            self.clock.reset()
+            self.workspace.clear()
+            seeds.fill(self.workspace, self._seed)
+            self.faults.clear()
+            self.requests.clear()
+            self.workspace.changed()
+
+    def _save(self) -> None:
+        if self._state_file is not None:
+            seeds.save(self.workspace, self._state_file)

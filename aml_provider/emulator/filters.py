@@ -1,0 +1,232 @@
+"""The filter language of run history: tokenizer, recursive-descent parser, evaluation.
+
+expression = conjunction { "or" conjunction }
+conjunction = term { "and" term }
+term = "(" expression ")" | field operator value
+operator = "eq" | "ne" | "ge" | "gt" | "le" | "lt"
+value = quoted text | bare words up to "and", "or", ")" or the end
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aml_provider.emulator.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<open>\()|(?P<close>\))|"(?P<double>(?:[^"]|"")*)"|'(?P<single>(?:[^']|'')*)'|(?P<word>[^\s()"'][^\s()]*))"""
+)
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "le": operator.le,
+    "lt": operator.lt,
+}
+_TIMES = frozenset({"createdutc", "starttimeutc", "endtimeutc", "archivedtime"})
+_BAGS = frozenset({"tags", "properties"})
+_MISSING = object()
+
+
+class FilterError(ValueError):
+    """A filter that cannot be understood."""
+
+
+class Filter(Protocol):
+    """A condition on a record of run history."""
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether the record, in the form in which it goes over the wire, satisfies the condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of the conditions."""
+
+    parts: tuple[Filter, ...]
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether one of them holds."""
+        return any(part.matches(record) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of the conditions."""
+
+    parts: tuple[Filter, ...]
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether all of them hold."""
+        return all(part.matches(record) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One field against one value; ``bag`` is ``tags`` or ``properties`` and empty for a field of the record itself."""
+
+    bag: str
+    field: str
+    sign: str
+    value: str | float | None
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether the field compares like that. A tag or property that is not there satisfies nothing.
+
+        So ``ne null or eq null`` means "exists", which is how Microsoft's SDK asks for it.
+        """
+        actual = self._actual(record)
+        if actual is _MISSING:
+            return False
+        if self.sign in ("eq", "ne"):
+            return _OPERATORS[self.sign](actual, self.value)
+        return actual is not None and self.value is not None and _OPERATORS[self.sign](actual, self.value)
+
+    def _actual(self, record: Mapping[str, Any]) -> Any:
+        if self.bag:
+            return (record.get(self.bag) or {}).get(self.field, _MISSING)
+        value = record[self.field]
+        if value is None:
+            return None
+        return parse_time(value) if self.field.lower() in _TIMES else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def parse(text: str, fields: tuple[str, ...]) -> Filter:
+    """The condition that a filter text describes.
+
+    Args:
+        text: The filter.
+        fields: The names of the record's own fields; a filter may write them in any case.
+
+    Raises:
+        FilterError: The text does not follow the language or names an unknown field.
+    """
+    return _Parser(text, {name.lower(): name for name in fields}).parse()
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    position = 0
+    end = len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise FilterError(f"unbalanced quote at position {position} of {text!r}")
+        kind = match.lastgroup or ""
+        body = match.group(kind)
+        if kind == "double":
+            body = body.replace('""', '"')
+        elif kind == "single":
+            body = body.replace("''", "'")
+        tokens.append(_Token("text" if kind in ("double", "single") else kind, body, match.start(kind), match.end()))
+        position = match.end()
+    return tokens
+
+
+class _Parser:
+    def __init__(self, text: str, fields: Mapping[str, str]) -> None:
+        self._text = text
+        self._fields = fields
+        self._tokens = _tokens(text)
+        self._next = 0
+
+    def parse(self) -> Filter:
+        found = self._expression()
+        if self._next < len(self._tokens):
+            raise self._error("the end")
+        return found
+
+    def _expression(self) -> Filter:
+        parts = [self._conjunction()]
+        while self._accept("or"):
+            parts.append(self._conjunction())
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+
+    def _conjunction(self) -> Filter:
+        parts = [self._term()]
+        while self._accept("and"):
+            parts.append(self._term())
+        return parts[0] if len(parts) == 1 else Both(tuple(parts))
+
+    def _term(self) -> Filter:
+        if self._peek("open"):
+            self._next += 1
+            inner = self._expression()
+            if not self._peek("close"):
+                raise self._error(")")
+            self._next += 1
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Comparison:
+        bag, name = self._field(self._take("a field").text)
+        sign = self._take("an operator").text.lower()
+        if sign not in _OPERATORS:
+            raise FilterError(f"unknown operator {sign!r} in {self._text!r}")
+        return Comparison(bag, name, sign, self._value(name if not bag else ""))
+
+    def _field(self, text: str) -> tuple[str, str]:
+        head, slash, rest = text.partition("/")
+        if slash and head.lower() in _BAGS and rest:
+            return head.lower(), rest
+        if text.lower() not in self._fields:
+            raise FilterError(f"unknown field {text!r} in {self._text!r}")
+        return "", self._fields[text.lower()]
+
+    def _value(self, field: str) -> str | float | None:
+        if self._peek("text"):
+            value: str | None = self._tokens[self._next].text
+            self._next += 1
+        else:
+            first = last = self._take("a value")
+            # A bare date has a blank between day and time.
+            while self._peek("word") and not self._at_keyword():
+                last = self._tokens[self._next]
+                self._next += 1
+            value = self._text[first.start : last.end]
+            if value.lower() == "null":
+                value = None
+        if value is None or field.lower() not in _TIMES:
+            return value
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            raise FilterError(f"{value!r} is no date in {self._text!r}") from error
+
+    def _peek(self, kind: str) -> bool:
+        return self._next < len(self._tokens) and self._tokens[self._next].kind == kind
+
+    def _at_keyword(self) -> bool:
+        return self._tokens[self._next].text.lower() in ("and", "or")
+
+    def _accept(self, keyword: str) -> bool:
+        if self._peek("word") and self._tokens[self._next].text.lower() == keyword:
+            self._next += 1
+            return True
+        return False
+
+    def _take(self, wanted: str) -> _Token:
+        if not self._peek("word"):
+            raise self._error(wanted)
+        token = self._tokens[self._next]
+        self._next += 1
+        return token
+
+    def _error(self, wanted: str) -> FilterError:
+        found = repr(self._tokens[self._next].text) if self._next < len(self._tokens) else "the end"
+        return FilterError(f"expected {wanted}, found {found} in {self._text!r}")

@@ -1,0 +1,187 @@
+"""What a workspace consists of. The field names are the keys of a seed file and of a state file."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+_NAMESPACE = uuid.UUID("5f0d4a2e-93c5-4c0b-9f5a-0d6c1a3e7b10")
+
+
+def stable_id(text: str) -> str:
+    """The same GUID for the same text, for things whose id the seed leaves open."""
+    return str(uuid.uuid5(_NAMESPACE, text))
+
+
+@dataclass(frozen=True, slots=True)
+class DataPath:
+    """A place in a datastore, relative to its container."""
+
+    datastore: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A pipeline parameter; without a default and not optional it must be given."""
+
+    name: str
+    type: str = "String"
+    default: str | None = None
+    optional: bool = False
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataParameter:
+    """A data path or dataset parameter; ``default`` is a place for the former, a saved dataset's id for the latter."""
+
+    name: str
+    default: DataPath | str | None = None
+    optional: bool = False
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: how long it waits and runs, and what it does.
+
+    Attributes:
+        function: ``module:function`` called with a ``StepContext`` when the step starts.
+        fails: With a text, the step fails with that message after its time.
+        log: Text that the log begins with.
+    """
+
+    name: str
+    node_id: str = ""
+    queue_seconds: float = 0.2
+    run_seconds: float = 1.0
+    function: str | None = None
+    fails: str | None = None
+    log: str = ""
+    target: str = "cpu-cluster"
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """A published pipeline; its steps run one after another."""
+
+    name: str
+    id: str = ""
+    graph_id: str = ""
+    description: str | None = None
+    version: str | None = "1.0"
+    status: str = "Active"
+    start_seconds: float = 0.2
+    continue_on_step_failure: bool = False
+    parameters: list[Parameter] = field(default_factory=list)
+    data_paths: list[DataParameter] = field(default_factory=list)
+    datasets: list[DataParameter] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    properties: dict[str, str] = field(default_factory=dict)
+    created: float = 0.0
+    modified: float = 0.0
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """A pipeline endpoint; ``versions`` maps "0", "1", … to pipeline ids."""
+
+    name: str
+    id: str = ""
+    description: str | None = None
+    default_version: str = "0"
+    versions: dict[str, str] = field(default_factory=dict)
+    status: str = "Active"
+    tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    created: float = 0.0
+    modified: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """A registered storage container; type ``AzureBlob`` or ``AzureFile``."""
+
+    name: str
+    account_name: str
+    container: str
+    type: str = "AzureBlob"
+    account_key: str | None = None
+    sas_token: str | None = None
+    endpoint: str = "core.windows.net"
+    protocol: str = "https"
+
+
+@dataclass(slots=True)
+class Experiment:
+    """A named group of runs."""
+
+    name: str
+    id: str
+    created: float
+    description: str | None = None
+    archived: float | None = None
+    tags: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One step of one run, with what its bound function left behind.
+
+    Attributes:
+        returned: When the function returned or raised.
+        error: The message of what it raised.
+        blobs: What it wrote: datastore, path and size.
+    """
+
+    id: str
+    number: int
+    step: Step
+    returned: float | None = None
+    error: str | None = None
+    log: list[str] = field(default_factory=list)
+    blobs: list[tuple[str, str, int]] = field(default_factory=list)
+    tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """A pipeline run, as it was submitted and as people have marked it since.
+
+    Attributes:
+        tags: The submitted tags, as the pipelines service shows them.
+        history_tags: The tags in run history, which can be changed.
+        canceled: When the cancelling was asked for.
+        cancel_effective: When it ends the run.
+        outputs: What the bound functions put into ``StepContext.outputs``.
+    """
+
+    id: str
+    number: int
+    pipeline_id: str
+    graph_id: str
+    experiment: str
+    created: float
+    start_seconds: float
+    steps: list[StepRun]
+    description: str | None = None
+    display_name: str | None = None
+    run_source: str = "Unavailable"
+    run_type: str = "HTTP"
+    parameters: dict[str, str] = field(default_factory=dict)
+    data_paths: dict[str, DataPath] = field(default_factory=dict)
+    datasets: dict[str, Any] = field(default_factory=dict)
+    continue_on_step_failure: bool = False
+    parent_run_id: str | None = None
+    root_run_id: str = ""
+    endpoint_id: str | None = None
+    tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    history_tags: dict[str, str | None] = field(default_factory=dict)
+    history_properties: dict[str, str] = field(default_factory=dict)
+    canceled: float | None = None
+    cancel_effective: float | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,109 @@
+"""What was asked of the workspace, without the secrets that were in it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK = "***"
+_SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "password", "sig"})
+_SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request. ``query`` holds pairs, as a name may occur twice; ``body`` is JSON, or text if it is not."""
+
+    n: int
+    time: str
+    method: str
+    path: str
+    query: list[list[str]]
+    headers: dict[str, str]
+    body: Any
+    status: int | None
+    fault: str | None
+
+
+class RequestLog:
+    """The requests since the start or since the log was cleared. ``status`` is None where no reply was sent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[LoggedRequest] = []
+        self._last = 0
+
+    def add(
+        self,
+        *,
+        time: str,
+        method: str,
+        path: str,
+        query: Iterable[tuple[str, str]],
+        headers: Iterable[tuple[str, str]],
+        body: Any,
+        status: int | None,
+        fault: str | None,
+    ) -> LoggedRequest:
+        """Add a request, masked."""
+        with self._lock:
+            self._last += 1
+            entry = LoggedRequest(
+                n=self._last,
+                time=time,
+                method=method,
+                path=path,
+                query=[[name, MASK if name.lower() in _SECRET_KEYS else mask_text(value)] for name, value in query],
+                headers={name: _masked_header(name, value) for name, value in headers},
+                body=_masked(body),
+                status=status,
+                fault=fault,
+            )
+            self._entries.append(entry)
+        return entry
+
+    def find(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
+        """The requests, oldest first, optionally only those of a method or with a text in their path."""
+        with self._lock:
+            entries = list(self._entries)
+        return [
+            asdict(entry)
+            for entry in entries
+            if (method is None or entry.method == method.upper())
+            and (path_contains is None or path_contains in entry.path)
+        ]
+
+    def clear(self) -> int:
+        """Forget the requests; their number goes on."""
+        with self._lock:
+            count = len(self._entries)
+            self._entries.clear()
+        return count
+
+
+def mask_text(text: str) -> str:
+    """The text with the values of ``sig=`` hidden."""
+    return _SIGNATURE.sub(rf"\g<1>{MASK}", text)
+
+
+def _masked_header(name: str, value: str) -> str:
+    if name.lower() in ("authorization", "proxy-authorization"):
+        scheme = value.partition(" ")[0]
+        return f"Bearer {MASK}" if scheme.lower() == "bearer" else MASK
+    return MASK if name.lower() in ("cookie", "x-ms-copy-source-authorization") else mask_text(value)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: MASK if key.lower() in _SECRET_KEYS and item is not None else _masked(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return mask_text(value) if isinstance(value, str) else value

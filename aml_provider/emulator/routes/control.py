@@ -1,0 +1,170 @@
+"""The control API: what tests and people do to the emulator itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from aml_provider.emulator.errors import ServiceError, bad_request
+from aml_provider.emulator.routes.http import read_json, reply
+from aml_provider.emulator.times import optional_wire_time, wire_time
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.state import Workspace
+
+_CLOCK_KEYS: dict[str, type | tuple[type, ...]] = {"held": bool, "speed": (int, float), "advance": (int, float)}
+
+
+class ControlRoutes:
+    """``/_emulator``: for callers on this machine, or for those with the control token if one is set."""
+
+    def __init__(self, emulation: Emulation, token: str | None) -> None:
+        self._emulation = emulation
+        self._token = token
+
+    def routes(self) -> list[Route]:
+        """At the root."""
+        return [
+            Route("/_emulator/requests", self.requests),
+            Route("/_emulator/requests", self.clear_requests, methods=["DELETE"]),
+            Route("/_emulator/faults", self.faults),
+            Route("/_emulator/faults", self.add_fault, methods=["POST"]),
+            Route("/_emulator/faults", self.clear_faults, methods=["DELETE"]),
+            Route("/_emulator/clock", self.clock),
+            Route("/_emulator/clock", self.set_clock, methods=["POST"]),
+            Route("/_emulator/reset", self.reset, methods=["POST"]),
+            Route("/_emulator/runs", self.runs),
+        ]
+
+    async def requests(self, request: Request) -> Response:
+        """The logged requests."""
+        self._admit(request)
+        query = request.query_params
+        return reply({"requests": self._emulation.requests.find(query.get("method"), query.get("path_contains"))})
+
+    async def clear_requests(self, request: Request) -> Response:
+        """Forget the logged requests."""
+        self._admit(request)
+        return reply({"cleared": self._emulation.requests.clear()})
+
+    async def faults(self, request: Request) -> Response:
+        """The faults that wait for requests."""
+        self._admit(request)
+        return reply({"faults": self._emulation.faults.pending()})
+
+    async def add_fault(self, request: Request) -> Response:
+        """Add a fault."""
+        self._admit(request)
+        try:
+            fault = self._emulation.faults.add_mapping(_object(await read_json(request)))
+        except ValueError as error:
+            raise bad_request(str(error)) from error
+        return reply(asdict(fault))
+
+    async def clear_faults(self, request: Request) -> Response:
+        """Forget the faults."""
+        self._admit(request)
+        self._emulation.faults.clear()
+        return reply({"faults": []})
+
+    async def clock(self, request: Request) -> Response:
+        """The time."""
+        self._admit(request)
+        clock = self._emulation.clock
+        return reply({"now": wire_time(clock.now()), "held": clock.held, "speed": clock.speed})
+
+    async def set_clock(self, request: Request) -> Response:
+        """Hold or release the clock, change its speed, move it."""
+        self._admit(request)
+        given = _object(await read_json(request))
+        for key, value in given.items():
+            if key not in _CLOCK_KEYS or not isinstance(value, _CLOCK_KEYS[key]):
+                raise bad_request(f"{key}={value!r}: known are held (bool), speed and advance (seconds, above 0).")
+        clock = self._emulation.clock
+        try:
+            clock.set(held=given.get("held"), speed=given.get("speed"))
+            if "advance" in given:
+                # Step functions run meanwhile, and they may ask this very server for something.
+                await asyncio.to_thread(clock.advance, given["advance"])
+        except ValueError as error:
+            raise bad_request(str(error)) from error
+        return await self.clock(request)
+
+    async def reset(self, request: Request) -> Response:
+        """Go back to the seed."""
+        self._admit(request)
+        self._emulation.reset()
+        return reply({"reset": True})
+
+    async def runs(self, request: Request) -> Response:
+        """All runs with what the services do not show, newest first."""
+        self._admit(request)
+        workspace = self._emulation.workspace
+        return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
+
+    def _admit(self, request: Request) -> None:
+        if self._token is not None:
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
+        elif request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+            raise ServiceError(403, "The control API answers to this machine only.", code="Forbidden")
+
+
+def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
+    """Everything about a run that a person or a test may want to know."""
+    view = workspace.view(run)
+    return {
+        "id": run.id,
+        "number": run.number,
+        "pipeline_id": run.pipeline_id,
+        "pipeline_name": workspace.pipeline(run.pipeline_id).name,
+        "endpoint_id": run.endpoint_id,
+        "experiment": run.experiment,
+        "description": run.description,
+        "status": view.status,
+        "history_status": view.history_status,
+        "created": wire_time(run.created),
+        "started": optional_wire_time(view.started),
+        "ended": optional_wire_time(view.ended),
+        "canceled": optional_wire_time(run.canceled),
+        "run_source": run.run_source,
+        "run_type": run.run_type,
+        "parent_run_id": run.parent_run_id,
+        "continue_on_step_failure": run.continue_on_step_failure,
+        "parameters": run.parameters,
+        "data_paths": {name: {"datastore": path.datastore, "path": path.path} for name, path in run.data_paths.items()},
+        "datasets": run.datasets,
+        "tags": run.history_tags,
+        "properties": run.history_properties,
+        "outputs": run.outputs,
+        "steps": [
+            {
+                "id": step_run.id,
+                "name": step_run.step.name,
+                "node_id": step_run.step.node_id,
+                "status": step.status,
+                "started": optional_wire_time(step.started),
+                "ended": optional_wire_time(step.ended),
+                "error": step.error,
+            }
+            for step_run, step in zip(run.steps, view.steps, strict=True)
+        ],
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise bad_request("The body must be a JSON object.")
+    return value

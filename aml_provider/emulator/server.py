@@ -1,0 +1,173 @@
+"""The emulator as a server in a thread of this process, for tests and for the command line."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from aml_provider.emulator.app import CLOSE_CONNECTION, build_app
+from aml_provider.emulator.emulation import Emulation
+from aml_provider.emulator.quirks import Quirks
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from aml_provider.emulator.clock import Clock
+    from aml_provider.emulator.faults import Faults
+    from aml_provider.emulator.seed import Seed
+    from aml_provider.emulator.state import Workspace
+
+
+class EmulatorServer:
+    """A context manager that serves an emulated workspace.
+
+    Args:
+        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        blob_endpoint: Where step functions reach blobs, for example Azurite's address with the account's name.
+        state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
+        speed: Workspace seconds per real second.
+        quirks: Texts like ``history_lag=30s``.
+        token: The bearer token that API calls must bring; without it any will do.
+        control_token: The bearer token of the control API; without it the API answers to this machine only.
+
+    Attributes:
+        url: Where the emulator listens; known from the start.
+    """
+
+    def __init__(
+        self,
+        seed: Seed = "demo",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        blob_endpoint: str | None = None,
+        state_file: str | Path | None = None,
+        speed: float = 1.0,
+        quirks: Iterable[str] = (),
+        token: str | None = None,
+        control_token: str | None = None,
+    ) -> None:
+        self._emulation = Emulation(
+            seed,
+            speed=speed,
+            quirks=Quirks.parse(quirks),
+            blob_endpoint=blob_endpoint,
+            state_file=Path(state_file) if state_file else None,
+        )
+        app = build_app(self._emulation, token=token, control_token=control_token)
+        self._ready = threading.Event()
+        self._server = _Server(app, self._ready)
+        self._thread = threading.Thread(target=self._serve, name="emulator-server", daemon=True)
+        self._socket = _listen(host, port)
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self._socket.getsockname()[1]}"
+
+    @property
+    def state(self) -> Workspace:
+        """The workspace."""
+        return self._emulation.workspace
+
+    @property
+    def clock(self) -> Clock:
+        """The workspace's clock: ``hold``, ``release``, ``advance(seconds)``."""
+        return self._emulation.clock
+
+    @property
+    def faults(self) -> Faults:
+        """The faults: ``add("drop", method="POST", path="*PipelineSubmit*")``."""
+        return self._emulation.faults
+
+    def requests(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
+        """The logged requests, oldest first."""
+        return self._emulation.requests.find(method, path_contains)
+
+    def reset(self) -> None:
+        """Go back to the seed and to real time; faults and logged requests are forgotten."""
+        self._emulation.reset()
+
+    def __enter__(self) -> Self:
+        self._emulation.start()
+        self._thread.start()
+        self._ready.wait()
+        if not self._server.started:
+            self._thread.join()
+            self._emulation.stop()
+            raise RuntimeError(f"the emulator could not start on {self.url}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._emulation.stop()
+
+    def _serve(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self._ready.set()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, app: ASGIApp, ready: threading.Event) -> None:
+        # Its own access log shows queries in full, and with them signatures.
+        config = uvicorn.Config(
+            app,
+            http=_ClosableProtocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        super().__init__(config)
+        self._ready = ready
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._ready.set()
+
+
+class _ClosableProtocol(H11Protocol):
+    """Lets the application close its connection without a reply, which ASGI has no message for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app = cast("Any", self._with_extension(cast("ASGIApp", self.app)))
+
+    def _with_extension(self, app: ASGIApp) -> ASGIApp:
+        async def extended(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[CLOSE_CONNECTION] = {"close": self._close}
+            await app(scope, receive, send)
+
+        return extended
+
+    def _close(self) -> None:
+        self.transport.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,1 @@
+"""Pages for people, in the place of Azure ML studio."""

@@ -1,0 +1,214 @@
+"""The entities of the pipelines service: PascalCase, except for ``tags``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.emulator.models import DataPath, Endpoint, Parameter, Pipeline, Run, StepRun
+from aml_provider.emulator.state import published_defaults
+from aml_provider.emulator.times import optional_wire_time, wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.timeline import RunView, StepView
+
+JsonObject = dict[str, Any]
+
+_NUMBERS: Mapping[str, tuple[str, ...]] = {
+    "entity": ("Active", "Deprecated", "Disabled"),
+    "run": ("NotStarted", "Running", "Failed", "Finished", "Canceled"),
+    "step": ("NotStarted", "Queued", "Running", "Failed", "Finished", "Canceled", "PartiallyExecuted", "Bypassed"),
+    "upload": ("Uploading", "Completed", "Canceled", "Failed"),
+    "run type": ("HTTP", "SDK", "Schedule", "Portal"),
+    "parameter": ("Int", "Double", "Bool", "String", "Undefined"),
+}
+
+
+class PipelinesWire:
+    """Writes entities; enumerations by name, or by number under the quirk ``int_enums``."""
+
+    def __init__(self, quirks: Quirks) -> None:
+        self._numbers = quirks.int_enums
+
+    def enum(self, kind: str, name: str) -> str | int:
+        """A value of an enumeration."""
+        values = _NUMBERS[kind]
+        return values.index(name) if self._numbers and name in values else name
+
+    def pipeline(self, pipeline: Pipeline, services: str) -> JsonObject:
+        """``PipelineEntity``; ``services`` is the pipelines service's address with the scope."""
+        return {
+            "Name": pipeline.name,
+            "Description": pipeline.description,
+            "Version": pipeline.version,
+            "GraphId": pipeline.graph_id,
+            "TotalRunSteps": len(pipeline.steps),
+            "ParameterAssignments": published_defaults(pipeline),
+            "DataSetDefinitionValueAssignments": {},
+            "Url": f"{services}/PipelineRuns/PipelineSubmit/{pipeline.id}",
+            "ContinueRunOnStepFailure": pipeline.continue_on_step_failure,
+            "EnableNotification": False,
+            "Properties": pipeline.properties,
+            **self._entity(pipeline.id, pipeline.status, pipeline.created, pipeline.modified),
+        }
+
+    def interface(self, pipeline: Pipeline) -> JsonObject:
+        """``EntityInterface``: what a pipeline can be given."""
+        return {
+            "Parameters": [self._parameter(item) for item in pipeline.parameters],
+            "DataPathParameters": [
+                {
+                    "Name": item.name,
+                    "Documentation": item.documentation,
+                    "DefaultValue": data_path(item.default) if isinstance(item.default, DataPath) else None,
+                    "IsOptional": item.optional,
+                    "DataTypeId": "DataPath",
+                }
+                for item in pipeline.data_paths
+            ],
+            "DataPathParameterList": [
+                {
+                    "Name": item.name,
+                    "Documentation": item.documentation,
+                    "DefaultValue": {"SavedDataSetReference": {"Id": item.default}} if item.default else None,
+                    "IsOptional": item.optional,
+                }
+                for item in pipeline.datasets
+            ],
+            "MetadataParameters": [],
+            "Ports": {"Inputs": [], "Outputs": []},
+        }
+
+    def _parameter(self, item: Parameter) -> JsonObject:
+        return {
+            "Name": item.name,
+            "Documentation": item.documentation,
+            "DefaultValue": item.default,
+            "IsOptional": item.optional,
+            "MinMaxRules": [],
+            "EnumRules": [],
+            "Type": self.enum("parameter", item.type),
+        }
+
+    def endpoint(self, endpoint: Endpoint, services: str) -> JsonObject:
+        """``PipelineEndpointEntity``."""
+        return {
+            "Name": endpoint.name,
+            "Description": endpoint.description,
+            "DefaultVersion": endpoint.default_version,
+            "PipelineVersionList": [
+                {"Version": version, "PipelineId": pipeline_id} for version, pipeline_id in endpoint.versions.items()
+            ],
+            "Url": f"{services}/PipelineRuns/PipelineEndpointSubmit/Id/{endpoint.id}",
+            "SwaggerUrl": None,
+            "Properties": endpoint.properties,
+            "tags": endpoint.tags,
+            **self._entity(endpoint.id, endpoint.status, endpoint.created, endpoint.modified),
+        }
+
+    def run(self, run: Run, view: RunView) -> JsonObject:
+        """``PipelineRunEntity``."""
+        return {
+            "Description": run.description,
+            "Status": {
+                "StatusCode": self.enum("run", view.status),
+                "StatusDetail": failure_text(run, view),
+                "CreationTime": wire_time(run.created),
+                "EndTime": optional_wire_time(view.ended),
+            },
+            "GraphId": run.graph_id,
+            "IsSubmitted": True,
+            "HasErrors": view.failed_step is not None,
+            "HasWarnings": False,
+            "UploadState": self.enum("upload", "Completed"),
+            "ParameterAssignments": run.parameters,
+            "DataSetDefinitionValueAssignments": run.datasets,
+            "RunHistoryExperimentName": run.experiment,
+            "PipelineId": run.pipeline_id,
+            "RunSource": run.run_source,
+            "RunType": self.enum("run type", run.run_type),
+            "TotalRunSteps": len(run.steps),
+            "ScheduleId": None,
+            "tags": run.tags,
+            "Properties": run.properties,
+            **self._entity(run.id, "Active", run.created, run.created),
+        }
+
+    def task_status(self, run: Run, step_run: StepRun, view: StepView) -> JsonObject:
+        """``TaskStatus`` of a step."""
+        return {
+            "StatusCode": self.enum("step", view.status),
+            "StatusDetail": view.error,
+            "CreationTime": wire_time(run.created),
+            "ScheduleTime": optional_wire_time(view.queued),
+            "StartTime": optional_wire_time(view.started),
+            "EndTime": optional_wire_time(view.ended),
+            "RequestId": step_run.id,
+            "RunId": step_run.id,
+            "RealTimeLogPath": None,
+            "HasWarnings": False,
+            "ReuseInfo": None,
+        }
+
+    def data_type(self, name: str, *, is_directory: bool, now: float) -> JsonObject:
+        """``DataTypeEntity``."""
+        return {
+            "Name": name,
+            "Description": name,
+            "IsDirectory": is_directory,
+            "ParentDataTypeIds": [],
+            **self._entity(name, "Active", now, now),
+        }
+
+    def _entity(self, entity_id: str, status: str, created: float, modified: float) -> JsonObject:
+        return {
+            "Id": entity_id,
+            "Etag": f'"{int(modified * 1e6):x}"',
+            "CreatedDate": wire_time(created),
+            "LastModifiedDate": wire_time(modified),
+            "EntityStatus": self.enum("entity", status),
+        }
+
+
+def data_path(path: DataPath) -> JsonObject:
+    """The two-key form of a data path."""
+    return {"DataStoreName": path.datastore, "RelativePath": path.path}
+
+
+def node_outputs(step_run: StepRun, accounts: Mapping[str, tuple[str, str]]) -> JsonObject:
+    """``NodeOutput`` per blob that a step wrote; ``accounts`` maps a datastore to its account and container."""
+    return {
+        path.rsplit("/", 1)[-1]: {
+            "DataTypeId": "AnyFile",
+            "LogicalSizeInBytes": size,
+            "PhysicalSizeInBytes": size,
+            "Hash": None,
+            "DataLocation": {
+                "StorageType": None,
+                "StorageId": None,
+                "Uri": None,
+                "DataReference": {
+                    "Type": "AzureBlob",
+                    "AzureBlobReference": {
+                        "Container": accounts[store][1],
+                        "SasToken": None,
+                        "Uri": None,
+                        "Account": accounts[store][0],
+                        "RelativePath": path,
+                        "AmlDataStoreName": store,
+                    },
+                },
+            },
+        }
+        for store, path, size in step_run.blobs
+    }
+
+
+def failure_text(run: Run, view: RunView) -> str | None:
+    """Why a failed run failed."""
+    if view.status != "Failed" or view.failed_step is None:
+        return None
+    step = run.steps[view.failed_step].step
+    return f"Step {step.name} failed: {view.steps[view.failed_step].error}"

@@ -1,0 +1,1 @@
+"""What DAG code and operators talk to a workspace through."""

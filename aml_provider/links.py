@@ -1,0 +1,31 @@
+"""The links that Airflow shows on a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class AzureMLPipelineRunLink(BaseOperatorLink):
+    """The run's page in the Azure Machine Learning studio.
+
+    On Airflow 3 the link is an XCom that is written when a try ends or defers; the operator writes it itself as soon as
+    the run exists, so that the button is there during a long run too.
+    """
+
+    name = "Azure ML pipeline run"
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom that holds the link; its name is Airflow's own choice, so that nothing is written twice."""
+        return f"_link_{type(self).__name__}"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
+        """Read the link; empty before there is a run."""
+        value: Any = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
+        return value if isinstance(value, str) else ""

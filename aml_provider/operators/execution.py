@@ -1,0 +1,341 @@
+"""One try of the run operator. It loads on the worker, never with a DAG file."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+
+from aml_provider.client import calls
+from aml_provider.client.entities import PipelineInterface, RunState
+from aml_provider.client.errors import (
+    AzureMLError,
+    InvalidArgument,
+    RunCanceled,
+    RunFailed,
+    RunTimedOut,
+    RunUnwatched,
+)
+from aml_provider.client.flows import (
+    CANCEL_MARK,
+    Target,
+    cancel_run,
+    explain_failure,
+    find_target,
+    inspect_target,
+    wait_for_run,
+)
+from aml_provider.client.run_request import RunRequest
+from aml_provider.connection import airflow_errors
+from aml_provider.durations import in_seconds
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.state.ledger import open_ledger
+from aml_provider.state.lookup import Evidence, search
+from aml_provider.state.submission import Submission, TaskIdentity, deployment_id
+from aml_provider.triggers.guard import RUN_ID_XCOM
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.transport import Client
+    from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
+
+# By graph id: a published graph never changes, so a worker process reads each interface once.
+_INTERFACES: dict[str, PipelineInterface] = {}
+
+# Airflow kills a task that does not end within killed_task_cleanup_time, 60 seconds by default.
+_KILL_PATIENCE = 15.0
+# How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
+_BACKSTOP = 300.0
+
+
+class PipelineExecution:
+    """What one try does: come to the run, wait for it, turn its end into the task's.
+
+    Args:
+        operator: The operator, rendered.
+        context: Airflow's context.
+    """
+
+    def __init__(self, operator: AzureMLRunPipelineOperator, context: Context) -> None:
+        self._operator = operator
+        self._ti: Any = context["ti"]
+        self._log = operator.log
+        self._hook = AzureMLHook(operator.azureml_conn_id)
+        self._ledger = open_ledger(context) if operator.durable else None
+        self._submission: Submission | None = None
+        self._run_id: str | None = None
+        self._leave_run = False
+
+    def start(self) -> str:
+        """Come to the run and wait for it; returns its id."""
+        operator = self._operator
+        with airflow_errors():
+            request = self._request()
+            poll_interval = self._poll_interval()
+        with self._timeout_noticed(), self._hook.client() as client:
+            evidence = Evidence(client.settings) if operator.durable else None
+            run_id = self._obtain_run(client, request, evidence)
+            self._announce(client, run_id)
+            if evidence is not None:
+                self._learn(client, evidence)
+            if not operator.wait_for_completion:
+                self._close(run_id)
+                return run_id
+            if not operator.deferrable:
+                return self._conclude(client, self._wait(client, run_id, poll_interval))
+        self._defer(run_id, poll_interval)
+        return None
+
+    def resume(self, event: Mapping[str, Any] | None) -> str:
+        """Take up the wait where the trigger left it; returns the run's id."""
+        if not event or "run_id" not in event or event.get("outcome") not in {"ended", "deadline", "unwatched"}:
+            raise ValueError(f"Not an event of AzureMLPipelineRunTrigger: {event!r}")
+        run_id = self._run_id = str(event["run_id"])
+        if event["outcome"] == "unwatched":
+            raise self._unwatched(run_id, event.get("message"))
+        with self._timeout_noticed(), self._hook.client() as client:
+            with self._watching(run_id):
+                run = client.call(calls.get_run(run_id))
+            if run.state.is_final or event["outcome"] == "deadline":
+                return self._conclude(client, run)
+        # The service has changed its mind about the run's end; unknown is not success.
+        self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
+        self._defer(run_id, self._poll_interval())
+        return None
+
+    def end_abandoned_wait(self) -> None:
+        """Airflow ended the wait: do to the run what the deadline asks for."""
+        run_id = self._ti.xcom_pull(key=RUN_ID_XCOM, task_ids=self._ti.task_id, map_indexes=self._ti.map_index)
+        if not isinstance(run_id, str):
+            return
+        self._run_id = run_id
+        with self._hook.client() as client:
+            run = client.call(calls.get_run(run_id))
+            if not run.state.is_final:
+                self._end_at_deadline(client, run)
+
+    def kill(self) -> None:
+        """Cancel the run, and the one of a submission that is under way; bounded, and harmless when repeated."""
+        record = self._submission.record if self._submission is not None else None
+        run_id = self._run_id or (record.run_id if record is not None else None)
+        if not self._operator.cancel_on_kill or self._leave_run or (run_id is None and record is None):
+            return
+        with self._hook.client() as client:
+            if run_id is None and record is not None and record.sent and self._ledger is not None:
+                result = client.run(search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE))
+                run_id = result.run_ids[0] if result.run_ids else None
+            if run_id is None:
+                return
+            self._log.info("The task is being killed; cancelling run %s.", run_id)
+            run = self._cancel(client, run_id, "the task was killed in Airflow", patience=_KILL_PATIENCE)
+        self._log.info("Run %s is %s.", run_id, run.status)
+
+    def _request(self) -> RunRequest:
+        """The operator's rendered arguments, checked."""
+        operator = self._operator
+        if operator.on_timeout not in {"cancel", "leave"}:
+            raise InvalidArgument("on_timeout", f"is {operator.on_timeout!r}; use 'cancel' or 'leave'")
+        for name in ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"):
+            value = getattr(operator, name)
+            if value is not None and not (isinstance(value, str) and value.strip()):
+                raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
+        return RunRequest.of(
+            experiment_name=operator.experiment_name,
+            parameters=operator.parameters,
+            data_paths=operator.data_paths,
+            datasets=operator.datasets,
+            tags=operator.tags,
+            description=operator.description,
+            continue_on_step_failure=operator.continue_on_step_failure,
+        )
+
+    def _poll_interval(self) -> float:
+        return in_seconds("poll_interval", self._operator.poll_interval, minimum=0.1)
+
+    def _deadline(self) -> float | None:
+        """When this try has to end, in seconds since the epoch; a deferral does not move it."""
+        timeout = self._operator.execution_timeout
+        if timeout is None:
+            return None
+        # dag.test() on Airflow 2.11 gives no start date.
+        started = self._ti.start_date
+        return float(started.timestamp() if started is not None else time.time()) + timeout.total_seconds()
+
+    def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
+        operator = self._operator
+        version = operator.endpoint_version
+        target = client.run(
+            find_target(
+                pipeline_id=operator.pipeline_id,
+                pipeline_name=operator.pipeline_name,
+                endpoint_id=operator.endpoint_id,
+                endpoint_name=operator.endpoint_name,
+                endpoint_version=None if version is None else str(version),
+            )
+        )
+        self._submission = Submission(
+            identity=TaskIdentity(
+                deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
+                dag_id=self._ti.dag_id,
+                run_id=self._ti.run_id,
+                task_id=self._ti.task_id,
+                map_index=self._ti.map_index,
+                max_tries=self._ti.max_tries,
+                retries=operator.retries or 0,
+            ),
+            ledger=self._ledger,
+            evidence=evidence,
+            settings=client.settings,
+            target=target,
+            check=lambda: self._check(target, request),
+            request=request,
+            parent_run_id=operator.parent_run_id,
+            cancel_older=operator.cancel_on_kill,
+            grace=_grace(),
+            log=self._log,
+        )
+        return client.run(self._submission.obtain())
+
+    def _check(self, target: Target, request: RunRequest) -> Flow[Target]:
+        if not self._operator.validate:
+            return target
+        target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
+        request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+        return target
+
+    def _announce(self, client: Client, run_id: str) -> None:
+        """Show the run as soon as it exists."""
+        self._run_id = run_id
+        url = client.settings.run_url(run_id)
+        self._ti.xcom_push(key=RUN_ID_XCOM, value=run_id)
+        self._ti.xcom_push(key=self._operator.operator_extra_links[0].xcom_key, value=url)
+        self._log.info("Run %s: %s", run_id, url)
+
+    def _learn(self, client: Client, evidence: Evidence) -> None:
+        """Find out, once for a workspace, how runs can be found by their key."""
+        assert self._submission is not None
+        record = self._submission.record
+        assert record is not None
+        try:
+            client.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))
+        except AzureMLError as error:
+            self._log.warning("Could not learn how runs are found by their key: %s", error)
+
+    def _wait(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
+        with self._watching(run_id):
+            return client.run(
+                wait_for_run(
+                    run_id,
+                    self._operator.experiment_name,
+                    poll_interval=poll_interval,
+                    deadline=self._deadline(),
+                    report=lambda progress: self._log.info("Run %s: %s", run_id, progress),
+                )
+            )
+
+    def _defer(self, run_id: str, poll_interval: float) -> NoReturn:
+        deadline = self._deadline()
+        self._operator.defer(
+            trigger=AzureMLPipelineRunTrigger(
+                run_id=run_id,
+                experiment_name=self._operator.experiment_name,
+                poll_interval=poll_interval,
+                deadline=deadline,
+                azureml_conn_id=self._operator.azureml_conn_id,
+                cancel_on_kill=self._operator.cancel_on_kill,
+            ),
+            method_name="execute_complete",
+            timeout=None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+        )
+        raise AssertionError  # defer() never returns
+
+    def _conclude(self, client: Client, run: PipelineRun) -> str:
+        """Turn what a run ended as into the task's own end."""
+        if not run.state.is_final:
+            self._end_at_deadline(client, run)
+        self._close(run.id)
+        link = client.settings.run_url(run.id)
+        if run.state is RunState.FINISHED:
+            self._log.info("Run %s ended successfully.", run.id)
+            return run.id
+        if run.state is RunState.FAILED:
+            reason = client.run(explain_failure(run))
+            raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
+        mark = self._cancel_mark(client, run)
+        if mark is not None:
+            raise RunFailed(f"Run {run.id} was cancelled from Airflow: {mark}.", run_id=run.id, link=link)
+        raise RunCanceled(
+            f"Run {run.id} was cancelled in the workspace, not by this task. No retry submits it again; clear the task "
+            "to run it anew.",
+            run_id=run.id,
+            link=link,
+        )
+
+    def _cancel_mark(self, client: Client, run: PipelineRun) -> str | None:
+        try:
+            return client.call(calls.get_history_run(run.experiment_name, run.id)).tags.get(CANCEL_MARK)
+        except AzureMLError:
+            return None
+
+    def _end_at_deadline(self, client: Client, run: PipelineRun) -> NoReturn:
+        link = client.settings.run_url(run.id)
+        self._leave_run = self._operator.on_timeout == "leave"
+        if self._leave_run:
+            raise RunTimedOut(
+                f"Run {run.id} was {run.status} when execution_timeout passed. It goes on (on_timeout='leave'); a "
+                "retry takes it up again.",
+                run_id=run.id,
+                link=link,
+            )
+        ended = self._cancel(client, run.id, "execution_timeout passed", patience=60.0)
+        raise RunTimedOut(
+            f"Run {run.id} was {run.status} when execution_timeout passed; it was cancelled and is {ended.status}.",
+            run_id=run.id,
+            link=link,
+        )
+
+    def _cancel(self, client: Client, run_id: str, reason: str, *, patience: float) -> PipelineRun:
+        return client.run(
+            cancel_run(run_id, self._operator.experiment_name, reason=reason, patience=patience, note=self._log.warning)
+        )
+
+    def _close(self, run_id: str) -> None:
+        """Note that the task ends with this run: the last thing before it does."""
+        record = self._ledger.load() if self._ledger is not None else None
+        if self._ledger is not None and record is not None and record.run_id == run_id:
+            self._ledger.close(record)
+
+    def _unwatched(self, run_id: str, why: object) -> RunUnwatched:
+        return RunUnwatched(
+            f"Run {run_id} could not be watched: {why} It goes on; a retry takes it up again.", run_id=run_id
+        )
+
+    @contextmanager
+    def _watching(self, run_id: str) -> Iterator[None]:
+        """A run that cannot be read is no failed run, whatever the reason, and no reason to give up retries."""
+        try:
+            yield
+        except AzureMLError as error:
+            raise self._unwatched(run_id, error) from error
+
+    @contextmanager
+    def _timeout_noticed(self) -> Iterator[None]:
+        """Airflow raises its timeout wherever the worker is, then calls ``on_kill``: that must know what was wanted."""
+        try:
+            yield
+        except AirflowTaskTimeout:
+            self._leave_run = self._operator.on_timeout == "leave"
+            raise
+
+
+def _grace() -> float:
+    return float(conf.getfloat("azureml", "lookup_grace", fallback=60.0))

@@ -1,0 +1,182 @@
+"""Operators for published pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.links import AzureMLPipelineRunLink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.client.models import DataPath
+    from aml_provider.operators.execution import PipelineExecution
+
+
+class AzureMLRunPipelineOperator(BaseOperator):
+    """Run a published pipeline, or a pipeline endpoint, exactly once.
+
+    Of each task instance at most one run is active at any time and at most one ends successfully, through retries,
+    killed workers and lost replies: a retry takes over the run that an earlier try submitted. A clear starts a new run,
+    after the old one was cancelled.
+
+    Args:
+        pipeline_id: The published pipeline; one of this and the next three is required.
+        pipeline_name: The name of the one active published pipeline that has it.
+        endpoint_id: The pipeline endpoint.
+        endpoint_name: The pipeline endpoint's name.
+        endpoint_version: Its version; None: its default one.
+        experiment_name: The experiment that the run belongs to; made if it is new.
+        parameters: Plain parameters, by name: text, numbers, bools.
+        data_paths: DataPath parameters, by name: :class:`~aml_provider.client.models.DataPath`, a mapping with
+            ``datastore`` and ``path`` (such as a change from the blob sensor), or ``"store/path"``.
+        datasets: Ids of saved datasets, by parameter.
+        tags: Tags of the run.
+        description: The run's description.
+        continue_on_step_failure: Overrides the pipeline's own setting.
+        parent_run_id: A run of the same experiment to be the parent.
+        validate: Compare names and types with the pipeline's interface before submitting.
+        wait_for_completion: Wait until the run ends. If not, the task ends as soon as the run exists.
+        deferrable: Wait in the triggerer instead of on a worker.
+        poll_interval: Seconds between two looks at the run.
+        durable: False: no record is kept, nothing is looked up or taken over, and each try submits.
+        cancel_on_kill: Cancel the run when the task is killed, cleared or marked while it waits.
+        on_timeout: What happens to the run when ``execution_timeout`` passes: ``cancel`` or ``leave``.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        AirflowFailException: What a retry cannot mend: a bad argument, a missing right, an ambiguous name, a run that
+            was cancelled in the workspace, a submission whose fate cannot be established.
+        RunFailed: The run failed; the message has the failed step, its error and the end of its log.
+        RunTimedOut: ``execution_timeout`` passed.
+        RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
+    """
+
+    template_fields: Sequence[str] = (
+        "pipeline_id",
+        "pipeline_name",
+        "endpoint_id",
+        "endpoint_name",
+        "endpoint_version",
+        "experiment_name",
+        "parameters",
+        "data_paths",
+        "datasets",
+        "tags",
+        "description",
+        "parent_run_id",
+        "azureml_conn_id",
+    )
+    template_fields_renderers = {  # noqa: RUF012 - Airflow's own declaration
+        "parameters": "json",
+        "data_paths": "json",
+        "datasets": "json",
+        "tags": "json",
+    }
+    operator_extra_links = (AzureMLPipelineRunLink(),)
+    ui_color = "#d7e8fa"
+
+    def __init__(
+        self,
+        *,
+        experiment_name: str,
+        pipeline_id: str | None = None,
+        pipeline_name: str | None = None,
+        endpoint_id: str | None = None,
+        endpoint_name: str | None = None,
+        endpoint_version: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        parent_run_id: str | None = None,
+        validate: bool = True,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta = 30.0,
+        durable: bool = True,
+        cancel_on_kill: bool = True,
+        on_timeout: Literal["cancel", "leave"] = "cancel",
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        given = [
+            name
+            for name, value in (
+                ("pipeline_id", pipeline_id),
+                ("pipeline_name", pipeline_name),
+                ("endpoint_id", endpoint_id),
+                ("endpoint_name", endpoint_name),
+            )
+            if value is not None
+        ]
+        if len(given) != 1:
+            raise ValueError(
+                f"Task {self.task_id!r} needs exactly one of pipeline_id, pipeline_name, endpoint_id and "
+                f"endpoint_name; it was given {' and '.join(given) or 'none'}."
+            )
+        if endpoint_version is not None and not given[0].startswith("endpoint"):
+            raise ValueError(f"Task {self.task_id!r} has endpoint_version together with {given[0]}: give an endpoint.")
+        self.experiment_name = experiment_name
+        self.pipeline_id = pipeline_id
+        self.pipeline_name = pipeline_name
+        self.endpoint_id = endpoint_id
+        self.endpoint_name = endpoint_name
+        self.endpoint_version = endpoint_version
+        self.parameters = parameters
+        self.data_paths = data_paths
+        self.datasets = datasets
+        self.tags = tags
+        self.description = description
+        self.continue_on_step_failure = continue_on_step_failure
+        self.parent_run_id = parent_run_id
+        self.validate = validate
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.durable = durable
+        self.cancel_on_kill = cancel_on_kill
+        self.on_timeout = on_timeout
+        self.azureml_conn_id = azureml_conn_id
+        self._execution: PipelineExecution | None = None
+
+    def execute(self, context: Context) -> str:
+        """Come to the run and wait for it; Airflow calls this on a worker."""
+        return self._begin(context).start()
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
+        """Resume after the trigger fired; what the run ended as is read anew, never taken from the event.
+
+        Raises:
+            ValueError: The event is none of our trigger's.
+        """
+        return self._begin(context).resume(event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; where Airflow itself ended the wait, because the triggerer was away, see to the run first."""
+        if next_method == "__fail__" and (next_kwargs or {}).get("error") == "Trigger timeout":
+            self._begin(context).end_abandoned_wait()
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Cancel the run: a person, or Airflow itself, ends the task while it is on a worker."""
+        if self._execution is not None:
+            self._execution.kill()
+
+    def _begin(self, context: Context) -> PipelineExecution:
+        from aml_provider.operators.execution import PipelineExecution
+
+        self._execution = PipelineExecution(self, context)
+        return self._execution

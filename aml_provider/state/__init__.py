@@ -1,0 +1,1 @@
+"""What survives a crash: stored in Airflow's metadata database."""

@@ -1,0 +1,327 @@
+"""What a sensor has seen of a folder and to whom it handed it: one record, written at once.
+
+The record holds the cursor, the last batch of changes, the task instance that took it, and the way back to the cursor
+without that batch. So whoever comes next can tell whether the batch arrived: its owner gets it again, and when the
+owner came to nothing, the batch is to be had again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.blobs.changes import Change, Detection
+
+__all__ = [
+    "Commit",
+    "CursorMoved",
+    "CursorStore",
+    "Decision",
+    "Owner",
+    "Proceed",
+    "Replay",
+    "TakeOver",
+    "VariableCursorStore",
+    "WaitFor",
+    "decide",
+    "default_cursor_key",
+    "variable_key",
+]
+
+_FORMAT = 1
+_LONGEST_KEY = 250  # characters of a Variable's key
+
+
+class Owner(NamedTuple):
+    """The task instance that took a batch.
+
+    Attributes:
+        map_index: -1 for a task that is not mapped.
+        generation: Which clear of the task instance it was; for the log only.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    generation: int = 0
+
+    def is_same(self, other: Owner) -> bool:
+        """Compare the task instances, whatever their try or clear."""
+        return self[:4] == other[:4]
+
+    def __str__(self) -> str:
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
+
+
+class Commit(NamedTuple):
+    """The stored record. The cursors are kept as text until somebody needs them.
+
+    Attributes:
+        serial: Counts the writes, for the log.
+        owner: Who took ``batch``; after a first, silent poll who did that.
+        batch: The changes that were handed over last; may be empty.
+        cursor_text: The cursor with the batch in it.
+        undo_text: The difference to the cursor without the batch.
+    """
+
+    serial: int
+    owner: Owner
+    batch: list[Change]
+    cursor_text: str
+    undo_text: str
+
+    @classmethod
+    def of(cls, detection: Detection, me: Owner, previous: Commit | None) -> Commit:
+        """Make the record that follows ``previous`` after a poll.
+
+        A poll that only refused new blobs by their names moves the cursor and leaves batch and owner as they were.
+        """
+        serial = previous.serial + 1 if previous else 1
+        cursor = detection.cursor.encode()
+        if previous and not detection.changes:
+            return previous._replace(serial=serial, cursor_text=cursor)
+        return cls(serial, me, detection.changes, cursor, detection.undo.encode())
+
+    def again(self, me: Owner) -> Commit:
+        """Make the record that says that its owner takes the batch once more.
+
+        Writing it lets whoever was about to take the batch over notice.
+        """
+        return self._replace(serial=self.serial + 1, owner=me)
+
+    def cursor(self) -> Cursor:
+        """The cursor to go on from when the batch arrived."""
+        return Cursor.decode(self.cursor_text)
+
+    def cursor_without_batch(self) -> Cursor:
+        """The cursor to go on from when the batch did not arrive: the next poll finds it again, and what is new."""
+        return self.cursor().apply(Difference.decode(self.undo_text))
+
+    def encode(self) -> str:
+        """Write as JSON text."""
+        record = {
+            "format": _FORMAT,
+            "serial": self.serial,
+            "owner": self.owner._asdict(),
+            "batch": self.batch,
+            "undo": self.undo_text,
+            "cursor": self.cursor_text,
+        }
+        return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> Commit:
+        """Read what :meth:`encode` wrote.
+
+        Raises:
+            CursorUnreadable: The text is something else, or of a newer format.
+        """
+        try:
+            record: dict[str, Any] = json.loads(text)
+            form = record["format"]
+            if form == _FORMAT:
+                owner, batch = Owner(**record["owner"]), list(record["batch"])
+                return cls(int(record["serial"]), owner, batch, str(record["cursor"]), str(record["undo"]))
+        except (ValueError, TypeError, LookupError) as error:
+            raise CursorUnreadable(f"The stored record is damaged: {type(error).__name__}: {error}") from None
+        raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
+
+
+class Replay(NamedTuple):
+    """The batch is the asker's own: it was committed, but may not have arrived."""
+
+    batch: list[Change]
+
+
+class TakeOver(NamedTuple):
+    """The batch's owner came to nothing: go on from :meth:`Commit.cursor_without_batch`."""
+
+    batch: list[Change]
+    owner: Owner
+    state: str | None
+
+
+class Proceed(NamedTuple):
+    """The last batch arrived, or there is none: go on from the cursor, if there is one."""
+
+
+class WaitFor(NamedTuple):
+    """The batch's owner is still at it."""
+
+    owner: Owner
+    state: str
+
+
+Decision = Replay | TakeOver | Proceed | WaitFor
+
+_ARRIVED = frozenset({"success", "skipped"})
+_LOST = frozenset({"failed", "upstream_failed", "removed"})
+
+
+def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
+    """Say what becomes of the stored batch.
+
+    Args:
+        commit: The record, or None when there is none yet.
+        me: Who asks.
+        state_of: Looks up a task instance's state; None when it does not exist. Asked only about somebody else.
+    """
+    if commit is None or not commit.batch:
+        return Proceed()
+    if commit.owner.is_same(me):
+        return Replay(commit.batch)
+    state = state_of(commit.owner)
+    if state in _ARRIVED:
+        return Proceed()
+    if state is None or state in _LOST:
+        return TakeOver(commit.batch, commit.owner, state)
+    return WaitFor(commit.owner, state)
+
+
+class CursorMoved(Exception):
+    """Somebody else wrote the record since it was loaded: start over from what is stored now."""
+
+
+class CursorStore(Protocol):
+    """Where the record of one folder is kept. One object serves one wait: it remembers what it loaded."""
+
+    def load(self) -> str | None:
+        """Read the record; None when there is none, for certain."""
+
+    def save(self, text: str) -> None:
+        """Replace the record that :meth:`load` gave.
+
+        Raises:
+            CursorMoved: It is not there any more; nothing was written.
+        """
+
+
+def default_cursor_key(owner: Owner) -> str:
+    """Name the cursor of a sensor that was given no ``cursor_key``: its DAG, task and map index."""
+    # A slash is in none of the parts, whereas a task in a group has dots.
+    mapped = f"/{owner.map_index}" if owner.map_index >= 0 else ""
+    return f"{owner.dag_id}/{owner.task_id}{mapped}"
+
+
+# Airflow takes the value of a Variable with such a word in its key for a secret, and would mask a megabyte of cursor in
+# every line of the log. Coarser than the lists of 2.11 and 3.3.
+_SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret|service_account|token|webhook")
+
+
+def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -> str:
+    """Name the Variable that holds the record of one watched folder.
+
+    Args:
+        connection: The Airflow connection's id.
+        location: The datastore or container URL as the user gave it, so that a moved account keeps its cursor.
+        prefix: The folder's prefix.
+        cursor_key: The user's key, or :func:`default_cursor_key`.
+    """
+    identity = json.dumps([connection, location, prefix, cursor_key])
+    digest = blake2b(identity.encode(), digest_size=8).hexdigest()
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", cursor_key).strip("_")
+    if _SENSITIVE.search(readable.lower()):
+        readable = ""
+    room = _LONGEST_KEY - len("azureml_cursor__") - len(digest)
+    return "_".join(part for part in ("azureml_cursor", readable[:room], digest) if part)
+
+
+_NOT_LOADED = b"not loaded"
+
+
+class VariableCursorStore:
+    """Keeps the record in an Airflow Variable.
+
+    Airflow cannot compare and swap. So what is stored is compared just before it is replaced, and read back just after;
+    two writers that both do so within the same few milliseconds can still both believe that they won.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._seen: bytes | None = _NOT_LOADED
+
+    def load(self) -> str | None:
+        """Read the Variable.
+
+        Raises:
+            RuntimeError: It exists and cannot be read at the moment.
+        """
+        text = _read(self.key)
+        self._seen = _stamp(text)
+        return text
+
+    def save(self, text: str) -> None:
+        """Write the Variable.
+
+        Raises:
+            CursorMoved: It is not what was loaded, or was replaced while it was written.
+            RuntimeError: What is written cannot be read back: a secrets backend or the environment stands before it.
+        """
+        from airflow.providers.common.compat.sdk import Variable
+
+        if self._seen == _NOT_LOADED:
+            raise RuntimeError("The record has to be loaded before it is saved")
+        before = _stamp(_read(self.key))
+        if before != self._seen:
+            raise CursorMoved(f"The Variable {self.key} was changed by somebody else since it was read")
+        Variable.set(self.key, text, description="What an AzureBlobChangeSensor has seen; delete it to start anew")
+        after = _stamp(_read(self.key))
+        if after == before and after != _stamp(text):
+            raise RuntimeError(
+                f"The Variable {self.key} was written, but reads as before: a secrets backend or the environment "
+                "overrides it. Remove it there"
+            )
+        if after != _stamp(text):
+            raise CursorMoved(f"The Variable {self.key} was changed by somebody else while it was written")
+        self._seen = after
+
+
+def _stamp(text: str | None) -> bytes | None:
+    return None if text is None else blake2b(text.encode(), digest_size=16).digest()
+
+
+def _read(key: str) -> str | None:
+    """Read a Variable; None only when it surely does not exist.
+
+    Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
+    ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``, both log and go
+    on). A cursor that seems absent would make everything look remembered, so absence is asked for a second way.
+    """
+    from airflow.providers.common.compat.sdk import Variable
+
+    # The second parameter is named default_var on 2.11 and default on 3.x.
+    text: str | None = Variable.get(key, None)
+    if text is None and _exists(key):
+        raise RuntimeError(f"The Variable {key} exists but could not be read; see the log above for Airflow's reason")
+    return text
+
+
+def _exists(key: str) -> bool:
+    from airflow.providers.common.compat.sdk import Variable
+
+    if hasattr(Variable, "keys"):  # Airflow 3.3: straight from the database
+        return key in list(Variable.keys(prefix=key))
+    try:
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    except ImportError:
+        return _exists_in_database(key)
+    answer = SUPERVISOR_COMMS.send(GetVariable(key=key))
+    return not isinstance(answer, ErrorResponse) or answer.error.value != "VARIABLE_NOT_FOUND"
+
+
+def _exists_in_database(key: str) -> bool:
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.query(Variable.key).filter(Variable.key == key).first() is not None

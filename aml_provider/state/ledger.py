@@ -1,0 +1,112 @@
+"""Where the record of a task instance's submission is kept, in Airflow's own metadata database."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aml_provider.state import variables
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_STORE_KEY = "azureml_submission"
+
+
+class Record(NamedTuple):
+    """What is known of the latest submission of a task instance.
+
+    Args:
+        generation: A random token, new with each generation. A clear begins a generation, a retry does not.
+        max_tries: The task instance's ``max_tries`` then: a clear raises it, a retry leaves it alone.
+        retries: The task's ``retries`` then: only when they were changed in between can a clear repeat ``max_tries``.
+        ordinal: How many unsuccessful runs of this generation came before.
+        key: What the run carries, so that it can be found.
+        fingerprint: Tells whether a retry asks for the same.
+        experiment: The run's experiment.
+        pipeline_id: The published pipeline, where it is known.
+        submitted_at: When the submission was about to be sent, in seconds since the epoch.
+        run_id: The run; None while that is not known.
+        sent: Whether a submission may have left. False after one that certainly did not, or was refused.
+        finished: Whether the task ended with this run.
+    """
+
+    generation: str
+    max_tries: int
+    retries: int
+    ordinal: int
+    key: str
+    fingerprint: str
+    experiment: str
+    pipeline_id: str | None
+    submitted_at: float
+    run_id: str | None = None
+    sent: bool = True
+    finished: bool = False
+
+
+class Ledger(Protocol):
+    """Keeps one record through crashes and retries."""
+
+    def load(self) -> Record | None:
+        """Read the record."""
+
+    def save(self, record: Record) -> None:
+        """Replace the record; when this returns, it is stored."""
+
+    def close(self, record: Record) -> None:
+        """Note that the task ended with this record's run."""
+
+
+class TaskStateLedger:
+    """The record in Airflow's task state store (3.3 and later); it outlives retries and clears."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def load(self) -> Record | None:
+        """Read the record."""
+        return _decode(self._store.get(_STORE_KEY))
+
+    def save(self, record: Record) -> None:
+        """Replace the record."""
+        self._store.set(_STORE_KEY, record._asdict())
+
+    def close(self, record: Record) -> None:
+        """Mark the record as finished; it stays, so that a clear can be told from a retry."""
+        self.save(record._replace(finished=True))
+
+
+class VariableLedger:
+    """The record in an Airflow Variable, for versions without a task state store; deleted when the task ends."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def load(self) -> Record | None:
+        """Read the record."""
+        return _decode(variables.read(self._key))
+
+    def save(self, record: Record) -> None:
+        """Replace the record."""
+        variables.write(self._key, json.dumps(record._asdict()), "Azure ML: a submission of a task that has not ended")
+
+    def close(self, record: Record) -> None:  # noqa: ARG002 - the record goes with the Variable
+        """Delete the Variable."""
+        variables.delete(self._key)
+
+
+def open_ledger(context: Context) -> Ledger:
+    """The best place that this Airflow has for a task instance's record."""
+    store = context.get("task_state_store")
+    if store is not None:
+        return TaskStateLedger(store)
+    ti: Any = context["ti"]
+    name = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])
+    return VariableLedger(f"azureml_submission_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
+
+
+def _decode(stored: Any) -> Record | None:
+    fields = json.loads(stored) if isinstance(stored, str) else stored
+    return Record(**fields) if isinstance(fields, dict) else None

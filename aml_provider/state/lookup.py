@@ -1,0 +1,137 @@
+"""How a run is found again by the key that it carries, and what not finding it proves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from aml_provider.client import calls
+from aml_provider.client.errors import AzureMLError, NotFound
+from aml_provider.client.protocol import Flow, Pause
+from aml_provider.state import variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.settings import WorkspaceSettings
+
+#: The tag and the property that carry a submission's key.
+KEY = "airflow.key"
+
+#: The ways of looking, best first: by tag is the one that a product in the field relies on (``workspace-rest`` 5.4).
+WAYS = ("tag", "property", "pipeline")
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 10.0
+# A way that did not find a run of ours is asked again after a day: the service may have learnt it.
+_MISS_LASTS = 86_400.0
+
+
+class Search(NamedTuple):
+    """What a search found.
+
+    Args:
+        run_ids: Runs that carry the key; newest first.
+        way: The way that found them; empty when none did.
+        answered: The ways that answered in the last round, found or not.
+    """
+
+    run_ids: tuple[str, ...]
+    way: str
+    answered: frozenset[str]
+
+
+def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
+    """Look for runs that carry a key, in one way.
+
+    Raises:
+        AzureMLError: This way gave no answer.
+    """
+    if way == "pipeline":
+        if pipeline_id is None:
+            raise AzureMLError("the published pipeline behind the endpoint is not known")
+        runs: tuple[PipelineRun, ...] = yield calls.list_runs_of_pipeline(pipeline_id)
+        return tuple(run.id for run in runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
+    field = {"tag": "Tags", "property": "Properties"}[way]
+    try:
+        page: calls.RunPage = yield calls.query_runs(experiment, f'({field}/{KEY} eq "{key}")', top=10)
+    except NotFound:
+        # The service makes an experiment with its first run: none, no run.
+        return ()
+    # A filter that the service does not understand might let every run through.
+    return tuple(run.id for run in page.runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
+
+
+def search(key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[Search]:
+    """Look for a key in every way, again and again until it is found or ``patience`` seconds have passed."""
+    waited = 0.0
+    pause = _FIRST_PAUSE
+    while True:
+        answered = set()
+        for way in WAYS:
+            try:
+                found = yield from look(way, key, experiment, pipeline_id)
+            except AzureMLError:
+                continue
+            answered.add(way)
+            if found:
+                return Search(found, way, frozenset(answered))
+        if waited >= patience:
+            return Search((), "", frozenset(answered))
+        pause = min(pause, patience - waited)
+        yield Pause(pause)
+        waited += pause
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class Evidence:
+    """Which ways of looking have found a run of ours in this workspace, within the grace time.
+
+    That keys reach the run history and are found at once is likely, but not established for every workspace. So "not
+    found" proves absence only for a way that found one before. The evidence is kept in one Variable per workspace.
+
+    Args:
+        settings: The workspace.
+        now: The wall clock.
+    """
+
+    def __init__(self, settings: WorkspaceSettings, now: Callable[[], float] = time.time) -> None:
+        name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
+        self._variable = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._now = now
+        stored = json.loads(variables.read(self._variable) or "{}")
+        self._found: set[str] = set(stored.get("found", ()))
+        self._missed: dict[str, float] = dict(stored.get("missed", {}))
+
+    def proves_absence(self, result: Search) -> bool:
+        """Whether a search that found nothing shows that there is nothing."""
+        return not result.run_ids and bool(self._found & result.answered)
+
+    def gather(self, key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[None]:
+        """Learn from a run that certainly exists; does nothing once every way was tried.
+
+        It waits only while no way at all is known to work: that happens once for a workspace.
+        """
+        due = [way for way in WAYS if way not in self._found and self._now() - self._missed.get(way, 0.0) > _MISS_LASTS]
+        if not due:
+            return
+        if not self._found:
+            yield from search(key, experiment, pipeline_id, patience=patience)
+        for way in due:
+            try:
+                found = yield from look(way, key, experiment, pipeline_id)
+            except AzureMLError:
+                found = ()
+            if found:
+                self._found.add(way)
+                self._missed.pop(way, None)
+            else:
+                self._missed[way] = self._now()
+        variables.write(
+            self._variable,
+            json.dumps({"found": sorted(self._found), "missed": self._missed}),
+            "Azure ML: the ways in which runs are found by their key in this workspace",
+        )

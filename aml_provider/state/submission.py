@@ -1,0 +1,322 @@
+"""Exactly one run for each task instance and generation.
+
+The service has no idempotency key and never lets a client choose a run's id. So each submission carries a key, an
+intent is written down before it is sent, and whenever its fate is in doubt the key is looked up instead of sending
+again. ``docs/reliability.md`` tells the whole protocol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aml_provider.client import calls
+from aml_provider.client.entities import RunState
+from aml_provider.client.errors import AzureMLError, NotFound, RunStillActive, SubmissionUnknown
+from aml_provider.client.flows import CANCEL_MARK, cancel_run
+from aml_provider.state import variables
+from aml_provider.state.ledger import Record
+from aml_provider.state.lookup import KEY, WAYS, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import HistoryRun, PipelineRun
+    from aml_provider.client.flows import Target
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.run_request import RunRequest
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.state.ledger import Ledger
+    from aml_provider.state.lookup import Evidence
+
+_DEPLOYMENT_VARIABLE = "azureml_deployment_id"
+
+
+class Log(Protocol):
+    """What is needed of a logger; Airflow 2 and 3 have different ones."""
+
+    def info(self, message: str, /, *values: Any) -> Any:
+        """Tell what happens."""
+
+    def warning(self, message: str, /, *values: Any) -> Any:
+        """Tell what is not as it should be."""
+
+
+class TaskIdentity(NamedTuple):
+    """Whose submission it is.
+
+    Args:
+        deployment: Names this Airflow, so that two of them on one workspace never take each other's runs.
+        dag_id: The DAG.
+        run_id: The DAG run.
+        task_id: The task.
+        map_index: The index of a mapped task, else -1.
+        max_tries: The task instance's ``max_tries``.
+        retries: The task's ``retries``.
+    """
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    max_tries: int
+    retries: int
+
+    def key(self, generation: str, ordinal: int) -> str:
+        """The key of one submission: 32 hexadecimal digits."""
+        text = json.dumps([*self[:5], generation, ordinal])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def began_anew(self, record: Record) -> bool:
+        """Whether the task was cleared since this record.
+
+        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's
+        ``retries`` were changed in between can the sum be the same as before; then a task that had ended was cleared.
+        """
+        return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
+
+
+def deployment_id(configured: str | None) -> str:
+    """The name of this Airflow: the configured one, else a random one that is kept in a Variable."""
+    if configured:
+        return configured
+    stored = variables.read(_DEPLOYMENT_VARIABLE)
+    if stored is None:
+        variables.write(
+            _DEPLOYMENT_VARIABLE,
+            uuid.uuid4().hex[:12],
+            "Azure ML: names this Airflow in its runs' keys; never change it",
+        )
+        # Two first tasks may both write: what counts is what stayed.
+        stored = variables.read(_DEPLOYMENT_VARIABLE)
+    assert stored is not None
+    return stored
+
+
+class Submission:
+    """One task instance's way to its run.
+
+    Args:
+        identity: Whose submission it is.
+        ledger: Keeps the record through crashes; None for a task that is not durable: then nothing is looked up or
+            taken over, and each try submits.
+        evidence: What "not found" proves.
+        settings: The workspace.
+        target: What is run.
+        check: Makes sure, just before a submission, that the target accepts the request; returns the target with what
+            was learnt about it. A run that exists already is taken over without it.
+        request: What is asked of it.
+        parent_run_id: The run to be its parent.
+        cancel_older: Whether a run that an older generation left active is cancelled.
+        grace: Seconds for which a key is looked up before its run counts as absent.
+        log: Where adoption and doubt are told.
+        now: The wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: TaskIdentity,
+        ledger: Ledger | None,
+        evidence: Evidence | None,
+        settings: WorkspaceSettings,
+        target: Target,
+        check: Callable[[], Flow[Target]],
+        request: RunRequest,
+        parent_run_id: str | None,
+        cancel_older: bool,
+        grace: float,
+        log: Log,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._identity = identity
+        self._ledger = ledger
+        self._evidence = evidence
+        self._settings = settings
+        self._target = target
+        self._check = check
+        self._request = request
+        self._parent_run_id = parent_run_id
+        self._cancel_older = cancel_older
+        self._grace = grace
+        self._log = log
+        self._now = now
+        self._fingerprint = request.fingerprint(f"{target.kind}/{target.id}/{target.version}/{parent_run_id}")
+        #: The record of the submission at hand; its ``run_id`` is None while a POST is under way or in doubt.
+        self.record: Record | None = None
+
+    def obtain(self) -> Flow[str]:
+        """Come to the one run of this generation: take over the one that exists, else submit.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            SubmissionUnknown: A submission may or may not have been carried out, and nothing can tell.
+            RunStillActive: A run that has to make room has not ended in time.
+            AzureMLError: The service refused, or could not be reached; nothing is left behind.
+        """
+        record = self._ledger.load() if self._ledger is not None else None
+        if record is None:
+            return (yield from self._submit(uuid.uuid4().hex[:8], 0))
+        if self._identity.began_anew(record):
+            yield from self._leave_behind(record)
+            return (yield from self._submit(uuid.uuid4().hex[:8], 0))
+        self.record = record
+        run = yield from self._recall(record)
+        if run is None:
+            return (yield from self._submit(record.generation, record.ordinal))
+        if (yield from self._make_room_or_adopt(record, run)):
+            return run.id
+        return (yield from self._submit(record.generation, record.ordinal + 1))
+
+    def _submit(self, generation: str, ordinal: int) -> Flow[str]:
+        self._target = yield from self._check()
+        record = Record(
+            generation=generation,
+            max_tries=self._identity.max_tries,
+            retries=self._identity.retries,
+            ordinal=ordinal,
+            key=self._identity.key(generation, ordinal),
+            fingerprint=self._fingerprint,
+            experiment=self._request.experiment_name,
+            pipeline_id=self._target.pipeline_id,
+            submitted_at=self._now(),
+        )
+        # The intent first: from here on a crash means doubt, and doubt means a look-up.
+        self._keep(record)
+        try:
+            run: PipelineRun = yield self._call(record)
+        except AzureMLError as error:
+            if not error.in_doubt:
+                self._keep(record._replace(sent=False))
+                raise
+            if self._ledger is None:
+                raise
+            self._log.warning("The submission's reply was lost; looking for its run. %s", error)
+            found = yield from self._find(record, cause=error)
+            if found is None:
+                self._keep(record._replace(sent=False))
+                self._log.warning("The submission was not carried out; a retry is safe.")
+                raise
+            run = found
+        self._keep(record._replace(run_id=run.id, pipeline_id=run.pipeline_id or record.pipeline_id))
+        return run.id
+
+    def _call(self, record: Record) -> calls.Call[PipelineRun]:
+        marks = {
+            KEY: record.key,
+            "airflow.fingerprint": record.fingerprint,
+            "airflow.dag_id": self._identity.dag_id,
+            "airflow.run_id": self._identity.run_id,
+            "airflow.task_id": self._identity.task_id,
+            "airflow.map_index": str(self._identity.map_index),
+        }
+        body = self._request.to_wire(marks=marks, notification=self._target.kind == "pipeline")
+        if self._target.kind == "pipeline":
+            return calls.submit_pipeline(self._target.id, body, parent_run_id=self._parent_run_id)
+        return calls.submit_endpoint(
+            self._target.id, body, version=self._target.version, parent_run_id=self._parent_run_id
+        )
+
+    def _recall(self, record: Record) -> Flow[PipelineRun | None]:
+        """The run of an earlier try, or None if that try certainly submitted none."""
+        if record.run_id is not None:
+            run: PipelineRun = yield calls.get_run(record.run_id)
+            return run
+        if not record.sent:
+            return None
+        self._log.info("An earlier try may have submitted a run; looking for key %s.", record.key)
+        found = yield from self._find(record, cause=None)
+        if found is None:
+            self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
+        else:
+            self._keep(record._replace(run_id=found.id))
+        return found
+
+    def _find(self, record: Record, *, cause: AzureMLError | None) -> Flow[PipelineRun | None]:
+        """Look up a submission in doubt; None proves that it was not carried out."""
+        patience = max(0.0, record.submitted_at + self._grace - self._now())
+        result = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
+        if result.run_ids:
+            if len(result.run_ids) > 1:
+                self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
+            self._log.info("Found the run %s by its key (%s).", result.run_ids[0], result.way)
+            run: PipelineRun = yield calls.get_run(result.run_ids[0])
+            return run
+        assert self._evidence is not None
+        if self._evidence.proves_absence(result):
+            return None
+        raise SubmissionUnknown(
+            f"Whether a run was submitted cannot be established, so none is submitted again. Looked for the tag and "
+            f"property {KEY} = {record.key} in experiment {record.experiment!r} of workspace "
+            f"{self._settings.workspace_name!r} for {self._grace:.0f} s; answered: "
+            f"{', '.join(way for way in WAYS if way in result.answered) or 'nothing'}. None of these ways has found "
+            f"a run of this Airflow in that workspace before, so finding none proves nothing. Look in the studio "
+            f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
+        ) from cause
+
+    def _make_room_or_adopt(self, record: Record, run: PipelineRun) -> Flow[bool]:
+        """Whether an earlier try's run is this try's too; if not, it has ended when this returns."""
+        if run.state is RunState.FINISHED:
+            # Also if its request differs by now: a generation has one successful run.
+            self._log.info("Run %s of an earlier try ended successfully; it counts.", run.id)
+            return True
+        if run.state.is_final:
+            self._log.info("Run %s of an earlier try ended as %s; submitting a new one.", run.id, run.status)
+            return False
+        marked = yield from self._is_marked(run)
+        if not marked and record.fingerprint == self._fingerprint:
+            self._log.info("Taking over run %s, which an earlier try submitted; it is %s.", run.id, run.status)
+            return True
+        if marked:
+            self._log.info("Run %s of an earlier try is being cancelled; waiting for its end.", run.id)
+        else:
+            self._log.warning("This try asks for something else than run %s of an earlier try; cancelling it.", run.id)
+        return (yield from self._end(run, "the retry asks for something else")).state is RunState.FINISHED
+
+    def _is_marked(self, run: PipelineRun) -> Flow[bool]:
+        try:
+            known: HistoryRun = yield calls.get_history_run(run.experiment_name, run.id)
+        except NotFound:
+            return False
+        return CANCEL_MARK in known.tags
+
+    def _end(self, run: PipelineRun, reason: str) -> Flow[PipelineRun]:
+        ended = yield from cancel_run(run.id, run.experiment_name, reason=reason, note=self._log.warning)
+        if not ended.state.is_final:
+            raise RunStillActive(
+                f"Run {run.id} was cancelled, but is still {ended.status}; no other run is submitted before it has "
+                "ended. A retry looks again.",
+                run_id=run.id,
+                link=self._settings.run_url(run.id),
+            )
+        return ended
+
+    def _leave_behind(self, record: Record) -> Flow[None]:
+        """The task was cleared: what the older generation left active is cancelled first, and never taken over."""
+        if record.run_id is None and not record.sent:
+            return
+        if not self._cancel_older:
+            self._log.info("The task was cleared; run %s is left as it is (cancel_on_kill=False).", record.run_id)
+            return
+        run_id = record.run_id
+        if run_id is None:
+            # A person decided to go on without that submission's fate being known: one look, no proof.
+            result = yield from search(record.key, record.experiment, record.pipeline_id, patience=0.0)
+            run_id = result.run_ids[0] if result.run_ids else None
+        if run_id is None:
+            return
+        run: PipelineRun = yield calls.get_run(run_id)
+        if not run.state.is_final:
+            self._log.info("The task was cleared; cancelling run %s of before.", run_id)
+            yield from self._end(run, "the task was cleared")
+
+    def _keep(self, record: Record) -> None:
+        self.record = record
+        if self._ledger is not None:
+            self._ledger.save(record)

@@ -1,0 +1,131 @@
+"""The trigger that waits for a pipeline run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aml_provider.triggers.watcher import RunWatcher
+
+# Airflow gives on_kill 30 seconds.
+_CANCEL_SECONDS = 25.0
+
+
+class AzureMLPipelineRunTrigger(BaseTrigger):
+    """Wait for one pipeline run.
+
+    Its event is ``{"run_id", "experiment_name", "outcome", "message"}`` with the outcome ``ended``, ``deadline`` (it
+    passed) or ``unwatched`` (the run could not be read; it goes on). What the run ended as is read again by whoever
+    gets the event.
+
+    Only ids travel in its arguments: Airflow 3 stores them in clear text.
+
+    Args:
+        run_id: The pipeline run.
+        experiment_name: Its experiment.
+        poll_interval: Seconds between two looks.
+        deadline: When to stop, in seconds since the epoch; None: never.
+        azureml_conn_id: The connection.
+        cancel_on_kill: Cancel the run when a person ends the task (clears it, marks it) while it waits here.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        experiment_name: str,
+        poll_interval: float = 30.0,
+        deadline: float | None = None,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        cancel_on_kill: bool = True,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.run_id = run_id
+        self.experiment_name = experiment_name
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.azureml_conn_id = azureml_conn_id
+        self.cancel_on_kill = cancel_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's path and its arguments, for Airflow's database."""
+        return (
+            "aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger",
+            {
+                "run_id": self.run_id,
+                "experiment_name": self.experiment_name,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "azureml_conn_id": self.azureml_conn_id,
+                "cancel_on_kill": self.cancel_on_kill,
+            },
+        )
+
+    def watcher(self) -> RunWatcher:
+        """Who polls the run."""
+        from aml_provider.triggers.watcher import SingleRunWatcher
+
+        return SingleRunWatcher(self.azureml_conn_id)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch the run and fire once."""
+        try:
+            run = await self.watcher().watch(
+                self.run_id,
+                self.experiment_name,
+                poll_interval=self.poll_interval,
+                deadline=self.deadline,
+                report=lambda progress: self.log.info("Run %s: %s", self.run_id, progress),
+            )
+        except asyncio.CancelledError:
+            if not hasattr(BaseTrigger, "on_kill"):
+                # Before Airflow 3.3 this is all that a trigger hears of a person's act.
+                await self._cancel_if_killed()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to give the run up
+            yield self._event("unwatched", str(error))
+            return
+        yield self._event("ended" if run.state.is_final else "deadline", run.status)
+
+    def _event(self, outcome: str, message: str) -> TriggerEvent:
+        return TriggerEvent(
+            {"run_id": self.run_id, "experiment_name": self.experiment_name, "outcome": outcome, "message": message}
+        )
+
+    async def on_kill(self) -> None:
+        """Cancel the run, if it was a person who ended the task: Airflow 3.3.0 to 3.3.2 calls this for moves too."""
+        await self._cancel_if_killed()
+
+    async def _cancel_if_killed(self) -> None:
+        from aml_provider.triggers.guard import was_ended_by_a_person
+
+        if not self.cancel_on_kill:
+            return
+        try:
+            if await was_ended_by_a_person(self, self.run_id):
+                self.log.info("The task was ended; cancelling run %s.", self.run_id)
+                await self._cancel()
+        except Exception as error:  # noqa: BLE001 - the log is the only place left to say so
+            self.log.error("Run %s could not be cancelled; cancel it in the studio. %s", self.run_id, error)  # noqa: TRY400
+
+    async def _cancel(self) -> None:
+        from aml_provider.client.flows import cancel_run
+        from aml_provider.hooks.azure_ml import AzureMLHook
+
+        async with AzureMLHook(self.azureml_conn_id).async_client() as client:
+            run = await client.run(
+                cancel_run(
+                    self.run_id,
+                    self.experiment_name,
+                    reason="the task was ended in Airflow",
+                    patience=_CANCEL_SECONDS - 10,
+                    note=self.log.warning,
+                )
+            )
+        self.log.info("Run %s is %s.", self.run_id, run.status)

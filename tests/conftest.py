@@ -1,0 +1,95 @@
+"""What every suite needs: an Airflow of its own, a clean environment, and the two local services.
+
+Airflow reads its configuration when it is imported, so the environment is prepared here, at import.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azurite import Azurite
+
+    from aml_provider.emulator.server import EmulatorServer
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+# What could lead a test to a real service, to a real identity, or to other trusted certificates than its own.
+_FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_", "SSL_CERT_")
+_FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
+
+
+def _isolate() -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(_FOREIGN) or name.upper() in _FOREIGN_NAMES:
+            del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="airflow-"))
+    # A forked task of Airflow's must not remove it.
+    owner = os.getpid()
+    atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_ROOT / "example_dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        # Airflow 2.11 warns when it is unset.
+        "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }
+
+
+_isolate()
+
+# Ends the fixtures' processes too when the run is terminated; pytest does so by itself on an interrupt only.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Serve blobs for the whole session; each test makes containers of its own with ``azurite.container()``."""
+    from azurite import Azurite
+
+    with Azurite() as running:
+        yield running
+
+
+@pytest.fixture
+def emulator(azurite: Azurite) -> Iterator[EmulatorServer]:
+    """Serve a workspace with the demo's pipelines, new for each test, whose datastores are in Azurite."""
+    from aml_provider.emulator.server import EmulatorServer
+
+    with EmulatorServer(seed="demo", blob_endpoint=azurite.blob_endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def azureml_default(emulator: EmulatorServer, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make the default connection lead to the local workspace and return its id."""
+    connection = {
+        "conn_type": "azureml",
+        "password": "local-token",
+        "extra": {
+            "subscription_id": "00000000-0000-0000-0000-000000000000",
+            "resource_group": "local",
+            "workspace_name": "local",
+            "auth_method": "static_token",
+            "endpoint": emulator.url,
+            "blob_endpoint": azurite.blob_endpoint,
+        },
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+    return "azureml_default"

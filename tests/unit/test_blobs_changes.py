@@ -1,0 +1,430 @@
+"""Which changes are reported: a model of the rules against the real thing, listing after listing."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import gc
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+from aml_provider.blobs.folder import Folder, Reply, poll
+from aml_provider.blobs.rules import Rules
+from aml_provider.client.errors import InvalidArgument, MalformedReply
+
+START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+FOLDER = Folder.at("https://acct.blob.core.windows.net/landing", "in", "store")
+
+
+def http_date(seconds):
+    return format_datetime(START + timedelta(seconds=seconds), usegmt=True)
+
+
+class Container:
+    """A folder that answers List Blobs, a few entries a page."""
+
+    def __init__(self, page_size=3):
+        self.blobs = {}
+        self.deep = set()
+        self.now = 0
+        self.writes = 0
+        self.page_size = page_size
+
+    def write(self, name, size=1):
+        self.writes += 1
+        self.blobs[name] = (f"0x{self.writes:X}", self.now, size)
+
+    def pages(self):
+        entries = [
+            (
+                f"in/{name}",
+                f"<Blob><Name>in/{name}</Name><Properties><Last-Modified>{http_date(modified)}</Last-Modified>"
+                f"<Etag>{etag}</Etag><Content-Length>{size}</Content-Length></Properties></Blob>",
+            )
+            for name, (etag, modified, size) in self.blobs.items()
+        ]
+        entries += [(f"in/{name}/", f"<BlobPrefix><Name>in/{name}/</Name></BlobPrefix>") for name in self.deep]
+        texts = [text for _, text in sorted(entries)]
+        chunks = [texts[i : i + self.page_size] for i in range(0, len(texts), self.page_size)] or [[]]
+        for number, chunk in enumerate(chunks):
+            marker = f">m{number}</NextMarker>" if number + 1 < len(chunks) else " />"
+            yield (
+                f'<?xml version="1.0"?><EnumerationResults ContainerName="landing"><Blobs>{"".join(chunk)}</Blobs>'
+                f"<NextMarker{marker}</EnumerationResults>"
+            ).encode()
+
+    def poll(self, state, date=True):
+        flow = poll(state)
+        next(flow)
+        try:
+            for body in self.pages():
+                flow.send(Reply(200, body, http_date(self.now) if date else None))
+        except StopIteration as stop:
+            return stop.value
+        raise AssertionError("the poll went on after the last page")
+
+
+def take(container, state):
+    """Poll and hand over."""
+    detection = container.poll(state)
+    state.accept(detection)
+    return [(change["name"], change["change"]) for change in detection.changes]
+
+
+def watch(container, cursor=None, **arguments):
+    return FolderState(FOLDER, Rules.of(**arguments), cursor)
+
+
+class Model:
+    """The rules in their plainest form: of each name, the ETag that was decided last."""
+
+    def __init__(self, rules):
+        self.rules = rules
+        self.decided = None
+
+    def poll(self, container):
+        """Return what is to be reported and what is decided then."""
+        old, rules = self.decided, self.rules
+        if old is None and not rules.report_first:
+            return [], {name: blob[0] for name, blob in container.blobs.items()}
+        old = old or {}
+        ready, after = [], {}
+        for name, (etag, modified, size) in container.blobs.items():
+            if name in old:
+                after[name] = old[name]
+            if old.get(name) == etag:
+                continue
+            if size == 0 and rules.ignore_empty:
+                continue
+            if size == 0 and name in container.deep:
+                after[name] = etag
+            elif rules.settle and container.now - modified < rules.settle:
+                continue
+            elif rules.patterns and not any(fnmatch.fnmatchcase(name, glob) for glob in rules.patterns):
+                after[name] = etag
+            else:
+                ready.append((modified, f"in/{name}", name, etag))
+        taken = sorted(ready)[: rules.max_changes]
+        for _, _, name, etag in taken:
+            after[name] = etag
+        changes = [(name, "modified" if name in old else "added") for _, _, name, _ in sorted(taken, key=lambda t: t[1])]
+        return changes, after
+
+
+NAMES = st.sampled_from(["a.csv", "b.csv", "c.txt", "d.csv", "e.txt", "f.csv", "sub", "sub.csv"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), NAMES, st.sampled_from([0, 1, 1, 7])),
+        st.tuples(st.just("delete"), NAMES),
+        st.tuples(st.just("deep"), st.sampled_from(["sub", "z"])),
+        st.tuples(st.just("wait"), st.integers(1, 4)),
+        st.tuples(st.just("poll"), st.sampled_from(["hand over", "hand over", "crash before", "crash after", "undo"])),
+    ),
+    min_size=8,
+    max_size=60,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    steps=STEPS,
+    page_size=st.integers(1, 4),
+    rules=st.builds(
+        Rules.of,
+        settle=st.sampled_from([0, 0, 2]),
+        ignore_empty=st.booleans(),
+        pattern=st.sampled_from([None, "*.csv", ["*.txt", "sub*"]]),
+        max_changes=st.sampled_from([1, 2, 1000]),
+        on_first_poll=st.sampled_from(["remember", "report"]),
+    ),
+)
+def test_every_poll_reports_what_the_rules_say(steps, page_size, rules):
+    container, model = Container(page_size), Model(rules)
+    state = FolderState(FOLDER, rules, None)
+    stored = (None, None)  # what a new process finds: the cursor's text and the model's state with it
+    handed_over = []
+    for step in [*steps, ("wait", 9), *[("poll", "hand over")] * 9]:
+        if step[0] == "write":
+            container.write(step[1], step[2])
+        elif step[0] == "delete":
+            container.blobs.pop(step[1], None)
+        elif step[0] == "deep":
+            container.deep ^= {step[1]}
+        elif step[0] == "wait":
+            container.now += step[1]
+        else:
+            detection = container.poll(state)
+            expected, after = model.poll(container)
+            assert [(change["name"], change["change"]) for change in detection.changes] == expected
+            counts = detection.counts
+            assert counts.listed == len(container.blobs)
+            assert counts.folders == len(container.deep)
+            assert (counts.added + counts.modified) == len(expected)
+            parts = (counts.unchanged, counts.remembered, counts.filtered, counts.unsettled, counts.empty, counts.held)
+            assert counts.listed == counts.added + counts.modified + counts.markers + sum(parts)
+            if step[1] == "crash before":
+                state = FolderState(FOLDER, rules, Cursor.decode(stored[0]) if stored[0] else None)
+                model.decided = copy.copy(stored[1])
+                continue
+            before = model.decided
+            state.accept(detection)
+            model.decided = after
+            if detection.must_save:
+                stored = (detection.cursor.encode(), copy.copy(after))
+            if step[1] == "undo" and expected:
+                undo = Difference.decode(detection.undo.encode())
+                cursor = Cursor.decode(stored[0]).apply(undo)
+                for name, _ in expected:
+                    after.pop(name)
+                    if name in (before or {}):
+                        after[name] = before[name]
+                stored = (cursor.encode(), copy.copy(after))
+                state = FolderState(FOLDER, rules, cursor)
+            else:
+                handed_over += [(change["path"], change["etag"]) for change in detection.changes]
+            if step[1] == "crash after":
+                state = FolderState(FOLDER, rules, Cursor.decode(stored[0]) if stored[0] else None)
+                model.decided = copy.copy(stored[1])
+    assert len(handed_over) == len(set(handed_over)), "a version was handed over twice"
+    assert container.poll(state).changes == []
+
+
+def test_a_change_carries_what_a_data_path_needs():
+    container = Container()
+    state = watch(container, on_first_poll="report")
+    container.write("a.csv", 5)
+
+    assert container.poll(state).changes == [
+        {
+            "datastore": "store",
+            "container_url": "https://acct.blob.core.windows.net/landing",
+            "path": "in/a.csv",
+            "name": "a.csv",
+            "etag": "0x1",
+            "last_modified": "2026-11-22T12:00:00+00:00",
+            "size": 5,
+            "change": "added",
+        }
+    ]
+
+
+def test_a_second_write_within_the_same_second_is_reported():
+    container = Container()
+    state = watch(container)
+    container.write("a")
+    take(container, state)
+    container.write("a")
+
+    assert take(container, state) == [("a", "modified")]
+
+
+def test_a_blob_with_old_time_stamps_is_reported():
+    """A directory rename in a hierarchical namespace keeps them."""
+    container = Container()
+    state = watch(container)
+    container.now = 100
+    container.write("a")
+    take(container, state)
+    container.blobs["renamed"] = ("0xABC", 1, 1)
+
+    assert take(container, state) == [("renamed", "added")]
+
+
+def test_an_overwritten_blob_that_had_to_wait_is_modified():
+    container = Container()
+    state = watch(container, settle=10)
+    container.write("a")
+    take(container, state)
+    container.now = 100
+    container.write("a")
+
+    assert take(container, state) == []
+    assert take(container, watch(container, Cursor.decode(state.cursor.encode()), settle=10)) == []
+    container.now = 110
+    assert take(container, state) == [("a", "modified")]
+
+
+def test_an_empty_blob_is_reported_when_it_is_filled():
+    container = Container()
+    state = watch(container)
+    take(container, state)
+    container.write("a", 0)
+
+    assert take(container, state) == []
+    assert str(container.poll(state).counts) == "listed 1: 0 new, 0 modified, 0 unchanged, 1 waiting because empty"
+    container.write("a", 3)
+    assert take(container, state) == [("a", "added")]
+
+
+def test_a_changed_pattern_does_not_replay():
+    container = Container()
+    state = watch(container, pattern="*.csv")
+    take(container, state)
+    container.write("a.txt")
+    container.write("A.CSV")
+
+    detection = container.poll(state)
+    assert detection.changes == []
+    assert detection.must_save
+    changed = watch(container, detection.cursor, pattern=["*.txt", "*.CSV"])
+    assert take(container, changed) == []
+    container.write("a.txt")
+    assert take(container, changed) == [("a.txt", "modified")]
+
+
+def test_max_changes_hands_out_the_oldest_first_and_everything_in_turn():
+    container = Container()
+    state = watch(container, max_changes=2)
+    take(container, state)
+    for number, name in enumerate("edcba"):
+        container.now = number
+        container.write(name)
+
+    detection = container.poll(state)
+    state.accept(detection)
+    assert [change["name"] for change in detection.changes] == ["d", "e"]
+    assert detection.counts.held == 3
+    assert take(container, state) == [("b", "added"), ("c", "added")]
+    assert take(container, state) == [("a", "added")]
+
+
+def test_a_first_listing_beyond_max_changes_keeps_only_what_can_be_reported():
+    container = Container(page_size=5000)
+    for number in range(13_000):
+        container.now = 13_000 - number
+        container.write(f"{number:05}")
+    state = watch(container, on_first_poll="report", max_changes=3)
+
+    assert take(container, state) == [("12997", "added"), ("12998", "added"), ("12999", "added")]
+    assert take(container, state) == [("12994", "added"), ("12995", "added"), ("12996", "added")]
+    assert container.poll(state).counts.held == 13_000 - 9
+
+
+@pytest.mark.parametrize("ignore_empty", [True, False])
+def test_directory_markers_are_no_blobs(ignore_empty):
+    container = Container(page_size=1)
+    state = watch(container, ignore_empty=ignore_empty)
+    take(container, state)
+    container.write("", 0)  # in/
+    container.write("sub", 0)
+    container.deep = {"sub"}
+    for name in ("sub-1", "sub.csv"):  # both sort between in/sub and in/sub/
+        container.write(name)
+
+    detection = container.poll(state)
+    state.accept(detection)
+    assert [change["name"] for change in detection.changes] == ["sub-1", "sub.csv"]
+    assert detection.counts.markers == 2
+    container.deep = set()
+    assert take(container, state) == []
+
+
+def test_settle_needs_the_servers_date():
+    container = Container()
+    state = watch(container, settle=1)
+    take(container, state)
+    container.write("a")
+
+    with pytest.raises(MalformedReply, match="Date"):
+        container.poll(state, date=False)
+
+
+def test_a_page_is_parsed_again_only_while_something_in_it_waits(monkeypatch):
+    """The clock that is driven here is the container's."""
+    parsed = []
+    from aml_provider.blobs import folder
+
+    original = folder.parse_page
+    monkeypatch.setattr(folder, "parse_page", lambda body: parsed.append(body) or original(body))
+    container = Container(page_size=2)
+    state = watch(container, settle=5)
+    for name in "abcdef":
+        container.write(name)
+    take(container, state)
+    assert len(parsed) == 3
+    take(container, state)
+    assert len(parsed) == 3
+    container.now = 100
+    container.write("d")
+    for _ in range(3):
+        take(container, state)
+    assert len(parsed) == 6
+    container.now = 105
+    assert take(container, state) == [("d", "modified")]
+    take(container, state)
+    assert len(parsed) == 7
+
+
+def test_a_failed_page_voids_the_poll():
+    container = Container(page_size=1)
+    state = watch(container)
+    take(container, state)
+    container.write("a")
+    container.write("b")
+    flow = poll(state)
+    next(flow)
+    flow.send(Reply(200, next(container.pages()), http_date(0)))
+    flow.close()
+
+    assert take(container, state) == [("a", "added"), ("b", "added")]
+
+
+def test_sizes():
+    container = Container(page_size=5000)
+    for number in range(20_000):
+        container.write(f"part-{number:08}")
+    state = watch(container)
+    pages = list(container.pages())
+    container.pages = lambda: pages
+    tracemalloc.start()
+    try:
+        take(container, state)
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] / 20_000
+    finally:
+        tracemalloc.stop()
+
+    assert kept <= 14
+    assert len(state.cursor) == 20_000
+    assert len(state.cursor.encode()) / 20_000 <= 18
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)), unique=True))
+def test_a_cursor_survives_being_stored(entries):
+    assert list(Cursor.decode(Cursor.of(entries).encode()).entries()) == entries
+
+
+@pytest.mark.parametrize("damage", [lambda t: t[:-4], lambda t: "2" + t[1:], lambda t: "", lambda t: t.replace("A", "!", 1)])
+def test_a_damaged_cursor_is_refused(damage):
+    with pytest.raises(CursorUnreadable):
+        Cursor.decode(damage(Cursor.of([(0, 0), (1, 2)]).encode()))
+
+
+def test_a_cursors_text_is_the_same_on_every_machine():
+    assert Cursor.of([(0x0807060504030201, 0x0C0B0A09)]).encode() == "1.02f51ec6.AQIDBAUGBwgJCgsM"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("settle", -1),
+        ("settle", float("nan")),
+        ("pattern", []),
+        ("pattern", ""),
+        ("pattern", [1]),
+        ("max_changes", 0),
+        ("max_changes", True),
+        ("max_changes", 1.5),
+        ("on_first_poll", "ignore"),
+    ],
+)
+def test_bad_arguments_are_named(argument, value):
+    with pytest.raises(InvalidArgument, match=f"^{argument}: "):
+        Rules.of(**{argument: value})

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import trustme
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity import CredentialUnavailableError
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+    pkcs12,
+)
+from cryptography.x509 import load_pem_x509_certificate
+
+from aml_provider.client import credentials
+from aml_provider.client.credentials import (
+    AsyncCredential,
+    Credential,
+    build_async_credential,
+    build_credential,
+    get_async_token,
+    get_token,
+)
+from aml_provider.client.errors import CredentialError, InvalidArgument, Unreachable
+from aml_provider.client.settings import AUTH_METHODS, CLOUDS, WorkspaceSettings
+
+BUILDERS = pytest.mark.parametrize("build", [build_credential, build_async_credential], ids=["sync", "aio"])
+SCOPE = "https://management.azure.com/.default"
+FULL = {
+    "client_secret": {"tenant_id": "contoso.com", "client_id": "app", "secret": "s3cret"},
+    "client_certificate": {"tenant_id": "contoso.com", "client_id": "app", "certificate_path": "cert.pem"},
+    "workload_identity": {"tenant_id": "contoso.com", "client_id": "app"},
+    "static_token": {"secret": "token"},
+}
+
+
+def settings(auth_method, **fields):
+    return WorkspaceSettings(
+        subscription_id="s", resource_group="g", workspace_name="w", auth_method=auth_method, **fields
+    )
+
+
+def test_importing_it_loads_nothing_of_azure():
+    code = (
+        "import sys, aml_provider.client.credentials\n"
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in {'azure', 'msal', 'requests', 'aiohttp'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_auth_method_has_a_row():
+    assert set(credentials._METHODS) == set(AUTH_METHODS)
+
+
+def test_the_authorities_are_those_of_azure_identity():
+    from azure.identity import AzureAuthorityHosts
+
+    assert {name: cloud.authority.removeprefix("https://") for name, cloud in CLOUDS.items()} == {
+        "public": AzureAuthorityHosts.AZURE_PUBLIC_CLOUD,
+        "usgov": AzureAuthorityHosts.AZURE_GOVERNMENT,
+        "china": AzureAuthorityHosts.AZURE_CHINA,
+    }
+
+
+@BUILDERS
+@pytest.mark.parametrize(
+    ("method", "missing", "shown"),
+    [
+        ("client_secret", "tenant_id", "tenant_id"),
+        ("client_secret", "client_id", "login"),
+        ("client_secret", "secret", "password"),
+        ("client_certificate", "tenant_id", "tenant_id"),
+        ("client_certificate", "client_id", "login"),
+        ("client_certificate", "certificate_path", "certificate_path"),
+        ("workload_identity", "tenant_id", "tenant_id"),
+        ("workload_identity", "client_id", "login"),
+        ("static_token", "secret", "password"),
+    ],
+)
+def test_a_missing_field_is_named_as_the_connection_names_it(build, method, missing, shown, monkeypatch):
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", "token")
+    fields = {name: value for name, value in FULL[method].items() if name != missing}
+    with pytest.raises(InvalidArgument, match=rf"^{shown}: is empty.*auth_method {method} needs it") as caught:
+        build(settings(method, **fields))
+    assert caught.value.argument == shown
+
+
+@BUILDERS
+def test_workload_identity_says_which_variables_may_stand_in(build, monkeypatch):
+    with pytest.raises(InvalidArgument, match="AZURE_FEDERATED_TOKEN_FILE, which the webhook sets in pods labelled"):
+        build(settings("workload_identity"))
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", "token")
+    with pytest.raises(InvalidArgument, match="tenant_id: is empty, and so is AZURE_TENANT_ID"):
+        build(settings("workload_identity"))
+
+
+@BUILDERS
+@pytest.mark.parametrize("tenant", ["https://contoso.com", "a b", "../x"])
+def test_a_tenant_that_is_none_is_refused(build, tenant):
+    with pytest.raises(InvalidArgument, match=r"^tenant_id: is "):
+        build(settings("client_secret", **{**FULL["client_secret"], "tenant_id": tenant}))
+
+
+@BUILDERS
+def test_an_environment_that_azure_identity_refuses_names_the_auth_method(build, monkeypatch):
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "nonsense")
+    with pytest.raises(InvalidArgument, match=r"^auth_method: default cannot be used: .*AZURE_TOKEN_CREDENTIALS"):
+        build(settings("default"))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """One file of each kind, good and bad."""
+    folder = tmp_path_factory.mktemp("certificates")
+    issued = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
+    elliptic = trustme.CA().issue_cert("app.example")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    certificate = issued.cert_chain_pems[0].bytes()
+    locked = BestAvailableEncryption(b"right")
+    files = {
+        "open.pem": issued.private_key_and_cert_chain_pem.bytes(),
+        "locked.pem": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked) + certificate,
+        "locked.p12": pkcs12.serialize_key_and_certificates(
+            b"app", key, load_pem_x509_certificate(certificate), None, locked
+        ),
+        "keyless.pem": certificate,
+        "elliptic.pem": elliptic.private_key_and_cert_chain_pem.bytes(),
+        "garbage.p12": b"garbage",
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@BUILDERS
+@pytest.mark.parametrize(
+    ("name", "password", "argument"),
+    [
+        ("absent.pem", None, "certificate_path"),
+        (".", None, "certificate_path"),
+        ("keyless.pem", None, "certificate_path"),
+        ("elliptic.pem", None, "certificate_path"),
+        ("garbage.p12", None, "certificate_path"),
+        ("open.pem", "hunter2", "certificate_password"),
+        ("locked.pem", None, "certificate_password"),
+        ("locked.pem", "hunter2", "certificate_password"),
+        ("locked.p12", None, "certificate_password"),
+        ("locked.p12", "hunter2", "certificate_password"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used(build, certificates, name, password, argument):
+    path = str(certificates / name)
+    fields = {**FULL["client_certificate"], "certificate_path": path, "certificate_password": password}
+    with pytest.raises(InvalidArgument) as caught:
+        build(settings("client_certificate", **fields))
+    assert caught.value.argument == argument
+    assert path in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_static_token_is_used_as_it_is():
+    with_token = settings("static_token", secret="token")
+    assert get_token(build_credential(with_token), with_token, SCOPE) == "token"
+    async with build_async_credential(with_token) as credential:
+        assert await get_async_token(credential, with_token, SCOPE) == "token"
+        assert (await credential.get_token(SCOPE)).expires_on > time.time() + 10**9
+
+
+class Inner:
+    """What azure-identity is to the kept tokens: counts, answers when told, or fails."""
+
+    def __init__(self, lifetime=3600.0):
+        self.lifetime = lifetime
+        self.asked = []
+        self.answer = asyncio.Event()
+        self.failure = None
+        self.closed = False
+
+    def token(self, scopes, options):
+        self.asked.append((scopes, options))
+        if self.failure:
+            raise self.failure
+        return AccessToken(f"token-{len(self.asked)}", int(time.time() + self.lifetime))
+
+    def sync(self):
+        return SimpleNamespace(get_token=lambda *scopes, **options: self.token(scopes, options))
+
+    async def get_token(self, *scopes, **options):
+        await self.answer.wait()
+        return self.token(scopes, options)
+
+    async def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize(("lifetime", "requests"), [(3600, 1), (200, 2)])
+async def test_a_token_is_kept_until_it_is_nearly_over(lifetime, requests):
+    inner = Inner(lifetime)
+    credential = Credential(inner.sync())
+    for _ in range(2):
+        credential.get_token(SCOPE)
+    assert len(inner.asked) == requests
+
+    inner = Inner(lifetime)
+    inner.answer.set()
+    async with AsyncCredential(inner) as credential:
+        for _ in range(2):
+            await credential.get_token(SCOPE)
+    assert len(inner.asked) == requests
+    assert inner.closed
+
+
+async def test_each_audience_has_its_own_token_and_options_are_passed_through():
+    inner = Inner()
+    inner.answer.set()
+    for credential in (Credential(inner.sync()), AsyncCredential(inner)):
+        inner.asked.clear()
+        got = [credential.get_token(*scopes, **options) for scopes, options in (
+            ((SCOPE,), {}), (("other/.default",), {}), ((SCOPE,), {"claims": "c"}),
+        )]  # fmt: skip
+        tokens = [await one if asyncio.iscoroutine(one) else one for one in got]
+        assert len({token.token for token in tokens}) == 3
+        assert ((SCOPE,), {"claims": "c"}) in inner.asked
+
+
+async def test_many_who_need_one_token_ask_once():
+    inner = Inner()
+    credential = AsyncCredential(inner)
+    waiting = [asyncio.create_task(credential.get_token(SCOPE)) for _ in range(100)]
+    await asyncio.sleep(0)
+    # Whoever began must be able to give up alone.
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    inner.answer.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert {token.token for token in results[1:]} == {"token-1"}
+    assert len(inner.asked) == 1
+
+
+async def test_a_refusal_is_shared_too_and_not_kept():
+    inner = Inner()
+    inner.failure = ClientAuthenticationError(message="AADSTS7000215: no")
+    credential = AsyncCredential(inner)
+    cli = settings("azure_cli")
+    waiting = [asyncio.create_task(get_async_token(credential, cli, SCOPE)) for _ in range(3)]
+    inner.answer.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [CredentialError] * 3
+    assert len(inner.asked) == 1
+    inner.failure = None
+    assert await get_async_token(credential, cli, SCOPE) == "token-2"
+
+
+async def test_closing_ends_what_is_being_asked():
+    inner = Inner()
+    credential = AsyncCredential(inner)
+    waiting = asyncio.create_task(credential.get_token(SCOPE))
+    await asyncio.sleep(0)
+    await credential.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert inner.closed
+
+
+@pytest.mark.parametrize(
+    ("said", "next_step"),
+    [
+        ("AADSTS7000222: The provided client secret keys for app 'x' are expired.", "into the connection's password"),
+        ("AADSTS700027: Client assertion failed signature validation.", "Upload the certificate in certificate_path"),
+        ("AADSTS7002138: No matching federated identity record found.", "issuer, subject and audience"),
+        ("AADSTS900382: Confidential Client is not supported in Cross Cloud request.", "Check tenant_id, and cloud"),
+        ("AADSTS53003: Access has been blocked by Conditional Access policies.", "Conditional Access policy"),
+        ("AADSTS7000112: Application 'x' is disabled.", "The application is disabled"),
+        ("AADSTS999999: Something new.", "Something new."),
+    ],
+)
+def test_what_entra_says_leads_to_the_next_step(said, next_step):
+    inner = Inner()
+    inner.failure = ClientAuthenticationError(message=f"Authentication failed: {said}\r\nTrace ID: t")
+    secret = settings("client_secret", **FULL["client_secret"])
+    with pytest.raises(CredentialError) as caught:
+        get_token(Credential(inner.sync()), secret, SCOPE)
+    text = str(caught.value)
+    assert text.startswith(
+        f"auth_method client_secret, tenant_id contoso.com, login app, cloud public: no token: {said} Trace ID: t"
+    )
+    assert next_step in text
+    assert caught.value.permanent
+    assert caught.value.__suppress_context__
+
+
+def test_a_secret_that_comes_back_is_hidden():
+    inner = Inner()
+    inner.failure = ClientAuthenticationError(message="Unexpected response: {'echo': 's3cret'}")
+    with pytest.raises(CredentialError, match=r"Unexpected response: {'echo': '\*\*\*'}"):
+        get_token(Credential(inner.sync()), settings("client_secret", **FULL["client_secret"]), SCOPE)
+
+
+def test_an_identity_endpoint_that_is_silent_may_answer_later():
+    # For real it takes azure-identity's five seconds of patience.
+    inner = Inner()
+    inner.failure = CredentialUnavailableError(
+        message="ManagedIdentityCredential authentication unavailable, no response"
+    )
+    inner.failure.__cause__ = ServiceRequestError("connection refused")
+    with pytest.raises(Unreachable, match=r"did not answer: no response\. Has this host a managed identity\?"):
+        get_token(Credential(inner.sync()), settings("managed_identity"), SCOPE)
+
+
+def test_requests_trusts_what_the_others_trust(monkeypatch, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert credentials._trust() == {}
+    bundle.touch()
+    assert credentials._trust() == {"connection_verify": str(bundle)}
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", os.devnull)
+    assert credentials._trust() == {}

@@ -1,0 +1,188 @@
+"""Clock, quirks, faults, request log and seeds of the emulator."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from aml_provider.emulator.clock import Clock
+from aml_provider.emulator.faults import Faults
+from aml_provider.emulator.models import DataPath
+from aml_provider.emulator.quirks import Quirks
+from aml_provider.emulator.requests_log import RequestLog
+from aml_provider.emulator.seed import SeedError, dump, fill, read, save
+from aml_provider.emulator.state import Workspace
+from aml_provider.emulator.submission import Submission
+from aml_provider.emulator.times import parse_time, wire_time
+
+
+def a_workspace(seed="demo") -> Workspace:
+    workspace = Workspace(Clock(), Quirks())
+    workspace.clock.hold()
+    fill(workspace, read(seed))
+    return workspace
+
+
+class TestClock:
+    def test_a_held_clock_moves_by_hand_only(self):
+        clock = Clock()
+        clock.hold()
+        start = clock.now()
+        assert clock.now() == start
+        clock.advance(60)
+        assert clock.now() == start + 60
+
+    def test_speed(self):
+        clock = Clock(speed=1e6)
+        start = clock.now()
+        while clock.now() == start:
+            pass
+        assert clock.now() > start
+
+    def test_changing_the_speed_makes_no_jump(self):
+        clock = Clock()
+        clock.hold()
+        start = clock.now()
+        clock.set(speed=100)
+        assert clock.now() == start
+        assert clock.held
+
+    @pytest.mark.parametrize("seconds", [0, -1])
+    def test_time_does_not_go_back(self, seconds):
+        with pytest.raises(ValueError, match="above 0"):
+            Clock().advance(seconds)
+
+    def test_advancing_stops_at_what_is_due(self):
+        clock = Clock()
+        clock.hold()
+        start = clock.now()
+        seen = []
+
+        class Agenda:
+            def next_due(self, until):
+                due = start + 10 * (len(seen) + 1)
+                return due if due <= until else None
+
+            def catch_up(self):
+                if clock.now() > start:
+                    seen.append(clock.now() - start)
+
+            def wake(self):
+                pass
+
+        clock.agenda = Agenda()
+        clock.advance(25)
+        assert seen == [10, 20]
+        assert clock.now() == start + 25
+
+
+class TestTimes:
+    def test_wire_format(self):
+        assert wire_time(0) == "1970-01-01T00:00:00.0000000Z"
+
+    @pytest.mark.parametrize(
+        "text",
+        ["2024-01-01T00:00:00.1234567Z", "2024-01-01 00:00:00.123456", "2024-01-01T01:00:00.1234567+01:00"],
+    )
+    def test_reading_is_tolerant(self, text):
+        assert parse_time(text) == 1704067200.123456
+
+
+class TestQuirks:
+    def test_parse(self):
+        quirks = Quirks.parse(["history_lag=30s", "slow_cancel=1.5", "int_enums", "page_size=2"])
+        assert quirks == Quirks(history_lag=30, slow_cancel=1.5, int_enums=True, page_size=2)
+
+    @pytest.mark.parametrize("text", ["nonsense", "int_enums=1", "history_lag", "history_lag=soon"])
+    def test_refuses(self, text):
+        with pytest.raises(ValueError, match=r"quirk|float"):
+            Quirks.parse([text])
+
+
+class TestFaults:
+    def test_each_meets_so_many_requests(self):
+        faults = Faults()
+        faults.add("drop", method="POST", path="*/PipelineSubmit/*", times=2)
+        assert faults.take("GET", "/a/PipelineSubmit/1") is None
+        assert faults.take("POST", "/other") is None
+        assert faults.take("POST", "/a/PipelineSubmit/1") is not None
+        assert [fault["times"] for fault in faults.pending()] == [1]
+        assert faults.take("POST", "/a/PipelineSubmit/2") is not None
+        assert faults.take("POST", "/a/PipelineSubmit/3") is None
+        assert faults.pending() == []
+
+    @pytest.mark.parametrize("values", [{"kind": "explode"}, {"kind": "drop", "when": "now"}, {"kind": "drop", "id": 1}])
+    def test_refuses(self, values):
+        with pytest.raises(ValueError, match=r"kind|unknown"):
+            Faults().add_mapping(values)
+
+
+class TestRequestLog:
+    def test_hides_secrets(self):
+        log = RequestLog()
+        log.add(
+            time="now",
+            method="PUT",
+            path="/x",
+            query=[("sig", "SECRET"), ("url", "https://h/?sv=1&sig=SECRET&x=1"), ("n", "1")],
+            headers=[("authorization", "Bearer SECRET"), ("accept", "*/*")],
+            body={"accountKey": "SECRET", "a": [{"credential": "SECRET", "b": "sig=SECRET"}], "sasToken": None},
+            status=200,
+            fault=None,
+        )
+        (entry,) = log.find()
+        assert "SECRET" not in json.dumps(entry)
+        assert entry["query"] == [["sig", "***"], ["url", "https://h/?sv=1&sig=***&x=1"], ["n", "1"]]
+        assert entry["headers"] == {"authorization": "Bearer ***", "accept": "*/*"}
+        assert entry["body"] == {"accountKey": "***", "a": [{"credential": "***", "b": "sig=***"}], "sasToken": None}
+
+
+class TestSeed:
+    def test_a_workspace_survives_a_file(self, tmp_path):
+        workspace = a_workspace()
+        body = {
+            "ExperimentName": "e",
+            "DataPathAssignments": {"input_datapath": {"DataStoreName": "workspaceblobstore", "RelativePath": "x"}},
+        }
+        workspace.submit("10000000-0000-4000-8000-000000000001", Submission.from_wire(body))
+        path = tmp_path / "state.json"
+        save(workspace, path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        again = Workspace(workspace.clock, Quirks())
+        fill(again, read(path))
+        assert dump(again) == dump(workspace)
+        (run,) = again.runs.values()
+        assert run.data_paths == {"input_datapath": DataPath("workspaceblobstore", "x")}
+        assert again.step_run(run.steps[1].id) == (run, 1)
+
+    def test_nothing(self):
+        workspace = a_workspace("none")
+        assert not workspace.pipelines
+        assert len(workspace.data_types) == 11
+
+    def test_ids_stay_the_same(self):
+        seed = {"pipelines": [{"name": "p", "steps": [{"name": "s"}]}]}
+        first, second = a_workspace(seed), a_workspace(seed)
+        assert list(first.pipelines) == list(second.pipelines)
+
+    @pytest.mark.parametrize(
+        "seed",
+        [
+            {"pipeline": []},
+            {"pipelines": [{"name": "p", "colour": "red"}]},
+            {"pipelines": [{"name": "p", "steps": [{}]}]},
+            {"pipelines": [{"name": "p", "id": "1"}, {"name": "q", "id": "1"}]},
+            {"endpoints": [{"name": "e", "versions": {"0": "missing"}}]},
+        ],
+    )
+    def test_refuses(self, seed):
+        with pytest.raises(SeedError):
+            a_workspace(seed)
+
+    def test_refuses_a_file_that_is_no_mapping(self, tmp_path):
+        path = tmp_path / "seed.yaml"
+        path.write_text("- 1\n")
+        with pytest.raises(SeedError, match="mapping"):
+            read(path)
