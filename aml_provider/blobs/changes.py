@@ -20,7 +20,7 @@ from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.rules import Counts, age, iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.folder import Folder, Page, Row
@@ -129,11 +129,12 @@ class _Draft:
         listed = len(self.versions)
         versions, names = self.versions, self.names
         if self.open:
-            kept = [
-                (older.get(n) if i in self.open else v, n) for i, (v, n) in enumerate(zip(versions, names, strict=True))
-            ]
-            versions = array("Q", [v for v, _ in kept if v is not None])
-            names = array("I", [n for v, n in kept if v is not None])
+            versions, names = array("Q"), array("I")
+            for position, (version, name) in enumerate(zip(self.versions, self.names, strict=True)):
+                kept = older.get(name) if position in self.open else version
+                if kept is not None:
+                    versions.append(kept)
+                    names.append(name)
         return _Known(self.digest, (versions, names), not self.waits, listed, self.empty, self.markers, self.folders)
 
 
@@ -217,29 +218,33 @@ class Scan:
                 self._zero.append((number, i, rows[i], known, date))
                 self._markers_open |= not known and not rules.ignore_empty
             fresh = sorted(unknown.difference(empty))
-        self._judge(number, [(i, rows[i]) for i in fresh], date)
+        self._judge(number, fresh, rows, date)
         if len(self._candidates) > 2 * rules.max_changes + 10_000:
             self._trim()
 
-    def _judge(self, number: int, rows: Iterable[tuple[int, Row]], date: str | None) -> None:
+    def _judge(
+        self, number: int, positions: Iterable[int], rows: Sequence[Row] | Mapping[int, Row], date: str | None
+    ) -> None:
         """Let the rules decide on new versions of one page."""
         draft, counts, wanted, settle = self._drafts[number], self._counts, self._wanted, self._rules.settle
         last = self._last
-        for position, (name, modified, etag, size) in rows:
+        for position in positions:
+            name, modified, etag, size = rows[position]
             if settle and age(modified, date) < settle:
                 counts.unsettled += 1
                 draft.open.add(position)
                 draft.waits = True
-            elif wanted is not None and not wanted(name.rpartition(b"/")[2].decode(errors="replace")):
+                continue
+            if wanted is not None and not wanted(name.rpartition(b"/")[2].decode(errors="replace")):
                 counts.filtered += 1
+                continue
+            draft.open.add(position)  # until it is known to be reported
+            stamp = iso(modified)
+            if last is None or (stamp, name) < last[:2]:
+                self._candidates.append((stamp, name, etag, size, number, position))
             else:
-                draft.open.add(position)  # until it is known to be reported
-                item = (iso(modified), name, etag, size, number, position)
-                if last is None or item < last:
-                    self._candidates.append(item)
-                else:
-                    counts.held += 1
-                    draft.waits = True
+                counts.held += 1
+                draft.waits = True
 
     def _trim(self) -> None:
         """Keep only candidates that can be reported, so that a first listing of millions stays small."""
@@ -271,7 +276,7 @@ class Scan:
                 draft.empty += 1
                 draft.open.add(position)
             else:
-                self._judge(number, [(position, row)], date)
+                self._judge(number, (position,), {position: row}, date)
 
     def finish(self) -> Detection:
         """Close the listing and say what changed."""
@@ -329,8 +334,11 @@ class Scan:
 
     def _older(self, reported: Iterable[_Candidate]) -> dict[int, int]:
         """Find the cursor's version of each name that is open or reported."""
+        pages = list(self._unrepeated())
+        if not pages:
+            return {}
         names = {draft.names[i] for draft in self._drafts for i in draft.open}
         names.update(self._drafts[item[4]].names[item[5]] for item in reported)
         if not names:
             return {}
-        return {n: v for page in self._unrepeated() for v, n in zip(*page.chunk, strict=True) if n in names}
+        return {n: v for page in pages for v, n in zip(*page.chunk, strict=True) if n in names}

@@ -12,12 +12,12 @@ from io import BytesIO
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
-from xml.etree.ElementTree import Element, ParseError, iterparse
 
 from aml_provider.client.errors import InvalidArgument, MalformedReply, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from xml.etree.ElementTree import Element
 
     from aml_provider.blobs.changes import Detection, FolderState
 
@@ -27,6 +27,7 @@ __all__ = [
     "Page",
     "Reply",
     "Row",
+    "error_facts",
     "list_request",
     "normalise_path",
     "parse_page",
@@ -228,7 +229,8 @@ def poll(state: FolderState) -> Generator[ListRequest, Reply, Detection]:
     while True:
         status, body, date = yield list_request(state.folder, marker, metadata=not state.rules.ignore_empty)
         if status != 200:
-            raise _failure(status, body)
+            code, message = error_facts(body)
+            raise ServiceError(_OPERATION, status=status, code=code, message=message)
         end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
         if end is None:
             raise _malformed("The reply to List Blobs is cut off or no listing at all")
@@ -253,12 +255,13 @@ def _digest(body: bytes) -> tuple[int, int]:
         return hash(view[start : max(start, stop)]), stop - start
 
 
-def _failure(status: int, body: bytes) -> ServiceError:
+def error_facts(body: bytes) -> tuple[str, str]:
+    """The code and message in the storage service's error document; empty where it has none."""
     code, message = (
         found[1].decode(errors="replace") if (found := re.search(pattern, body[:4096])) else ""
         for pattern in (rb"<Code>([^<]*)</Code>", rb"<Message>([^<\r\n]*)")
     )
-    return ServiceError(_OPERATION, status=status, code=code, message=message)
+    return code, message
 
 
 def _malformed(problem: str) -> MalformedReply:
@@ -323,6 +326,8 @@ def _character(entity: re.Match[bytes]) -> bytes:
 
 def _parse_xml(body: bytes) -> Page:
     """Read a page with an XML parser: any order of elements, any white space."""
+    from xml.etree.ElementTree import ParseError, iterparse  # noqa: PLC0415 - 8 ms that few processes need
+
     rows: list[Row] = []
     directories: set[bytes] = set()
     prefixes: list[bytes] = []

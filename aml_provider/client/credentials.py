@@ -59,8 +59,8 @@ def _trust() -> dict[str, Any]:
 def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     """What every credential that asks Microsoft Entra is told.
 
-    Instance discovery is off: it would ask the public cloud's host whether ours can be trusted, also from a sovereign
-    or closed network, and our authorities are a table in the code.
+    Instance discovery is off: it validates authorities, and ours are a table in the code. msal would ask for it after
+    each refusal (application.py, _get_authority_aliases), and in a closed network its failure hides the refusal.
     """
     return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
 

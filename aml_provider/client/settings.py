@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -18,7 +19,38 @@ AUTH_METHODS = (
     "static_token",
 )
 
+#: The audience of tokens for blob storage; it is the same in every cloud.
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PORTS = {"http": 80, "https": 443}
+# What a token that travels in a header can be made of.
+_TOKEN = re.compile(r"[!-~]+")
+_REGION = re.compile(r"[A-Za-z0-9-]+")
+_HOST = re.compile(r"[a-z0-9.-]+")
+
+
+class _Origin(NamedTuple):
+    """What tells one server from another."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> _Origin | None:
+        """The origin of a URL; None for whatever two readers of URLs might read as two different hosts."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return None
+        # urlsplit drops line breaks and takes a backslash for a letter; others may not.
+        if parts.scheme not in _PORTS or not parts.hostname or re.search(r"[@\\\s]", parts.netloc + url[:8]):
+            return None
+        if re.search(r"[\t\r\n]", url):
+            return None
+        return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
 
 
 class Cloud(NamedTuple):
@@ -115,27 +147,33 @@ class WorkspaceSettings:
             raise InvalidArgument("auth_method", f"is {self.auth_method!r}; use one of {', '.join(AUTH_METHODS)}")
         if self.allow_http and self.auth_method != "static_token":
             raise InvalidArgument("allow_http", "works only together with auth_method static_token")
+        if self.auth_method == "static_token" and self.secret and not _TOKEN.fullmatch(self.secret):
+            raise InvalidArgument("password", "holds a blank, a line break or a letter that no bearer token has")
+        if self.region and not _REGION.fullmatch(self.region):
+            raise InvalidArgument("region", f"is {self.region!r}; write its short name, such as westeurope")
         for name in ("endpoint", "blob_endpoint"):
             url = getattr(self, name)
             if url is not None:
                 self._check_base_url(name, url)
 
     def _check_base_url(self, name: str, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if any(mark in url for mark in "?#@"):
+            # Not shown: what follows may be a secret.
+            raise InvalidArgument(
+                name, "must be an address without a query string, a fragment or a login: secrets have their own fields"
+            )
+        origin = _Origin.of(url)
+        if origin is None:
             raise InvalidArgument(name, f"is {url!r}; write it as https://host")
-        if parts.query or parts.username or parts.password:
-            raise InvalidArgument(name, "must not carry a query string or a login: secrets have fields of their own")
-        if not self._scheme_allowed(url):
+        if not self._scheme_allowed(origin):
             raise InvalidArgument(
                 name,
-                f"is plain http to {parts.hostname}; use https (http is for loopback, or for static_token together "
+                f"is plain http to {origin.host}; use https (http is for loopback, or for static_token together "
                 "with allow_http)",
             )
 
-    def _scheme_allowed(self, url: str) -> bool:
-        parts = urlsplit(url)
-        return parts.scheme == "https" or parts.hostname in _LOOPBACK or self.allow_http
+    def _scheme_allowed(self, origin: _Origin) -> bool:
+        return origin.scheme == "https" or origin.host in _LOOPBACK or self.allow_http
 
     @property
     def scope_path(self) -> str:
@@ -173,11 +211,6 @@ class WorkspaceSettings:
         """The audience of tokens for the workspace and for Azure Resource Manager."""
         return f"{self.cloud.management}/.default"
 
-    @property
-    def storage_scope(self) -> str:
-        """The audience of tokens for blob storage; it is the same in every cloud."""
-        return "https://storage.azure.com/.default"
-
     def run_url(self, run_id: str) -> str:
         """The run's page in the studio."""
         wsid = (
@@ -193,16 +226,16 @@ class WorkspaceSettings:
         A token for the workspace goes to the cloud's own services or the connection's endpoint, one for storage to the
         cloud's blob hosts or the connection's blob endpoint.
         """
-        parts = urlsplit(url)
-        if not parts.hostname or not self._scheme_allowed(url):
+        origin = _Origin.of(url)
+        if origin is None or not self._scheme_allowed(origin):
             return False
-        storage = scope == self.storage_scope
+        storage = scope == STORAGE_SCOPE
         own = self.blob_endpoint if storage else self.endpoint
-        if own and parts.netloc == urlsplit(own).netloc:
+        if own and origin == _Origin.of(own):
             return True
-        host = parts.hostname.lower()
-        under = host.endswith(f".blob.{self.cloud.storage_suffix}") if storage else self._under_cloud(host)
-        return parts.scheme == "https" and under
+        if origin.scheme != "https" or not _HOST.fullmatch(origin.host):
+            return False
+        return origin.host.endswith(f".blob.{self.cloud.storage_suffix}") if storage else self._under_cloud(origin.host)
 
     def _under_cloud(self, host: str) -> bool:
         host = host.lower()

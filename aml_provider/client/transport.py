@@ -21,6 +21,7 @@ from aml_provider import __version__
 from aml_provider.client import credentials
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
 from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, Request, RetryPolicy
+from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,11 +61,11 @@ class RealClock:
 
 
 def _hush_http_loggers() -> None:
-    """Hold the HTTP stack's loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
+    """Hold the HTTP stacks' loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
 
     Done for each client and not at import, because Airflow configures logging anew in its processes.
     """
-    for name in ("httpx", "httpcore"):
+    for name in ("httpx", "httpcore", "azure.core.pipeline.policies.http_logging_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -93,7 +94,7 @@ def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
     if request.scope is not None and not settings.trusts(request.url, request.scope):
         host = httpx.URL(request.url).host
         raise InvalidArgument(
-            "endpoint",
+            "blob_endpoint" if request.scope == STORAGE_SCOPE else "endpoint",
             f"{request.operation}: no token is sent to {host!r}, which is neither a host of the cloud "
             f"{settings.cloud.name!r} nor the connection's own endpoint",
         )

@@ -49,6 +49,7 @@ CLOSE_CONNECTION = "aml_provider.close_connection"
 """The ASGI extension with which the server lets the application close a connection without a reply."""
 
 _log = logging.getLogger(__name__)
+_JSON = "application/json; charset=utf-8"
 # Names in ARM ids do not depend on case; the services' own paths do here, to catch a client's slips.
 _SCOPED = re.compile(
     r"(?P<service>/pipelines/v1\.0|/history/v1\.0|/datastore/v1\.0|/artifact/v2\.0|)"
@@ -91,7 +92,7 @@ def _starlette(emulation: Emulation, routes: Sequence[Route], envelope: Envelope
     def refuse(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)
         content = json.dumps(envelope(error, emulation.clock.now()))
-        return Response(content, error.status, media_type="application/json; charset=utf-8")
+        return Response(content, error.status, media_type=_JSON)
 
     def unknown(request: Request, _error: Exception) -> Response:
         route = f"{request.method} {request.scope.get('azureml_path', request.scope['path'])}"
@@ -121,9 +122,7 @@ def _service(emulation: Emulation, routes: Sequence[Route], envelope: Envelope, 
             inner="AuthenticationFailed",
         )
         content = json.dumps(envelope(error, emulation.clock.now()))
-        await Response(content, 401, {"WWW-Authenticate": "Bearer"}, "application/json; charset=utf-8")(
-            scope, receive, send
-        )
+        await Response(content, 401, {"WWW-Authenticate": "Bearer"}, _JSON)(scope, receive, send)
 
     return guarded
 
@@ -166,7 +165,7 @@ class _Gateway:
             return self._status(scope, fault)
         if fault.kind == "broken_json":
             content = bytes(reply.body)
-            return Response(content[: max(1, len(content) // 2)], reply.status_code, media_type=reply.media_type)
+            return Response(content[: max(1, len(content) // 2)], reply.status_code, media_type=_JSON)
         return reply
 
     async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
@@ -198,7 +197,7 @@ class _Gateway:
         envelope = pascal_envelope if scope["path"].startswith("/pipelines/") else camel_envelope
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         content = json.dumps(envelope(error, self._emulation.clock.now()))
-        return Response(content, fault.status, headers, "application/json; charset=utf-8")
+        return Response(content, fault.status, headers, _JSON)
 
     def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
         query = scope["query_string"].decode("latin-1")

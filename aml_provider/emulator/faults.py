@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KINDS = ("broken_json", "delay", "drop", "refuse", "status")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "method": (str,),
+    "path": (str,),
+    "times": (int,),
+    "status": (int,),
+    "retry_after": (str, int, float, type(None)),
+    "after_commit": (bool,),
+    "seconds": (int, float),
+}
 
 
 @dataclass(slots=True)
@@ -65,11 +75,12 @@ class Faults:
         """Add a fault from a JSON object.
 
         Raises:
-            ValueError: An unknown kind or detail.
+            ValueError: An unknown kind or detail, or a value of the wrong type.
         """
-        known = {field.name for field in fields(Fault)} - {"id"}
-        if unknown := values.keys() - known:
-            raise ValueError(f"unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        if unknown := values.keys() - _TYPES.keys():
+            raise ValueError(f"unknown {', '.join(sorted(unknown))}; known are {', '.join(_TYPES)}")
+        if wrong := [name for name, value in values.items() if not isinstance(value, _TYPES[name])]:
+            raise ValueError(f"wrong type of {', '.join(wrong)}")
         if values.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
         with self._lock:

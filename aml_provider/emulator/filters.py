@@ -82,20 +82,47 @@ class Comparison:
 
         So ``ne null or eq null`` means "exists", which is how Microsoft's SDK asks for it.
         """
-        actual = self._actual(record)
+        actual = _actual(record, self.bag, self.field)
         if actual is _MISSING:
             return False
         if self.sign in ("eq", "ne"):
             return _OPERATORS[self.sign](actual, self.value)
         return actual is not None and self.value is not None and _OPERATORS[self.sign](actual, self.value)
 
-    def _actual(self, record: Mapping[str, Any]) -> Any:
-        if self.bag:
-            return (record.get(self.bag) or {}).get(self.field, _MISSING)
-        value = record[self.field]
-        if value is None:
-            return None
-        return parse_time(value) if self.field.lower() in _TIMES else str(value)
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Many ``eq`` comparisons of one field, joined by ``or``: how clients ask for hundreds of runs by their ids."""
+
+    bag: str
+    field: str
+    values: frozenset[str | float | None]
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether the field has one of the values."""
+        return _actual(record, self.bag, self.field) in self.values
+
+
+def _actual(record: Mapping[str, Any], bag: str, field: str) -> Any:
+    if bag:
+        return (record.get(bag) or {}).get(field, _MISSING)
+    value = record[field]
+    if value is None:
+        return None
+    return parse_time(value) if field.lower() in _TIMES else str(value)
+
+
+def _either(parts: list[Filter]) -> Filter:
+    if len(parts) == 1:
+        return parts[0]
+    values: dict[tuple[str, str], set[str | float | None]] = {}
+    rest: list[Filter] = []
+    for part in parts:
+        if isinstance(part, Comparison) and part.sign == "eq":
+            values.setdefault((part.bag, part.field), set()).add(part.value)
+        else:
+            rest.append(part)
+    return Either((*(OneOf(*key, frozenset(found)) for key, found in values.items()), *rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +182,7 @@ class _Parser:
         parts = [self._conjunction()]
         while self._accept("or"):
             parts.append(self._conjunction())
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+        return _either(parts)
 
     def _conjunction(self) -> Filter:
         parts = [self._term()]

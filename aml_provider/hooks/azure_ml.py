@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from aml_provider.client.entities import Datastore, HistoryRun, PipelineRun, PublishedPipeline
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
 
@@ -113,7 +113,7 @@ class AzureMLHook(BaseHook):
         from aml_provider.client.transport import Client
 
         settings = self.settings()
-        with airflow_errors(), Client(settings, policy=_retry_policy()) as client:
+        with airflow_errors(), Client(settings, policy=retry_policy()) as client:
             yield client
 
     @asynccontextmanager
@@ -122,7 +122,7 @@ class AzureMLHook(BaseHook):
         from aml_provider.client.transport import AsyncClient
 
         settings = await self.async_settings()
-        policy = _retry_policy()
+        policy = retry_policy()
         with airflow_errors():
             async with AsyncClient(settings, policy=policy) as client:
                 yield client
@@ -131,7 +131,7 @@ class AzureMLHook(BaseHook):
         """Open a client; the caller closes it."""
         from aml_provider.client.transport import Client
 
-        return Client(self.settings(), policy=_retry_policy())
+        return Client(self.settings(), policy=retry_policy())
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out one flow of :mod:`aml_provider.client.flows` with a client of its own."""
@@ -152,7 +152,7 @@ class AzureMLHook(BaseHook):
         steps = ["settings"]
         try:
             settings = settings_of(self.get_connection(self.azureml_conn_id))
-            with Client(settings, policy=_retry_policy(budget=10.0)) as client:
+            with Client(settings, policy=retry_policy(budget=10.0)) as client:
                 return True, f"Connected: {client.run(check_connection(steps.append))}."
         except CredentialError as error:
             return False, f"Step 'token' failed: {error}"
@@ -279,7 +279,8 @@ class AzureMLHook(BaseHook):
         return self.run(list_datastores())
 
 
-def _retry_policy(budget: float | None = None) -> Any:
+def retry_policy(budget: float | None = None) -> RetryPolicy:
+    """How long repeatable requests are repeated: ``budget`` seconds, else what ``[azureml] retry_budget`` says."""
     from airflow.providers.common.compat.sdk import conf
 
     from aml_provider.client.protocol import RetryPolicy

@@ -255,7 +255,7 @@ class VariableCursorStore:
         Raises:
             RuntimeError: It exists and cannot be read at the moment.
         """
-        text = _read(self.key)
+        text = self._read()
         self._seen = _stamp(text)
         return text
 
@@ -266,23 +266,29 @@ class VariableCursorStore:
             CursorMoved: It is not what was loaded, or was replaced while it was written.
             RuntimeError: What is written cannot be read back: a secrets backend or the environment stands before it.
         """
-        from airflow.providers.common.compat.sdk import Variable
-
         if self._seen == _NOT_LOADED:
             raise RuntimeError("The record has to be loaded before it is saved")
-        before = _stamp(_read(self.key))
+        before, wanted = _stamp(self._read()), _stamp(text)
         if before != self._seen:
             raise CursorMoved(f"The Variable {self.key} was changed by somebody else since it was read")
-        Variable.set(self.key, text, description="What an AzureBlobChangeSensor has seen; delete it to start anew")
-        after = _stamp(_read(self.key))
-        if after == before and after != _stamp(text):
+        self._write(text)
+        after = _stamp(self._read())
+        if after == before != wanted:
             raise RuntimeError(
                 f"The Variable {self.key} was written, but reads as before: a secrets backend or the environment "
                 "overrides it. Remove it there"
             )
-        if after != _stamp(text):
+        if after != wanted:
             raise CursorMoved(f"The Variable {self.key} was changed by somebody else while it was written")
         self._seen = after
+
+    def _read(self) -> str | None:
+        return _read(self.key)
+
+    def _write(self, text: str) -> None:
+        from airflow.providers.common.compat.sdk import Variable
+
+        Variable.set(self.key, text, description="What an AzureBlobChangeSensor has seen; delete it to start anew")
 
 
 def _stamp(text: str | None) -> bytes | None:
@@ -315,7 +321,13 @@ def _exists(key: str) -> bool:
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
     except ImportError:
         return _exists_in_database(key)
-    answer = SUPERVISOR_COMMS.send(GetVariable(key=key))
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    # Airflow 3.0 to 3.2. A supervisor's error is returned or raised, depending on the version and how it runs.
+    try:
+        answer = SUPERVISOR_COMMS.send(GetVariable(key=key))
+    except AirflowRuntimeError as error:
+        answer = error.error
     return not isinstance(answer, ErrorResponse) or answer.error.value != "VARIABLE_NOT_FOUND"
 
 

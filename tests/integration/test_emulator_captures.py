@@ -44,9 +44,11 @@ def exchanges(capture):
 
 
 def captured(capture, method, part):
-    """The reply to the last such request of a capture."""
-    found = [item for item in exchanges(capture) if item["request"]["method"] == method and part in item["request"]["path"]]
-    return found[-1]["response"]["json"]
+    """The reply to the first such request of a capture."""
+    for item in exchanges(capture):
+        if item["request"]["method"] == method and part in item["request"]["path"]:
+            return item["response"]["json"]
+    raise LookupError(part)
 
 
 def shape(value, other):
@@ -69,7 +71,9 @@ def api():
         httpx.Client(base_url=emulator.url, headers={"Authorization": "Bearer t"}) as client,
     ):
         emulator.clock.hold()
-        run = client.post(f"{PIPELINES}/PipelineRuns/PipelineSubmit/{PIPELINE}", json={"ExperimentName": "MyExperiment"})
+        run = client.post(
+            f"{PIPELINES}/PipelineRuns/PipelineSubmit/{PIPELINE}", json={"ExperimentName": "MyExperiment"}
+        )
         emulator.clock.advance(60)
         client.run_id = run.json()["Id"]
         client.step_id = client.get(f"{HISTORY}/runs/{client.run_id}/children").json()["value"][0]["runId"]
@@ -136,7 +140,11 @@ def test_post_as_the_sdk_sends_it(api, capture, part):
 
 def test_discovery_has_every_service_here(api):
     reply = httpx.get(api.base_url.join("/discovery"))
-    assert set(reply.json()) >= set(captured("discovery_endpoints", "GET", "/discovery")) - {"catalog", "gallery", "labeling"}
+    assert set(reply.json()) >= set(captured("discovery_endpoints", "GET", "/discovery")) - {
+        "catalog",
+        "gallery",
+        "labeling",
+    }
     assert set(reply.json().values()) == {str(api.base_url).rstrip("/")}
 
 

@@ -164,7 +164,11 @@ class TestSubmission:
         assert api.get("/_emulator/runs").json()["runs"] == []
 
     def test_keys_in_any_case_and_numbers(self, api):
-        body = {"experimentname": "exp", "parameterassignments": {"count": 20, "verbose": True}, "Tags": {"a": "b", "n": None}}
+        body = {
+            "experimentname": "exp",
+            "parameterassignments": {"count": 20, "verbose": True},
+            "Tags": {"a": "b", "n": None},
+        }
         entity = api.post(f"{SUBMIT}/{TYPED}", json=body).json()
         assert entity["ParameterAssignments"] == {"count": "20", "verbose": "True"}
         assert entity["tags"] == {"a": "b", "n": None}
@@ -238,9 +242,7 @@ class TestStates:
         details = api.get(f"{HISTORY}/experiments/exp/runs/{run_id}/details").json()
         assert "Step score failed" in details["error"]["error"]["message"]
         step = next(
-            item
-            for item in api.get(f"{HISTORY}/runs/{run_id}/children").json()["value"]
-            if item["status"] == "Failed"
+            item for item in api.get(f"{HISTORY}/runs/{run_id}/children").json()["value"] if item["status"] == "Failed"
         )
         assert step["tags"]["azureml.pipeline"] == run_id
         (url,) = api.get(f"{HISTORY}/runs/{step['runId']}/details").json()["logFiles"].values()
@@ -326,7 +328,9 @@ class TestHistory:
         query = f"{HISTORY}/experiments:query"
         names = [item["name"] for item in api.post(query, json={"filter": "(name eq exp)"}).json()["value"]]
         assert names == ["exp"]
-        changed = api.patch(f"{HISTORY}/experimentids/{created['experimentId']}", json={"archive": True, "tags": {"a": "b"}})
+        changed = api.patch(
+            f"{HISTORY}/experimentids/{created['experimentId']}", json={"archive": True, "tags": {"a": "b"}}
+        )
         assert changed.json()["archivedTime"]
         active = api.post(query, json={"viewType": "ActiveOnly"}).json()["value"]
         assert [item["name"] for item in active] == ["exp"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+from pathlib import Path
 
 import pytest
+import yaml
 
 from aml_provider.emulator.clock import Clock
 from aml_provider.emulator.faults import Faults
@@ -113,9 +116,17 @@ class TestFaults:
         assert faults.take("POST", "/a/PipelineSubmit/3") is None
         assert faults.pending() == []
 
-    @pytest.mark.parametrize("values", [{"kind": "explode"}, {"kind": "drop", "when": "now"}, {"kind": "drop", "id": 1}])
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"kind": "explode"},
+            {"kind": "drop", "when": "now"},
+            {"kind": "drop", "id": 1},
+            {"kind": "drop", "times": "2"},
+        ],
+    )
     def test_refuses(self, values):
-        with pytest.raises(ValueError, match=r"kind|unknown"):
+        with pytest.raises(ValueError, match=r"kind|unknown|wrong type"):
             Faults().add_mapping(values)
 
 
@@ -161,6 +172,12 @@ class TestSeed:
         workspace = a_workspace("none")
         assert not workspace.pipelines
         assert len(workspace.data_types) == 11
+
+    def test_the_one_in_the_documentation(self):
+        text = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+        workspace = a_workspace(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
+        (pipeline,) = workspace.pipelines.values()
+        assert [step.name for step in pipeline.steps] == ["prepare", "train", "publish"]
 
     def test_ids_stay_the_same(self):
         seed = {"pipelines": [{"name": "p", "steps": [{"name": "s"}]}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
@@ -204,8 +205,7 @@ class HistoryRoutes:
     def _page(self, records: Sequence[JsonObject], given: JsonObject, fields: tuple[str, ...]) -> Response:
         found = _ordered(_selected(records, given.get("filter"), fields), given.get("orderby"), fields)
         start = _offset(given.get("continuationtoken"))
-        size = min(int(given.get("top") or self._workspace.quirks.page_size), self._workspace.quirks.page_size)
-        end = start + size
+        end = start + min(_top(given.get("top")), self._workspace.quirks.page_size)
         return reply({"value": found[start:end], "continuationToken": _token(end) if end < len(found) else None})
 
 
@@ -232,6 +232,14 @@ def _ordered(records: list[JsonObject], order: str | None, fields: tuple[str, ..
         # What has not happened yet comes before everything else going up.
         records.sort(key=lambda record: (record[field] is not None, record[field] or ""), reverse="desc" in direction)
     return records
+
+
+def _top(value: Any) -> int:
+    if value is None:
+        return sys.maxsize
+    if not str(value).isdecimal() or int(value) == 0:
+        raise bad_request(f"Invalid top: {value}")
+    return int(value)
 
 
 def _token(offset: int) -> str:

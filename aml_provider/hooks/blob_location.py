@@ -1,0 +1,148 @@
+"""Where a watched folder is and as whom it is listed, from what a DAG author says."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from aml_provider.connection import airflow_errors
+from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from aml_provider.blobs.access import Location
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.transport import AsyncClient, Client
+
+
+class BlobLocation(NamedTuple):
+    """A folder as its author names it; plain values, so that a trigger can carry them.
+
+    Args:
+        datastore: A datastore of the workspace; one of this and the next is given.
+        container_url: A container's address, without a query string.
+        path: The folder in the container; empty for its root.
+        wasb_conn_id: With ``container_url``: the connection of type ``wasb`` whose rights are used, in place of the
+            identity of ``azureml_conn_id``.
+        azureml_conn_id: The connection.
+    """
+
+    datastore: str | None
+    container_url: str | None
+    path: str
+    wasb_conn_id: str | None
+    azureml_conn_id: str
+
+    @property
+    def name(self) -> str:
+        """The datastore or container, for keys and messages."""
+        return self.datastore if self.datastore is not None else str(self.container_url)
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Client, Location]]:
+        """Open a client that may list the folder, on a worker."""
+        from aml_provider.client.transport import Client
+
+        settings = AzureMLHook(self.azureml_conn_id).settings()
+        rights = None if self.wasb_conn_id is None else WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
+        with airflow_errors():
+            if rights is not None:
+                settings = rights.settings(settings)
+            with Client(settings, policy=retry_policy()) as client:
+                yield client, client.run(self._locate(settings, rights))
+
+    @asynccontextmanager
+    async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
+        """The twin of :meth:`open` for an event loop."""
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        from aml_provider.client.transport import AsyncClient
+
+        settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        rights = None
+        if self.wasb_conn_id is not None:
+            connection = await get_async_connection(self.wasb_conn_id)
+            rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
+        with airflow_errors():
+            if rights is not None:
+                settings = rights.settings(settings)
+            async with AsyncClient(settings, policy=retry_policy()) as client:
+                yield client, await client.run(self._locate(settings, rights))
+
+    def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
+        from aml_provider.blobs.access import ContainerAccess, Location, locate_datastore
+        from aml_provider.blobs.folder import Folder
+        from aml_provider.client.errors import InvalidArgument
+
+        if (self.datastore is None) == (self.container_url is None):
+            raise InvalidArgument("datastore", "give either datastore or container_url")
+        if self.datastore is not None:
+            if self.wasb_conn_id is not None:
+                raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
+            return (yield from locate_datastore(settings, self.datastore, self.path))
+        folder = Folder.at(str(self.container_url), self.path, allow_http=settings.allow_http)
+        if rights is None:
+            return Location(folder, ContainerAccess())
+        return Location(folder, rights.access(folder.container_url))
+
+
+class WasbRights(NamedTuple):
+    """What a connection of Airflow's type ``wasb`` allows, read as Airflow's own Azure provider reads it."""
+
+    conn_id: str
+    login: str
+    password: str
+    extra: dict[str, Any]
+
+    @classmethod
+    def of(cls, connection: Any, *, extra: dict[str, Any] | None = None) -> WasbRights:
+        """Read a connection."""
+        extra = connection.extra_dejson if extra is None else extra
+        fields = {name.removeprefix("extra__wasb__"): value for name, value in extra.items()}
+        return cls(connection.conn_id, connection.login or "", connection.password or "", fields)
+
+    def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:
+        """The settings of whoever this connection is; another identity only for a service principal."""
+        tenant = self.extra.get("tenant_id")
+        if not tenant:
+            return settings
+        return dataclasses.replace(
+            settings,
+            auth_method="client_secret",
+            tenant_id=tenant,
+            client_id=self.login,
+            secret=self.password,
+            allow_http=False,
+        )
+
+    def access(self, container_url: str) -> Any:
+        """The right to list a container."""
+        from aml_provider.blobs.access import ContainerAccess
+        from aml_provider.client.errors import InvalidArgument
+
+        string = dict(part.partition("=")[::2] for part in str(self.extra.get("connection_string") or "").split(";"))
+        sas = self.extra.get("sas_token") or string.get("SharedAccessSignature")
+        if sas:
+            # Airflow's provider takes a whole URL with its SAS too.
+            return ContainerAccess(sas=str(sas).rpartition("?")[2])
+        if self.extra.get("tenant_id"):
+            return ContainerAccess()
+        key = string.get("AccountKey") or self.extra.get("account_key") or self.password
+        if not key:
+            return ContainerAccess()
+        account = string.get("AccountName") or self.login or _account_in(container_url)
+        if not account:
+            raise InvalidArgument(
+                "wasb_conn_id", f"connection {self.conn_id!r} has a key, but no account name as login"
+            )
+        return ContainerAccess(account_name=account, account_key=str(key))
+
+
+def _account_in(container_url: str) -> str:
+    host = container_url.partition("//")[2].partition("/")[0]
+    return host.partition(".")[0] if ".blob." in host else ""

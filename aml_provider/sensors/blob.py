@@ -1,0 +1,124 @@
+"""The sensor for changed blobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.sensors.folder_watch import FolderWatch
+
+
+class AzureBlobChangeSensor(BaseSensorOperator):
+    """Wait until blobs directly in a folder were added or modified, and return them.
+
+    Sub-folders are not looked into. What changed is found by comparing the folder's listing with what was seen before,
+    not by a clock: an overwritten blob, also one overwritten within a second, or renamed into the folder with an old
+    date, is a change. Each version is handed to exactly one consumer; a retried or cleared task gets its batch again.
+
+    What was seen is kept in one Airflow Variable for each connection, folder and ``cursor_key``. The first look of all
+    only remembers what is there, unless ``on_first_poll`` is ``"report"``.
+
+    Use it with ``max_active_runs=1``: two active runs of a DAG share the cursor, and the later one waits until it is
+    known whether the other's batch arrived.
+
+    Args:
+        datastore: A blob datastore of the workspace; its own credential is used, or the connection's identity where it
+            has none. One of this and ``container_url`` is required.
+        container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
+        path: The folder in the container; empty for its root.
+        pattern: A glob, or several, for the blob's name within the folder; case matters.
+        wasb_conn_id: With ``container_url``: list with the rights of this connection (Airflow's own type ``wasb``: SAS,
+            account key, connection string, service principal), not with the identity of ``azureml_conn_id``.
+        settle: Report a blob only when it was last written so many seconds ago, by the storage service's own clock.
+        ignore_empty: Wait until an empty blob is not empty any more.
+        on_first_poll: ``"remember"`` or ``"report"`` what is there at the very first look.
+        max_changes: The most changes in one result; the next run gets the rest.
+        cursor_key: Names what was seen; default: the DAG, task and map index. Two sensors with one key share the
+            changes between them.
+        poke_interval: Seconds between two looks.
+        deferrable: Look from the triggerer; the worker is needed only when there is something to decide.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The changes, each a mapping with ``datastore``, ``container_url``, ``path``, ``name``, ``etag``,
+        ``last_modified`` (ISO 8601, UTC), ``size`` and ``change`` (``added`` or ``modified``); it works as a data path
+        of :class:`~aml_provider.operators.pipeline.AzureMLRunPipelineOperator` as it is.
+
+    Raises:
+        AirflowFailException: A bad argument, a missing right or container, a damaged cursor.
+    """
+
+    template_fields: Sequence[str] = (
+        "datastore",
+        "container_url",
+        "path",
+        "pattern",
+        "wasb_conn_id",
+        "cursor_key",
+        "azureml_conn_id",
+    )
+    ui_color = "#e3f4e0"
+
+    def __init__(
+        self,
+        *,
+        datastore: str | None = None,
+        container_url: str | None = None,
+        path: str = "",
+        pattern: str | Sequence[str] | None = None,
+        wasb_conn_id: str | None = None,
+        settle: float | timedelta = 0.0,
+        ignore_empty: bool = True,
+        on_first_poll: Literal["remember", "report"] = "remember",
+        max_changes: int = 1000,
+        cursor_key: str | None = None,
+        poke_interval: float | timedelta = 60.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if (datastore is None) == (container_url is None):
+            both = "both" if datastore is not None else "neither"
+            raise ValueError(f"Task {self.task_id!r} needs either datastore or container_url; it was given {both}.")
+        self.datastore = datastore
+        self.container_url = container_url
+        self.path = path
+        self.pattern = pattern
+        self.wasb_conn_id = wasb_conn_id
+        self.settle = settle
+        self.ignore_empty = ignore_empty
+        self.on_first_poll = on_first_poll
+        self.max_changes = max_changes
+        self.cursor_key = cursor_key
+        self.deferrable = deferrable
+        self.azureml_conn_id = azureml_conn_id
+        self._watch: FolderWatch | None = None
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; in deferrable mode go on looking from the triggerer when there is nothing yet.
+
+        Deferring from here leaves everything around a look to Airflow's own sensor, so that ``soft_fail`` and its kin
+        mean the same in all modes.
+        """
+        from aml_provider.sensors.folder_watch import FolderWatch
+
+        if self._watch is None:
+            self._watch = FolderWatch(self, context)
+        changes = self._watch.look()
+        if changes is None and self.deferrable:
+            self._watch.defer()
+        return PokeReturnValue(is_done=changes is not None, xcom_value=changes)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:  # noqa: ARG002
+        """Look again: the trigger only says that it is worth a look; deciding and committing happens on a worker."""
+        return self.execute(context)

@@ -1,0 +1,102 @@
+"""The sensor for a pipeline run that something else started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+
+from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.hooks.azure_ml import AzureMLHook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+
+class AzureMLPipelineRunSensor(BaseSensorOperator):
+    """Wait until a pipeline run ends; fail when it did not end well.
+
+    The run is somebody else's: it is never cancelled from here.
+
+    Args:
+        run_id: The pipeline run.
+        poke_interval: Seconds between two looks.
+        deferrable: Wait in the triggerer instead of on a worker.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        RunFailed: The run failed; the message has the failed step, its error and the end of its log.
+        AirflowFailException: The run was cancelled, there is no such run, or a right is missing.
+    """
+
+    template_fields: Sequence[str] = ("run_id", "azureml_conn_id")
+    ui_color = "#d7e8fa"
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        poke_interval: float | timedelta = 60.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.run_id = run_id
+        self.deferrable = deferrable
+        self.azureml_conn_id = azureml_conn_id
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
+        from aml_provider.client import calls
+        from aml_provider.client.entities import RunState
+        from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
+        from aml_provider.client.flows import explain_failure
+
+        with AzureMLHook(self.azureml_conn_id).client() as client:
+            try:
+                run = client.call(calls.get_run(self.run_id))
+            except AzureMLError as error:
+                if error.permanent:
+                    raise
+                self.log.warning("This look failed and says nothing about the run. %s", error)
+                return PokeReturnValue(is_done=False)
+            self.log.info("Run %s: %s", run.id, run.status)
+            link = client.settings.run_url(run.id)
+            if run.state is RunState.FAILED:
+                reason = client.run(explain_failure(run))
+                raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
+            if run.state is RunState.CANCELED:
+                raise RunCanceled(f"Run {run.id} was cancelled.", run_id=run.id, link=link)
+        if run.state is not RunState.FINISHED and self.deferrable:
+            self._defer(context, run.experiment_name)
+        return PokeReturnValue(is_done=run.state is RunState.FINISHED, xcom_value=run.id)
+
+    def _defer(self, context: Context, experiment_name: str) -> None:
+        from aml_provider.durations import in_seconds
+        from aml_provider.sensors.patience import time_left
+        from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+
+        with airflow_errors():
+            interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
+        self.defer(
+            trigger=AzureMLPipelineRunTrigger(
+                run_id=self.run_id,
+                experiment_name=experiment_name,
+                poll_interval=interval,
+                azureml_conn_id=self.azureml_conn_id,
+                cancel_on_kill=False,
+            ),
+            method_name="execute_complete",
+            timeout=time_left(self, context),
+        )
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:  # noqa: ARG002
+        """Look again: what the run ended as is never taken from the event."""
+        return self.execute(context)

@@ -1,0 +1,131 @@
+"""Triggers that watch a folder of blobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aml_provider.blobs.changes import FolderState
+
+
+class AzureBlobLookTrigger(BaseTrigger):
+    """Tell a deferred sensor when its folder is worth a look.
+
+    It decides and stores nothing: the worker that resumes lists the folder itself and commits. So there is one place
+    where changes are taken, whatever the sensor's mode.
+
+    Args:
+        datastore: The datastore, or None.
+        container_url: The container, or None.
+        path: The folder.
+        wasb_conn_id: The connection whose rights are used, or None.
+        azureml_conn_id: The connection.
+        settle: As the sensor's, in seconds.
+        ignore_empty: As the sensor's.
+        pattern: As the sensor's.
+        cursor_variable: The Variable that holds what was seen; read once.
+        poll_interval: Seconds between two looks.
+        only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.
+    """
+
+    def __init__(
+        self,
+        *,
+        cursor_variable: str,
+        datastore: str | None = None,
+        container_url: str | None = None,
+        path: str = "",
+        wasb_conn_id: str | None = None,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        settle: float = 0.0,
+        ignore_empty: bool = True,
+        pattern: list[str] | None = None,
+        poll_interval: float = 60.0,
+        only_wait: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.cursor_variable = cursor_variable
+        self.datastore = datastore
+        self.container_url = container_url
+        self.path = path
+        self.wasb_conn_id = wasb_conn_id
+        self.azureml_conn_id = azureml_conn_id
+        self.settle = settle
+        self.ignore_empty = ignore_empty
+        self.pattern = pattern
+        self.poll_interval = poll_interval
+        self.only_wait = only_wait
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's path and its arguments, for Airflow's database."""
+        names = (
+            "cursor_variable",
+            "datastore",
+            "container_url",
+            "path",
+            "wasb_conn_id",
+            "azureml_conn_id",
+            "settle",
+            "ignore_empty",
+            "pattern",
+            "poll_interval",
+            "only_wait",
+        )
+        return "aml_provider.triggers.blob.AzureBlobLookTrigger", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until there is something to decide, then fire once."""
+        # The worker has just looked.
+        await asyncio.sleep(self.poll_interval)
+        if not self.only_wait:
+            try:
+                await self._until_worth_a_look()
+            except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
+                self.log.warning("Handing over to the worker: %s", error)
+        yield TriggerEvent({"look": True})
+
+    async def _until_worth_a_look(self) -> None:
+        from aml_provider.blobs.access import poll_folder
+        from aml_provider.client.errors import AzureMLError
+        from aml_provider.hooks.blob_location import BlobLocation
+
+        where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
+        state: FolderState | None = None
+        async with where.async_open() as (client, location):
+            while True:
+                if state is None:
+                    state = await asyncio.to_thread(self._state, location.folder)
+                if state is None:
+                    # The worker's first look failed: what "changed" means begins with one of its own.
+                    return
+                signature = await asyncio.to_thread(location.access.signature, location.folder.container_url)
+                try:
+                    detection = await client.run(poll_folder(state, location.access, signature))
+                except AzureMLError as error:
+                    if error.permanent:
+                        raise
+                    self.log.warning("This look failed and counts for nothing. %s", error)
+                else:
+                    self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
+                    if detection.changes:
+                        return
+                    state.accept(detection)
+                await asyncio.sleep(self.poll_interval)
+
+    def _state(self, folder: Any) -> FolderState | None:
+        from aml_provider.blobs.changes import FolderState
+        from aml_provider.blobs.rules import Rules
+        from aml_provider.state.cursor import Commit, VariableCursorStore
+
+        text = VariableCursorStore(self.cursor_variable).load()
+        if text is None:
+            return None
+        rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)
+        return FolderState(folder, rules, Commit.decode(text).cursor())

@@ -1,0 +1,66 @@
+"""Run a published pipeline as one stage among others: prepare its input, run it, use its result.
+
+``prepare`` returns the path of what it wrote. As a part of the operator's ``data_paths`` it makes ``score`` wait for
+``prepare``; ``report`` gets the id of the run, which is what the operator returns.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+DATASTORE = "workspaceblobstore"
+
+
+def open_blob(path: str) -> BlobClient:
+    """Open a blob of the datastore, with the account key that the workspace keeps for it."""
+    from azure.storage.blob import BlobClient
+
+    hook = AzureMLHook()
+    datastore = hook.get_datastore(DATASTORE)
+    account = hook.settings().blob_endpoint or f"https://{datastore.account}.blob.{datastore.endpoint}"
+    return BlobClient(account, datastore.container, path, credential=datastore.account_key)
+
+
+@task
+def prepare() -> str:
+    """Write the pipeline's input; here a small table stands for a query or a download."""
+    path = "prepared/orders.csv"
+    with open_blob(path) as blob:
+        blob.upload_blob(b"order,amount\n1,19.90\n2,5.10\n", overwrite=True)
+    return path
+
+
+@task
+def report(run_id: str) -> dict[str, Any]:
+    """Read what the pipeline wrote."""
+    with open_blob(f"results/{run_id}.json") as blob:
+        result: dict[str, Any] = json.loads(blob.download_blob().readall())
+    return {"rows": result["rows"], "amount": result["sums"]["amount"]}
+
+
+with DAG(
+    dag_id="azureml_pipeline_as_stage",
+    schedule="0 6 * * *",  # every morning at six
+    catchup=False,  # only the latest morning, not every one since the start date
+    max_active_runs=1,  # the input has one fixed path
+    default_args={"retries": 2},
+    tags=["azureml", "example"],
+    doc_md=__doc__,
+):
+    score = AzureMLRunPipelineOperator(
+        task_id="score",
+        pipeline_name="score-files",
+        experiment_name="airflow-examples",
+        data_paths={"input_datapath": {"datastore": DATASTORE, "path": prepare()}},
+        deferrable=True,
+    )
+    report(score.output)  # type: ignore[arg-type] # Airflow has no type for "what will be a str"

@@ -1,0 +1,254 @@
+"""What becomes of a batch that was committed, and how the record is kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import Variable
+
+from aml_provider.blobs.changes import Detection
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+from aml_provider.blobs.rules import Counts
+from aml_provider.state.cursor import (
+    Commit,
+    CursorMoved,
+    Owner,
+    Proceed,
+    Replay,
+    TakeOver,
+    VariableCursorStore,
+    WaitFor,
+    decide,
+    default_cursor_key,
+    variable_key,
+)
+
+ME = Owner("dag", "run1", "watch", -1, 3)
+OTHER = Owner("dag", "run0", "watch")
+BATCH = [{"path": "in/{{ a }} ü.csv", "etag": "0x1", "change": "added"}]
+
+
+def detection(changes=(), entries=((1, 1),), undo=((), ())):
+    gone, back = undo
+    undo = Difference(Cursor.of(gone), Cursor.of(back))
+    return Detection(list(changes), Cursor.of(entries), undo, Counts(), first=False, pages=())
+
+
+def commit(owner=OTHER, batch=BATCH):
+    return Commit.of(detection(batch), owner, None)
+
+
+def never(owner):
+    raise AssertionError(f"nobody had to ask for {owner}")
+
+
+def entries(cursor):
+    return set(cursor.entries())
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, commit(OTHER, []), commit(ME, [])], ids=["no record", "baseline", "own baseline"]
+)
+def test_without_a_batch_nobody_waits(nothing):
+    assert decide(nothing, ME, never) == Proceed()
+
+
+@pytest.mark.parametrize("me", [ME, ME._replace(generation=4)], ids=["retried", "cleared"])
+def test_the_owner_gets_its_batch_again(me):
+    assert decide(commit(ME), me, never) == Replay(BATCH)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ME._replace(dag_id="dag2"),
+        ME._replace(run_id="run2"),
+        ME._replace(task_id="watch2"),
+        ME._replace(map_index=0),
+    ],
+)
+def test_another_task_instance_is_another_owner(other):
+    assert decide(commit(other), ME, lambda _: "success") == Proceed()
+
+
+@pytest.mark.parametrize(
+    ("state", "decision"),
+    [
+        ("success", Proceed()),
+        ("skipped", Proceed()),
+        ("failed", TakeOver(BATCH, OTHER, "failed")),
+        ("upstream_failed", TakeOver(BATCH, OTHER, "upstream_failed")),
+        ("removed", TakeOver(BATCH, OTHER, "removed")),
+        (None, TakeOver(BATCH, OTHER, None)),
+        *[
+            (state, WaitFor(OTHER, state))
+            for state in (
+                "no_status",
+                "scheduled",
+                "queued",
+                "running",
+                "restarting",
+                "deferred",
+                "up_for_retry",
+                "up_for_reschedule",
+                "some_new_state",
+            )
+        ],
+    ],
+)
+def test_anothers_batch_follows_its_owners_state(state, decision):
+    asked = []
+    assert decide(commit(), ME, lambda owner: asked.append(owner) or state) == decision
+    assert asked == [OTHER]
+
+
+def test_the_record_survives_being_stored():
+    record = commit(ME._replace(map_index=2))
+    assert Commit.decode(record.encode()) == record
+
+
+def test_the_cursor_without_the_batch():
+    record = Commit.of(detection(BATCH, [(1, 1), (20, 2), (3, 3)], undo=([(20, 2), (3, 3)], [(2, 2)])), ME, None)
+
+    assert entries(record.cursor()) == {(1, 1), (20, 2), (3, 3)}
+    assert entries(record.cursor_without_batch()) == {(1, 1), (2, 2)}
+
+
+def test_a_poll_without_changes_leaves_the_batch_with_its_owner():
+    first = Commit.of(detection(BATCH, [(1, 1), (2, 2)], undo=([(2, 2)], [])), OTHER, None)
+    second = Commit.of(detection([], [(1, 1), (2, 2), (9, 9)]), ME, first)
+
+    assert (second.serial, second.owner, second.batch) == (2, OTHER, BATCH)
+    assert entries(second.cursor_without_batch()) == {(1, 1), (9, 9)}
+
+
+def test_taking_a_batch_again_moves_the_record():
+    record = commit(ME)
+    again = record.again(ME._replace(generation=4))
+
+    assert again.serial == record.serial + 1
+    assert again.owner.generation == 4
+    assert again.encode() != record.encode()
+
+
+def test_the_text_is_small():
+    count = 10_000
+    text = Commit.of(detection(BATCH, [(i, i) for i in range(count)]), ME, None).encode()
+    assert len(text) - len(json.dumps(BATCH)) <= 18 * count
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{}", '{"format":2}', commit().encode()[:-9], commit().encode().replace('"dag_id"', '"dog_id"')],
+)
+def test_an_unreadable_record_is_no_missing_record(text):
+    with pytest.raises(CursorUnreadable):
+        Commit.decode(text)
+
+
+def test_keys_are_readable_short_and_distinct():
+    keys = {
+        variable_key(*parts)
+        for parts in [
+            ("c", "store", "in/", "dag/watch"),
+            ("c2", "store", "in/", "dag/watch"),
+            ("c", "store2", "in/", "dag/watch"),
+            ("c", "store", "", "dag/watch"),
+            ("c", "store", "in/", "dag/watch/0"),
+        ]
+    }
+    assert len(keys) == 5
+    assert all(key.startswith("azureml_cursor_dag_watch_") for key in keys)
+    assert len(variable_key("c", "s", "", "d" * 250 + "/" + "t" * 250)) == 250
+    assert default_cursor_key(Owner("a.b", "r", "c")) != default_cursor_key(Owner("a", "r", "b.c"))
+    assert default_cursor_key(Owner("a", "r", "b", 7)) == "a/b/7"
+
+
+def sensitive_words():
+    try:
+        from airflow.sdk._shared.secrets_masker import DEFAULT_SENSITIVE_FIELDS
+    except ImportError:
+        from airflow.utils.log.secrets_masker import DEFAULT_SENSITIVE_FIELDS
+    return sorted(DEFAULT_SENSITIVE_FIELDS)
+
+
+@pytest.mark.parametrize("word", sensitive_words())
+def test_airflow_takes_no_cursor_for_a_secret(word):
+    key = variable_key("c", "s", "", f"dag_{word.upper()}_x/watch")
+    assert not any(name in key.lower() for name in sensitive_words())
+
+
+class MemoryStore(VariableCursorStore):
+    """A Variable in memory, which others may write too."""
+
+    def __init__(self, text=None, meddle=None):
+        super().__init__("key")
+        self.text = text
+        self.meddle = meddle or (lambda: None)
+
+    def _read(self):
+        return self.text
+
+    def _write(self, text):
+        self.text = text
+        self.meddle()
+
+
+def test_a_record_is_saved_over_what_was_loaded():
+    store = MemoryStore()
+    assert store.load() is None
+    store.save("1")
+    store.save("2")
+    assert store.text == "2"
+    assert MemoryStore("2").load() == "2"
+
+
+@pytest.mark.parametrize("before", [None, "1"])
+def test_a_record_that_somebody_else_wrote_is_not_overwritten(before):
+    store = MemoryStore(before)
+    store.load()
+    store.text = "theirs"
+
+    with pytest.raises(CursorMoved):
+        store.save("mine")
+    assert store.text == "theirs"
+    assert store.load() == "theirs"
+    store.save("mine")
+    assert store.text == "mine"
+
+
+def test_a_record_that_was_deleted_meanwhile_is_not_written():
+    store = MemoryStore("1")
+    store.load()
+    store.text = None
+    with pytest.raises(CursorMoved):
+        store.save("2")
+
+
+def test_losing_a_race_is_noticed():
+    store = MemoryStore("1")
+    store.load()
+    store.meddle = lambda: setattr(store, "text", "theirs")
+    with pytest.raises(CursorMoved, match="while"):
+        store.save("2")
+
+
+def test_a_shadowed_variable_is_an_error():
+    store = MemoryStore("1")
+    store.load()
+    store.meddle = lambda: setattr(store, "text", "1")
+    with pytest.raises(RuntimeError, match="overrides"):
+        store.save("2")
+
+
+def test_saving_needs_loading():
+    with pytest.raises(RuntimeError, match="loaded"):
+        MemoryStore().save("1")
+
+
+def test_a_variable_from_the_environment(monkeypatch):
+    """The one kind of Variable that can be read without a database or a supervisor."""
+    monkeypatch.setenv("AIRFLOW_VAR_AZUREML_CURSOR_X", "text")
+    assert Variable.get("azureml_cursor_x", None) == "text"
+    assert VariableCursorStore("azureml_cursor_x").load() == "text"
