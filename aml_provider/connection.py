@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from airflow.providers.common.compat.sdk import Connection
 
@@ -18,6 +20,12 @@ CONN_TYPE = "azureml"
 DEFAULT_CONN_ID = "azureml_default"
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"", "false", "0", "no", "off", "none"})
+_WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+# Where these are in a workspace's resource id.
+_SCOPE = re.compile(
+    r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?", re.IGNORECASE
+)
 
 
 def read_settings(*, login: str | None, password: str | None, extra: Mapping[str, Any]) -> WorkspaceSettings:
@@ -35,12 +43,17 @@ def read_settings(*, login: str | None, password: str | None, extra: Mapping[str
     Raises:
         InvalidArgument: A field that cannot be used; the message names it.
     """
-    fields = {name.removeprefix(f"extra__{CONN_TYPE}__"): value for name, value in extra.items()}
+    if not isinstance(extra, Mapping):
+        raise InvalidArgument("extra", "is not a JSON object")
+    prefix = f"extra__{CONN_TYPE}__"
+    # Where both are there, the plain name wins unless it is empty.
+    fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
+    fields |= {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
     config = _read_config(fields.get("config_json"))
 
     def text(name: str) -> str | None:
         value = fields.get(name)
-        if value is None or value == "":
+        if _is_blank(value):
             value = config.get(name)
         if value is None:
             return None
@@ -60,18 +73,30 @@ def read_settings(*, login: str | None, password: str | None, extra: Mapping[str
         cloud=CLOUDS[cloud],
         auth_method=text("auth_method") or "default",
         tenant_id=text("tenant_id"),
-        client_id=login or None,
-        secret=password or None,
+        client_id=(login or "").strip() or None,
+        # A line break is easily pasted along, and no secret of Azure's ends in one.
+        secret=(password or "").strip() or None,
         certificate_path=text("certificate_path"),
         certificate_password=text("certificate_password"),
         blob_endpoint=text("blob_endpoint"),
-        allow_http=str(fields.get("allow_http") or "").lower() in _TRUE,
+        allow_http=_flag("allow_http", fields.get("allow_http")),
     )
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _flag(name: str, value: Any) -> bool:
+    text = str(value if value is not None else "").strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise InvalidArgument(name, f"is {value!r}; use true or false")
+    return text in _TRUE
 
 
 def _read_config(value: Any) -> dict[str, Any]:
     """The three names in a workspace's ``config.json``."""
-    if value is None or value == "":
+    if _is_blank(value):
         return {}
     if isinstance(value, str):
         try:
@@ -83,11 +108,11 @@ def _read_config(value: Any) -> dict[str, Any]:
     scope = value.get("Scope")
     if scope:
         # The old form: one Azure Resource Manager id.
-        pieces = str(scope).strip("/").split("/")
-        if len(pieces) < 8:
+        found = _SCOPE.fullmatch(str(scope).strip())
+        if found is None:
             raise InvalidArgument("config_json", f"has a Scope that is no workspace's resource id: {scope!r}")
-        return {"subscription_id": pieces[1], "resource_group": pieces[3], "workspace_name": pieces[7]}
-    return {name: value.get(name) for name in ("subscription_id", "resource_group", "workspace_name")}
+        return dict(zip(_WORKSPACE, found.groups(), strict=True))
+    return {name: value.get(name) for name in _WORKSPACE}
 
 
 def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = None) -> WorkspaceSettings:

@@ -34,8 +34,8 @@ __all__ = [
     "poll",
 ]
 
-# The newest version that Azurite 3.35 and Azure both accept and which is old enough for Azure Stack; names with
-# characters that XML cannot hold arrive as <Name Encoded="true"> from 2021-02-12 on instead of failing the listing.
+# Azurite 3.35 takes this one; from 2021-02-12 on, names with characters that XML cannot hold arrive as
+# <Name Encoded="true"> instead of failing the listing.
 SERVICE_VERSION = "2021-12-02"
 PAGE_SIZE = 5000  # the service's maximum
 _OPERATION = "list blobs"
@@ -44,8 +44,9 @@ Row = tuple[bytes, bytes, bytes, bytes]
 """One blob: whole name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
 
 _CONTAINER = re.compile(r"\$[a-z]{3,}|(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
-# https://learn.microsoft.com/rest/api/storageservices/list-blobs gives the order; Owner to Placeholder are what
-# accounts with a hierarchical namespace add. Elements must follow each other, so that a row cannot run into the next.
+# The order is Azurite's and that of https://learn.microsoft.com/rest/api/storageservices/list-blobs; Owner to
+# Placeholder, for accounts with a hierarchical namespace, were not seen on the wire. A wrong guess here only costs
+# time: the XML parser then reads the page. Elements must follow each other, so that no row runs into the next.
 _FIELDS = (
     rb"([^<]*)</Name>"
     rb"(?:<VersionId>[^<]*</VersionId><IsCurrentVersion>[^<]*</IsCurrentVersion>)?"

@@ -20,6 +20,7 @@ from aml_provider.client.entities import (
     RunDetails,
     Workspace,
 )
+from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,8 +63,22 @@ class Call(Generic[T]):
     text: bool = False
 
 
-def _segment(value: str) -> str:
+def _segment(argument: str, value: str) -> str:
+    """A value as one segment of a path.
+
+    Raises:
+        InvalidArgument: It would lead to another path: nothing, or one of the two dots that URLs resolve.
+    """
+    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
+        raise InvalidArgument(argument, f"is {value!r}; it must name something")
     return quote(value, safe="")
+
+
+def _each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
+    """A list's items. What is no list is no empty list either: "none" is an answer that much is built upon."""
+    if not isinstance(wire, list):
+        raise TypeError(f"a list was expected, not {type(wire).__name__}")
+    return tuple(read(item) for item in wire)
 
 
 def _nothing(_: Any) -> None:
@@ -90,7 +105,7 @@ def list_pipelines(*, active_only: bool = True) -> Call[tuple[PublishedPipeline,
         service="pipelines",
         path="/Pipelines",
         query=(("activeOnly", "true" if active_only else "false"),),
-        parse=lambda wire: tuple(PublishedPipeline.from_wire(item) for item in wire),
+        parse=lambda wire: _each(PublishedPipeline.from_wire, wire),
         right=f"{_RIGHTS}/endpoints/pipelines/read",
     )
 
@@ -101,7 +116,7 @@ def get_pipeline(pipeline_id: str) -> Call[PublishedPipeline]:
         operation=f"get published pipeline {pipeline_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/Pipelines/{_segment(pipeline_id)}",
+        path=f"/Pipelines/{_segment('pipeline_id', pipeline_id)}",
         parse=PublishedPipeline.from_wire,
         right=f"{_RIGHTS}/endpoints/pipelines/read",
     )
@@ -113,7 +128,7 @@ def get_interface(graph_id: str) -> Call[PipelineInterface]:
         operation=f"get the interface of graph {graph_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/Graphs/{_segment(graph_id)}/Interface",
+        path=f"/Graphs/{_segment('graph_id', graph_id)}/Interface",
         parse=PipelineInterface.from_wire,
         right=f"{_RIGHTS}/endpoints/pipelines/read",
     )
@@ -125,7 +140,7 @@ def get_endpoint(endpoint_id: str) -> Call[PipelineEndpoint]:
         operation=f"get pipeline endpoint {endpoint_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineEndpoints/Id/{_segment(endpoint_id)}",
+        path=f"/PipelineEndpoints/Id/{_segment('endpoint_id', endpoint_id)}",
         parse=PipelineEndpoint.from_wire,
         right=f"{_RIGHTS}/endpoints/pipelines/read",
     )
@@ -167,7 +182,7 @@ def submit_pipeline(
     """Submit a run of a published pipeline."""
     return _submit(
         f"submit published pipeline {pipeline_id!r}",
-        f"/PipelineRuns/PipelineSubmit/{_segment(pipeline_id)}",
+        f"/PipelineRuns/PipelineSubmit/{_segment('pipeline_id', pipeline_id)}",
         (("parentRunId", parent_run_id),) if parent_run_id else (),
         body,
     )
@@ -177,11 +192,11 @@ def submit_endpoint(
     endpoint_id: str, body: Mapping[str, Any], *, version: str | None = None, parent_run_id: str | None = None
 ) -> Call[PipelineRun]:
     """Submit a run of a pipeline endpoint: of the given version, else of its default one."""
-    path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{_segment(endpoint_id)}"
+    path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{_segment('endpoint_id', endpoint_id)}"
     query: tuple[tuple[str, str], ...] = ()
     if version is not None:
         # The SDK sends the version in the path and in the query.
-        path = f"{path}/{_segment(version)}"
+        path = f"{path}/{_segment('endpoint_version', version)}"
         query = (("pipelineVersion", version),)
     if parent_run_id:
         query = (*query, ("parentRunId", parent_run_id))
@@ -194,7 +209,7 @@ def get_run(run_id: str) -> Call[PipelineRun]:
         operation=f"get pipeline run {run_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment(run_id)}",
+        path=f"/PipelineRuns/{_segment('run_id', run_id)}",
         parse=PipelineRun.from_wire,
         right=f"{_RIGHTS}/pipelineruns/read",
     )
@@ -206,7 +221,7 @@ def cancel_run(run_id: str) -> Call[None]:
         operation=f"cancel pipeline run {run_id!r}",
         method="DELETE",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment(run_id)}/Execution",
+        path=f"/PipelineRuns/{_segment('run_id', run_id)}/Execution",
         parse=_nothing,
         right=f"{_RIGHTS}/pipelineruns/write",
         role="AzureML Data Scientist",
@@ -219,8 +234,8 @@ def list_runs_of_pipeline(pipeline_id: str) -> Call[tuple[PipelineRun, ...]]:
         operation=f"list the runs of published pipeline {pipeline_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineRuns/Pipeline/{_segment(pipeline_id)}",
-        parse=lambda wire: tuple(PipelineRun.from_wire(item) for item in wire),
+        path=f"/PipelineRuns/Pipeline/{_segment('pipeline_id', pipeline_id)}",
+        parse=lambda wire: _each(PipelineRun.from_wire, wire),
         right=f"{_RIGHTS}/pipelineruns/read",
     )
 
@@ -231,7 +246,7 @@ def get_step_output(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR
         operation=f"get the {stream} of step {node_id!r} of run {run_id!r}",
         method="POST",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment(run_id)}/Graph/Shareable/{stream}",
+        path=f"/PipelineRuns/{_segment('run_id', run_id)}/Graph/Shareable/{stream}",
         body=[node_id],
         parse=str,
         text=True,
@@ -250,7 +265,7 @@ class RunPage:
     def from_wire(cls, wire: dict[str, Any]) -> RunPage:
         """Read the envelope that all history queries share."""
         return cls(
-            runs=tuple(HistoryRun.from_wire(item) for item in wire.get("value") or ()),
+            runs=_each(HistoryRun.from_wire, wire["value"]),
             next_token=wire.get("continuationToken") or None,
         )
 
@@ -266,7 +281,7 @@ def query_runs(
         operation=f"query the runs of experiment {experiment!r}",
         method="POST",
         service="history",
-        path=f"/experiments/{_segment(experiment)}/runs:query",
+        path=f"/experiments/{_segment('experiment_name', experiment)}/runs:query",
         body=body,
         parse=RunPage.from_wire,
         right=f"{_RIGHTS}/experiments/runs/read",
@@ -282,7 +297,7 @@ def list_steps(experiment: str, run_id: str, *, token: str | None = None) -> Cal
         operation=f"list the steps of run {run_id!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment(experiment)}/runs/{_segment(run_id)}/children",
+        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}/children",
         query=query,
         parse=RunPage.from_wire,
         right=f"{_RIGHTS}/experiments/runs/read",
@@ -295,7 +310,7 @@ def get_run_details(experiment: str, run_id: str) -> Call[RunDetails]:
         operation=f"get the details of run {run_id!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment(experiment)}/runs/{_segment(run_id)}/details",
+        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}/details",
         parse=RunDetails.from_wire,
         right=f"{_RIGHTS}/experiments/runs/read",
     )
@@ -307,7 +322,7 @@ def get_history_run(experiment: str, run_id: str) -> Call[HistoryRun]:
         operation=f"get run {run_id!r} of experiment {experiment!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment(experiment)}/runs/{_segment(run_id)}",
+        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}",
         parse=HistoryRun.from_wire,
         right=f"{_RIGHTS}/experiments/runs/read",
     )
@@ -319,7 +334,7 @@ def tag_run(experiment: str, run_id: str, tags: Mapping[str, str | None]) -> Cal
         operation=f"tag run {run_id!r}",
         method="PATCH",
         service="history",
-        path=f"/experiments/{_segment(experiment)}/runs/{_segment(run_id)}",
+        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}",
         body={"runId": run_id, "tags": dict(tags)},
         parse=HistoryRun.from_wire,
         right=f"{_RIGHTS}/experiments/runs/write",
@@ -333,7 +348,7 @@ def get_datastore(name: str) -> Call[Datastore]:
         operation=f"get datastore {name!r}",
         method="GET",
         service="datastore",
-        path=f"/datastores/{_segment(name)}",
+        path=f"/datastores/{_segment('datastore', name)}",
         parse=Datastore.from_wire,
         right=f"{_RIGHTS}/datastores/read and {_RIGHTS}/datastores/listsecrets/action",
         role="AzureML Data Scientist",
@@ -360,7 +375,7 @@ def list_datastores(*, token: str | None = None) -> Call[DatastorePage]:
         path="/datastores",
         query=query,
         parse=lambda wire: DatastorePage(
-            datastores=tuple(Datastore.from_wire(item) for item in wire.get("value") or ()),
+            datastores=_each(Datastore.from_wire, wire["value"]),
             next_token=wire.get("continuationToken") or None,
         ),
         right=f"{_RIGHTS}/datastores/read",

@@ -44,7 +44,7 @@ def _enum_name(value: Any, names: tuple[str, ...]) -> str:
         return ""
     if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
         number = int(value)
-        return names[number] if number < len(names) else str(value)
+        return names[number] if 0 <= number < len(names) else str(value)
     return str(value)
 
 
@@ -57,6 +57,14 @@ def read_time(value: Any) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _id(wire: dict[str, Any], key: str) -> str:
+    """An id, which has to be there: everything else about the thing is asked for with it."""
+    value = wire[key]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is {value!r}")
+    return value
 
 
 def _text_map(value: Any) -> dict[str, str]:
@@ -105,7 +113,7 @@ class PublishedPipeline:
     def from_wire(cls, wire: dict[str, Any]) -> PublishedPipeline:
         """Read it from the pipelines service's JSON."""
         return cls(
-            id=str(wire["Id"]),
+            id=_id(wire, "Id"),
             name=str(wire.get("Name") or ""),
             version=str(wire.get("Version") or ""),
             graph_id=str(wire.get("GraphId") or ""),
@@ -168,7 +176,7 @@ class PipelineEndpoint:
     def from_wire(cls, wire: dict[str, Any]) -> PipelineEndpoint:
         """Read it from the pipelines service's JSON."""
         return cls(
-            id=str(wire["Id"]),
+            id=_id(wire, "Id"),
             name=str(wire.get("Name") or ""),
             default_version=str(wire.get("DefaultVersion") or ""),
             versions={str(item["Version"]): str(item["PipelineId"]) for item in wire.get("PipelineVersionList") or ()},
@@ -199,7 +207,7 @@ class PipelineRun:
         status = wire.get("Status") or {}
         raw = _enum_name(status.get("StatusCode"), _STATE_CODES) or "NotStarted"
         return cls(
-            id=str(wire["Id"]),
+            id=_id(wire, "Id"),
             state=_STATE_NAMES.get(raw.lower(), RunState.UNKNOWN),
             status=raw,
             detail=str(status.get("StatusDetail") or ""),
@@ -232,7 +240,7 @@ class HistoryRun:
     def from_wire(cls, wire: dict[str, Any]) -> HistoryRun:
         """Read it from the run history's JSON."""
         return cls(
-            id=str(wire["runId"]),
+            id=_id(wire, "runId"),
             name=str(wire.get("displayName") or wire.get("name") or wire["runId"]),
             status=str(wire.get("status") or "NotStarted"),
             tags=_text_map(wire.get("tags")),
@@ -278,7 +286,7 @@ class Datastore:
         """Read it from the datastore service's JSON."""
         section = wire.get("azureStorageSection") or {}
         return cls(
-            name=str(wire["name"]),
+            name=_id(wire, "name"),
             kind=str(wire.get("dataStoreType") or ""),
             account=str(section.get("accountName") or ""),
             container=str(section.get("containerName") or ""),

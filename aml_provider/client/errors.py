@@ -26,6 +26,7 @@
     │   ├── RunTimedOut                    its deadline passed
     │   ├── RunUnwatched                   it could not be read, and goes on
     │   └── RunStillActive                 it must end before the next one may start, and has not
+    ├── SubmissionUnsettled                a submission's fate is not known yet; a retry looks again
     └── SubmissionUnknown               ✓  a submission's fate cannot be established
 
 ``permanent`` says whether trying again could help without anybody's act. ``in_doubt`` says whether the request may have
@@ -207,6 +208,10 @@ class RunUnwatched(RunError):
 
 class RunStillActive(RunError):
     """A run that has to end before another may be submitted has not ended in time."""
+
+
+class SubmissionUnsettled(AzureMLError):
+    """Whether a submission was carried out is not known yet: no look-up was answered. A retry looks again."""
 
 
 class SubmissionUnknown(AzureMLError):

@@ -19,6 +19,8 @@ from aml_provider.client.entities import (
 from aml_provider.client.errors import (
     AmbiguousName,
     AzureMLError,
+    BadRequest,
+    Conflict,
     NotFound,
     PipelineDisabled,
     PipelineError,
@@ -35,6 +37,7 @@ CANCEL_MARK = "airflow.cancel"
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
+_LOG_TRIES = 3
 # Where a step's own output is, best first (names as the service uses them on its different compute targets).
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 
@@ -92,7 +95,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
             f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {listed}. Give pipeline_id, "
             "or disable those that are no longer wanted."
         )
-    names = sorted({pipeline.name for pipeline in pipelines})
+    names = sorted({pipeline.name for pipeline in pipelines if pipeline.is_active})
     similar = difflib.get_close_matches(name, names, n=3)
     hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else f"there are {len(names)} others."
     raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
@@ -123,7 +126,16 @@ def find_target(
         endpoint: PipelineEndpoint = yield calls.get_endpoint_by_name(endpoint_name)
     except NotFound as error:
         raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {endpoint_name!r}") from error
+    _check_active("endpoint_name", endpoint)
     return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
+
+
+def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:
+    if not endpoint.is_active:
+        raise PipelineDisabled(
+            f"{argument}: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it, or run "
+            "another one. Nothing was submitted."
+        )
 
 
 def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
@@ -155,11 +167,7 @@ def inspect_target(
             endpoint: PipelineEndpoint = yield calls.get_endpoint(target.id)
         except NotFound as error:
             raise PipelineError(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}") from error
-        if not endpoint.is_active:
-            raise PipelineDisabled(
-                f"endpoint_id: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it, or "
-                "run another one"
-            )
+        _check_active("endpoint_id", endpoint)
         pipeline_id = _pipeline_behind(endpoint, target.version)
     try:
         pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
@@ -185,26 +193,30 @@ def list_steps(experiment: str, run_id: str) -> Flow[tuple[HistoryRun, ...]]:
 
 def _all_pages(page_of: Callable[[str | None], Call[RunPage]]) -> Flow[tuple[HistoryRun, ...]]:
     runs: list[HistoryRun] = []
+    # The same token twice would never end; Microsoft's SDK stops there too.
+    seen: set[str | None] = {None}
     token: str | None = None
     while True:
         page: RunPage = yield page_of(token)
         runs += page.runs
-        # The same token twice would never end; Microsoft's SDK stops there too.
-        if page.next_token is None or page.next_token == token:
-            return tuple(runs)
         token = page.next_token
+        if token in seen:
+            return tuple(runs)
+        seen.add(token)
 
 
 def list_datastores() -> Flow[tuple[Datastore, ...]]:
     """List all datastores of the workspace."""
     found: list[Datastore] = []
+    seen: set[str | None] = {None}
     token: str | None = None
     while True:
         page: calls.DatastorePage = yield calls.list_datastores(token=token)
         found += page.datastores
-        if page.next_token is None or page.next_token == token:
-            return tuple(found)
         token = page.next_token
+        if token in seen:
+            return tuple(found)
+        seen.add(token)
 
 
 def wait_for_run(
@@ -241,10 +253,13 @@ def wait_for_run(
             last = progress
         if run.state.is_final:
             return run
-        left = poll_interval if deadline is None else deadline - now()
-        if left <= 0:
-            return run
-        yield Pause(min(poll_interval, left))
+        pause = poll_interval
+        if deadline is not None:
+            left = deadline - now()
+            if left <= 0:
+                return run
+            pause = min(pause, left)
+        yield Pause(pause)
 
 
 def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ...]]:
@@ -269,7 +284,7 @@ def cancel_run(
 
     Args:
         run_id: The pipeline run.
-        experiment: Its experiment.
+        experiment: Its experiment, in case the service does not say.
         reason: Goes into the mark, for people who look at the run.
         patience: Seconds to wait for its end.
         poll_interval: Seconds between two looks.
@@ -282,11 +297,18 @@ def cancel_run(
     if run.state.is_final:
         return run
     try:
-        yield calls.tag_run(experiment, run_id, {CANCEL_MARK: reason})
+        yield calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
     except AzureMLError as error:
         # The cancel matters more than its mark.
         note(f"could not mark run {run_id} before cancelling it: {error}")
-    yield calls.cancel_run(run_id)
+    try:
+        yield calls.cancel_run(run_id)
+    except (BadRequest, Conflict):
+        # It may have ended by itself in between, and what has ended cannot be cancelled.
+        run = yield calls.get_run(run_id)
+        if not run.state.is_final:
+            raise
+        return run
     waited = 0.0
     while True:
         run = yield calls.get_run(run_id)
@@ -327,10 +349,13 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
         error_text, files = details.error, details.log_files
     except AzureMLError:
         pass
-    for name in _by_usefulness(files):
+    for name in _by_usefulness(files)[:_LOG_TRIES]:
         try:
-            # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere.
-            reply = yield Request(f"read the log of step {step.name!r}", "GET", files[name], tail=_LOG_TAIL_BYTES)
+            # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere. Asked once: the
+            # storage of a closed network cannot be reached from here, and the failure has to be told all the same.
+            reply = yield Request(
+                f"read the log of step {step.name!r}", "GET", files[name], repeatable=False, tail=_LOG_TAIL_BYTES
+            )
         except AzureMLError:
             continue
         if reply.status == 200:

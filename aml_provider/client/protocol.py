@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from aml_provider.client import calls
 from aml_provider.client.calls import Call
@@ -41,6 +41,8 @@ T = TypeVar("T")
 _PREFIXES = {"arm": "", "pipelines": "/pipelines/v1.0", "history": "/history/v1.0", "datastore": "/datastore/v1.0"}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+# What an error page may echo.
+_SECRET = re.compile(r"(?i)\b(bearer\s+|sig=|sig%3D)[^\s&\"'<>]+")
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -98,11 +100,11 @@ class RetryPolicy(NamedTuple):
     jitter: Callable[[], float] = random.random
 
     def pause(self, attempt: int, reply: Reply | None) -> float:
-        """Seconds before the next attempt: what the service asks for, else exponential with jitter."""
+        """Seconds before the next attempt: exponential with jitter, and at least what the service asks for."""
+        own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10)) * (0.5 + self.jitter() / 2)
         asked = retry_after(reply) if reply is not None else None
-        if asked is not None:
-            return asked
-        return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * (0.5 + self.jitter() / 2))
+        # "At once", and a date that has passed, would repeat without end and without a pause.
+        return own if asked is None else max(asked, own)
 
 
 def retry_after(reply: Reply) -> float | None:
@@ -120,6 +122,11 @@ def retry_after(reply: Reply) -> float | None:
         return max(0.0, (then - now).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def _may_pass(status: int) -> bool:
+    """Whether the same request may fare better later; 501 means never."""
+    return status in {408, 429} or (status >= 500 and status != 501)
 
 
 def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
@@ -141,7 +148,7 @@ def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
             reply = yield request
         except (Unreachable, ReplyLost) as error:
             failure = error
-        if reply is not None and reply.status not in {408, 429} and reply.status < 500:
+        if reply is not None and not _may_pass(reply.status):
             return reply
         pause = policy.pause(tries, reply)
         if not request.repeatable or spent + pause > policy.budget:
@@ -203,7 +210,12 @@ class Protocol:
         if call.service == "arm":
             base = self.settings.management_url
         else:
-            base = yield from self._discover()
+            try:
+                base = yield from self._discover()
+            except AzureMLError as error:
+                # Whatever became of the discovery: what the call asks for was not even sent.
+                error.in_doubt = False
+                raise
         headers = [("Accept", "text/plain, application/json" if call.text else "application/json")]
         content = None
         if call.body is not None:
@@ -231,7 +243,7 @@ class Protocol:
             if not self.settings.trusts(workspace.discovery_url, self.settings.token_scope):
                 raise InvalidArgument(
                     "region",
-                    f"is not set, and the workspace names {urlsplit(workspace.discovery_url).netloc!r} for discovery, "
+                    f"is not set, and the workspace names {workspace.discovery_url.partition('?')[0]!r} for discovery, "
                     f"which is no host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
                 )
             reply = yield from attempt(request, self._policy)
@@ -241,17 +253,19 @@ class Protocol:
                     request.operation,
                     status=reply.status,
                     message="no service named 'api' in the answer",
+                    request_ids=_request_ids(reply, None),
                     hint="Set region or endpoint in the connection.",
                 )
             self._api_url = services["api"].rstrip("/")
         return self._api_url
 
     def _read(self, call: Call[T], reply: Reply) -> T:
-        if reply.status not in {200, 204}:
+        # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
+        if not 200 <= reply.status < 300:
             raise self._refusal(call, reply)
         try:
             return call.parse(reply.body.decode("utf-8", "replace") if call.text else _json_or_none(reply.body))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise MalformedReply(
                 call.operation,
                 status=reply.status,
@@ -263,7 +277,7 @@ class Protocol:
     def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
         wire = _json_or_none(reply.body)
         code, message = _error_facts(wire)
-        message = message or _excerpt(reply.body)
+        message = _masked(message) or _excerpt(reply.body)
         kind: type[ServiceError] = BadRequest
         hint = ""
         if reply.status == 401:
@@ -309,12 +323,16 @@ class Protocol:
 def _json_or_none(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
+def _masked(text: str) -> str:
+    return _SECRET.sub(r"\1***", text)
+
+
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[:400].decode("utf-8", "replace").split())
+    text = _masked(" ".join(body[:4000].decode("utf-8", "replace").split()))
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 

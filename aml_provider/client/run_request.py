@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 # The SDK's rule; the service's own is not documented.
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-_CHECKS = {"Int": int, "Double": float}
-_BOOLEANS = frozenset({"true", "false"})
+# Narrower than Python's own readers, which take 1_000 and other scripts' digits.
+_FORMS = {
+    "Int": re.compile(r"\s*[+-]?[0-9]+\s*"),
+    "Double": re.compile(r"\s*[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)\s*", re.IGNORECASE),
+    "Bool": re.compile(r"\s*(true|false)\s*", re.IGNORECASE),
+}
+# Microsoft's rule for a datastore's name, and the hyphen; it tells a name from an address.
+_DATASTORE = re.compile(r"[A-Za-z0-9_-]+")
+_OURS = "airflow."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,9 @@ class RunRequest:
                 "experiment_name",
                 f"is {experiment_name!r}; use 1 to 255 letters, digits, '-' and '_', a letter or digit first",
             )
+        for name, _ in _items("tags", tags):
+            if name.startswith(_OURS):
+                raise InvalidArgument(f"tags[{name!r}]", f"tags that begin with {_OURS!r} are this provider's own")
         return cls(
             experiment_name=experiment_name,
             parameters={
@@ -77,7 +88,7 @@ class RunRequest:
             },
             datasets={name: _as_text(f"datasets[{name!r}]", value) for name, value in _items("datasets", datasets)},
             tags={name: _as_text(f"tags[{name!r}]", value) for name, value in _items("tags", tags)},
-            description=description,
+            description=None if description is None else _as_text("description", description),
             continue_on_step_failure=continue_on_step_failure,
         )
 
@@ -168,6 +179,10 @@ def as_data_path(argument: str, value: Any) -> DataPath:
             "names no datastore (datastore is empty): the service knows blobs only through a datastore of the "
             "workspace, so give the sensor datastore= in place of container_url=, or set it here",
         )
+    if not _DATASTORE.fullmatch(store):
+        raise InvalidArgument(
+            argument, f"names the datastore {store!r}; write a datastore's name, not an address: 'store/path'"
+        )
     if not isinstance(path, str):
         raise InvalidArgument(argument, f"has a path of type {type(path).__name__}; use text")
     if "\\" in path:
@@ -180,10 +195,15 @@ def _items(argument: str, value: Mapping[str, Any] | None) -> list[tuple[str, An
         return []
     if not isinstance(value, Mapping):
         raise InvalidArgument(argument, f"is a {type(value).__name__}; use a mapping from names to values")
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise InvalidArgument(argument, f"has the name {name!r}; use text")
     return list(value.items())
 
 
 def _as_text(argument: str, value: Any) -> str:
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, (str, bool, int, float)):
         return str(value)
     raise InvalidArgument(argument, f"is a {type(value).__name__}; use text, a number or a bool")
@@ -201,13 +221,8 @@ def _unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | fro
 
 
 def _fits(kind: str, text: str) -> bool:
-    if kind == "Bool":
-        return text.lower() in _BOOLEANS
-    check = _CHECKS.get(kind)
-    try:
-        return check is None or check(text) is not None
-    except ValueError:
-        return False
+    form = _FORMS.get(kind)
+    return form is None or form.fullmatch(text) is not None
 
 
 def _listed(names: Any) -> str:

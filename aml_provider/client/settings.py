@@ -26,6 +26,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 # What a token that travels in a header can be made of.
 _TOKEN = re.compile(r"[!-~]+")
+# Python's own reader of URLs drops line breaks and takes a backslash for a letter; others do not.
+_AMBIGUOUS = re.compile(r"[^!-~]|\\")
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 _HOST = re.compile(r"[a-z0-9.-]+")
 
@@ -45,10 +47,7 @@ class _Origin(NamedTuple):
             port = parts.port
         except ValueError:
             return None
-        # urlsplit drops line breaks and takes a backslash for a letter; others may not.
-        if parts.scheme not in _PORTS or not parts.hostname or re.search(r"[@\\\s]", parts.netloc + url[:8]):
-            return None
-        if re.search(r"[\t\r\n]", url):
+        if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or _AMBIGUOUS.search(url):
             return None
         return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
 

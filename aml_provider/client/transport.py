@@ -35,7 +35,8 @@ T = TypeVar("T")
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 # Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
 # else is trusted to mean that.)
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
 class Clock(Interface):
@@ -92,7 +93,7 @@ def _headers(request: Request, request_id: str, token: str | None) -> dict[str, 
 
 def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
     if request.scope is not None and not settings.trusts(request.url, request.scope):
-        host = httpx.URL(request.url).host
+        host = _host(request.url)
         raise InvalidArgument(
             "blob_endpoint" if request.scope == STORAGE_SCOPE else "endpoint",
             f"{request.operation}: no token is sent to {host!r}, which is neither a host of the cloud "
@@ -100,9 +101,18 @@ def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
         )
 
 
-def _transport_error(request: Request, error: httpx.HTTPError, request_id: str) -> AzureMLError:
-    host = httpx.URL(request.url).netloc.decode()
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).netloc.decode()
+    except httpx.InvalidURL:
+        return url.partition("?")[0]
+
+
+def _transport_error(request: Request, error: httpx.HTTPError | httpx.InvalidURL, request_id: str) -> AzureMLError:
+    host = _host(request.url)
     reason = str(error) or type(error).__name__
+    if isinstance(error, _NO_ADDRESS):
+        return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
     ids = f"[x-ms-client-request-id={request_id}]"
     if isinstance(error, _NOTHING_SENT):
         return Unreachable(
@@ -120,17 +130,17 @@ def _one(call: Call[T]) -> Flow[T]:
 class _Tail:
     """The last bytes of a body that is read in pieces."""
 
-    def __init__(self, size: int | None) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._kept = bytearray()
 
     def add(self, piece: bytes) -> None:
         self._kept += piece
-        if self._size is not None and len(self._kept) > 2 * self._size:
+        if len(self._kept) > 2 * self._size:
             del self._kept[: -self._size]
 
     def bytes(self) -> bytes:
-        return bytes(self._kept if self._size is None else self._kept[-self._size :])
+        return bytes(self._kept[-self._size :])
 
 
 class Client:
@@ -159,8 +169,14 @@ class Client:
 
     def close(self) -> None:
         """Close connections and credential."""
-        self._http.close()
-        self._credential.close()
+        try:
+            self._http.close()
+        finally:
+            self._credential.close()
+
+    def authenticate(self) -> None:
+        """Get a token now, to know that one can be had; later requests use it."""
+        credentials.get_token(self._credential, self.settings, self.settings.token_scope)
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -201,11 +217,13 @@ class Client:
                 headers=_headers(step, request_id, token),
                 content=step.content,
             ) as response:
+                if step.tail is None:
+                    return Reply(response.status_code, response.headers, response.read(), request_id)
                 tail = _Tail(step.tail)
                 for piece in response.iter_bytes():
                     tail.add(piece)
                 return Reply(response.status_code, response.headers, tail.bytes(), request_id)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id) from error
 
 
@@ -236,8 +254,10 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
-        await self._credential.close()
+        try:
+            await self._http.aclose()
+        finally:
+            await self._credential.close()
 
     async def call(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -278,9 +298,11 @@ class AsyncClient:
                 headers=_headers(step, request_id, token),
                 content=step.content,
             ) as response:
+                if step.tail is None:
+                    return Reply(response.status_code, response.headers, await response.aread(), request_id)
                 tail = _Tail(step.tail)
                 async for piece in response.aiter_bytes():
                     tail.add(piece)
                 return Reply(response.status_code, response.headers, tail.bytes(), request_id)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id) from error

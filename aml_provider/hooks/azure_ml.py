@@ -144,7 +144,7 @@ class AzureMLHook(BaseHook):
         Returns:
             Whether all of it works, and a message that names the step that failed.
         """
-        from aml_provider.client.errors import CredentialError, InvalidArgument
+        from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.flows import check_connection
         from aml_provider.client.transport import Client
         from aml_provider.connection import settings_of
@@ -152,10 +152,10 @@ class AzureMLHook(BaseHook):
         steps = ["settings"]
         try:
             settings = settings_of(self.get_connection(self.azureml_conn_id))
-            with Client(settings, policy=retry_policy(budget=10.0)) as client:
+            with Client(settings, policy=retry_policy(budget=2.0)) as client:
+                steps.append("token")
+                client.authenticate()
                 return True, f"Connected: {client.run(check_connection(steps.append))}."
-        except CredentialError as error:
-            return False, f"Step 'token' failed: {error}"
         except InvalidArgument as error:
             return False, f"Step 'settings' failed: {error}"
         except Exception as error:  # noqa: BLE001 - whatever it is, the person at the form must read it

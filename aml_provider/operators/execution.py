@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
 from aml_provider.client.entities import PipelineInterface, RunState
@@ -28,7 +30,9 @@ from aml_provider.client.flows import (
     inspect_target,
     wait_for_run,
 )
+from aml_provider.client.protocol import RetryPolicy
 from aml_provider.client.run_request import RunRequest
+from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -45,14 +49,19 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.protocol import Flow
-    from aml_provider.client.transport import Client
+    from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
 
-# Airflow kills a task that does not end within killed_task_cleanup_time, 60 seconds by default.
+# Airflow 2 kills a task that does not end within killed_task_cleanup_time, 60 seconds by default.
 _KILL_PATIENCE = 15.0
+# Airflow 3 does so after 5 seconds, but until then the task goes on where it was when on_kill returns.
+_SHORT_KILL_PATIENCE = 1.0
+_KILLED = "the task was killed in Airflow"
+# Where the run matters more than the answer: in on_kill, and in learning about the workspace.
+_BRIEF = RetryPolicy(budget=3.0)
 # How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
 _BACKSTOP = 300.0
 
@@ -72,7 +81,10 @@ class PipelineExecution:
         self._hook = AzureMLHook(operator.azureml_conn_id)
         self._ledger = open_ledger(context) if operator.durable else None
         self._submission: Submission | None = None
+        self._settings: WorkspaceSettings | None = None
         self._run_id: str | None = None
+        self._killed = False
+        self._timed_out = False
         self._leave_run = False
 
     def start(self) -> str:
@@ -81,17 +93,19 @@ class PipelineExecution:
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
-        with self._timeout_noticed(), self._hook.client() as client:
+        with self._timeout_noticed(), self._client() as client:
             evidence = Evidence(client.settings) if operator.durable else None
-            run_id = self._obtain_run(client, request, evidence)
+            run_id = self._run_id = self._obtain_run(client, request, evidence)
+            self._heed_kill(client, run_id)
             self._announce(client, run_id)
-            if evidence is not None:
+            if evidence is not None and evidence.due:
                 self._learn(client, evidence)
             if not operator.wait_for_completion:
                 self._close(run_id)
                 return run_id
             if not operator.deferrable:
                 return self._conclude(client, self._wait(client, run_id, poll_interval))
+            self._heed_kill(client, run_id)
         self._defer(run_id, poll_interval)
         return None
 
@@ -102,7 +116,7 @@ class PipelineExecution:
         run_id = self._run_id = str(event["run_id"])
         if event["outcome"] == "unwatched":
             raise self._unwatched(run_id, event.get("message"))
-        with self._timeout_noticed(), self._hook.client() as client:
+        with self._timeout_noticed(), self._client() as client:
             with self._watching(run_id):
                 run = client.call(calls.get_run(run_id))
             if run.state.is_final or event["outcome"] == "deadline":
@@ -118,26 +132,54 @@ class PipelineExecution:
         if not isinstance(run_id, str):
             return
         self._run_id = run_id
-        with self._hook.client() as client:
-            run = client.call(calls.get_run(run_id))
+        with self._client() as client:
+            with self._watching(run_id):
+                run = client.call(calls.get_run(run_id))
             if not run.state.is_final:
                 self._end_at_deadline(client, run)
 
     def kill(self) -> None:
-        """Cancel the run, and the one of a submission that is under way; bounded, and harmless when repeated."""
+        """Cancel the run, and the one of a submission that is under way; bounded, and harmless when repeated.
+
+        It is called in a signal handler, wherever the task is: perhaps in the middle of a request to the service or to
+        Airflow. So it asks Airflow for nothing (its client's lock would never come free), has a client of its own, and
+        raises nothing. Airflow 3 lets the task go on afterwards; what cannot be done here is done there.
+        """
+        self._killed = True
+        if not self._operator.cancel_on_kill or self._leave_run:
+            return
+        if self._submission is not None:
+            self._submission.stop()
         record = self._submission.record if self._submission is not None else None
         run_id = self._run_id or (record.run_id if record is not None else None)
-        if not self._operator.cancel_on_kill or self._leave_run or (run_id is None and record is None):
+        if self._settings is None or (run_id is None and record is None):
             return
+        try:
+            with Client(self._settings, policy=_BRIEF) as client:
+                if run_id is None and record is not None and record.sent and self._ledger is not None:
+                    goes_on = AIRFLOW_V_3_0_PLUS and not self._timed_out
+                    patience = _SHORT_KILL_PATIENCE if goes_on else _KILL_PATIENCE
+                    result = client.run(search(record.key, record.experiment, record.pipeline_id, patience=patience))
+                    run_id = result.run_ids[0] if result.run_ids else None
+                if run_id is None:
+                    return
+                self._log.info("The task is being killed; cancelling run %s.", run_id)
+                run = self._cancel(client, run_id, _KILLED, patience=_KILL_PATIENCE)
+            self._log.info("Run %s is %s.", run_id, run.status)
+        except Exception as error:  # noqa: BLE001 - raised in a signal handler it would go off anywhere in the task
+            self._log.warning("Run %s could not be cancelled; cancel it in the studio. %s", run_id, error)
+
+    def _heed_kill(self, client: Client, run_id: str) -> None:
+        """Cancel a run that came to be while the task was being killed: nobody would watch it."""
+        if self._killed and self._operator.cancel_on_kill and not self._leave_run:
+            self._cancel(client, run_id, _KILLED, patience=0.0)
+            raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
         with self._hook.client() as client:
-            if run_id is None and record is not None and record.sent and self._ledger is not None:
-                result = client.run(search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE))
-                run_id = result.run_ids[0] if result.run_ids else None
-            if run_id is None:
-                return
-            self._log.info("The task is being killed; cancelling run %s.", run_id)
-            run = self._cancel(client, run_id, "the task was killed in Airflow", patience=_KILL_PATIENCE)
-        self._log.info("Run %s is %s.", run_id, run.status)
+            self._settings = client.settings
+            yield client
 
     def _request(self) -> RunRequest:
         """The operator's rendered arguments, checked."""
@@ -172,16 +214,7 @@ class PipelineExecution:
 
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
-        version = operator.endpoint_version
-        target = client.run(
-            find_target(
-                pipeline_id=operator.pipeline_id,
-                pipeline_name=operator.pipeline_name,
-                endpoint_id=operator.endpoint_id,
-                endpoint_name=operator.endpoint_name,
-                endpoint_version=None if version is None else str(version),
-            )
-        )
+        subject = [operator.pipeline_id, operator.pipeline_name, operator.endpoint_id, operator.endpoint_name]
         self._submission = Submission(
             identity=TaskIdentity(
                 deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
@@ -195,8 +228,8 @@ class PipelineExecution:
             ledger=self._ledger,
             evidence=evidence,
             settings=client.settings,
-            target=target,
-            check=lambda: self._check(target, request),
+            subject=json.dumps([*subject, operator.endpoint_version]),
+            resolve=lambda: self._resolve(request),
             request=request,
             parent_run_id=operator.parent_run_id,
             cancel_older=operator.cancel_on_kill,
@@ -205,8 +238,18 @@ class PipelineExecution:
         )
         return client.run(self._submission.obtain())
 
-    def _check(self, target: Target, request: RunRequest) -> Flow[Target]:
-        if not self._operator.validate:
+    def _resolve(self, request: RunRequest) -> Flow[Target]:
+        """Find what is to be run, and make sure that it takes the request."""
+        operator = self._operator
+        version = operator.endpoint_version
+        target = yield from find_target(
+            pipeline_id=operator.pipeline_id,
+            pipeline_name=operator.pipeline_name,
+            endpoint_id=operator.endpoint_id,
+            endpoint_name=operator.endpoint_name,
+            endpoint_version=None if version is None else str(version),
+        )
+        if not operator.validate:
             return target
         target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
         request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
@@ -214,7 +257,6 @@ class PipelineExecution:
 
     def _announce(self, client: Client, run_id: str) -> None:
         """Show the run as soon as it exists."""
-        self._run_id = run_id
         url = client.settings.run_url(run_id)
         self._ti.xcom_push(key=RUN_ID_XCOM, value=run_id)
         self._ti.xcom_push(key=self._operator.operator_extra_links[0].xcom_key, value=url)
@@ -226,8 +268,9 @@ class PipelineExecution:
         record = self._submission.record
         assert record is not None
         try:
-            client.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))
-        except AzureMLError as error:
+            with Client(client.settings, policy=_BRIEF) as brief:
+                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))
+        except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
     def _wait(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
@@ -282,7 +325,8 @@ class PipelineExecution:
 
     def _cancel_mark(self, client: Client, run: PipelineRun) -> str | None:
         try:
-            return client.call(calls.get_history_run(run.experiment_name, run.id)).tags.get(CANCEL_MARK)
+            experiment = run.experiment_name or self._operator.experiment_name
+            return client.call(calls.get_history_run(experiment, run.id)).tags.get(CANCEL_MARK)
         except AzureMLError:
             return None
 
@@ -333,6 +377,7 @@ class PipelineExecution:
         try:
             yield
         except AirflowTaskTimeout:
+            self._timed_out = True
             self._leave_run = self._operator.on_timeout == "leave"
             raise
 

@@ -58,6 +58,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
             was cancelled in the workspace, a submission whose fate cannot be established.
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
         RunTimedOut: ``execution_timeout`` passed.
+        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry looks again.
         RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
     """
 
@@ -166,7 +167,8 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where Airflow itself ended the wait, because the triggerer was away, see to the run first."""
-        if next_method == "__fail__" and (next_kwargs or {}).get("error") == "Trigger timeout":
+        # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
+        if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
             self._begin(context).end_abandoned_wait()
         return super().resume_execution(next_method, next_kwargs, context)
 

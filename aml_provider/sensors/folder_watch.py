@@ -107,6 +107,9 @@ class FolderWatch:
         if self._state is None:
             decision = decide(self._commit, self._me, owner_state)
             self._waiting_for = None
+            if isinstance(decision, Replay) and len(decision.batch) > self._rules.max_changes:
+                # It was too long for whoever takes it: Airflow refuses a result that maps to too many tasks.
+                decision = TakeOver(decision.batch, self._me, "to be handed over in smaller parts")
             if isinstance(decision, Replay):
                 self._log.info("This task took %d changes before; here they are again.", len(decision.batch))
                 assert self._commit is not None
@@ -164,8 +167,8 @@ class FolderWatch:
             except CursorUnreadable as error:
                 raise InvalidArgument(
                     "cursor_key",
-                    f"{error}. What this folder held cannot be told any more: delete the Variable {self._store.key} and "
-                    "the next look starts anew (on_first_poll says how)",
+                    f"{error}. What this folder held cannot be told any more: delete the Variable {self._store.key} "
+                    "and the next look starts anew (on_first_poll says how)",
                 ) from error
             self._loaded = True
 

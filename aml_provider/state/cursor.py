@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+from aml_provider.state import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,57 +284,11 @@ class VariableCursorStore:
         self._seen = after
 
     def _read(self) -> str | None:
-        return _read(self.key)
+        return variables.read(self.key)
 
     def _write(self, text: str) -> None:
-        from airflow.providers.common.compat.sdk import Variable
-
-        Variable.set(self.key, text, description="What an AzureBlobChangeSensor has seen; delete it to start anew")
+        variables.write(self.key, text, "What an AzureBlobChangeSensor has seen; delete it to start anew")
 
 
 def _stamp(text: str | None) -> bytes | None:
     return None if text is None else blake2b(text.encode(), digest_size=16).digest()
-
-
-def _read(key: str) -> str | None:
-    """Read a Variable; None only when it surely does not exist.
-
-    Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
-    ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``, both log and go
-    on). A cursor that seems absent would make everything look remembered, so absence is asked for a second way.
-    """
-    from airflow.providers.common.compat.sdk import Variable
-
-    # The second parameter is named default_var on 2.11 and default on 3.x.
-    text: str | None = Variable.get(key, None)
-    if text is None and _exists(key):
-        raise RuntimeError(f"The Variable {key} exists but could not be read; see the log above for Airflow's reason")
-    return text
-
-
-def _exists(key: str) -> bool:
-    from airflow.providers.common.compat.sdk import Variable
-
-    if hasattr(Variable, "keys"):  # Airflow 3.3: straight from the database
-        return key in list(Variable.keys(prefix=key))
-    try:
-        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-    except ImportError:
-        return _exists_in_database(key)
-    from airflow.sdk.exceptions import AirflowRuntimeError
-
-    # Airflow 3.0 to 3.2. A supervisor's error is returned or raised, depending on the version and how it runs.
-    try:
-        answer = SUPERVISOR_COMMS.send(GetVariable(key=key))
-    except AirflowRuntimeError as error:
-        answer = error.error
-    return not isinstance(answer, ErrorResponse) or answer.error.value != "VARIABLE_NOT_FOUND"
-
-
-def _exists_in_database(key: str) -> bool:
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        return session.query(Variable.key).filter(Variable.key == key).first() is not None

@@ -109,4 +109,8 @@ def open_ledger(context: Context) -> Ledger:
 
 def _decode(stored: Any) -> Record | None:
     fields = json.loads(stored) if isinstance(stored, str) else stored
-    return Record(**fields) if isinstance(fields, dict) else None
+    if fields is None:
+        return None
+    # A later version of this package may have stored more. What is no record fails here: taking it for none would
+    # submit a second run.
+    return Record(**{name: value for name, value in fields.items() if name in Record._fields})

@@ -37,11 +37,13 @@ class Search(NamedTuple):
         run_ids: Runs that carry the key; newest first.
         way: The way that found them; empty when none did.
         answered: The ways that answered in the last round, found or not.
+        error: Why a way gave no answer in the last round; None when all did.
     """
 
     run_ids: tuple[str, ...]
     way: str
     answered: frozenset[str]
+    error: AzureMLError | None = None
 
 
 def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
@@ -61,29 +63,48 @@ def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[t
     except NotFound:
         # The service makes an experiment with its first run: none, no run.
         return ()
-    # A filter that the service does not understand might let every run through.
-    return tuple(run.id for run in page.runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
+    found = tuple(run.id for run in page.runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
+    if page.runs and not found:
+        # Other people's runs: the filter was ignored, and ours may be on another page.
+        raise AzureMLError(f"the run history does not filter by {field}")
+    return found
 
 
-def search(key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[Search]:
-    """Look for a key in every way, again and again until it is found or ``patience`` seconds have passed."""
-    waited = 0.0
+def search(
+    key: str,
+    experiment: str,
+    pipeline_id: str | None,
+    *,
+    patience: float,
+    now: Callable[[], float] = time.monotonic,
+) -> Flow[Search]:
+    """Look for a key in every way, again and again until it is found.
+
+    Args:
+        key: What the run carries.
+        experiment: The run's experiment.
+        pipeline_id: The published pipeline, where it is known.
+        patience: Seconds after which to stop; the last look begins no earlier, and there is at least one.
+        now: A clock; answers that take their time count too.
+    """
+    end = now() + patience
     pause = _FIRST_PAUSE
     while True:
+        began = now()
         answered = set()
+        problem: AzureMLError | None = None
         for way in WAYS:
             try:
                 found = yield from look(way, key, experiment, pipeline_id)
-            except AzureMLError:
+            except AzureMLError as error:
+                problem = error
                 continue
             answered.add(way)
             if found:
                 return Search(found, way, frozenset(answered))
-        if waited >= patience:
-            return Search((), "", frozenset(answered))
-        pause = min(pause, patience - waited)
-        yield Pause(pause)
-        waited += pause
+        if began >= end:
+            return Search((), "", frozenset(answered), problem)
+        yield Pause(min(pause, max(0.0, end - now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
@@ -102,34 +123,56 @@ class Evidence:
         name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
         self._variable = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self._now = now
-        stored = json.loads(variables.read(self._variable) or "{}")
-        self._found: set[str] = set(stored.get("found", ()))
-        self._missed: dict[str, float] = dict(stored.get("missed", {}))
+        self._found: set[str] = set()
+        self._missed: dict[str, float] = {}
+        self._read()
+
+    def _read(self) -> None:
+        """Add what is stored: another task may have learnt something meanwhile."""
+        try:
+            stored = json.loads(variables.read(self._variable) or "{}")
+            self._found |= set(WAYS).intersection(stored.get("found", ()))
+            for way, moment in dict(stored.get("missed", {})).items():
+                self._missed[way] = max(float(moment), self._missed.get(way, 0.0))
+        except (ValueError, TypeError, AttributeError):
+            # Somebody edited it. Nothing learnt is the safe reading, and the next run teaches it again.
+            return
+        for way in self._found:
+            self._missed.pop(way, None)
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """The ways that wait to be tried."""
+        now = self._now()
+        return tuple(way for way in WAYS if way not in self._found and now - self._missed.get(way, 0.0) > _MISS_LASTS)
 
     def proves_absence(self, result: Search) -> bool:
         """Whether a search that found nothing shows that there is nothing."""
         return not result.run_ids and bool(self._found & result.answered)
 
+    def may_yet_prove(self, result: Search) -> bool:
+        """Whether a later search could show more: what would be proof, or everything, gave no answer this time."""
+        return not result.answered or bool(self._found - result.answered)
+
     def gather(self, key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[None]:
-        """Learn from a run that certainly exists; does nothing once every way was tried.
+        """Learn from a run that certainly exists which of the ways that are due find it.
 
         It waits only while no way at all is known to work: that happens once for a workspace.
         """
-        due = [way for way in WAYS if way not in self._found and self._now() - self._missed.get(way, 0.0) > _MISS_LASTS]
-        if not due:
-            return
+        due = self.due
         if not self._found:
             yield from search(key, experiment, pipeline_id, patience=patience)
         for way in due:
             try:
                 found = yield from look(way, key, experiment, pipeline_id)
             except AzureMLError:
+                # Also one that would answer tomorrow: asking again with every run would cost every run.
                 found = ()
             if found:
                 self._found.add(way)
-                self._missed.pop(way, None)
             else:
                 self._missed[way] = self._now()
+        self._read()
         variables.write(
             self._variable,
             json.dumps({"found": sorted(self._found), "missed": self._missed}),

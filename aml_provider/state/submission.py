@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import AzureMLError, NotFound, RunStillActive, SubmissionUnknown
+from aml_provider.client.errors import (
+    AzureMLError,
+    NotFound,
+    RunCanceled,
+    RunStillActive,
+    SubmissionUnknown,
+    SubmissionUnsettled,
+)
 from aml_provider.client.flows import CANCEL_MARK, cancel_run
 from aml_provider.state import variables
 from aml_provider.state.ledger import Record
@@ -30,9 +37,11 @@ if TYPE_CHECKING:
     from aml_provider.client.run_request import RunRequest
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.state.ledger import Ledger
-    from aml_provider.state.lookup import Evidence
+    from aml_provider.state.lookup import Evidence, Search
 
 _DEPLOYMENT_VARIABLE = "azureml_deployment_id"
+# How long a request may be on its way before the client gives it up: its sender may have died at any moment of that.
+_ON_ITS_WAY = 60.0
 
 
 class Log(Protocol):
@@ -106,15 +115,16 @@ class Submission:
             taken over, and each try submits.
         evidence: What "not found" proves.
         settings: The workspace.
-        target: What is run.
-        check: Makes sure, just before a submission, that the target accepts the request; returns the target with what
-            was learnt about it. A run that exists already is taken over without it.
+        subject: What is run, as the author named it; a retry that names something else asks for something else.
+        resolve: Finds what is run, and makes sure that it accepts the request, just before a submission. A run that
+            exists already is taken over without it: its pipeline may have been renamed or disabled since.
         request: What is asked of it.
         parent_run_id: The run to be its parent.
         cancel_older: Whether a run that an older generation left active is cancelled.
         grace: Seconds for which a key is looked up before its run counts as absent.
         log: Where adoption and doubt are told.
         now: The wall clock.
+        monotonic: The clock for waiting.
     """
 
     def __init__(
@@ -124,30 +134,36 @@ class Submission:
         ledger: Ledger | None,
         evidence: Evidence | None,
         settings: WorkspaceSettings,
-        target: Target,
-        check: Callable[[], Flow[Target]],
+        subject: str,
+        resolve: Callable[[], Flow[Target]],
         request: RunRequest,
         parent_run_id: str | None,
         cancel_older: bool,
         grace: float,
         log: Log,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
         self._ledger = ledger
         self._evidence = evidence
         self._settings = settings
-        self._target = target
-        self._check = check
+        self._resolve = resolve
         self._request = request
         self._parent_run_id = parent_run_id
         self._cancel_older = cancel_older
         self._grace = grace
         self._log = log
         self._now = now
-        self._fingerprint = request.fingerprint(f"{target.kind}/{target.id}/{target.version}/{parent_run_id}")
+        self._monotonic = monotonic
+        self._fingerprint = request.fingerprint(f"{subject}/{parent_run_id}")
+        self._stopped = False
         #: The record of the submission at hand; its ``run_id`` is None while a POST is under way or in doubt.
         self.record: Record | None = None
+
+    def stop(self) -> None:
+        """Submit nothing from now on: the task is being killed, which does not end it at once on Airflow 3."""
+        self._stopped = True
 
     def obtain(self) -> Flow[str]:
         """Come to the one run of this generation: take over the one that exists, else submit.
@@ -157,6 +173,8 @@ class Submission:
 
         Raises:
             SubmissionUnknown: A submission may or may not have been carried out, and nothing can tell.
+            SubmissionUnsettled: The same, but a retry may be able to tell.
+            RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
             RunStillActive: A run that has to make room has not ended in time.
             AzureMLError: The service refused, or could not be reached; nothing is left behind.
         """
@@ -175,7 +193,7 @@ class Submission:
         return (yield from self._submit(record.generation, record.ordinal + 1))
 
     def _submit(self, generation: str, ordinal: int) -> Flow[str]:
-        self._target = yield from self._check()
+        target = yield from self._resolve()
         record = Record(
             generation=generation,
             max_tries=self._identity.max_tries,
@@ -184,13 +202,16 @@ class Submission:
             key=self._identity.key(generation, ordinal),
             fingerprint=self._fingerprint,
             experiment=self._request.experiment_name,
-            pipeline_id=self._target.pipeline_id,
+            pipeline_id=target.pipeline_id,
             submitted_at=self._now(),
         )
         # The intent first: from here on a crash means doubt, and doubt means a look-up.
         self._keep(record)
+        if self._stopped:
+            self._keep(record._replace(sent=False))
+            raise AzureMLError("The task is being killed; nothing was submitted.")
         try:
-            run: PipelineRun = yield self._call(record)
+            run: PipelineRun = yield self._call(target, record)
         except AzureMLError as error:
             if not error.in_doubt:
                 self._keep(record._replace(sent=False))
@@ -198,7 +219,7 @@ class Submission:
             if self._ledger is None:
                 raise
             self._log.warning("The submission's reply was lost; looking for its run. %s", error)
-            found = yield from self._find(record, cause=error)
+            found = yield from self._find(record, self._grace, cause=error)
             if found is None:
                 self._keep(record._replace(sent=False))
                 self._log.warning("The submission was not carried out; a retry is safe.")
@@ -207,7 +228,7 @@ class Submission:
         self._keep(record._replace(run_id=run.id, pipeline_id=run.pipeline_id or record.pipeline_id))
         return run.id
 
-    def _call(self, record: Record) -> calls.Call[PipelineRun]:
+    def _call(self, target: Target, record: Record) -> calls.Call[PipelineRun]:
         marks = {
             KEY: record.key,
             "airflow.fingerprint": record.fingerprint,
@@ -216,32 +237,44 @@ class Submission:
             "airflow.task_id": self._identity.task_id,
             "airflow.map_index": str(self._identity.map_index),
         }
-        body = self._request.to_wire(marks=marks, notification=self._target.kind == "pipeline")
-        if self._target.kind == "pipeline":
-            return calls.submit_pipeline(self._target.id, body, parent_run_id=self._parent_run_id)
-        return calls.submit_endpoint(
-            self._target.id, body, version=self._target.version, parent_run_id=self._parent_run_id
-        )
+        body = self._request.to_wire(marks=marks, notification=target.kind == "pipeline")
+        if target.kind == "pipeline":
+            return calls.submit_pipeline(target.id, body, parent_run_id=self._parent_run_id)
+        return calls.submit_endpoint(target.id, body, version=target.version, parent_run_id=self._parent_run_id)
 
     def _recall(self, record: Record) -> Flow[PipelineRun | None]:
         """The run of an earlier try, or None if that try certainly submitted none."""
         if record.run_id is not None:
-            run: PipelineRun = yield calls.get_run(record.run_id)
+            try:
+                run: PipelineRun = yield calls.get_run(record.run_id)
+            except NotFound as error:
+                raise SubmissionUnknown(
+                    f"Run {record.run_id}, which an earlier try submitted, is not in workspace "
+                    f"{self._settings.workspace_name!r}, so what became of it is not known. Does the connection lead "
+                    "to another workspace now? Clear this task to submit a new run."
+                ) from error
             return run
         if not record.sent:
             return None
         self._log.info("An earlier try may have submitted a run; looking for key %s.", record.key)
-        found = yield from self._find(record, cause=None)
+        found = yield from self._find(record, self._patience(record), cause=None)
         if found is None:
             self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
         else:
             self._keep(record._replace(run_id=found.id))
         return found
 
-    def _find(self, record: Record, *, cause: AzureMLError | None) -> Flow[PipelineRun | None]:
+    def _patience(self, record: Record) -> float:
+        """For how long to look for the submission of an earlier try, which may have left at any moment until it died.
+
+        The other worker's clock may be ahead, so there is an upper bound; if it is behind, this looks once.
+        """
+        longest = self._grace + _ON_ITS_WAY
+        return min(longest, max(0.0, record.submitted_at + longest - self._now()))
+
+    def _find(self, record: Record, patience: float, *, cause: AzureMLError | None) -> Flow[PipelineRun | None]:
         """Look up a submission in doubt; None proves that it was not carried out."""
-        patience = max(0.0, record.submitted_at + self._grace - self._now())
-        result = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
+        result = yield from self._search(record, patience)
         if result.run_ids:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
@@ -251,14 +284,24 @@ class Submission:
         assert self._evidence is not None
         if self._evidence.proves_absence(result):
             return None
+        if self._evidence.may_yet_prove(result):
+            raise SubmissionUnsettled(
+                f"Whether a run was submitted is not known yet, so none is submitted again; a retry looks for the key "
+                f"{record.key} again. {result.error}"
+            ) from cause
         raise SubmissionUnknown(
             f"Whether a run was submitted cannot be established, so none is submitted again. Looked for the tag and "
             f"property {KEY} = {record.key} in experiment {record.experiment!r} of workspace "
-            f"{self._settings.workspace_name!r} for {self._grace:.0f} s; answered: "
-            f"{', '.join(way for way in WAYS if way in result.answered) or 'nothing'}. None of these ways has found "
-            f"a run of this Airflow in that workspace before, so finding none proves nothing. Look in the studio "
+            f"{self._settings.workspace_name!r} for {patience:.0f} s; answered: "
+            f"{', '.join(way for way in WAYS if way in result.answered)}. None of these ways has found a run of this "
+            f"Airflow in that workspace before, so finding none proves nothing. Look in the studio "
             f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
         ) from cause
+
+    def _search(self, record: Record, patience: float) -> Flow[Search]:
+        return (
+            yield from search(record.key, record.experiment, record.pipeline_id, patience=patience, now=self._monotonic)
+        )
 
     def _make_room_or_adopt(self, record: Record, run: PipelineRun) -> Flow[bool]:
         """Whether an earlier try's run is this try's too; if not, it has ended when this returns."""
@@ -266,10 +309,17 @@ class Submission:
             # Also if its request differs by now: a generation has one successful run.
             self._log.info("Run %s of an earlier try ended successfully; it counts.", run.id)
             return True
+        marked = run.state is not RunState.FAILED and (yield from self._is_marked(record, run))
+        if run.state is RunState.CANCELED and not marked:
+            raise RunCanceled(
+                f"Run {run.id}, which an earlier try submitted, was cancelled in the workspace, not by Airflow. No "
+                "retry submits it again; clear the task to run it anew.",
+                run_id=run.id,
+                link=self._settings.run_url(run.id),
+            )
         if run.state.is_final:
             self._log.info("Run %s of an earlier try ended as %s; submitting a new one.", run.id, run.status)
             return False
-        marked = yield from self._is_marked(run)
         if not marked and record.fingerprint == self._fingerprint:
             self._log.info("Taking over run %s, which an earlier try submitted; it is %s.", run.id, run.status)
             return True
@@ -277,23 +327,24 @@ class Submission:
             self._log.info("Run %s of an earlier try is being cancelled; waiting for its end.", run.id)
         else:
             self._log.warning("This try asks for something else than run %s of an earlier try; cancelling it.", run.id)
-        return (yield from self._end(run, "the retry asks for something else")).state is RunState.FINISHED
+        ended = yield from self._end(record, run.id, "the retry asks for something else")
+        return ended.state is RunState.FINISHED
 
-    def _is_marked(self, run: PipelineRun) -> Flow[bool]:
+    def _is_marked(self, record: Record, run: PipelineRun) -> Flow[bool]:
         try:
-            known: HistoryRun = yield calls.get_history_run(run.experiment_name, run.id)
+            known: HistoryRun = yield calls.get_history_run(record.experiment, run.id)
         except NotFound:
-            return False
+            return CANCEL_MARK in run.tags
         return CANCEL_MARK in known.tags
 
-    def _end(self, run: PipelineRun, reason: str) -> Flow[PipelineRun]:
-        ended = yield from cancel_run(run.id, run.experiment_name, reason=reason, note=self._log.warning)
+    def _end(self, record: Record, run_id: str, reason: str) -> Flow[PipelineRun]:
+        ended = yield from cancel_run(run_id, record.experiment, reason=reason, note=self._log.warning)
         if not ended.state.is_final:
             raise RunStillActive(
-                f"Run {run.id} was cancelled, but is still {ended.status}; no other run is submitted before it has "
+                f"Run {run_id} was cancelled, but is still {ended.status}; no other run is submitted before it has "
                 "ended. A retry looks again.",
-                run_id=run.id,
-                link=self._settings.run_url(run.id),
+                run_id=run_id,
+                link=self._settings.run_url(run_id),
             )
         return ended
 
@@ -306,15 +357,19 @@ class Submission:
             return
         run_id = record.run_id
         if run_id is None:
-            # A person decided to go on without that submission's fate being known: one look, no proof.
-            result = yield from search(record.key, record.experiment, record.pipeline_id, patience=0.0)
+            # A person decided to go on without that submission's fate being known: a look, no proof.
+            result = yield from self._search(record, self._patience(record))
             run_id = result.run_ids[0] if result.run_ids else None
         if run_id is None:
             return
-        run: PipelineRun = yield calls.get_run(run_id)
+        try:
+            run: PipelineRun = yield calls.get_run(run_id)
+        except NotFound:
+            self._log.warning("The task was cleared; run %s of before is not in this workspace any more.", run_id)
+            return
         if not run.state.is_final:
             self._log.info("The task was cleared; cancelling run %s of before.", run_id)
-            yield from self._end(run, "the task was cleared")
+            yield from self._end(record, run_id, "the task was cleared")
 
     def _keep(self, record: Record) -> None:
         self.record = record

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 
 def read(key: str) -> str | None:
-    """Read a Variable; None when there is none."""
+    """Read a Variable; None only when it surely does not exist.
+
+    Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
+    ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``; both log and go
+    on). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is asked for
+    a second way.
+
+    Raises:
+        RuntimeError: It exists and cannot be read at the moment.
+    """
     from airflow.providers.common.compat.sdk import Variable
 
     # By position: the default is named default_var on Airflow 2 and default on Airflow 3.
     value = Variable.get(key, None)
+    if value is None and _exists(key):
+        raise RuntimeError(f"The Variable {key} exists but could not be read; see the log above for Airflow's reason")
     return None if value is None else str(value)
 
 
@@ -24,3 +35,25 @@ def delete(key: str) -> None:
     from airflow.providers.common.compat.sdk import Variable
 
     Variable.delete(key)
+
+
+def _exists(key: str) -> bool:
+    from airflow.providers.common.compat.sdk import Variable
+
+    if hasattr(Variable, "keys"):  # Airflow 3.3: straight from the database
+        return key in list(Variable.keys(prefix=key))
+    try:
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    except ImportError:
+        return _exists_in_database(key)
+    answer = SUPERVISOR_COMMS.send(GetVariable(key=key))
+    return not isinstance(answer, ErrorResponse) or answer.error.value != "VARIABLE_NOT_FOUND"
+
+
+def _exists_in_database(key: str) -> bool:
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.query(Variable.key).filter(Variable.key == key).first() is not None

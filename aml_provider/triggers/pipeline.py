@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -106,6 +107,9 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         from aml_provider.triggers.guard import was_ended_by_a_person
 
         if not self.cancel_on_kill:
+            return
+        if self.deadline is not None and time.time() >= self.deadline:
+            # Airflow before 3.3 ends the wait at execution_timeout in the same way; the worker that resumes decides.
             return
         try:
             if await was_ended_by_a_person(self, self.run_id):

@@ -79,4 +79,4 @@ with DAG(
         # A change has the keys "datastore" and "path", so it is a data path as it is.
         data_paths=wait_for_files.output.map(lambda change: {"input_datapath": change}),
     )
-    check_results(wait_for_files.output, score.output)
+    check_results(wait_for_files.output, score.output)  # type: ignore[arg-type] # Airflow types what will be a str

@@ -1,0 +1,175 @@
+"""The whole story on this machine: files arrive in a folder, Airflow sees them and runs a published pipeline on each.
+
+``make demo`` runs it: Azurite, the emulated workspace and Airflow with ``example_dags/demo_score_new_files.py``. What
+the summary at the end says was checked. ``KEEP=1`` leaves everything up until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from azurite import Azurite, AzuriteError
+from leaks import LeakSearch
+from local_airflow import LocalAirflow
+from local_workspace import LocalWorkspace
+from processes import Guard, ServiceError
+from story import CONTAINER, DAG_ID, FILE, STRAYS, Story, StoryError
+from task_log import tail
+
+_ROOT = Path(__file__).resolve().parents[1]
+_HOMES = _ROOT / ".cache" / "demo"
+# What would lead Airflow or the Azure libraries elsewhere than to the services that we start.
+_FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_")
+_PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+
+_started = time.monotonic()
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Somebody wants us to stop.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    keep = bool(os.environ.get("KEEP"))
+    for name in list(os.environ):
+        if name.upper().startswith(_FOREIGN) or name.upper() in _PROXIES:
+            del os.environ[name]
+    home = _make_home()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also where they are ignored: a shell without job control starts background processes so.
+        signal.signal(number, _interrupt)
+    try:
+        _run(home, keep=keep)
+    except _Interrupted as interrupted:
+        _say(f"stopped by {signal.Signals(interrupted.number).name}; no process is left")
+        return 128 + interrupted.number
+    except (AzuriteError, ServiceError, StoryError) as error:
+        log = getattr(error, "log", None)
+        if log is not None:
+            print(f"\nThe end of {_shown(log)}:\n\n{tail(log)}")
+        print(f"\nThe demo failed: {error}.")
+        print(f"The log: {_shown(log)}\nAll logs: {_shown(home)}" if log else f"All logs: {_shown(home)}")
+        return 1
+    return 0
+
+
+def _run(home: Path, *, keep: bool) -> None:
+    with contextlib.ExitStack() as resources:
+        guard = resources.enter_context(Guard())
+        try:
+            access_log = home / "azurite.log"
+            azurite = resources.enter_context(Azurite(log=access_log))
+            container = azurite.container(CONTAINER)
+            _say(f"Azurite, a local blob storage, is up at {azurite.blob_endpoint}")
+            workspace = resources.enter_context(
+                LocalWorkspace(blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
+            )
+            _say(f"the emulated workspace is up at {workspace.url}")
+            airflow = resources.enter_context(
+                LocalAirflow(
+                    home,
+                    dags=_ROOT / "example_dags",
+                    connections={"azureml_default": workspace.connection()},
+                    report=_say,
+                )
+            )
+            _say(f"Airflow is up at {airflow.url}")
+            search = LeakSearch({"the workspace's token": workspace.token, "the account key": azurite.account_key})
+            story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
+            story.tell()
+            if keep:
+                _conclude(story, search, home)
+                _wait_for_interrupt(
+                    f"Airflow       {airflow.url}/dags/{DAG_ID}",
+                    f"Workspace     {workspace.url}",
+                    f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
+                )
+        finally:
+            # What is left to do is to stop, and that is bounded.
+            _ignore_signals()
+            _say("stopping everything")
+    if not keep:
+        _conclude(story, search, home, guard)
+
+
+def _conclude(story: Story, search: LeakSearch, home: Path, guard: Guard | None = None) -> None:
+    """Look for secrets, then say what happened."""
+    search.read_files(home)
+    story.check_leaks()
+    print()
+    for number, chapter in enumerate(story.chapters, 1):
+        lost = "" if chapter.reply == "arrived" else ", so the run was looked up by its key"
+        print(
+            f"DAG run {number}    {chapter.state}: {chapter.dag_run_id}\n"
+            f"  file       {FILE} was {chapter.change}\n"
+            f"  submitted  once; the reply {chapter.reply}{lost}\n"
+            f"  data path  {chapter.data_path}, as the workspace received it\n"
+            f"  run        {chapter.run_id} {chapter.status}\n"
+            f"  result     {chapter.rows} rows, amount {chapter.amount:.2f}; the DAG compared it with the file\n"
+        )
+    print("Nothing started by files that came before each of these:")
+    for path, where in STRAYS.items():
+        print(f"  {path:<27} {where}")
+    print("\nRequests to the workspace")
+    for kind, count in story.requests.items():
+        print(f"  {kind:<27} {count}")
+    rows = sum(search.rows.values())
+    print(f"\nSecrets      none in {search.files} files and {rows} database rows: {', '.join(search.secrets)}")
+    print(f"Logs         {_shown(home)}")
+    if guard is not None:
+        print(f"Processes    all stopped{f', {guard.killed} by force' if guard.killed else ''}")
+
+
+def _wait_for_interrupt(*addresses: str) -> None:
+    print("\nEverything is up; a CSV file put into incoming/ starts the next run. Ctrl-C stops it all.\n")
+    print("\n".join(addresses), flush=True)
+    with contextlib.suppress(_Interrupted):
+        threading.Event().wait()
+
+
+def _make_home() -> Path:
+    """Make a folder for this demo and remove those of earlier ones that have ended."""
+    for home in _HOMES.glob("*-*"):
+        if not Path("/proc", home.name.rpartition("-")[2]).exists():
+            shutil.rmtree(home, ignore_errors=True)
+    home = _HOMES / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    home.mkdir(parents=True)
+    return home
+
+
+def _say(what: str) -> None:
+    print(f"{time.monotonic() - _started:4.0f} s  {what}", flush=True)
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    _ignore_signals()
+    raise _Interrupted(number)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

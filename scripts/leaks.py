@@ -1,0 +1,78 @@
+"""Where a secret got to: in files, and in every row of an SQLite database."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+# A signature of a SAS, plain or as part of another URL, unless it is masked.
+_SIGNATURE = re.compile(rb"(?i)\bsig(?:=|%3D)(?!\*\*\*)[A-Za-z0-9%+/]{8}")
+
+_SIGNATURE_NAME = "an unmasked SAS signature"
+
+
+class Leak(NamedTuple):
+    """A secret's name and where it was found."""
+
+    secret: str
+    place: str
+
+
+class LeakSearch:
+    """Looks for secrets, and counts where it looked.
+
+    Args:
+        secrets: Their values by name.
+
+    Attributes:
+        secrets: The names of what is looked for.
+        files: How many files were read.
+        rows: How many rows were read, by table.
+        leaks: What was found.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._needles = [
+            (name, form.encode()) for name, value in secrets.items() for form in {value, quote(value, safe="")}
+        ]
+        self.secrets = [*secrets, _SIGNATURE_NAME]
+        self.files = 0
+        self.rows: dict[str, int] = {}
+        self.leaks: list[Leak] = []
+
+    def read_files(self, folder: Path) -> None:
+        """Look into all files below a folder, as bytes."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                self.files += 1
+                self._look(path.read_bytes(), str(path))
+
+    def read_database(self, path: Path) -> None:
+        """Look into each value of each row; somebody may be writing meanwhile."""
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in tables:
+                for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the database's own names
+                    self.rows[table] = self.rows.get(table, 0) + 1
+                    self._look(b"\n".join(_bytes(row)), f"table {table} of {path}")
+
+    def _look(self, content: bytes, place: str) -> None:
+        found = {name for name, needle in self._needles if needle in content}
+        if _SIGNATURE.search(content):
+            found.add(_SIGNATURE_NAME)
+        self.leaks += [Leak(name, place) for name in sorted(found)]
+
+
+def _bytes(row: Iterable[object]) -> Iterable[bytes]:
+    for value in row:
+        if isinstance(value, bytes):
+            yield value
+        elif isinstance(value, str):
+            yield value.encode()

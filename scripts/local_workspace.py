@@ -1,0 +1,103 @@
+"""The emulated workspace as a process of its own, and its control API."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import select
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+from processes import Service, ServiceError, stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LISTENS = re.compile(r"listening on (http://\S+)")
+
+
+class LocalWorkspace:
+    """A context manager that runs ``python -m aml_provider.emulator`` with the demo's pipelines.
+
+    Args:
+        blob_endpoint: Where its datastores are.
+        log: The file that gets its output.
+        start_timeout: Seconds until it must listen.
+
+    Attributes:
+        url: Its address.
+        token: The one bearer token that it takes.
+    """
+
+    def __init__(self, *, blob_endpoint: str, log: Path, start_timeout: float = 60) -> None:
+        self.url = ""
+        self.token = secrets.token_urlsafe(24)
+        self._blob_endpoint = blob_endpoint
+        self._log = log
+        self._start_timeout = start_timeout
+
+    def __enter__(self) -> Self:
+        options = ["--port", "0", "--seed", "demo", "--blob-endpoint", self._blob_endpoint, f"--token={self.token}"]
+        self._service = Service(
+            "the workspace",
+            [sys.executable, "-m", "aml_provider.emulator", *options],
+            log=self._log,
+            env=os.environ,
+            piped=True,
+        )
+        try:
+            self.url = self._wait()
+        except BaseException:
+            stop([self._service], patience=0)
+            raise
+        self._client = httpx.Client(base_url=f"{self.url}/_emulator", timeout=30, trust_env=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        stop([self._service], patience=10)
+
+    def connection(self) -> dict[str, Any]:
+        """An Airflow connection that leads here."""
+        return {
+            "conn_type": "azureml",
+            "password": self.token,
+            "extra": {
+                "subscription_id": "00000000-0000-0000-0000-000000000000",
+                "resource_group": "local",
+                "workspace_name": "local",
+                "auth_method": "static_token",
+                "endpoint": self.url,
+                "blob_endpoint": self._blob_endpoint,
+            },
+        }
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, oldest first."""
+        runs: list[dict[str, Any]] = self._client.get("/runs").raise_for_status().json()["runs"]
+        return runs[::-1]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """All requests of callers, oldest first."""
+        requests: list[dict[str, Any]] = self._client.get("/requests").raise_for_status().json()["requests"]
+        return requests
+
+    def drop_next_reply(self, *, method: str, path: str) -> None:
+        """Do what the next such request asks for, but close its connection without a reply."""
+        self._client.post("/faults", json={"kind": "drop", "method": method, "path": path}).raise_for_status()
+
+    def hold_clock(self, *, held: bool) -> None:
+        """Let time stand still in the workspace, or go on."""
+        self._client.post("/clock", json={"held": held}).raise_for_status()
+
+    def _wait(self) -> str:
+        output = self._service.process.stdout
+        assert output is not None
+        # Its one line on standard output is written at once.
+        ready, _, _ = select.select([output], [], [], self._start_timeout)
+        listens = _LISTENS.search(output.readline().decode()) if ready else None
+        if listens is None:
+            raise ServiceError("the workspace did not start", self._log)
+        return listens[1]

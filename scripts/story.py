@@ -1,0 +1,283 @@
+"""What happens in the demo, and what must be true of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from azure.storage.blob import ContainerClient
+    from leaks import LeakSearch
+    from local_airflow import LocalAirflow
+    from local_workspace import LocalWorkspace
+
+DAG_ID = "azureml_demo"
+DATASTORE = "workspaceblobstore"
+CONTAINER = "azureml-blobstore-demo"
+
+FOLDER = "incoming"
+FILE = f"{FOLDER}/orders.csv"
+#: What must start nothing, and why.
+STRAYS = {f"{FOLDER}/archive/orders.csv": "in a sub-folder", f"{FOLDER}-old/orders.csv": "in a folder beside it"}
+_KNOWN = f"{FOLDER}/yesterday.csv"
+_CONTENTS = (
+    "order,amount\n1001,19.90\n1002,5.10\n1003,25.00\n",
+    "order,amount\n1001,19.90\n1002,5.10\n1003,25.00\n1004,100.00\n",
+)
+_LISTING = re.compile(rf'"GET \S*comp=list\S*prefix={FOLDER}(?:%2F|/)')
+_KINDS = {
+    "submissions": r"POST .*/PipelineSubmit/",
+    "looks at a run": r"GET .*/PipelineRuns/[^/]+$",
+    "searches of the run history": r".* /history/",
+    "look-ups of the datastore": r".* /datastore/",
+}
+
+
+class StoryError(Exception):
+    """Something is not as it must be.
+
+    Args:
+        message: What.
+        log: Where more about it stands.
+    """
+
+    def __init__(self, message: str, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class Chapter(NamedTuple):
+    """One DAG run and the pipeline run that it started.
+
+    Attributes:
+        dag_run_id: The DAG run.
+        state: What it ended as.
+        change: ``added`` or ``modified``.
+        run_id: The pipeline run.
+        status: What that ended as.
+        data_path: What the workspace received as ``input_datapath``.
+        reply: Whether the reply to the submission ``arrived`` or ``was lost``.
+        rows: How many rows the pipeline found, checked by the DAG.
+        amount: The sum that the pipeline found, checked by the DAG.
+    """
+
+    dag_run_id: str
+    state: str
+    change: str
+    run_id: str
+    status: str
+    data_path: str
+    reply: str
+    rows: int
+    amount: float
+
+
+class Story:
+    """Plays the demo and checks it.
+
+    Args:
+        airflow: Airflow, with the demo's DAG paused.
+        workspace: The workspace.
+        container: The container of its datastore.
+        access_log: Where the blob storage logs each request.
+        search: Looks for secrets.
+        report: Told what has happened so far.
+
+    Attributes:
+        chapters: What happened, one for each DAG run.
+        requests: How many requests of which kind the workspace got.
+    """
+
+    def __init__(
+        self,
+        airflow: LocalAirflow,
+        workspace: LocalWorkspace,
+        container: ContainerClient,
+        *,
+        access_log: Path,
+        search: LeakSearch,
+        report: Callable[[str], None],
+    ) -> None:
+        self._airflow = airflow
+        self._workspace = workspace
+        self._container = container
+        self._access_log = access_log
+        self._search = search
+        self._report = report
+        self.chapters: list[Chapter] = []
+        self.requests: dict[str, int] = {}
+
+    def tell(self) -> None:
+        """Play it.
+
+        Raises:
+            StoryError: Something went otherwise.
+            ServiceError: A service ended, or something did not happen in time.
+        """
+        self._upload(_KNOWN, _CONTENTS[0])
+        self._airflow.wait(self._is_loaded, f"the DAG {DAG_ID} is loaded", timeout=120)
+        self._airflow.unpause(DAG_ID)
+        dag_runs = [self._play(number, content) for number, content in enumerate(_CONTENTS, 1)]
+        self._search.read_database(self._airflow.database)
+        self._check(dag_runs)
+
+    def _play(self, number: int, content: str) -> str:
+        """One DAG run, from waiting to its end."""
+        dag_run_id: str = self._airflow.wait(
+            lambda: self._dag_run_id(number), f"DAG run {number} has started", timeout=60
+        )
+        log = self._task_log(dag_run_id, "wait_for_files")
+        self._airflow.wait(
+            lambda: self._states(dag_run_id, "wait_for_files") == ["deferred"],
+            "the sensor has looked once and waits in the triggerer",
+            timeout=120,
+            log=log,
+        )
+        self._report(f"DAG run {number} waits for files; what is there now is known")
+
+        for stray in STRAYS:
+            self._upload(stray, content)
+        looks = self._looks() + 2  # the one under way may have begun before
+        self._airflow.wait(lambda: self._looks() >= looks, "the sensor looks again", timeout=60, log=log)
+        _require(
+            self._states(dag_run_id, "wait_for_files") == ["deferred"] and len(self._workspace.runs()) == number - 1,
+            "a file that is not in the folder itself started something",
+            log,
+        )
+        self._report(f"{' and '.join(STRAYS)} were uploaded: nothing happens")
+        self._search.read_database(self._airflow.database)
+
+        if number > 1:
+            self._workspace.drop_next_reply(method="POST", path="*/PipelineSubmit/*")
+        # So that the run is still there when the task has gone to wait for it.
+        self._workspace.hold_clock(held=True)
+        self._upload(FILE, content)
+        what = "uploaded" if number == 1 else "overwritten, and the reply to the next submission will be lost"
+        self._report(f"{FILE} was {what}")
+        self._airflow.wait(
+            lambda: self._states(dag_run_id, "score") == ["deferred"],
+            "the task has submitted a run and waits for it in the triggerer",
+            timeout=120,
+            log=self._task_log(dag_run_id, "score", 0),
+        )
+        self._report(f"the workspace runs the pipeline as {self._workspace.runs()[-1]['id']}; the task waits deferred")
+        self._search.read_database(self._airflow.database)
+        self._workspace.hold_clock(held=False)
+        self._airflow.wait(
+            lambda: self._states(dag_run_id, "check_results") == ["success"],
+            "the result is checked",
+            timeout=120,
+            log=self._task_log(dag_run_id, "check_results"),
+        )
+        self._airflow.wait(
+            lambda: self._dag_run(dag_run_id)["state"] == "success", f"DAG run {number} is a success", timeout=60
+        )
+        self._report(f"DAG run {number} ended successfully; its last task compared the result with the file")
+        return dag_run_id
+
+    def _check(self, dag_runs: list[str]) -> None:
+        requests = self._workspace.requests()
+        lines = [f"{request['method']} {request['path']}" for request in requests]
+        self.requests = {kind: sum(bool(re.match(rule, line)) for line in lines) for kind, rule in _KINDS.items()}
+        self.requests["in all"] = len(lines)
+        submissions = [request for request in requests if "/PipelineSubmit/" in request["path"]]
+        runs = self._workspace.runs()
+        _require(
+            len(submissions) == len(runs) == len(dag_runs),
+            f"{len(dag_runs)} DAG runs, but {len(submissions)} submissions and {len(runs)} pipeline runs",
+        )
+        self.chapters = [
+            self._chapter(dag_run_id, submission, run)
+            for dag_run_id, submission, run in zip(dag_runs, submissions, runs, strict=True)
+        ]
+        for chapter, change, reply, content in zip(
+            self.chapters, ("added", "modified"), ("arrived", "was lost"), _CONTENTS, strict=True
+        ):
+            rows = content.splitlines()[1:]
+            expected = chapter._replace(
+                state="success",
+                change=change,
+                status="Finished",
+                data_path=f"{DATASTORE}/{FILE}",
+                reply=reply,
+                rows=len(rows),
+                amount=sum(float(row.split(",")[1]) for row in rows),
+            )
+            _require(chapter == expected, f"found {chapter}, expected {expected}")
+
+    def _chapter(self, dag_run_id: str, submission: dict[str, Any], run: dict[str, Any]) -> Chapter:
+        owner = run["tags"]["airflow.dag_id"], run["tags"]["airflow.run_id"]
+        _require(owner == (DAG_ID, dag_run_id), f"run {run['id']} belongs to {owner}, not to {dag_run_id}")
+        (change,) = self._xcom(dag_run_id, "wait_for_files")
+        (result,) = self._xcom(dag_run_id, "check_results")
+        _require(result["run_id"] == run["id"], f"the DAG checked {result['run_id']}, not {run['id']}")
+        received = submission["body"]["DataPathAssignments"]["input_datapath"]
+        return Chapter(
+            dag_run_id=dag_run_id,
+            state=self._dag_run(dag_run_id)["state"],
+            change=change["change"],
+            run_id=run["id"],
+            status=run["status"],
+            data_path=f"{received['DataStoreName']}/{received['RelativePath']}",
+            reply="was lost" if submission["status"] is None else "arrived",
+            rows=result["rows"],
+            amount=result["amount"],
+        )
+
+    def check_leaks(self) -> None:
+        """Make sure that no secret was found.
+
+        Raises:
+            StoryError: One was.
+        """
+        places = "".join(f"\n  {leak.secret} in {leak.place}" for leak in self._search.leaks)
+        _require(not places, f"secrets were found:{places}")
+
+    def _upload(self, path: str, content: str) -> None:
+        self._container.upload_blob(path, content.encode(), overwrite=True)
+
+    def _looks(self) -> int:
+        return len(_LISTING.findall(self._access_log.read_text(encoding="utf-8", errors="replace")))
+
+    def _is_loaded(self) -> bool:
+        for error in self._airflow.get("/importErrors")["import_errors"]:
+            raise StoryError(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
+        return any(dag["dag_id"] == DAG_ID for dag in self._airflow.get("/dags", limit=100)["dags"])
+
+    def _dag_run_id(self, number: int) -> str | None:
+        found = self._airflow.get(f"/dags/{DAG_ID}/dagRuns", order_by="id")["dag_runs"]
+        return found[number - 1]["dag_run_id"] if len(found) >= number else None
+
+    def _dag_run(self, dag_run_id: str) -> Any:
+        return self._airflow.get(f"/dags/{DAG_ID}/dagRuns/{dag_run_id}")
+
+    def _states(self, dag_run_id: str, task_id: str) -> list[str | None]:
+        """The states of a task's instances; one of a task that failed stands for the end of the demo."""
+        found = self._airflow.get(f"/dags/{DAG_ID}/dagRuns/{dag_run_id}/taskInstances")["task_instances"]
+        for instance in found:
+            if instance["state"] in {"failed", "up_for_retry", "upstream_failed"}:
+                name, index = instance["task_id"], instance["map_index"]
+                raise StoryError(f"task {name} is {instance['state']}", self._task_log(dag_run_id, name, index))
+        return [instance["state"] for instance in found if instance["task_id"] == task_id]
+
+    def _task_log(self, dag_run_id: str, task_id: str, map_index: int = -1) -> Path:
+        """Where a task's first try is logged."""
+        parts = [f"dag_id={DAG_ID}", f"run_id={dag_run_id}", f"task_id={task_id}"]
+        mapped = [f"map_index={map_index}"] if map_index >= 0 else []
+        return self._airflow.logs.joinpath(*parts, *mapped, "attempt=1.log")
+
+    def _xcom(self, dag_run_id: str, task_id: str) -> list[dict[str, Any]]:
+        entry = self._airflow.get(
+            f"/dags/{DAG_ID}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        )
+        value: list[dict[str, Any]] = entry["value"] if isinstance(entry["value"], list) else json.loads(entry["value"])
+        return value
+
+
+def _require(condition: bool, message: str, log: Path | None = None) -> None:
+    if not condition:
+        raise StoryError(message, log)
