@@ -115,7 +115,10 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "Azure Machine Learning", "python-modules": ["aml_provider.hooks.azure_ml"]}],
         "operators": [
-            {"integration-name": "Azure Machine Learning", "python-modules": ["aml_provider.operators.pipeline"]}
+            {
+                "integration-name": "Azure Machine Learning",
+                "python-modules": ["aml_provider.operators.pipeline", "aml_provider.operators.schedule"],
+            }
         ],
         "sensors": [
             {
@@ -126,7 +129,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Azure Machine Learning",
-                "python-modules": ["aml_provider.triggers.pipeline", "aml_provider.triggers.blob"],
+                "python-modules": [
+                    "aml_provider.triggers.pipeline",
+                    "aml_provider.triggers.schedule",
+                    "aml_provider.triggers.blob",
+                ],
             }
         ],
         "connection-types": [

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 Service = Literal["arm", "pipelines", "history", "datastore"]
 
-_RIGHTS = "Microsoft.MachineLearningServices/workspaces"
+RIGHTS = "Microsoft.MachineLearningServices/workspaces"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Call(Generic[T]):
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
     repeatable: bool = True
-    right: str = f"{_RIGHTS}/read"
+    right: str = f"{RIGHTS}/read"
     role: str = "Reader"
     text: bool = False
 
 
-def _segment(argument: str, value: str) -> str:
+def segment(argument: str, value: str) -> str:
     """A value as one segment of a path.
 
     Raises:
@@ -74,14 +74,14 @@ def _segment(argument: str, value: str) -> str:
     return quote(value, safe="")
 
 
-def _each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
+def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     """A list's items. What is no list is no empty list either: "none" is an answer that much is built upon."""
     if not isinstance(wire, list):
         raise TypeError(f"a list was expected, not {type(wire).__name__}")
     return tuple(read(item) for item in wire)
 
 
-def _nothing(_: Any) -> None:
+def nothing(_: Any) -> None:
     """Read an answer whose body does not matter."""
 
 
@@ -105,8 +105,8 @@ def list_pipelines(*, active_only: bool = True) -> Call[tuple[PublishedPipeline,
         service="pipelines",
         path="/Pipelines",
         query=(("activeOnly", "true" if active_only else "false"),),
-        parse=lambda wire: _each(PublishedPipeline.from_wire, wire),
-        right=f"{_RIGHTS}/endpoints/pipelines/read",
+        parse=lambda wire: each(PublishedPipeline.from_wire, wire),
+        right=f"{RIGHTS}/endpoints/pipelines/read",
     )
 
 
@@ -116,9 +116,9 @@ def get_pipeline(pipeline_id: str) -> Call[PublishedPipeline]:
         operation=f"get published pipeline {pipeline_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/Pipelines/{_segment('pipeline_id', pipeline_id)}",
+        path=f"/Pipelines/{segment('pipeline_id', pipeline_id)}",
         parse=PublishedPipeline.from_wire,
-        right=f"{_RIGHTS}/endpoints/pipelines/read",
+        right=f"{RIGHTS}/endpoints/pipelines/read",
     )
 
 
@@ -128,9 +128,9 @@ def get_interface(graph_id: str) -> Call[PipelineInterface]:
         operation=f"get the interface of graph {graph_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/Graphs/{_segment('graph_id', graph_id)}/Interface",
+        path=f"/Graphs/{segment('graph_id', graph_id)}/Interface",
         parse=PipelineInterface.from_wire,
-        right=f"{_RIGHTS}/endpoints/pipelines/read",
+        right=f"{RIGHTS}/endpoints/pipelines/read",
     )
 
 
@@ -140,9 +140,9 @@ def get_endpoint(endpoint_id: str) -> Call[PipelineEndpoint]:
         operation=f"get pipeline endpoint {endpoint_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineEndpoints/Id/{_segment('endpoint_id', endpoint_id)}",
+        path=f"/PipelineEndpoints/Id/{segment('endpoint_id', endpoint_id)}",
         parse=PipelineEndpoint.from_wire,
-        right=f"{_RIGHTS}/endpoints/pipelines/read",
+        right=f"{RIGHTS}/endpoints/pipelines/read",
     )
 
 
@@ -155,7 +155,7 @@ def get_endpoint_by_name(name: str) -> Call[PipelineEndpoint]:
         path="/PipelineEndpoints/Name",
         query=(("Name", name),),
         parse=PipelineEndpoint.from_wire,
-        right=f"{_RIGHTS}/endpoints/pipelines/read",
+        right=f"{RIGHTS}/endpoints/pipelines/read",
     )
 
 
@@ -171,7 +171,7 @@ def _submit(
         body=body,
         parse=PipelineRun.from_wire,
         repeatable=False,  # the service has no idempotency key and never lets a client choose the run's id
-        right=f"{_RIGHTS}/endpoints/pipelines/read and {_RIGHTS}/pipelineruns/write",
+        right=f"{RIGHTS}/endpoints/pipelines/read and {RIGHTS}/pipelineruns/write",
         role="AzureML Data Scientist",
     )
 
@@ -182,7 +182,7 @@ def submit_pipeline(
     """Submit a run of a published pipeline."""
     return _submit(
         f"submit published pipeline {pipeline_id!r}",
-        f"/PipelineRuns/PipelineSubmit/{_segment('pipeline_id', pipeline_id)}",
+        f"/PipelineRuns/PipelineSubmit/{segment('pipeline_id', pipeline_id)}",
         (("parentRunId", parent_run_id),) if parent_run_id else (),
         body,
     )
@@ -192,11 +192,11 @@ def submit_endpoint(
     endpoint_id: str, body: Mapping[str, Any], *, version: str | None = None, parent_run_id: str | None = None
 ) -> Call[PipelineRun]:
     """Submit a run of a pipeline endpoint: of the given version, else of its default one."""
-    path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{_segment('endpoint_id', endpoint_id)}"
+    path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{segment('endpoint_id', endpoint_id)}"
     query: tuple[tuple[str, str], ...] = ()
     if version is not None:
         # The SDK sends the version in the path and in the query.
-        path = f"{path}/{_segment('endpoint_version', version)}"
+        path = f"{path}/{segment('endpoint_version', version)}"
         query = (("pipelineVersion", version),)
     if parent_run_id:
         query = (*query, ("parentRunId", parent_run_id))
@@ -209,9 +209,9 @@ def get_run(run_id: str) -> Call[PipelineRun]:
         operation=f"get pipeline run {run_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment('run_id', run_id)}",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}",
         parse=PipelineRun.from_wire,
-        right=f"{_RIGHTS}/pipelineruns/read",
+        right=f"{RIGHTS}/pipelineruns/read",
     )
 
 
@@ -221,9 +221,9 @@ def cancel_run(run_id: str) -> Call[None]:
         operation=f"cancel pipeline run {run_id!r}",
         method="DELETE",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment('run_id', run_id)}/Execution",
-        parse=_nothing,
-        right=f"{_RIGHTS}/pipelineruns/write",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}/Execution",
+        parse=nothing,
+        right=f"{RIGHTS}/pipelineruns/write",
         role="AzureML Data Scientist",
     )
 
@@ -234,9 +234,9 @@ def list_runs_of_pipeline(pipeline_id: str) -> Call[tuple[PipelineRun, ...]]:
         operation=f"list the runs of published pipeline {pipeline_id!r}",
         method="GET",
         service="pipelines",
-        path=f"/PipelineRuns/Pipeline/{_segment('pipeline_id', pipeline_id)}",
-        parse=lambda wire: _each(PipelineRun.from_wire, wire),
-        right=f"{_RIGHTS}/pipelineruns/read",
+        path=f"/PipelineRuns/Pipeline/{segment('pipeline_id', pipeline_id)}",
+        parse=lambda wire: each(PipelineRun.from_wire, wire),
+        right=f"{RIGHTS}/pipelineruns/read",
     )
 
 
@@ -246,11 +246,11 @@ def get_step_output(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR
         operation=f"get the {stream} of step {node_id!r} of run {run_id!r}",
         method="POST",
         service="pipelines",
-        path=f"/PipelineRuns/{_segment('run_id', run_id)}/Graph/Shareable/{stream}",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}/Graph/Shareable/{stream}",
         body=[node_id],
         parse=str,
         text=True,
-        right=f"{_RIGHTS}/pipelineruns/read",
+        right=f"{RIGHTS}/pipelineruns/read",
     )
 
 
@@ -265,7 +265,7 @@ class RunPage:
     def from_wire(cls, wire: dict[str, Any]) -> RunPage:
         """Read the envelope that all history queries share."""
         return cls(
-            runs=_each(HistoryRun.from_wire, wire["value"]),
+            runs=each(HistoryRun.from_wire, wire["value"]),
             next_token=wire.get("continuationToken") or None,
         )
 
@@ -281,10 +281,10 @@ def query_runs(
         operation=f"query the runs of experiment {experiment!r}",
         method="POST",
         service="history",
-        path=f"/experiments/{_segment('experiment_name', experiment)}/runs:query",
+        path=f"/experiments/{segment('experiment_name', experiment)}/runs:query",
         body=body,
         parse=RunPage.from_wire,
-        right=f"{_RIGHTS}/experiments/runs/read",
+        right=f"{RIGHTS}/experiments/runs/read",
     )
 
 
@@ -297,10 +297,10 @@ def list_steps(experiment: str, run_id: str, *, token: str | None = None) -> Cal
         operation=f"list the steps of run {run_id!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}/children",
+        path=f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}/children",
         query=query,
         parse=RunPage.from_wire,
-        right=f"{_RIGHTS}/experiments/runs/read",
+        right=f"{RIGHTS}/experiments/runs/read",
     )
 
 
@@ -310,9 +310,9 @@ def get_run_details(experiment: str, run_id: str) -> Call[RunDetails]:
         operation=f"get the details of run {run_id!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}/details",
+        path=f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}/details",
         parse=RunDetails.from_wire,
-        right=f"{_RIGHTS}/experiments/runs/read",
+        right=f"{RIGHTS}/experiments/runs/read",
     )
 
 
@@ -322,9 +322,9 @@ def get_history_run(experiment: str, run_id: str) -> Call[HistoryRun]:
         operation=f"get run {run_id!r} of experiment {experiment!r}",
         method="GET",
         service="history",
-        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}",
+        path=f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}",
         parse=HistoryRun.from_wire,
-        right=f"{_RIGHTS}/experiments/runs/read",
+        right=f"{RIGHTS}/experiments/runs/read",
     )
 
 
@@ -334,10 +334,10 @@ def tag_run(experiment: str, run_id: str, tags: Mapping[str, str | None]) -> Cal
         operation=f"tag run {run_id!r}",
         method="PATCH",
         service="history",
-        path=f"/experiments/{_segment('experiment_name', experiment)}/runs/{_segment('run_id', run_id)}",
+        path=f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}",
         body={"runId": run_id, "tags": dict(tags)},
         parse=HistoryRun.from_wire,
-        right=f"{_RIGHTS}/experiments/runs/write",
+        right=f"{RIGHTS}/experiments/runs/write",
         role="AzureML Data Scientist",
     )
 
@@ -348,9 +348,9 @@ def get_datastore(name: str) -> Call[Datastore]:
         operation=f"get datastore {name!r}",
         method="GET",
         service="datastore",
-        path=f"/datastores/{_segment('datastore', name)}",
+        path=f"/datastores/{segment('datastore', name)}",
         parse=Datastore.from_wire,
-        right=f"{_RIGHTS}/datastores/read and {_RIGHTS}/datastores/listsecrets/action",
+        right=f"{RIGHTS}/datastores/read and {RIGHTS}/datastores/listsecrets/action",
         role="AzureML Data Scientist",
     )
 
@@ -375,9 +375,9 @@ def list_datastores(*, token: str | None = None) -> Call[DatastorePage]:
         path="/datastores",
         query=query,
         parse=lambda wire: DatastorePage(
-            datastores=_each(Datastore.from_wire, wire["value"]),
+            datastores=each(Datastore.from_wire, wire["value"]),
             next_token=wire.get("continuationToken") or None,
         ),
-        right=f"{_RIGHTS}/datastores/read",
+        right=f"{RIGHTS}/datastores/read",
         role="AzureML Data Scientist",
     )

@@ -34,11 +34,13 @@ class RunState(Enum):
 _FINAL = frozenset({RunState.FAILED, RunState.FINISHED, RunState.CANCELED})
 _STATE_CODES = ("NotStarted", "Running", "Failed", "Finished", "Canceled")
 _ENTITY_CODES = ("Active", "Deprecated", "Disabled")
+_PROVISIONING_CODES = ("Completed", "Provisioning", "Failed")
+_SCHEDULE_CODES = ("Recurrence", "DataStore")
 _PARAMETER_CODES = ("Int", "Double", "Bool", "String", "Undefined")
 _STATE_NAMES = {state.value.lower(): state for state in RunState}
 
 
-def _enum_name(value: Any, names: tuple[str, ...]) -> str:
+def enum_name(value: Any, names: tuple[str, ...]) -> str:
     """An enum as its name, whether the service sent a name, an integer or a string of digits."""
     if isinstance(value, bool) or value is None:
         return ""
@@ -117,7 +119,7 @@ class PublishedPipeline:
             name=str(wire.get("Name") or ""),
             version=str(wire.get("Version") or ""),
             graph_id=str(wire.get("GraphId") or ""),
-            status=_enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
+            status=enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
             created=read_time(wire.get("CreatedDate")),
         )
 
@@ -145,7 +147,7 @@ class PipelineInterface:
         parameters = [
             Parameter(
                 name=str(item["Name"]),
-                type=_enum_name(item.get("Type"), _PARAMETER_CODES) or "Undefined",
+                type=enum_name(item.get("Type"), _PARAMETER_CODES) or "Undefined",
                 required=item.get("DefaultValue") is None and not item.get("IsOptional"),
             )
             for item in wire.get("Parameters") or ()
@@ -180,7 +182,7 @@ class PipelineEndpoint:
             name=str(wire.get("Name") or ""),
             default_version=str(wire.get("DefaultVersion") or ""),
             versions={str(item["Version"]): str(item["PipelineId"]) for item in wire.get("PipelineVersionList") or ()},
-            status=_enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
+            status=enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
         )
 
 
@@ -205,7 +207,7 @@ class PipelineRun:
     def from_wire(cls, wire: dict[str, Any]) -> PipelineRun:
         """Read it from the pipelines service's JSON; no status yet means not started."""
         status = wire.get("Status") or {}
-        raw = _enum_name(status.get("StatusCode"), _STATE_CODES) or "NotStarted"
+        raw = enum_name(status.get("StatusCode"), _STATE_CODES) or "NotStarted"
         return cls(
             id=_id(wire, "Id"),
             state=_STATE_NAMES.get(raw.lower(), RunState.UNKNOWN),
@@ -295,4 +297,52 @@ class Datastore:
             credential_type=str(section.get("credentialType") or "None"),
             account_key=str(section.get("accountKey") or ""),
             sas_token=str(section.get("sasToken") or ""),
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A native schedule: a recurrence, or a watch over a folder of a datastore, that starts runs by itself.
+
+    ``wire`` is all that the service said, because a schedule can only be written as a whole: whoever changes it has to
+    send back what others have set. ``properties`` are those of the runs that it starts.
+    """
+
+    id: str
+    name: str
+    kind: str
+    status: str
+    provisioning: str
+    pipeline_id: str
+    endpoint_id: str
+    properties: dict[str, str]
+    created: datetime | None
+    wire: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it starts runs."""
+        return self.status == "Active"
+
+    @property
+    def is_provisioning(self) -> bool:
+        """Whether the service still sets it up; a word that we do not know is not the end of that."""
+        return self.provisioning not in {"Completed", "Failed", ""}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Schedule:
+        """Read it from the pipelines service's JSON."""
+        kind = enum_name(wire.get("ScheduleType"), _SCHEDULE_CODES)
+        submission = wire.get("PipelineSubmissionInfo") or {}
+        return cls(
+            id=_id(wire, "Id"),
+            name=str(wire.get("Name") or ""),
+            kind=kind or ("DataStore" if wire.get("DataStoreTriggerInfo") else "Recurrence"),
+            status=enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
+            provisioning=enum_name(wire.get("ProvisioningStatus"), _PROVISIONING_CODES),
+            pipeline_id=str(wire.get("PipelineId") or ""),
+            endpoint_id=str(wire.get("PipelineEndpointId") or ""),
+            properties=_text_map(submission.get("Properties")),
+            created=read_time(wire.get("CreatedDate")),
+            wire=wire,
         )

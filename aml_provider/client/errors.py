@@ -26,6 +26,12 @@
     │   ├── RunTimedOut                    its deadline passed
     │   ├── RunUnwatched                   it could not be read, and goes on
     │   └── RunStillActive                 it must end before the next one may start, and has not
+    ├── ScheduleError                   ✓  a native schedule that cannot be come to, or managed, as asked
+    │   ├── AmbiguousSchedule           ✓  several of one name
+    │   ├── ScheduleExists              ✓  it exists, and must not, or is another Airflow's
+    │   ├── ScheduleStartedRun          ✓  a run came of a schedule that was to start none
+    │   ├── ProvisioningFailed             the service could not set it up
+    │   └── ProvisioningUnsettled          its deadline passed, or it could not be read
     ├── SubmissionUnsettled                a submission's fate is not known yet; a retry looks again
     └── SubmissionUnknown               ✓  a submission's fate cannot be established
 
@@ -218,3 +224,33 @@ class SubmissionUnknown(AzureMLError):
     """Whether a submission was carried out cannot be established, so it is not repeated."""
 
     permanent = True
+
+
+class ScheduleError(AzureMLError):
+    """A native schedule that cannot be come to, or managed, as it was asked for."""
+
+    permanent = True
+
+
+class AmbiguousSchedule(ScheduleError):
+    """Several schedules share the name; the message lists them."""
+
+
+class ScheduleExists(ScheduleError):
+    """There is such a schedule already, and it is not for us to change."""
+
+
+class ScheduleStartedRun(ScheduleError):
+    """A schedule that was created as Disabled has started a run; the message names the run."""
+
+
+class ProvisioningFailed(ScheduleError):
+    """The service could not set the schedule up; a retry writes it again."""
+
+    permanent = False
+
+
+class ProvisioningUnsettled(ScheduleError):
+    """Whether the service has set the schedule up is not known yet; a retry looks on."""
+
+    permanent = False

@@ -33,6 +33,7 @@ from aml_provider.emulator.routes.history import HistoryRoutes
 from aml_provider.emulator.routes.http import Scope
 from aml_provider.emulator.routes.pipelines import PipelineRoutes
 from aml_provider.emulator.routes.runs import RunRoutes
+from aml_provider.emulator.routes.schedules import ScheduleRoutes
 from aml_provider.emulator.studio.pages import StudioRoutes
 from aml_provider.emulator.times import wire_time
 
@@ -71,6 +72,7 @@ def build_app(emulation: Emulation, *, token: str | None = None, control_token: 
         *PipelineRoutes(emulation).routes(),
         *EndpointRoutes(emulation).routes(),
         *RunRoutes(emulation).routes(),
+        *ScheduleRoutes(emulation).routes(),
     ]
     services = {
         "/pipelines/v1.0": _service(emulation, pipelines, pascal_envelope, token),

@@ -20,15 +20,26 @@ class Agenda(Protocol):
         """Look again: the clock was changed."""
 
 
-class _EmptyAgenda:
-    def next_due(self, until: float) -> float | None:  # noqa: ARG002
-        return None
+class Agendas:
+    """Several agendas as one; what an earlier one does is done before a later one looks."""
+
+    def __init__(self, *agendas: Agenda) -> None:
+        self._agendas = agendas
+
+    def next_due(self, until: float) -> float | None:
+        """The first instant up to ``until`` at which any of them has something to do."""
+        found = (agenda.next_due(until) for agenda in self._agendas)
+        return min((due for due in found if due is not None), default=None)
 
     def catch_up(self) -> None:
-        return
+        """Let each do what is due now."""
+        for agenda in self._agendas:
+            agenda.catch_up()
 
     def wake(self) -> None:
-        return
+        """Let each look again."""
+        for agenda in self._agendas:
+            agenda.wake()
 
 
 class Clock:
@@ -43,7 +54,7 @@ class Clock:
         self._first_speed = self._speed = _positive(speed)
         self._held = False
         self._move_to(time.time())
-        self.agenda: Agenda = _EmptyAgenda()
+        self.agenda: Agenda = Agendas()
 
     @property
     def speed(self) -> float:

@@ -7,10 +7,12 @@ import secrets
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator import seed as seeds
-from aml_provider.emulator.clock import Clock
+from aml_provider.emulator.blobs import Blobs
+from aml_provider.emulator.clock import Agendas, Clock
 from aml_provider.emulator.faults import Faults
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.requests_log import RequestLog
+from aml_provider.emulator.scheduler import Scheduler
 from aml_provider.emulator.state import Workspace
 from aml_provider.emulator.steps import StepRunner
 
@@ -25,7 +27,7 @@ class Emulation:
         seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
         speed: Workspace seconds per real second.
         quirks: Deviations from the default behaviour.
-        blob_endpoint: Where step functions reach blobs.
+        blob_endpoint: Where step functions and datastore triggers reach blobs.
         state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
     """
 
@@ -49,16 +51,22 @@ class Emulation:
         self.faults = Faults()
         self.requests = RequestLog()
         self.content_secret = secrets.token_bytes(32)
-        self._runner = StepRunner(self.workspace, blob_endpoint)
+        blobs = Blobs(blob_endpoint)
+        self.scheduler = Scheduler(self.workspace, blobs)
+        self._runner = StepRunner(self.workspace, blobs)
 
     def start(self) -> None:
-        """Begin to run step functions and to keep the file."""
+        """Let schedules fire and step functions run, and begin to keep the file."""
         if self._state_file is not None:
             self.workspace.listeners.append(self._save)
+        # A step of a run that has just been started may be due at once.
+        self.clock.agenda = Agendas(self.scheduler, self._runner)
+        self.scheduler.start()
         self._runner.start()
 
     def stop(self) -> None:
-        """Wait for running step functions and write the file."""
+        """Wait for what is under way and write the file."""
+        self.scheduler.stop()
         self._runner.stop()
         self._save()
 
@@ -71,6 +79,7 @@ class Emulation:
             self.faults.clear()
             self.requests.clear()
             self.workspace.changed()
+        self.scheduler.learn()
 
     def _save(self) -> None:
         if self._state_file is not None:

@@ -17,20 +17,26 @@ from aml_provider.emulator.models import (
     DataParameter,
     DataPath,
     Datastore,
+    DatastoreTrigger,
     Endpoint,
     Experiment,
     Parameter,
     Pipeline,
     Run,
+    Schedule,
     Step,
     StepRun,
     stable_id,
 )
+from aml_provider.emulator.recurrence import Recurrence
 from aml_provider.emulator.state import DATA_TYPES, Workspace
+from aml_provider.emulator.submission import Submission
 
 T = TypeVar("T")
 Seed = str | Path | Mapping[str, Any]
-_KEYS = frozenset({"location", "datastores", "pipelines", "endpoints", "data_types", "experiments", "runs", "clock"})
+_KEYS = frozenset(
+    {"location", "datastores", "pipelines", "endpoints", "schedules", "data_types", "experiments", "runs", "clock"}
+)
 
 
 class SeedError(ValueError):
@@ -73,6 +79,9 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
         if missing := set(endpoint.versions.values()) - workspace.pipelines.keys():
             raise SeedError(f"endpoint {endpoint.name} refers to unknown pipelines {', '.join(sorted(missing))}")
         workspace.endpoints[endpoint.id] = endpoint
+    for schedule in _each("schedules", seed, lambda item: _schedule(item, now)):
+        _check_references(workspace, schedule)
+        workspace.schedules.load(schedule)
     workspace.data_types = dict(seed.get("data_types") or {name: name == "AnyDirectory" for name in DATA_TYPES})
     for experiment in _each("experiments", seed, lambda item: Experiment(**item)):
         workspace.experiments[experiment.name] = experiment
@@ -90,6 +99,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
             "datastores": [asdict(item) for item in workspace.datastores.values()],
             "pipelines": [asdict(item) for item in workspace.pipelines.values()],
             "endpoints": [asdict(item) for item in workspace.endpoints.values()],
+            "schedules": [asdict(item) for item in workspace.schedules.all()],
             "experiments": [asdict(item) for item in workspace.experiments.values()],
             "runs": [asdict(item) for item in workspace.runs.values()],
         }
@@ -111,7 +121,7 @@ def _each(key: str, seed: Mapping[str, Any], build: Callable[[Mapping[str, Any]]
     for item in seed.get(key) or ():
         try:
             yield build(item)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise SeedError(f"{key}: {item.get('name', item)}: {error}") from error
 
 
@@ -147,6 +157,38 @@ def _endpoint(item: Mapping[str, Any], now: float) -> Endpoint:
     endpoint = Endpoint(**{"created": now, "modified": now, **item})
     endpoint.id = endpoint.id or stable_id(f"endpoint/{endpoint.name}")
     return endpoint
+
+
+def _schedule(item: Mapping[str, Any], now: float) -> Schedule:
+    values = {"created": now, "modified": now, "anchored": now, **item}
+    submission, recurrence, trigger = item["submission"], item.get("recurrence"), item.get("trigger")
+    paths = {name: DataPath(**path) for name, path in (submission.get("data_paths") or {}).items()}
+    values["submission"] = Submission(**{**submission, "data_paths": paths})
+    if recurrence is not None:
+        lists = {name: tuple(recurrence.get(name) or ()) for name in ("hours", "minutes", "week_days")}
+        values["recurrence"] = Recurrence(**{**recurrence, **lists})
+    if trigger is not None:
+        values["trigger"] = DatastoreTrigger(**trigger)
+    schedule = Schedule(**values)
+    schedule.id = schedule.id or stable_id(f"schedule/{schedule.name}")
+    return schedule
+
+
+def _check_references(workspace: Workspace, schedule: Schedule) -> None:
+    where = f"schedule {schedule.name}"
+    if schedule.id in {item.id for item in workspace.schedules.all()}:
+        raise SeedError(f"two schedules have the id {schedule.id}")
+    if (schedule.recurrence is None) == (schedule.trigger is None):
+        raise SeedError(f"{where} needs either a recurrence or a trigger")
+    if (schedule.pipeline_id is None) == (schedule.endpoint_id is None):
+        raise SeedError(f"{where} needs either pipeline_id or endpoint_id")
+    for kind, name, known in (
+        ("pipeline", schedule.pipeline_id, workspace.pipelines),
+        ("endpoint", schedule.endpoint_id, workspace.endpoints),
+        ("datastore", schedule.trigger and schedule.trigger.datastore, workspace.datastores),
+    ):
+        if name is not None and name not in known:
+            raise SeedError(f"{where} refers to the unknown {kind} {name}")
 
 
 def _run(item: Mapping[str, Any]) -> Run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,8 @@ from aml_provider.emulator.models import (
     StepRun,
     stable_id,
 )
+from aml_provider.emulator.schedules import Schedules
+from aml_provider.emulator.submission import check_experiment_name
 from aml_provider.emulator.timeline import RunView, view
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from aml_provider.emulator.submission import Submission
 
 T = TypeVar("T")
+Scheduled = tuple[str, float]
+"""A schedule's id, and when it was due."""
 
-_EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 DATA_TYPES = (
     "AnyFile",
     "AnyDirectory",
@@ -56,6 +58,7 @@ class Workspace:
     Attributes:
         lock: Held while anything changes; step functions return on other threads.
         listeners: Called after every change.
+        schedules: The schedules, and when they fire.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
@@ -63,6 +66,7 @@ class Workspace:
         self.quirks = quirks
         self.lock = threading.RLock()
         self.listeners: list[Callable[[], None]] = []
+        self.schedules = Schedules(self)
         self.clear()
 
     def clear(self) -> None:
@@ -74,6 +78,7 @@ class Workspace:
         self.data_types: dict[str, bool] = {}
         self.experiments: dict[str, Experiment] = {}
         self.runs: dict[str, Run] = {}
+        self.schedules.clear()
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
 
@@ -115,6 +120,8 @@ class Workspace:
             raise bad_request(f"{json.dumps(status)} is no status of a pipeline; use Active or Disabled.")
         pipeline = self.pipeline(pipeline_id)
         with self.lock:
+            if status == "Disabled" and not self.quirks.disable_with_schedules:
+                self.schedules.refuse_active(pipeline)
             pipeline.status = str(status)
             pipeline.modified = self.clock.now()
             self.changed()
@@ -171,10 +178,7 @@ class Workspace:
 
     def ensure_experiment(self, name: str) -> Experiment:
         """The experiment of that name, created if it is new."""
-        if not _EXPERIMENT_NAME.fullmatch(name):
-            raise bad_request(
-                f"Invalid experiment name {name!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
-            )
+        check_experiment_name(name)
         with self.lock:
             if name not in self.experiments:
                 self.experiments[name] = Experiment(name, stable_id(f"experiment/{name}"), self.clock.now())
@@ -187,6 +191,7 @@ class Workspace:
         submission: Submission,
         parent_run_id: str | None = None,
         endpoint_id: str | None = None,
+        scheduled: Scheduled | None = None,
     ) -> Run:
         """A new run of a published pipeline; run history knows it when this returns."""
         pipeline = self.pipeline(pipeline_id)
@@ -198,12 +203,19 @@ class Workspace:
             self.ensure_experiment(submission.experiment)
             run = self._new_run(pipeline, submission, parent)
             run.endpoint_id = endpoint_id
+            if scheduled is not None:
+                run.schedule_id, run.created = scheduled
             self.add_run(run)
             self.changed()
         return run
 
     def submit_endpoint(
-        self, endpoint_id: str, version: str | None, submission: Submission, parent_run_id: str | None = None
+        self,
+        endpoint_id: str,
+        version: str | None,
+        submission: Submission,
+        parent_run_id: str | None = None,
+        scheduled: Scheduled | None = None,
     ) -> Run:
         """A new run of one version of an endpoint, the default one if none is named."""
         endpoint = self.endpoint(endpoint_id)
@@ -212,7 +224,7 @@ class Workspace:
         wanted = endpoint.default_version if version is None else version
         if wanted not in endpoint.versions:
             raise not_found(f"Version {wanted} of PipelineEndpoint {endpoint.name}")
-        return self.submit(endpoint.versions[wanted], submission, parent_run_id, endpoint.id)
+        return self.submit(endpoint.versions[wanted], submission, parent_run_id, endpoint.id, scheduled)
 
     def add_run(self, run: Run) -> None:
         """Store a run and make it and its steps findable by id."""
@@ -282,6 +294,7 @@ class Workspace:
             for number, step in zip(numbers[1:], pipeline.steps, strict=True)
         ]
         continues = submission.continue_on_step_failure
+        run_source, run_type = submission.run_source or "Unavailable", submission.run_type or "HTTP"
         return Run(
             id=run_id,
             number=numbers[0],
@@ -293,8 +306,8 @@ class Workspace:
             steps=steps,
             description=submission.description,
             display_name=submission.description or submission.experiment,
-            run_source=submission.run_source,
-            run_type=submission.run_type,
+            run_source=run_source,
+            run_type=run_type,
             parameters=dict(submission.parameters),
             data_paths=dict(submission.data_paths),
             datasets=dict(submission.datasets),
@@ -310,8 +323,8 @@ class Workspace:
             },
             history_properties={
                 "azureml.runsource": "azureml.PipelineRun",
-                "runSource": submission.run_source,
-                "runType": submission.run_type,
+                "runSource": run_source,
+                "runType": run_type,
                 "azureml.parameters": json.dumps(submission.parameters),
                 "azureml.pipelineid": pipeline.id,
                 **properties,

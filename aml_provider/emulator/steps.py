@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import threading
+import itertools
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from aml_provider.emulator.blobs import Blobs, folder_prefix
 from aml_provider.emulator.timeline import due_function
+from aml_provider.emulator.watch import Watch
 
 if TYPE_CHECKING:
-    from azure.storage.blob import ContainerClient
+    from collections.abc import Mapping
 
     from aml_provider.emulator.models import DataPath, Datastore, Run, StepRun
     from aml_provider.emulator.state import Workspace
-
-# Azurite knows it, old and new ones alike.
-_BLOB_API_VERSION = "2021-12-02"
-
-
-class NoBlobEndpointError(RuntimeError):
-    """The emulator was started without ``--blob-endpoint``, so steps cannot reach blobs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blobs:
-    """The blob service behind the workspace's datastores."""
-
-    endpoint: str | None
-
-    def container_url(self, store: Datastore) -> str:
-        """Where a datastore's container is."""
-        if self.endpoint:
-            return f"{self.endpoint.rstrip('/')}/{store.container}"
-        return f"{store.protocol}://{store.account_name}.blob.{store.endpoint}/{store.container}"
-
-    @contextlib.contextmanager
-    def container(self, store: Datastore) -> Iterator[ContainerClient]:
-        """A client for a datastore's container.
-
-        Raises:
-            NoBlobEndpointError: There is no blob endpoint; the emulator itself never talks to Azure.
-        """
-        if not self.endpoint:
-            raise NoBlobEndpointError("the emulator was started without --blob-endpoint")
-        from azure.storage.blob import ContainerClient  # noqa: PLC0415 (slow to import, seldom needed)
-
-        # The key goes with the account's name, which cannot be told from an address like Azurite's.
-        key = {"account_name": store.account_name, "account_key": store.account_key} if store.account_key else None
-        with ContainerClient(
-            self.endpoint,
-            store.container,
-            credential=key or store.sas_token,
-            api_version=_BLOB_API_VERSION,
-            retry_total=2,
-        ) as client:
-            yield client
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +58,7 @@ class ResolvedPath:
 
     @property
     def _prefix(self) -> str:
-        folder = self.path.strip("/")
-        return f"{folder}/" if folder else ""
+        return folder_prefix(self.path)
 
 
 @dataclass(slots=True)
@@ -148,34 +106,34 @@ def load_function(name: str) -> StepFunction:
 
 
 class StepRunner:
-    """Starts bound functions when the clock says so. It is the agenda of the workspace's clock."""
+    """Starts bound functions when the clock says so."""
 
-    def __init__(self, workspace: Workspace, blob_endpoint: str | None) -> None:
+    def __init__(self, workspace: Workspace, blobs: Blobs) -> None:
         self._workspace = workspace
-        self._blob_endpoint = blob_endpoint
-        self._started: dict[str, Future[None]] = {}
-        self._done: set[str] = set()
-        self._wake = threading.Event()
+        self._blobs = blobs
+        self._started: set[str] = set()
+        self._running: set[Future[None]] = set()
+        self._runs: Mapping[str, Run] = {}
+        self._newest: Run | None = None
+        self._open: list[Run] = []
         self._stopping = False
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="emulator-step")
-        self._thread = threading.Thread(target=self._loop, name="emulator-steps", daemon=True)
+        self._watch = Watch(workspace.clock, self._work, "emulator-steps")
 
     def start(self) -> None:
         """Begin to watch the clock."""
-        self._workspace.clock.agenda = self
         self._workspace.listeners.append(self.wake)
-        self._thread.start()
+        self._watch.start()
 
     def stop(self) -> None:
         """Start nothing more and wait for what runs."""
         self._stopping = True
-        self._wake.set()
-        self._thread.join()
+        self._watch.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def wake(self) -> None:
         """Look again, because something changed."""
-        self._wake.set()
+        self._watch.wake()
 
     def next_due(self, until: float) -> float | None:
         """When the next function has to be started, if that is not after ``until``."""
@@ -185,36 +143,46 @@ class StepRunner:
     def catch_up(self) -> None:
         """Start what is due and wait until every running function has returned."""
         self._start_due()
-        wait(list(self._started.values()))
+        with self._workspace.lock:
+            running = set(self._running)
+        wait(running)
+        with self._workspace.lock:
+            self._running -= running
 
-    def _loop(self) -> None:
-        clock = self._workspace.clock
-        while not self._stopping:
-            self._wake.clear()
-            self._start_due()
-            due = self.next_due(float("inf"))
-            # A held clock, or nothing to do: only a change ends the wait.
-            self._wake.wait(None if due is None or clock.held else max(0.0, (due - clock.now()) / clock.speed))
+    def _work(self) -> float | None:
+        self._start_due()
+        return self.next_due(float("inf"))
 
     def _waiting(self) -> list[tuple[float, Run, StepRun]]:
         with self._workspace.lock:
-            waiting = []
-            for run in self._workspace.runs.values():
-                if run.id in self._done:
-                    continue
-                found = due_function(run)
-                if found is None:
-                    self._done.add(run.id)
-                elif found[1].id not in self._started and found[0] < float("inf"):
-                    waiting.append((found[0], run, found[1]))
-            return waiting
+            found = [(due_function(run), run) for run in self._open_runs()]
+            # Schedules start very many runs when time is moved far: those without further functions are left out.
+            self._open = [run for due, run in found if due is not None]
+            return [
+                (due[0], run, due[1])
+                for due, run in found
+                if due is not None and due[1].id not in self._started and due[0] < float("inf")
+            ]
+
+    def _open_runs(self) -> list[Run]:
+        """The runs that may have functions to start, with those that are new since the last time."""
+        runs = self._workspace.runs
+        if runs is not self._runs:
+            # The workspace was reset.
+            self._runs, self._newest, self._open = runs, None, []
+        new = list(itertools.takewhile(lambda run: run is not self._newest, reversed(runs.values())))
+        if new:
+            self._newest = new[0]
+        return self._open + new[::-1]
 
     def _start_due(self) -> None:
         now = self._workspace.clock.now()
         with self._workspace.lock:
+            self._running = {future for future in self._running if not future.done()}
             for due, run, step_run in self._waiting():
                 if due <= now and not self._stopping:
-                    self._started[step_run.id] = self._pool.submit(self._call, run, step_run)
+                    self._started.add(step_run.id)
+                    self._running.add(self._pool.submit(self._call, run, step_run))
 
     def _call(self, run: Run, step_run: StepRun) -> None:
         workspace = self._workspace
@@ -233,17 +201,16 @@ class StepRunner:
 
     def _context(self, run: Run, step_run: StepRun) -> StepContext:
         workspace = self._workspace
-        blobs = Blobs(self._blob_endpoint)
 
         def resolve(path: DataPath) -> ResolvedPath:
-            return ResolvedPath(workspace.datastores[path.datastore], path.path, blobs)
+            return ResolvedPath(workspace.datastores[path.datastore], path.path, self._blobs)
 
         return StepContext(
             run_id=run.id,
             step=step_run.step.name,
             parameters=workspace.effective_parameters(run),
             data_paths={name: resolve(path) for name, path in workspace.effective_data_paths(run).items()},
-            blob_endpoint=self._blob_endpoint,
+            blob_endpoint=self._blobs.endpoint,
             outputs=dict(run.outputs),
             _datastores=dict(workspace.datastores),
             _log=step_run.log,

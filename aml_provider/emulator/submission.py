@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.models import DataParameter, DataPath, Datastore, Parameter, Pipeline
+
+_EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +18,16 @@ class Submission:
     """A ``PipelineSubmissionInfo``."""
 
     experiment: str
-    description: str | None
-    run_source: str
-    run_type: str
-    parameters: Mapping[str, str]
-    data_paths: Mapping[str, DataPath]
-    datasets: Mapping[str, Any]
-    continue_on_step_failure: bool | None
-    tags: Mapping[str, str | None]
-    properties: Mapping[str, str]
+    description: str | None = None
+    run_source: str | None = None
+    run_type: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    data_paths: Mapping[str, DataPath] = field(default_factory=dict)
+    datasets: Mapping[str, Any] = field(default_factory=dict)
+    continue_on_step_failure: bool | None = None
+    enable_notification: bool | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_wire(cls, body: object) -> Submission:
@@ -36,12 +40,13 @@ class Submission:
         return cls(
             experiment=experiment,
             description=given.get("description"),
-            run_source=given.get("runsource") or "Unavailable",
-            run_type=given.get("runtype") or "HTTP",
+            run_source=given.get("runsource"),
+            run_type=given.get("runtype"),
             parameters=_texts(_mapping(given, "parameterassignments")),
             data_paths={name: _data_path(name, value) for name, value in paths.items()},
             datasets=_mapping(given, "datasetdefinitionvalueassignments"),
             continue_on_step_failure=given.get("continuerunonstepfailure"),
+            enable_notification=given.get("enablenotification"),
             # A tag may be there without a value.
             tags={name: None if value is None else str(value) for name, value in _mapping(given, "tags").items()},
             properties=_texts(_mapping(given, "properties")),
@@ -73,6 +78,27 @@ def lower_keys(body: object) -> dict[str, Any]:
     if not isinstance(body, Mapping):
         raise bad_request("The body must be a JSON object.")
     return {str(key).lower(): value for key, value in body.items()}
+
+
+def check_experiment_name(name: str) -> None:
+    """Refuse what cannot be the name of an experiment."""
+    if not _EXPERIMENT_NAME.fullmatch(name):
+        raise bad_request(
+            f"Invalid experiment name {name!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
+        )
+
+
+def entity_status(value: object) -> str:
+    """An ``EntityStatus`` by name or by number.
+
+    Raises:
+        ServiceError: There is no such status.
+    """
+    names = {"0": "Active", "1": "Deprecated", "2": "Disabled"}
+    status = names.get(str(value), value)
+    if status not in names.values():
+        raise bad_request(f"{value!r} is no EntityStatus.")
+    return str(status)
 
 
 def _mapping(given: Mapping[str, Any], key: str) -> dict[str, Any]:

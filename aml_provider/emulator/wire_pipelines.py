@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.models import DataPath, Endpoint, Parameter, Pipeline, Run, StepRun
+from aml_provider.emulator.models import (
+    DataPath,
+    DatastoreTrigger,
+    Endpoint,
+    Parameter,
+    Pipeline,
+    Run,
+    Schedule,
+    StepRun,
+)
+from aml_provider.emulator.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
 from aml_provider.emulator.state import published_defaults
 from aml_provider.emulator.times import optional_wire_time, wire_time
 
@@ -12,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.submission import Submission
     from aml_provider.emulator.timeline import RunView, StepView
 
 JsonObject = dict[str, Any]
@@ -23,6 +34,10 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "upload": ("Uploading", "Completed", "Canceled", "Failed"),
     "run type": ("HTTP", "SDK", "Schedule", "Portal"),
     "parameter": ("Int", "Double", "Bool", "String", "Undefined"),
+    "provisioning": ("Completed", "Provisioning", "Failed"),
+    "schedule": ("Recurrence", "DataStore"),
+    "frequency": FREQUENCIES,
+    "week day": WEEK_DAYS,
 }
 
 
@@ -130,7 +145,7 @@ class PipelinesWire:
             "RunSource": run.run_source,
             "RunType": self.enum("run type", run.run_type),
             "TotalRunSteps": len(run.steps),
-            "ScheduleId": None,
+            "ScheduleId": run.schedule_id,
             "tags": run.tags,
             "Properties": run.properties,
             **self._entity(run.id, "Active", run.created, run.created),
@@ -151,6 +166,39 @@ class PipelinesWire:
             "HasWarnings": False,
             "ReuseInfo": None,
         }
+
+    def schedule(self, schedule: Schedule, provisioning: str) -> JsonObject:
+        """``PipelineScheduleEntity``."""
+        recurrence, trigger = schedule.recurrence, schedule.trigger
+        return {
+            "Name": schedule.name,
+            "PipelineId": schedule.pipeline_id,
+            "PipelineEndpointId": schedule.endpoint_id,
+            "ProvisioningStatus": self.enum("provisioning", provisioning),
+            "PipelineSubmissionInfo": {
+                **_submission(schedule.submission),
+                "RunType": self.enum("run type", "Schedule"),
+                "ScheduleId": schedule.id,
+            },
+            "Recurrence": self._recurrence(recurrence) if recurrence else None,
+            "ScheduleType": self.enum("schedule", "Recurrence" if recurrence else "DataStore"),
+            "DataStoreTriggerInfo": _trigger(trigger) if trigger else None,
+            **self._entity(schedule.id, schedule.status, schedule.created, schedule.modified),
+        }
+
+    def _recurrence(self, recurrence: Recurrence) -> JsonObject:
+        lists = {
+            "Hours": list(recurrence.hours),
+            "Minutes": list(recurrence.minutes),
+            "WeekDays": [self.enum("week day", day) for day in recurrence.week_days],
+        }
+        return _given(
+            Frequency=self.enum("frequency", recurrence.frequency),
+            Interval=recurrence.interval,
+            StartTime=recurrence.start_time,
+            TimeZone=recurrence.time_zone,
+            Schedule={name: values for name, values in lists.items() if values} or None,
+        )
 
     def data_type(self, name: str, *, is_directory: bool, now: float) -> JsonObject:
         """``DataTypeEntity``."""
@@ -175,6 +223,34 @@ class PipelinesWire:
 def data_path(path: DataPath) -> JsonObject:
     """The two-key form of a data path."""
     return {"DataStoreName": path.datastore, "RelativePath": path.path}
+
+
+def _submission(submission: Submission) -> JsonObject:
+    return _given(
+        ExperimentName=submission.experiment,
+        Description=submission.description,
+        RunSource=submission.run_source,
+        ParameterAssignments=dict(submission.parameters),
+        DataPathAssignments={name: data_path(path) for name, path in submission.data_paths.items()},
+        DataSetDefinitionValueAssignments=dict(submission.datasets),
+        ContinueRunOnStepFailure=submission.continue_on_step_failure,
+        EnableNotification=submission.enable_notification,
+        tags=dict(submission.tags) or None,
+        Properties=dict(submission.properties),
+    )
+
+
+def _trigger(trigger: DatastoreTrigger) -> JsonObject:
+    return _given(
+        DataStoreName=trigger.datastore,
+        PollingInterval=trigger.polling_interval,
+        DataPathParameterName=trigger.data_path_parameter,
+        PathOnDataStore=trigger.path,
+    )
+
+
+def _given(**values: Any) -> JsonObject:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def node_outputs(step_run: StepRun, accounts: Mapping[str, tuple[str, str]]) -> JsonObject:

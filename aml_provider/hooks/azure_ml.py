@@ -13,7 +13,7 @@ from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from aml_provider.client.entities import Datastore, HistoryRun, PipelineRun, PublishedPipeline
+    from aml_provider.client.entities import Datastore, HistoryRun, PipelineRun, PublishedPipeline, Schedule
     from aml_provider.client.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
@@ -277,6 +277,51 @@ class AzureMLHook(BaseHook):
         from aml_provider.client.flows import list_datastores
 
         return self.run(list_datastores())
+
+    def list_schedules(
+        self, *, active_only: bool = True, pipeline_id: str | None = None, endpoint_id: str | None = None
+    ) -> tuple[Schedule, ...]:
+        """List native schedules: all, or those of one published pipeline or pipeline endpoint."""
+        from aml_provider.client.schedule_flows import list_schedules
+
+        return self.run(list_schedules(active_only=active_only, pipeline_id=pipeline_id, endpoint_id=endpoint_id))
+
+    def find_schedule(self, name: str) -> Schedule:
+        """Find the one native schedule of this name: the active one, else the disabled one."""
+        from aml_provider.client.schedule_flows import find_schedule
+
+        return self.run(find_schedule(name))
+
+    def disable_schedule(self, schedule_id: str) -> Schedule:
+        """Disable a native schedule, and leave everything else of it as it is."""
+        from aml_provider.client.schedule_flows import set_status
+
+        return self.run(set_status(schedule_id, "Disabled"))[0]
+
+    def enable_schedule(self, schedule_id: str) -> Schedule:
+        """Enable a native schedule, and leave everything else of it as it is."""
+        from aml_provider.client.schedule_flows import set_status
+
+        return self.run(set_status(schedule_id, "Active"))[0]
+
+    def get_last_run_of_schedule(self, schedule_id: str) -> PipelineRun | None:
+        """Read the run that a native schedule started last; None if it has started none."""
+        from aml_provider.client import schedules
+
+        with self.client() as client:
+            return client.call(schedules.get_last_run(schedule_id))
+
+    def disable_pipeline(self, pipeline_id: str, *, disable_schedules: bool = True) -> None:
+        """Disable a published pipeline, its native schedules first."""
+        from aml_provider.client.pipeline_status import disable_pipeline
+
+        self.run(disable_pipeline(pipeline_id=pipeline_id, disable_schedules=disable_schedules, note=self.log.info))
+
+    def enable_pipeline(self, pipeline_id: str) -> None:
+        """Enable a published pipeline; its native schedules stay as they are."""
+        from aml_provider.client.pipeline_status import enable_pipeline
+
+        self.run(enable_pipeline(pipeline_id=pipeline_id, note=self.log.info))
 
 
 def retry_policy(budget: float | None = None) -> RetryPolicy:

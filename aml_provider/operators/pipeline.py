@@ -182,3 +182,89 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
         self._execution = PipelineExecution(self, context)
         return self._execution
+
+
+class AzureMLDisablePipelineOperator(BaseOperator):
+    """Disable a published pipeline, its native schedules first. What is disabled already is left alone.
+
+    Args:
+        pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
+        pipeline_name: The name of the one active published pipeline that has it.
+        disable_schedules: Disable its active schedules before; the service's rules want that.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The pipeline's id.
+
+    Raises:
+        AirflowFailException: There is no such pipeline, or several active ones have the name.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "azureml_conn_id")
+    ui_color = "#d7e8fa"
+
+    def __init__(
+        self,
+        *,
+        pipeline_id: str | None = None,
+        pipeline_name: str | None = None,
+        disable_schedules: bool = True,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        _id_or_name(self.task_id, pipeline_id, pipeline_name)
+        self.pipeline_id = pipeline_id
+        self.pipeline_name = pipeline_name
+        self.disable_schedules = disable_schedules
+        self.azureml_conn_id = azureml_conn_id
+
+    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Disable it; Airflow calls this on a worker."""
+        from aml_provider.operators.status_execution import settle_pipeline
+
+        return settle_pipeline(self, "Disabled")
+
+
+class AzureMLEnablePipelineOperator(BaseOperator):
+    """Enable a published pipeline; its native schedules stay as they are. What is enabled already is left alone.
+
+    Args:
+        pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
+        pipeline_name: Its name; if none of that name is active, only one may have it.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The pipeline's id.
+
+    Raises:
+        AirflowFailException: There is no such pipeline, or which one is meant cannot be told.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "azureml_conn_id")
+    ui_color = "#d7e8fa"
+
+    def __init__(
+        self,
+        *,
+        pipeline_id: str | None = None,
+        pipeline_name: str | None = None,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        _id_or_name(self.task_id, pipeline_id, pipeline_name)
+        self.pipeline_id = pipeline_id
+        self.pipeline_name = pipeline_name
+        self.azureml_conn_id = azureml_conn_id
+
+    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Enable it; Airflow calls this on a worker."""
+        from aml_provider.operators.status_execution import settle_pipeline
+
+        return settle_pipeline(self, "Active")
+
+
+def _id_or_name(task_id: str, pipeline_id: str | None, pipeline_name: str | None) -> None:
+    if (pipeline_id is None) == (pipeline_name is None):
+        raise ValueError(f"Task {task_id!r} needs either pipeline_id or pipeline_name, and not both.")

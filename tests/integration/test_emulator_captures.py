@@ -138,6 +138,53 @@ def test_post_as_the_sdk_sends_it(api, capture, part):
     assert_same_shape(reply.json(), sent["response"]["json"])
 
 
+SCHEDULES = (
+    "schedule_create_datastore_default",
+    "schedule_create_datastore_full",
+    "schedule_create_day_hours_minutes",
+    "schedule_create_minute15",
+    "schedule_create_start_time_tz",
+)
+
+
+@pytest.mark.parametrize("capture", SCHEDULES)
+def test_a_schedule_as_the_sdk_creates_it(api, capture):
+    sent = next(item for item in exchanges(capture) if item["request"]["method"] == "POST")
+    reply = api.post(sent["request"]["path"], content=json.dumps(sent["request"]["json"]))
+    assert reply.status_code == 200, reply.text
+    theirs = sent["response"]["json"]
+    assert_same_shape(reply.json(), theirs)
+    changing = {"Id", "Etag", "CreatedDate", "LastModifiedDate", "ProvisioningStatus", "PipelineSubmissionInfo"}
+    ours = reply.json()
+    assert {key: ours[key] for key in ours.keys() - changing} == {key: theirs[key] for key in theirs.keys() - changing}
+    kept = {**ours["PipelineSubmissionInfo"], "ScheduleId": theirs["Id"]}
+    assert kept == theirs["PipelineSubmissionInfo"]
+    assert_same_shape(api.get(f"{PIPELINES}/Schedules/{ours['Id']}").json(), theirs)
+
+
+def test_a_schedule_as_the_sdk_lists_and_disables_it(api):
+    sent = exchanges("schedule_create_minute15")[-1]["request"]
+    entity = api.post(f"{PIPELINES}/Schedules/Create", content=json.dumps(sent["json"])).json()
+    assert_same_shape(
+        [item for item in api.get(f"{PIPELINES}/Schedules?activeOnly=true").json() if item["Id"] == entity["Id"]],
+        captured("schedule_list_active", "GET", "/Schedules"),
+    )
+    put = next(item for item in exchanges("schedule_disable") if item["request"]["method"] == "PUT")
+    body = {**put["request"]["json"], "Id": entity["Id"]}
+    reply = api.put(f"{PIPELINES}/Schedules/{entity['Id']}", content=json.dumps(body))
+    assert reply.status_code == 200, reply.text
+    assert_same_shape(reply.json(), put["response"]["json"])
+    assert reply.json()["EntityStatus"] == "Disabled"
+
+
+def test_the_runs_of_a_schedule(api):
+    sent = exchanges("schedule_create_minute15")[-1]["request"]
+    entity = api.post(f"{PIPELINES}/Schedules/Create", content=json.dumps(sent["json"])).json()
+    runs = f"{PIPELINES}/PipelineRuns/Schedule/{entity['Id']}"
+    assert_same_shape(api.get(runs).json(), captured("schedule_pipeline_runs", "GET", "/Schedule/"))
+    assert_same_shape(api.get(f"{runs}/Last").json(), captured("schedule_last_run", "GET", "/Last"))
+
+
 def test_discovery_has_every_service_here(api):
     reply = httpx.get(api.base_url.join("/discovery"))
     assert set(reply.json()) >= set(captured("discovery_endpoints", "GET", "/discovery")) - {
@@ -149,6 +196,8 @@ def test_discovery_has_every_service_here(api):
 
 
 def test_status_of_a_pipeline_as_the_sdk_sets_it(api):
+    for schedule in api.get(f"{PIPELINES}/Schedules").json():
+        api.put(f"{PIPELINES}/Schedules/{schedule['Id']}", json={**schedule, "EntityStatus": "Disabled"})
     for capture, status in (("pipeline_disable", "Disabled"), ("pipeline_enable", "Active")):
         request = next(item["request"] for item in exchanges(capture) if item["request"]["method"] == "PUT")
         reply = api.put(request["path"], content=json.dumps(request["json"]))

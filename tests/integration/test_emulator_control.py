@@ -98,7 +98,7 @@ class TestUnknownRoutes:
     @pytest.mark.parametrize(
         ("method", "path"),
         [
-            ("GET", f"{PIPELINES}/Schedules"),
+            ("DELETE", f"{PIPELINES}/Schedules/x"),
             ("POST", f"{PIPELINES}/Pipelines"),
             ("GET", f"{PIPELINES}/pipelines"),
             ("GET", f"{HISTORY}/nothing"),

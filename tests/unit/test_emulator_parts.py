@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import re
 import stat
 from pathlib import Path
@@ -10,15 +11,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aml_provider.emulator.clock import Clock
+from aml_provider.emulator.clock import Agendas, Clock
 from aml_provider.emulator.faults import Faults
-from aml_provider.emulator.models import DataPath
+from aml_provider.emulator.models import DataPath, DatastoreTrigger
 from aml_provider.emulator.quirks import Quirks
+from aml_provider.emulator.recurrence import Recurrence
 from aml_provider.emulator.requests_log import RequestLog
+from aml_provider.emulator.schedule_request import ScheduleRequest
 from aml_provider.emulator.seed import SeedError, dump, fill, read, save
 from aml_provider.emulator.state import Workspace
 from aml_provider.emulator.submission import Submission
 from aml_provider.emulator.times import parse_time, wire_time
+from aml_provider.emulator.timetable import Timetable
+from aml_provider.emulator.watch import Watch
+
+PIPELINE = [{"name": "p", "id": "p"}]
+SCHEDULE = {
+    "name": "s",
+    "pipeline_id": "p",
+    "submission": {"experiment": "e"},
+    "recurrence": {"frequency": "Day", "interval": 1},
+}
 
 
 def a_workspace(seed="demo") -> Workspace:
@@ -80,6 +93,81 @@ class TestClock:
         assert seen == [10, 20]
         assert clock.now() == start + 25
 
+    def test_several_agendas_are_one(self):
+        clock = Clock()
+        clock.hold()
+        start = clock.now()
+        seen = []
+
+        class Every:
+            def __init__(self, name, step):
+                self.name, self.step, self.done = name, step, 0
+
+            def next_due(self, until):
+                due = start + self.step * (self.done + 1)
+                return due if due <= until else None
+
+            def catch_up(self):
+                while self.next_due(clock.now()) is not None:
+                    self.done += 1
+                    seen.append((self.name, clock.now() - start))
+
+            def wake(self):
+                seen.append(self.name)
+
+        clock.agenda = Agendas(Every("a", 20), Every("b", 10))
+        clock.advance(20)
+        assert seen == [("b", 10), ("a", 20), ("b", 20), "a", "b"]
+
+
+class TestTimetable:
+    def test_the_next_of_several_series(self):
+        table = Timetable()
+        table.put("a", iter([5.0, 9.0]))
+        table.put("b", iter([7.0]))
+        table.put("empty", iter(()))
+        taken = []
+        while (first := table.first()) is not None:
+            taken.append((table.take(first[1]), first[1]))
+        assert taken == [(5.0, "a"), (7.0, "b"), (9.0, "a")]
+
+    def test_one_in_place_of_another(self):
+        table = Timetable()
+        table.put("a", iter([1.0]))
+        table.put("a", iter([2.0]))
+        assert table.first() == (2.0, "a")
+        table.put("a", iter(()))
+        assert table.first() is None
+        table.put("a", iter([3.0]))
+        table.drop("a")
+        table.drop("missing")
+        assert table.first() is None
+        table.put("a", iter([4.0]))
+        table.clear()
+        assert table.first() is None
+
+
+class TestWatch:
+    def test_it_works_when_something_is_due_and_after_every_change(self):
+        clock = Clock(speed=1000)
+        begin, calls = clock.now(), queue.SimpleQueue()
+
+        def work():
+            passed = clock.now() - begin
+            calls.put(passed)
+            return begin + 100 if passed < 100 else None
+
+        watch = Watch(clock, work, "watch")
+        watch.start()
+        try:
+            assert calls.get(timeout=30) < 100
+            assert calls.get(timeout=30) >= 100
+            watch.wake()
+            calls.get(timeout=30)
+        finally:
+            watch.stop()
+        assert calls.empty()
+
 
 class TestTimes:
     def test_wire_format(self):
@@ -93,12 +181,36 @@ class TestTimes:
         assert parse_time(text) == 1704067200.123456
 
 
+class TestSchedules:
+    def test_what_is_due_before_an_update_is_not_lost(self):
+        # Nobody drives the clock here: this is the moment before the scheduler's thread has noticed.
+        workspace = a_workspace({"pipelines": PIPELINE})
+        body = {"Name": "s", "PipelineId": "p", "PipelineSubmissionInfo": {"ExperimentName": "e"}}
+        recurrence = {"Frequency": "Hour", "Interval": 1}
+        schedule = workspace.schedules.create(
+            ScheduleRequest.from_wire({**body, "Recurrence": recurrence}, creates=True), None, None
+        )
+        workspace.clock.advance(3600)
+        disabled = {**body, "Recurrence": recurrence, "EntityStatus": "Disabled"}
+        workspace.schedules.update(schedule.id, ScheduleRequest.from_wire(disabled), None, None)
+        first, second = (run.created for run in workspace.runs.values())
+        assert second - first == 3600
+
+
 class TestQuirks:
     def test_parse(self):
         quirks = Quirks.parse(["history_lag=30s", "slow_cancel=1.5", "int_enums", "page_size=2"])
         assert quirks == Quirks(history_lag=30, slow_cancel=1.5, int_enums=True, page_size=2)
 
-    @pytest.mark.parametrize("text", ["nonsense", "int_enums=1", "history_lag", "history_lag=soon"])
+    def test_texts(self):
+        assert Quirks.parse(["update_fires=always"]).update_fires == "always"
+        assert Quirks.parse(["provisioning_fails=no bus"]).provisioning_fails == "no bus"
+        assert Quirks.parse(["provisioning_fails"]).provisioning_fails
+
+    @pytest.mark.parametrize(
+        "text",
+        ["nonsense", "int_enums=1", "history_lag", "history_lag=soon", "update_fires", "update_fires=maybe"],
+    )
     def test_refuses(self, text):
         with pytest.raises(ValueError, match=r"quirk|float"):
             Quirks.parse([text])
@@ -158,13 +270,21 @@ class TestSeed:
             "DataPathAssignments": {"input_datapath": {"DataStoreName": "workspaceblobstore", "RelativePath": "x"}},
         }
         workspace.submit("10000000-0000-4000-8000-000000000001", Submission.from_wire(body))
+        score = {"Name": "s", "PipelineId": "10000000-0000-4000-8000-000000000001", "PipelineSubmissionInfo": body}
+        for when in (
+            {"Recurrence": {"Frequency": "Week", "Interval": 2, "Schedule": {"Hours": [9], "WeekDays": ["Friday"]}}},
+            {"DataStoreTriggerInfo": {"DataStoreName": "workspaceblobstore"}},
+        ):
+            workspace.schedules.create(ScheduleRequest.from_wire(score | when, creates=True), {"in/a": "1"}, None)
         path = tmp_path / "state.json"
         save(workspace, path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         again = Workspace(workspace.clock, Quirks())
         fill(again, read(path))
         assert dump(again) == dump(workspace)
-        (run,) = again.runs.values()
+        assert again.schedules.all() == workspace.schedules.all()
+        run, scheduled = again.runs.values()
+        assert scheduled.schedule_id == again.schedules.all()[0].id
         assert run.data_paths == {"input_datapath": DataPath("workspaceblobstore", "x")}
         assert again.step_run(run.steps[1].id) == (run, 1)
 
@@ -178,6 +298,9 @@ class TestSeed:
         workspace = a_workspace(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
         (pipeline,) = workspace.pipelines.values()
         assert [step.name for step in pipeline.steps] == ["prepare", "train", "publish"]
+        nightly, reactive = workspace.schedules.all()
+        assert nightly.recurrence == Recurrence("Day", 1, None, "Korea Standard Time", (2,), (30,))
+        assert reactive.trigger == DatastoreTrigger("workspaceblobstore", "incoming", 5, "input_datapath")
 
     def test_ids_stay_the_same(self):
         seed = {"pipelines": [{"name": "p", "steps": [{"name": "s"}]}]}
@@ -192,6 +315,16 @@ class TestSeed:
             {"pipelines": [{"name": "p", "steps": [{}]}]},
             {"pipelines": [{"name": "p", "id": "1"}, {"name": "q", "id": "1"}]},
             {"endpoints": [{"name": "e", "versions": {"0": "missing"}}]},
+            {"schedules": [{"name": "s"}]},
+            {"schedules": [{**SCHEDULE, "pipeline_id": "missing"}], "pipelines": PIPELINE},
+            {"schedules": [{**SCHEDULE, "pipeline_id": None}], "pipelines": PIPELINE},
+            {"schedules": [{**SCHEDULE, "recurrence": None}], "pipelines": PIPELINE},
+            {"schedules": [{**SCHEDULE, "recurrence": {"frequency": "Never"}}], "pipelines": PIPELINE},
+            {
+                "schedules": [{**SCHEDULE, "recurrence": None, "trigger": {"datastore": "missing"}}],
+                "pipelines": PIPELINE,
+            },
+            {"schedules": [SCHEDULE, SCHEDULE], "pipelines": PIPELINE},
         ],
     )
     def test_refuses(self, seed):

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.models import Run, Schedule
     from aml_provider.emulator.state import Workspace
 
+_UPCOMING, _MOST_UPCOMING = 5, 1000
 _CLOCK_KEYS: dict[str, type | tuple[type, ...]] = {"held": bool, "speed": (int, float), "advance": (int, float)}
 
 
@@ -45,6 +46,7 @@ class ControlRoutes:
             Route("/_emulator/clock", self.set_clock, methods=["POST"]),
             Route("/_emulator/reset", self.reset, methods=["POST"]),
             Route("/_emulator/runs", self.runs),
+            Route("/_emulator/schedules", self.schedules),
         ]
 
     async def requests(self, request: Request) -> Response:
@@ -104,7 +106,8 @@ class ControlRoutes:
     async def reset(self, request: Request) -> Response:
         """Go back to the seed."""
         self._admit(request)
-        self._emulation.reset()
+        # The schedules of a seed look at the blobs that are there.
+        await asyncio.to_thread(self._emulation.reset)
         return reply({"reset": True})
 
     async def runs(self, request: Request) -> Response:
@@ -112,6 +115,17 @@ class ControlRoutes:
         self._admit(request)
         workspace = self._emulation.workspace
         return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
+
+    async def schedules(self, request: Request) -> Response:
+        """All schedules with what the services do not show, and when they fire next."""
+        self._admit(request)
+        text = request.query_params.get("count", str(_UPCOMING))
+        if not text.isdecimal() or int(text) > _MOST_UPCOMING:
+            raise bad_request(f"count={text}: at most {_MOST_UPCOMING}.")
+        workspace = self._emulation.workspace
+        return reply(
+            {"schedules": [describe_schedule(workspace, item, int(text)) for item in workspace.schedules.all()]}
+        )
 
     def _admit(self, request: Request) -> None:
         if self._token is not None:
@@ -141,6 +155,7 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
         "canceled": optional_wire_time(run.canceled),
         "run_source": run.run_source,
         "run_type": run.run_type,
+        "schedule_id": run.schedule_id,
         "parent_run_id": run.parent_run_id,
         "continue_on_step_failure": run.continue_on_step_failure,
         "parameters": run.parameters,
@@ -161,6 +176,32 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
             }
             for step_run, step in zip(run.steps, view.steps, strict=True)
         ],
+    }
+
+
+def describe_schedule(workspace: Workspace, schedule: Schedule, count: int) -> dict[str, Any]:
+    """Everything about a schedule that a person or a test may want to know, with its next ``count`` instants."""
+    upcoming = [wire_time(instant) for instant in workspace.schedules.upcoming(schedule, count)]
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "status": schedule.status,
+        "provisioning_status": workspace.schedules.provisioning(schedule),
+        "provisioning_error": schedule.provisioning_error,
+        "pipeline_id": schedule.pipeline_id,
+        "endpoint_id": schedule.endpoint_id,
+        "submission": asdict(schedule.submission),
+        "recurrence": asdict(schedule.recurrence) if schedule.recurrence else None,
+        "trigger": asdict(schedule.trigger) if schedule.trigger else None,
+        "created": wire_time(schedule.created),
+        "modified": wire_time(schedule.modified),
+        "anchored": wire_time(schedule.anchored),
+        "next_fires": upcoming if schedule.recurrence else [],
+        "next_polls": upcoming if schedule.trigger else [],
+        "seen": schedule.seen,
+        "last_fired": optional_wire_time(schedule.last_fired),
+        "last_error": schedule.last_error,
+        "runs": [run.id for run in workspace.runs.values() if run.schedule_id == schedule.id],
     }
 
 

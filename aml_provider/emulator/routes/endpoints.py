@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.models import Endpoint
 from aml_provider.emulator.routes.http import flag, read_json, reply
 from aml_provider.emulator.routes.pipelines import services_url
-from aml_provider.emulator.submission import lower_keys
+from aml_provider.emulator.submission import entity_status, lower_keys
 from aml_provider.emulator.wire_pipelines import PipelinesWire
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class EndpointRoutes:
             description=given.get("description"),
             default_version=str(given.get("defaultversion")),
             versions=_versions(given.get("pipelineversionlist")),
-            status=_status(given.get("entitystatus")),
+            status=entity_status(given.get("entitystatus")),
             tags=dict(given.get("tags") or {}),
             properties=dict(given.get("properties") or {}),
             created=current.created,
@@ -100,11 +99,3 @@ class EndpointRoutes:
 def _versions(items: Any) -> dict[str, str]:
     pairs = [lower_keys(item) for item in items or ()]
     return {str(item.get("version")): str(item.get("pipelineid")) for item in pairs}
-
-
-def _status(value: Any) -> str:
-    names = {"0": "Active", "1": "Deprecated", "2": "Disabled"}
-    status = names.get(str(value), value)
-    if status not in names.values():
-        raise bad_request(f"{value!r} is no EntityStatus.")
-    return str(status)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.models import Run, Schedule
     from aml_provider.emulator.timeline import RunView
 
 _SHOWN_RUNS = 200
@@ -37,7 +37,7 @@ class StudioRoutes:
         return [Route("/", self.overview), Route("/runs/{run_id}", self.run)]
 
     async def overview(self, _request: Request) -> Response:
-        """The latest runs, and the pipelines."""
+        """The latest runs, the schedules, and the pipelines."""
         runs = list(reversed(self._workspace.runs.values()))
         rows = [
             (
@@ -53,6 +53,16 @@ class StudioRoutes:
             (escape(item.name), escape(item.id), _status(item.status), escape(item.description or ""))
             for item in self._workspace.pipelines.values()
         ]
+        schedules = [
+            (
+                escape(item.name),
+                escape(self._scheduled(item)),
+                escape(self._when_due(item)),
+                _status(item.status),
+                escape(item.last_error or ""),
+            )
+            for item in self._workspace.schedules.all()
+        ]
         hidden = len(runs) - len(rows)
         return self._reply(
             "Local workspace",
@@ -61,6 +71,8 @@ class StudioRoutes:
             "<h2>Runs</h2>",
             _table(("Run", "Pipeline", "Experiment", "Status", "Created"), rows, "No run yet."),
             f'<p class="note">{hidden} older runs are not shown.</p>' if hidden else "",
+            "<h2>Schedules</h2>",
+            _table(("Name", "Pipeline or endpoint", "Next", "Status", "Last error"), schedules, "None."),
             "<h2>Published pipelines</h2>",
             _table(("Name", "Id", "Status", "Description"), pipelines, "None."),
         )
@@ -85,6 +97,8 @@ class StudioRoutes:
             "Started": escape(_when(view.started)),
             "Ended": escape(_when(view.ended)),
         }
+        if run.schedule_id:
+            facts["Schedule"] = f"{escape(self._workspace.schedules.get(run.schedule_id).name)}<br>{run.schedule_id}"
         if run.parent_run_id:
             facts["Parent run"] = _link(f"/runs/{run.parent_run_id}", run.parent_run_id)
         paths = {name: f"{path.datastore}/{path.path}" for name, path in run.data_paths.items()}
@@ -102,6 +116,16 @@ class StudioRoutes:
             "<h2>Steps</h2>",
             *self._steps(run, view),
         )
+
+    def _scheduled(self, schedule: Schedule) -> str:
+        if schedule.endpoint_id is not None:
+            return self._workspace.endpoint(schedule.endpoint_id).name
+        return self._workspace.pipeline(schedule.pipeline_id or "").name
+
+    def _when_due(self, schedule: Schedule) -> str:
+        upcoming = self._workspace.schedules.upcoming(schedule, 3 if schedule.recurrence else 1)
+        times = ", ".join(_when(instant) for instant in upcoming)
+        return f"polls {times}" if times and schedule.trigger else times
 
     def _steps(self, run: Run, view: RunView) -> Iterable[str]:
         for index, (step_run, step) in enumerate(zip(run.steps, view.steps, strict=True)):

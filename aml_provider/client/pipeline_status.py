@@ -1,0 +1,117 @@
+"""Enabling and disabling of published pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.client import calls
+from aml_provider.client.calls import RIGHTS, Call, nothing, segment
+from aml_provider.client.errors import AmbiguousName, NotFound, PipelineError
+from aml_provider.client.schedule_flows import set_status_of_all
+from aml_provider.client.schedule_request import ACTIVE, DISABLED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PublishedPipeline
+    from aml_provider.client.protocol import Flow
+
+
+def set_pipeline_status(pipeline_id: str, status: str) -> Call[None]:
+    """Make a published pipeline ``Active`` or ``Disabled``; the body is that word, as JSON."""
+    return Call(
+        operation=f"set published pipeline {pipeline_id!r} to {status}",
+        method="PUT",
+        service="pipelines",
+        path=f"/Pipelines/{segment('pipeline_id', pipeline_id)}/status",
+        body=status,
+        parse=nothing,
+        right=f"{RIGHTS}/endpoints/pipelines/write",
+        role="AzureML Data Scientist",
+    )
+
+
+def disable_pipeline(
+    *,
+    pipeline_id: str | None = None,
+    pipeline_name: str | None = None,
+    disable_schedules: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> Flow[str]:
+    """Disable a published pipeline: its schedules first, as the service's rules want.
+
+    Args:
+        pipeline_id: The published pipeline; or
+        pipeline_name: the name of the one active published pipeline that has it.
+        disable_schedules: Disable its active schedules too.
+        note: Called with what was done.
+
+    Returns:
+        The pipeline's id.
+
+    Raises:
+        AmbiguousName: Several active published pipelines have the name.
+        PipelineError: There is none.
+    """
+    pipeline = yield from _find(pipeline_id, pipeline_name, DISABLED)
+    if disable_schedules:
+        yield from set_status_of_all(pipeline.id, DISABLED, note=note)
+    yield from _set(pipeline, DISABLED, note)
+    return pipeline.id
+
+
+def enable_pipeline(
+    *,
+    pipeline_id: str | None = None,
+    pipeline_name: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Flow[str]:
+    """Enable a published pipeline; its schedules stay as they are.
+
+    Args:
+        pipeline_id: The published pipeline; or
+        pipeline_name: its name. Where none of that name is active, there must be one only.
+        note: Called with what was done.
+
+    Returns:
+        The pipeline's id.
+
+    Raises:
+        AmbiguousName: Several published pipelines have the name, and which one is meant cannot be told.
+        PipelineError: There is none.
+    """
+    pipeline = yield from _find(pipeline_id, pipeline_name, ACTIVE)
+    yield from _set(pipeline, ACTIVE, note)
+    return pipeline.id
+
+
+def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Flow[PublishedPipeline]:
+    if pipeline_id is not None:
+        try:
+            found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+        except NotFound as error:
+            raise PipelineError(f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}.") from error
+        return found
+    pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines(active_only=False)
+    named = [pipeline for pipeline in pipelines if pipeline.name == pipeline_name]
+    wanted = [pipeline for pipeline in named if pipeline.is_active]
+    if not wanted and status == DISABLED:
+        # The name's latest bearer, so that a second attempt finds what the first one has disabled.
+        wanted = sorted(named, key=lambda item: (str(item.created or ""), item.id))[-1:]
+    wanted = wanted or named
+    if not wanted:
+        raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}.")
+    if len(wanted) > 1:
+        listed = "; ".join(f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted)
+        raise AmbiguousName(
+            f"pipeline_name: {len(wanted)} published pipelines are named {pipeline_name!r}: {listed}. Give pipeline_id."
+        )
+    return wanted[0]
+
+
+def _set(pipeline: PublishedPipeline, status: str, note: Callable[[str], None]) -> Flow[None]:
+    if pipeline.status == status:
+        note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) is {status} already.")
+        return
+    yield set_pipeline_status(pipeline.id, status)
+    note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) was {pipeline.status}, and is {status} now.")

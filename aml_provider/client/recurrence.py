@@ -1,0 +1,211 @@
+"""When a native schedule fires: what an author may write, the wire's form, and whether two of these are the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from aml_provider.client.entities import enum_name
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.models import Recurrence
+from aml_provider.client.time_zones import windows_zone
+
+FREQUENCIES = ("Minute", "Hour", "Day", "Week", "Month")
+WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+# As the service's older versions number them.
+_FREQUENCY_CODES = tuple(reversed(FREQUENCIES))
+_WITH_TIMES = ("Day", "Week")
+_START_TIME = "%Y-%m-%dT%H:%M:%S"
+_START_TIME_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
+_TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+# What we write; everything else in a recurrence is somebody else's.
+_KEYS = frozenset({"Frequency", "Interval", "StartTime", "TimeZone", "Schedule"})
+_LISTS = frozenset({"Hours", "Minutes", "WeekDays"})
+# The service takes start times of many years ahead; Logic Apps, which it resembles, of 49 at most.
+_FAR = timedelta(days=3650)
+
+
+def as_recurrence(value: Any) -> Recurrence:
+    """A recurrence from any of the forms in which Airflow may hand it over.
+
+    Raises:
+        InvalidArgument: It is none of them.
+    """
+    if isinstance(value, Recurrence):
+        return value
+    fields = Recurrence._fields
+    if isinstance(value, Mapping):
+        unknown = sorted(str(name) for name in value if name not in fields)
+        if unknown:
+            raise InvalidArgument("recurrence", f"has the keys {', '.join(unknown)}; it may have {', '.join(fields)}")
+        missing = [name for name in fields[:2] if name not in value]
+        if missing:
+            raise InvalidArgument("recurrence", f"lacks {' and '.join(missing)}")
+        return Recurrence(**value)
+    # Airflow's serialisation turns a named tuple into a plain one.
+    if isinstance(value, (list, tuple)) and 2 <= len(value) <= len(fields):
+        return Recurrence(*value)
+    raise InvalidArgument("recurrence", f"is a {type(value).__name__}; use Recurrence(frequency, interval, …)")
+
+
+def recurrence_to_wire(value: Any) -> dict[str, Any]:
+    """Check a recurrence by the rules of Microsoft's SDK, and stricter where that lets nonsense pass.
+
+    Returns:
+        What the SDK sends for the same fields.
+
+    Raises:
+        InvalidArgument: A field that cannot be used; the message names it.
+    """
+    recurrence = as_recurrence(value)
+    frequency = recurrence.frequency
+    if frequency not in FREQUENCIES:
+        raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
+    wire: dict[str, Any] = {
+        "Frequency": frequency,
+        "Interval": whole_number("recurrence.interval", recurrence.interval, 1, None),
+    }
+    zone = None if recurrence.time_zone is None else windows_zone("recurrence.time_zone", recurrence.time_zone)
+    if recurrence.start_time is not None:
+        wire["StartTime"] = _start_time(recurrence.start_time)
+        zone = zone or "UTC"
+    if zone is not None:
+        wire["TimeZone"] = zone
+    schedule = _schedule(recurrence)
+    if schedule:
+        wire["Schedule"] = schedule
+    return wire
+
+
+def _schedule(recurrence: Recurrence) -> dict[str, Any]:
+    """The lists that were given; an empty one counts as given."""
+    hours, minutes = recurrence.hours, recurrence.minutes
+    frequency = recurrence.frequency
+    if recurrence.time_of_day is not None:
+        if hours is not None or minutes is not None:
+            raise _invalid("time_of_day", "is given together with hours or minutes; give either")
+        hour, minute = _time_of_day(recurrence.time_of_day)
+        hours, minutes = [hour], [minute]
+    wire: dict[str, Any] = {}
+    for key, field, values, most in (("Hours", "hours", hours, 23), ("Minutes", "minutes", minutes, 59)):
+        if values is None:
+            continue
+        if frequency not in _WITH_TIMES:
+            given = field if recurrence.time_of_day is None else "time_of_day"
+            raise _invalid(given, f"goes with the frequencies Day and Week only, not with {frequency}")
+        wire[key] = [whole_number(f"recurrence.{field}", item, 0, most) for item in _list(field, values)]
+    if recurrence.week_days is not None:
+        if frequency != "Week":
+            raise _invalid("week_days", f"goes with the frequency Week only, not with {frequency}")
+        for day in _list("week_days", recurrence.week_days):
+            if day not in WEEK_DAYS:
+                raise _invalid("week_days", f"has {day!r}; use {', '.join(WEEK_DAYS)}")
+        wire["WeekDays"] = list(recurrence.week_days)
+    return wire
+
+
+def _start_time(value: Any) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is not None:
+            raise _invalid(
+                "start_time",
+                f"is {value.isoformat()}, with a zone; give the local time without one, and the zone as time_zone",
+            )
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, str) and _START_TIME_FORM.fullmatch(value):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            raise _invalid("start_time", f"is {value!r}: {error}") from error
+        return value
+    raise _invalid(
+        "start_time",
+        f"is {value!r}; use a datetime without a zone, or text like '2026-12-01T16:00:00', and the zone as time_zone",
+    )
+
+
+def _time_of_day(value: Any) -> tuple[int, int]:
+    found = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
+        raise _invalid("time_of_day", f"is {value!r}; use 'h:mm', from '0:00' to '23:59'")
+    return int(found[1]), int(found[2])
+
+
+def whole_number(argument: str, value: Any, least: int, most: int | None) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    if isinstance(value, str):
+        raise InvalidArgument(
+            argument,
+            f"is the text {value!r}; use a whole number {bounds} (the DAG's render_template_as_native_obj=True makes "
+            "templates render to numbers)",
+        )
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        raise InvalidArgument(argument, f"is {value!r}; use a whole number {bounds}")
+    return value
+
+
+def _list(field: str, values: Any) -> Sequence[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+        raise _invalid(field, f"is {values!r}; use a list")
+    return values
+
+
+def _invalid(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument(f"recurrence.{field}", problem)
+
+
+def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two recurrences on the wire mean the same, whatever the service made of nulls, enums and order."""
+    return _meaning(one or {}) == _meaning(other or {})
+
+
+def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
+    schedule = wire.get("Schedule") or {}
+    start = _plain_time(wire.get("StartTime"))
+    return (
+        enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
+        str(wire.get("Interval")),
+        start,
+        # Where none was given, the service may well name the one that it uses.
+        wire.get("TimeZone") or "UTC",
+        frozenset(str(hour) for hour in schedule.get("Hours") or ()),
+        frozenset(str(minute) for minute in schedule.get("Minutes") or ()),
+        frozenset(enum_name(day, WEEK_DAYS) for day in schedule.get("WeekDays") or ()),
+    )
+
+
+def _plain_time(value: Any) -> str | None:
+    """A local time without what the service may add: ``Z``, fractions of a second."""
+    if not value:
+        return None
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return moment.replace(tzinfo=None).strftime(_START_TIME)
+
+
+def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A recurrence as it is wanted, with what others added and we know nothing of."""
+    current = current or {}
+    merged = {**{key: value for key, value in current.items() if key not in _KEYS}, **wanted}
+    foreign = {key: value for key, value in (current.get("Schedule") or {}).items() if key not in _LISTS}
+    if any(value is not None for value in foreign.values()):
+        merged["Schedule"] = {**foreign, **(wanted.get("Schedule") or {})}
+    return merged
+
+
+def park(wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The same recurrence, but far in the future.
+
+    The service starts a run at once when there is no start time, and it can create active schedules only.
+    """
+    return {**wire, "StartTime": (now + _FAR).strftime(_START_TIME), "TimeZone": wire.get("TimeZone") or "UTC"}

@@ -1,0 +1,344 @@
+"""What is done with native schedules, composed of calls; each flow may be repeated after a crash at any point."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client import calls, schedules
+from aml_provider.client.errors import (
+    AmbiguousSchedule,
+    AzureMLError,
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    ProvisioningFailed,
+    ProvisioningUnsettled,
+    ReplyLost,
+    ScheduleError,
+    Throttled,
+    Unreachable,
+)
+from aml_provider.client.flows import inspect_target
+from aml_provider.client.protocol import Flow, Pause
+from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aml_provider.client.entities import Datastore, PipelineInterface, Schedule
+    from aml_provider.client.flows import Target
+    from aml_provider.client.schedule_request import ScheduleRequest
+
+#: The property that tells how far we are with a schedule: still being created, or replaced by another one.
+STATE = "airflow.schedule_state"
+CREATING = "creating"
+RETIRED = "retired"
+
+_WATCHABLE = "AzureBlob"
+_KEYED = "AccountKey"
+# Seconds before each further try to write a schedule.
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+# For a minute: so long a client waits for a reply.
+_LOOKS = 12
+_LOOK_EVERY = 5.0
+
+
+def list_schedules(
+    *, active_only: bool = True, pipeline_id: str | None = None, endpoint_id: str | None = None
+) -> Flow[tuple[Schedule, ...]]:
+    """List schedules: all, or those of one published pipeline or pipeline endpoint.
+
+    Args:
+        active_only: Leave out those that start no runs.
+        pipeline_id: The published pipeline.
+        endpoint_id: The pipeline endpoint.
+    """
+    if pipeline_id is not None:
+        found: tuple[Schedule, ...] = yield schedules.list_schedules_of_pipeline(pipeline_id)
+    elif endpoint_id is not None:
+        found = yield schedules.list_schedules_of_endpoint(endpoint_id)
+    else:
+        found = yield schedules.list_schedules(active_only=active_only)
+    # The service lists a pipeline's schedules whatever they are.
+    return tuple(schedule for schedule in found if schedule.is_active or not active_only)
+
+
+def find_schedule(name: str) -> Flow[Schedule]:
+    """Find the one schedule of this name: the active one, else the disabled one.
+
+    Raises:
+        AmbiguousSchedule: There are several; the message lists them.
+        ScheduleError: There is none.
+    """
+    listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+    found = only_one("schedule_name", name, listed)
+    if found is None:
+        raise ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}.")
+    return found
+
+
+def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
+    """The one schedule of a name: the active one, else the disabled one; None where there is none.
+
+    The service can delete no schedule, so disabled ones of the same name gather over the years. What we have replaced
+    is left out altogether.
+
+    Raises:
+        AmbiguousSchedule: Several are active, or none is and several are disabled.
+    """
+    named = [item for item in listed if item.name == name and item.properties.get(STATE) != RETIRED]
+    found = [item for item in named if item.is_active] or named
+    if len(found) > 1:
+        raise AmbiguousSchedule(
+            f"{argument}: {len(found)} schedules are named {name!r}: {'; '.join(map(describe, found))}. Give the id or "
+            "another name, or disable all but one."
+        )
+    return found[0] if found else None
+
+
+def describe(schedule: Schedule) -> str:
+    """A schedule in a few words, for lists of several."""
+    subject = f"endpoint {schedule.endpoint_id}" if schedule.endpoint_id else f"pipeline {schedule.pipeline_id}"
+    created = f", created {schedule.created:%Y-%m-%d %H:%M} UTC" if schedule.created else ""
+    return f"{schedule.id} ({schedule.status}, of {subject}{created})"
+
+
+def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
+    """Read a schedule, change it, write it back whole.
+
+    Args:
+        schedule_id: The schedule.
+        edit: Makes the entity that it shall be; None where nothing is to be changed. After a write whose fate is not
+            known the schedule is read and edited again, so that nothing is written twice.
+
+    Returns:
+        The schedule, and whether it was written.
+
+    Raises:
+        ScheduleError: There is no such schedule.
+        ProvisioningFailed: The service says at once that it cannot set it up.
+    """
+    in_doubt = False
+    for pause in (*_PAUSES, None):
+        schedule = yield from _read(schedule_id)
+        wire = edit(schedule)
+        if wire is None:
+            return schedule, in_doubt
+        try:
+            written: Schedule = yield schedules.update_schedule(schedule_id, wire)
+        except AzureMLError as error:
+            may_pass = error.in_doubt or isinstance(error, (Conflict, Throttled, Unreachable))
+            if pause is None or not may_pass:
+                raise
+            in_doubt = in_doubt or error.in_doubt
+            yield Pause(pause)
+            if isinstance(error, ReplyLost):
+                yield from _await_write(schedule_id, edit)
+        else:
+            check_provisioning(written)
+            return written, True
+    raise AssertionError
+
+
+def _read(schedule_id: str) -> Flow[Schedule]:
+    try:
+        schedule: Schedule = yield schedules.get_schedule(schedule_id)
+    except NotFound as error:
+        raise ScheduleError(f"schedule_id: the workspace has no schedule {schedule_id!r}.") from error
+    return schedule
+
+
+def _await_write(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[None]:
+    """Look for a write for as long as it may be on its way: arriving later, it would undo what is written next."""
+    for _ in range(_LOOKS):
+        if edit((yield from _read(schedule_id))) is None:
+            return
+        yield Pause(_LOOK_EVERY)
+
+
+def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
+    """Enable or disable a schedule; everything else stays as it is.
+
+    Returns:
+        The schedule, and whether it was changed.
+    """
+    return (
+        yield from change(
+            schedule_id, lambda schedule: None if schedule.status == status else with_status(schedule, status)
+        )
+    )
+
+
+def set_status_of_all(
+    pipeline_id: str, status: str, *, note: Callable[[str], None] = lambda _: None
+) -> Flow[tuple[Schedule, ...]]:
+    """Enable or disable all schedules of a published pipeline.
+
+    Args:
+        pipeline_id: The published pipeline.
+        status: ``Active`` or ``Disabled``.
+        note: Called with what was done to each.
+
+    Returns:
+        The pipeline's schedules that have this status now, without those that another one has replaced.
+    """
+    listed: tuple[Schedule, ...] = yield schedules.list_schedules_of_pipeline(pipeline_id)
+    settled = []
+    for schedule in listed:
+        if status == ACTIVE and schedule.properties.get(STATE) == RETIRED:
+            note(f"Schedule {schedule.name!r} ({schedule.id}) was replaced by another one and stays disabled.")
+            continue
+        if schedule.status == status:
+            settled.append(schedule)
+            continue
+        changed, _ = yield from set_status(schedule.id, status)
+        settled.append(changed)
+        note(f"Schedule {schedule.name!r} ({schedule.id}) was {schedule.status}, and is {status} now.")
+    return tuple(settled)
+
+
+def settle_status(
+    status: str,
+    *,
+    schedule_id: str | None = None,
+    schedule_name: str | None = None,
+    pipeline_id: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Flow[tuple[Schedule, ...]]:
+    """Enable or disable the schedule of an id, of a name, or all of a pipeline.
+
+    Returns:
+        Those that have this status now.
+
+    Raises:
+        AmbiguousSchedule: Several have the name.
+        ScheduleError: There is no such schedule.
+    """
+    if pipeline_id is not None:
+        return (yield from set_status_of_all(pipeline_id, status, note=note))
+    if schedule_id is None:
+        assert schedule_name is not None
+        if status == DISABLED:
+            listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+            named = tuple(item for item in listed if item.name == schedule_name)
+            if named and not any(item.is_active for item in named):
+                note(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
+                return named
+            found = only_one("schedule_name", schedule_name, named)
+            if found is None:
+                raise ScheduleError(f"schedule_name: the workspace has no schedule named {schedule_name!r}.")
+            schedule_id = found.id
+        else:
+            schedule_id = (yield from find_schedule(schedule_name)).id
+    schedule, changed = yield from set_status(schedule_id, status)
+    done = f"is {status} now" if changed else f"is {status} already; nothing was changed"
+    note(f"Schedule {schedule.name!r} ({schedule.id}) {done}.")
+    return (schedule,)
+
+
+def prepare(
+    wanted: ScheduleRequest,
+    find: Flow[Target],
+    interfaces: dict[str, PipelineInterface],
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Flow[Target]:
+    """Find what a schedule is to run, and make sure that both fit, before anything is written.
+
+    Args:
+        wanted: The schedule.
+        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.find_target`.
+        interfaces: Interfaces already read, by graph id.
+        warn: Called with what may not work.
+
+    Raises:
+        PipelineError: There is no such pipeline or endpoint, it is not active, or does not accept what it would get.
+        InvalidArgument: The datastore cannot be watched.
+    """
+    target, pipeline, interface = yield from inspect_target((yield from find), interfaces)
+    wanted.check(pipeline, interface)
+    if wanted.datastore is None:
+        return target
+    try:
+        datastore: Datastore = yield calls.get_datastore(wanted.datastore)
+    except NotFound as error:
+        raise InvalidArgument(
+            "datastore", f"is {wanted.datastore!r}, and the workspace has no datastore of that name"
+        ) from error
+    if datastore.kind != _WATCHABLE:
+        raise InvalidArgument(
+            "datastore",
+            f"{datastore.name!r} is of the kind {datastore.kind}; a native schedule can watch {_WATCHABLE} only. "
+            "AzureBlobChangeSensor may do what you need",
+        )
+    if datastore.credential_type != _KEYED:
+        warn(
+            f"Datastore {datastore.name!r} has the credential {datastore.credential_type}; Microsoft documents native "
+            "schedules for account keys only. If no run starts, use AzureBlobChangeSensor."
+        )
+    return target
+
+
+def check_provisioning(schedule: Schedule) -> None:
+    """Look at what the service says of a schedule's setting up.
+
+    Raises:
+        ProvisioningFailed: It failed; the message has what the service says.
+    """
+    if schedule.provisioning == "Failed":
+        said = "; ".join(_sayings(schedule.wire))
+        raise ProvisioningFailed(
+            f"The service could not set up schedule {schedule.name!r} ({schedule.id}): ProvisioningStatus Failed"
+            f"{f'; {said}' if said else ', and it says no more'}. A retry writes it again."
+        )
+
+
+def _sayings(wire: dict[str, Any]) -> list[str]:
+    """What may explain a failure: no key for it is established, so anything that is named like one."""
+    return [
+        f"{key}: {value}"
+        for key, value in wire.items()
+        if value and any(word in key.lower() for word in ("error", "detail", "message", "reason", "warning"))
+    ]
+
+
+def wait_for_provisioning(
+    schedule_id: str,
+    *,
+    poll_interval: float = 5.0,
+    deadline: float,
+    now: Callable[[], float] = time.time,
+) -> Flow[Schedule]:
+    """Look at a schedule until the service has set it up, or its deadline has passed.
+
+    Args:
+        schedule_id: The schedule.
+        poll_interval: Seconds between two looks.
+        deadline: Seconds since the epoch.
+        now: The wall clock.
+
+    Returns:
+        The schedule as it was seen last; see :func:`check_provisioning` and its ``is_provisioning``.
+    """
+    while True:
+        schedule: Schedule = yield schedules.get_schedule(schedule_id)
+        left = deadline - now()
+        if not schedule.is_provisioning or left <= 0:
+            return schedule
+        yield Pause(min(poll_interval, left))
+
+
+def check_provisioned(schedule: Schedule) -> None:
+    """Make sure that a schedule is set up.
+
+    Raises:
+        ProvisioningFailed: It could not be.
+        ProvisioningUnsettled: It is not yet.
+    """
+    check_provisioning(schedule)
+    if schedule.is_provisioning:
+        raise ProvisioningUnsettled(
+            f"Schedule {schedule.name!r} ({schedule.id}) is there, but was still {schedule.provisioning} when the time "
+            "for that was over. A retry looks on."
+        )

@@ -1,0 +1,308 @@
+"""What a native schedule is asked to be, checked, in the wire's form, and compared with what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aml_provider.client.errors import InvalidArgument, InvalidParameters
+from aml_provider.client.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineInterface, PublishedPipeline, Schedule
+    from aml_provider.client.flows import Target
+    from aml_provider.client.run_request import RunRequest
+
+ACTIVE = "Active"
+DISABLED = "Disabled"
+
+# Numbers going out, names coming in: that is how the service speaks.
+_TYPES = {"Recurrence": "0", "DataStore": "1"}
+_TRIGGER_KEYS = ("DataStoreName", "PollingInterval", "DataPathParameterName", "PathOnDataStore")
+# Once a day is the longest wait that no version of the service can find odd.
+_PARKED_POLLING = 1440
+_SUBMISSION = "PipelineSubmissionInfo"
+_ASSIGNMENTS = ("ParameterAssignments", "DataPathAssignments", "DataSetDefinitionValueAssignments")
+
+
+class _Aspect(NamedTuple):
+    """One thing that a schedule is asked to be: whether it is so already, and what to write if not."""
+
+    name: str
+    is_so: bool
+    key: str
+    value: Any
+    of_runs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRequest:
+    """A native schedule as its author asked for it.
+
+    Build it with :meth:`of`, which checks what a DAG author may write. ``recurrence`` and ``trigger`` are in the wire's
+    form; one of them is None.
+    """
+
+    name: str
+    request: RunRequest
+    recurrence: Mapping[str, Any] | None
+    trigger: Mapping[str, Any] | None
+    status: str
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        name: str,
+        request: RunRequest,
+        recurrence: Any = None,
+        datastore: str | None = None,
+        path_on_datastore: str | None = None,
+        polling_interval: int = 5,
+        data_path_parameter_name: str | None = None,
+        status: str = ACTIVE,
+    ) -> ScheduleRequest:
+        """Check an author's values.
+
+        Args:
+            name: The schedule's name.
+            request: What each of its runs is asked to do.
+            recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
+            datastore: the blob datastore that it watches.
+            path_on_datastore: The folder there; None or empty: the container itself.
+            polling_interval: Minutes between two looks at the folder.
+            data_path_parameter_name: The DataPath parameter that gets the changed blob.
+            status: ``Active`` or ``Disabled``.
+
+        Raises:
+            InvalidArgument: A value that cannot be sent; the message names it.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidArgument("name", f"is {name!r}; it must name the schedule")
+        if status not in {ACTIVE, DISABLED}:
+            raise InvalidArgument("status", f"is {status!r}; use {ACTIVE!r} or {DISABLED!r}")
+        if (recurrence is None) == (datastore is None):
+            raise InvalidArgument("recurrence", "give either recurrence or datastore")
+        if recurrence is not None:
+            for argument, value in (
+                ("path_on_datastore", path_on_datastore),
+                ("data_path_parameter_name", data_path_parameter_name),
+            ):
+                if value is not None:
+                    raise InvalidArgument(argument, "goes with datastore, not with recurrence")
+            return cls(
+                name=name, request=request, recurrence=recurrence_to_wire(recurrence), trigger=None, status=status
+            )
+        trigger: dict[str, Any] = {
+            "DataStoreName": _name("datastore", datastore),
+            "PollingInterval": whole_number("polling_interval", polling_interval, 1, None),
+        }
+        if data_path_parameter_name is not None:
+            trigger["DataPathParameterName"] = _name("data_path_parameter_name", data_path_parameter_name)
+            if data_path_parameter_name in request.data_paths:
+                raise InvalidArgument(
+                    f"data_paths[{data_path_parameter_name!r}]",
+                    "is also data_path_parameter_name: the schedule sets it to the changed blob; leave it out here",
+                )
+        if path_on_datastore is not None:
+            path = _folder(path_on_datastore)
+            if path:
+                trigger["PathOnDataStore"] = path
+        return cls(name=name, request=request, recurrence=None, trigger=trigger, status=status)
+
+    @property
+    def kind(self) -> str:
+        """The service's word for what fires it."""
+        return "Recurrence" if self.recurrence is not None else "DataStore"
+
+    @property
+    def datastore(self) -> str | None:
+        """The datastore that it watches."""
+        return None if self.trigger is None else str(self.trigger["DataStoreName"])
+
+    def check(self, pipeline: PublishedPipeline, interface: PipelineInterface) -> None:
+        """Compare names and types with what the pipeline accepts.
+
+        Raises:
+            InvalidParameters: Something does not fit; the message says what would.
+        """
+        label = f"published pipeline {pipeline.name!r} ({pipeline.id})"
+        self.request.check(interface, label)
+        parameter = None if self.trigger is None else self.trigger.get("DataPathParameterName")
+        known = interface.data_paths | interface.datasets
+        if parameter is not None and parameter not in known:
+            raise InvalidParameters(
+                f"{label}: data_path_parameter_name: there is no data path {parameter!r}. It accepts data paths: "
+                f"{', '.join(sorted(known)) or 'none'}. Nothing was sent."
+            )
+
+    def to_wire(self, target: Target, properties: Mapping[str, str]) -> dict[str, Any]:
+        """The creation's body, as Microsoft's SDK sends it.
+
+        Args:
+            target: What it is to run.
+            properties: Keys of ours.
+        """
+        submission = self.request.to_wire(marks=properties, notification=False)
+        for key in ("RunSource", "RunType", "tags"):
+            submission.pop(key, None)
+        if self.request.description is None:
+            del submission["Description"]
+        wire: dict[str, Any] = {
+            "Name": self.name,
+            "PipelineId" if target.kind == "pipeline" else "PipelineEndpointId": target.id,
+            _SUBMISSION: submission,
+            "ScheduleType": _TYPES[self.kind],
+        }
+        if self.recurrence is not None:
+            wire["Recurrence"] = dict(self.recurrence)
+        if self.trigger is not None:
+            wire["DataStoreTriggerInfo"] = dict(self.trigger)
+        return wire
+
+    def parked(self, wire: Mapping[str, Any], park: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """A creation's body that starts no run before the schedule can be disabled.
+
+        Args:
+            wire: The body of :meth:`to_wire`.
+            park: Moves a recurrence far into the future.
+        """
+        if self.trigger is not None:
+            return {**wire, "DataStoreTriggerInfo": {**self.trigger, "PollingInterval": _PARKED_POLLING}}
+        assert self.recurrence is not None
+        return {**wire, "Recurrence": park(self.recurrence)}
+
+    def fits(self, schedule: Schedule, target: Target) -> bool:
+        """Whether a schedule is of the same kind and runs the same thing: neither can be changed."""
+        ids = (schedule.endpoint_id,) if target.kind == "endpoint" else (schedule.pipeline_id, schedule.endpoint_id)
+        wanted = (target.id,) if target.kind == "endpoint" else (target.id, "")
+        return schedule.kind == self.kind and [item.lower() for item in ids] == [item.lower() for item in wanted]
+
+    def differences(self, schedule: Schedule) -> list[str]:
+        """What a schedule is not as asked; empty where it is."""
+        return [aspect.name for aspect in self._aspects(schedule) if not aspect.is_so]
+
+    def merged(self, schedule: Schedule) -> dict[str, Any]:
+        """A schedule's entity with what differs changed, and everything else as it is."""
+        wire = dict(schedule.wire)
+        wire[_SUBMISSION] = dict(wire.get(_SUBMISSION) or {})
+        for aspect in self._aspects(schedule):
+            if not aspect.is_so:
+                part = wire[_SUBMISSION] if aspect.of_runs else wire
+                part[aspect.key] = aspect.value
+        return wire
+
+    def _aspects(self, schedule: Schedule) -> list[_Aspect]:
+        return [
+            _Aspect("name", schedule.name == self.name, "Name", self.name),
+            _Aspect("status", schedule.status == self.status, "EntityStatus", self.status),
+            self._firing(schedule.wire),
+            *self._assignments(schedule.wire.get(_SUBMISSION) or {}),
+        ]
+
+    def _firing(self, wire: Mapping[str, Any]) -> _Aspect:
+        if self.recurrence is not None:
+            recurrence = wire.get("Recurrence") or {}
+            merged = merge_recurrence(recurrence, self.recurrence)
+            return _Aspect("recurrence", same_recurrence(recurrence, self.recurrence), "Recurrence", merged)
+        assert self.trigger is not None
+        trigger = wire.get("DataStoreTriggerInfo") or {}
+        kept = {key: value for key, value in trigger.items() if key not in _TRIGGER_KEYS}
+        same = _trigger(trigger) == _trigger(self.trigger)
+        return _Aspect("datastore", same, "DataStoreTriggerInfo", {**kept, **self.trigger})
+
+    def _assignments(self, current: Mapping[str, Any]) -> list[_Aspect]:
+        """What the schedule tells its runs."""
+        request = self.request
+        asked = request.to_wire(marks={}, notification=False)
+        parameters, paths, datasets = (asked[key] for key in _ASSIGNMENTS)
+        seen = [current.get(key) or {} for key in _ASSIGNMENTS]
+        # Other forms of a dataset are none that an author can write here, so somebody else has.
+        others = {name: value for name, value in seen[2].items() if _dataset(value) is None}
+        facts = [
+            (
+                "experiment_name",
+                current.get("ExperimentName") == request.experiment_name,
+                "ExperimentName",
+                request.experiment_name,
+            ),
+            (
+                "description",
+                request.description is None or current.get("Description") == request.description,
+                "Description",
+                request.description,
+            ),
+            (
+                "continue_on_step_failure",
+                current.get("ContinueRunOnStepFailure") == request.continue_on_step_failure,
+                "ContinueRunOnStepFailure",
+                request.continue_on_step_failure,
+            ),
+            ("parameters", _texts(seen[0]) == parameters, _ASSIGNMENTS[0], parameters),
+            ("data_paths", _paths(seen[1]) == _paths(paths), _ASSIGNMENTS[1], paths),
+            ("datasets", _datasets(seen[2]) == _datasets(datasets), _ASSIGNMENTS[2], {**others, **datasets}),
+        ]
+        return [_Aspect(*fact, of_runs=True) for fact in facts]
+
+
+def with_status(schedule: Schedule, status: str) -> dict[str, Any]:
+    """A schedule's entity with another status, and everything else as it is."""
+    return {**schedule.wire, "EntityStatus": status}
+
+
+def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None]) -> dict[str, Any]:
+    """An entity whose runs get these properties too; None takes one away."""
+    submission = dict(wire.get(_SUBMISSION) or {})
+    merged = {**(submission.get("Properties") or {}), **properties}
+    submission["Properties"] = {
+        name: value for name, value in merged.items() if value is not None or name not in properties
+    }
+    return {**wire, _SUBMISSION: submission}
+
+
+def _name(argument: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidArgument(argument, f"is {value!r}; it must name something")
+    return value
+
+
+def _folder(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgument("path_on_datastore", f"is a {type(value).__name__}; use text")
+    if "\\" in value:
+        raise InvalidArgument("path_on_datastore", f"has a backslash: {value!r}; the service wants '/'")
+    return value.strip("/")
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(name): "" if item is None else str(item) for name, item in (value or {}).items()}
+
+
+def _paths(value: Any) -> dict[str, tuple[str, str]]:
+    return {
+        str(name): (str(item.get("DataStoreName") or ""), str(item.get("RelativePath") or ""))
+        for name, item in (value or {}).items()
+        if isinstance(item, Mapping)
+    }
+
+
+def _dataset(value: Any) -> str | None:
+    reference = value.get("SavedDataSetReference") if isinstance(value, Mapping) else None
+    return str(reference.get("Id")) if isinstance(reference, Mapping) else None
+
+
+def _datasets(value: Mapping[str, Any]) -> dict[str, str]:
+    found = ((str(name), _dataset(item)) for name, item in value.items())
+    return {name: dataset for name, dataset in found if dataset is not None}
+
+
+def _trigger(wire: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return (
+        str(wire.get("DataStoreName") or ""),
+        str(wire.get("PollingInterval")),
+        str(wire.get("DataPathParameterName") or ""),
+        str(wire.get("PathOnDataStore") or "").strip("/"),
+    )

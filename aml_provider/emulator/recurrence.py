@@ -1,0 +1,204 @@
+"""When a recurrence fires: instants made from its fields, without a clock."""
+
+from __future__ import annotations
+
+import calendar
+import heapq
+import itertools
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from aml_provider.emulator.time_zones import windows_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from zoneinfo import ZoneInfo
+
+FREQUENCIES = ("Month", "Week", "Day", "Hour", "Minute")
+"""In the order of the numbers that the service used once."""
+WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+# https://learn.microsoft.com/azure/connectors/connectors-native-recurrence
+_LONGEST = {"Month": 16, "Week": 71, "Day": 500, "Hour": 12_000, "Minute": 72_000}
+_START_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z?")
+_YEARS = range(1970, 2200)
+_LAST_YEAR = 9000
+# No clock of this or the last century is further from UTC.
+_FURTHEST = timedelta(hours=16)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """A recurrence with the service's fields; empty lists are the same as none.
+
+    Attributes:
+        start_time: ``YYYY-MM-DDThh:mm:ss``, local to the time zone. With a Z it is in UTC, and the zone does not count.
+        time_zone: A name of Windows; without it UTC.
+
+    Raises:
+        ValueError: The fields do not go together.
+    """
+
+    frequency: str
+    interval: int = 1
+    start_time: str | None = None
+    time_zone: str | None = None
+    hours: tuple[int, ...] = ()
+    minutes: tuple[int, ...] = ()
+    week_days: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.frequency not in FREQUENCIES:
+            raise ValueError(f"Frequency must be one of {', '.join(FREQUENCIES)}, not {self.frequency!r}")
+        _check_numbers("Interval", [self.interval], 1, _LONGEST[self.frequency])
+        _check_numbers("Hours", self.hours, 0, 23)
+        _check_numbers("Minutes", self.minutes, 0, 59)
+        if unknown := [day for day in self.week_days if day not in WEEK_DAYS]:
+            raise ValueError(f"WeekDays must be Monday to Sunday, not {unknown[0]!r}")
+        if (self.hours or self.minutes) and self.frequency not in ("Day", "Week"):
+            raise ValueError("Hours and Minutes go with the frequencies Day and Week only")
+        if self.week_days and self.frequency != "Week":
+            raise ValueError("WeekDays go with the frequency Week only")
+        if self.time_zone is not None:
+            windows_zone(str(self.time_zone))
+        if self.start_time is not None:
+            _check_start_time(self.start_time)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether hours, minutes or week days are given."""
+        return bool(self.hours or self.minutes or self.week_days)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clock by which it goes."""
+        utc = self.time_zone is None or (self.start_time is not None and self.start_time.endswith("Z"))
+        return windows_zone("UTC" if utc or self.time_zone is None else self.time_zone)
+
+    @property
+    def start(self) -> datetime | None:
+        """The start time as the clock of its zone shows it."""
+        return None if self.start_time is None else _read(self.start_time)
+
+
+def fire_times(
+    recurrence: Recurrence, anchored: datetime, after: datetime | None = None, *, minute_zero: bool = False
+) -> Iterator[datetime]:
+    """The instants at which a recurrence fires, in order, each once, without end.
+
+    Without a start time the first is ``anchored`` itself, and what follows is counted from there. With one, times are
+    counted from it, and those before ``anchored`` are left out. Where lists are given, the start time itself is no
+    time to fire, even when it matches them.
+
+    Minutes and hours are lengths of time. Days, weeks and months follow the clock on the wall: what the clock leaves
+    out in spring comes as much later as the clock jumps, and what it shows twice in autumn comes the first time only
+    (https://learn.microsoft.com/azure/logic-apps/concepts-schedule-automated-recurring-tasks-workflows). Weeks begin on
+    Monday, and the first is that of the start. A month that is too short has its last day instead.
+
+    Args:
+        recurrence: What to compute.
+        anchored: When the recurrence was set up.
+        after: Only instants after this one.
+        minute_zero: Hours without minutes mean minute 0, in place of the minute of the start.
+    """
+    start = recurrence.start
+    if start is None:
+        # What the second of two equal times shows counts as the first, like any other time.
+        first, local = anchored, anchored.astimezone(recurrence.zone).replace(tzinfo=None, fold=0)
+        if after is None or after < anchored:
+            yield anchored
+    else:
+        first, local = _instant(start, recurrence.zone), start
+    begin = max(first, anchored, after or anchored)
+
+    def too_early(fire: datetime) -> bool:
+        if after is not None and fire <= after:
+            return True
+        if start is None:
+            return fire <= anchored
+        return fire < anchored or fire < first or (recurrence.has_lists and fire == first)
+
+    if recurrence.frequency in ("Hour", "Minute"):
+        times = _steps(recurrence, first, begin)
+    else:
+        times = _instants(_wall_times(recurrence, local, begin, minute_zero=minute_zero), recurrence.zone)
+    yield from itertools.dropwhile(too_early, times)
+
+
+def _steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator[datetime]:
+    step = recurrence.interval * (timedelta(hours=1) if recurrence.frequency == "Hour" else timedelta(minutes=1))
+    instant = first + (begin - first) // step * step
+    while instant.year < _LAST_YEAR:
+        yield instant
+        instant += step
+
+
+def _wall_times(recurrence: Recurrence, local: datetime, begin: datetime, *, minute_zero: bool) -> Iterator[datetime]:
+    """What the clock on the wall shows when it fires, from shortly before ``begin`` on."""
+    times = [local.time()]
+    if recurrence.hours or recurrence.minutes:
+        minutes = recurrence.minutes or (0 if minute_zero else local.minute,)
+        times = sorted({time(h, m) for h in recurrence.hours or (local.hour,) for m in minutes})
+    earliest = begin.date() - timedelta(days=2)
+    for day in _days(recurrence, local.date(), earliest):
+        if day.year >= _LAST_YEAR:
+            return
+        if day >= earliest:
+            yield from (datetime.combine(day, at) for at in times)
+
+
+def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]:
+    interval = recurrence.interval
+    if recurrence.frequency == "Month":
+        for month in itertools.count(first.year * 12 + first.month - 1, interval):
+            year, number = divmod(month, 12)
+            yield date(year, number + 1, min(first.day, calendar.monthrange(year, number + 1)[1]))
+        return
+    offsets: Sequence[int] = (0,)
+    if recurrence.frequency == "Week":
+        interval *= 7
+        days = {WEEK_DAYS.index(day) for day in recurrence.week_days} or {first.weekday()}
+        offsets = sorted(days)
+        first -= timedelta(days=first.weekday())
+    skipped = max(0, (earliest - first).days // interval) * interval
+    for passed in itertools.count(skipped, interval):
+        yield from (first + timedelta(days=passed + offset) for offset in offsets)
+
+
+def _instants(wall_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
+    """Instants in order, each once: around a change of the clock the wall's order is another one."""
+    waiting: list[datetime] = []
+    latest = datetime.min.replace(tzinfo=UTC)
+    for local in wall_times:
+        while waiting and waiting[0] < local.replace(tzinfo=UTC) - _FURTHEST:
+            instant = heapq.heappop(waiting)
+            if instant > latest:
+                yield (latest := instant)
+        heapq.heappush(waiting, _instant(local, zone))
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    # With fold 0 a time that is left out counts from before the jump, and one that comes twice is the first.
+    return local.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _check_numbers(name: str, values: Iterable[object], least: int, most: int) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{name} must be whole numbers from {least} to {most}, not {value!r}")
+
+
+def _check_start_time(text: object) -> None:
+    try:
+        year = _read(text).year if isinstance(text, str) and _START_TIME.fullmatch(text) else 0
+    except ValueError:
+        year = 0
+    if year not in _YEARS:
+        raise ValueError(f"StartTime must be YYYY-MM-DDThh:mm:ss without an offset, not {text!r}")
+
+
+def _read(text: str) -> datetime:
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(whole) + timedelta(microseconds=int(fraction.ljust(6, "0")[:6] or 0))

@@ -1,0 +1,92 @@
+"""Schedules and the runs that they started."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aml_provider.emulator.routes.http import flag, read_json, reply
+from aml_provider.emulator.wire_pipelines import PipelinesWire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
+
+    from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.models import Run, Schedule
+
+
+class ScheduleRoutes:
+    """``/Schedules`` and ``/PipelineRuns/Schedule``."""
+
+    def __init__(self, emulation: Emulation) -> None:
+        self._workspace = emulation.workspace
+        self._schedules = emulation.workspace.schedules
+        self._scheduler = emulation.scheduler
+        self._wire = PipelinesWire(emulation.workspace.quirks)
+
+    def routes(self) -> list[Route]:
+        """Under the pipelines service."""
+        runs = "/PipelineRuns/Schedule/{schedule_id}"
+        return [
+            Route("/Schedules", self.list),
+            Route("/Schedules/Create", self.create, methods=["POST"]),
+            Route("/Schedules/{schedule_id}", self.get),
+            Route("/Schedules/{schedule_id}", self.update, methods=["PUT"]),
+            Route("/Schedules/Pipeline/{pipeline_id}", self.of_pipeline),
+            Route("/Schedules/PipelineEndpoint/{endpoint_id}", self.of_endpoint),
+            Route(runs, self.runs),
+            Route(f"{runs}/Last", self.last_run),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """All schedules, or the active ones; a bare array."""
+        active_only = flag(request.query_params.get("activeOnly"))
+        return self._reply_all(item for item in self._schedules.all() if item.status == "Active" or not active_only)
+
+    async def get(self, request: Request) -> Response:
+        """One schedule."""
+        return self._reply(self._schedules.get(request.path_params["schedule_id"]))
+
+    async def create(self, request: Request) -> Response:
+        """A new schedule."""
+        # It looks at the blobs that are there.
+        return self._reply(await asyncio.to_thread(self._scheduler.create, await read_json(request)))
+
+    async def update(self, request: Request) -> Response:
+        """Replace everything that can change about a schedule; what is absent counts as null."""
+        schedule_id, body = request.path_params["schedule_id"], await read_json(request)
+        return self._reply(await asyncio.to_thread(self._scheduler.update, schedule_id, body))
+
+    async def of_pipeline(self, request: Request) -> Response:
+        """The schedules of a published pipeline, disabled ones too."""
+        return self._reply_all(self._schedules.of_pipeline(request.path_params["pipeline_id"]))
+
+    async def of_endpoint(self, request: Request) -> Response:
+        """The schedules of a pipeline endpoint, disabled ones too."""
+        return self._reply_all(self._schedules.of_endpoint(request.path_params["endpoint_id"]))
+
+    async def runs(self, request: Request) -> Response:
+        """The runs of a schedule, newest first; a bare array."""
+        return reply([self._wire.run(run, self._workspace.view(run)) for run in self._runs(request)])
+
+    async def last_run(self, request: Request) -> Response:
+        """The newest run of a schedule, or 204."""
+        for run in self._runs(request):
+            return reply(self._wire.run(run, self._workspace.view(run)))
+        return Response(status_code=204)
+
+    def _runs(self, request: Request) -> Iterable[Run]:
+        schedule = self._schedules.get(request.path_params["schedule_id"])
+        newest_first = reversed(self._workspace.runs.values())
+        return [run for run in newest_first if run.schedule_id == schedule.id and self._workspace.listed(run)]
+
+    def _reply(self, schedule: Schedule) -> Response:
+        return reply(self._wire.schedule(schedule, self._schedules.provisioning(schedule)))
+
+    def _reply_all(self, schedules: Iterable[Schedule]) -> Response:
+        return reply([self._wire.schedule(item, self._schedules.provisioning(item)) for item in schedules])

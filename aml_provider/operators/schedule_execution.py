@@ -1,0 +1,171 @@
+"""One try of the operator that creates schedules. It loads on the worker, never with a DAG file."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import conf
+
+from aml_provider.client import schedules
+from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
+from aml_provider.client.flows import find_target
+from aml_provider.client.run_request import RunRequest
+from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_for_provisioning
+from aml_provider.client.schedule_request import ScheduleRequest
+from aml_provider.client.schedule_upkeep import Keeper, Upkeep
+from aml_provider.connection import airflow_errors
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.operators.status_execution import check_names
+from aml_provider.state.schedule_intents import open_intents
+from aml_provider.state.submission import deployment_id
+from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.client.entities import PipelineInterface, Schedule
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.transport import Client
+    from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
+
+# By graph id: a published graph never changes, so a worker process reads each interface once.
+_INTERFACES: dict[str, PipelineInterface] = {}
+
+# Seconds for the setting up where the task has no execution_timeout, as Microsoft's SDK has it.
+_PATIENCE = 3600.0
+_POLL_INTERVAL = 5.0
+# How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
+_BACKSTOP = 300.0
+
+
+class ScheduleExecution:
+    """What one try does: come to the schedule, wait until the service has set it up.
+
+    Args:
+        operator: The operator, rendered.
+        context: Airflow's context.
+    """
+
+    def __init__(self, operator: AzureMLCreateScheduleOperator, context: Context) -> None:
+        self._operator = operator
+        self._context = context
+        self._ti: Any = context["ti"]
+        self._hook = AzureMLHook(operator.azureml_conn_id)
+
+    def start(self) -> str:
+        """Come to the schedule and wait for it; returns its id."""
+        operator = self._operator
+        with airflow_errors():
+            wanted = self._wanted()
+        with self._hook.client() as client:
+            schedule = self._settle(client, wanted)
+            if not (operator.wait_for_provisioning and schedule.is_provisioning):
+                return schedule.id
+            if not operator.deferrable:
+                return self._conclude(client.run(self._wait(schedule.id)))
+        self._defer(schedule.id)
+        return None
+
+    def resume(self, event: Mapping[str, Any] | None) -> str:
+        """Take up the wait where the trigger left it; returns the schedule's id."""
+        if not event or "schedule_id" not in event or event.get("outcome") not in {"settled", "deadline", "unwatched"}:
+            raise ValueError(f"Not an event of AzureMLScheduleProvisioningTrigger: {event!r}")
+        schedule_id = str(event["schedule_id"])
+        with self._hook.client() as client:
+            try:
+                schedule = client.call(schedules.get_schedule(schedule_id))
+            except AzureMLError as error:
+                raise ProvisioningUnsettled(
+                    f"Schedule {schedule_id} is there, but whether the service has set it up could not be read: "
+                    f"{event.get('message') if event['outcome'] == 'unwatched' else error} A retry looks on."
+                ) from error
+            if event["outcome"] == "deadline" or not schedule.is_provisioning:
+                return self._conclude(schedule)
+        self._defer(schedule_id)
+        return None
+
+    def _wanted(self) -> ScheduleRequest:
+        """The operator's rendered arguments, checked."""
+        operator = self._operator
+        if operator.if_exists not in {"update", "reuse", "fail"}:
+            raise InvalidArgument("if_exists", f"is {operator.if_exists!r}; use 'update', 'reuse' or 'fail'")
+        check_names(operator, ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"))
+        request = RunRequest.of(
+            experiment_name=operator.experiment_name,
+            parameters=operator.parameters,
+            data_paths=operator.data_paths,
+            datasets=operator.datasets,
+            description=operator.description,
+            continue_on_step_failure=operator.continue_on_step_failure,
+        )
+        return ScheduleRequest.of(
+            name=operator.name,
+            request=request,
+            recurrence=operator.recurrence,
+            datastore=operator.datastore,
+            path_on_datastore=operator.path_on_datastore,
+            polling_interval=operator.polling_interval,
+            data_path_parameter_name=operator.data_path_parameter_name,
+            status=operator.status,
+        )
+
+    def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
+        operator = self._operator
+        find = find_target(
+            pipeline_id=operator.pipeline_id,
+            pipeline_name=operator.pipeline_name,
+            endpoint_id=operator.endpoint_id,
+            endpoint_name=operator.endpoint_name,
+        )
+        target = client.run(prepare(wanted, find, _INTERFACES, warn=operator.log.warning))
+        upkeep = Upkeep(
+            wanted=wanted,
+            target=target,
+            keeper=Keeper(
+                deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
+                dag_id=self._ti.dag_id,
+                task_id=self._ti.task_id,
+                run_id=self._ti.run_id,
+                map_index=self._ti.map_index,
+            ),
+            if_exists=operator.if_exists,
+            intents=open_intents(self._context),
+            grace=conf.getfloat("azureml", "lookup_grace", fallback=60.0),
+            say=operator.log.info,
+            warn=operator.log.warning,
+        )
+        return client.run(upkeep.settle())
+
+    def _wait(self, schedule_id: str) -> Flow[Schedule]:
+        return wait_for_provisioning(schedule_id, poll_interval=_POLL_INTERVAL, deadline=self._deadline())
+
+    def _conclude(self, schedule: Schedule) -> str:
+        check_provisioned(schedule)
+        self._operator.log.info("Schedule %s is set up.", schedule.id)
+        return schedule.id
+
+    def _deadline(self) -> float:
+        """When the wait has to end, in seconds since the epoch; a deferral does not move it."""
+        timeout = self._operator.execution_timeout
+        # dag.test() on Airflow 2.11 gives no start date.
+        started = self._ti.start_date
+        begun = started.timestamp() if started is not None else time.time()
+        return float(begun) + (_PATIENCE if timeout is None else timeout.total_seconds())
+
+    def _defer(self, schedule_id: str) -> NoReturn:
+        deadline = self._deadline()
+        self._operator.defer(
+            trigger=AzureMLScheduleProvisioningTrigger(
+                schedule_id=schedule_id,
+                deadline=deadline,
+                poll_interval=_POLL_INTERVAL,
+                azureml_conn_id=self._operator.azureml_conn_id,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+        )
+        raise AssertionError  # defer() never returns

@@ -1,0 +1,225 @@
+"""One wait of the schedule run sensor. It loads on the worker, never with a DAG file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.client import schedules
+from aml_provider.client.errors import AzureMLError, InvalidArgument
+from aml_provider.client.schedule_flows import find_schedule
+from aml_provider.connection import airflow_errors
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.state.cursor import (
+    Commit,
+    CursorMoved,
+    Owner,
+    Replay,
+    TakeOver,
+    VariableCursorStore,
+    WaitFor,
+    decide,
+    default_cursor_key,
+    variable_key,
+)
+from aml_provider.state.instances import owner_state
+from aml_provider.state.run_cursor import RunCursor
+from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+    from aml_provider.state.cursor import CursorStore
+
+
+class ScheduleWatch:
+    """Looks at a schedule's runs for one task instance: list, choose, commit.
+
+    Args:
+        me: The task instance.
+        azureml_conn_id: The connection.
+        schedule_id: The schedule, if its id is known.
+        schedule_name: Its name otherwise.
+        start: Where a cursor begins that is not there yet.
+        since: Runs that began before are passed over.
+        store: Where the record is.
+        log: Where each look says what it saw.
+        state_of: Looks up another task instance's state.
+    """
+
+    def __init__(
+        self,
+        me: Owner,
+        *,
+        azureml_conn_id: str,
+        schedule_id: str | None,
+        schedule_name: str | None,
+        start: datetime,
+        since: datetime | None,
+        store: CursorStore,
+        log: Any,
+        state_of: Callable[[Owner], str | None],
+    ) -> None:
+        self._me = me
+        self._hook = AzureMLHook(azureml_conn_id)
+        self._schedule_id = schedule_id
+        self._schedule_name = schedule_name
+        self._start = start
+        self._since = since
+        self._store = store
+        self._log = log
+        self._state_of = state_of
+        # Whose the stored run is, is not settled: a trigger, which only compares, could not tell what to look for.
+        self._open = True
+
+    @classmethod
+    def of(cls, sensor: AzureMLScheduleRunSensor, context: Context) -> ScheduleWatch:
+        """Make it for a rendered sensor, whose values are checked here.
+
+        Raises:
+            AirflowFailException: A value cannot be used; the message names the argument.
+        """
+        ti: Any = context["ti"]
+        me = Owner(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            generation=ti.max_tries or 0,
+        )
+        with airflow_errors():
+            for name in ("schedule_id", "schedule_name"):
+                value = getattr(sensor, name)
+                if value is not None and not (isinstance(value, str) and value.strip()):
+                    raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
+            since = None if sensor.since is None else _moment("since", sensor.since)
+        watched = f"schedule {sensor.schedule_id or sensor.schedule_name}"
+        return cls(
+            me,
+            azureml_conn_id=sensor.azureml_conn_id,
+            schedule_id=sensor.schedule_id,
+            schedule_name=sensor.schedule_name,
+            start=_beginning(context) if since is None else since,
+            since=since,
+            store=VariableCursorStore(variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me))),
+            log=sensor.log,
+            state_of=owner_state,
+        )
+
+    def look(self) -> str | None:
+        """Look once.
+
+        Returns:
+            The run's id, already committed to this task instance; None when there is none yet.
+
+        Raises:
+            AirflowFailException: What waiting longer cannot mend.
+        """
+        try:
+            with airflow_errors():
+                return self._look()
+        except CursorMoved as moved:
+            self._open = True
+            self._log.warning("%s. Does more than one DAG run wait for this schedule? Starting over.", moved)
+        except AzureMLError as error:
+            # Permanent ones have left as AirflowFailException; nothing has moved.
+            self._log.warning("This look failed and counts for nothing; the next one is in a while. %s", error)
+        return None
+
+    def _look(self) -> str | None:
+        try:
+            text = self._store.load()
+            commit = None if text is None else Commit.decode(text)
+            decision = decide(commit, self._me, self._state_of)
+            self._open = isinstance(decision, WaitFor)
+            if isinstance(decision, Replay):
+                assert commit is not None
+                self._store.save(commit.again(self._me).encode())
+                run_id = str(_entry(commit)["run_id"])
+                self._log.info("This task took run %s before; here it is again.", run_id)
+                return run_id
+            if isinstance(decision, WaitFor):
+                self._log.info("The last run was taken by %s, which is %s.", decision.owner, decision.state)
+                return None
+            if commit is not None and commit.batch and not commit.arrived and not isinstance(decision, TakeOver):
+                # Stored, because its owner's DAG run may be deleted before the schedule's next run.
+                commit = commit._replace(serial=commit.serial + 1, arrived=True)
+                self._store.save(commit.encode())
+            cursor = RunCursor(self._start)
+            if commit is not None:
+                cursor = RunCursor.decode(commit.undo_text if isinstance(decision, TakeOver) else commit.cursor_text)
+        except CursorUnreadable as error:
+            raise InvalidArgument(
+                "schedule_name" if self._schedule_id is None else "schedule_id",
+                f"{error}. Which of its runs were followed cannot be told any more: delete the task's Variable, and "
+                "the next look starts anew",
+            ) from error
+        if isinstance(decision, TakeOver):
+            self._log.warning("Taking over the run of %s, which is %s.", decision.owner, decision.state or "gone")
+        runs = self._runs()
+        run = cursor.next_run(runs, self._since)
+        self._log.info("Schedule %s: %d runs, next: %s", self._schedule_id, len(runs), run.id if run else "none yet")
+        if run is not None:
+            self._commit(commit, [{"run_id": run.id}], cursor.after(run).encode(), cursor.encode())
+            return run.id
+        if commit is None:
+            # What "next" means begins here, also for the DAG runs after this one.
+            self._commit(None, [], cursor.encode(), cursor.encode())
+        return None
+
+    def _runs(self) -> tuple[PipelineRun, ...]:
+        with self._hook.client() as client:
+            if self._schedule_id is None:
+                self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
+            return client.call(schedules.list_runs_of_schedule(self._schedule_id))
+
+    def _commit(self, previous: Commit | None, batch: list[Any], cursor: str, undo: str) -> None:
+        """One write says which run was taken and by whom; only then it is handed on."""
+        serial = previous.serial + 1 if previous is not None else 1
+        self._store.save(Commit(serial, self._me, batch, cursor, undo).encode())
+
+    def trigger(self, poll_interval: float, deadline: float) -> AzureMLScheduleLookTrigger:
+        """Make the trigger that goes on looking.
+
+        Args:
+            poll_interval: Seconds between two looks.
+            deadline: When it stops, in seconds since the epoch.
+        """
+        assert isinstance(self._store, VariableCursorStore)
+        return AzureMLScheduleLookTrigger(
+            schedule_id=self._schedule_id,
+            cursor_variable=self._store.key,
+            since=None if self._since is None else self._since.isoformat(),
+            azureml_conn_id=self._hook.azureml_conn_id,
+            poll_interval=poll_interval,
+            deadline=deadline,
+            only_wait=self._open or self._schedule_id is None,
+        )
+
+
+def _entry(commit: Commit) -> Any:
+    return commit.batch[0]
+
+
+def _moment(argument: str, value: Any) -> datetime:
+    """A moment as an author writes it; without a zone it is UTC."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
+    if not isinstance(value, datetime):
+        raise InvalidArgument(argument, f"is a {type(value).__name__}; use a datetime, or ISO 8601 text")
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+def _beginning(context: Context) -> datetime:
+    """Where a DAG run that has no cursor begins to look: its data interval's start, else when it was due."""
+    dag_run: Any = context["dag_run"]
+    moment = getattr(dag_run, "data_interval_start", None) or getattr(dag_run, "run_after", None)
+    return moment if isinstance(moment, datetime) else datetime.now(UTC)

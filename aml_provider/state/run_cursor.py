@@ -1,0 +1,81 @@
+"""Which runs of a native schedule were handed on already. Pure: runs and a cursor go in, the next run comes out."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from aml_provider.blobs.cursor import CursorUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aml_provider.client.entities import PipelineRun
+
+#: How much later than one that began after it a run may show up in the schedule's list, and is still followed.
+LATENESS = timedelta(hours=1)
+
+
+class RunCursor(NamedTuple):
+    """What was handed on.
+
+    Args:
+        since: Runs that began before are none of ours.
+        latest: When the latest run that was handed on began; None before the first.
+        seen: The ids of those that began within :data:`LATENESS` before it.
+    """
+
+    since: datetime
+    latest: datetime | None = None
+    seen: tuple[tuple[str, datetime], ...] = ()
+
+    def next_run(self, runs: Iterable[PipelineRun], since: datetime | None = None) -> PipelineRun | None:
+        """The first run that was not handed on, in the order in which they began.
+
+        Args:
+            runs: The schedule's runs, in any order.
+            since: A later moment than the cursor's own before which nothing counts.
+        """
+        floor = self.since if since is None else max(self.since, since)
+        if self.latest is not None:
+            floor = max(floor, self.latest - LATENESS)
+        known = {run_id for run_id, _ in self.seen}
+        # A run without a date has only just begun: the service gives it one.
+        left = [run for run in runs if run.created is not None and run.created >= floor and run.id not in known]
+        return min(left, key=lambda run: (run.created, run.id), default=None)
+
+    def after(self, run: PipelineRun) -> RunCursor:
+        """The cursor once this run was handed on."""
+        assert run.created is not None
+        latest = run.created if self.latest is None else max(self.latest, run.created)
+        seen = [(known, began) for known, began in self.seen if began >= latest - LATENESS]
+        return self._replace(latest=latest, seen=(*seen, (run.id, run.created)))
+
+    def encode(self) -> str:
+        """Write as text."""
+        return json.dumps(
+            {
+                "since": self.since.isoformat(),
+                "latest": None if self.latest is None else self.latest.isoformat(),
+                "seen": [[run_id, began.isoformat()] for run_id, began in self.seen],
+            }
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> RunCursor:
+        """Read what :meth:`encode` wrote.
+
+        Raises:
+            CursorUnreadable: The text is something else.
+        """
+        try:
+            stored = json.loads(text)
+            latest = stored["latest"]
+            return cls(
+                datetime.fromisoformat(stored["since"]),
+                None if latest is None else datetime.fromisoformat(latest),
+                tuple((str(run_id), datetime.fromisoformat(began)) for run_id, began in stored["seen"]),
+            )
+        except (ValueError, TypeError, LookupError) as error:
+            raise CursorUnreadable(f"The stored cursor is damaged: {type(error).__name__}: {error}") from None

@@ -1,0 +1,71 @@
+"""The trigger that waits until a native schedule is set up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class AzureMLScheduleProvisioningTrigger(BaseTrigger):
+    """Wait until the service has set a schedule up.
+
+    Its event is ``{"schedule_id", "outcome", "message"}`` with the outcome ``settled``, ``deadline`` (it passed) or
+    ``unwatched`` (the schedule could not be read). What became of it is read again by whoever gets the event.
+
+    Only ids travel in its arguments: Airflow 3 stores them in clear text.
+
+    Args:
+        schedule_id: The schedule.
+        deadline: When to stop, in seconds since the epoch.
+        poll_interval: Seconds between two looks.
+        azureml_conn_id: The connection.
+    """
+
+    def __init__(
+        self,
+        schedule_id: str,
+        deadline: float,
+        poll_interval: float = 5.0,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.schedule_id = schedule_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.azureml_conn_id = azureml_conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's path and its arguments, for Airflow's database."""
+        return (
+            "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger",
+            {
+                "schedule_id": self.schedule_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "azureml_conn_id": self.azureml_conn_id,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch the schedule and fire once."""
+        from aml_provider.client.schedule_flows import wait_for_provisioning
+        from aml_provider.hooks.azure_ml import AzureMLHook
+
+        try:
+            async with AzureMLHook(self.azureml_conn_id).async_client() as client:
+                schedule = await client.run(
+                    wait_for_provisioning(self.schedule_id, poll_interval=self.poll_interval, deadline=self.deadline)
+                )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the schedule is there all the same
+            yield self._event("unwatched", str(error))
+            return
+        yield self._event("deadline" if schedule.is_provisioning else "settled", schedule.provisioning)
+
+    def _event(self, outcome: str, message: str) -> TriggerEvent:
+        return TriggerEvent({"schedule_id": self.schedule_id, "outcome": outcome, "message": message})

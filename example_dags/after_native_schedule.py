@@ -1,0 +1,45 @@
+"""After each run that a native schedule started, do the next stage.
+
+The schedule fires in Azure, also while Airflow is down. When Airflow is back, the sensor hands on the runs that it
+missed, one for each DAG run, in the order in which they began.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+
+@task
+def next_stage(pipeline_run: str) -> str:
+    """Use what the pipeline made; here the name of its result."""
+    return f"results/{pipeline_run}.json"
+
+
+with DAG(
+    dag_id="azureml_after_native_schedule",
+    schedule="@continuous",  # when a DAG run ends, the next one begins to wait
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
+    catchup=False,
+    max_active_runs=1,  # two would wait for the same runs
+    default_args={"retries": 2},
+    tags=["azureml", "example"],
+    doc_md=__doc__,
+):
+    started = AzureMLScheduleRunSensor(
+        task_id="wait_for_a_run",
+        schedule_name="score-files-hourly",
+        poke_interval=60,
+        deferrable=True,
+    )
+    ended = AzureMLPipelineRunSensor(
+        task_id="wait_for_its_end",
+        run_id=started.output,  # type: ignore[arg-type] # rendered when the task runs
+        poke_interval=60,
+        deferrable=True,
+    )
+    next_stage(ended.output)  # type: ignore[arg-type] # Airflow has no type for "what will be a str"

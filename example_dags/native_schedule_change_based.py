@@ -1,0 +1,45 @@
+"""A native schedule in the workspace that runs a published pipeline for every blob that is added or modified.
+
+Run this DAG whenever the schedule may have to change. The service watches blob datastores with an account key only, not
+behind a virtual network, and starts one run per blob; ``blob_change_one_run_per_batch.py`` does without these limits.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import DAG
+
+from aml_provider.operators.schedule import AzureMLCreateScheduleOperator, AzureMLDisableScheduleOperator
+
+NAME = "airflow-example-on-change"
+
+with DAG(
+    dag_id="azureml_native_schedule_change_based",
+    schedule=None,  # by hand, or with your deployment
+    catchup=False,
+    max_active_runs=1,  # two at once could not see each other's new schedule
+    default_args={"retries": 2},
+    tags=["azureml", "example"],
+    doc_md=__doc__,
+):
+    AzureMLCreateScheduleOperator(
+        task_id="schedule",
+        name=NAME,
+        pipeline_name="score-files",
+        experiment_name="airflow-examples",
+        datastore="workspaceblobstore",
+        path_on_datastore="incoming",  # its sub-folders do not count
+        polling_interval=5,  # minutes
+        data_path_parameter_name="input_datapath",
+        description="For each blob that is added or modified",
+        deferrable=True,  # waits in the triggerer until the service has set it up
+    )
+
+with DAG(
+    dag_id="azureml_native_schedule_change_based_stop",
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 2},
+    tags=["azureml", "example"],
+    doc_md="Disable the schedule of ``azureml_native_schedule_change_based``; the service can delete none.",
+):
+    AzureMLDisableScheduleOperator(task_id="disable", schedule_name=NAME)

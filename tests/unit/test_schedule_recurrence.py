@@ -1,0 +1,208 @@
+"""Recurrences: what is refused and how that is said, which zones lead where, and what counts as the same."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.models import Recurrence
+from aml_provider.client.recurrence import (
+    FREQUENCIES,
+    WEEK_DAYS,
+    as_recurrence,
+    merge_recurrence,
+    park,
+    recurrence_to_wire,
+    same_recurrence,
+)
+from aml_provider.client.time_zones import KNOWN_ZONES, windows_zone
+
+START = "2026-12-01T16:00:00"
+CODES = {name: number for number, name in enumerate(reversed(FREQUENCIES))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"frequency": "day"}, "recurrence.frequency: is 'day'; use one of Minute, Hour, Day, Week, Month"),
+        ({"interval": 0}, "recurrence.interval: is 0; use a whole number of at least 1"),
+        ({"interval": True}, "recurrence.interval: is True"),
+        ({"interval": 1.0}, "recurrence.interval: is 1.0"),
+        ({"interval": "2"}, "recurrence.interval: is the text '2'; .*render_template_as_native_obj"),
+        ({"start_time": "tomorrow"}, "recurrence.start_time: is 'tomorrow'; use a datetime without a zone"),
+        ({"start_time": "2026-12-01T16:00:00Z"}, "recurrence.start_time: is '2026-12-01T16:00:00Z'"),
+        ({"start_time": "2026-12-01"}, "recurrence.start_time"),
+        ({"start_time": "2026-13-01T16:00:00"}, "recurrence.start_time: is '2026-13-01T16:00:00': month must be in"),
+        (
+            {"start_time": datetime(2026, 1, 1, tzinfo=UTC)},
+            r"recurrence.start_time: is 2026-01-01T00:00:00\+00:00, with",
+        ),
+        ({"start_time": 7}, "recurrence.start_time: is 7"),
+        ({"time_zone": "Asia/Soul"}, "recurrence.time_zone: is 'Asia/Soul', .*did you mean 'Asia/Seoul'"),
+        ({"time_zone": "Qyzylorda Standard Time"}, "recurrence.time_zone: .*older and has no such zone"),
+        ({"time_zone": "Asia/Qyzylorda"}, "for Windows 'Qyzylorda Standard Time'"),
+        ({"time_zone": 9}, "recurrence.time_zone: is 9"),
+        ({"hours": "9"}, "recurrence.hours: is '9'; use a list"),
+        ({"hours": [24]}, "recurrence.hours: is 24; use a whole number from 0 to 23"),
+        ({"minutes": [60]}, "recurrence.minutes: is 60; use a whole number from 0 to 59"),
+        ({"hours": [True]}, "recurrence.hours: is True"),
+        ({"frequency": "Hour", "minutes": [5]}, "recurrence.minutes: goes with the frequencies Day and Week only"),
+        (
+            {"frequency": "Hour", "time_of_day": "1:00"},
+            "recurrence.time_of_day: goes with the frequencies Day and Week",
+        ),
+        ({"week_days": ["Monday"]}, "recurrence.week_days: goes with the frequency Week only, not with Day"),
+        ({"frequency": "Week", "week_days": ["Mon"]}, "recurrence.week_days: has 'Mon'"),
+        ({"time_of_day": "24:00"}, "recurrence.time_of_day: is '24:00'; use 'h:mm'"),
+        ({"time_of_day": "9:00", "hours": []}, "recurrence.time_of_day: is given together with hours or minutes"),
+    ],
+)
+def test_what_cannot_be_is_said(fields, said):
+    with pytest.raises(InvalidArgument, match=said):
+        recurrence_to_wire(Recurrence(**{"frequency": "Day", "interval": 1} | fields))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Recurrence("Day", 2, time_of_day="9:30"),
+        ["Day", 2, None, None, None, None, None, "9:30"],
+        ("Day", 2, None, None, [9], [30]),
+        {"frequency": "Day", "interval": 2, "time_of_day": "09:30"},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_form_in_which_airflow_hands_it_over(value):
+    wire = {"Frequency": "Day", "Interval": 2, "Schedule": {"Hours": [9], "Minutes": [30]}}
+    assert recurrence_to_wire(value) == wire
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Day", "is a str"),
+        (["Day"], "is a list"),
+        ({"frequency": "Day"}, "lacks interval"),
+        ({"frequency": "Day", "interval": 1, "cron": "x"}, "has the keys cron"),
+    ],
+)
+def test_what_is_no_recurrence(value, said):
+    with pytest.raises(InvalidArgument, match=said):
+        as_recurrence(value)
+
+
+# Zones
+
+
+def test_every_name_of_the_service_is_taken_as_it_is():
+    assert all(windows_zone("z", name) == name for name in KNOWN_ZONES)
+
+
+@pytest.mark.parametrize(
+    ("name", "windows"),
+    [
+        ("Asia/Seoul", "Korea Standard Time"),
+        ("Europe/Amsterdam", "W. Europe Standard Time"),
+        ("America/New_York", "Eastern Standard Time"),
+        ("US/Eastern", "Eastern Standard Time"),
+        ("Asia/Kolkata", "India Standard Time"),
+        ("Asia/Calcutta", "India Standard Time"),
+        ("UTC", "UTC"),
+        ("Etc/UTC", "UTC"),
+    ],
+)
+def test_an_iana_name_leads_to_a_name_of_windows(name, windows):
+    assert windows_zone("z", name) == windows
+
+
+def test_no_iana_name_leads_out_of_the_services_list():
+    answers = {}
+    for name in zoneinfo.available_timezones():
+        try:
+            answers[name] = windows_zone("z", name)
+        except InvalidArgument:
+            continue
+    assert set(answers.values()) <= KNOWN_ZONES
+    # The rest is zones that Windows has made since, or names that are no places.
+    assert len(answers) > 500
+
+
+# The same, whatever the service makes of it
+
+zones = st.sampled_from([None, "UTC", "Korea Standard Time"])
+
+
+@st.composite
+def recurrences(draw):
+    frequency = draw(st.sampled_from(FREQUENCIES))
+    with_times = frequency in {"Day", "Week"}
+
+    def numbers(most):
+        return st.none() | st.lists(st.integers(0, most), max_size=3)
+
+    return Recurrence(
+        frequency,
+        draw(st.integers(1, 99)),
+        start_time=draw(st.none() | st.just(START) | st.just("2027-01-01T00:00:00")),
+        time_zone=draw(zones),
+        hours=draw(numbers(23)) if with_times else None,
+        minutes=draw(numbers(59)) if with_times else None,
+        week_days=draw(st.none() | st.lists(st.sampled_from(WEEK_DAYS), max_size=3)) if frequency == "Week" else None,
+    )
+
+
+def meaning(value):
+    return (
+        value.frequency,
+        value.interval,
+        value.start_time,
+        value.time_zone or "UTC",
+        *(frozenset(getattr(value, field) or ()) for field in ("hours", "minutes", "week_days")),
+    )
+
+
+@given(recurrences(), recurrences())
+def test_two_recurrences_are_the_same_if_their_fields_are(one, other):
+    same = same_recurrence(recurrence_to_wire(one), recurrence_to_wire(other))
+    assert same == (meaning(one) == meaning(other))
+
+
+@given(recurrences(), st.data())
+def test_what_the_service_makes_of_it_is_the_same(value, data):
+    wire = recurrence_to_wire(value)
+    echo = {"StartTime": None, "TimeZone": "UTC", "Schedule": None, "EndTime": None} | wire
+    if data.draw(st.booleans()):
+        echo["Frequency"] = data.draw(st.sampled_from([CODES[wire["Frequency"]], str(CODES[wire["Frequency"]])]))
+    if echo["StartTime"]:
+        echo["StartTime"] += data.draw(st.sampled_from(["", "Z", ".0000000", ".0000000Z"]))
+    if echo["Schedule"]:
+        echo["Schedule"] = {"Hours": None, "Minutes": [], "WeekDays": None} | {
+            key: list(reversed(items)) for key, items in wire["Schedule"].items()
+        }
+        if echo["Schedule"]["WeekDays"] and data.draw(st.booleans()):
+            echo["Schedule"]["WeekDays"] = [WEEK_DAYS.index(day) for day in echo["Schedule"]["WeekDays"]]
+    assert same_recurrence(echo, wire)
+    assert same_recurrence(merge_recurrence(echo, wire), wire)
+
+
+@given(recurrences())
+def test_what_is_parked_is_not_the_same_and_fires_in_ten_years(value):
+    wire = recurrence_to_wire(value)
+    parked = park(wire, datetime.fromisoformat(START))
+    assert parked["StartTime"] == "2036-11-28T16:00:00"
+    assert not same_recurrence(parked, wire)
+    assert {key: item for key, item in parked.items() if key not in {"StartTime", "TimeZone"}} == {
+        key: item for key, item in wire.items() if key not in {"StartTime", "TimeZone"}
+    }
+
+
+def test_a_recurrence_that_makes_no_sense_is_only_the_same_as_itself():
+    odd = {"Frequency": "Fortnight", "Interval": None, "StartTime": "soon", "Schedule": {"Hours": ["x"]}}
+    assert same_recurrence(odd, dict(odd))
+    assert not same_recurrence(odd, recurrence_to_wire(Recurrence("Day", 1)))
+    assert not same_recurrence(None, recurrence_to_wire(Recurrence("Day", 1)))
