@@ -176,6 +176,8 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "dag_processor": {"min_file_process_interval": 5, "refresh_interval": 5},
         "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
         "logging": {"base_log_folder": home / "logs"},
+        # The end of a task is noticed at once or after this many seconds.
+        "workers": {"min_heartbeat_interval": 1},
     }
     variables = {
         f"AIRFLOW__{section}__{name}".upper(): str(value)

@@ -98,7 +98,7 @@ class PipelineExecution:
             run_id = self._run_id = self._obtain_run(client, request, evidence)
             self._heed_kill(client, run_id)
             self._announce(client, run_id)
-            if evidence is not None and evidence.due:
+            if evidence is not None:
                 self._learn(client, evidence)
             if not operator.wait_for_completion:
                 self._close(run_id)
@@ -267,6 +267,8 @@ class PipelineExecution:
         assert self._submission is not None
         record = self._submission.record
         assert record is not None
+        if not self._submission.submitted or not evidence.due:
+            return
         try:
             with Client(client.settings, policy=_BRIEF) as brief:
                 brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))
