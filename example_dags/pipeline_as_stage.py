@@ -42,7 +42,7 @@ def prepare() -> str:
 
 @task
 def report(pipeline_run_id: str) -> dict[str, Any]:
-    """Read what the pipeline wrote. (Airflow keeps the name ``run_id`` for the DAG run's.)"""
+    """Read what the pipeline wrote; the argument is not ``run_id``, which Airflow keeps for the DAG run's id."""
     with open_blob(f"results/{pipeline_run_id}.json") as blob:
         result: dict[str, Any] = json.loads(blob.download_blob().readall())
     return {"rows": result["rows"], "amount": result["sums"]["amount"]}

@@ -123,6 +123,7 @@ class FolderWatch:
         except CursorMoved as moved:
             self._log.warning("%s. Does more than one DAG run wait for this folder? Starting over.", moved)
             self._state = None
+            self._open = True
         except AzureMLError as error:
             # Permanent ones have left as AirflowFailException. The poll is void, nothing has moved: the next one sees
             # all of it.
@@ -132,8 +133,8 @@ class FolderWatch:
     def _look(self) -> list[Change] | None:
         cursor: Cursor | None = None
         if self._state is None:
-            # Read once for each wait: with a secrets backend every look-up of a Variable asks that first. But whose
-            # batch it is can change while this task waits, so that is asked each time until it is settled.
+            # Until it is settled whose the stored batch is, and a listing begun, the record is read anew each time;
+            # then never again, because with a secrets backend each look-up of a Variable asks that backend first.
             self._open = True
             try:
                 self._commit = self._load()

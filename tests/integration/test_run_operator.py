@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
-from support.task import RunPipeline, Task
+from support.task import RunPipeline
 
 from aml_provider.client.errors import (
     ReplyLost,
@@ -31,29 +31,9 @@ SUBMIT = "*PipelineSubmit*"
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
 
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory):
     return kept_in_memory
-
-
-@pytest.fixture
-def task():
-    return Task()
-
-
-@pytest.fixture
-def learnt(workspace, task):
-    """Let another task have taught how runs are found here, and forget it."""
-    other = Task()
-    other.ti.dag_id = "other"
-    RunPipeline(pipeline_id="quick").execute(other.context)
-    workspace.reset()
 
 
 def run(task, **arguments):

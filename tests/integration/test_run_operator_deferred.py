@@ -16,20 +16,9 @@ from aml_provider.triggers import pipeline
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory):
     return kept_in_memory
-
-
-@pytest.fixture
-def task():
-    return Task()
 
 
 def defer(task, **arguments):

@@ -8,35 +8,15 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from support.local_workspace import TOKEN, serving
+from support.local_workspace import TOKEN
 from support.task import RunPipeline, Task
 
 from aml_provider.client.errors import RunFailed, RunTimedOut, RunUnwatched
 
 
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory):
     return kept_in_memory
-
-
-@pytest.fixture
-def task():
-    return Task()
-
-
-@pytest.fixture
-def learnt(workspace, task):
-    """Let another task have taught how runs are found here, and forget it."""
-    other = Task()
-    other.ti.dag_id = "other"
-    RunPipeline(pipeline_id="quick").execute(other.context)
-    workspace.reset()
 
 
 def run(task, **arguments):

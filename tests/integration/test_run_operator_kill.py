@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
-from support.task import RunPipeline, Task
+from support.task import RunPipeline
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
 from aml_provider.state import variables
@@ -22,29 +22,9 @@ else:
     from airflow.exceptions import AirflowTaskTerminated
 
 
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory):
     return kept_in_memory
-
-
-@pytest.fixture
-def task():
-    return Task()
-
-
-@pytest.fixture
-def learnt(workspace, task):
-    """Let another task have taught how runs are found here, and forget it."""
-    other = Task()
-    other.ti.dag_id = "other"
-    RunPipeline(pipeline_id="quick").execute(other.context)
-    workspace.reset()
 
 
 def run(task, **arguments):
@@ -85,6 +65,7 @@ def killed_when(workspace, operator, happened):
     try:
         yield
     finally:
+        workspace.state.listeners.remove(send)
         signal.signal(signal.SIGTERM, before)
     assert handled
 

@@ -40,6 +40,21 @@ SEED = {
 class Workspace(EmulatorServer):
     """The local workspace, and questions about it."""
 
+    def __init__(self, **options):
+        super().__init__(SEED, speed=SPEED, token=TOKEN, **options)
+
+    def connect(self, monkeypatch):
+        """Make the default connection lead here."""
+        extra = {
+            "subscription_id": "00000000-0000-0000-0000-000000000000",
+            "resource_group": "local",
+            "workspace_name": "local",
+            "auth_method": "static_token",
+            "endpoint": self.url,
+        }
+        connection = {"conn_type": "azureml", "password": TOKEN, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+
     def runs(self):
         return list(self.state.runs.values())
 
@@ -55,20 +70,13 @@ class Workspace(EmulatorServer):
         return self.requests("POST", "Submit")
 
     def sent(self):
-        """Whether anything was asked to change."""
+        """What was asked to change."""
         return [entry for entry in self.requests() if entry["method"] != "GET" and "query" not in entry["path"]]
 
 
 @contextmanager
 def serving(monkeypatch, **options):
-    with Workspace(SEED, speed=SPEED, token=TOKEN, **options) as workspace:
-        extra = {
-            "subscription_id": "00000000-0000-0000-0000-000000000000",
-            "resource_group": "local",
-            "workspace_name": "local",
-            "auth_method": "static_token",
-            "endpoint": workspace.url,
-        }
-        connection = {"conn_type": "azureml", "password": TOKEN, "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+    """Serve a workspace of its own and connect to it."""
+    with Workspace(**options) as workspace:
+        workspace.connect(monkeypatch)
         yield workspace

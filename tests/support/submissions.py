@@ -23,6 +23,9 @@ SETTINGS = WorkspaceSettings(
     secret="token",
 )
 LOG = logging.getLogger("test")
+#: For thousands of tries, whose every line would be kept by pytest.
+QUIET = logging.getLogger("test.quiet")
+QUIET.disabled = True
 GRACE = 60.0
 DOUBT = ("done, reply lost", "not done", "done late")
 
@@ -36,6 +39,7 @@ class World:
         self.shelf = []
         self.identity = TaskIdentity("here", "dag", "run", "task", -1, max_tries=2, retries=2)
         self.submission = None
+        self.log = LOG
         if learnt:
             self._learn(quirks)
 
@@ -66,7 +70,7 @@ class World:
             "parent_run_id": None,
             "cancel_older": True,
             "grace": GRACE,
-            "log": LOG,
+            "log": self.log,
             "now": self.service.now,
             "monotonic": self.service.now,
         }

@@ -6,8 +6,9 @@ Variable and the states of task instances are in memory.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,7 +26,7 @@ from aml_provider.sensors.folder_watch import FolderWatch
 from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")
-ENDED_WELL = {"success", "skipped"}
+RIGHT = ContainerAccess(sas="x=1")
 QUIET = logging.getLogger("storm")
 QUIET.disabled = True
 
@@ -62,9 +63,9 @@ class Place:
         self.container = container
         self.meanwhile = meanwhile
 
-    @contextmanager
+    @contextlib.contextmanager
     def open(self):
-        yield self, Location(FOLDER, ContainerAccess(sas="x=1"))
+        yield self, Location(FOLDER, RIGHT)
 
     def run(self, flow):
         try:
@@ -77,20 +78,28 @@ class Place:
             return stop.value
 
 
+class Asleep(NamedTuple):
+    """A deferred run: the record that its trigger compares with, and how other runs had ended by then."""
+
+    record: str
+    world: dict[str, str]
+
+
 class Storm(RuleBasedStateMachine):
-    rules_of_the_sensor = Rules.of(max_changes=3)
+    arguments = Rules.of(max_changes=3)
 
     def __init__(self):
         super().__init__()
         self.container = FakeContainer(page_size=2)
         self.kept: dict[str, str] = {}
-        self.states: dict[str, str | None] = {}
+        self.states: dict[str, str] = {}
         self.watches: dict[str, FolderWatch] = {}
-        self.asleep: dict[str, str] = {}  # the record that a run's trigger compares with
+        self.asleep: dict[str, Asleep] = {}
         self.consumers: dict[tuple[str, str], set[str]] = {}
         self.served: set[tuple[str, str]] = set()
+        self.calm = False  # somebody has looked since the last batch
         self.number = 0
-        self._look(self._start(), "")  # the first look remembers, and nothing is there yet
+        self._look(self._start())  # the first look remembers, and nothing is there yet
 
     # --- what the task instances do ---
 
@@ -101,35 +110,50 @@ class Storm(RuleBasedStateMachine):
         return run
 
     def _waiting(self):
-        return [run for run, state in self.states.items() if state in {"running", "up_for_retry", None}]
+        return [run for run, state in self.states.items() if state not in {"success", "failed"}]
 
-    def _look(self, run, dies, meanwhile=lambda: None, *, same_process=False):
-        """One look of a run's task; it ends with the look's result, or by dying."""
-        self.states[run] = "running"
-        store = Variable(self.kept, dies)
-        watch = self.watches.get(run) if same_process else None
-        if watch is None:
+    def _ended(self, *states):
+        return [run for run, state in self.states.items() if state in states]
+
+    def _state_of(self, owner):
+        return self.states.get(owner.run_id)
+
+    def _watch(self, run, *, same_process):
+        if not (same_process and run in self.watches):
             me = Owner("dag", run, "watch")
-            watch = FolderWatch(me, Place(self.container), self.rules_of_the_sensor, store, QUIET, self._state_of)
+            store = Variable(self.kept)
+            self.watches[run] = FolderWatch(me, Place(self.container), self.arguments, store, QUIET, self._state_of)
+        return self.watches[run]
+
+    def _look(self, run, *, dies="", then="failed", meanwhile=lambda: None, same_process=False, faults=()):
+        """One look of a run's task, and what becomes of the task."""
+        self.states[run] = "running"
+        watch = self._watch(run, same_process=same_process)
         watch._store.dies = dies
         watch._location.meanwhile = meanwhile
-        asleep, slept_well = self.asleep.pop(run, None), self._would_fire(run)
-        owner = Commit.decode(self.kept["record"]).owner if self.kept else None
+        asleep = self.asleep.pop(run, None)
+        awake = asleep is None or self._world() != asleep.world or self._trigger_fires(asleep.record)
+        before = dict(self.kept)
+        self.container.failures = list(faults)
         try:
             taken = watch.look()
         except Killed:
-            self.watches.pop(run, None)
+            del self.watches[run]
+            self.states[run] = then
+            self.calm = False
             return None
+        void = set(faults) > {200} and not self.container.failures
+        self.container.failures = []
+        self.calm = taken is None and not void and not watch._open
+        if void:
+            assert (taken, self.kept) == (None, before)
         if taken is None:
-            self.watches[run] = watch
-            self.states[run] = None if not same_process else "running"
+            self.states[run] = "up_for_reschedule"
             if not watch._open:
-                self.asleep[run] = self.kept["record"]
+                self.asleep[run] = Asleep(self.kept["record"], self._world())
             return None
-        assert asleep is None or slept_well or owner.run_id != Commit.decode(asleep).owner.run_id or self.cleared, (
-            "the trigger would have slept on"
-        )
-        self.watches.pop(run, None)
+        assert awake, "there was something to take, and the trigger slept on"
+        del self.watches[run]
         self.states[run] = "success"
         for change in taken:
             version = (change["path"], change["etag"])
@@ -137,32 +161,25 @@ class Storm(RuleBasedStateMachine):
             self.served.add(version)
         return taken
 
-    cleared = False
+    def _world(self):
+        """What a trigger cannot know of: other tasks."""
+        return {run: state for run, state in self.states.items() if state in {"success", "failed"}}
 
-    def _would_fire(self, run):
-        if run not in self.asleep:
-            return True
-        cursor = Commit.decode(self.asleep[run]).cursor()
-        state = FolderState(FOLDER, Rules.of(), cursor)
-        failures, self.container.failures = self.container.failures, []
-        try:
-            return bool(Place(self.container).run(poll_folder(state, ContainerAccess(sas="x=1"), ())).changes)
-        except AzureMLError:
-            return True
-        finally:
-            self.container.failures = failures
-
-    def _state_of(self, owner):
-        state = self.states.get(owner.run_id, "gone")
-        return None if state == "gone" else state or "no_status"
+    def _trigger_fires(self, record):
+        """Compare as the trigger does: with the record that was there when it started."""
+        state = FolderState(FOLDER, Rules.of(), Commit.decode(record).cursor())
+        with contextlib.suppress(AzureMLError):
+            return bool(Place(self.container).run(poll_folder(state, RIGHT, ())).changes)
+        return True
 
     # --- what happens ---
 
-    @rule(name=st.sampled_from("abcde"))
-    def upload(self, name):
-        self.container.write(f"in/{name}")
-        self.container.write(f"in/sub/{name}")
-        self.container.write(f"in-old/{name}")
+    @rule(names=st.sets(st.sampled_from("abcde"), min_size=1))
+    def upload(self, names):
+        for name in sorted(names):
+            self.container.write(f"in/{name}")
+            self.container.write(f"in/sub/{name}")
+            self.container.write(f"in-old/{name}")
 
     @rule(name=st.sampled_from("abcde"))
     def remove(self, name):
@@ -176,59 +193,57 @@ class Storm(RuleBasedStateMachine):
     @precondition(lambda self: self._waiting())
     @rule(
         data=st.data(),
-        dies=st.sampled_from(["", "", "", "before the commit", "after the commit"]),
-        then=st.sampled_from(["up_for_retry", "failed"]),
         same_process=st.booleans(),
+        page=st.integers(0, 1),
+        fault=st.sampled_from([200, 200, 503, 0]),
     )
-    def look(self, data, dies, then, same_process):
+    def look(self, data, same_process, page, fault):
         run = data.draw(st.sampled_from(self._waiting()))
-        self._look(run, dies, same_process=same_process)
-        if self.states[run] == "running" and run not in self.watches:
-            self.states[run] = then
+        self._look(run, same_process=same_process, faults=[200] * page + [fault])
+
+    @precondition(lambda self: self._waiting())
+    @rule(
+        data=st.data(),
+        names=st.sets(st.sampled_from("abcde")),
+        dies=st.sampled_from(["before the commit", "after the commit"]),
+        then=st.sampled_from(["up_for_retry", "failed"]),
+    )
+    def upload_and_die(self, data, names, dies, then):
+        self.upload(names)
+        self._look(data.draw(st.sampled_from(self._waiting())), dies=dies, then=then)
 
     @precondition(lambda self: len(self._waiting()) > 1)
-    @rule(data=st.data(), upload=st.sampled_from("abcde"))
-    def two_look_at_the_same_time(self, data, upload):
+    @rule(data=st.data(), names=st.sets(st.sampled_from("abcde")))
+    def two_look_at_the_same_time(self, data, names):
         """The second lists and commits between the first one's listing and its commit."""
         first, second = data.draw(st.permutations(self._waiting()))[:2]
 
         def meanwhile():
-            self.container.write(f"in/{upload}")
-            self._look(second, "")
+            self.upload(names)
+            self._look(second)
 
-        self._look(first, "", meanwhile)
+        self._look(first, meanwhile=meanwhile)
 
-    @precondition(lambda self: self._waiting())
-    @rule(data=st.data(), page=st.integers(0, 2), status=st.sampled_from([503, 0]))
-    def a_page_fails(self, data, page, status):
-        self.container.failures = [200] * page + [status]
-        before = dict(self.kept)
-        run = data.draw(st.sampled_from(self._waiting()))
-        if self._look(run, "") is None and not self.container.failures:
-            assert self.kept == before
-        self.container.failures = []
-
-    @precondition(lambda self: set(self.states.values()) & {"success", "failed"})
+    @precondition(lambda self: self._ended("success", "failed"))
     @rule(data=st.data())
     def clear(self, data):
-        run = data.draw(st.sampled_from([r for r, state in self.states.items() if state in {"success", "failed"}]))
-        self.states[run] = None
-        self.cleared = True
-        # A clear means: this run shall do its part again.
+        run = data.draw(st.sampled_from(self._ended("success", "failed")))
+        self.states[run] = "no_status"
+        self.calm = False
+        # A clear means that this run shall do its part again.
         for runs in self.consumers.values():
             runs.discard(run)
 
-    @precondition(lambda self: "failed" in self.states.values())
+    @precondition(lambda self: self._ended("failed"))
     @rule(data=st.data())
-    def delete_a_run(self, data):
-        run = data.draw(st.sampled_from([r for r, state in self.states.items() if state == "failed"]))
-        del self.states[run]
+    def delete_a_run_that_failed(self, data):
+        del self.states[data.draw(st.sampled_from(self._ended("failed")))]
 
-    @precondition(lambda self: self.kept and Commit.decode(self.kept["record"]).arrived)
+    @precondition(lambda self: self._ended("success") and self.calm)
     @rule()
-    def clean_up_old_runs(self):
-        """As ``airflow db clean`` does, after somebody looked since the last batch."""
-        for run in [r for r, state in self.states.items() if state == "success"]:
+    def delete_old_runs(self):
+        """As ``airflow db clean`` does, some time after another run looked."""
+        for run in self._ended("success"):
             del self.states[run]
 
     # --- the promise ---
@@ -244,12 +259,14 @@ class Storm(RuleBasedStateMachine):
 
     def teardown(self):
         """Nothing more happens and nobody dies: whatever is there has reached somebody."""
-        for _ in range(2 * len(self.states) + 20):
-            for run in self._waiting() or [self._start()]:
-                self._look(run, "")
+        quiet = 0
+        while quiet < 3:
+            looks = [self._look(run) for run in self._waiting() or [self._start()]]
+            quiet = 0 if any(looks) else quiet + 1
         self.each_version_has_one_consumer()
-        there = {(name, blob.etag) for name, blob in self.container.blobs.items() if name.count("/") == 1}
-        assert {version for version in there if version[0].startswith("in/")} <= self.served
+        blobs = self.container.blobs.items()
+        there = {(name, blob.etag) for name, blob in blobs if name.startswith("in/") and name.count("/") == 1}
+        assert there <= self.served
 
 
 @pytest.mark.timeout(120)
@@ -257,9 +274,10 @@ def test_every_version_reaches_exactly_one_consumer():
     run_state_machine_as_test(
         Storm,
         settings=settings(
-            max_examples=120,
+            max_examples=300,
             stateful_step_count=40,
             deadline=None,
+            print_blob=False,
             suppress_health_check=list(HealthCheck),
         ),
     )

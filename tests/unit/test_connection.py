@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -95,7 +96,7 @@ class TestDefinitions:
 
 
 class TestConfigJson:
-    CONFIG = {**WORKSPACE, "location": "ignored"}
+    CONFIG: ClassVar = {**WORKSPACE, "location": "ignored"}
 
     @pytest.mark.parametrize("form", [json.dumps, dict, lambda config: f"\n {json.dumps(config)} \n"])
     def test_names_the_workspace(self, form):
@@ -148,7 +149,7 @@ class TestConfigJson:
         assert refused({"config_json": config}).argument == "config_json"
 
     def test_a_value_of_the_wrong_kind_is_refused_by_name(self):
-        with pytest.raises(InvalidArgument, match="^subscription_id: "):
+        with pytest.raises(InvalidArgument, match=r"^subscription_id: "):
             read_settings(login=None, password=None, extra={"config_json": {**WORKSPACE, "subscription_id": 5}})
 
 
@@ -245,7 +246,7 @@ def test_unknown_fields_are_left_alone():
 
 @pytest.mark.parametrize("extra", [[], ["a"], "text", 5, None])
 def test_an_extra_that_is_no_object_is_told(extra):
-    with pytest.raises(InvalidArgument, match="^extra: is not a JSON object"):
+    with pytest.raises(InvalidArgument, match=r"^extra: is not a JSON object"):
         read_settings(login=None, password=None, extra=extra)
 
 
@@ -278,7 +279,7 @@ class TestAirflowErrors:
     def test_what_a_retry_cannot_mend_fails_at_once_with_its_message(self):
         cause = RunCanceled("Somebody cancelled it.", run_id="r", link="https://studio/r")
         with (
-            pytest.raises(AirflowFailException, match="Somebody cancelled it. See https://studio/r") as caught,
+            pytest.raises(AirflowFailException, match=r"Somebody cancelled it\. See https://studio/r") as caught,
             airflow_errors(),
         ):
             raise cause

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from support.service_model import ACTIVE, Fuse
-from support.submissions import DOUBT, GRACE, World, crashes, outcome
+from support.submissions import DOUBT, GRACE, QUIET, World, crashes, outcome
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
 
@@ -44,6 +44,7 @@ def test_whatever_crashes_and_happens_there_is_at_most_one_run(quirks, learnt):
         def first_try(fuse, fate=fate, delay=delay):
             world = World(learnt=False, **quirks)
             world.shelf = list(base.shelf)
+            world.log = QUIET
             world.service.fates = [fate]
             outcome(lambda: world.obtain(fuse))
             world.service.wait(delay)
