@@ -150,6 +150,12 @@ class TestInspectTarget:
         assert first.asked == ["GET /Pipelines/p-1", "GET /Graphs/g-1/Interface"]
         assert second.asked == ["GET /Pipelines/p-1"]
 
+    def test_a_default_may_stand_in_the_published_pipeline_in_place_of_its_interface(self):
+        strict = PipelineInterface.from_wire({"Parameters": [{"Name": "a"}, {"Name": "b"}]})
+        answers = {"GET /Pipelines/p-1": pipeline(ParameterAssignments={"a": "1"}), "GET /Graphs/g-1/Interface": strict}
+        (_, _, interface), _ = self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), answers)
+        assert {item.name: item.required for item in interface.parameters.values()} == {"a": False, "b": True}
+
     def test_an_endpoint_leads_to_its_pipeline(self):
         answers = {
             "GET /PipelineEndpoints/Id/e-1": endpoint(),
