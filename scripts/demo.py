@@ -64,7 +64,7 @@ def main() -> int:
         log = getattr(error, "log", None)
         if log is not None:
             print(f"\nThe end of {_shown(log)}:\n\n{tail(log)}")
-        print(f"\nThe demo failed: {error}.")
+        print(f"\nThe demo failed: {error}")
         print(f"All logs: {_shown(home)}")
         return 1
     except Exception:  # noqa: BLE001 - whatever it is, one has to know where to look

@@ -229,11 +229,13 @@ class Story:
         )
 
     def check_leaks(self) -> None:
-        """Make sure that no secret was found.
+        """Make sure that no secret was found, and that it was looked for where it might have been.
 
         Raises:
-            StoryError: One was.
+            StoryError: It is not so.
         """
+        for table in ("trigger", "variable", "xcom"):
+            _require(table in self._search.rows, f"the search for secrets saw no row of the table {table}")
         places = "".join(f"\n  {leak.secret} in {leak.place}" for leak in self._search.leaks)
         _require(not places, f"secrets were found:{places}")
 
@@ -264,7 +266,7 @@ class Story:
         for instance in found:
             if instance["state"] in {"failed", "upstream_failed"}:
                 name, index = instance["task_id"], instance["map_index"]
-                raise StoryError(f"task {name} is {instance['state']}", self._task_log(dag_run_id, name, index))
+                raise StoryError(f"task {name} ended as {instance['state']}", self._task_log(dag_run_id, name, index))
         return [instance["state"] for instance in found if instance["task_id"] == task_id]
 
     def _task_log(self, dag_run_id: str, task_id: str, map_index: int = -1) -> Path:

@@ -229,6 +229,7 @@ class FolderWatch:
             ignore_empty=self._rules.ignore_empty,
             pattern=None if self._rules.patterns is None else list(self._rules.patterns),
             cursor_variable=self._store.key,
+            serial=self._commit.serial if self._commit is not None else 0,
             poll_interval=poll_interval,
             deadline=deadline,
             only_wait=self._open,

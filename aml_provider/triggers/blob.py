@@ -33,6 +33,8 @@ class AzureBlobLookTrigger(BaseTrigger):
         ignore_empty: As the sensor's.
         pattern: As the sensor's.
         cursor_variable: The Variable that holds what was seen; read once.
+        serial: Which record the sensor found there. When there is another one by now, whoever wrote it may have taken a
+            batch that comes back: deciding that is the sensor's.
         poll_interval: Seconds between two looks.
         deadline: When to stop looking and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.
@@ -45,6 +47,7 @@ class AzureBlobLookTrigger(BaseTrigger):
         self,
         *,
         cursor_variable: str,
+        serial: int = 0,
         datastore: str | None = None,
         container_url: str | None = None,
         path: str = "",
@@ -59,6 +62,7 @@ class AzureBlobLookTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cursor_variable = cursor_variable
+        self.serial = serial
         self.datastore = datastore
         self.container_url = container_url
         self.path = path
@@ -75,6 +79,7 @@ class AzureBlobLookTrigger(BaseTrigger):
         """The class's path and its arguments, for Airflow's database."""
         names = (
             "cursor_variable",
+            "serial",
             "datastore",
             "container_url",
             "path",
@@ -108,7 +113,6 @@ class AzureBlobLookTrigger(BaseTrigger):
 
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
         state = await asyncio.to_thread(self._state)
-        # Without a record the worker's first look failed: what "changed" means begins with one of its own.
         while state is not None and not await self._changes_in(where, state):
             pass
 
@@ -145,7 +149,9 @@ class AzureBlobLookTrigger(BaseTrigger):
         from aml_provider.state.cursor import Commit, VariableCursorStore
 
         text = VariableCursorStore(self.cursor_variable).load()
-        if text is None:
+        commit = None if text is None else Commit.decode(text)
+        # Without a record the worker's first look failed: what "changed" means begins with one of its own.
+        if commit is None or commit.serial != self.serial:
             return None
         rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)
-        return FolderState(Folder("", ""), rules, Commit.decode(text).cursor())
+        return FolderState(Folder("", ""), rules, commit.cursor())

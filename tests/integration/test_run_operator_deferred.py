@@ -149,6 +149,15 @@ def test_a_run_that_cannot_be_polled_is_left_running_and_taken_over(workspace, t
     assert workspace.status() == "Running"
 
 
+def test_a_run_that_ended_while_nobody_watched_is_taken_over_without_another_wait(workspace, task):
+    defer(task, pipeline_id="quick")
+    run_id = workspace.only_run().id
+    workspace.clock.advance(3600)
+    task.next_try()
+    assert RunPipeline(pipeline_id="quick", deferrable=True).execute(task.context) == run_id
+    assert len(workspace.runs()) == 1
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_not_even_a_refused_poll_ends_the_run_or_the_retries(workspace, task, status):
     deferred = defer(task, pipeline_id="long")

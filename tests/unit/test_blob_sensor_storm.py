@@ -20,7 +20,6 @@ from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.errors import AzureMLError
 from aml_provider.client.protocol import Reply
 from aml_provider.sensors.folder_watch import FolderWatch
 from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
@@ -79,8 +78,9 @@ class Place:
 
 
 class Asleep(NamedTuple):
-    """A deferred run: the record that its trigger compares with, and how other runs had ended by then."""
+    """A deferred run: the record that its worker knew, the one that its trigger found, how other runs had ended."""
 
+    serial: int
     record: str
     world: dict[str, str]
 
@@ -132,7 +132,7 @@ class Storm(RuleBasedStateMachine):
         watch._store.dies = dies
         watch._location.meanwhile = meanwhile
         asleep = self.asleep.pop(run, None)
-        awake = asleep is None or self._world() != asleep.world or self._trigger_fires(asleep.record)
+        awake = asleep is None or self._world() != asleep.world or self._fires(asleep)
         before = dict(self.kept)
         self.container.failures = list(faults)
         try:
@@ -149,8 +149,9 @@ class Storm(RuleBasedStateMachine):
             assert (taken, self.kept) == (None, before)
         if taken is None:
             self.states[run] = "up_for_reschedule"
-            if not watch._open:
-                self.asleep[run] = Asleep(self.kept["record"], self._world())
+            if not (watch._open or same_process):
+                assert watch._commit is not None
+                self.asleep[run] = Asleep(watch._commit.serial, self.kept["record"], self._world())
             return None
         assert awake, "there was something to take, and the trigger slept on"
         del self.watches[run]
@@ -165,11 +166,14 @@ class Storm(RuleBasedStateMachine):
         """What a trigger cannot know of: other tasks."""
         return {run: state for run, state in self.states.items() if state in {"success", "failed"}}
 
-    def _trigger_fires(self, record):
-        """Compare as the trigger does: with the record that was there when it started."""
-        state = FolderState(FOLDER, Rules.of(), Commit.decode(record).cursor())
-        with contextlib.suppress(AzureMLError):
-            return bool(Place(self.container).run(poll_folder(state, RIGHT, ())).changes)
+    def _fires(self, asleep):
+        """Whether the trigger wakes the worker, also if it was started anew just now."""
+        for record in {asleep.record, self.kept["record"]}:
+            commit = Commit.decode(record)
+            state = FolderState(FOLDER, Rules.of(), commit.cursor())
+            if commit.serial == asleep.serial:
+                if not Place(self.container).run(poll_folder(state, RIGHT, ())).changes:
+                    return False
         return True
 
     # --- what happens ---
@@ -223,6 +227,7 @@ class Storm(RuleBasedStateMachine):
             self._look(second)
 
         self._look(first, meanwhile=meanwhile)
+        self.calm = False
 
     @precondition(lambda self: self._ended("success", "failed"))
     @rule(data=st.data())
