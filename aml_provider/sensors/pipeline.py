@@ -59,6 +59,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
         from aml_provider.client.flows import explain_failure
+        from aml_provider.sensors.patience import deadline_of
 
         with AzureMLHook(self.azureml_conn_id).client() as client:
             try:
@@ -67,6 +68,8 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
                 if error.permanent:
                     raise
                 self.log.warning("This look failed and says nothing about the run. %s", error)
+                if self.deferrable:
+                    deadline_of(self, self._deadline)  # says so when the time is up
                 return PokeReturnValue(is_done=False)
             self.log.info("Run %s: %s", run.id, run.status)
             link = client.settings.run_url(run.id)

@@ -41,7 +41,13 @@ pytestmark = [
 def container(azurite: Azurite) -> Iterator[ContainerClient]:
     """The container of the demo's datastore, with nothing in it."""
     client = azurite.container("azureml-blobstore-demo")
+    # Other suites use the demo's workspace too.
+    _empty(client)
     yield client
+    _empty(client)
+
+
+def _empty(client: ContainerClient) -> None:
     for name in list(client.list_blob_names()):
         client.delete_blob(name)
 

@@ -217,7 +217,9 @@ def hidden(said, *shown, azurite, sas):
     assert not re.search(r"sig=[^*]", text)
 
 
-def test_a_wasb_service_principal_lists_as_itself(connection, workspace, server, tmp_path, monkeypatch, variables, said):
+def test_a_wasb_service_principal_lists_as_itself(
+    connection, workspace, server, tmp_path, monkeypatch, variables, said
+):
     container = server.container("landing")
     workspace(server.url)
     connection("storage", conn_type="wasb", login=CLIENT, password="app-secret", extra={"tenant_id": TENANT})
