@@ -239,7 +239,7 @@ def test_a_wasb_service_principal_lists_as_itself(
 def test_no_token_goes_to_a_container_that_is_not_the_connections(workspace, server, variables):
     workspace("https://elsewhere.example")
     server.container("landing")
-    with pytest.raises(AirflowFailException, match="no token is sent to '127.0.0.1:"):
+    with pytest.raises(AirflowFailException, match=r"no token is sent to '127\.0\.0\.1:"):
         look(sensor(container_url=f"{server.url}/landing"))
     assert server.containers["landing"].asked == []
 

@@ -35,6 +35,7 @@ class FakeContainer:
         page_size: How many entries a page has at most.
         failures: What is answered next instead, one status for each request; 200 is a normal answer, 0 a page that is
             cut off.
+        arrivals: Blobs that are written just before the listing request of this number is answered.
         asked: The listing requests.
     """
 
@@ -43,6 +44,7 @@ class FakeContainer:
         self.now = datetime(2026, 11, 1, 12, tzinfo=UTC)
         self.page_size = page_size
         self.failures: list[int] = []
+        self.arrivals: dict[int, str] = {}
         self.asked: list[Asked] = []
         self._writes = 0
 
@@ -55,6 +57,8 @@ class FakeContainer:
 
     def answer(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         self.asked.append(asked)
+        if len(self.asked) in self.arrivals:
+            self.write(self.arrivals[len(self.asked)])
         headers = {"date": self.now.strftime(_HTTP_DATE), "content-type": "application/xml"}
         status = self.failures.pop(0) if self.failures else 200
         if status not in {0, 200}:
