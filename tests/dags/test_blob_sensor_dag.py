@@ -75,7 +75,7 @@ def said(caplog, capsys):
 
 def pipeline(kind=AzureBlobChangeSensor, *, mapped=False, **arguments):
     """A DAG that hands what arrives to one consumer, or each change to one of its own."""
-    defaults = {"datastore": "landing", "path": "incoming", "poke_interval": 0.2, "timeout": 0.5, "soft_fail": True}
+    defaults = {"datastore": "landing", "path": "incoming", "poke_interval": 0.1, "timeout": 0.3, "soft_fail": True}
     with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY, max_active_runs=1) as dag:
         watch = kind(task_id="watch", **{**defaults, **arguments})
         if mapped:
@@ -129,7 +129,7 @@ def test_what_arrives_while_the_sensor_waits_is_taken(mode, write):
     assert run(dag) == (DONE, [["incoming/late.csv"]])
 
 
-@modes
+@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
 def test_a_retry_after_the_commit_gets_the_same_batch(mode, write):
     dag = pipeline(DiesOnce, **MODES[mode], on_first_poll="report", retries=1, retry_delay=timedelta(0))
     write("incoming/a.csv", "incoming/b.csv")
@@ -213,12 +213,12 @@ def test_a_run_that_is_deleted_takes_only_what_nobody_saw_arrive(seen, write, sa
 def test_mapped_sensors_have_a_record_each_and_share_nothing(write):
     with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY) as dag:
         watch = AzureBlobChangeSensor.partial(
-            task_id="watch", datastore="landing", on_first_poll="report", poke_interval=0.2, timeout=0.5, soft_fail=True
+            task_id="watch", datastore="landing", on_first_poll="report", poke_interval=0.1, timeout=0.3, soft_fail=True
         ).expand(path=["one", "two", "one"])
         Consume.partial(task_id="consume").expand(changes=watch.output)
     write("one/a.csv", "two/b.csv")
     states, got = run(dag)
-    assert got == [["one/a.csv"], ["two/b.csv"], ["one/a.csv"]]
+    assert sorted(got) == [["one/a.csv"], ["one/a.csv"], ["two/b.csv"]]
     assert len(dags.variables(f"azureml_cursor_{dag.dag_id}_")) == 3
     write("two/c.csv")
     states, got = run(dag, 1)

@@ -28,9 +28,9 @@ FLAGS = {"plain": {}, "soft_fail": {"soft_fail": True}, "never_fail": {"never_fa
 modes = pytest.mark.parametrize("mode", MODES)
 
 
-def end(task, meanwhile=lambda: None):
+def end(task, meanwhile=lambda: None, deferrals=None):
     """Run a sensor to its end, each trigger from what Airflow stores of it; the result and the deferrals."""
-    context, deferrals = context_of(), []
+    context, deferrals = context_of(), [] if deferrals is None else deferrals
     step = task.execute
     while True:
         try:
@@ -99,7 +99,8 @@ def test_a_cause_ends_the_sensor_alike_in_both_modes(cause, flag, mode, folder, 
     ending = ENDINGS[cause, flag]
     cause(folder, monkeypatch)
     with pytest.raises(ending if isinstance(ending, type) else ending[mode]):
-        end(watch(folder, **FLAGS[flag], **MODES[mode]))
+        # Only where nothing else ends it, time does: a slow machine must not be faster than the cause.
+        end(watch(folder, **FLAGS[flag], **MODES[mode], timeout=0.3 if cause is nothing else 60))
 
 
 @modes
@@ -121,12 +122,11 @@ def test_a_timeout_of_nothing_looks_once(folder):
 def test_the_timeout_spans_all_deferrals(folder):
     """The first look fails again and again, so the trigger hands over again and again."""
     folder.failures = [503] * 1000
-    task = watch(folder, timeout=0.7, poke_interval=0.1, deferrable=True)
-    deferrals, begin = [], time.time()
+    deferrals = []
     with pytest.raises(AirflowSensorTimeout):
-        end(task, lambda: deferrals.append(time.time()))
-    assert len(deferrals) > 2
-    assert deferrals[-1] - begin < 0.7
+        end(watch(folder, timeout=0.7, poke_interval=0.1, deferrable=True), deferrals=deferrals)
+    assert len(deferrals) > 1
+    assert len({deferral.trigger.deadline for deferral in deferrals}) == 1
 
 
 def test_airflow_ends_the_deferral_only_when_no_triggerer_did(folder):
@@ -192,7 +192,7 @@ def test_a_run_that_does_not_exist_fails_for_good(mode, started):
 
 
 @modes
-@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("flag", ["plain", "soft_fail"])
 def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
     run_id = started("long")
     before = len(workspace.sent())

@@ -278,7 +278,7 @@ def test_every_version_reaches_exactly_one_consumer():
     run_state_machine_as_test(
         Storm,
         settings=settings(
-            max_examples=300,
+            max_examples=200,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
