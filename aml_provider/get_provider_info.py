@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "config_json": {
+        "label": "config.json",
+        "description": "The workspace's config.json, pasted, in place of the next three, which win if given too.",
+        "schema": {"type": ["string", "null"], "format": "multiline"},
+    },
     "subscription_id": {
         "label": "Subscription id",
-        "description": "The Azure subscription of the workspace. Not needed when config.json is pasted below.",
+        "description": "The Azure subscription of the workspace. Not needed when config.json is pasted.",
         "schema": {"type": ["string", "null"]},
     },
     "resource_group": {
@@ -87,11 +92,6 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Only with static_token: lets the token go to a plain http endpoint that is not on loopback.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
-    "config_json": {
-        "label": "config.json",
-        "description": "The workspace's config.json, pasted. Fields above win over it.",
-        "schema": {"type": ["string", "null"], "format": "multiline"},
-    },
 }
 
 
@@ -123,7 +123,11 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": "Azure Machine Learning",
-                "python-modules": ["aml_provider.sensors.pipeline", "aml_provider.sensors.blob"],
+                "python-modules": [
+                    "aml_provider.sensors.pipeline",
+                    "aml_provider.sensors.schedule",
+                    "aml_provider.sensors.blob",
+                ],
             }
         ],
         "triggers": [
@@ -132,6 +136,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "aml_provider.triggers.pipeline",
                     "aml_provider.triggers.schedule",
+                    "aml_provider.triggers.schedule_run",
                     "aml_provider.triggers.blob",
                 ],
             }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import DAG, task
@@ -40,9 +41,9 @@ def prepare() -> str:
 
 
 @task
-def report(run_id: str) -> dict[str, Any]:
-    """Read what the pipeline wrote."""
-    with open_blob(f"results/{run_id}.json") as blob:
+def report(pipeline_run_id: str) -> dict[str, Any]:
+    """Read what the pipeline wrote; the argument is not ``run_id``, which Airflow keeps for the DAG run's id."""
+    with open_blob(f"results/{pipeline_run_id}.json") as blob:
         result: dict[str, Any] = json.loads(blob.download_blob().readall())
     return {"rows": result["rows"], "amount": result["sums"]["amount"]}
 
@@ -50,6 +51,7 @@ def report(run_id: str) -> dict[str, Any]:
 with DAG(
     dag_id="azureml_pipeline_as_stage",
     schedule="0 6 * * *",  # every morning at six
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
     catchup=False,  # only the latest morning, not every one since the start date
     max_active_runs=1,  # the input has one fixed path
     default_args={"retries": 2},

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from azurite import Azurite, AzuriteError
@@ -63,8 +64,12 @@ def main() -> int:
         log = getattr(error, "log", None)
         if log is not None:
             print(f"\nThe end of {_shown(log)}:\n\n{tail(log)}")
-        print(f"\nThe demo failed: {error}.")
-        print(f"The log: {_shown(log)}\nAll logs: {_shown(home)}" if log else f"All logs: {_shown(home)}")
+        print(f"\nThe demo failed: {error}")
+        print(f"All logs: {_shown(home)}")
+        return 1
+    except Exception:  # noqa: BLE001 - whatever it is, one has to know where to look
+        traceback.print_exc()
+        print(f"\nThe demo failed. All logs: {_shown(home)}")
         return 1
     return 0
 
@@ -78,11 +83,12 @@ def _run(home: Path, *, keep: bool) -> None:
             container = azurite.container(CONTAINER)
             _say(f"Azurite, a local blob storage, is up at {azurite.blob_endpoint}")
             workspace = resources.enter_context(
-                LocalWorkspace(blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
+                LocalWorkspace(guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
             )
             _say(f"the emulated workspace is up at {workspace.url}")
             airflow = resources.enter_context(
                 LocalAirflow(
+                    guard,
                     home,
                     dags=_ROOT / "example_dags",
                     connections={"azureml_default": workspace.connection()},
@@ -94,7 +100,7 @@ def _run(home: Path, *, keep: bool) -> None:
             story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
             story.tell()
             if keep:
-                _conclude(story, search, home)
+                _conclude(story, search, home, stopped=False)
                 _wait_for_interrupt(
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
                     f"Workspace     {workspace.url}",
@@ -105,10 +111,10 @@ def _run(home: Path, *, keep: bool) -> None:
             _ignore_signals()
             _say("stopping everything")
     if not keep:
-        _conclude(story, search, home, guard)
+        _conclude(story, search, home, stopped=True)
 
 
-def _conclude(story: Story, search: LeakSearch, home: Path, guard: Guard | None = None) -> None:
+def _conclude(story: Story, search: LeakSearch, home: Path, *, stopped: bool) -> None:
     """Look for secrets, then say what happened."""
     search.read_files(home)
     story.check_leaks()
@@ -116,24 +122,19 @@ def _conclude(story: Story, search: LeakSearch, home: Path, guard: Guard | None 
     for number, chapter in enumerate(story.chapters, 1):
         lost = "" if chapter.reply == "arrived" else ", so the run was looked up by its key"
         print(
-            f"DAG run {number}    {chapter.state}: {chapter.dag_run_id}\n"
-            f"  file       {FILE} was {chapter.change}\n"
+            f"DAG run {number}    {chapter.state}: {FILE} was {chapter.change} ({chapter.dag_run_id})\n"
             f"  submitted  once; the reply {chapter.reply}{lost}\n"
             f"  data path  {chapter.data_path}, as the workspace received it\n"
             f"  run        {chapter.run_id} {chapter.status}\n"
             f"  result     {chapter.rows} rows, amount {chapter.amount:.2f}; the DAG compared it with the file\n"
         )
-    print("Nothing started by files that came before each of these:")
-    for path, where in STRAYS.items():
-        print(f"  {path:<27} {where}")
-    print("\nRequests to the workspace")
-    for kind, count in story.requests.items():
-        print(f"  {kind:<27} {count}")
+    print("No run       " + ", ".join(f"{path} ({where})" for path, where in STRAYS.items()))
+    print("Requests     " + ", ".join(f"{count} {kind}" for kind, count in story.requests.items()))
     rows = sum(search.rows.values())
-    print(f"\nSecrets      none in {search.files} files and {rows} database rows: {', '.join(search.secrets)}")
+    print(f"Secrets      none in {search.files} files and {rows} database rows: {', '.join(search.secrets)}")
     print(f"Logs         {_shown(home)}")
-    if guard is not None:
-        print(f"Processes    all stopped{f', {guard.killed} by force' if guard.killed else ''}")
+    if stopped:
+        print("Processes    all stopped")
 
 
 def _wait_for_interrupt(*addresses: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # A signature of a SAS, plain or as part of another URL, unless it is masked.
-_SIGNATURE = re.compile(rb"(?i)\bsig(?:=|%3D)(?!\*\*\*)[A-Za-z0-9%+/]{8}")
+_SIGNATURE = re.compile(rb"(?i)(?:\b|%3F|%26)sig(?:=|%3D)(?!\*\*\*)[A-Za-z0-9%+/]{8}")
 
 _SIGNATURE_NAME = "an unmasked SAS signature"
 

@@ -10,17 +10,18 @@ import json
 import os
 import secrets
 import socket
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from processes import Service, ServiceError, stop
+from processes import ServiceError, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from processes import Guard, Service
 
 _COMPONENTS = {
     "api-server": (),
@@ -36,6 +37,7 @@ class LocalAirflow:
     It gets our environment, which must hold no settings of another Airflow.
 
     Args:
+        guard: Starts its processes.
         home: Its AIRFLOW_HOME, which must exist.
         dags: The folder of the DAGs; all of them begin paused.
         connections: Connections by id, in Airflow's JSON format; they stay in the environment.
@@ -50,6 +52,7 @@ class LocalAirflow:
 
     def __init__(
         self,
+        guard: Guard,
         home: Path,
         *,
         dags: Path,
@@ -61,6 +64,7 @@ class LocalAirflow:
         self.url = f"http://127.0.0.1:{port}"
         self.database = home / "airflow.db"
         self.logs = home / "logs"
+        self._guard = guard
         self._home = home
         self._report = report
         self._start_timeout = start_timeout
@@ -75,11 +79,7 @@ class LocalAirflow:
             self._migrate()
             self._report("Airflow's database is ready")
             for name, options in _COMPONENTS.items():
-                self._services.append(
-                    Service(
-                        f"airflow {name}", [*_AIRFLOW, name, *options], log=self._home / f"{name}.log", env=self._env
-                    )
-                )
+                self._start(f"airflow {name}", [name, *options], log=self._home / f"{name}.log")
             self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
             token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
             self._client.headers["Authorization"] = f"Bearer {token}"
@@ -89,13 +89,22 @@ class LocalAirflow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        stop(self._services, patience=20)
+        # They stop working at once, but a Python as large as the api-server's takes long to exit.
+        stop(self._services, patience=5)
         self._services = []
         self._client.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        """Ask the REST API, below ``/api/v2``."""
-        return self._client.get(f"/api/v2{path}", params=query).raise_for_status().json()
+        """Ask the REST API, below ``/api/v2``.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        try:
+            return self._client.get(f"/api/v2{path}", params=query).raise_for_status().json()
+        except httpx.HTTPError as error:
+            self._check()
+            raise ServiceError(f"GET {path}: {error}", self._home / "api-server.log") from error
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""
@@ -118,38 +127,34 @@ class LocalAirflow:
         """
         deadline = time.monotonic() + timeout
         while not (result := condition()):
-            for service in self._services:
-                service.check()
+            self._check()
             if time.monotonic() > deadline:
                 raise ServiceError(f"waited {timeout:.0f} s in vain until {what}", log or self._home / "scheduler.log")
             # Airflow has nothing that one could wait on.
             time.sleep(0.2)
         return result
 
+    def _check(self) -> None:
+        for service in self._services:
+            service.check()
+
+    def _start(self, name: str, arguments: Sequence[str], *, log: Path) -> Service:
+        service = self._guard.start(name, [sys.executable, "-m", "airflow", *arguments], log=log, env=self._env)
+        self._services.append(service)
+        return service
+
     def _migrate(self) -> None:
-        log = self._home / "database.log"
-        with log.open("ab") as output:
-            code = subprocess.run(
-                [*_AIRFLOW, "db", "migrate"],
-                env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                check=False,
-            ).returncode
-        if code:
-            raise ServiceError(f"airflow db migrate ended with code {code}", log)
+        migration = self._start("airflow db migrate", ["db", "migrate"], log=self._home / "database.log")
+        if migration.process.wait():
+            migration.check()
+        self._services.remove(migration)
 
     def _is_healthy(self) -> bool:
         try:
-            health = self.get("/monitor/health")
+            health = self._client.get("/api/v2/monitor/health").raise_for_status().json()
         except httpx.HTTPError:
             return False
         return all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor"))
-
-
-_AIRFLOW = [sys.executable, "-m", "airflow"]
 
 
 def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
@@ -176,6 +181,8 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "dag_processor": {"min_file_process_interval": 5, "refresh_interval": 5},
         "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
         "logging": {"base_log_folder": home / "logs"},
+        # The end of a task is noticed at once or after this many seconds.
+        "workers": {"min_heartbeat_interval": 1},
     }
     variables = {
         f"AIRFLOW__{section}__{name}".upper(): str(value)

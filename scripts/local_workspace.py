@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import select
@@ -10,10 +9,12 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from processes import Service, ServiceError, stop
+from processes import ServiceError, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from processes import Guard
 
 _LISTENS = re.compile(r"listening on (http://\S+)")
 
@@ -22,6 +23,7 @@ class LocalWorkspace:
     """A context manager that runs ``python -m aml_provider.emulator`` with the demo's pipelines.
 
     Args:
+        guard: Starts the process.
         blob_endpoint: Where its datastores are.
         log: The file that gets its output.
         start_timeout: Seconds until it must listen.
@@ -31,21 +33,18 @@ class LocalWorkspace:
         token: The one bearer token that it takes.
     """
 
-    def __init__(self, *, blob_endpoint: str, log: Path, start_timeout: float = 60) -> None:
+    def __init__(self, guard: Guard, *, blob_endpoint: str, log: Path, start_timeout: float = 60) -> None:
         self.url = ""
         self.token = secrets.token_urlsafe(24)
+        self._guard = guard
         self._blob_endpoint = blob_endpoint
         self._log = log
         self._start_timeout = start_timeout
 
     def __enter__(self) -> Self:
         options = ["--port", "0", "--seed", "demo", "--blob-endpoint", self._blob_endpoint, f"--token={self.token}"]
-        self._service = Service(
-            "the workspace",
-            [sys.executable, "-m", "aml_provider.emulator", *options],
-            log=self._log,
-            env=os.environ,
-            piped=True,
+        self._service = self._guard.start(
+            "the workspace", [sys.executable, "-m", "aml_provider.emulator", *options], log=self._log, piped=True
         )
         try:
             self.url = self._wait()

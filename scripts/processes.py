@@ -1,7 +1,8 @@
 """Processes of which none outlives us, not even when we are killed.
 
-A guard process holds the reading end of a pipe that closes with us. All that we start carries a mark in its
-environment, which its own children inherit: by it the guard finds what is left.
+A guard process holds the reading end of a pipe that closes with us, and kills what is left then. It knows its own by
+the session that each of our processes begins, and, for one that was started just then, by a mark in the environment.
+(The mark alone would not do: what writes a title of its own, as Airflow does, overwrites its environment.)
 """
 
 from __future__ import annotations
@@ -36,30 +37,17 @@ class ServiceError(RuntimeError):
 
 
 class Service:
-    """A running process in a session of its own, so that an interrupt of the terminal reaches us alone.
+    """A running process; made by :meth:`Guard.start`.
 
-    Args:
+    Attributes:
         name: What it is, for messages.
-        command: Its command line.
         log: The file that gets its output.
-        env: Its environment.
-        piped: Leave its standard output to the caller; the log then has its standard error.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str], piped: bool = False
-    ) -> None:
+    def __init__(self, name: str, log: Path, process: subprocess.Popen[bytes]) -> None:
         self.name = name
         self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if piped else output,
-                stderr=output if piped else subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = process
 
     def check(self) -> None:
         """Make sure that it runs.
@@ -80,71 +68,93 @@ def stop(services: Iterable[Service], *, patience: float) -> None:
     for service in services:
         with contextlib.suppress(subprocess.TimeoutExpired):
             service.process.wait(max(0.0, deadline - time.monotonic()))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(service.process.pid, signal.SIGKILL)
+        _kill({service.process.pid}, mark=None)
         service.process.wait()
         if service.process.stdout is not None:
             service.process.stdout.close()
 
 
 class Guard:
-    """A context manager around everything that starts processes; when it ends, none of them is left.
-
-    Attributes:
-        killed: How many had to be killed at the end.
-    """
+    """A context manager around everything that starts processes; when it ends, none of them is left."""
 
     def __init__(self) -> None:
         self._mark = uuid.uuid4().hex
-        self.killed = 0
+        self._sessions: set[int] = set()
 
     def __enter__(self) -> Self:
-        # The end of the environment is what a process that writes its own title destroys last.
-        os.environ.pop(_MARK, None)
-        os.environ[_MARK] = self._mark
         self._process = subprocess.Popen(
             [sys.executable, __file__, self._mark],
             stdin=subprocess.PIPE,
+            text=True,
             start_new_session=True,
         )
+        os.environ[_MARK] = self._mark
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.killed = _kill(self._mark, {os.getpid(), self._process.pid})
+        del os.environ[_MARK]
+        _kill(self._sessions, mark=self._mark)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
-        del os.environ[_MARK]
+
+    def start(
+        self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] = os.environ, piped: bool = False
+    ) -> Service:
+        """Start a process in a session of its own, so that an interrupt of the terminal reaches us alone.
+
+        Args:
+            name: What it is, for messages.
+            command: Its command line.
+            log: The file that gets its output.
+            env: Its environment; must hold ours.
+            piped: Leave its standard output to the caller; the log then has its standard error.
+        """
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if piped else output,
+                stderr=output if piped else subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._sessions.add(process.pid)
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{process.pid}\n")
+        self._process.stdin.flush()
+        return Service(name, log, process)
 
 
-def _marked(mark: str) -> list[int]:
-    wanted = f"{_MARK}={mark}".encode()
+def _kill(sessions: set[int], *, mark: str | None) -> None:
+    # Whatever is killed may just have started another one.
+    while left := _find(sessions, mark):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _find(sessions: set[int], mark: str | None) -> list[int]:
+    """The live processes of these sessions, and those that carry the mark."""
+    wanted = None if mark is None else f"{_MARK}={mark}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         # Gone in the meantime, or somebody else's.
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
+            if entry.name.isdigit():
+                state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                environment = (entry / "environ").read_bytes().split(b"\0") if wanted else ()
+                if state != "Z" and (int(session) in sessions or wanted in environment):
+                    found.append(int(entry.name))
     return found
-
-
-def _kill(mark: str, spared: set[int]) -> int:
-    killed = set()
-    # Whatever is killed may just have started another one.
-    while left := set(_marked(mark)) - spared:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        killed |= left
-        time.sleep(0.05)
-    return len(killed)
 
 
 def _watch(mark: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    sys.stdin.read()
-    _kill(mark, {os.getpid()})
+    sessions = {int(line) for line in sys.stdin}
+    _kill(sessions, mark=mark)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def _refusal(state: FolderState, access: ContainerAccess, reply: Reply) -> Servi
         hint = f"Is there a container {url}?"
     elif reply.status == 429:
         kind = Throttled
-    elif reply.status >= 500:
+    elif reply.status >= 500 or reply.status == 408:
         kind = ServerFault
     code, message = blobs.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]

@@ -153,6 +153,9 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
     if not isinstance(container_url, str):
         raise InvalidArgument("container_url", f"a string is needed, not {type(container_url).__name__}")
     bare = re.split(r"[?#]", container_url, maxsplit=1)[0]
+    # First, since every other message repeats the URL.
+    if "@" in bare.partition("//")[2].partition("/")[0]:
+        raise InvalidArgument("container_url", "it has a user name or password; secrets belong in the connection")
     if bare != container_url:
         raise InvalidArgument("container_url", f"{bare} has a query string; a SAS or key belongs in the connection")
     try:
@@ -160,8 +163,6 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise InvalidArgument("container_url", f"not a URL: {error}") from None
-    if "@" in parts.netloc:
-        raise InvalidArgument("container_url", "it has a user name or password; secrets belong in the connection")
     if parts.scheme not in {"http", "https"} or not host:
         raise InvalidArgument(
             "container_url", f"{bare!r} is not of the form https://ACCOUNT.blob.core.windows.net/CONTAINER"

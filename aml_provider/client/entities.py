@@ -8,7 +8,7 @@ digit strings, dates with up to seven fractional digits. Keys are matched in the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -97,7 +97,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class PublishedPipeline:
-    """A published pipeline."""
+    """A published pipeline; ``defaults`` names the parameters whose defaults were published with it."""
 
     id: str
     name: str
@@ -105,6 +105,7 @@ class PublishedPipeline:
     graph_id: str
     status: str
     created: datetime | None
+    defaults: frozenset[str] = frozenset()
 
     @property
     def is_active(self) -> bool:
@@ -121,6 +122,7 @@ class PublishedPipeline:
             graph_id=str(wire.get("GraphId") or ""),
             status=enum_name(wire.get("EntityStatus"), _ENTITY_CODES),
             created=read_time(wire.get("CreatedDate")),
+            defaults=frozenset(_text_map(wire.get("ParameterAssignments"))),
         )
 
 
@@ -140,6 +142,13 @@ class PipelineInterface:
     parameters: dict[str, Parameter]
     data_paths: frozenset[str]
     datasets: frozenset[str]
+
+    def with_defaults(self, names: frozenset[str]) -> PipelineInterface:
+        """The same, where these parameters have defaults: which of its records holds one is up to the service."""
+        parameters = {
+            name: replace(item, required=False) if name in names else item for name, item in self.parameters.items()
+        }
+        return replace(self, parameters=parameters)
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PipelineInterface:

@@ -182,7 +182,8 @@ def inspect_target(
         )
     if pipeline.graph_id not in interfaces:
         interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
-    return target._replace(pipeline_id=pipeline_id), pipeline, interfaces[pipeline.graph_id]
+    interface = interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)
+    return target._replace(pipeline_id=pipeline_id), pipeline, interface
 
 
 def list_steps(experiment: str, run_id: str) -> Flow[tuple[HistoryRun, ...]]:

@@ -37,6 +37,8 @@ _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 # else is trusted to mean that.)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+# Never through a proxy that the environment names: plain http is allowed to this host, and the token must not leave it.
+_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class Clock(Interface):
@@ -157,7 +159,7 @@ class Client:
         self._clock = clock or RealClock()
         _hush_http_loggers()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT))
 
     def __enter__(self) -> Self:
         return self
@@ -248,7 +250,7 @@ class AsyncClient:
         _hush_http_loggers()
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT)),
         )
 
     async def __aexit__(

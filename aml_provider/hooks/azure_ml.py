@@ -60,7 +60,7 @@ class AzureMLHook(BaseHook):
             BS3TextAreaFieldWidget,
             BS3TextFieldWidget,
         )
-        from wtforms import BooleanField, PasswordField, StringField, TextAreaField
+        from wtforms import BooleanField, PasswordField, StringField
 
         from aml_provider.get_provider_info import get_provider_info
 
@@ -73,7 +73,8 @@ class AzureMLHook(BaseHook):
                 return BooleanField(label, description=help_text)
             kinds = {
                 "password": (PasswordField, BS3PasswordFieldWidget),
-                "multiline": (TextAreaField, BS3TextAreaFieldWidget),
+                # A TextAreaField would be no field that Airflow knows: it then leaves out the whole form.
+                "multiline": (StringField, BS3TextAreaFieldWidget),
             }
             kind, widget = kinds.get(schema.get("format", ""), (StringField, BS3TextFieldWidget))
             return kind(label, widget=widget(), description=help_text)

@@ -14,7 +14,7 @@ from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from aml_provider.blobs.access import Location
+    from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.client.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
@@ -43,11 +43,31 @@ class BlobLocation(NamedTuple):
         """The datastore or container, for keys and messages."""
         return self.datastore if self.datastore is not None else str(self.container_url)
 
+    def check(self) -> None:
+        """Check what can be checked without a connection.
+
+        Raises:
+            InvalidArgument: A value cannot be used; the message shows no part of it that may be a secret.
+        """
+        from aml_provider.blobs.folder import Folder, normalise_path
+        from aml_provider.client.errors import InvalidArgument
+
+        if (self.datastore is None) == (self.container_url is None):
+            raise InvalidArgument("datastore", "give either datastore or container_url")
+        if self.datastore is not None and self.wasb_conn_id is not None:
+            raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
+        if self.container_url is not None:
+            # Whether plain http will do is the connection's to say.
+            Folder.at(self.container_url, self.path, allow_http=True)
+        normalise_path(self.path)
+
     @contextmanager
     def open(self) -> Iterator[tuple[Client, Location]]:
         """Open a client that may list the folder, on a worker."""
         from aml_provider.client.transport import Client
 
+        with airflow_errors():
+            self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
         rights = None if self.wasb_conn_id is None else WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
@@ -63,6 +83,8 @@ class BlobLocation(NamedTuple):
 
         from aml_provider.client.transport import AsyncClient
 
+        with airflow_errors():
+            self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
@@ -77,13 +99,8 @@ class BlobLocation(NamedTuple):
     def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
         from aml_provider.blobs.access import ContainerAccess, Location, locate_datastore
         from aml_provider.blobs.folder import Folder
-        from aml_provider.client.errors import InvalidArgument
 
-        if (self.datastore is None) == (self.container_url is None):
-            raise InvalidArgument("datastore", "give either datastore or container_url")
         if self.datastore is not None:
-            if self.wasb_conn_id is not None:
-                raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
             return (yield from locate_datastore(settings, self.datastore, self.path))
         folder = Folder.at(str(self.container_url), self.path, allow_http=settings.allow_http)
         if rights is None:
@@ -99,6 +116,9 @@ class WasbRights(NamedTuple):
     password: str
     extra: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"WasbRights({self.conn_id!r})"
+
     @classmethod
     def of(cls, connection: Any, *, extra: dict[str, Any] | None = None) -> WasbRights:
         """Read a connection."""
@@ -106,35 +126,52 @@ class WasbRights(NamedTuple):
         fields = {name.removeprefix("extra__wasb__"): value for name, value in extra.items()}
         return cls(connection.conn_id, connection.login or "", connection.password or "", fields)
 
+    def _connection_string(self) -> dict[str, str]:
+        pieces = str(self.extra.get("connection_string") or "").split(";")
+        return dict(piece.strip().partition("=")[::2] for piece in pieces)
+
+    @property
+    def _is_principal(self) -> bool:
+        return bool(self.extra.get("tenant_id")) and not self.extra.get("connection_string")
+
     def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:
         """The settings of whoever this connection is; another identity only for a service principal."""
-        tenant = self.extra.get("tenant_id")
-        if not tenant:
+        if not self._is_principal:
             return settings
         return dataclasses.replace(
             settings,
             auth_method="client_secret",
-            tenant_id=tenant,
+            tenant_id=str(self.extra["tenant_id"]),
             client_id=self.login,
             secret=self.password,
             allow_http=False,
         )
 
-    def access(self, container_url: str) -> Any:
-        """The right to list a container."""
+    def access(self, container_url: str) -> ContainerAccess:
+        """The right to list a container.
+
+        Raises:
+            InvalidArgument: The connection holds none.
+        """
         from aml_provider.blobs.access import ContainerAccess
         from aml_provider.client.errors import InvalidArgument
 
-        string = dict(part.partition("=")[::2] for part in str(self.extra.get("connection_string") or "").split(";"))
-        sas = self.extra.get("sas_token") or string.get("SharedAccessSignature")
-        if sas:
-            # Airflow's provider takes a whole URL with its SAS too.
+        if self._is_principal:
+            return ContainerAccess()
+        string = self._connection_string()
+        # In the order of Airflow's provider.
+        shared_key = string.get("AccountKey") or self.extra.get("shared_access_key")
+        sas = string.get("SharedAccessSignature") or self.extra.get("sas_token")
+        if sas and not shared_key:
+            # It takes a whole URL with its SAS too.
             return ContainerAccess(sas=str(sas).rpartition("?")[2])
-        if self.extra.get("tenant_id"):
-            return ContainerAccess()
-        key = string.get("AccountKey") or self.extra.get("account_key") or self.password
+        key = shared_key or self.password or self.extra.get("account_key")
         if not key:
-            return ContainerAccess()
+            raise InvalidArgument(
+                "wasb_conn_id",
+                f"connection {self.conn_id!r} has no SAS, account key, connection string or service principal; leave "
+                "wasb_conn_id out to list as the identity of azureml_conn_id",
+            )
         account = string.get("AccountName") or self.login or _account_in(container_url)
         if not account:
             raise InvalidArgument(

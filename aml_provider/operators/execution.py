@@ -98,7 +98,7 @@ class PipelineExecution:
             run_id = self._run_id = self._obtain_run(client, request, evidence)
             self._heed_kill(client, run_id)
             self._announce(client, run_id)
-            if evidence is not None and evidence.due:
+            if evidence is not None:
                 self._learn(client, evidence)
             if not operator.wait_for_completion:
                 self._close(run_id)
@@ -106,8 +106,13 @@ class PipelineExecution:
             if not operator.deferrable:
                 return self._conclude(client, self._wait(client, run_id, poll_interval))
             self._heed_kill(client, run_id)
-        self._defer(run_id, poll_interval)
-        return None
+            if self._submission is not None and not self._submission.submitted:
+                # A run that was taken over may have ended long ago: then there is nothing to wait for.
+                with self._watching(run_id):
+                    run = client.call(calls.get_run(run_id))
+                if run.state.is_final:
+                    return self._conclude(client, run)
+        return self._defer(run_id, poll_interval)
 
     def resume(self, event: Mapping[str, Any] | None) -> str:
         """Take up the wait where the trigger left it; returns the run's id."""
@@ -123,8 +128,7 @@ class PipelineExecution:
                 return self._conclude(client, run)
         # The service has changed its mind about the run's end; unknown is not success.
         self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
-        self._defer(run_id, self._poll_interval())
-        return None
+        return self._defer(run_id, self._poll_interval())
 
     def end_abandoned_wait(self) -> None:
         """Airflow ended the wait: do to the run what the deadline asks for."""
@@ -267,6 +271,8 @@ class PipelineExecution:
         assert self._submission is not None
         record = self._submission.record
         assert record is not None
+        if not self._submission.submitted or not evidence.due:
+            return
         try:
             with Client(client.settings, policy=_BRIEF) as brief:
                 brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))

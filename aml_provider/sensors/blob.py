@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
-from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,8 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self.cursor_key = cursor_key
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
-        self._watch: FolderWatch | None = None
+        self._watch: tuple[Context, FolderWatch] | None = None
+        self._deadline: float | None = None
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in deferrable mode go on looking from the triggerer when there is nothing yet.
@@ -112,13 +113,30 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         """
         from aml_provider.sensors.folder_watch import FolderWatch
 
-        if self._watch is None:
-            self._watch = FolderWatch(self, context)
-        changes = self._watch.look()
+        # One for each wait.
+        if self._watch is None or self._watch[0] is not context:
+            self._watch = (context, FolderWatch.of(self, context))
+        watch = self._watch[1]
+        changes = watch.look()
         if changes is None and self.deferrable:
-            self._watch.defer()
+            self._defer(watch)
         return PokeReturnValue(is_done=changes is not None, xcom_value=changes)
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:  # noqa: ARG002
+    def _defer(self, watch: FolderWatch) -> None:
+        from aml_provider.durations import in_seconds
+        from aml_provider.sensors.patience import backstop, deadline_of
+
+        deadline = deadline_of(self, self._deadline)
+        with airflow_errors():
+            interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
+        self.defer(
+            trigger=watch.trigger(interval, deadline),
+            method_name="execute_complete",
+            timeout=backstop(deadline),
+        )
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Look again: the trigger only says that it is worth a look; deciding and committing happens on a worker."""
+        # Not among defer()'s kwargs, which dag.test() loses.
+        self._deadline = (event or {}).get("deadline")
         return self.execute(context)

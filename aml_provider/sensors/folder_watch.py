@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.access import poll_folder
 from aml_provider.blobs.changes import FolderState
-from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
 from aml_provider.blobs.folder import normalise_path
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.sensors.patience import time_left
 from aml_provider.state.cursor import (
     Commit,
     CursorMoved,
@@ -30,6 +29,8 @@ from aml_provider.state.instances import owner_state
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.blobs.changes import Change, Detection
@@ -40,23 +41,52 @@ class FolderWatch:
     """Looks at a folder for one task instance: list, compare, commit.
 
     Args:
-        sensor: The sensor, rendered.
-        context: Airflow's context.
+        me: The task instance.
+        location: The folder.
+        rules: Which changes are reported, and when.
+        store: Where the record of the folder is.
+        log: Where each look says what it saw.
+        state_of: Looks up another task instance's state.
     """
 
-    def __init__(self, sensor: AzureBlobChangeSensor, context: Context) -> None:
-        self._sensor = sensor
-        self._context = context
+    def __init__(
+        self,
+        me: Owner,
+        location: BlobLocation,
+        rules: Rules,
+        store: VariableCursorStore,
+        log: Any,
+        state_of: Callable[[Owner], str | None],
+    ) -> None:
+        self._me = me
+        self._location = location
+        self._rules = rules
+        self._store = store
+        self._log = log
+        self._state_of = state_of
+        self._commit: Commit | None = None
+        self._state: FolderState | None = None
+        # Whose the stored batch is, is not settled: a trigger, which only compares, could not tell what to look for.
+        self._open = True
+        # The record says more than what is stored.
+        self._ahead = False
+
+    @classmethod
+    def of(cls, sensor: AzureBlobChangeSensor, context: Context) -> FolderWatch:
+        """Make it for a rendered sensor, whose values are checked here.
+
+        Raises:
+            AirflowFailException: A value cannot be used; the message names the argument.
+        """
         ti: Any = context["ti"]
-        self._log = sensor.log
-        self._me = Owner(
+        me = Owner(
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=ti.task_id,
             map_index=-1 if ti.map_index is None else ti.map_index,
             generation=ti.max_tries or 0,
         )
-        self._location = BlobLocation(
+        location = BlobLocation(
             datastore=sensor.datastore,
             container_url=sensor.container_url,
             path=sensor.path,
@@ -64,20 +94,19 @@ class FolderWatch:
             azureml_conn_id=sensor.azureml_conn_id,
         )
         with airflow_errors():
-            prefix = normalise_path(sensor.path)
-            self._rules = Rules.of(
+            # Before anything is logged or stored: a URL may hold a SAS.
+            location.check()
+            rules = Rules.of(
                 settle=in_seconds("settle", sensor.settle),
                 ignore_empty=sensor.ignore_empty,
                 pattern=sensor.pattern,
                 max_changes=sensor.max_changes,
                 on_first_poll=sensor.on_first_poll,
             )
-        key = sensor.cursor_key if sensor.cursor_key is not None else default_cursor_key(self._me)
-        self._store = VariableCursorStore(variable_key(sensor.azureml_conn_id, self._location.name, prefix, key))
-        self._commit: Commit | None = None
-        self._loaded = False
-        self._state: FolderState | None = None
-        self._waiting_for: Owner | None = None
+        key = sensor.cursor_key if sensor.cursor_key is not None else default_cursor_key(me)
+        prefix = normalise_path(sensor.path)
+        store = VariableCursorStore(variable_key(sensor.azureml_conn_id, location.name, prefix, key))
+        return cls(me, location, rules, store, sensor.log, owner_state)
 
     def look(self) -> list[Change] | None:
         """Look once.
@@ -93,8 +122,8 @@ class FolderWatch:
                 return self._look()
         except CursorMoved as moved:
             self._log.warning("%s. Does more than one DAG run wait for this folder? Starting over.", moved)
-            self._loaded = False
             self._state = None
+            self._open = True
         except AzureMLError as error:
             # Permanent ones have left as AirflowFailException. The poll is void, nothing has moved: the next one sees
             # all of it.
@@ -102,91 +131,106 @@ class FolderWatch:
         return None
 
     def _look(self) -> list[Change] | None:
-        self._load()
-        # Whose batch it is can change while this task waits, so it is asked each time until it is settled.
+        cursor: Cursor | None = None
         if self._state is None:
-            decision = decide(self._commit, self._me, owner_state)
-            self._waiting_for = None
-            if isinstance(decision, Replay) and len(decision.batch) > self._rules.max_changes:
-                # It was too long for whoever takes it: Airflow refuses a result that maps to too many tasks.
-                decision = TakeOver(decision.batch, self._me, "to be handed over in smaller parts")
-            if isinstance(decision, Replay):
-                self._log.info("This task took %d changes before; here they are again.", len(decision.batch))
-                assert self._commit is not None
-                self._store.save(self._commit.again(self._me).encode())
-                return decision.batch
-            if isinstance(decision, WaitFor):
-                self._waiting_for = decision.owner
-                self._loaded = False
-                self._log.info(
-                    "The last %d changes were taken by %s, which is %s; waiting for its end.",
-                    len(self._commit.batch) if self._commit else 0,
-                    decision.owner,
-                    decision.state,
-                )
-                return None
-        else:
-            decision = None
+            # Until it is settled whose the stored batch is, and a listing begun, the record is read anew each time;
+            # then never again, because with a secrets backend each look-up of a Variable asks that backend first.
+            self._open = True
+            try:
+                self._commit = self._load()
+                decision = decide(self._commit, self._me, self._state_of)
+                if isinstance(decision, Replay):
+                    return self._replay(decision)
+                if isinstance(decision, WaitFor):
+                    self._log.info(
+                        "The last changes were taken by %s, which is %s; waiting for its end.",
+                        decision.owner,
+                        decision.state,
+                    )
+                    return None
+                if isinstance(decision, TakeOver):
+                    self._take_over(decision)
+                else:
+                    self._proceed()
+                cursor = self._commit.cursor() if self._commit is not None else None
+            except CursorUnreadable as error:
+                raise InvalidArgument(
+                    "cursor_key",
+                    f"{error}. What this folder held cannot be told any more: delete the Variable {self._store.key}, "
+                    "and the next look starts anew (on_first_poll says how)",
+                ) from error
         with self._location.open() as (client, location):
             if self._state is None:
-                cursor = None
-                if self._commit is not None:
-                    if isinstance(decision, TakeOver):
-                        self._log.warning(
-                            "Taking over %d changes of %s, which is %s.",
-                            len(decision.batch),
-                            decision.owner,
-                            decision.state or "gone",
-                        )
-                        cursor = self._commit.cursor_without_batch()
-                    else:
-                        cursor = self._commit.cursor()
                 self._state = FolderState(location.folder, self._rules, cursor)
-            detection = client.run(
-                poll_folder(self._state, location.access, location.access.signature(location.folder.container_url))
-            )
+            # A datastore can be moved while a task waits.
+            self._state.folder = location.folder
+            signature = location.access.signature(location.folder.container_url)
+            detection = client.run(poll_folder(self._state, location.access, signature))
         return self._take(detection)
+
+    def _load(self) -> Commit | None:
+        text = self._store.load()
+        return None if text is None else Commit.decode(text)
+
+    def _replay(self, decision: Replay) -> list[Change]:
+        """Hand this task's own batch on again; writing so lets whoever is about to take it over notice."""
+        assert self._commit is not None
+        self._log.info("This task took %d changes before; here they are again.", len(decision.batch))
+        self._store.save(self._commit.again(self._me).encode())
+        return decision.batch
+
+    def _take_over(self, decision: TakeOver) -> None:
+        """Go on as if the batch had not been taken; it is stored so together with what this look finds."""
+        assert self._commit is not None
+        self._log.warning(
+            "Taking over %d changes of %s, which is %s.",
+            len(decision.batch),
+            decision.owner,
+            decision.state or "gone",
+        )
+        self._commit = self._commit._replace(
+            owner=self._me,
+            batch=[],
+            cursor_text=self._commit.cursor_without_batch().encode(),
+            undo_text=Difference(Cursor(), Cursor()).encode(),
+        )
+        self._ahead = True
+
+    def _proceed(self) -> None:
+        """Go on after a batch that arrived; that is stored, because its owner's run may be deleted later."""
+        self._open = False
+        self._ahead = self._commit is not None and bool(self._commit.batch) and not self._commit.arrived
+        if self._ahead:
+            assert self._commit is not None
+            self._commit = self._commit._replace(arrived=True)
 
     def _take(self, detection: Detection) -> list[Change] | None:
         """Commit what was found, in one write, and only then hand it on."""
         assert self._state is not None
         self._log.info("%s/%s: %s", self._location.name, self._state.folder.prefix, detection.counts)
-        if detection.must_save:
+        if detection.must_save or self._ahead:
             commit = Commit.of(detection, self._me, self._commit)
             self._store.save(commit.encode())
             self._commit = commit
+            self._open = self._ahead = False
         self._state.accept(detection)
         return detection.changes or None
 
-    def _load(self) -> None:
-        """Read the record once for each wait: with a secrets backend every look-up of a Variable asks that first."""
-        if not self._loaded:
-            text = self._store.load()
-            try:
-                self._commit = None if text is None else Commit.decode(text)
-            except CursorUnreadable as error:
-                raise InvalidArgument(
-                    "cursor_key",
-                    f"{error}. What this folder held cannot be told any more: delete the Variable {self._store.key} "
-                    "and the next look starts anew (on_first_poll says how)",
-                ) from error
-            self._loaded = True
+    def trigger(self, poll_interval: float, deadline: float) -> AzureBlobLookTrigger:
+        """Make the trigger that goes on looking.
 
-    def defer(self) -> NoReturn:
-        """Go on looking from the triggerer."""
-        sensor = self._sensor
-        interval = in_seconds("poke_interval", sensor.poke_interval, minimum=0.1)
-        sensor.defer(
-            trigger=AzureBlobLookTrigger(
-                **self._location._asdict(),
-                settle=self._rules.settle,
-                ignore_empty=self._rules.ignore_empty,
-                pattern=None if self._rules.patterns is None else list(self._rules.patterns),
-                cursor_variable=self._store.key,
-                poll_interval=interval,
-                only_wait=self._waiting_for is not None,
-            ),
-            method_name="execute_complete",
-            timeout=time_left(sensor, self._context),
+        Args:
+            poll_interval: Seconds between two looks.
+            deadline: When it stops, in seconds since the epoch.
+        """
+        return AzureBlobLookTrigger(
+            **self._location._asdict(),
+            settle=self._rules.settle,
+            ignore_empty=self._rules.ignore_empty,
+            pattern=None if self._rules.patterns is None else list(self._rules.patterns),
+            cursor_variable=self._store.key,
+            serial=self._commit.serial if self._commit is not None else 0,
+            poll_interval=poll_interval,
+            deadline=deadline,
+            only_wait=self._open,
         )
-        raise AssertionError  # defer() never returns

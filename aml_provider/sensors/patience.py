@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
+    from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+# The trigger fires when the time is up, so that the worker looks a last time, as in the other modes, and says so.
+# Airflow ends the deferral only when no triggerer did that.
+_GRACE = 120.0
 
 
-def time_left(sensor: BaseSensorOperator, context: Context) -> timedelta:
-    """What is left of the sensor's ``timeout`` in this try; a deferral must not start it anew."""
-    # dag.test() on Airflow 2.11 gives no start date.
-    ti: Any = context["ti"]
-    spent = time.time() - ti.start_date.timestamp() if ti.start_date is not None else 0.0
-    return timedelta(seconds=max(1.0, in_seconds("timeout", sensor.timeout) - spent))
+def deadline_of(sensor: BaseSensorOperator, known: float | None) -> float:
+    """When the sensor's ``timeout`` ends in this try, in seconds since the epoch.
+
+    Args:
+        sensor: The sensor, about to defer.
+        known: What the deferral before this one carried; a deferral must not start the time anew.
+
+    Raises:
+        AirflowSensorTimeout: It has ended.
+    """
+    with airflow_errors():
+        timeout = in_seconds("timeout", sensor.timeout)
+    now = time.time()
+    deadline = now + timeout if known is None else known
+    if now >= deadline:
+        from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+        raise AirflowSensorTimeout(f"Nothing within the sensor's timeout of {timeout:g} seconds.")
+    return deadline
+
+
+def backstop(deadline: float) -> timedelta:
+    """When Airflow itself shall end the deferral."""
+    return timedelta(seconds=deadline - time.time() + _GRACE)

@@ -72,6 +72,7 @@ class Commit(NamedTuple):
         batch: The changes that were handed over last; may be empty.
         cursor_text: The cursor with the batch in it.
         undo_text: The difference to the cursor without the batch.
+        arrived: Somebody saw the owner end well; it may be gone by now, since old runs are deleted.
     """
 
     serial: int
@@ -79,6 +80,7 @@ class Commit(NamedTuple):
     batch: list[Change]
     cursor_text: str
     undo_text: str
+    arrived: bool = False
 
     @classmethod
     def of(cls, detection: Detection, me: Owner, previous: Commit | None) -> Commit:
@@ -97,7 +99,7 @@ class Commit(NamedTuple):
 
         Writing it lets whoever was about to take the batch over notice.
         """
-        return self._replace(serial=self.serial + 1, owner=me)
+        return self._replace(serial=self.serial + 1, owner=me, arrived=False)
 
     def cursor(self) -> Cursor:
         """The cursor to go on from when the batch arrived."""
@@ -114,6 +116,7 @@ class Commit(NamedTuple):
             "serial": self.serial,
             "owner": self.owner._asdict(),
             "batch": self.batch,
+            "arrived": self.arrived,
             "undo": self.undo_text,
             "cursor": self.cursor_text,
         }
@@ -131,7 +134,8 @@ class Commit(NamedTuple):
             form = record["format"]
             if form == _FORMAT:
                 owner, batch = Owner(**record["owner"]), list(record["batch"])
-                return cls(int(record["serial"]), owner, batch, str(record["cursor"]), str(record["undo"]))
+                arrived = bool(record.get("arrived"))
+                return cls(int(record["serial"]), owner, batch, str(record["cursor"]), str(record["undo"]), arrived)
         except (ValueError, TypeError, LookupError) as error:
             raise CursorUnreadable(f"The stored record is damaged: {type(error).__name__}: {error}") from None
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
@@ -181,7 +185,7 @@ def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | N
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    if state in _ARRIVED:
+    if state in _ARRIVED or (state is None and commit.arrived):
         return Proceed()
     if state is None or state in _LOST:
         return TakeOver(commit.batch, commit.owner, state)

@@ -117,12 +117,19 @@ class Evidence:
     Args:
         settings: The workspace.
         now: The wall clock.
+        monotonic: The clock for waiting.
     """
 
-    def __init__(self, settings: WorkspaceSettings, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: WorkspaceSettings,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
         self._variable = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self._now = now
+        self._monotonic = monotonic
         self._found: set[str] = set()
         self._missed: dict[str, float] = {}
         self._read()
@@ -130,7 +137,7 @@ class Evidence:
     def _read(self) -> None:
         """Add what is stored: another task may have learnt something meanwhile."""
         try:
-            stored = json.loads(variables.read(self._variable) or "{}")
+            stored = json.loads(self._load() or "{}")
             self._found |= set(WAYS).intersection(stored.get("found", ()))
             for way, moment in dict(stored.get("missed", {})).items():
                 self._missed[way] = max(float(moment), self._missed.get(way, 0.0))
@@ -155,13 +162,14 @@ class Evidence:
         return not result.answered or bool(self._found - result.answered)
 
     def gather(self, key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[None]:
-        """Learn from a run that certainly exists which of the ways that are due find it.
+        """Learn which of the ways that are due find a run that was submitted just now.
 
-        It waits only while no way at all is known to work: that happens once for a workspace.
+        Just now, because it is the time until it is found that counts: an older one proves nothing. This waits only
+        while no way at all is known to work: that happens once for a workspace.
         """
         due = self.due
         if not self._found:
-            yield from search(key, experiment, pipeline_id, patience=patience)
+            yield from search(key, experiment, pipeline_id, patience=patience, now=self._monotonic)
         for way in due:
             try:
                 found = yield from look(way, key, experiment, pipeline_id)
@@ -173,8 +181,11 @@ class Evidence:
             else:
                 self._missed[way] = self._now()
         self._read()
-        variables.write(
-            self._variable,
-            json.dumps({"found": sorted(self._found), "missed": self._missed}),
-            "Azure ML: the ways in which runs are found by their key in this workspace",
-        )
+        self._save(json.dumps({"found": sorted(self._found), "missed": self._missed}))
+
+    def _load(self) -> str | None:
+        return variables.read(self._variable)
+
+    def _save(self, text: str) -> None:
+        about = "Azure ML: the ways in which runs are found by their key in this workspace"
+        variables.write(self._variable, text, about)

@@ -158,6 +158,8 @@ class Submission:
         self._monotonic = monotonic
         self._fingerprint = request.fingerprint(f"{subject}/{parent_run_id}")
         self._stopped = False
+        #: Whether this try has submitted, and not only taken over.
+        self.submitted = False
         #: The record of the submission at hand; its ``run_id`` is None while a POST is under way or in doubt.
         self.record: Record | None = None
 
@@ -210,6 +212,7 @@ class Submission:
         if self._stopped:
             self._keep(record._replace(sent=False))
             raise AzureMLError("The task is being killed; nothing was submitted.")
+        self.submitted = True
         try:
             run: PipelineRun = yield self._call(target, record)
         except AzureMLError as error:

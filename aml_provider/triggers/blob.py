@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.blobs.changes import FolderState
+    from aml_provider.hooks.blob_location import BlobLocation
 
 
 class AzureBlobLookTrigger(BaseTrigger):
@@ -31,14 +33,21 @@ class AzureBlobLookTrigger(BaseTrigger):
         ignore_empty: As the sensor's.
         pattern: As the sensor's.
         cursor_variable: The Variable that holds what was seen; read once.
+        serial: Which record the sensor found there. When there is another one by now, whoever wrote it may have taken a
+            batch that comes back: deciding that is the sensor's.
         poll_interval: Seconds between two looks.
+        deadline: When to stop looking and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.
     """
+
+    # Seconds with one connection; after that, what it says and where the datastore is are read anew.
+    _session = 3600.0
 
     def __init__(
         self,
         *,
         cursor_variable: str,
+        serial: int = 0,
         datastore: str | None = None,
         container_url: str | None = None,
         path: str = "",
@@ -48,10 +57,12 @@ class AzureBlobLookTrigger(BaseTrigger):
         ignore_empty: bool = True,
         pattern: list[str] | None = None,
         poll_interval: float = 60.0,
+        deadline: float | None = None,
         only_wait: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cursor_variable = cursor_variable
+        self.serial = serial
         self.datastore = datastore
         self.container_url = container_url
         self.path = path
@@ -61,12 +72,14 @@ class AzureBlobLookTrigger(BaseTrigger):
         self.ignore_empty = ignore_empty
         self.pattern = pattern
         self.poll_interval = poll_interval
+        self.deadline = deadline
         self.only_wait = only_wait
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
         names = (
             "cursor_variable",
+            "serial",
             "datastore",
             "container_url",
             "path",
@@ -76,35 +89,43 @@ class AzureBlobLookTrigger(BaseTrigger):
             "ignore_empty",
             "pattern",
             "poll_interval",
+            "deadline",
             "only_wait",
         )
         return "aml_provider.triggers.blob.AzureBlobLookTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to decide, then fire once."""
-        # The worker has just looked.
-        await asyncio.sleep(self.poll_interval)
-        if not self.only_wait:
-            try:
-                await self._until_worth_a_look()
-            except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
-                self.log.warning("Handing over to the worker: %s", error)
-        yield TriggerEvent({"look": True})
+        """Look until there is something to decide, or the time is up; then fire once."""
+        try:
+            async with asyncio.timeout(None if self.deadline is None else self.deadline - time.time()):
+                # The worker has just looked.
+                await asyncio.sleep(self.poll_interval)
+                if not self.only_wait:
+                    await self._until_worth_a_look()
+        except TimeoutError:
+            self.log.info("The sensor's time is up.")
+        except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
+            self.log.warning("Handing over to the worker: %s", error)
+        yield TriggerEvent({"look": True, "deadline": self.deadline})
 
     async def _until_worth_a_look(self) -> None:
-        from aml_provider.blobs.access import poll_folder
-        from aml_provider.client.errors import AzureMLError
         from aml_provider.hooks.blob_location import BlobLocation
 
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
-        state: FolderState | None = None
+        state = await asyncio.to_thread(self._state)
+        while state is not None and not await self._changes_in(where, state):
+            pass
+
+    async def _changes_in(self, where: BlobLocation, state: FolderState) -> bool:
+        """Look with one connection until there are changes, or it is time for a new one."""
+        from aml_provider.blobs.access import poll_folder
+        from aml_provider.client.errors import AzureMLError
+
+        end = time.monotonic() + self._session
         async with where.async_open() as (client, location):
+            state.folder = location.folder
             while True:
-                if state is None:
-                    state = await asyncio.to_thread(self._state, location.folder)
-                if state is None:
-                    # The worker's first look failed: what "changed" means begins with one of its own.
-                    return
+                # Some 150 ms for the first import, when the right is an account key.
                 signature = await asyncio.to_thread(location.access.signature, location.folder.container_url)
                 try:
                     detection = await client.run(poll_folder(state, location.access, signature))
@@ -115,17 +136,22 @@ class AzureBlobLookTrigger(BaseTrigger):
                 else:
                     self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
                     if detection.changes:
-                        return
+                        return True
                     state.accept(detection)
                 await asyncio.sleep(self.poll_interval)
+                if time.monotonic() > end:
+                    return False
 
-    def _state(self, folder: Any) -> FolderState | None:
+    def _state(self) -> FolderState | None:
         from aml_provider.blobs.changes import FolderState
+        from aml_provider.blobs.folder import Folder
         from aml_provider.blobs.rules import Rules
         from aml_provider.state.cursor import Commit, VariableCursorStore
 
         text = VariableCursorStore(self.cursor_variable).load()
-        if text is None:
+        commit = None if text is None else Commit.decode(text)
+        # Without a record the worker's first look failed: what "changed" means begins with one of its own.
+        if commit is None or commit.serial != self.serial:
             return None
         rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)
-        return FolderState(folder, rules, Commit.decode(text).cursor())
+        return FolderState(Folder("", ""), rules, commit.cursor())

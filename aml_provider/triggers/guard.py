@@ -6,25 +6,12 @@ trigger's run must go on: cancelling it would end what nobody asked to end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from asgiref.sync import sync_to_async
-
-if TYPE_CHECKING:
-    from airflow.triggers.base import BaseTrigger
+from typing import Any
 
 #: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
 _STILL_WAITING = frozenset({"deferred", "up_for_retry"})
-
-
-async def was_ended_by_a_person(trigger: BaseTrigger, pipeline_run_id: str) -> bool:
-    """Whether the task no longer waits for this run because of what a person did."""
-    ti: Any = trigger.task_instance
-    if ti is None:
-        return False
-    return not await sync_to_async(lambda: still_wants(*_look(ti), pipeline_run_id))()
 
 
 def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -> bool:
@@ -43,7 +30,8 @@ def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -
     return state in _STILL_WAITING and known_run_id == pipeline_run_id
 
 
-def _look(ti: Any) -> tuple[str | None, object]:
+def look(ti: Any) -> tuple[str | None, object]:
+    """The state of a task instance now, and the run that its XCom names; asks Airflow, so not in an event loop."""
     from airflow.providers.common.compat.sdk import XCom
 
     from aml_provider.state.cursor import Owner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session", autouse=True)
 def airflow_db() -> None:
     """Create Airflow's database, once."""
+    from airflow import __version__
     from airflow.utils.db import initdb
+
+    if __version__.startswith("2."):
+        # What its tests' configuration names refuses SQLite.
+        os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
 
     # On Airflow 2.11 this imports Flask AppBuilder and its relatives, which use what their dependencies deprecated.
     with warnings.catch_warnings(action="ignore"):

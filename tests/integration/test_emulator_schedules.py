@@ -466,7 +466,7 @@ class TestProvisioning:
         assert api.get(f"{SCHEDULES}/{entity['Id']}").json()["ProvisioningStatus"] == "Completed"
         assert disable(api, entity)["ProvisioningStatus"] == "Provisioning"
 
-    @quirk("provisioning=0.1234567s")
+    @quirk("provisioning=0.33333333s")
     def test_may_take_any_time(self, api, emulator):
         entities = []
         for _ in range(20):

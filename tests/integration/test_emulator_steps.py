@@ -173,3 +173,13 @@ def test_the_demo_fails_when_there_is_no_such_blob(azurite):
         run = described(emulator, run_id)
         assert [step["status"] for step in run["steps"]] == ["Failed", "NotStarted"]
         assert "BlobNotFound" in run["steps"][0]["error"]
+
+
+def test_a_reset_forgets_what_was_to_run():
+    with EmulatorServer(seed(collect)) as emulator:
+        emulator.clock.hold()
+        submit(emulator)
+        emulator.reset()
+        emulator.clock.hold()
+        emulator.clock.advance(60)
+        assert SEEN == []

@@ -298,3 +298,10 @@ def test_plain_http_elsewhere_has_to_be_allowed():
     with pytest.raises(InvalidArgument, match="plain http"):
         Folder.at(url)
     assert Folder.at(url, allow_http=True).container_url == url
+
+
+@pytest.mark.parametrize("url", ["https://user:s3cret@host/c", "https://user:s3cret@host/c?x=1", "ftp://u:s3cret@h/c"])
+def test_a_login_in_the_address_is_refused_and_not_repeated(url):
+    with pytest.raises(InvalidArgument, match="secrets belong in the connection") as refused:
+        Folder.at(url)
+    assert "s3cret" not in str(refused.value)

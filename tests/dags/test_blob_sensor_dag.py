@@ -1,0 +1,274 @@
+"""The blob sensor in whole DAG runs: three modes, and who gets a batch when runs fail, are cleared or overlap."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from support import dags
+from support.watching import Said, context_of
+
+from aml_provider.emulator.models import Datastore
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+MODES = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+modes = pytest.mark.parametrize("mode", MODES)
+
+
+class Consume(BaseOperator):
+    """What stands for a pipeline: it notes what it was given, rendered as Airflow renders it."""
+
+    template_fields = ("changes",)
+    got: list = []  # noqa: RUF012 - tasks are copied, and the test looks here
+
+    def __init__(self, *, changes, **kwargs):
+        super().__init__(**kwargs)
+        self.changes = changes
+
+    def execute(self, context):
+        changes = self.changes if isinstance(self.changes, list) else [self.changes]
+        Consume.got.append([change["path"] for change in changes])
+
+
+class DiesOnce(AzureBlobChangeSensor):
+    """Dies after its batch was committed and before anybody has it."""
+
+    deaths = 0
+
+    def poke(self, context):
+        answer = super().poke(context)
+        if answer.is_done and DiesOnce.deaths < 1:
+            DiesOnce.deaths += 1
+            raise OSError("killed")
+        return answer
+
+
+@pytest.fixture
+def landing(emulator, azurite, azureml_default):
+    Consume.got, DiesOnce.deaths = [], 0
+    with azurite.container() as container:
+        store = Datastore("landing", azurite.account_name, container.container_name, account_key=azurite.account_key)
+        emulator.state.datastores["landing"] = store
+        yield container
+
+
+@pytest.fixture
+def write(landing):
+    def upload(*names):
+        for name in names:
+            landing.upload_blob(name, b"x", overwrite=True)
+
+    return upload
+
+
+@pytest.fixture
+def said(caplog, capsys):
+    return Said(caplog, capsys)
+
+
+def pipeline(kind=AzureBlobChangeSensor, *, mapped=False, **arguments):
+    """A DAG that hands what arrives to one consumer, or each change to one of its own."""
+    defaults = {"datastore": "landing", "path": "incoming", "poke_interval": 0.1, "timeout": 0.3, "soft_fail": True}
+    with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY, max_active_runs=1) as dag:
+        watch = kind(task_id="watch", **{**defaults, **arguments})
+        if mapped:
+            Consume.partial(task_id="consume").expand(changes=watch.output)
+        else:
+            Consume(task_id="consume", changes=watch.output)
+    return dag
+
+
+def run(dag, day=0):
+    """Run the DAG for a day; what its consumer got in this run."""
+    Consume.got = []
+    dag_run = dags.run(dag, DAY + timedelta(days=day))
+    return dags.states(dag_run), Consume.got
+
+
+DONE = {"watch": "success", "consume": "success"}
+NOTHING = {"watch": "skipped", "consume": "skipped"}
+
+
+@modes
+def test_only_blobs_directly_in_the_folder_start_anything(mode, write):
+    dag = pipeline(**MODES[mode], on_first_poll="report")
+    elsewhere = ("incoming/sub/a.csv", "incoming/a.csv/deep", "incoming-old/a.csv", "incoming", "a.csv", "in/a.csv")
+    write(*elsewhere)
+    assert run(dag, 0) == (NOTHING, [])
+    write("incoming/a.csv")
+    assert run(dag, 1) == (DONE, [["incoming/a.csv"]])
+    write(*elsewhere)
+    assert run(dag, 2) == (NOTHING, [])
+    write("incoming/a.csv", "incoming/sub/b.csv")
+    assert run(dag, 3) == (DONE, [["incoming/a.csv"]])
+
+
+@modes
+def test_what_arrives_while_the_sensor_waits_is_taken(mode, write):
+    class Arrives(AzureBlobChangeSensor):
+        """A blob arrives after the first look."""
+
+        def _defer(self, watch):
+            write("incoming/late.csv")
+            super()._defer(watch)
+
+        def poke(self, context):
+            answer = super().poke(context)
+            write("incoming/late.csv")
+            return answer
+
+    dag = pipeline(Arrives, **MODES[mode], timeout=60)
+    write("incoming/old.csv")
+    assert run(dag) == (DONE, [["incoming/late.csv"]])
+
+
+@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
+def test_a_retry_after_the_commit_gets_the_same_batch(mode, write):
+    dag = pipeline(DiesOnce, **MODES[mode], on_first_poll="report", retries=1, retry_delay=timedelta(0))
+    write("incoming/a.csv", "incoming/b.csv")
+    assert run(dag) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+    assert DiesOnce.deaths == 1
+    assert run(dag, 1) == (NOTHING, [])
+
+
+def test_a_cleared_run_gets_its_batch_again_and_not_what_is_new(write):
+    dag = pipeline(on_first_poll="report")
+    write("incoming/a.csv")
+    assert run(dag) == (DONE, [["incoming/a.csv"]])
+    write("incoming/b.csv")
+    assert run(dag) == (DONE, [["incoming/a.csv"]])
+    assert run(dag, 1) == (DONE, [["incoming/b.csv"]])
+
+
+def test_a_run_that_is_cleared_after_a_later_batch_gets_what_is_new_since(write):
+    dag = pipeline(on_first_poll="report")
+    for day, name in enumerate(("incoming/a.csv", "incoming/b.csv", "incoming/c.csv")):
+        write(name)
+        if day < 2:
+            run(dag, day)
+    assert run(dag, 0) == (DONE, [["incoming/c.csv"]])
+
+
+def test_the_batch_of_a_run_that_failed_is_handed_to_the_next(write, said):
+    dag = pipeline(DiesOnce, on_first_poll="report")
+    write("incoming/a.csv")
+    assert run(dag) == ({"watch": "failed", "consume": "upstream_failed"}, [])
+    write("incoming/b.csv")
+    assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+    assert "Taking over 1 changes of" in str(said)
+    assert run(dag, 2) == (NOTHING, [])
+
+
+@pytest.mark.parametrize(
+    ("state", "taken"),
+    [
+        ("skipped", []),
+        ("upstream_failed", ["incoming/a.csv"]),
+        ("removed", ["incoming/a.csv"]),
+    ],
+)
+def test_a_batch_follows_the_state_that_its_owner_was_left_in(state, taken, write):
+    dag = pipeline(on_first_poll="report")
+    write("incoming/a.csv")
+    first = dags.run(dag, DAY)
+    dags.set_state(first, "watch", state)
+    write("incoming/b.csv")
+    assert run(dag, 1) == (DONE, [[*taken, "incoming/b.csv"]])
+
+
+@pytest.mark.parametrize(("mode", "state"), [("poke", "running"), ("reschedule", None), ("deferrable", "up_for_retry")])
+def test_while_the_owner_is_still_at_it_the_next_run_waits_and_says_for_whom(mode, state, write, said):
+    dag = pipeline(**MODES[mode], on_first_poll="report")
+    write("incoming/a.csv")
+    first = dags.run(dag, DAY)
+    dags.set_state(first, "watch", state)
+    write("incoming/b.csv")
+    assert run(dag, 1) == (NOTHING, [])
+    assert f"taken by {dag.dag_id}.watch of run {first.run_id}, which is {state or 'no_status'}" in str(said)
+
+    dags.set_state(first, "watch", "failed")
+    assert run(dag, 2) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_run_that_is_deleted_takes_only_what_nobody_saw_arrive(seen, write, said):
+    """Old runs are deleted as a matter of course; what they took must not come again then."""
+    dag = pipeline(on_first_poll="report")
+    write("incoming/a.csv")
+    first = dags.run(dag, DAY)
+    if seen:
+        assert run(dag, 1) == (NOTHING, [])
+    dags.delete(first)
+    assert run(dag, 2) == ((NOTHING, []) if seen else (DONE, [["incoming/a.csv"]]))
+    assert ("which is gone" in str(said)) is not seen
+
+
+def test_mapped_sensors_have_a_record_each_and_share_nothing(write):
+    with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY) as dag:
+        watch = AzureBlobChangeSensor.partial(
+            task_id="watch", datastore="landing", on_first_poll="report", poke_interval=0.1, timeout=0.3, soft_fail=True
+        ).expand(path=["one", "two", "one"])
+        Consume.partial(task_id="consume").expand(changes=watch.output)
+    write("one/a.csv", "two/b.csv")
+    states, got = run(dag)
+    assert sorted(got) == [["one/a.csv"], ["one/a.csv"], ["two/b.csv"]]
+    assert len(dags.variables(f"azureml_cursor_{dag.dag_id}_")) == 3
+    write("two/c.csv")
+    states, got = run(dag, 1)
+    assert {name: state for name, state in states.items() if name.startswith("watch")} == {
+        "watch[0]": "skipped",
+        "watch[1]": "success",
+        "watch[2]": "skipped",
+    }
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_a_name_that_looks_like_a_template_arrives_as_it_is(mode, write):
+    dag = pipeline(**MODES[mode], mapped=True, on_first_poll="report")
+    write("incoming/{{ 1+1 }}.csv", "incoming/{% raw %}")
+    _, got = run(dag)
+    assert sorted(got) == [["incoming/{% raw %}"], ["incoming/{{ 1+1 }}.csv"]]
+
+
+def test_arguments_are_templates(write):
+    dag = pipeline(
+        datastore="{{ 'land' }}ing",
+        path="incoming/{{ ds }}",
+        pattern=["{{ ds_nodash }}*", "*.json"],
+        cursor_key="{{ dag.dag_id }}-of-everybody",
+        on_first_poll="report",
+    )
+    write("incoming/2026-01-01/20260101.csv", "incoming/2026-01-01/x.csv", "incoming/2026-01-01/x.json")
+    assert run(dag) == (DONE, [["incoming/2026-01-01/20260101.csv", "incoming/2026-01-01/x.json"]])
+    [key] = dags.variables(f"azureml_cursor_{dag.dag_id}")
+    assert "of-everybody" in key
+
+
+def test_two_active_runs_share_the_changes_and_lose_none(write, said):
+    """Another run takes what this one is about to take, and comes to nothing."""
+
+    class Overlaps(AzureBlobChangeSensor):
+        def poke(self, context):
+            if self._watch is None:
+                super().poke(context)
+                mine, self._watch = self._watch, None
+                write("incoming/a.csv")
+                taken = super().poke(context_of("another", dag_id=context["ti"].dag_id)).xcom_value
+                Consume.got.append([change["path"] for change in taken])
+                self._watch = mine
+                write("incoming/b.csv")
+            return super().poke(context)
+
+    states, got = run(pipeline(Overlaps, timeout=60))
+    assert states == DONE
+    # No such run exists when this one asks for its state, so its batch is handed on.
+    assert got == [["incoming/a.csv"], ["incoming/a.csv", "incoming/b.csv"]]
+    assert "Does more than one DAG run wait for this folder? Starting over." in str(said)
+    assert "which is gone" in str(said)

@@ -1,0 +1,211 @@
+"""The example DAGs, run whole inside this process against the emulator and Azurite."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.dag_processing.dagbag import DagBag
+    from azure.storage.blob import ContainerClient
+    from azurite import Azurite
+
+    from aml_provider.emulator.server import EmulatorServer
+
+EXAMPLES = {
+    "azureml_run_pipeline",
+    "azureml_blob_change_one_run_per_file",
+    "azureml_blob_change_one_run_per_batch",
+    "azureml_pipeline_as_stage",
+    "azureml_demo",
+    "azureml_native_schedule_time_based",
+    "azureml_native_schedule_time_based_stop",
+    "azureml_native_schedule_change_based",
+    "azureml_native_schedule_change_based_stop",
+    "azureml_after_native_schedule",
+}
+CSV = b"order,amount\n1,19.90\n2,5.10\n"
+
+pytestmark = [
+    pytest.mark.usefixtures("azureml_default"),
+    # Airflow 2.11 itself copies the whole context to render a map_index_template.
+    pytest.mark.filterwarnings("ignore:Accessing '.*' from the template is deprecated"),
+]
+
+
+@pytest.fixture
+def container(azurite: Azurite) -> Iterator[ContainerClient]:
+    """The container of the demo's datastore, with nothing in it."""
+    client = azurite.container("azureml-blobstore-demo")
+    # Other suites use the demo's workspace too.
+    _empty(client)
+    yield client
+    _empty(client)
+
+
+def _empty(client: ContainerClient) -> None:
+    for name in list(client.list_blob_names()):
+        client.delete_blob(name)
+
+
+@pytest.fixture
+def run_example(dag_bag: DagBag, emulator: EmulatorServer) -> Iterator[Callable[..., Any]]:
+    """Run an example, in shorter intervals than its own; ``when_watched`` is called when its sensor has looked once."""
+    emulator.clock.set(speed=20)
+    ended = threading.Event()
+    helpers = []
+
+    def run(dag_id: str, when_watched: Callable[[], None] | None = None) -> Any:
+        if when_watched is not None:
+            helpers.append(threading.Thread(target=_when_watched, args=(dag_id, when_watched, ended)))
+            helpers[-1].start()
+        dag_run = _hurried(dag_bag.dags[dag_id]).test()
+        states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in dag_run.get_task_instances()}
+        assert str(dag_run.state) == "success", states
+        return dag_run
+
+    yield run
+    ended.set()
+    for helper in helpers:
+        helper.join()
+
+
+def _hurried(dag: Any) -> Any:
+    for task in dag.tasks:
+        hurried = {"retries": 0}
+        if task.task_type == "AzureBlobChangeSensor":
+            hurried |= {"poke_interval": 1, "settle": 0}
+        elif task.task_type in {"AzureMLScheduleRunSensor", "AzureMLPipelineRunSensor"}:
+            hurried |= {"poke_interval": 0.5}
+        elif task.task_type == "AzureMLRunPipelineOperator":
+            hurried |= {"poll_interval": 0.2}
+        getattr(task, "partial_kwargs", vars(task)).update(hurried)
+    return dag
+
+
+def _when_watched(dag_id: str, action: Callable[[], None], ended: threading.Event) -> None:
+    # In this process only the task itself may use Airflow's own way to Variables.
+    database = Path(os.environ["AIRFLOW_HOME"], "airflow.db")
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+        query = "SELECT 1 FROM variable WHERE key LIKE ?"
+        while not ended.wait(0.05):
+            if connection.execute(query, (f"azureml_cursor_{dag_id}_%",)).fetchone():
+                action()
+                return
+
+
+def _submitted(emulator: EmulatorServer) -> list[tuple[str, str]]:
+    """The data path and the parameter of each run."""
+    return sorted(
+        (f"{path.datastore}/{path.path}", run.parameters.get("input_string", ""))
+        for run in emulator.state.runs.values()
+        for path in [run.data_paths["input_datapath"]]
+    )
+
+
+def _results(container: ContainerClient) -> list[dict[str, Any]]:
+    names = container.list_blob_names(name_starts_with="results/")
+    return [json.loads(container.download_blob(name).readall()) for name in names]
+
+
+def _returned(dag_run: Any, task_id: str) -> Any:
+    return dag_run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
+
+
+def test_every_example_loads_without_errors_and_warnings(dag_bag: DagBag):
+    assert dag_bag.import_errors == {}
+    assert dag_bag.captured_warnings == {}
+    assert set(dag_bag.dags) == EXAMPLES
+
+
+@pytest.mark.parametrize("dag_id", sorted(EXAMPLES))
+def test_every_example_says_what_it_shows(dag_bag: DagBag, dag_id: str):
+    dag = dag_bag.dags[dag_id]
+    assert len(dag.doc_md or "") > 50
+    assert "azureml" in dag.tags
+    assert not dag.catchup
+
+
+def test_run_pipeline(run_example, emulator, container):
+    for name in ("orders", "other"):
+        container.upload_blob(f"incoming/{name}.csv", CSV)
+    run_example("azureml_run_pipeline")
+    assert _submitted(emulator) == [("workspaceblobstore/incoming", "orders.csv")]
+    assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
+
+
+def test_one_run_per_file(run_example, emulator, container):
+    container.upload_blob("incoming/before.csv", CSV)
+
+    def deliver() -> None:
+        for name in ("incoming/archive/a.csv", "incoming-old/a.csv", "incoming/a.txt"):
+            container.upload_blob(name, CSV)
+        # Whoever may upload a file chooses its name.
+        for name in ("incoming/a.csv", "incoming/{{ 1+1 }}.csv"):
+            container.upload_blob(name, CSV)
+
+    run_example("azureml_blob_change_one_run_per_file", when_watched=deliver)
+    assert _submitted(emulator) == [
+        ("workspaceblobstore/incoming/a.csv", ""),
+        ("workspaceblobstore/incoming/{{ 1+1 }}.csv", ""),
+    ]
+    assert sorted(result["rows"] for result in _results(container)) == [2, 2]
+
+
+def test_one_run_per_batch(run_example, emulator, container):
+    container.upload_blob("incoming/before.csv", CSV)
+
+    def deliver() -> None:
+        for name in ("incoming/archive/a.csv", "incoming/a.csv", "incoming/{{ 1+1 }}.csv"):
+            container.upload_blob(name, CSV)
+
+    run_example("azureml_blob_change_one_run_per_batch", when_watched=deliver)
+    ((path, names),) = _submitted(emulator)
+    assert path == "workspaceblobstore/incoming"
+    assert sorted(names.split(",")) == ["a.csv", "{{ 1+1 }}.csv"]
+    (result,) = _results(container)
+    assert sorted(result["inputs"]) == ["incoming/a.csv", "incoming/{{ 1+1 }}.csv"]
+
+
+def test_pipeline_as_stage(run_example, emulator, container):
+    dag_run = run_example("azureml_pipeline_as_stage")
+    assert _submitted(emulator) == [("workspaceblobstore/prepared/orders.csv", "")]
+    assert _returned(dag_run, "report") == {"rows": 2, "amount": 25.0}
+
+
+def test_demo(run_example, emulator, container):
+    dag_run = run_example("azureml_demo", when_watched=lambda: container.upload_blob("incoming/orders.csv", CSV))
+    assert _submitted(emulator) == [("workspaceblobstore/incoming/orders.csv", "")]
+    (run,) = emulator.state.runs.values()
+    (checked,) = _returned(dag_run, "check_results")
+    assert checked == {"run_id": run.id, "inputs": ["incoming/orders.csv"], "rows": 2, "amount": 25.0}
+
+
+def test_after_native_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):
+    from aml_provider.client import schedules
+    from aml_provider.hooks.azure_ml import AzureMLHook
+
+    container.upload_blob("incoming/a.csv", CSV)
+    body = {
+        "Name": "score-files-hourly",
+        "PipelineId": "10000000-0000-4000-8000-000000000001",
+        "PipelineSubmissionInfo": {"ExperimentName": "scheduled", "Properties": {}},
+        # A minute is three seconds here.
+        "Recurrence": {"Frequency": "Minute", "Interval": 1},
+        "ScheduleType": "0",
+    }
+    with AzureMLHook().client() as client:
+        schedule = client.call(schedules.create_schedule(body))
+    dag_run = run_example("azureml_after_native_schedule")
+    run_id = _returned(dag_run, "wait_for_a_run")
+    assert emulator.state.runs[run_id].schedule_id == schedule.id
+    assert _returned(dag_run, "next_stage") == f"results/{run_id}.json"

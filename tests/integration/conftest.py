@@ -1,0 +1,62 @@
+"""What tests of the run operator need beside a service: no database, little waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def kept_in_memory(monkeypatch):
+    """Keep Airflow's Variables in memory, and look and retry for tenths of seconds only.
+
+    The real Variables need Airflow's database; ``tests/dags`` has them.
+    """
+    from aml_provider.operators import execution
+    from aml_provider.state import variables
+
+    kept = {}
+    monkeypatch.setattr(variables, "read", kept.get)
+    monkeypatch.setattr(variables, "write", lambda key, value, description: kept.__setitem__(key, value))
+    monkeypatch.setattr(variables, "delete", lambda key: kept.pop(key, None))
+    monkeypatch.setenv("AIRFLOW__AZUREML__DEPLOYMENT_ID", "tests")
+    monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
+    monkeypatch.setattr(execution, "_KILL_PATIENCE", 0.5)
+    execution._INTERFACES.clear()
+    return kept
+
+
+@pytest.fixture(scope="session")
+def running_workspace():
+    """Serve a local workspace with small pipelines that need no blobs, once."""
+    from support.local_workspace import Workspace
+
+    with Workspace() as running:
+        yield running
+
+
+@pytest.fixture
+def workspace(running_workspace, monkeypatch):
+    """The local workspace as if it were new; the default connection leads there."""
+    running_workspace.reset()
+    running_workspace.connect(monkeypatch)
+    return running_workspace
+
+
+@pytest.fixture
+def task():
+    """One task instance with its store."""
+    from support.task import Task
+
+    return Task()
+
+
+@pytest.fixture
+def learnt(workspace, kept_in_memory):
+    """Let another task have taught how runs are found here, and forget its run."""
+    from support.task import RunPipeline, Task
+
+    other = Task()
+    other.ti.dag_id = "other"
+    RunPipeline(pipeline_id="quick", wait_for_completion=False).execute(other.context)
+    workspace.reset()

@@ -1,0 +1,218 @@
+"""The task is killed, or Airflow's own timeout goes off, at any moment of a try."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from support.local_workspace import serving
+from support.task import RunPipeline
+
+from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
+from aml_provider.state import variables
+
+if AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk.exceptions import AirflowTaskTerminated
+else:
+    from airflow.exceptions import AirflowTaskTerminated
+
+
+@pytest.fixture(autouse=True)
+def kept_variables(kept_in_memory):
+    return kept_in_memory
+
+
+def run(task, **arguments):
+    return RunPipeline(**arguments).execute(task.context)
+
+
+def test_a_kill_before_anything_was_sent_does_nothing(workspace, task):
+    operator = RunPipeline(pipeline_id="long")
+    operator.on_kill()
+    operator._begin(task.context).kill()
+    assert workspace.requests() == []
+
+
+def kill(operator):
+    """What the signal handler does: on Airflow 3 it returns, and the task goes on where it was."""
+    operator.on_kill()
+    if not AIRFLOW_V_3_0_PLUS:
+        raise AirflowTaskTerminated
+
+
+@contextmanager
+def killed_when(workspace, operator, happened):
+    """Deliver SIGTERM when something has happened in the workspace, and handle it as this Airflow does."""
+    handled = []
+
+    def handle(signum, frame):
+        handled.append(signum)
+        kill(operator)
+
+    def send():
+        if not sent.is_set() and happened():
+            sent.set()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+    sent = threading.Event()
+    before = signal.signal(signal.SIGTERM, handle)
+    workspace.state.listeners.append(send)
+    try:
+        yield
+    finally:
+        workspace.state.listeners.remove(send)
+        signal.signal(signal.SIGTERM, before)
+    assert handled
+
+
+def test_a_kill_while_waiting_cancels_the_run(workspace, task):
+    operator = RunPipeline(pipeline_id="long")
+    told = operator.log.info
+
+    def kill_then(message, *values):
+        told(message, *values)
+        if "Running" in str(operator.log) and "killed" not in str(operator.log):
+            operator.on_kill()
+
+    operator.log.info = kill_then
+    with pytest.raises(RunFailed, match="killed"):
+        operator.execute(task.context)
+    assert workspace.status() == "Canceled"
+    assert "airflow.cancel" in workspace.only_run().history_tags
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        pytest.param([], id="found by its key"),
+        pytest.param(
+            ["history_lag=1000s"],
+            id="found by the late reply",
+            marks=pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 ends the task before the reply comes"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_kill_while_the_reply_is_on_its_way_cancels_the_run(monkeypatch, task, quirks, deferrable):
+    with serving(monkeypatch, quirks=quirks) as workspace:
+        operator = RunPipeline(pipeline_id="long", deferrable=deferrable)
+        with (
+            killed_when(workspace, operator, workspace.runs),
+            pytest.raises(RunFailed if AIRFLOW_V_3_0_PLUS else AirflowTaskTerminated),
+        ):
+            operator.execute(task.context)
+        assert workspace.status() == "Canceled"
+        assert "airflow.cancel" in workspace.only_run().history_tags
+
+
+def test_a_kill_that_comes_before_the_submission_prevents_it(workspace, task):
+    operator = RunPipeline(pipeline_id="long")
+    begun = operator._begin(task.context)
+
+    class Stopping(type(task.store)):
+        def set(self, key, value):
+            super().set(key, value)
+            if value["sent"]:
+                kill(operator)
+
+    task.store.__class__ = Stopping
+    with pytest.raises((AzureMLError, AirflowTaskTerminated)):
+        begun.start()
+    assert workspace.posts() == []
+
+
+def test_a_run_that_came_to_be_during_a_kill_is_not_handed_to_the_triggerer(workspace, task):
+    operator = RunPipeline(pipeline_id="long", deferrable=True)
+
+    class Stopping(type(task.store)):
+        def set(self, key, value):
+            super().set(key, value)
+            if value["run_id"]:
+                kill(operator)
+
+    task.store.__class__ = Stopping
+    with pytest.raises((RunFailed, AirflowTaskTerminated)):
+        operator.execute(task.context)
+    assert workspace.status() == "Canceled"
+
+
+def test_a_kill_leaves_the_run_alone_if_that_is_wanted(workspace, task):
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False, cancel_on_kill=False)
+    operator.execute(task.context)
+    operator.on_kill()
+    assert workspace.status() in {"NotStarted", "Running"}
+
+
+def test_a_kill_asks_airflow_for_nothing(workspace, task, monkeypatch):
+    """In a signal handler the lock of Airflow's own client may be taken, and would never come free."""
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
+    operator.execute(task.context)
+
+    def forbidden(*_, **__):
+        raise AssertionError("a kill asked Airflow")
+
+    monkeypatch.delenv("AIRFLOW_CONN_AZUREML_DEFAULT")
+    monkeypatch.setattr(type(task.ti), "xcom_push", forbidden)
+    monkeypatch.setattr(type(task.store), "set", forbidden)
+    monkeypatch.setattr(variables, "read", forbidden)
+    operator.on_kill()
+    operator.on_kill()
+    assert workspace.status() == "Canceled"
+
+
+def test_a_kill_that_fails_says_so_and_raises_nothing(workspace, task):
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
+    operator.execute(task.context)
+    workspace.faults.add("status", status=403, method="DELETE", times=9)
+    operator.on_kill()
+    assert "cancel it in the studio" in str(operator.log)
+
+
+@pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
+def test_airflow_s_own_timeout_does_what_was_asked(workspace, task, on_timeout, status):
+    """Airflow raises wherever the worker is, then calls on_kill."""
+    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout)
+    told = operator.log.info
+
+    def interrupt(message, *values):
+        told(message, *values)
+        if "Running" in (message % values if values else message):
+            raise AirflowTaskTimeout
+
+    operator.log.info = interrupt
+    with pytest.raises(AirflowTaskTimeout):
+        operator.execute(task.context)
+    operator.log.info = told
+    operator.on_kill()
+    assert workspace.status() == status
+
+
+@pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
+def test_a_timeout_in_the_middle_of_the_submission_leaves_no_second_run(workspace, learnt, task, on_timeout, status):
+    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout)
+
+    class Interrupted(type(task.store)):
+        def set(self, key, value):
+            if value["run_id"]:
+                raise AirflowTaskTimeout
+            super().set(key, value)
+
+    task.store.__class__, whole = Interrupted, type(task.store)
+    with pytest.raises(AirflowTaskTimeout):
+        operator.execute(task.context)
+    operator.on_kill()
+    workspace.clock.advance(30)
+    assert workspace.status() == status
+    task.store.__class__ = whole
+    task.record["submitted_at"] -= 1000
+    task.next_try()
+    with pytest.raises(RunTimedOut):
+        run(task, pipeline_id="long", execution_timeout=timedelta(seconds=0.3), on_timeout="leave")
+    active = [made for made in workspace.runs() if workspace.status(made.id) != "Canceled"]
+    assert len(active) == 1
+    assert len(workspace.runs()) == (2 if on_timeout == "cancel" else 1)

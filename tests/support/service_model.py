@@ -1,0 +1,263 @@
+"""The smallest service that can run pipelines: it answers calls from memory, and notices broken promises.
+
+Time is a number here; a run is submitted, listed after a lag, and ends when a test says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, field
+
+from aml_provider.client.calls import Call
+from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault
+from aml_provider.client.protocol import Pause
+from aml_provider.state.ledger import TaskStateLedger
+from aml_provider.state.lookup import Evidence
+
+ACTIVE = frozenset({"NotStarted", "Running"})
+
+
+class Crash(BaseException):
+    """The process is gone: kill -9."""
+
+
+class Fuse:
+    """Crashes at the n-th point; counts them if it is None."""
+
+    def __init__(self, at=None):
+        self.at = at
+        self.points = 0
+
+    def burn(self):
+        self.points += 1
+        if self.points == self.at:
+            raise Crash
+
+
+@dataclass
+class Run:
+    id: str
+    generation: int
+    wanted: str
+    tags: dict
+    properties: dict
+    born: float
+    status: str = "Running"
+    history_tags: dict = field(default_factory=dict)
+    marked_by_person: bool = False
+    stops: float = 0.0
+
+    @property
+    def marked(self):
+        return "airflow.cancel" in self.history_tags
+
+
+class Service:
+    """Answers the calls of a submission.
+
+    Args:
+        drop_tags: Tags of a submission are lost.
+        drop_properties: Properties of a submission are lost.
+        lag: Seconds until a run is found by anything but its id.
+    """
+
+    def __init__(self, *, drop_tags=False, drop_properties=False, lag=0.0):
+        self.drop_tags = drop_tags
+        self.drop_properties = drop_properties
+        self.lag = lag
+        self.time = 1.8e9
+        self.runs = []
+        self.late = []
+        #: What becomes of the next submissions: see ``_submit``.
+        self.fates = []
+        #: Seconds until a submission that is "done late" is done.
+        self.late_by = 30.0
+        self.refusals = {}
+        self.cancel_takes = 0.0
+        self.cancels_by_error = []
+        self.log = []
+        #: Of the task: which clear-generation it is in, and what it asks for.
+        self.generation = 0
+        self.wants = "a"
+        self.fuse = Fuse()
+        self.every_point = False
+        self._ids = itertools.count(1)
+
+    def now(self):
+        return self.time
+
+    def wait(self, seconds):
+        self.time += seconds
+        for run in [run for run in self.late if run.born <= self.time]:
+            self.late.remove(run)
+            self._begin(run)
+        for run in self.runs:
+            if run.status == "Stopping" and self.time >= run.stops:
+                run.status = "Canceled"
+
+    def drive(self, flow, fuse=None):
+        """Run a flow to its end, or to a crash."""
+        self.fuse = fuse or Fuse()
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = self._act(step)
+                except AzureMLError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            flow.close()
+            self.fuse = Fuse()
+
+    def active(self, generation=None):
+        return [
+            run
+            for run in self.runs
+            if run.status in {*ACTIVE, "Stopping"} and (generation is None or run.generation == generation)
+        ]
+
+    def calls(self, pattern):
+        return [entry for entry in self.log if re.search(pattern, entry)]
+
+    def _act(self, step):
+        if isinstance(step, Pause):
+            self._point(changes=False)
+            self.wait(step.seconds)
+            return None
+        assert isinstance(step, Call)
+        entry = f"{step.method} {step.path}"
+        self.log.append(entry)
+        changes = "runs:query" not in entry and step.method != "GET"
+        self._point(changes=changes)
+        for pattern, error in self.refusals.items():
+            if re.search(pattern, entry):
+                raise error
+        try:
+            wire = self._answer(step)
+        finally:
+            self._point(changes=changes)
+        return step.parse(wire)
+
+    def _point(self, *, changes):
+        # A crash around something that changes nothing is the crash after the last change.
+        if changes or self.every_point:
+            self.fuse.burn()
+
+    def _answer(self, call):
+        parts = call.path.strip("/").split("/")
+        if parts[0] == "PipelineRuns":
+            if parts[1] == "PipelineSubmit":
+                return self._submit(call)
+            if parts[1] == "Pipeline":
+                return [self._pipeline_wire(run) for run in self._listed()]
+            run = self._run(parts[1])
+            if call.method == "DELETE":
+                return self._cancel(run)
+            return self._pipeline_wire(run)
+        assert parts[0] == "experiments"
+        if parts[-1] == "runs:query":
+            bag, key = re.fullmatch(r'\((Tags|Properties)/airflow\.key eq "(\w+)"\)', call.body["filter"]).groups()
+            found = [run for run in self._listed() if self._bag(run, bag).get("airflow.key") == key]
+            return {"value": [self._history_wire(run) for run in found]}
+        run = self._run(parts[3])
+        if call.method == "PATCH":
+            run.history_tags |= call.body["tags"]
+        return self._history_wire(run)
+
+    def _submit(self, call):
+        fate = self.fates.pop(0) if self.fates else "done"
+        if fate == "refused":
+            raise NotFound("submit", status=404)
+        if fate == "not done":
+            raise ReplyLost("the reply was lost")
+        run = Run(
+            id=f"run-{next(self._ids)}",
+            generation=self.generation,
+            wanted=self.wants,
+            tags={} if self.drop_tags else dict(call.body["tags"]),
+            properties={} if self.drop_properties else dict(call.body["Properties"]),
+            born=self.time + (self.late_by if fate == "done late" else 0.0),
+        )
+        run.history_tags = dict(run.tags)
+        if fate == "done late":
+            self.late.append(run)
+            raise ServerFault("submit", status=504)
+        self._begin(run)
+        if fate == "done, reply lost":
+            raise ReplyLost("the reply was lost")
+        return self._pipeline_wire(run)
+
+    def _begin(self, run):
+        others = [other.id for other in self.active(run.generation)]
+        assert not others, f"{run.id} began while {others} of its generation were active"
+        self.runs.append(run)
+
+    def _cancel(self, run):
+        wanted = run.generation == self.generation and run.wanted == self.wants
+        if wanted and not run.marked_by_person:
+            self.cancels_by_error.append(run.id)
+        assert run.marked, f"{run.id} was cancelled without a mark"
+        run.status, run.stops = "Stopping", self.time + self.cancel_takes
+        self.wait(0.0)
+
+    def _listed(self):
+        return [run for run in reversed(self.runs) if run.born + self.lag <= self.time]
+
+    def _run(self, run_id):
+        for run in self.runs:
+            if run.id == run_id:
+                return run
+        raise NotFound("get run", status=404)
+
+    def _bag(self, run, bag):
+        return run.history_tags if bag == "Tags" else run.properties
+
+    def _pipeline_wire(self, run):
+        status = "Running" if run.status == "Stopping" else run.status
+        return {
+            "Id": run.id,
+            "Status": {"StatusCode": status},
+            "RunHistoryExperimentName": "exp",
+            "PipelineId": "pipe",
+            "tags": run.tags,
+            "Properties": run.properties,
+        }
+
+    def _history_wire(self, run):
+        return {"runId": run.id, "status": run.status, "tags": run.history_tags, "properties": run.properties}
+
+
+class Store(dict):
+    """A task state store whose writes are points for a crash too."""
+
+    def __init__(self, service):
+        super().__init__()
+        self.service = service
+
+    def set(self, key, value):
+        self.service.fuse.burn()
+        self[key] = value
+        self.service.fuse.burn()
+
+
+def ledger_of(store):
+    return TaskStateLedger(store)
+
+
+class KnownEvidence(Evidence):
+    """Evidence that is kept in a list."""
+
+    def __init__(self, settings, service, shelf):
+        self.shelf = shelf
+        super().__init__(settings, now=service.now, monotonic=service.now)
+
+    def _load(self):
+        return self.shelf[-1] if self.shelf else None
+
+    def _save(self, text):
+        self.shelf.append(text)

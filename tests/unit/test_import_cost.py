@@ -1,0 +1,94 @@
+"""What a DAG file pays when it imports an operator, sensor, trigger or hook: nothing but Airflow and our own words."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from aml_provider.get_provider_info import get_provider_info
+
+MODULES = [
+    module
+    for kind in ("hooks", "operators", "sensors", "triggers")
+    for group in get_provider_info()[kind]
+    for module in group["python-modules"]
+]
+# What any DAG file has loaded before it comes to us.
+BASELINE = """
+import airflow.triggers.base
+from airflow.providers.common.compat.sdk import (
+    BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, XCom, conf
+)
+"""
+PROGRAM = """
+import importlib, json, sys
+{baseline}
+before = set(sys.modules)
+for module in {modules!r}:
+    importlib.import_module(module)
+print("LOADED", json.dumps(sorted(set(sys.modules) - before)))
+"""
+# They load when a task runs: dataclasses cost time, clients and credentials a lot of it.
+AT_RUN_TIME = {
+    "aml_provider.blobs.folder",
+    "aml_provider.client.calls",
+    "aml_provider.client.credentials",
+    "aml_provider.client.entities",
+    "aml_provider.client.flows",
+    "aml_provider.client.protocol",
+    "aml_provider.client.transport",
+    "aml_provider.operators.execution",
+    "aml_provider.state.submission",
+}
+
+
+def loaded_by(modules, baseline=BASELINE):
+    program = PROGRAM.format(baseline=baseline, modules=list(modules))
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return set(json.loads(output.split("LOADED ")[1]))
+
+
+def foreign(modules):
+    """Modules that are neither ours nor Airflow's nor Python's."""
+    known = {"aml_provider", "airflow", *sys.stdlib_module_names}
+    return {name for name in modules if name.partition(".")[0] not in known}
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return loaded_by(MODULES)
+
+
+def test_our_modules_are_loaded(loaded):
+    assert set(MODULES) <= loaded
+
+
+def test_no_other_package_is(loaded):
+    assert foreign(loaded) == set()
+
+
+def test_what_only_a_run_needs_is_not(loaded):
+    assert loaded & AT_RUN_TIME == set()
+    assert not {name for name in loaded if name.startswith("aml_provider.emulator")}
+
+
+@pytest.mark.parametrize("module", sorted(AT_RUN_TIME))
+def test_what_a_run_needs_exists(module):
+    """Else the test above would show nothing."""
+    assert importlib.util.find_spec(module) is not None
+
+
+def test_the_test_sees_what_it_looks_for():
+    loaded = loaded_by(["azure.core", "httpx"], baseline="")
+    assert {"azure.core", "httpx"} <= foreign(loaded)
+
+
+def test_a_client_loads_nothing_of_azure_before_it_is_built():
+    loaded = loaded_by(["aml_provider.client.transport", "aml_provider.client.flows"], baseline="")
+    assert not {name for name in loaded if name.partition(".")[0] == "azure"}
+    assert not {name for name in loaded if name.partition(".")[0] == "airflow"}

@@ -1,0 +1,211 @@
+"""What Airflow's discovery reads: it fits Airflow's schema, and everything that it names is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from importlib.metadata import distribution, entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+from aml_provider import __version__
+from aml_provider.connection import CONN_TYPE, read_settings
+from aml_provider.get_provider_info import get_provider_info
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.links import AzureMLPipelineRunLink
+
+PACKAGE = Path(importlib.import_module("aml_provider").__file__).parent
+INFO = get_provider_info()
+(CONNECTION,) = INFO["connection-types"]
+OLD_FORM = tuple(map(int, airflow.__version__.split(".")[:2])) < (3, 0)
+
+
+def listed(kind):
+    return [module for group in INFO[kind] for module in group["python-modules"]]
+
+
+def base_names(path):
+    """The names of the classes that a file's classes are built on."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            yield from (base.id for base in node.bases if isinstance(base, ast.Name))
+
+
+def test_it_fits_airflows_schema():
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(INFO, schema)
+    # The schema lets unknown keys pass, and Airflow ignores them.
+    if not OLD_FORM:
+        assert set(INFO) <= set(schema["properties"])
+
+
+def test_it_is_found_under_the_distributions_name():
+    found = [point for point in entry_points(group="apache_airflow_provider") if point.value.startswith("aml_provider")]
+    assert [point.load()() for point in found] == [INFO]
+    assert [point.dist.name for point in found] == [INFO["package-name"]]
+    assert distribution(INFO["package-name"]).version == __version__
+
+
+# In a process of its own: what discovery found stays there, and Airflow 2's form builder warns of its own libraries.
+DISCOVERY = """
+import json
+from airflow.providers_manager import ProvidersManager
+
+manager = ProvidersManager()
+hook = manager.hooks["azureml"]
+forms = getattr(manager, "connection_form_widgets", {}) if OLD_FORM else {}
+print("FOUND", json.dumps({
+    "class": hook.hook_class_name,
+    "name": hook.hook_name,
+    "argument": hook.connection_id_attribute_name,
+    "testable": hook.connection_testable,
+    "widgets": [name for name, widget in forms.items() if widget.package_name == hook.package_name],
+}))
+"""
+
+
+def test_airflow_discovers_the_hook_and_on_airflow_2_its_form():
+    code = DISCOVERY.replace("OLD_FORM", str(OLD_FORM))
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("FOUND ")[1])
+    assert found["class"] == CONNECTION["hook-class-name"]
+    assert found["name"] == AzureMLHook.hook_name
+    assert found["argument"] == AzureMLHook.conn_name_attr
+    assert found["testable"]
+    fields = [f"extra__azureml__{name}" for name in CONNECTION["conn-fields"]] if OLD_FORM else []
+    assert sorted(found["widgets"]) == sorted(fields)
+
+
+def test_reading_it_imports_nothing_of_weight():
+    code = (
+        "import sys; before = set(sys.modules); import aml_provider.get_provider_info as module; "
+        "module.get_provider_info(); "
+        "heavy = {'airflow', 'httpx', 'azure'}; "
+        "print(sorted(name for name in set(sys.modules) - before if name.split('.')[0] in heavy))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "module", [name for kind in ("hooks", "operators", "sensors", "triggers") for name in listed(kind)]
+)
+def test_every_module_that_it_names_is_there(module):
+    assert importlib.import_module(module).__doc__
+
+
+@pytest.mark.parametrize(
+    ("kind", "bases"),
+    [
+        ("hooks", {"BaseHook"}),
+        ("operators", {"BaseOperator"}),
+        ("sensors", {"BaseSensorOperator"}),
+        ("triggers", {"BaseTrigger", "BaseEventTrigger"}),
+    ],
+)
+def test_every_module_with_a_hook_operator_sensor_or_trigger_is_named(kind, bases):
+    ours = {
+        f"aml_provider.{kind}.{path.stem}" for path in (PACKAGE / kind).glob("*.py") if bases & set(base_names(path))
+    }
+    assert set(listed(kind)) == ours
+
+
+def test_every_class_that_it_names_is_there():
+    assert [link.rpartition(".")[2] for link in INFO["extra-links"]] == [AzureMLPipelineRunLink.__name__]
+    for name in [CONNECTION["hook-class-name"], *INFO["extra-links"]]:
+        module, _, attribute = name.rpartition(".")
+        assert isinstance(getattr(importlib.import_module(module), attribute), type)
+
+
+def test_every_integration_is_one_of_ours():
+    names = {item["integration-name"] for item in INFO["integrations"]}
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        assert {group["integration-name"] for group in INFO[kind]} <= names
+
+
+def test_the_hook_says_the_same_about_itself():
+    assert AzureMLHook.conn_type == CONNECTION["connection-type"] == CONN_TYPE
+    assert AzureMLHook.hook_name == CONNECTION["hook-name"]
+    assert AzureMLHook.default_conn_name == "azureml_default"
+    assert AzureMLHook.conn_name_attr == "azureml_conn_id"
+    behaviour = AzureMLHook.get_ui_field_behaviour()
+    assert behaviour["hidden_fields"] == CONNECTION["ui-field-behaviour"]["hidden-fields"]
+    assert behaviour["relabeling"] == CONNECTION["ui-field-behaviour"]["relabeling"]
+
+
+def test_every_field_of_the_form_is_read_and_none_is_missing():
+    """A field that nobody reads, or that the form lacks, would be found out by a user."""
+    source = (PACKAGE / "connection.py").read_text()
+    named = {
+        node.args[0].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, (ast.Name, ast.Attribute))
+        and getattr(node.func, "id", getattr(node.func, "attr", "")) in {"text", "get", "_flag"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert set(CONNECTION["conn-fields"]) == named - {"Scope"}
+
+
+def test_an_untouched_form_is_the_default_connection():
+    workspace = {"subscription_id": "s", "resource_group": "r", "workspace_name": "w"}
+    form = {name: field["schema"].get("default") for name, field in CONNECTION["conn-fields"].items()}
+    assert read_settings(login=None, password=None, extra={**form, **workspace}) == read_settings(
+        login=None, password=None, extra=workspace
+    )
+
+
+def test_secrets_are_masked_in_the_form():
+    formats = {name: field["schema"].get("format") for name, field in CONNECTION["conn-fields"].items()}
+    assert {name for name, kind in formats.items() if kind == "password"} == {"certificate_password"}
+
+
+@pytest.mark.parametrize("field", CONNECTION["conn-fields"].values(), ids=list(CONNECTION["conn-fields"]))
+def test_every_field_is_optional_and_described(field):
+    assert "null" in field["schema"]["type"]
+    assert field["label"]
+    assert field["description"].endswith((".", ")"))
+
+
+@pytest.mark.skipif(not OLD_FORM, reason="Airflow 3 builds the form from conn-fields")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Airflow 2's form builder, of its own libraries
+def test_the_form_of_airflow_2_has_the_same_fields():
+    from wtforms import BooleanField, Form, PasswordField, StringField
+
+    widgets = AzureMLHook.get_connection_form_widgets()
+    assert list(widgets) == list(CONNECTION["conn-fields"])
+    form = type("ConnectionForm", (Form,), widgets)()
+    kinds = {name: type(form[name]) for name in widgets}
+    assert kinds.pop("allow_http") is BooleanField
+    assert kinds.pop("certificate_password") is PasswordField
+    assert set(kinds.values()) == {StringField}
+    for name, field in CONNECTION["conn-fields"].items():
+        assert form[name].label.text == field["label"]
+        assert form[name].description.endswith(field["description"])
+        assert form[name](), "it renders"
+    assert "<textarea" in form["config_json"]()
+    assert "client_secret" in form["auth_method"].description
+
+
+@pytest.mark.parametrize("name", list(INFO["config"]["azureml"]["options"]))
+def test_every_option_is_read_with_the_default_that_it_says(name):
+    option = INFO["config"]["azureml"]["options"][name]
+    fallbacks = [
+        ast.unparse(keyword.value)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and [getattr(argument, "value", None) for argument in node.args[:2]] == ["azureml", name]
+        for keyword in node.keywords
+        if keyword.arg == "fallback"
+    ]
+    assert fallbacks, "nobody reads it"
+    for fallback in fallbacks:
+        default = ast.literal_eval(fallback)
+        assert default == (None if option["default"] is None else float(option["default"]))

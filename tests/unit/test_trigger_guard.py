@@ -1,0 +1,125 @@
+"""Did a person end the task, or has its trigger only moved? The table, and what the trigger makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from aml_provider.triggers.guard import still_wants
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+
+OURS, OTHER = "run-1", "run-2"
+TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "wanted"),
+    [
+        pytest.param("deferred", OURS, True, id="the trigger has moved"),
+        pytest.param("deferred", OTHER, False, id="cleared, and the next try waits for its own run"),
+        pytest.param("deferred", None, False, id="cleared, and the next try waits for something else"),
+        pytest.param("up_for_retry", OURS, True, id="the try failed, the retry takes the run up"),
+        pytest.param("up_for_retry", OTHER, False, id="cleared, and the next try failed"),
+        *(
+            pytest.param(state, known, False, id=f"{state}, {known}")
+            for state in ("failed", "success", "skipped", "removed", "no_status", "scheduled", "queued", "running")
+            for known in (OURS, OTHER, None)
+        ),
+        *(pytest.param(None, known, False, id=f"gone, {known}") for known in (OURS, None)),
+    ],
+)
+def test_whether_a_task_still_wants_a_run(state, known, wanted):
+    assert still_wants(state, known, OURS) is wanted
+
+
+class Trigger(AzureMLPipelineRunTrigger):
+    """Asks nobody, and remembers whether it cancelled."""
+
+    seen = ("failed", OURS)
+    cancelled = False
+
+    def __init__(self, **arguments):
+        super().__init__(**{"run_id": OURS, "experiment_name": "exp"} | arguments)
+        self.task_instance = TI
+
+    def look(self):
+        if isinstance(self.seen, Exception):
+            raise self.seen
+        return self.seen
+
+    async def _cancel(self):
+        self.cancelled = True
+
+
+@pytest.mark.parametrize(("seen", "cancelled"), [(("deferred", OURS), False), (("failed", OURS), True)])
+async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
+    trigger = Trigger()
+    trigger.seen = seen
+    await trigger.on_kill()
+    assert trigger.cancelled is cancelled
+
+
+async def test_on_kill_leaves_the_run_alone_if_that_is_wanted():
+    trigger = Trigger(cancel_on_kill=False)
+    await trigger.on_kill()
+    assert not trigger.cancelled
+
+
+async def test_a_look_that_fails_cancels_nothing():
+    trigger = Trigger()
+    trigger.seen = RuntimeError("the API server is away")
+    await trigger.on_kill()
+    assert not trigger.cancelled
+
+
+async def test_a_trigger_without_a_task_cancels_nothing():
+    trigger = Trigger()
+    trigger.task_instance = None
+    await trigger.on_kill()
+    assert not trigger.cancelled
+
+
+@pytest.mark.parametrize(("left", "cancelled"), [(60.0, True), (-1.0, False)])
+async def test_what_happens_at_the_deadline_is_for_the_worker_to_decide(left, cancelled):
+    # Airflow before 3.3 cancels a trigger at execution_timeout too: the task is no longer deferred then.
+    trigger = Trigger(deadline=time.time() + left)
+    trigger.seen = ("scheduled", OURS)
+    await trigger.on_kill()
+    assert trigger.cancelled is cancelled
+
+
+class Waiting:
+    """A watcher of a run that does not end."""
+
+    def __init__(self):
+        self.begun = asyncio.Event()
+
+    async def watch(self, *_, **__):
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("has_on_kill", [True, False], ids=["3.3", "before"])
+async def test_a_cancelled_trigger_cancels_the_run_only_where_airflow_has_no_on_kill(monkeypatch, has_on_kill):
+    from airflow.triggers.base import BaseTrigger
+
+    if has_on_kill:
+        monkeypatch.setattr(BaseTrigger, "on_kill", AzureMLPipelineRunTrigger.on_kill, raising=False)
+    else:
+        monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    watcher = Waiting()
+    trigger = Trigger()
+    trigger.watcher = lambda: watcher
+
+    async def first():
+        return [event async for event in trigger.run()]
+
+    running = asyncio.create_task(first())
+    await watcher.begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert trigger.cancelled is not has_on_kill
