@@ -78,14 +78,7 @@ class FolderWatch:
         Raises:
             AirflowFailException: A value cannot be used; the message names the argument.
         """
-        ti: Any = context["ti"]
-        me = Owner(
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            generation=ti.max_tries or 0,
-        )
+        me = Owner.of(context["ti"])
         location = BlobLocation(
             datastore=sensor.datastore,
             container_url=sensor.container_url,

@@ -84,14 +84,7 @@ class ScheduleWatch:
         Raises:
             AirflowFailException: A value cannot be used; the message names the argument.
         """
-        ti: Any = context["ti"]
-        me = Owner(
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            generation=ti.max_tries or 0,
-        )
+        me = Owner.of(context["ti"])
         with airflow_errors():
             for name in ("schedule_id", "schedule_name"):
                 value = getattr(sensor, name)

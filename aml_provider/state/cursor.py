@@ -54,6 +54,12 @@ class Owner(NamedTuple):
     map_index: int = -1
     generation: int = 0
 
+    @classmethod
+    def of(cls, ti: Any) -> Owner:
+        """The task instance of a running task's context."""
+        map_index = -1 if ti.map_index is None else ti.map_index
+        return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries or 0)
+
     def is_same(self, other: Owner) -> bool:
         """Compare the task instances, whatever their try or clear."""
         return self[:4] == other[:4]
