@@ -1,6 +1,6 @@
 """The whole story on this machine: files arrive in a folder, Airflow sees them and runs a published pipeline on each.
 
-``make demo`` runs it: Azurite, the emulated workspace and Airflow with ``example_dags/demo_score_new_files.py``. What
+``make demo`` runs it: Azurite, the emulated workspace and Airflow with the two demo DAGs of ``example_dags/``. What
 the summary at the end says was checked. ``KEEP=1`` leaves everything up until Ctrl-C.
 """
 
@@ -21,8 +21,10 @@ from leaks import LeakSearch
 from local_airflow import LocalAirflow
 from local_workspace import LocalWorkspace
 from processes import Guard, ServiceError
-from story import CONTAINER, DAG_ID, FILE, STRAYS, Story, StoryError
+from schedule_story import ScheduleChapter, ScheduleStory
+from story import CONTAINER, DAG_ID, FILE, STRAYS, Story
 from task_log import tail
+from watched_dag import StoryError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HOMES = _ROOT / ".cache" / "demo"
@@ -99,8 +101,9 @@ def _run(home: Path, *, keep: bool) -> None:
             search = LeakSearch({"the workspace's token": workspace.token, "the account key": azurite.account_key})
             story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
             story.tell()
+            scheduled = ScheduleStory(airflow, workspace, search=search, report=_say).tell()
             if keep:
-                _conclude(story, search, home, stopped=False)
+                _conclude(story, scheduled, search, home, stopped=False)
                 _wait_for_interrupt(
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
                     f"Workspace     {workspace.url}",
@@ -111,10 +114,10 @@ def _run(home: Path, *, keep: bool) -> None:
             _ignore_signals()
             _say("stopping everything")
     if not keep:
-        _conclude(story, search, home, stopped=True)
+        _conclude(story, scheduled, search, home, stopped=True)
 
 
-def _conclude(story: Story, search: LeakSearch, home: Path, *, stopped: bool) -> None:
+def _conclude(story: Story, scheduled: ScheduleChapter, search: LeakSearch, home: Path, *, stopped: bool) -> None:
     """Look for secrets, then say what happened."""
     search.read_files(home)
     story.check_leaks()
@@ -128,6 +131,12 @@ def _conclude(story: Story, search: LeakSearch, home: Path, *, stopped: bool) ->
             f"  run        {chapter.run_id} {chapter.status}\n"
             f"  result     {chapter.rows} rows, amount {chapter.amount:.2f}; the DAG compared it with the file\n"
         )
+    print(
+        f"DAG run {len(story.chapters) + 1}    success: a native schedule ({scheduled.dag_run_id})\n"
+        f"  schedule   {scheduled.schedule_id}, due at {scheduled.due:%H:%M} UTC, started one run and was disabled\n"
+        f"  run        {scheduled.run_id} {scheduled.status}\n"
+        f"  after it   no run in {scheduled.hours_after} more hours of the workspace's time\n"
+    )
     print("No run       " + ", ".join(f"{path} ({where})" for path, where in STRAYS.items()))
     print("Requests     " + ", ".join(f"{count} {kind}" for kind, count in story.requests.items()))
     rows = sum(search.rows.values())

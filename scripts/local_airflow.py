@@ -100,15 +100,23 @@ class LocalAirflow:
         Raises:
             ServiceError: It does not answer, or refuses.
         """
-        try:
-            return self._client.get(f"/api/v2{path}", params=query).raise_for_status().json()
-        except httpx.HTTPError as error:
-            self._check()
-            raise ServiceError(f"GET {path}: {error}", self._home / "api-server.log") from error
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask the REST API, below ``/api/v2``, for something new.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        return self._ask("POST", path, json=body)
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler start runs of a DAG."""
-        self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        """Let the scheduler start runs of a DAG.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        self._ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def wait(self, condition: Callable[[], Any], what: str, *, timeout: float, log: Path | None = None) -> Any:
         """Wait until a condition holds, and for as long as Airflow runs.
@@ -133,6 +141,13 @@ class LocalAirflow:
             # Airflow has nothing that one could wait on.
             time.sleep(0.2)
         return result
+
+    def _ask(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            return self._client.request(method, f"/api/v2{path}", **request).raise_for_status().json()
+        except httpx.HTTPError as error:
+            self._check()
+            raise ServiceError(f"{method} {path}: {error}", self._home / "api-server.log") from error
 
     def _check(self) -> None:
         for service in self._services:

@@ -6,6 +6,7 @@ import re
 import secrets
 import select
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -78,6 +79,11 @@ class LocalWorkspace:
         runs: list[dict[str, Any]] = self._client.get("/runs").raise_for_status().json()["runs"]
         return runs[::-1]
 
+    def schedules(self) -> list[dict[str, Any]]:
+        """All native schedules, oldest first, each with its next instants and its runs."""
+        schedules: list[dict[str, Any]] = self._client.get("/schedules").raise_for_status().json()["schedules"]
+        return schedules
+
     def requests(self) -> list[dict[str, Any]]:
         """All requests of callers, oldest first."""
         requests: list[dict[str, Any]] = self._client.get("/requests").raise_for_status().json()["requests"]
@@ -90,6 +96,14 @@ class LocalWorkspace:
     def hold_clock(self, *, held: bool) -> None:
         """Let time stand still in the workspace, or go on."""
         self._client.post("/clock", json={"held": held}).raise_for_status()
+
+    def move_clock(self, seconds: float) -> None:
+        """Let time jump ahead; what is due meanwhile happens, and has happened when this returns."""
+        self._client.post("/clock", json={"advance": seconds}).raise_for_status()
+
+    def now(self) -> datetime:
+        """The workspace's time."""
+        return datetime.fromisoformat(self._client.get("/clock").raise_for_status().json()["now"])
 
     def _wait(self) -> str:
         output = self._service.process.stdout

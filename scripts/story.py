@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from watched_dag import WatchedDag, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +36,6 @@ _KINDS = {
     "searches of the run history": r".* /history/",
     "look-ups of the datastore": r".* /datastore/",
 }
-
-
-class StoryError(Exception):
-    """Something is not as it must be.
-
-    Args:
-        message: What.
-        log: Where more about it stands.
-    """
-
-    def __init__(self, message: str, log: Path | None = None) -> None:
-        super().__init__(message)
-        self.log = log
 
 
 class Chapter(NamedTuple):
@@ -103,6 +91,7 @@ class Story:
         report: Callable[[str], None],
     ) -> None:
         self._airflow = airflow
+        self._dag = WatchedDag(airflow, DAG_ID)
         self._workspace = workspace
         self._container = container
         self._access_log = access_log
@@ -119,23 +108,20 @@ class Story:
             ServiceError: A service ended, or something did not happen in time.
         """
         self._upload(_KNOWN, _CONTENTS[0])
-        self._airflow.wait(self._is_loaded, f"the DAG {DAG_ID} is loaded", timeout=120)
-        self._airflow.unpause(DAG_ID)
+        self._dag.unpause()
         dag_runs = [self._play(number, content) for number, content in enumerate(_CONTENTS, 1)]
         self._search.read_database(self._airflow.database)
         self._check(dag_runs)
 
     def _play(self, number: int, content: str) -> str:
         """One DAG run, from waiting to its end."""
-        dag_run_id: str = self._airflow.wait(
-            lambda: self._dag_run_id(number), f"DAG run {number} has started", timeout=60
+        dag_run_id: str
+        (dag_run_id,) = self._airflow.wait(
+            lambda: self._dag.dag_run_ids()[number - 1 : number], f"DAG run {number} has started", timeout=60
         )
-        log = self._task_log(dag_run_id, "wait_for_files")
-        self._airflow.wait(
-            lambda: self._states(dag_run_id, "wait_for_files") == ["deferred"],
-            "the sensor has looked once and waits in the triggerer",
-            timeout=120,
-            log=log,
+        log = self._dag.task_log(dag_run_id, "wait_for_files")
+        self._dag.wait_for(
+            dag_run_id, "wait_for_files", "deferred", "the sensor has looked once and waits in the triggerer"
         )
         self._report(f"DAG run {number} waits for files; what is there now is known")
 
@@ -143,8 +129,8 @@ class Story:
             self._upload(stray, content)
         looks = self._looks() + 2  # the one under way may have begun before
         self._airflow.wait(lambda: self._looks() >= looks, "the sensor looks again", timeout=60, log=log)
-        _require(
-            self._states(dag_run_id, "wait_for_files") != ["success"] and len(self._workspace.runs()) == number - 1,
+        require(
+            self._dag.states(dag_run_id, "wait_for_files") != ["success"] and len(self._workspace.runs()) == number - 1,
             "a file that is not in the folder itself started something",
             log,
         )
@@ -158,24 +144,14 @@ class Story:
         self._upload(FILE, content)
         what = "uploaded" if number == 1 else "overwritten, and the reply to the next submission will be lost"
         self._report(f"{FILE} was {what}")
-        self._airflow.wait(
-            lambda: self._states(dag_run_id, "score") == ["deferred"],
-            "the task has submitted a run and waits for it in the triggerer",
-            timeout=120,
-            log=self._task_log(dag_run_id, "score", 0),
+        self._dag.wait_for(
+            dag_run_id, "score", "deferred", "the task has submitted a run and waits for it in the triggerer"
         )
         self._report(f"the workspace runs the pipeline as {self._workspace.runs()[-1]['id']}; the task waits deferred")
         self._search.read_database(self._airflow.database)
         self._workspace.hold_clock(held=False)
-        self._airflow.wait(
-            lambda: self._states(dag_run_id, "check_results") == ["success"],
-            "the result is checked",
-            timeout=120,
-            log=self._task_log(dag_run_id, "check_results"),
-        )
-        self._airflow.wait(
-            lambda: self._dag_run(dag_run_id)["state"] == "success", f"DAG run {number} is a success", timeout=60
-        )
+        self._dag.wait_for(dag_run_id, "check_results", "success", "the result is checked")
+        self._dag.wait_for_success(dag_run_id)
         self._report(f"DAG run {number} ended successfully; its last task compared the result with the file")
         return dag_run_id
 
@@ -186,7 +162,7 @@ class Story:
         self.requests["in all"] = len(lines)
         submissions = [request for request in requests if "/PipelineSubmit/" in request["path"]]
         runs = self._workspace.runs()
-        _require(
+        require(
             len(submissions) == len(runs) == len(dag_runs),
             f"{len(dag_runs)} DAG runs, but {len(submissions)} submissions and {len(runs)} pipeline runs",
         )
@@ -207,18 +183,18 @@ class Story:
                 rows=len(rows),
                 amount=sum(float(row.split(",")[1]) for row in rows),
             )
-            _require(chapter == expected, f"found {chapter}, expected {expected}")
+            require(chapter == expected, f"found {chapter}, expected {expected}")
 
     def _chapter(self, dag_run_id: str, submission: dict[str, Any], run: dict[str, Any]) -> Chapter:
         owner = run["tags"]["airflow.dag_id"], run["tags"]["airflow.run_id"]
-        _require(owner == (DAG_ID, dag_run_id), f"run {run['id']} belongs to {owner}, not to {dag_run_id}")
-        (change,) = self._xcom(dag_run_id, "wait_for_files")
-        (result,) = self._xcom(dag_run_id, "check_results")
-        _require(result["run_id"] == run["id"], f"the DAG checked {result['run_id']}, not {run['id']}")
+        require(owner == (DAG_ID, dag_run_id), f"run {run['id']} belongs to {owner}, not to {dag_run_id}")
+        (change,) = self._dag.returned(dag_run_id, "wait_for_files")
+        (result,) = self._dag.returned(dag_run_id, "check_results")
+        require(result["run_id"] == run["id"], f"the DAG checked {result['run_id']}, not {run['id']}")
         received = submission["body"]["DataPathAssignments"]["input_datapath"]
         return Chapter(
             dag_run_id=dag_run_id,
-            state=self._dag_run(dag_run_id)["state"],
+            state=self._dag.state(dag_run_id),
             change=change["change"],
             run_id=run["id"],
             status=run["status"],
@@ -235,55 +211,12 @@ class Story:
             StoryError: It is not so.
         """
         for table in ("trigger", "variable", "xcom"):
-            _require(table in self._search.rows, f"the search for secrets saw no row of the table {table}")
+            require(table in self._search.rows, f"the search for secrets saw no row of the table {table}")
         places = "".join(f"\n  {leak.secret} in {leak.place}" for leak in self._search.leaks)
-        _require(not places, f"secrets were found:{places}")
+        require(not places, f"secrets were found:{places}")
 
     def _upload(self, path: str, content: str) -> None:
         self._container.upload_blob(path, content.encode(), overwrite=True)
 
     def _looks(self) -> int:
         return len(_LISTING.findall(self._access_log.read_text(encoding="utf-8", errors="replace")))
-
-    def _is_loaded(self) -> bool:
-        for error in self._airflow.get("/importErrors")["import_errors"]:
-            raise StoryError(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
-        return any(dag["dag_id"] == DAG_ID for dag in self._airflow.get("/dags", limit=100)["dags"])
-
-    def _dag_run_id(self, number: int) -> str | None:
-        found = self._airflow.get(f"/dags/{DAG_ID}/dagRuns", order_by="id")["dag_runs"]
-        return found[number - 1]["dag_run_id"] if len(found) >= number else None
-
-    def _dag_run(self, dag_run_id: str) -> Any:
-        return self._airflow.get(f"/dags/{DAG_ID}/dagRuns/{dag_run_id}")
-
-    def _states(self, dag_run_id: str, task_id: str) -> list[str | None]:
-        """The states of a task's instances, as long as no task has failed for good.
-
-        A retry is nothing to fail for: Airflow may lose a task that it resumes very soon after it deferred.
-        """
-        found = self._airflow.get(f"/dags/{DAG_ID}/dagRuns/{dag_run_id}/taskInstances")["task_instances"]
-        for instance in found:
-            if instance["state"] in {"failed", "upstream_failed"}:
-                name, index = instance["task_id"], instance["map_index"]
-                raise StoryError(f"task {name} ended as {instance['state']}", self._task_log(dag_run_id, name, index))
-        return [instance["state"] for instance in found if instance["task_id"] == task_id]
-
-    def _task_log(self, dag_run_id: str, task_id: str, map_index: int = -1) -> Path:
-        """Where a task's latest try is logged."""
-        parts = [f"dag_id={DAG_ID}", f"run_id={dag_run_id}", f"task_id={task_id}"]
-        mapped = [f"map_index={map_index}"] if map_index >= 0 else []
-        folder = self._airflow.logs.joinpath(*parts, *mapped)
-        return max(folder.glob("attempt=*.log"), default=folder / "attempt=1.log")
-
-    def _xcom(self, dag_run_id: str, task_id: str) -> list[dict[str, Any]]:
-        entry = self._airflow.get(
-            f"/dags/{DAG_ID}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        )
-        value: list[dict[str, Any]] = entry["value"] if isinstance(entry["value"], list) else json.loads(entry["value"])
-        return value
-
-
-def _require(condition: bool, message: str, log: Path | None = None) -> None:
-    if not condition:
-        raise StoryError(message, log)

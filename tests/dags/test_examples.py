@@ -27,6 +27,7 @@ EXAMPLES = {
     "azureml_blob_change_one_run_per_batch",
     "azureml_pipeline_as_stage",
     "azureml_demo",
+    "azureml_demo_schedule",
     "azureml_native_schedule_time_based",
     "azureml_native_schedule_time_based_stop",
     "azureml_native_schedule_change_based",
@@ -188,6 +189,27 @@ def test_demo(run_example, emulator, container):
     (run,) = emulator.state.runs.values()
     (checked,) = _returned(dag_run, "check_results")
     assert checked == {"run_id": run.id, "inputs": ["incoming/orders.csv"], "rows": 2, "amount": 25.0}
+
+
+def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):
+    container.upload_blob("incoming/orders.csv", CSV)
+
+    def let_an_hour_pass() -> None:
+        while not emulator.state.schedules.all():
+            threading.Event().wait(0.05)
+        emulator.clock.advance(3600)
+
+    helper = threading.Thread(target=let_an_hour_pass)
+    helper.start()
+    dag_run = run_example("azureml_demo_schedule")
+    helper.join()
+    (schedule,) = emulator.state.schedules.all()
+    assert schedule.status == "Disabled"
+    (run,) = emulator.state.runs.values()
+    assert run.schedule_id == schedule.id == _returned(dag_run, "create")
+    assert _returned(dag_run, "wait_for_its_end") == run.id
+    (result,) = _results(container)
+    assert result["inputs"] == ["incoming/orders.csv"]
 
 
 def test_after_native_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):

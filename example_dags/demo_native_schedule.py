@@ -1,0 +1,53 @@
+"""What ``make demo`` runs second: a native schedule is made, its next run followed to the end, and it is disabled.
+
+The pipeline is started by the workspace here, not by Airflow. The schedule is a DAG run's own: disabling it is the
+teardown of making it, so it is disabled too when something in between fails.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import DAG
+
+from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.operators.schedule import AzureMLCreateScheduleOperator, AzureMLDisableScheduleOperator
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+with DAG(
+    dag_id="azureml_demo_schedule",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,  # two at once could not see each other's new schedule
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
+    tags=["azureml", "demo"],
+    doc_md=__doc__,
+):
+    create = AzureMLCreateScheduleOperator(
+        task_id="create",
+        name="airflow-demo-hourly",
+        pipeline_name="score-files",
+        experiment_name="airflow-demo",
+        # Without a start time the service would start a run at once.
+        recurrence=Recurrence("Hour", 1, start_time="2026-01-01T00:00:00", time_zone="UTC"),
+        data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming/orders.csv")},
+        description="Every hour, until its first run has ended",
+    )
+    started = AzureMLScheduleRunSensor(
+        task_id="wait_for_a_run",
+        schedule_id=create.output,  # type: ignore[arg-type] # rendered when the task runs
+        poke_interval=2,
+        deferrable=True,
+    )
+    ended = AzureMLPipelineRunSensor(
+        task_id="wait_for_its_end",
+        run_id=started.output,  # type: ignore[arg-type] # rendered when the task runs
+        poke_interval=2,
+        deferrable=True,
+    )
+    disable = AzureMLDisableScheduleOperator(
+        task_id="disable",
+        schedule_id=create.output,  # type: ignore[arg-type] # rendered when the task runs
+    ).as_teardown(setups=create, on_failure_fail_dagrun=True)
+    ended >> disable
