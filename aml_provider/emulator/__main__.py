@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,10 @@ from aml_provider.emulator.server import EmulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# A secret on the command line is there for everybody on the machine to see.
+TOKEN_VARIABLE = "AML_EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
+CONTROL_TOKEN_VARIABLE = "AML_EMULATOR_CONTROL_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,8 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", metavar="FILE", help="keep the workspace in this file; it beats the seed")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per second")
     parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="may be given repeatedly")
-    parser.add_argument("--token", help="the bearer token that API calls must bring; default: any")
-    parser.add_argument("--control-token", help="the control API's bearer token; default: this machine only")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE) or None,
+        help=f"the bearer token that API calls must bring; default: ${TOKEN_VARIABLE}, without it any",
+    )
+    parser.add_argument(
+        "--control-token",
+        default=os.environ.get(CONTROL_TOKEN_VARIABLE) or None,
+        help=f"the control API's bearer token; default: ${CONTROL_TOKEN_VARIABLE}, without it this machine only",
+    )
     return parser
 
 

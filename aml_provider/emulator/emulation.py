@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,10 @@ class Emulation:
     ) -> None:
         self._seed = seeds.read(seed)
         self._state_file = state_file
-        saved = json.loads(state_file.read_text(encoding="utf-8")) if state_file and state_file.exists() else None
+        saved = seeds.read(state_file) if state_file and state_file.exists() else None
         self.clock = Clock(speed)
         if saved is not None:
-            self.clock.not_before(saved["clock"])
+            self.clock.not_before(saved.get("clock", 0.0))
         self.workspace = Workspace(self.clock, quirks or Quirks())
         seeds.fill(self.workspace, self._seed if saved is None else saved)
         self.faults = Faults()

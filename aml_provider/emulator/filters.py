@@ -33,6 +33,8 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 _TIMES = frozenset({"createdutc", "starttimeutc", "endtimeutc", "archivedtime"})
 _BAGS = frozenset({"tags", "properties"})
 _MISSING = object()
+# What Python's stack bears is far more; what anybody writes, far less.
+_DEEPEST = 50
 
 
 class FilterError(ValueError):
@@ -171,6 +173,7 @@ class _Parser:
         self._fields = fields
         self._tokens = _tokens(text)
         self._next = 0
+        self._depth = 0
 
     def parse(self) -> Filter:
         found = self._expression()
@@ -192,11 +195,15 @@ class _Parser:
 
     def _term(self) -> Filter:
         if self._peek("open"):
+            if self._depth == _DEEPEST:
+                raise FilterError(f"more than {_DEEPEST} parentheses inside each other")
             self._next += 1
+            self._depth += 1
             inner = self._expression()
             if not self._peek("close"):
                 raise self._error(")")
             self._next += 1
+            self._depth -= 1
             return inner
         return self._comparison()
 

@@ -36,15 +36,31 @@ class Parameter:
     optional: bool = False
     documentation: str | None = None
 
+    @property
+    def required(self) -> bool:
+        """Whether a run has to be given a value."""
+        return self.default is None and not self.optional
+
 
 @dataclass(frozen=True, slots=True)
 class DataParameter:
-    """A data path or dataset parameter; ``default`` is a place for the former, a saved dataset's id for the latter."""
+    """A data path or dataset parameter.
+
+    Attributes:
+        default: A place for the former, a saved dataset's id for the latter.
+        value: A dataset's default as it goes over the wire, where it is not the id of a saved one.
+    """
 
     name: str
     default: DataPath | str | None = None
     optional: bool = False
     documentation: str | None = None
+    value: dict[str, Any] | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a run has to be given a value."""
+        return self.default is None and self.value is None and not self.optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,11 @@ class Step:
 
 @dataclass(slots=True)
 class Pipeline:
-    """A published pipeline; its steps run one after another."""
+    """A published pipeline; its steps run one after another.
+
+    Attributes:
+        graph: Its graph as it was published; without one, the graph is made from the steps.
+    """
 
     name: str
     id: str = ""
@@ -84,8 +104,23 @@ class Pipeline:
     datasets: list[DataParameter] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str | None] = field(default_factory=dict)
+    graph: dict[str, Any] | None = None
+    enable_notification: bool = False
     created: float = 0.0
     modified: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """What Microsoft's SDK registers before anything else, if it is missing."""
+
+    id: str
+    name: str
+    description: str
+    is_directory: bool = False
+    parents: list[str] = field(default_factory=list)
+    created: float = 0.0
 
 
 @dataclass(slots=True)
@@ -98,24 +133,32 @@ class Endpoint:
     default_version: str = "0"
     versions: dict[str, str] = field(default_factory=dict)
     status: str = "Active"
-    tags: dict[str, str] = field(default_factory=dict)
-    properties: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
     created: float = 0.0
     modified: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Datastore:
-    """A registered storage container; type ``AzureBlob`` or ``AzureFile``."""
+    """A registered place of data, most often a storage container.
+
+    Attributes:
+        type: ``AzureBlob``, ``AzureFile`` or another kind of the service.
+        section: What is known beyond the other fields, by its names on the wire: clientCredentials of a container,
+            serverName of a database, and so on.
+    """
 
     name: str
-    account_name: str
-    container: str
+    account_name: str = ""
+    container: str = ""
     type: str = "AzureBlob"
-    account_key: str | None = None
-    sas_token: str | None = None
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
     endpoint: str = "core.windows.net"
     protocol: str = "https"
+    section: dict[str, Any] = field(default_factory=dict, repr=False)
+    tags: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +205,11 @@ class Schedule:
 
 @dataclass(slots=True)
 class Experiment:
-    """A named group of runs."""
+    """A named group of runs. Of those with the same name at most one is not archived.
+
+    Attributes:
+        deleted: When its deletion is done; from its beginning on nobody finds the experiment.
+    """
 
     name: str
     id: str
@@ -170,6 +217,23 @@ class Experiment:
     description: str | None = None
     archived: float | None = None
     tags: dict[str, str | None] = field(default_factory=dict)
+    deleted: float | None = None
+
+
+@dataclass(slots=True)
+class Metric:
+    """What a run has logged under one name.
+
+    Attributes:
+        columns: The type of each column, such as ``int``, ``double`` or ``string``.
+        type: How it is to be shown: ``azureml.v1.scalar``, ``azureml.v1.list``, ``azureml.v1.table``, …
+        values: The rows as they go over the wire.
+    """
+
+    name: str
+    columns: dict[str, str]
+    type: str
+    values: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -191,6 +255,9 @@ class StepRun:
     blobs: list[tuple[str, str, int]] = field(default_factory=list)
     tags: dict[str, str | None] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
+    display_name: str | None = None
+    description: str | None = None
+    metrics: dict[str, Metric] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -198,6 +265,8 @@ class Run:
     """A pipeline run, as it was submitted and as people have marked it since.
 
     Attributes:
+        experiment: The name of its experiment.
+        experiment_id: The experiment itself; names change, and come back.
         tags: The submitted tags, as the pipelines service shows them.
         history_tags: The tags in run history, which can be changed.
         canceled: When the cancelling was asked for.
@@ -232,3 +301,5 @@ class Run:
     canceled: float | None = None
     cancel_effective: float | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
+    experiment_id: str = ""
+    metrics: dict[str, Metric] = field(default_factory=dict)

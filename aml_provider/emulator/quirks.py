@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CHOICES = {"update_fires": ("changed", "always", "never")}
+_FILTERS = ("supported", "refused", "ignored")
+_CHOICES = {
+    "dates": ("precise", "offset", "seconds", "zoneless"),
+    "list_envelope": ("none", "entity", "value"),
+    "property_filters": _FILTERS,
+    "tag_filters": _FILTERS,
+    "update_fires": ("changed", "always", "never"),
+}
 _TEXTS = {"provisioning_fails": "The schedule could not be provisioned."}
+_RANGES = {"disabled_status": (400, 499), "page_size": (1, 1_000_000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,37 +26,78 @@ class Quirks:
     """One field per quirk; its default is the emulator's normal behaviour.
 
     Attributes:
+        active_only_default: A list of the pipelines service without ``activeOnly`` holds the active entities only.
+        dates: How replies write instants: with seven fractional digits and a Z (``precise``), with ``+00:00`` in place
+            of the Z (``offset``), in whole seconds (``seconds``), or without a zone (``zoneless``).
+        digit_enums: The pipelines service writes enumerations as texts of digits.
         disable_with_schedules: A pipeline with active schedules can be disabled; they then start nothing.
-        history_lag: Seconds until a new run is found by ``runs:query`` and in its pipeline's list of runs.
+        disabled_status: The HTTP status that refuses a submission to a disabled pipeline or endpoint.
         drop_properties: Properties of the submission do not reach the run.
         drop_tags: Tags of the submission do not reach the run.
+        epoch_dates: Pipeline runs were created and changed in 1970; only their ``Status`` says when.
+        exact_keys: Keys of a body count only in the case in which Microsoft's SDK writes them.
+        history_lag: Seconds until a new run is found by ``runs:query`` and in its pipeline's list of runs.
+        history_late: Seconds until run history answers a GET of a new run by its id; before that it is a 404.
         int_enums: The pipelines service writes enumerations as numbers, as it did until about 2020.
+        late_cancel_refused: Cancelling a run that has ended is a 400.
+        list_envelope: Lists of the pipelines service come in pages: ``entity`` as ``{Entity, ContinuationToken}``,
+            ``value`` as ``{value, continuationToken, nextLink}``; the token goes back in the query.
         minute_zero: A recurrence with hours and without minutes fires at minute 0.
+        mutable_properties: A property of a run can be changed.
+        null_last_run: A schedule without runs answers the question for its last one with 200 and ``null``.
+        null_status: A pipeline run has no ``Status`` before it starts.
+        odd_statuses: A pipeline run is Queued where it is NotStarted, and Unknown where it is Running.
+        omit_nulls: Replies leave out what is null.
         one_run_per_poll: A datastore trigger starts one run for all changed blobs, with the folder as its data path.
-        page_size: At most so many runs or experiments in one page of run history.
+        page_size: At most so many records in one page.
+        property_filters: Whether filters may look into properties, beside ``azureml.…``: ``refused`` is a 400,
+            ``ignored`` finds everything.
         provisioning: Seconds that a schedule is being provisioned after each change of it.
         provisioning_fails: Why that fails, if it does.
+        rest_statuses: Creations and submissions answer 201; what has nothing to say answers 204.
         slow_cancel: Seconds between the request to cancel a run and its end.
+        slow_delete: Seconds that deleting an experiment takes; its DELETE is a 202 then, with a ``Location`` to ask.
+        swapped_errors: The pipelines service writes errors in camelCase, the others in PascalCase.
+        tag_filters: Whether filters may look into tags, as with ``property_filters``.
         update_fires: Which updates of an active schedule without a start time start a run at once: those that have
             changed the recurrence, any, or none.
     """
 
+    active_only_default: bool = False
+    dates: str = "precise"
+    digit_enums: bool = False
     disable_with_schedules: bool = False
-    history_lag: float = 0.0
+    disabled_status: int = 400
     drop_properties: bool = False
     drop_tags: bool = False
+    epoch_dates: bool = False
+    exact_keys: bool = False
+    history_lag: float = 0.0
+    history_late: float = 0.0
     int_enums: bool = False
+    late_cancel_refused: bool = False
+    list_envelope: str = "none"
     minute_zero: bool = False
+    mutable_properties: bool = False
+    null_last_run: bool = False
+    null_status: bool = False
+    odd_statuses: bool = False
+    omit_nulls: bool = False
     one_run_per_poll: bool = False
     page_size: int = 500
+    property_filters: str = "supported"
     provisioning: float = 0.0
     provisioning_fails: str = ""
+    rest_statuses: bool = False
     slow_cancel: float = 0.0
+    slow_delete: float = 0.0
+    swapped_errors: bool = False
+    tag_filters: str = "supported"
     update_fires: str = "changed"
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Quirks:
-        """Quirks from ``NAME`` or ``NAME=VALUE``; durations may end in ``s``.
+        """Quirks from ``NAME`` or ``NAME=VALUE``; durations are seconds and may end in ``s``.
 
         Raises:
             ValueError: An unknown name or a value that does not fit.
@@ -59,6 +109,8 @@ class Quirks:
             if name not in known:
                 raise ValueError(f"unknown quirk {name!r}; known are {', '.join(sorted(known))}")
             values[name] = _value(name, known[name], value if has_value else None)
+        if {"int_enums", "digit_enums"} <= values.keys():
+            raise ValueError("quirks int_enums and digit_enums exclude each other")
         return cls(**values)
 
 
@@ -70,7 +122,19 @@ def _value(name: str, kind: type, text: str | None) -> Any:
     if text is None and name not in _TEXTS:
         raise ValueError(f"quirk {name} needs a value")
     if kind is not str:
-        return kind((text or "").removesuffix("s"))
+        return _number(name, kind, text or "")
     if name in _CHOICES and text not in _CHOICES[name]:
-        raise ValueError(f"quirk {name} is one of {', '.join(_CHOICES[name])}")
+        raise ValueError(f"quirk {name} is one of {', '.join(_CHOICES[name])}, not {text!r}")
     return text or _TEXTS[name]
+
+
+def _number(name: str, kind: type, text: str) -> Any:
+    least, most = _RANGES.get(name, (0, math.inf))
+    try:
+        number = kind(text if kind is int else text.removesuffix("s"))
+    except ValueError:
+        number = math.nan
+    if math.isnan(number) or math.isinf(number) or not least <= number <= most:
+        wanted = "a number of seconds, 0 or more" if kind is float else f"a whole number from {least} to {most}"
+        raise ValueError(f"quirk {name} is {wanted}, not {text!r}")
+    return number

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aml_provider.emulator.body import Body, named
 from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.models import DatastoreTrigger
 from aml_provider.emulator.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
-from aml_provider.emulator.submission import Submission, entity_status, lower_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from aml_provider.emulator.submission import Submission, entity_status
 
 KINDS = ("Recurrence", "DataStore")
+# As for a recurrence in minutes.
+_LONGEST_POLLING = 72_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,81 +36,58 @@ class ScheduleRequest:
             body: The JSON object.
             creates: A new schedule is active unless the body says something else.
         """
-        given = lower_keys(body)
-        name = given.get("name")
-        if not isinstance(name, str) or not name:
-            raise bad_request("Name is required.")
-        pipeline_id, endpoint_id = given.get("pipelineid") or None, given.get("pipelineendpointid") or None
+        given = Body(body)
+        name = given.required("Name")
+        pipeline_id, endpoint_id = given.text("PipelineId") or None, given.text("PipelineEndpointId") or None
         if (pipeline_id is None) == (endpoint_id is None):
             raise bad_request("Exactly one of PipelineId and PipelineEndpointId is required.")
-        recurrence, trigger = given.get("recurrence"), given.get("datastoretriggerinfo")
+        recurrence, trigger = given.object("Recurrence"), given.object("DataStoreTriggerInfo")
         if (recurrence is None) == (trigger is None):
             raise bad_request("Exactly one of Recurrence and DataStoreTriggerInfo is required.")
-        kind = KINDS[0 if trigger is None else 1]
-        if given.get("scheduletype") is not None and _kind(given["scheduletype"]) != kind:
-            raise bad_request(f"ScheduleType {given['scheduletype']} does not go with a {kind} schedule.")
-        status = given.get("entitystatus")
+        # Microsoft's SDK sends a number as text when it creates, and later what the service answered.
+        kind, wanted = KINDS[0 if trigger is None else 1], given.choice("ScheduleType", KINDS)
+        if wanted not in (None, kind):
+            raise bad_request(f"ScheduleType {wanted} does not go with a {kind} schedule.")
+        status = given.get("EntityStatus")
         return cls(
             name=name,
             pipeline_id=pipeline_id,
             endpoint_id=endpoint_id,
-            submission=Submission.from_wire(given.get("pipelinesubmissioninfo")),
+            submission=Submission.from_wire(given.get("PipelineSubmissionInfo")),
             recurrence=None if recurrence is None else _recurrence(recurrence),
             trigger=None if trigger is None else _trigger(trigger),
             status="Active" if status is None and creates else entity_status(status),
         )
 
 
-def _kind(value: object) -> str:
-    # Microsoft's SDK sends a number as text when it creates, and later what the service answered.
-    kind = _named(value, KINDS)
-    if kind not in KINDS:
-        raise bad_request(f"{value!r} is no ScheduleType.")
-    return str(kind)
-
-
-def _recurrence(value: object) -> Recurrence:
-    given = lower_keys(value)
-    lists = lower_keys(given.get("schedule") or {})
-    interval: Any = given.get("interval")
+def _recurrence(given: Body) -> Recurrence:
+    lists = given.object("Schedule") or Body({})
     try:
         return Recurrence(
-            frequency=_named(given.get("frequency"), FREQUENCIES),
-            interval=interval,
-            start_time=given.get("starttime"),
-            time_zone=given.get("timezone"),
-            hours=_list(lists, "hours"),
-            minutes=_list(lists, "minutes"),
-            week_days=tuple(_named(day, WEEK_DAYS) for day in _list(lists, "weekdays")),
+            frequency=named(given.get("Frequency"), FREQUENCIES),
+            interval=given.get("Interval"),
+            start_time=given.text("StartTime"),
+            time_zone=given.text("TimeZone"),
+            hours=tuple(lists.array("Hours")),
+            minutes=tuple(lists.array("Minutes")),
+            week_days=tuple(named(day, WEEK_DAYS) for day in lists.array("WeekDays")),
         )
     except ValueError as error:
         raise bad_request(f"The recurrence is not valid: {error}.", "InvalidRecurrence") from error
 
 
-def _named(value: Any, names: tuple[str, ...]) -> Any:
-    # Older servers answered with numbers, which Microsoft's SDK sends back as texts.
-    numbers = {str(number): name for number, name in enumerate(names)}
-    return numbers.get(str(value), value)
-
-
-def _list(given: Mapping[str, Any], key: str) -> tuple[Any, ...]:
-    values = given.get(key) or ()
-    if not isinstance(values, list | tuple):
-        raise ValueError(f"{key} must be an array")  # noqa: TRY004 (a refusal like the others)
-    return tuple(values)
-
-
-def _trigger(value: object) -> DatastoreTrigger:
-    given = lower_keys(value)
-    store = given.get("datastorename")
-    if not isinstance(store, str) or not store:
+def _trigger(given: Body) -> DatastoreTrigger:
+    store = given.text("DataStoreName")
+    if not store:
         raise bad_request("Either a recurrence or a datastore is required: DataStoreName is missing.")
-    interval = given.get("pollinginterval")
-    if interval is not None and (type(interval) is not int or interval < 1):
-        raise bad_request(f"PollingInterval must be a whole number of minutes, at least 1, not {interval!r}.")
+    interval: Any = given.get("PollingInterval")
+    if interval is not None and (type(interval) is not int or not 1 <= interval <= _LONGEST_POLLING):
+        raise bad_request(
+            f"PollingInterval must be a whole number of minutes from 1 to {_LONGEST_POLLING}, not {interval!r}."
+        )
     return DatastoreTrigger(
         datastore=store,
-        path=given.get("pathondatastore") or None,
+        path=given.text("PathOnDataStore") or None,
         polling_interval=5 if interval is None else interval,
-        data_path_parameter=given.get("datapathparametername") or None,
+        data_path_parameter=given.text("DataPathParameterName") or None,
     )

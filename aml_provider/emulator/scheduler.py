@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.blobs import BlobsUnreachableError
+from aml_provider.emulator.errors import ServiceError
 from aml_provider.emulator.schedule_request import ScheduleRequest
 from aml_provider.emulator.watch import Watch
 
@@ -87,6 +88,6 @@ class Scheduler:
         if trigger is None:
             return None, None
         try:
-            return self._blobs.versions(self._workspace.datastores[trigger.datastore], trigger.path or ""), None
-        except BlobsUnreachableError as error:
+            return self._blobs.versions(self._workspace.datastore(trigger.datastore), trigger.path or ""), None
+        except (BlobsUnreachableError, ServiceError) as error:
             return None, str(error)

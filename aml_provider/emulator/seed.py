@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import tempfile
@@ -18,8 +19,10 @@ from aml_provider.emulator.models import (
     DataPath,
     Datastore,
     DatastoreTrigger,
+    DataType,
     Endpoint,
     Experiment,
+    Metric,
     Parameter,
     Pipeline,
     Run,
@@ -29,48 +32,59 @@ from aml_provider.emulator.models import (
     stable_id,
 )
 from aml_provider.emulator.recurrence import Recurrence
+from aml_provider.emulator.seed_shape import SeedError, check
 from aml_provider.emulator.state import DATA_TYPES, Workspace
 from aml_provider.emulator.submission import Submission
 
 T = TypeVar("T")
 Seed = str | Path | Mapping[str, Any]
-_KEYS = frozenset(
-    {"location", "datastores", "pipelines", "endpoints", "schedules", "data_types", "experiments", "runs", "clock"}
-)
-
-
-class SeedError(ValueError):
-    """A seed that does not describe a workspace."""
 
 
 def read(seed: Seed) -> Mapping[str, Any]:
-    """The description that ``demo``, ``none``, a YAML or JSON file, or a mapping holds."""
+    """The description that ``demo``, ``none``, a YAML or JSON file, or a mapping holds.
+
+    Raises:
+        SeedError: It is none; the message names the key that is wrong, and in a file the line.
+        OSError: The file cannot be read.
+    """
     if isinstance(seed, Mapping):
-        return seed
+        return check(seed)
     if seed == "none":
         return {}
     if seed == "demo":
         text = (resources.files(__package__) / "seeds" / "demo.yaml").read_text(encoding="utf-8")
     else:
         text = Path(seed).read_text(encoding="utf-8")
-    found = yaml.safe_load(text)
-    if not isinstance(found, Mapping):
-        raise SeedError(f"{seed}: expected a mapping with {', '.join(sorted(_KEYS))}")
-    return found
+    return check(_parsed(text, str(seed)), text, str(seed))
+
+
+def _parsed(text: str, source: str) -> object:
+    try:
+        # What we have written ourselves, and much faster than YAML.
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SeedError(f"{source}: {error}") from error
 
 
 def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
     """Put what a description holds into an empty workspace.
 
     Raises:
-        SeedError: The description has unknown keys or refers to things that it does not hold.
+        SeedError: The description contradicts itself, or refers to things that it does not hold.
     """
-    if unknown := seed.keys() - _KEYS:
-        raise SeedError(f"unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(_KEYS))}")
+    # The workspace changes what it is given, and a reset needs the description once more.
+    seed = copy.deepcopy(seed)
     now = workspace.clock.now()
     workspace.location = seed.get("location", workspace.location)
     for store in _each("datastores", seed, lambda item: Datastore(**item)):
         workspace.datastores[store.name] = store
+    workspace.default_datastore_name = seed.get("default_datastore")
+    if workspace.default_datastore_name not in (None, *workspace.datastores):
+        raise SeedError(f"default_datastore {workspace.default_datastore_name} is none of the datastores")
     for pipeline in _each("pipelines", seed, lambda item: _pipeline(item, now)):
         if pipeline.id in workspace.pipelines:
             raise SeedError(f"two pipelines have the id {pipeline.id}")
@@ -82,9 +96,12 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
     for schedule in _each("schedules", seed, lambda item: _schedule(item, now)):
         _check_references(workspace, schedule)
         workspace.schedules.load(schedule)
-    workspace.data_types = dict(seed.get("data_types") or {name: name == "AnyDirectory" for name in DATA_TYPES})
-    for experiment in _each("experiments", seed, lambda item: Experiment(**item)):
-        workspace.experiments[experiment.name] = experiment
+    for data_type in (
+        _each("data_types", seed, lambda item: DataType(**item)) if "data_types" in seed else _built_in(now)
+    ):
+        workspace.data_types[data_type.id] = data_type
+    for experiment in _each("experiments", seed, lambda item: _experiment(item, now)):
+        workspace.experiments.load(experiment)
     for run in _each("runs", seed, _run):
         workspace.add_run(run)
 
@@ -95,12 +112,13 @@ def dump(workspace: Workspace) -> dict[str, Any]:
         return {
             "clock": workspace.clock.now(),
             "location": workspace.location,
-            "data_types": dict(workspace.data_types),
+            "data_types": [asdict(item) for item in workspace.data_types.values()],
             "datastores": [asdict(item) for item in workspace.datastores.values()],
+            "default_datastore": workspace.default_datastore_name,
             "pipelines": [asdict(item) for item in workspace.pipelines.values()],
             "endpoints": [asdict(item) for item in workspace.endpoints.values()],
             "schedules": [asdict(item) for item in workspace.schedules.all()],
-            "experiments": [asdict(item) for item in workspace.experiments.values()],
+            "experiments": [asdict(item) for item in workspace.experiments.records()],
             "runs": [asdict(item) for item in workspace.runs.values()],
         }
 
@@ -118,11 +136,11 @@ def save(workspace: Workspace, path: Path) -> None:
 
 
 def _each(key: str, seed: Mapping[str, Any], build: Callable[[Mapping[str, Any]], T]) -> Iterable[T]:
-    for item in seed.get(key) or ():
+    for index, item in enumerate(seed.get(key) or ()):
         try:
             yield build(item)
         except (TypeError, KeyError, ValueError) as error:
-            raise SeedError(f"{key}: {item.get('name', item)}: {error}") from error
+            raise SeedError(f"{key}[{index}] ({item.get('name') or item.get('id')}): {error}") from error
 
 
 def _pipeline(item: Mapping[str, Any], now: float) -> Pipeline:
@@ -193,8 +211,28 @@ def _check_references(workspace: Workspace, schedule: Schedule) -> None:
 
 def _run(item: Mapping[str, Any]) -> Run:
     steps = [
-        StepRun(**{**each, "step": Step(**each["step"]), "blobs": [tuple(blob) for blob in each["blobs"]]})
+        StepRun(
+            **{
+                **each,
+                "step": Step(**each["step"]),
+                "blobs": [tuple(blob) for blob in each["blobs"]],
+                "metrics": _metrics(each["metrics"]),
+            }
+        )
         for each in item["steps"]
     ]
     paths = {name: DataPath(**path) for name, path in item["data_paths"].items()}
-    return Run(**{**item, "steps": steps, "data_paths": paths})
+    return Run(**{**item, "steps": steps, "data_paths": paths, "metrics": _metrics(item["metrics"])})
+
+
+def _metrics(items: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:
+    return {name: Metric(**metric) for name, metric in items.items()}
+
+
+def _experiment(item: Mapping[str, Any], now: float) -> Experiment:
+    return Experiment(**{"id": stable_id(f"experiment/{item['name']}"), "created": now, **item})
+
+
+def _built_in(now: float) -> Iterable[DataType]:
+    """What Microsoft's SDK would register one by one if it was missing."""
+    return (DataType(name, name, name, is_directory=name == "AnyDirectory", created=now) for name in DATA_TYPES)

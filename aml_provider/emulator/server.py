@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from aml_provider.emulator.app import CLOSE_CONNECTION, build_app
+from aml_provider.emulator.app import build_app
 from aml_provider.emulator.emulation import Emulation
+from aml_provider.emulator.gateway import CLOSE_CONNECTION
 from aml_provider.emulator.quirks import Quirks
 
 if TYPE_CHECKING:

@@ -8,18 +8,10 @@ import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aml_provider.emulator.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.models import (
-    DataPath,
-    Datastore,
-    Endpoint,
-    Experiment,
-    Pipeline,
-    Run,
-    StepRun,
-    stable_id,
-)
+from aml_provider.emulator.experiments import Experiments
+from aml_provider.emulator.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
+from aml_provider.emulator.run_record import new_run
 from aml_provider.emulator.schedules import Schedules
-from aml_provider.emulator.submission import check_experiment_name
 from aml_provider.emulator.timeline import RunView, view
 
 if TYPE_CHECKING:
@@ -58,6 +50,7 @@ class Workspace:
     Attributes:
         lock: Held while anything changes; step functions return on other threads.
         listeners: Called after every change.
+        experiments: The experiments.
         schedules: The schedules, and when they fire.
     """
 
@@ -66,18 +59,21 @@ class Workspace:
         self.quirks = quirks
         self.lock = threading.RLock()
         self.listeners: list[Callable[[], None]] = []
+        self.experiments = Experiments(self)
         self.schedules = Schedules(self)
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
+        self.created = self.clock.now()
         self.location = "eastus"
         self.pipelines: dict[str, Pipeline] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.datastores: dict[str, Datastore] = {}
-        self.data_types: dict[str, bool] = {}
-        self.experiments: dict[str, Experiment] = {}
+        self.default_datastore_name: str | None = None
+        self.data_types: dict[str, DataType] = {}
         self.runs: dict[str, Run] = {}
+        self.experiments.clear()
         self.schedules.clear()
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
@@ -104,7 +100,49 @@ class Workspace:
 
     def datastore(self, name: str) -> Datastore:
         """A datastore by name."""
-        return _get(self.datastores, name, "Datastore")
+        # The service keeps names in lower case, whatever they are registered with.
+        return _get(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
+
+    def default_datastore(self) -> Datastore:
+        """The default datastore: the one that was chosen, else the first."""
+        if self.default_datastore_name in self.datastores:
+            return self.datastores[self.default_datastore_name]
+        for store in self.datastores.values():
+            return store
+        raise not_found("Default datastore")
+
+    def set_default_datastore(self, name: str) -> None:
+        """Choose the default datastore."""
+        with self.lock:
+            self.default_datastore_name = self.datastore(name).name
+            self.changed()
+
+    def add_datastore(self, store: Datastore) -> None:
+        """Register a datastore under a name that is free."""
+        with self.lock:
+            if store.name in self.datastores:
+                # With this status and these words Microsoft's SDK goes on to overwrite the datastore, if it may.
+                raise bad_request(f"Another datastore with the same name already exists: {store.name}.", "Conflict")
+            self.datastores[store.name] = store
+            self.changed()
+
+    def replace_datastore(self, store: Datastore) -> None:
+        """Put a datastore in the place of the one with its name. What it is cannot change."""
+        with self.lock:
+            current = self.datastore(store.name)
+            if store.type != current.type:
+                raise bad_request(f"Datastore {store.name} is of type {current.type}; it cannot become {store.type}.")
+            self.datastores[store.name] = store
+            self.changed()
+
+    def delete_datastore(self, name: str) -> None:
+        """Forget a datastore, but not the default one; its data stays where it is."""
+        with self.lock:
+            store = self.datastore(name)
+            if store is self.default_datastore():
+                raise bad_request(f"Datastore {name} is the default one. Choose another default first.", "IsDefault")
+            del self.datastores[store.name]
+            self.changed()
 
     def run(self, run_id: str) -> Run:
         """A pipeline run by id."""
@@ -126,24 +164,44 @@ class Workspace:
             pipeline.modified = self.clock.now()
             self.changed()
 
-    def add_data_type(self, name: str, *, is_directory: bool) -> None:
-        """Register a data type, as Microsoft's SDK does for those it misses."""
-        if name in self.data_types:
-            raise ServiceError(409, f"DataType {name} already exists.", inner="Conflict")
+    def publish(self, pipeline: Pipeline) -> None:
+        """Add a published pipeline. Names are free: two pipelines may have the same."""
         with self.lock:
-            self.data_types[name] = is_directory
+            self.pipelines[pipeline.id] = pipeline
             self.changed()
 
-    def create_endpoint(self, name: str, description: str | None, pipeline_id: str, properties: Any) -> Endpoint:
+    def pipeline_of_graph(self, graph_id: str) -> Pipeline:
+        """The published pipeline behind a graph."""
+        found = next((pipeline for pipeline in self.pipelines.values() if pipeline.graph_id == graph_id), None)
+        if found is None:
+            raise not_found(f"Graph {graph_id}")
+        return found
+
+    def add_data_type(self, data_type: DataType) -> None:
+        """Register a data type, as Microsoft's SDK does for those it misses."""
+        with self.lock:
+            if data_type.id in self.data_types:
+                raise ServiceError(409, f"DataType {data_type.id} already exists.", inner="Conflict")
+            self.data_types[data_type.id] = data_type
+            self.changed()
+
+    def create_endpoint(
+        self,
+        name: str,
+        description: str | None,
+        pipeline_id: str,
+        properties: dict[str, Any],
+        tags: dict[str, str | None],
+    ) -> Endpoint:
         """A new endpoint whose version 0 is a published pipeline."""
-        self.pipeline(pipeline_id)
         now = self.clock.now()
         endpoint = Endpoint(
             name=name,
             id=str(uuid.uuid4()),
             description=description,
             versions={"0": pipeline_id},
-            properties=dict(properties or {}),
+            tags=tags,
+            properties=properties,
             created=now,
             modified=now,
         )
@@ -152,10 +210,8 @@ class Workspace:
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
         """Store a whole endpoint in place of the one with its id."""
-        if not endpoint.name:
-            raise bad_request("Name is required.")
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
-            raise bad_request(f"A PipelineEndpoint with name {endpoint.name} already exists.", "Conflict")
+            raise ServiceError(409, f"A PipelineEndpoint with name {endpoint.name} already exists.", inner="Conflict")
         if endpoint.default_version not in endpoint.versions:
             raise bad_request(f"DefaultVersion {endpoint.default_version} is not in PipelineVersionList.")
         for pipeline_id in endpoint.versions.values():
@@ -164,26 +220,6 @@ class Workspace:
             endpoint.modified = self.clock.now()
             self.endpoints[endpoint.id] = endpoint
             self.changed()
-
-    def experiment(self, name: str) -> Experiment:
-        """An experiment by name."""
-        return _get(self.experiments, name, "Experiment")
-
-    def experiment_by_id(self, experiment_id: str) -> Experiment:
-        """An experiment by id."""
-        found = next((item for item in self.experiments.values() if item.id == experiment_id), None)
-        if found is None:
-            raise not_found(f"Experiment {experiment_id}")
-        return found
-
-    def ensure_experiment(self, name: str) -> Experiment:
-        """The experiment of that name, created if it is new."""
-        check_experiment_name(name)
-        with self.lock:
-            if name not in self.experiments:
-                self.experiments[name] = Experiment(name, stable_id(f"experiment/{name}"), self.clock.now())
-                self.changed()
-        return self.experiments[name]
 
     def submit(
         self,
@@ -196,12 +232,19 @@ class Workspace:
         """A new run of a published pipeline; run history knows it when this returns."""
         pipeline = self.pipeline(pipeline_id)
         if pipeline.status != "Active":
-            raise bad_request(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
+            raise self._disabled(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
         submission.check(pipeline, self.datastores)
         parent = self._parent(parent_run_id, submission.experiment)
         with self.lock:
-            self.ensure_experiment(submission.experiment)
-            run = self._new_run(pipeline, submission, parent)
+            run = new_run(
+                pipeline,
+                submission,
+                self.experiments.ensure(submission.experiment),
+                first_number=self._last_number + 1,
+                created=self.clock.now(),
+                parent=parent,
+                quirks=self.quirks,
+            )
             run.endpoint_id = endpoint_id
             if scheduled is not None:
                 run.schedule_id, run.created = scheduled
@@ -220,7 +263,7 @@ class Workspace:
         """A new run of one version of an endpoint, the default one if none is named."""
         endpoint = self.endpoint(endpoint_id)
         if endpoint.status != "Active":
-            raise bad_request(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
+            raise self._disabled(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
         wanted = endpoint.default_version if version is None else version
         if wanted not in endpoint.versions:
             raise not_found(f"Version {wanted} of PipelineEndpoint {endpoint.name}")
@@ -237,7 +280,12 @@ class Workspace:
         """Ask for the end of a run. Asking again, or after its end, changes nothing."""
         run = self.run(run_id)
         with self.lock:
-            if run.canceled is None and self.view(run).ended is None:
+            ended = self.view(run).ended is not None
+            if ended and self.quirks.late_cancel_refused:
+                raise bad_request(
+                    f"PipelineRun {run_id} is {self.view(run).status} and cannot be canceled.", "RunEnded"
+                )
+            if run.canceled is None and not ended:
                 run.canceled = self.clock.now()
                 run.cancel_effective = run.canceled + self.quirks.slow_cancel
                 self.changed()
@@ -245,6 +293,14 @@ class Workspace:
     def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
         """The run that a step's history id belongs to, and the step's position."""
         return self._step_runs.get(step_run_id)
+
+    def stored(self, run_id: str) -> tuple[Run, int | None]:
+        """The run behind an id of run history; where it is a step's, its run and the step's position."""
+        run = self.runs.get(run_id)
+        found = (run, None) if run is not None else self._step_runs.get(run_id)
+        if found is None or not self.recorded(found[0]):
+            raise not_found(f"Run {run_id}")
+        return found
 
     def node(self, run_id: str, node_id: str) -> tuple[Run, int]:
         """A run and the position of the step with that node id."""
@@ -256,11 +312,19 @@ class Workspace:
 
     def listed(self, run: Run) -> bool:
         """Whether lists and queries already find the run; a GET by its id always does."""
-        return run.created + self.quirks.history_lag <= self.clock.now()
+        lag = max(self.quirks.history_lag, self.quirks.history_late)
+        return run.created + lag <= self.clock.now()
+
+    def recorded(self, run: Run) -> bool:
+        """Whether run history already knows the run by its id."""
+        return run.created + self.quirks.history_late <= self.clock.now()
 
     def children(self, run: Run) -> Iterable[Run]:
         """Runs that were submitted with this one as their parent."""
         return (other for other in self.runs.values() if other.parent_run_id == run.id)
+
+    def _disabled(self, message: str, inner: str) -> ServiceError:
+        return ServiceError(self.quirks.disabled_status, message, inner=inner)
 
     def _parent(self, parent_run_id: str | None, experiment: str) -> Run | None:
         if not parent_run_id:
@@ -269,67 +333,6 @@ class Workspace:
         if parent is None or parent.experiment != experiment:
             raise bad_request(f"The parent run {parent_run_id} does not exist in experiment {experiment}.")
         return parent
-
-    def _new_run(self, pipeline: Pipeline, submission: Submission, parent: Run | None) -> Run:
-        tags = {} if self.quirks.drop_tags else dict(submission.tags)
-        properties = {} if self.quirks.drop_properties else dict(submission.properties)
-        run_id = str(uuid.uuid4())
-        numbers = range(self._last_number + 1, self._last_number + 2 + len(pipeline.steps))
-        steps = [
-            StepRun(
-                id=str(uuid.uuid4()),
-                number=number,
-                step=step,
-                log=[step.log.rstrip()] if step.log else [],
-                tags={"azureml.nodeid": step.node_id, "azureml.pipeline": run_id},
-                properties={
-                    "azureml.runsource": "azureml.StepRun",
-                    "azureml.nodeid": step.node_id,
-                    "StepType": "PythonScriptStep",
-                    "azureml.moduleid": stable_id(f"module/{step.node_id}"),
-                    "azureml.pipelinerunid": run_id,
-                    "azureml.pipelineComponent": "masterescloud",
-                },
-            )
-            for number, step in zip(numbers[1:], pipeline.steps, strict=True)
-        ]
-        continues = submission.continue_on_step_failure
-        run_source, run_type = submission.run_source or "Unavailable", submission.run_type or "HTTP"
-        return Run(
-            id=run_id,
-            number=numbers[0],
-            pipeline_id=pipeline.id,
-            graph_id=pipeline.graph_id,
-            experiment=submission.experiment,
-            created=self.clock.now(),
-            start_seconds=pipeline.start_seconds,
-            steps=steps,
-            description=submission.description,
-            display_name=submission.description or submission.experiment,
-            run_source=run_source,
-            run_type=run_type,
-            parameters=dict(submission.parameters),
-            data_paths=dict(submission.data_paths),
-            datasets=dict(submission.datasets),
-            continue_on_step_failure=pipeline.continue_on_step_failure if continues is None else continues,
-            parent_run_id=parent.id if parent else None,
-            root_run_id=parent.root_run_id if parent else run_id,
-            tags=tags,
-            properties=properties,
-            history_tags={
-                "azureml.pipelineid": pipeline.id,
-                "azureml.pipelineComponent": "pipelinerun",
-                **tags,
-            },
-            history_properties={
-                "azureml.runsource": "azureml.PipelineRun",
-                "runSource": run_source,
-                "runType": run_type,
-                "azureml.parameters": json.dumps(submission.parameters),
-                "azureml.pipelineid": pipeline.id,
-                **properties,
-            },
-        )
 
     def effective_parameters(self, run: Run) -> dict[str, str]:
         """The run's parameters with the pipeline's defaults below them."""

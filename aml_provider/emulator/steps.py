@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from aml_provider.emulator.blobs import Blobs, folder_prefix
+from aml_provider.emulator.metrics import add_scalar
 from aml_provider.emulator.timeline import due_function
 from aml_provider.emulator.watch import Watch
 
@@ -83,10 +84,15 @@ class StepContext:
     _datastores: dict[str, Datastore] = field(repr=False)
     _log: list[str] = field(repr=False)
     _written: list[tuple[str, str, int]] = field(repr=False)
+    _log_metric: Callable[[str, float | str], None] = field(repr=False)
 
     def log(self, text: str) -> None:
         """Add a line to the step's log."""
         self._log.append(text)
+
+    def log_metric(self, name: str, value: float | str) -> None:
+        """Add a value to one of the step's metrics."""
+        self._log_metric(name, value)
 
     def write_blob(self, datastore: str, path: str, data: bytes) -> None:
         """Write a blob, in place of the one that may be there."""
@@ -186,24 +192,28 @@ class StepRunner:
 
     def _call(self, run: Run, step_run: StepRun) -> None:
         workspace = self._workspace
-        context = self._context(run, step_run)
+        outputs = dict(run.outputs)
         error: str | None = None
         try:
-            load_function(step_run.step.function or "")(context)
+            load_function(step_run.step.function or "")(self._context(run, step_run, outputs))
         except Exception as raised:  # noqa: BLE001 (whatever a step raises is the step's failure)
             error = f"{type(raised).__name__}: {raised}"
-            context.log(traceback.format_exc().rstrip())
+            step_run.log.append(traceback.format_exc().rstrip())
         with workspace.lock:
             step_run.error = error
-            run.outputs.update(context.outputs)
+            run.outputs.update(outputs)
             step_run.returned = workspace.clock.now()
             workspace.changed()
 
-    def _context(self, run: Run, step_run: StepRun) -> StepContext:
+    def _context(self, run: Run, step_run: StepRun, outputs: dict[str, Any]) -> StepContext:
         workspace = self._workspace
 
         def resolve(path: DataPath) -> ResolvedPath:
-            return ResolvedPath(workspace.datastores[path.datastore], path.path, self._blobs)
+            return ResolvedPath(workspace.datastore(path.datastore), path.path, self._blobs)
+
+        def log_metric(name: str, value: float | str) -> None:
+            with workspace.lock:
+                add_scalar(step_run.metrics, name, value, workspace.clock.now())
 
         return StepContext(
             run_id=run.id,
@@ -211,8 +221,9 @@ class StepRunner:
             parameters=workspace.effective_parameters(run),
             data_paths={name: resolve(path) for name, path in workspace.effective_data_paths(run).items()},
             blob_endpoint=self._blobs.endpoint,
-            outputs=dict(run.outputs),
+            outputs=outputs,
             _datastores=dict(workspace.datastores),
             _log=step_run.log,
             _written=step_run.blobs,
+            _log_metric=log_metric,
         )

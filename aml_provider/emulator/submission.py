@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aml_provider.emulator.body import Body, named
 from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.models import DataParameter, DataPath, Datastore, Parameter, Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+RUN_TYPES = ("HTTP", "SDK", "Schedule", "Portal")
+ENTITY_STATUSES = ("Active", "Deprecated", "Disabled")
+FAIL_AT = "emulator.fail_at"
+"""A tag or property of a run: the step that is to fail."""
+FAIL_WITH = "emulator.fail_with"
+"""A tag or property of a run: the message of that failure, which also ends the step's log."""
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
@@ -32,52 +42,67 @@ class Submission:
     @classmethod
     def from_wire(cls, body: object) -> Submission:
         """Read a request's body; its keys in any case, as the service does."""
-        given = lower_keys(body)
-        experiment = given.get("experimentname")
-        if not isinstance(experiment, str) or not experiment:
-            raise bad_request("ExperimentName is required.", "ExperimentNameRequired")
-        paths = _mapping(given, "datapathassignments")
+        given = Body(body)
         return cls(
-            experiment=experiment,
-            description=given.get("description"),
-            run_source=given.get("runsource"),
-            run_type=given.get("runtype"),
-            parameters=_texts(_mapping(given, "parameterassignments")),
-            data_paths={name: _data_path(name, value) for name, value in paths.items()},
-            datasets=_mapping(given, "datasetdefinitionvalueassignments"),
-            continue_on_step_failure=given.get("continuerunonstepfailure"),
-            enable_notification=given.get("enablenotification"),
-            # A tag may be there without a value.
-            tags={name: None if value is None else str(value) for name, value in _mapping(given, "tags").items()},
-            properties=_texts(_mapping(given, "properties")),
+            experiment=given.required("ExperimentName", "ExperimentNameRequired"),
+            description=given.text("Description"),
+            run_source=given.text("RunSource"),
+            run_type=given.choice("RunType", RUN_TYPES),
+            parameters=given.texts("ParameterAssignments"),
+            data_paths=data_paths(given),
+            datasets=dataset_values(given),
+            continue_on_step_failure=given.flag("ContinueRunOnStepFailure"),
+            enable_notification=given.flag("EnableNotification"),
+            tags=given.tags(),
+            properties=given.texts("Properties"),
         )
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """The step that the submitter wants to fail, and the message."""
+        given = {**self.properties, **self.tags}
+        step = given.get(FAIL_AT)
+        return (step, given.get(FAIL_WITH) or f"The run asked for it with {FAIL_AT}.") if step else None
 
     def check(self, pipeline: Pipeline, datastores: Mapping[str, Datastore]) -> None:
         """Refuse names that the pipeline does not have, and a required one that is missing."""
         paths = [item.name for item in pipeline.data_paths]
         datasets = [*(item.name for item in pipeline.datasets), *paths]
-        _check_names("parameter", self.parameters, [item.name for item in pipeline.parameters])
-        _check_names("data path parameter", self.data_paths, paths)
-        _check_names("dataset parameter", self.datasets, datasets)
+        check_names("parameter", self.parameters, [item.name for item in pipeline.parameters])
+        check_names("data path parameter", self.data_paths, paths)
+        check_names("dataset parameter", self.datasets, datasets)
         given = {*self.parameters, *self.data_paths, *self.datasets}
         declared: list[Parameter | DataParameter] = [*pipeline.parameters, *pipeline.data_paths, *pipeline.datasets]
         for item in declared:
-            if item.default is None and not item.optional and item.name not in given:
+            if item.required and item.name not in given:
                 raise bad_request(f"The required parameter {item.name} has no value.", "ParameterMissing")
         for name, path in self.data_paths.items():
             if path.datastore not in datastores:
                 raise bad_request(f"Datastore {path.datastore} of {name} was not found.", "DatastoreNotFound")
+        if self.failure is not None:
+            check_names("step", {self.failure[0]: ""}, [step.name for step in pipeline.steps])
 
 
-def lower_keys(body: object) -> dict[str, Any]:
-    """A JSON object with its keys in lower case.
+def data_paths(given: Body) -> dict[str, DataPath]:
+    """The ``DataPathAssignments`` of a body."""
+    return {name: data_path(name, value) for name, value in given.mapping("DataPathAssignments").items()}
 
-    Raises:
-        ServiceError: The body is no JSON object.
-    """
-    if not isinstance(body, Mapping):
-        raise bad_request("The body must be a JSON object.")
-    return {str(key).lower(): value for key, value in body.items()}
+
+def data_path(name: str, value: object) -> DataPath:
+    """A data path in its form of two keys; ``name`` is what messages call it."""
+    given = Body(value, f"The data path {name}")
+    store = given.text("DataStoreName")
+    if not store:
+        raise bad_request(f"DataStoreName of {name} is required.")
+    return DataPath(store, given.text("RelativePath") or "")
+
+
+def dataset_values(given: Body) -> dict[str, Any]:
+    """The ``DataSetDefinitionValueAssignments`` of a body, as they came."""
+    values = given.mapping("DataSetDefinitionValueAssignments")
+    for name, value in values.items():
+        Body(value, f"The dataset {name}")
+    return values
 
 
 def check_experiment_name(name: str) -> None:
@@ -94,33 +119,14 @@ def entity_status(value: object) -> str:
     Raises:
         ServiceError: There is no such status.
     """
-    names = {"0": "Active", "1": "Deprecated", "2": "Disabled"}
-    status = names.get(str(value), value)
-    if status not in names.values():
-        raise bad_request(f"{value!r} is no EntityStatus.")
+    status = named(value, ENTITY_STATUSES)
+    if status not in ENTITY_STATUSES:
+        raise bad_request(f"{value!r} is no EntityStatus; known are {', '.join(ENTITY_STATUSES)}.")
     return str(status)
 
 
-def _mapping(given: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = given.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise bad_request(f"{key} must be a JSON object.")
-    return dict(value)
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    # Callers of the REST API send numbers too, and the service keeps their text.
-    return {name: value if isinstance(value, str) else str(value) for name, value in values.items()}
-
-
-def _data_path(name: str, value: object) -> DataPath:
-    given = lower_keys(value)
-    if not given.get("datastorename"):
-        raise bad_request(f"DataStoreName of {name} is required.")
-    return DataPath(given["datastorename"], given.get("relativepath") or "")
-
-
-def _check_names(kind: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+def check_names(kind: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse names that are not among those that the pipeline has."""
     unknown = sorted(given.keys() - set(known))
     if unknown:
         raise bad_request(f"The pipeline has no {kind} {', '.join(unknown)}.", "ParameterUnknown")

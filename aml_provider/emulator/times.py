@@ -25,4 +25,7 @@ def parse_time(text: str) -> float:
         ValueError: The text is no instant.
     """
     moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text.strip()))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond the calendar") from error

@@ -1,22 +1,35 @@
-"""The records of run history, datastores and artifacts: camelCase."""
+"""The records of run history: camelCase."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.errors import ServiceError, camel_envelope
-from aml_provider.emulator.models import Datastore, Experiment, Run, stable_id
+from aml_provider.emulator.files import container_of
+from aml_provider.emulator.models import Experiment, Run, stable_id
 from aml_provider.emulator.times import optional_wire_time, wire_time
 from aml_provider.emulator.wire_pipelines import failure_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aml_provider.emulator.timeline import RunView
 
 JsonObject = dict[str, Any]
 
-STEP_LOG = "user_logs/std_log.txt"
-RUN_LOG = "logs/azureml/executionlogs.txt"
-
+_COUNTED = (
+    "NotStarted",
+    "Starting",
+    "Provisioning",
+    "Preparing",
+    "Queued",
+    "Running",
+    "Completed",
+    "Failed",
+    "Canceled",
+    "NotResponding",
+)
 RUN_FIELDS = (
     "runId",
     "parentRunId",
@@ -50,11 +63,10 @@ def experiment_dto(experiment: Experiment) -> JsonObject:
     }
 
 
-def run_dto(run: Run, view: RunView, experiment_id: str, now: float) -> JsonObject:
+def run_dto(run: Run, view: RunView, now: float) -> JsonObject:
     """``RunDto`` of a pipeline run."""
     return _dto(
         run,
-        experiment_id,
         runNumber=run.number,
         runId=run.id,
         parentRunId=run.parent_run_id,
@@ -73,12 +85,11 @@ def run_dto(run: Run, view: RunView, experiment_id: str, now: float) -> JsonObje
     )
 
 
-def step_dto(run: Run, index: int, view: RunView, experiment_id: str, now: float) -> JsonObject:
+def step_dto(run: Run, index: int, view: RunView, now: float) -> JsonObject:
     """``RunDto`` of one of its steps."""
     step_run, step_view = run.steps[index], view.steps[index]
     return _dto(
         run,
-        experiment_id,
         runNumber=step_run.number,
         runId=step_run.id,
         parentRunId=run.id,
@@ -87,8 +98,8 @@ def step_dto(run: Run, index: int, view: RunView, experiment_id: str, now: float
         startTimeUtc=optional_wire_time(step_view.started),
         endTimeUtc=optional_wire_time(step_view.ended),
         name=step_run.step.name,
-        displayName=step_run.step.name,
-        description=None,
+        displayName=step_run.step.name if step_run.display_name is None else step_run.display_name,
+        description=step_run.description,
         runType="azureml.StepRun",
         target=step_run.step.target,
         tags=step_run.tags,
@@ -97,10 +108,10 @@ def step_dto(run: Run, index: int, view: RunView, experiment_id: str, now: float
     )
 
 
-def _dto(run: Run, experiment_id: str, **own: Any) -> JsonObject:
+def _dto(run: Run, **own: Any) -> JsonObject:
     return {
         "rootRunId": run.root_run_id,
-        "experimentId": experiment_id,
+        "experimentId": run.experiment_id,
         "userId": "local",
         "token": None,
         "tokenExpiryTimeUtc": None,
@@ -112,7 +123,7 @@ def _dto(run: Run, experiment_id: str, **own: Any) -> JsonObject:
         "createdBy": {"userObjectId": "local", "userTenantId": "local", "userName": "Local User"},
         "options": None,
         "heartbeatEnabled": False,
-        "dataContainerId": f"dcid.{own['runId']}",
+        "dataContainerId": container_of(own["runId"]),
         "hidden": False,
         "runTypeV2": {"orchestrator": None, "traits": []},
         "scriptName": None,
@@ -127,6 +138,12 @@ def _dto(run: Run, experiment_id: str, **own: Any) -> JsonObject:
     }
 
 
+def run_counts(statuses: Iterable[str]) -> dict[str, int]:
+    """``RunCountsDto``: how many runs are where."""
+    counts = Counter(statuses)
+    return {status[:1].lower() + status[1:]: counts[status] for status in _COUNTED}
+
+
 def run_details(dto: JsonObject, log_files: dict[str, str]) -> JsonObject:
     """``RunDetailsDto`` of a run or step."""
     same = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "warnings", "properties")
@@ -139,61 +156,6 @@ def run_details(dto: JsonObject, log_files: dict[str, str]) -> JsonObject:
         # Microsoft's SDK raises KeyError when this is absent.
         "logFiles": log_files,
     }
-
-
-def datastore_dto(store: Datastore, subscription_id: str, resource_group: str) -> JsonObject:
-    """``DataStore``, credentials included as by the real service."""
-    credential_type = "AccountKey" if store.account_key else "Sas" if store.sas_token else "None"
-    return {
-        "name": store.name,
-        "dataStoreType": store.type,
-        "hasBeenValidated": True,
-        "tags": None,
-        "azureStorageSection": {
-            "accountName": store.account_name,
-            "containerName": store.container,
-            "endpoint": store.endpoint,
-            "protocol": store.protocol,
-            "credentialType": credential_type,
-            "credential": store.account_key or store.sas_token,
-            "blobCacheTimeout": None,
-            "isSas": credential_type == "Sas",
-            "accountKey": store.account_key,
-            "sasToken": store.sas_token,
-            "areWorkspaceManagedIdentitiesAllowed": False,
-            "subscriptionId": subscription_id,
-            "resourceGroup": resource_group,
-            "clientCredentials": None,
-            "serviceDataAccessAuthIdentity": "None",
-        },
-        "azureDataLakeSection": None,
-        "azureSqlDatabaseSection": None,
-        "azurePostgreSqlSection": None,
-        "azureMySqlSection": None,
-        "hdfsSection": None,
-        "glusterFsSection": None,
-    }
-
-
-def run_log(run: Run, view: RunView) -> str:
-    """The log of the pipeline run itself: what its steps did when."""
-    lines = [f"{wire_time(run.created)} submitted"]
-    for step_run, step in zip(run.steps, view.steps, strict=True):
-        events = (("queued", step.queued), ("started", step.started), (step.status.lower(), step.ended))
-        lines += [f"{wire_time(at)} step {step_run.step.name} {what}" for what, at in events if at is not None]
-    if view.ended is not None:
-        lines.append(f"{wire_time(view.ended)} {view.status.lower()}")
-    return "\n".join(lines) + "\n"
-
-
-def step_log(run: Run, index: int, view: RunView) -> str:
-    """The log of a step; empty until it starts."""
-    step = view.steps[index]
-    if step.started is None:
-        return ""
-    step_run = run.steps[index]
-    failed = [step.error] if step.error is not None and step_run.error is None else []
-    return "".join(f"{line}\n" for line in (*step_run.log, *failed))
 
 
 def _error(message: str | None, now: float) -> JsonObject | None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.models import (
-    DataPath,
-    DatastoreTrigger,
-    Endpoint,
-    Parameter,
-    Pipeline,
-    Run,
-    Schedule,
-    StepRun,
-)
+from aml_provider.emulator.publishing import PARAMETER_TYPES
 from aml_provider.emulator.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
 from aml_provider.emulator.state import published_defaults
+from aml_provider.emulator.submission import ENTITY_STATUSES, RUN_TYPES
 from aml_provider.emulator.times import optional_wire_time, wire_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from aml_provider.emulator.models import (
+        DataParameter,
+        DataPath,
+        Datastore,
+        DatastoreTrigger,
+        DataType,
+        Endpoint,
+        Pipeline,
+        Run,
+        Schedule,
+        StepRun,
+    )
     from aml_provider.emulator.quirks import Quirks
     from aml_provider.emulator.submission import Submission
     from aml_provider.emulator.timeline import RunView, StepView
@@ -28,12 +32,12 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
-    "entity": ("Active", "Deprecated", "Disabled"),
+    "entity": ENTITY_STATUSES,
     "run": ("NotStarted", "Running", "Failed", "Finished", "Canceled"),
     "step": ("NotStarted", "Queued", "Running", "Failed", "Finished", "Canceled", "PartiallyExecuted", "Bypassed"),
     "upload": ("Uploading", "Completed", "Canceled", "Failed"),
-    "run type": ("HTTP", "SDK", "Schedule", "Portal"),
-    "parameter": ("Int", "Double", "Bool", "String", "Undefined"),
+    "run type": RUN_TYPES,
+    "parameter": PARAMETER_TYPES,
     "provisioning": ("Completed", "Provisioning", "Failed"),
     "schedule": ("Recurrence", "DataStore"),
     "frequency": FREQUENCIES,
@@ -42,15 +46,15 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
 
 
 class PipelinesWire:
-    """Writes entities; enumerations by name, or by number under the quirk ``int_enums``."""
+    """Writes entities; enumerations by name, or by number under the quirks ``int_enums`` and ``digit_enums``."""
 
     def __init__(self, quirks: Quirks) -> None:
-        self._numbers = quirks.int_enums
+        self._form = str if quirks.digit_enums else int if quirks.int_enums else None
 
     def enum(self, kind: str, name: str) -> str | int:
         """A value of an enumeration."""
         values = _NUMBERS[kind]
-        return values.index(name) if self._numbers and name in values else name
+        return name if self._form is None or name not in values else self._form(values.index(name))
 
     def pipeline(self, pipeline: Pipeline, services: str) -> JsonObject:
         """``PipelineEntity``; ``services`` is the pipelines service's address with the scope."""
@@ -61,50 +65,32 @@ class PipelinesWire:
             "GraphId": pipeline.graph_id,
             "TotalRunSteps": len(pipeline.steps),
             "ParameterAssignments": published_defaults(pipeline),
-            "DataSetDefinitionValueAssignments": {},
+            "DataSetDefinitionValueAssignments": {
+                item.name: value for item in pipeline.datasets if (value := dataset_value(item)) is not None
+            },
             "Url": f"{services}/PipelineRuns/PipelineSubmit/{pipeline.id}",
             "ContinueRunOnStepFailure": pipeline.continue_on_step_failure,
-            "EnableNotification": False,
+            "EnableNotification": pipeline.enable_notification,
             "Properties": pipeline.properties,
-            **self._entity(pipeline.id, pipeline.status, pipeline.created, pipeline.modified),
+            **self.entity(pipeline.id, pipeline.status, pipeline.created, pipeline.modified),
         }
 
-    def interface(self, pipeline: Pipeline) -> JsonObject:
-        """``EntityInterface``: what a pipeline can be given."""
-        return {
-            "Parameters": [self._parameter(item) for item in pipeline.parameters],
-            "DataPathParameters": [
-                {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": data_path(item.default) if isinstance(item.default, DataPath) else None,
-                    "IsOptional": item.optional,
-                    "DataTypeId": "DataPath",
-                }
-                for item in pipeline.data_paths
-            ],
-            "DataPathParameterList": [
-                {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": {"SavedDataSetReference": {"Id": item.default}} if item.default else None,
-                    "IsOptional": item.optional,
-                }
-                for item in pipeline.datasets
-            ],
-            "MetadataParameters": [],
-            "Ports": {"Inputs": [], "Outputs": []},
-        }
+    def view(self, pipeline: Pipeline, services: str, runs: Sequence[Run], status: str | None) -> JsonObject:
+        """``PipelineViewEntity``: a pipeline with its last run.
 
-    def _parameter(self, item: Parameter) -> JsonObject:
+        Args:
+            pipeline: The pipeline.
+            services: The pipelines service's address with the scope.
+            runs: Its runs, oldest first.
+            status: Where the last of them is.
+        """
+        last = runs[-1] if runs else None
         return {
-            "Name": item.name,
-            "Documentation": item.documentation,
-            "DefaultValue": item.default,
-            "IsOptional": item.optional,
-            "MinMaxRules": [],
-            "EnumRules": [],
-            "Type": self.enum("parameter", item.type),
+            "PipelineEntity": self.pipeline(pipeline, services),
+            "LastRunId": last.id if last else None,
+            "LastRunCreatedTime": wire_time(last.created) if last else None,
+            "LastRunStatus": self.enum("run", status) if status else None,
+            "TotalRuns": len(runs),
         }
 
     def endpoint(self, endpoint: Endpoint, services: str) -> JsonObject:
@@ -120,7 +106,7 @@ class PipelinesWire:
             "SwaggerUrl": None,
             "Properties": endpoint.properties,
             "tags": endpoint.tags,
-            **self._entity(endpoint.id, endpoint.status, endpoint.created, endpoint.modified),
+            **self.entity(endpoint.id, endpoint.status, endpoint.created, endpoint.modified),
         }
 
     def run(self, run: Run, view: RunView) -> JsonObject:
@@ -148,7 +134,7 @@ class PipelinesWire:
             "ScheduleId": run.schedule_id,
             "tags": run.tags,
             "Properties": run.properties,
-            **self._entity(run.id, "Active", run.created, run.created),
+            **self.entity(run.id, "Active", run.created, run.created),
         }
 
     def task_status(self, run: Run, step_run: StepRun, view: StepView) -> JsonObject:
@@ -183,7 +169,7 @@ class PipelinesWire:
             "Recurrence": self._recurrence(recurrence) if recurrence else None,
             "ScheduleType": self.enum("schedule", "Recurrence" if recurrence else "DataStore"),
             "DataStoreTriggerInfo": _trigger(trigger) if trigger else None,
-            **self._entity(schedule.id, schedule.status, schedule.created, schedule.modified),
+            **self.entity(schedule.id, schedule.status, schedule.created, schedule.modified),
         }
 
     def _recurrence(self, recurrence: Recurrence) -> JsonObject:
@@ -200,17 +186,18 @@ class PipelinesWire:
             Schedule={name: values for name, values in lists.items() if values} or None,
         )
 
-    def data_type(self, name: str, *, is_directory: bool, now: float) -> JsonObject:
+    def data_type(self, item: DataType) -> JsonObject:
         """``DataTypeEntity``."""
         return {
-            "Name": name,
-            "Description": name,
-            "IsDirectory": is_directory,
-            "ParentDataTypeIds": [],
-            **self._entity(name, "Active", now, now),
+            "Name": item.name,
+            "Description": item.description,
+            "IsDirectory": item.is_directory,
+            "ParentDataTypeIds": item.parents,
+            **self.entity(item.id, "Active", item.created, item.created),
         }
 
-    def _entity(self, entity_id: str, status: str, created: float, modified: float) -> JsonObject:
+    def entity(self, entity_id: str, status: str, created: float, modified: float) -> JsonObject:
+        """What every entity has."""
         return {
             "Id": entity_id,
             "Etag": f'"{int(modified * 1e6):x}"',
@@ -223,6 +210,13 @@ class PipelinesWire:
 def data_path(path: DataPath) -> JsonObject:
     """The two-key form of a data path."""
     return {"DataStoreName": path.datastore, "RelativePath": path.path}
+
+
+def dataset_value(parameter: DataParameter) -> JsonObject | None:
+    """``DataSetDefinitionValue``: the default of a dataset parameter, if it has one."""
+    if parameter.default is None:
+        return parameter.value
+    return {"SavedDataSetReference": {"Id": parameter.default}}
 
 
 def _submission(submission: Submission) -> JsonObject:
@@ -253,32 +247,36 @@ def _given(**values: Any) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def node_outputs(step_run: StepRun, accounts: Mapping[str, tuple[str, str]]) -> JsonObject:
-    """``NodeOutput`` per blob that a step wrote; ``accounts`` maps a datastore to its account and container."""
+def node_outputs(step_run: StepRun, datastores: Mapping[str, Datastore]) -> JsonObject:
+    """``NodeOutput`` per blob that a step wrote."""
     return {
-        path.rsplit("/", 1)[-1]: {
-            "DataTypeId": "AnyFile",
-            "LogicalSizeInBytes": size,
-            "PhysicalSizeInBytes": size,
-            "Hash": None,
-            "DataLocation": {
-                "StorageType": None,
-                "StorageId": None,
-                "Uri": None,
-                "DataReference": {
-                    "Type": "AzureBlob",
-                    "AzureBlobReference": {
-                        "Container": accounts[store][1],
-                        "SasToken": None,
-                        "Uri": None,
-                        "Account": accounts[store][0],
-                        "RelativePath": path,
-                        "AmlDataStoreName": store,
-                    },
+        path.rsplit("/", 1)[-1]: _node_output(path, size, store, datastores.get(store))
+        for store, path, size in step_run.blobs
+    }
+
+
+def _node_output(path: str, size: int, name: str, store: Datastore | None) -> JsonObject:
+    return {
+        "DataTypeId": "AnyFile",
+        "LogicalSizeInBytes": size,
+        "PhysicalSizeInBytes": size,
+        "Hash": None,
+        "DataLocation": {
+            "StorageType": None,
+            "StorageId": None,
+            "Uri": None,
+            "DataReference": {
+                "Type": "AzureBlob",
+                "AzureBlobReference": {
+                    "Container": store.container if store else None,
+                    "SasToken": None,
+                    "Uri": None,
+                    "Account": store.account_name if store else None,
+                    "RelativePath": path,
+                    "AmlDataStoreName": name,
                 },
             },
-        }
-        for store, path, size in step_run.blobs
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""What surrounds the emulated services: tokens, faults, request log, clock, pages, file, command line."""
+"""What surrounds the emulated services: tokens, faults, request log, clock, file, command line."""
 
 from __future__ import annotations
 
@@ -112,55 +112,6 @@ class TestUnknownRoutes:
         assert f"{method} {path}" in reply.text
 
 
-class TestFaults:
-    def test_a_dropped_reply_is_committed(self, emulator, api):
-        fault = {"kind": "drop", "method": "POST", "path": "*/PipelineSubmit/*"}
-        assert api.post("/_emulator/faults", json=fault).json()["id"] == 1
-        with pytest.raises(httpx.RemoteProtocolError):
-            api.post(SUBMIT, json=BODY)
-        assert len(runs(api)) == 1
-        assert api.get("/_emulator/faults").json() == {"faults": []}
-        assert api.post(SUBMIT, json=BODY).status_code == 200
-        logged = [(item["status"], item["fault"]) for item in emulator.requests("POST", "PipelineSubmit")]
-        assert logged == [(None, "drop"), (200, None)]
-
-    def test_a_refused_request_is_not(self, emulator, api):
-        emulator.faults.add("refuse", times=2)
-        for _ in range(2):
-            with pytest.raises(httpx.RemoteProtocolError):
-                api.post(SUBMIT, json=BODY)
-        assert runs(api) == []
-
-    @pytest.mark.parametrize("committed", [False, True])
-    def test_a_status(self, emulator, api, committed):
-        emulator.faults.add("status", status=429, retry_after=7, after_commit=committed)
-        reply = api.post(SUBMIT, json=BODY)
-        assert (reply.status_code, reply.headers["Retry-After"]) == (429, "7")
-        assert reply.json()["Error"]["Code"] == "ServiceError"
-        assert len(runs(api)) == committed
-
-    def test_broken_json(self, emulator, api):
-        emulator.faults.add("broken_json", path="*/Pipelines/*")
-        reply = api.get(f"{PIPELINES}/Pipelines/{TWIN}")
-        assert reply.status_code == 200
-        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-            reply.json()
-
-    def test_a_delay(self, emulator, api):
-        emulator.faults.add("delay", seconds=30)
-        with pytest.raises(httpx.ReadTimeout):
-            api.get(f"{PIPELINES}/Pipelines", timeout=0.2)
-
-    @pytest.mark.parametrize("fault", [{}, {"kind": "explode"}, {"kind": "drop", "x": 1}, []])
-    def test_nonsense_is_refused(self, api, fault):
-        assert api.post("/_emulator/faults", json=fault).status_code == 400
-
-    def test_clear(self, api, emulator):
-        emulator.faults.add("drop")
-        api.delete("/_emulator/faults")
-        assert api.get(f"{PIPELINES}/Pipelines").status_code == 200
-
-
 class TestRequestLog:
     def test_entries(self, emulator, api):
         api.post(f"{SUBMIT}?parentRunId=x&a=1&a=2", json=BODY)
@@ -177,7 +128,7 @@ class TestRequestLog:
         assert emulator.requests() == []
 
     def test_signatures_are_hidden_from_the_access_log(self, emulator, api, caplog):
-        with caplog.at_level("INFO", "aml_provider.emulator.app"):
+        with caplog.at_level("INFO", "aml_provider.emulator.gateway"):
             api.get("/_content/c/p?sv=1&sig=SECRET")
         assert "sig=***" in caplog.text
         assert "SECRET" not in caplog.text + json.dumps(emulator.requests())
@@ -208,48 +159,6 @@ class TestClock:
         assert emulator.requests() == []
         assert not emulator.clock.held
         assert api.get(f"{PIPELINES}/Pipelines/{TWIN}").json()["EntityStatus"] == "Active"
-
-
-class TestPages:
-    NASTY = "<script>alert('&')</script>"
-
-    def test_everything_is_escaped(self, api, emulator):
-        body = {
-            "ExperimentName": "exp",
-            "Description": self.NASTY,
-            "ParameterAssignments": {"input_string": self.NASTY},
-            "DataPathAssignments": {
-                "input_datapath": {"DataStoreName": "workspaceblobstore", "RelativePath": self.NASTY}
-            },
-            "tags": {self.NASTY: self.NASTY},
-            "Properties": {self.NASTY: self.NASTY},
-        }
-        run_id = api.post(f"{PIPELINES}/PipelineRuns/PipelineSubmit/{SCORE}", json=body).json()["Id"]
-        emulator.clock.advance(60)
-        for path in ("/", f"/runs/{run_id}", "/runs/<script>alert(1)"):
-            page = api.get(path).text
-            assert "<script" not in page
-            assert "prefers-color-scheme: dark" in page
-
-    def test_a_run(self, api, emulator):
-        body = {
-            "ExperimentName": "exp",
-            "ParameterAssignments": {"input_string": "the text"},
-            "DataPathAssignments": {
-                "input_datapath": {"DataStoreName": "workspaceblobstore", "RelativePath": "in/f.csv"}
-            },
-            "tags": {"key": "the tag"},
-        }
-        run_id = api.post(f"{PIPELINES}/PipelineRuns/PipelineSubmit/{SCORE}", json=body).json()["Id"]
-        emulator.clock.advance(60)
-        (run,) = runs(api)
-        assert run["data_paths"] == {"input_datapath": {"datastore": "workspaceblobstore", "path": "in/f.csv"}}
-        page = httpx.get(f"{emulator.url}/runs/{run_id}?wsid=/subscriptions/s&tid=t").text
-        for text in ("Finished", "score-files", "the text", "workspaceblobstore/in/f.csv", "the tag", "nothing read"):
-            assert text in page
-        assert httpx.get(f"{emulator.url}/runs/{run['steps'][1]['id']}").text == page
-        assert f"/runs/{run_id}" in httpx.get(emulator.url).text
-        assert httpx.get(f"{emulator.url}/runs/missing").status_code == 404
 
 
 class TestServer:
@@ -303,6 +212,25 @@ class TestCommandLine:
         assert "SECRET" not in errors
         assert "TOKEN" not in errors
         assert json.loads(state.read_text())["pipelines"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "token", "control"),
+        [((), "from-a", "from-b"), (("--token", "mine", "--control-token", "my-own"), "mine", "my-own")],
+    )
+    def test_tokens_may_come_from_the_environment(self, monkeypatch, arguments, token, control):
+        monkeypatch.setenv("AML_EMULATOR_TOKEN", "from-a")
+        monkeypatch.setenv("AML_EMULATOR_CONTROL_TOKEN", "from-b")
+        with command_line("--seed", "none", *arguments) as (process, line):
+            url = line.split()[-1]
+
+            def status(path, bearer):
+                return httpx.get(url + path, headers={"Authorization": f"Bearer {bearer}"}).status_code
+
+            assert [status(f"{PIPELINES}/Pipelines", bearer) for bearer in (token, "other")] == [200, 401]
+            assert [status("/_emulator/runs", bearer) for bearer in (control, token)] == [200, 401]
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+        assert not any(secret in errors for secret in (token, control))
 
     @pytest.mark.parametrize("arguments", [["--quirk", "nonsense"], ["--seed", "missing.yaml"], ["--speed", "0"]])
     def test_says_what_is_wrong(self, arguments):

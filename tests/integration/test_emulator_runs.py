@@ -136,7 +136,7 @@ class TestEndpoints:
         reply = api.post(f"{PIPELINES}/PipelineEndpoints/Create", json=body).json()
         assert reply["PipelineVersionList"] == [{"Version": "0", "PipelineId": TWIN}]
         assert api.get(f"{PIPELINES}/PipelineEndpoints/Name?Name=new").json() == reply
-        assert "already exists" in message(api.post(f"{PIPELINES}/PipelineEndpoints/Create", json=body), 400)
+        assert "already exists" in message(api.post(f"{PIPELINES}/PipelineEndpoints/Create", json=body), 409)
         listed = api.get(f"{PIPELINES}/PipelineEndpoints?activeOnly=true", headers={"BatchSize": "1"}).json()
         assert [item["Name"] for item in listed] == ["score-endpoint"]
 

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from aml_provider.emulator.clock import Agendas, Clock
-from aml_provider.emulator.faults import Faults
 from aml_provider.emulator.models import DataPath, DatastoreTrigger
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.recurrence import Recurrence
@@ -197,51 +196,6 @@ class TestSchedules:
         assert second - first == 3600
 
 
-class TestQuirks:
-    def test_parse(self):
-        quirks = Quirks.parse(["history_lag=30s", "slow_cancel=1.5", "int_enums", "page_size=2"])
-        assert quirks == Quirks(history_lag=30, slow_cancel=1.5, int_enums=True, page_size=2)
-
-    def test_texts(self):
-        assert Quirks.parse(["update_fires=always"]).update_fires == "always"
-        assert Quirks.parse(["provisioning_fails=no bus"]).provisioning_fails == "no bus"
-        assert Quirks.parse(["provisioning_fails"]).provisioning_fails
-
-    @pytest.mark.parametrize(
-        "text",
-        ["nonsense", "int_enums=1", "history_lag", "history_lag=soon", "update_fires", "update_fires=maybe"],
-    )
-    def test_refuses(self, text):
-        with pytest.raises(ValueError, match=r"quirk|float"):
-            Quirks.parse([text])
-
-
-class TestFaults:
-    def test_each_meets_so_many_requests(self):
-        faults = Faults()
-        faults.add("drop", method="POST", path="*/PipelineSubmit/*", times=2)
-        assert faults.take("GET", "/a/PipelineSubmit/1") is None
-        assert faults.take("POST", "/other") is None
-        assert faults.take("POST", "/a/PipelineSubmit/1") is not None
-        assert [fault["times"] for fault in faults.pending()] == [1]
-        assert faults.take("POST", "/a/PipelineSubmit/2") is not None
-        assert faults.take("POST", "/a/PipelineSubmit/3") is None
-        assert faults.pending() == []
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            {"kind": "explode"},
-            {"kind": "drop", "when": "now"},
-            {"kind": "drop", "id": 1},
-            {"kind": "drop", "times": "2"},
-        ],
-    )
-    def test_refuses(self, values):
-        with pytest.raises(ValueError, match=r"kind|unknown|wrong type"):
-            Faults().add_mapping(values)
-
-
 class TestRequestLog:
     def test_hides_secrets(self):
         log = RequestLog()
@@ -330,6 +284,71 @@ class TestSeed:
     def test_refuses(self, seed):
         with pytest.raises(SeedError):
             a_workspace(seed)
+
+    @pytest.mark.parametrize(
+        ("seed", "message"),
+        [
+            ({"pipeline": []}, "pipeline is not known here; known are clock, data_types"),
+            ({"pipelines": {}}, "pipelines is a mapping, not a list"),
+            ({"pipelines": ["p"]}, "pipelines[0] is a text, not a mapping"),
+            ({"pipelines": [{"id": "p"}]}, "pipelines[0] has no name"),
+            ({"pipelines": [{"name": "p", "colour": "red"}]}, "pipelines[0].colour is not known here; known are"),
+            ({"pipelines": [{"name": "p", "steps": [{"nam": "s"}]}]}, "pipelines[0].steps[0].nam is not known here"),
+            ({"pipelines": [{"name": "p", "steps": 5}]}, "pipelines[0].steps is 5, not a list"),
+            ({"pipelines": [{"name": "p", "version": 1.0}]}, "pipelines[0].version is 1.0, not a text; write it in"),
+            ({"pipelines": [{"name": "p", "status": "Off"}]}, "pipelines[0].status is a text, not one of Active, "),
+            (
+                {"pipelines": [{"name": "p", "steps": [{"name": "s", "run_seconds": "1"}]}]},
+                "pipelines[0].steps[0].run_seconds is a text, not a number",
+            ),
+            (
+                {"pipelines": [{"name": "p", "data_paths": [{"name": "d", "default": {"store": "x"}}]}]},
+                "pipelines[0].data_paths[0].default.store is not known here; known are datastore, path",
+            ),
+            ({"endpoints": [{"name": "e", "versions": {0: "p"}}]}, "endpoints[0].versions[0] is a key that is no text"),
+            (
+                {"schedules": [{**SCHEDULE, "recurrence": {"frequency": "Day", "hours": ["9"]}}]},
+                "schedules[0].recurrence.hours[0] is a text, not a whole number",
+            ),
+            (
+                {"schedules": [{**SCHEDULE, "recurrence": {"frequency": "Daily"}}], "pipelines": PIPELINE},
+                "schedules[0] (s): Frequency must be one of",
+            ),
+            ({"datastores": [{"name": "s", "account_key": 5}]}, "datastores[0].account_key is 5, not a text"),
+        ],
+    )
+    def test_says_where_it_is_wrong(self, seed, message):
+        with pytest.raises(SeedError, match=re.escape(message)):
+            a_workspace(seed)
+
+    def test_names_the_line_of_a_file(self, tmp_path):
+        path = tmp_path / "seed.yaml"
+        path.write_text("location: here\npipelines:\n  - name: p\n    steps:\n      - name: s\n        fails: 5\n")
+        with pytest.raises(
+            SeedError, match=re.escape("seed.yaml, line 6: pipelines[0].steps[0].fails is 5, not a text")
+        ):
+            read(path)
+
+    def test_a_mistake_shows_no_secret(self, tmp_path):
+        path = tmp_path / "seed.yaml"
+        path.write_text("datastores:\n  - {name: s, account_key: [SECRET], container: c}\n")
+        with pytest.raises(SeedError) as caught:
+            read(path)
+        assert "SECRET" not in str(caught.value)
+
+    def test_refuses_a_file_that_is_no_yaml(self, tmp_path):
+        path = tmp_path / "seed.yaml"
+        path.write_text("pipelines: [\n")
+        with pytest.raises(SeedError, match="line 2"):
+            read(path)
+
+    def test_what_is_done_to_the_workspace_does_not_change_the_seed(self):
+        seed = {"experiments": [{"name": "e", "tags": {"a": "b"}}], "endpoints": [{"name": "d", "tags": {"a": "b"}}]}
+        before = json.dumps(seed)
+        workspace = a_workspace(seed | {"pipelines": PIPELINE, "endpoints": [{"name": "d", "versions": {"0": "p"}}]})
+        for record in (*workspace.experiments.records(), *workspace.endpoints.values()):
+            record.tags["a"] = "changed"
+        assert json.dumps(seed) == before
 
     def test_refuses_a_file_that_is_no_mapping(self, tmp_path):
         path = tmp_path / "seed.yaml"

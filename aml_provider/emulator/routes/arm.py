@@ -1,13 +1,13 @@
-"""Azure Resource Manager's workspace record and the discovery of the services."""
+"""Azure Resource Manager: subscriptions, workspace records; and the discovery of the services."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
 from aml_provider.emulator.models import stable_id
-from aml_provider.emulator.routes.http import base_url, reply, scope_of
+from aml_provider.emulator.routes.http import Scope, base_url, reply, scope_of
 from aml_provider.emulator.times import wire_time
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.emulation import Emulation
 
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+"""The one subscription that a list of them has."""
+
+_NAME = "local"
 _SERVICES = (
     "api",
     "experimentation",
@@ -28,46 +32,102 @@ _SERVICES = (
 
 
 class ArmRoutes:
-    """The workspace record; it is there for every name."""
+    """Workspace records; there is one for every name that is asked for, and one in each list."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
-        self._created = emulation.clock.now()
 
     def routes(self) -> list[Route]:
         """Under the workspace's ARM id."""
         return [Route("/", self.workspace)]
 
+    def listings(self) -> list[Route]:
+        """Above it; names in these paths are in lower case here, as their case does not matter."""
+        subscription = "/subscriptions/{subscription}"
+        group = f"{subscription}/resourcegroups/{{group}}"
+        workspaces = "providers/microsoft.machinelearningservices/workspaces"
+        return [
+            Route("/subscriptions", self.subscriptions),
+            Route(subscription, self.subscription),
+            Route(f"{subscription}/resourcegroups", self.groups),
+            Route(group, self.group),
+            Route(f"{subscription}/{workspaces}", self.workspaces),
+            Route(f"{group}/{workspaces}", self.workspaces),
+        ]
+
+    async def subscriptions(self, _request: Request) -> Response:
+        """All subscriptions: one."""
+        return reply({"value": [_subscription(SUBSCRIPTION)], "count": {"type": "Total", "value": 1}})
+
+    async def subscription(self, request: Request) -> Response:
+        """The subscription that is asked for."""
+        return reply(_subscription(request.path_params["subscription"]))
+
+    async def groups(self, request: Request) -> Response:
+        """The resource groups of a subscription: one."""
+        return reply({"value": [self._group(request.path_params["subscription"], _NAME)]})
+
+    async def group(self, request: Request) -> Response:
+        """The resource group that is asked for."""
+        return reply(self._group(request.path_params["subscription"], request.path_params["group"]))
+
+    async def workspaces(self, request: Request) -> Response:
+        """The workspaces of a subscription or resource group: one."""
+        names = request.path_params
+        scope = Scope(names["subscription"], names.get("group", _NAME), _NAME)
+        return reply({"value": [self._record(scope, base_url(request))], "nextLink": None})
+
     async def workspace(self, request: Request) -> Response:
-        """GET of the workspace."""
-        scope = scope_of(request)
+        """The workspace that is asked for."""
+        return reply(self._record(scope_of(request), base_url(request)))
+
+    def _record(self, scope: Scope, base: str) -> dict[str, Any]:
         group = f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
-        return reply(
-            {
-                "id": scope.path,
-                "name": scope.workspace,
-                "location": self._workspace.location,
-                "type": "Microsoft.MachineLearningServices/workspaces",
-                "tags": {},
-                "etag": None,
-                "sku": {"name": "Basic", "tier": "Basic"},
-                "identity": {"type": "SystemAssigned", "principalId": "local", "tenantId": "local"},
-                "properties": {
-                    "workspaceId": stable_id(scope.path.lower()),
-                    "friendlyName": scope.workspace,
-                    "description": "",
-                    "provisioningState": "Succeeded",
-                    "creationTime": wire_time(self._created),
-                    "discoveryUrl": f"{base_url(request)}/discovery",
-                    "v1LegacyMode": False,
-                    "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/local",
-                    "keyVault": f"{group}/providers/Microsoft.KeyVault/vaults/local",
-                    "applicationInsights": f"{group}/providers/microsoft.insights/components/local",
-                },
-            }
-        )
+        return {
+            "id": scope.path,
+            "name": scope.workspace,
+            "location": self._workspace.location,
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "tags": {},
+            "etag": None,
+            "sku": {"name": "Basic", "tier": "Basic"},
+            "identity": {"type": "SystemAssigned", "principalId": "local", "tenantId": "local"},
+            "properties": {
+                "workspaceId": stable_id(scope.path.lower()),
+                "friendlyName": scope.workspace,
+                "description": "",
+                "provisioningState": "Succeeded",
+                "creationTime": wire_time(self._workspace.created),
+                "discoveryUrl": f"{base}/discovery",
+                "v1LegacyMode": False,
+                "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/local",
+                "keyVault": f"{group}/providers/Microsoft.KeyVault/vaults/local",
+                "applicationInsights": f"{group}/providers/microsoft.insights/components/local",
+            },
+        }
+
+    def _group(self, subscription: str, name: str) -> dict[str, Any]:
+        return {
+            "id": f"/subscriptions/{subscription}/resourceGroups/{name}",
+            "name": name,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": self._workspace.location,
+            "tags": {},
+            "properties": {"provisioningState": "Succeeded"},
+        }
 
 
 async def discovery(request: Request) -> Response:
     """Where the services are: all of them here. Needs no token."""
     return reply(dict.fromkeys(_SERVICES, base_url(request)))
+
+
+def _subscription(subscription: str) -> dict[str, Any]:
+    return {
+        "id": f"/subscriptions/{subscription}",
+        "subscriptionId": subscription,
+        "tenantId": SUBSCRIPTION,
+        "displayName": "Local subscription",
+        "state": "Enabled",
+        "authorizationSource": "RoleBased",
+    }

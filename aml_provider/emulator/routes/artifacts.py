@@ -1,29 +1,33 @@
-"""Log files: where they are, and their content behind signed links."""
+"""Log files: where they are, and their content, signed or not."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from aml_provider.emulator.errors import ServiceError, not_found
+from aml_provider.emulator.files import ORIGIN, container_of, file, files
+from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, run_of
 from aml_provider.emulator.routes.http import base_url, reply
-from aml_provider.emulator.wire_history import RUN_LOG, STEP_LOG, run_log, step_log
+from aml_provider.emulator.routes.paging import cut
+from aml_provider.emulator.times import wire_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
 
-_CONTENT_INFO = "/artifacts/prefix/contentinfo/{origin}/{container}/{prefix:path}"
-
 
 class ArtifactRoutes:
-    """``/artifacts/prefix/contentinfo`` and the content itself."""
+    """``/artifacts`` of the artifact service and of run history, and the content itself."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -31,46 +35,120 @@ class ArtifactRoutes:
 
     def routes(self) -> list[Route]:
         """Under the artifact service."""
-        return [Route(_CONTENT_INFO, self.content_info)]
-
-    async def content_info(self, request: Request) -> Response:
-        """The files of a run below a prefix, with links."""
-        container = request.path_params["container"]
-        prefix = request.path_params["prefix"].rstrip("/")
-        name, _ = self._file(container)
-        value = [
-            {
-                "contentUri": content_url(request, self._secret, container, path),
-                "origin": request.path_params["origin"],
-                "container": container,
-                "path": path,
-            }
-            for path in (name,)
-            if path.startswith(f"{prefix}/")
+        place = "{origin}/{container}"
+        return [
+            *self._routes("/artifacts", place),
+            Route(f"/artifacts/metadata/{place}/{{path:path}}", self.metadata),
+            Route(f"/artifacts/content/{place}/{{path:path}}", self.text),
+            Route(f"/artifacts/{place}", self.list),
+            Route(f"/artifacts/{place}/{{path:path}}", self.list),
         ]
-        return reply({"value": value, "continuationToken": None})
+
+    def run_routes(self) -> list[Route]:
+        """Under the run history service: the files of one run."""
+        found = []
+        for prefix in (*OF_EXPERIMENT, ""):
+            artifacts = f"{prefix}/runs/{{run_id}}/artifacts"
+            found += [
+                *self._routes(artifacts, ""),
+                Route(artifacts, self.list),
+                Route(f"{artifacts}/path/{{path:path}}", self.list),
+                Route(f"{artifacts}/artifacturi/{{path:path}}", self.uri),
+            ]
+        return found
+
+    def _routes(self, artifacts: str, place: str) -> Iterable[Route]:
+        for kind, handler in (("prefix/contentinfo", self.prefix_info), ("contentinfo", self.info)):
+            at = f"{artifacts}/{kind}/{place}".rstrip("/")
+            yield Route(f"{at}/{{path:path}}", handler)
+            # Some clients put the path into the query.
+            yield Route(at, handler)
+
+    async def list(self, request: Request) -> Response:
+        """The files of a run or step, all or those below a path."""
+        container, prefix = self._container(request), self._path(request)
+        found = [self._artifact(container, path) for path in self._below(container, prefix)]
+        return self._page(request, found)
+
+    async def prefix_info(self, request: Request) -> Response:
+        """The files of a run below a prefix, with links."""
+        container, prefix = self._container(request), self._path(request)
+        return self._page(request, [self._info(request, container, path) for path in self._below(container, prefix)])
+
+    async def info(self, request: Request) -> Response:
+        """One file, with a link."""
+        container, path = self._container(request), self._path(request)
+        file(self._workspace, container, path)
+        return reply(self._info(request, container, path))
+
+    async def uri(self, request: Request) -> Response:
+        """The link to one file."""
+        container, path = self._container(request), self._path(request)
+        file(self._workspace, container, path)
+        return reply(content_url(request, self._secret, container, path))
+
+    async def metadata(self, request: Request) -> Response:
+        """One file without a link."""
+        container, path = self._container(request), self._path(request)
+        file(self._workspace, container, path)
+        return reply(self._artifact(container, path))
+
+    async def text(self, request: Request) -> Response:
+        """A file's content, for whoever may call the service."""
+        return PlainTextResponse(file(self._workspace, self._container(request), self._path(request)))
 
     async def content(self, request: Request) -> Response:
         """A file's content. The signature in the link is all that it takes."""
         container, path = request.path_params["container"], request.path_params["path"]
         signature = request.query_params.get("sig", "")
-        if not hmac.compare_digest(signature, _signature(self._secret, container, path)):
+        if not hmac.compare_digest(signature.encode(), _signature(self._secret, container, path).encode()):
             raise ServiceError(403, "The signature does not match.", code="AuthenticationFailed")
-        name, text = self._file(container)
-        if path != name:
-            raise not_found(f"Artifact {path} of {container}")
-        return PlainTextResponse(text)
+        return PlainTextResponse(file(self._workspace, container, path))
 
-    def _file(self, container: str) -> tuple[str, str]:
-        run_id = container.removeprefix("dcid.")
-        if run_id in self._workspace.runs:
-            run = self._workspace.runs[run_id]
-            return RUN_LOG, run_log(run, self._workspace.view(run))
-        found = self._workspace.step_run(run_id)
-        if found is None:
-            raise not_found(f"Container {container}")
-        run, index = found
-        return STEP_LOG, step_log(run, index, self._workspace.view(run))
+    def _container(self, request: Request) -> str:
+        """The container that the path names, of the run there is."""
+        names = request.path_params
+        if "container" in names:
+            if names["origin"] != ORIGIN:
+                raise not_found(f"Container {names['container']} of {names['origin']}")
+            return str(names["container"])
+        run_of(self._workspace, request)
+        return container_of(names["run_id"])
+
+    def _path(self, request: Request) -> str:
+        path = request.path_params.get("path") or request.query_params.get("path") or ""
+        return str(path).rstrip("/")
+
+    def _below(self, container: str, prefix: str) -> Iterable[str]:
+        found = files(self._workspace, container)
+        return (path for path in found if not prefix or path == prefix or path.startswith(f"{prefix}/"))
+
+    def _artifact(self, container: str, path: str) -> dict[str, Any]:
+        run, index = self._workspace.stored(container.removeprefix("dcid."))
+        view = self._workspace.view(run)
+        started = view.started if index is None else view.steps[index].started
+        return {
+            "artifactId": f"{ORIGIN}/{container}/{path}",
+            "origin": ORIGIN,
+            "container": container,
+            "path": path,
+            "etag": None,
+            "createdTime": wire_time(started or run.created),
+            "dataPath": None,
+        }
+
+    def _info(self, request: Request, container: str, path: str) -> dict[str, Any]:
+        return {
+            "contentUri": content_url(request, self._secret, container, path),
+            "origin": ORIGIN,
+            "container": container,
+            "path": path,
+        }
+
+    def _page(self, request: Request, found: Sequence[dict[str, Any]]) -> Response:
+        token = request.query_params.get("continuationToken")
+        value, following = cut(found, token, None, self._workspace.quirks.page_size)
+        return reply({"value": value, "continuationToken": following})
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import not_found
-from aml_provider.emulator.routes.http import reply, scope_of
-from aml_provider.emulator.wire_history import datastore_dto
+from aml_provider.emulator.routes.http import count, flag, read_json, reply, scope_of
+from aml_provider.emulator.routes.paging import cut
+from aml_provider.emulator.wire_datastores import datastore_dto, datastore_from_wire
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,28 +28,59 @@ class DatastoreRoutes:
         """Under the datastore service."""
         return [
             Route("/datastores", self.list),
+            Route("/datastores", self.create, methods=["POST"]),
             Route("/datastores/{name}", self.get),
+            Route("/datastores/{name}", self.update, methods=["PUT"]),
+            Route("/datastores/{name}", self.delete, methods=["DELETE"]),
             Route("/default", self.default),
+            Route("/default/{name}", self.set_default, methods=["PUT"]),
         ]
 
     async def list(self, request: Request) -> Response:
-        """All datastores in one page."""
+        """The datastores, all or those that ``dataStoreNames`` names, in pages."""
+        query = request.query_params
+        stores = list(self._workspace.datastores.values())
+        # The names come as several parameters or joined by commas.
+        wanted = [name.strip() for text in query.getlist("dataStoreNames") for name in text.split(",") if name.strip()]
+        if wanted:
+            stores = [store for store in stores if store.name in wanted]
+        secrets = flag(query.get("includeSecret", "true"))
         scope = scope_of(request)
-        found = [
-            datastore_dto(item, scope.subscription_id, scope.resource_group)
-            for item in self._workspace.datastores.values()
-        ]
-        return reply({"value": found, "continuationToken": None, "nextLink": None})
+        found = [datastore_dto(item, scope.subscription_id, scope.resource_group, secrets=secrets) for item in stores]
+        size = self._workspace.quirks.page_size
+        value, token = cut(found, query.get("continuationToken"), count("count", query.get("count")), size)
+        return reply({"value": value, "continuationToken": token, "nextLink": None})
 
     async def get(self, request: Request) -> Response:
         """One datastore."""
         return self._reply(request, self._workspace.datastore(request.path_params["name"]))
 
+    async def create(self, request: Request) -> Response:
+        """Register a datastore. The storage itself is neither looked at nor made, whatever the query wants."""
+        store = datastore_from_wire(await read_json(request))
+        self._workspace.add_datastore(store)
+        return self._reply(request, store)
+
+    async def update(self, request: Request) -> Response:
+        """Put another description in the place of a datastore's."""
+        current = self._workspace.datastore(request.path_params["name"])
+        store = datastore_from_wire(await read_json(request), current.name)
+        self._workspace.replace_datastore(store)
+        return self._reply(request, store)
+
+    async def delete(self, request: Request) -> Response:
+        """Forget a datastore."""
+        self._workspace.delete_datastore(request.path_params["name"])
+        return reply()
+
     async def default(self, request: Request) -> Response:
-        """The default datastore: the first one."""
-        for store in self._workspace.datastores.values():
-            return self._reply(request, store)
-        raise not_found("Default datastore")
+        """The default datastore."""
+        return self._reply(request, self._workspace.default_datastore())
+
+    async def set_default(self, request: Request) -> Response:
+        """Choose the default datastore."""
+        self._workspace.set_default_datastore(request.path_params["name"])
+        return reply()
 
     def _reply(self, request: Request, store: Datastore) -> Response:
         scope = scope_of(request)

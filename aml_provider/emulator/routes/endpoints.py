@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.models import Endpoint
-from aml_provider.emulator.routes.http import flag, read_json, reply
+from aml_provider.emulator.routes.http import count, flag, read_body, reply
 from aml_provider.emulator.routes.pipelines import services_url
-from aml_provider.emulator.submission import entity_status, lower_keys
+from aml_provider.emulator.submission import entity_status
 from aml_provider.emulator.wire_pipelines import PipelinesWire
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from aml_provider.emulator.body import Body
     from aml_provider.emulator.emulation import Emulation
+
+_MOST_DIGITS = 9
 
 
 class EndpointRoutes:
@@ -41,8 +45,7 @@ class EndpointRoutes:
         """All endpoints, or the active ones; at most as many as the header ``BatchSize`` says."""
         active_only = flag(request.query_params.get("activeOnly"))
         found = [item for item in self._workspace.endpoints.values() if item.status == "Active" or not active_only]
-        size = request.headers.get("BatchSize", "")
-        limit = int(size) if size.isdecimal() else len(found)
+        limit = count("BatchSize", request.headers.get("BatchSize"))
         return reply([self._wire.endpoint(item, services_url(request)) for item in found[:limit]])
 
     async def get(self, request: Request) -> Response:
@@ -51,29 +54,36 @@ class EndpointRoutes:
 
     async def get_by_name(self, request: Request) -> Response:
         """One endpoint by the name in the query."""
-        return self._reply(request, self._workspace.endpoint_named(request.query_params.get("Name", "")))
+        name = request.query_params.get("Name")
+        if not name:
+            raise bad_request("Name is required.")
+        return self._reply(request, self._workspace.endpoint_named(name))
 
     async def create(self, request: Request) -> Response:
         """A new endpoint with version 0."""
-        given = lower_keys(await read_json(request))
+        given = await read_body(request)
         endpoint = self._workspace.create_endpoint(
-            given.get("name") or "", given.get("description"), given.get("pipelineid") or "", given.get("properties")
+            given.required("Name"),
+            given.text("Description"),
+            given.required("PipelineId"),
+            given.mapping("Properties"),
+            given.tags(),
         )
         return self._reply(request, endpoint)
 
     async def update(self, request: Request) -> Response:
         """Replace everything that can change about an endpoint; what is absent counts as empty."""
         current = self._workspace.endpoint(request.path_params["endpoint_id"])
-        given = lower_keys(await read_json(request))
+        given = await read_body(request)
         endpoint = Endpoint(
-            name=given.get("name") or "",
+            name=given.required("Name"),
             id=current.id,
-            description=given.get("description"),
-            default_version=str(given.get("defaultversion")),
-            versions=_versions(given.get("pipelineversionlist")),
-            status=entity_status(given.get("entitystatus")),
-            tags=dict(given.get("tags") or {}),
-            properties=dict(given.get("properties") or {}),
+            description=given.text("Description"),
+            default_version=given.required("DefaultVersion"),
+            versions=_versions(given),
+            status=entity_status(given.get("EntityStatus")),
+            tags=given.tags(),
+            properties=given.mapping("Properties"),
             created=current.created,
         )
         self._workspace.put_endpoint(endpoint)
@@ -96,6 +106,15 @@ class EndpointRoutes:
         return reply(self._wire.endpoint(endpoint, services_url(request)))
 
 
-def _versions(items: Any) -> dict[str, str]:
-    pairs = [lower_keys(item) for item in items or ()]
-    return {str(item.get("version")): str(item.get("pipelineid")) for item in pairs}
+def _versions(given: Body) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for item in given.objects("PipelineVersionList"):
+        version = item.scalar("Version") or ""
+        if not version.isdecimal() or len(version) > _MOST_DIGITS:
+            raise bad_request(f"Version must be a whole number from 0 on, not {version[:80]!r}.")
+        if version in versions:
+            raise bad_request(f"PipelineVersionList has version {version} twice.")
+        versions[version] = item.required("PipelineId")
+    if not versions:
+        raise bad_request("PipelineVersionList is required; an endpoint has at least one version.")
+    return versions

@@ -1,45 +1,34 @@
-"""Run history: experiments, runs and steps as records with tags and properties, and queries over them."""
+"""Run history: runs and steps as records with tags and properties, and queries over them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import sys
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from aml_provider.emulator import filters
-from aml_provider.emulator.errors import bad_request, not_found
+from aml_provider.emulator.body import Body, text_list
+from aml_provider.emulator.errors import ServiceError, bad_request, camel_envelope, not_found
+from aml_provider.emulator.files import files
 from aml_provider.emulator.routes.artifacts import content_url
-from aml_provider.emulator.routes.http import read_json, reply
-from aml_provider.emulator.submission import lower_keys
-from aml_provider.emulator.wire_history import (
-    EXPERIMENT_FIELDS,
-    RUN_FIELDS,
-    RUN_LOG,
-    STEP_LOG,
-    experiment_dto,
-    run_details,
-    run_dto,
-    step_dto,
-)
+from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, experiment_of, run_of
+from aml_provider.emulator.routes.http import read_body, read_json, reply
+from aml_provider.emulator.routes.paging import page, query_of
+from aml_provider.emulator.wire_history import RUN_FIELDS, run_details, run_dto, step_dto
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from starlette.requests import Request
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Experiment, Run
+    from aml_provider.emulator.models import Run
 
 JsonObject = dict[str, Any]
-_OF_EXPERIMENT = ("/experiments/{experiment}", "/experimentids/{experiment_id}")
+_EVENT = "Microsoft.MachineLearning.Run."
+_CANCELS = (f"{_EVENT}Canceled", f"{_EVENT}CancelRequested")
 
 
 class HistoryRoutes:
-    """``/experiments`` and ``/runs``."""
+    """``/runs``, below an experiment and without one."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._emulation = emulation
@@ -47,209 +36,135 @@ class HistoryRoutes:
 
     def routes(self) -> list[Route]:
         """Under the run history service."""
-        found = [Route("/experiments:query", self.query_experiments, methods=["POST"])]
-        for prefix in _OF_EXPERIMENT:
+        found = []
+        for prefix in OF_EXPERIMENT:
             found += [
-                Route(prefix, self.get_experiment),
-                Route(f"{prefix}/runs:query", self.query_runs, methods=["POST"]),
+                Route(f"{prefix}/runs:query", self.query, methods=["POST"]),
+                Route(f"{prefix}/batch/runs", self.patch_many, methods=["PATCH"]),
             ]
-        found += [
-            Route(_OF_EXPERIMENT[0], self.create_experiment, methods=["POST"]),
-            Route(_OF_EXPERIMENT[1], self.patch_experiment, methods=["PATCH"]),
-        ]
-        for prefix in (*_OF_EXPERIMENT, ""):
+        for prefix in (*OF_EXPERIMENT, ""):
             run = f"{prefix}/runs/{{run_id}}"
             found += [
-                Route(run, self.get_run),
+                Route(run, self.get),
+                Route(run, self.patch, methods=["PATCH"]),
                 Route(f"{run}/details", self.details),
                 Route(f"{run}/children", self.children),
-                Route(run, self.patch_run, methods=["PATCH"]),
                 Route(f"{run}/tags", self.delete_tags, methods=["DELETE"]),
+                Route(f"{run}/events", self.event, methods=["POST"]),
+                Route(f"{run}/metricsingest/wait", self.wait_for_metrics),
             ]
         return found
 
-    async def get_experiment(self, request: Request) -> Response:
-        """One experiment."""
-        return reply(experiment_dto(self._experiment(request)))
-
-    async def create_experiment(self, request: Request) -> Response:
-        """An experiment, new if there is none of that name."""
-        return reply(experiment_dto(self._workspace.ensure_experiment(request.path_params["experiment"])))
-
-    async def patch_experiment(self, request: Request) -> Response:
-        """Change an experiment's description, tags or archiving."""
-        experiment = self._experiment(request)
-        given = lower_keys(await read_json(request))
-        with self._workspace.lock:
-            experiment.description = given.get("description", experiment.description)
-            experiment.tags |= given.get("tags") or {}
-            if given.get("archive") is not None:
-                experiment.archived = self._workspace.clock.now() if given["archive"] else None
-            self._workspace.changed()
-        return reply(experiment_dto(experiment))
-
-    async def query_experiments(self, request: Request) -> Response:
-        """The experiments that a filter selects."""
-        given = lower_keys(await read_json(request) or {})
-        view_type = given.get("viewtype") or "Default"
-        found = [
-            experiment_dto(item)
-            for item in self._workspace.experiments.values()
-            if view_type == "All" or (item.archived is not None) == (view_type == "ArchivedOnly")
-        ]
-        return self._page(found, given, EXPERIMENT_FIELDS)
-
-    async def query_runs(self, request: Request) -> Response:
+    async def query(self, request: Request) -> Response:
         """The runs and steps of an experiment that a filter selects."""
-        experiment = self._experiment(request)
-        given = lower_keys(await read_json(request) or {})
-        runs = [run for run in self._workspace.runs.values() if run.experiment == experiment.name]
+        experiment = experiment_of(self._workspace, request)
+        given = Body(await read_json(request) or {})
+        runs = self._workspace.experiments.runs_of(experiment)
         found = [dto for run in runs if self._workspace.listed(run) for dto in self._records(run)]
-        return self._page(found, given, RUN_FIELDS)
+        return page(found, given, RUN_FIELDS, self._workspace.quirks.page_size)
 
     async def children(self, request: Request) -> Response:
         """The steps of a run that have begun to wait, and the runs submitted below it."""
-        record = self._record(request)
-        run = self._workspace.runs.get(record["runId"])
+        run, index = self._stored(request)
         found = []
-        if run is not None:
+        if index is None:
             found = [
                 *self._records(run)[1:],
                 *(self._records(child)[0] for child in self._workspace.children(run) if self._workspace.listed(child)),
             ]
-        given = {name.removeprefix("$").lower(): value for name, value in request.query_params.items()}
-        return self._page(found, given, RUN_FIELDS)
+        return page(found, query_of(request), RUN_FIELDS, self._workspace.quirks.page_size)
 
-    async def get_run(self, request: Request) -> Response:
+    async def get(self, request: Request) -> Response:
         """One run or step."""
-        return reply(self._record(request))
+        return reply(self._record(*self._stored(request)))
 
     async def details(self, request: Request) -> Response:
         """One run or step with its log files."""
-        record = self._record(request)
-        name = RUN_LOG if record["runType"] == "azureml.PipelineRun" else STEP_LOG
-        url = content_url(request, self._emulation.content_secret, record["dataContainerId"], name)
-        return reply(run_details(record, {name: url} if record["startTimeUtc"] else {}))
+        record = self._record(*self._stored(request))
+        container = record["dataContainerId"]
+        secret = self._emulation.content_secret
+        links = {path: content_url(request, secret, container, path) for path in files(self._workspace, container)}
+        return reply(run_details(record, links))
 
-    async def patch_run(self, request: Request) -> Response:
+    async def patch(self, request: Request) -> Response:
         """Merge tags and new properties; rename or describe."""
-        record = self._record(request)
-        given = lower_keys(await read_json(request))
-        run, index = self._stored(record["runId"])
-        tags, properties = self._bags(run, index)
-        new_properties = given.get("properties") or {}
-        if changed := sorted(key for key, value in new_properties.items() if properties.get(key, value) != value):
-            raise bad_request(f"Properties cannot be changed: {', '.join(changed)}", "PropertyImmutable")
-        with self._workspace.lock:
-            tags |= given.get("tags") or {}
-            properties |= new_properties
-            if index is None:
-                run.display_name = given.get("displayname", run.display_name)
-                run.description = given.get("description", run.description)
-            self._workspace.changed()
-        return reply(self._record(request))
+        run, index = self._stored(request)
+        given = await read_body(request)
+        if given.text("runId") not in (None, request.path_params["run_id"]):
+            raise bad_request(f"runId {given.text('runId')} is not that of the path.")
+        self._patch(run, index, given)
+        return reply(self._record(run, index))
+
+    async def patch_many(self, request: Request) -> Response:
+        """The same for several runs of an experiment; those that cannot be changed are named with the reason."""
+        experiment = experiment_of(self._workspace, request)
+        changed, errors = {}, {}
+        for given in (await read_body(request)).objects("runs"):
+            run_id = given.required("runId")
+            try:
+                run, index = self._workspace.stored(run_id)
+                if run.experiment_id != experiment.id:
+                    raise not_found(f"Run {run_id} in this experiment")
+                self._patch(run, index, given)
+                changed[run_id] = self._record(run, index)
+            except ServiceError as error:
+                errors[run_id] = camel_envelope(error, self._workspace.clock.now())
+        return reply({"runs": changed, "errors": errors})
 
     async def delete_tags(self, request: Request) -> Response:
         """Remove the tags that the body names."""
-        record = self._record(request)
-        names = await read_json(request)
-        if not isinstance(names, list):
-            raise bad_request("The body must be an array of tag names.")
+        run, index = self._stored(request)
+        names = text_list(await read_json(request))
         with self._workspace.lock:
-            tags, _ = self._bags(*self._stored(record["runId"]))
             for name in names:
-                tags.pop(name, None)
+                self._bags(run, index)[0].pop(name, None)
             self._workspace.changed()
-        return reply(self._record(request))
+        return reply(self._record(run, index))
 
-    def _experiment(self, request: Request) -> Experiment:
-        if "experiment" in request.path_params:
-            return self._workspace.experiment(request.path_params["experiment"])
-        return self._workspace.experiment_by_id(request.path_params["experiment_id"])
+    async def event(self, request: Request) -> Response:
+        """What somebody says has happened to a run. Of a pipeline run only the end can be asked for like this."""
+        run, index = self._stored(request)
+        name = (await read_body(request)).required("name")
+        if name not in _CANCELS:
+            raise bad_request(f"{name} is no event of a pipeline run, whose state the pipelines service keeps.")
+        if index is not None:
+            raise bad_request(f"A step is not canceled by itself; cancel its pipeline run {run.id}.")
+        self._workspace.cancel(run.id)
+        return reply()
 
-    def _stored(self, run_id: str) -> tuple[Run, int | None]:
-        if run_id in self._workspace.runs:
-            return self._workspace.runs[run_id], None
-        found = self._workspace.step_run(run_id)
-        if found is None:
-            raise not_found(f"Run {run_id}")
-        return found
+    async def wait_for_metrics(self, request: Request) -> Response:
+        """Metrics are there as soon as they are sent."""
+        self._stored(request)
+        return reply({})
 
-    def _record(self, request: Request) -> JsonObject:
-        run_id = request.path_params["run_id"]
-        run, _ = self._stored(run_id)
-        in_experiment = "experiment" in request.path_params or "experiment_id" in request.path_params
-        if in_experiment and self._experiment(request).name != run.experiment:
-            raise not_found(f"Run {run_id} in this experiment")
-        for record in self._records(run):
-            if record["runId"] == run_id:
-                return record
-        raise not_found(f"Run {run_id}")
+    def _stored(self, request: Request) -> tuple[Run, int | None]:
+        return run_of(self._workspace, request)
+
+    def _patch(self, run: Run, index: int | None, given: Body) -> None:
+        tags, properties = self._bags(run, index)
+        new = given.texts("properties")
+        changed = sorted(key for key, value in new.items() if properties.get(key, value) != value)
+        if changed and not self._workspace.quirks.mutable_properties:
+            raise bad_request(f"Properties cannot be changed: {', '.join(changed)}", "PropertyImmutable")
+        target = run if index is None else run.steps[index]
+        name, description, new_tags = given.text("displayName"), given.text("description"), given.tags()
+        with self._workspace.lock:
+            tags |= new_tags
+            properties |= new
+            target.display_name = target.display_name if name is None else name
+            target.description = target.description if description is None else description
+            self._workspace.changed()
+
+    def _record(self, run: Run, index: int | None) -> JsonObject:
+        view, now = self._workspace.view(run), self._workspace.clock.now()
+        return run_dto(run, view, now) if index is None else step_dto(run, index, view, now)
 
     def _records(self, run: Run) -> list[JsonObject]:
-        view = self._workspace.view(run)
-        now = self._workspace.clock.now()
-        experiment_id = self._workspace.experiment(run.experiment).id
-        steps = [
-            step_dto(run, index, view, experiment_id, now)
-            for index, step in enumerate(view.steps)
-            if step.queued is not None
-        ]
-        return [run_dto(run, view, experiment_id, now), *steps]
+        view, now = self._workspace.view(run), self._workspace.clock.now()
+        begun = [index for index, step in enumerate(view.steps) if step.queued is not None]
+        return [run_dto(run, view, now), *(step_dto(run, index, view, now) for index in begun)]
 
     def _bags(self, run: Run, index: int | None) -> tuple[dict[str, str | None], dict[str, str]]:
         if index is None:
             return run.history_tags, run.history_properties
         return run.steps[index].tags, run.steps[index].properties
-
-    def _page(self, records: Sequence[JsonObject], given: JsonObject, fields: tuple[str, ...]) -> Response:
-        found = _ordered(_selected(records, given.get("filter"), fields), given.get("orderby"), fields)
-        start = _offset(given.get("continuationtoken"))
-        end = start + min(_top(given.get("top")), self._workspace.quirks.page_size)
-        return reply({"value": found[start:end], "continuationToken": _token(end) if end < len(found) else None})
-
-
-def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
-    if not text:
-        return list(records)
-    try:
-        condition = filters.parse(text, fields)
-    except filters.FilterError as error:
-        raise bad_request(f"Invalid filter: {error}", "InvalidFilter") from error
-    return [record for record in records if condition.matches(record)]
-
-
-def _ordered(records: list[JsonObject], order: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
-    known = {field.lower(): field for field in fields}
-    # Sorting is stable, so the first criterion has to be applied last.
-    for part in reversed((order or "").split(",")):
-        name, _, direction = part.strip().partition(" ")
-        if not name:
-            continue
-        if name.lower() not in known or direction.strip().lower() not in ("", "asc", "desc"):
-            raise bad_request(f"Invalid orderby: {order}", "InvalidOrderBy")
-        field = known[name.lower()]
-        # What has not happened yet comes before everything else going up.
-        records.sort(key=lambda record: (record[field] is not None, record[field] or ""), reverse="desc" in direction)
-    return records
-
-
-def _top(value: Any) -> int:
-    if value is None:
-        return sys.maxsize
-    if not str(value).isdecimal() or int(value) == 0:
-        raise bad_request(f"Invalid top: {value}")
-    return int(value)
-
-
-def _token(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"offset:{offset}".encode()).decode()
-
-
-def _offset(token: str | None) -> int:
-    if not token:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("offset:"))
-    except (ValueError, binascii.Error) as error:
-        raise bad_request("Invalid continuationToken.") from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from starlette.responses import Response
 
+from aml_provider.emulator.body import Body
 from aml_provider.emulator.errors import bad_request
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+# More digits than any count needs, and few enough for int().
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,25 @@ def base_url(request: Request) -> str:
 
 
 async def read_json(request: Request) -> Any:
-    """The body, whatever the Content-Type says: the services' callers send JSON as ``json-patch+json``."""
+    """The body, whatever the Content-Type says: the services' callers send JSON as ``json-patch+json``.
+
+    What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters.
+    """
     raw = await request.body()
     if not raw:
         return None
     try:
-        return json.loads(raw)
-    except ValueError as error:
+        value = json.loads(raw, parse_float=_number, parse_constant=_no_number)
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {error}", "InvalidJson") from error
+    return value
+
+
+async def read_body(request: Request) -> Body:
+    """The body, which has to be a JSON object."""
+    return Body(await read_json(request))
 
 
 def reply(content: Any = None) -> Response:
@@ -60,3 +76,28 @@ def reply(content: Any = None) -> Response:
 def flag(value: str | None) -> bool:
     """A query's ``true`` or ``false``."""
     return value is not None and value.lower() == "true"
+
+
+def count(name: str, value: object) -> int | None:
+    """How many a caller wants at most, from a number or its text; None where it is left open.
+
+    Raises:
+        ServiceError: It is no number above 0; the message names it.
+    """
+    if value is None:
+        return None
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) == 0:
+        raise bad_request(f"{name} must be a whole number above 0, not {text[:80]!r}.")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        _no_number(text)
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is no number")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.body import text_list
+from aml_provider.emulator.errors import bad_request, not_found
+from aml_provider.emulator.files import step_log
 from aml_provider.emulator.routes.http import read_json, reply
 from aml_provider.emulator.submission import Submission
-from aml_provider.emulator.wire_history import step_log
 from aml_provider.emulator.wire_pipelines import PipelinesWire, node_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
@@ -29,13 +32,19 @@ class RunRoutes:
 
     def routes(self) -> list[Route]:
         """Under the pipelines service."""
-        runs = "/PipelineRuns"
-        run = f"{runs}/{{run_id}}"
-        endpoint = f"{runs}/PipelineEndpointSubmit/Id/{{endpoint_id}}"
+        endpoint = "/PipelineRuns/PipelineEndpointSubmit/Id/{endpoint_id}"
         return [
-            Route(f"{runs}/PipelineSubmit/{{pipeline_id}}", self.submit, methods=["POST"]),
             Route(endpoint, self.submit_endpoint, methods=["POST"]),
             Route(f"{endpoint}/{{version}}", self.submit_endpoint, methods=["POST"]),
+            *self._routes("/PipelineRuns", ("PipelineSubmit",)),
+            # The service's older names for the same things, which clients of those days still use.
+            *self._routes("/Experiments", ("PipelineSubmit", "PublishedPipelineSubmit", "TemplateSubmit")),
+        ]
+
+    def _routes(self, runs: str, submits: Iterable[str]) -> list[Route]:
+        run = f"{runs}/{{run_id}}"
+        return [
+            *(Route(f"{runs}/{name}/{{pipeline_id}}", self.submit, methods=["POST"]) for name in submits),
             Route(f"{runs}/Pipeline/{{pipeline_id}}", self.of_pipeline),
             Route(run, self.get),
             Route(f"{run}/Execution", self.cancel, methods=["DELETE"]),
@@ -48,6 +57,7 @@ class RunRoutes:
             Route(f"{run}/Graph/Shareable/STDERR", self.node_error, methods=["POST"]),
             Route(f"{run}/Graph/Shareable/JobLog", self.node_log, methods=["POST"]),
             Route(f"{run}/Outputs", self.node_outputs, methods=["POST"]),
+            Route(f"{run}/PipelineRunOutputs/{{name:path}}", self.output),
         ]
 
     async def submit(self, request: Request) -> Response:
@@ -112,10 +122,16 @@ class RunRoutes:
     async def node_outputs(self, request: Request) -> Response:
         """The blobs that one step wrote."""
         run, index = await self._node(request)
-        stores = self._workspace.datastores.values()
-        return reply(
-            node_outputs(run.steps[index], {item.name: (item.account_name, item.container) for item in stores})
-        )
+        return reply(node_outputs(run.steps[index], self._workspace.datastores))
+
+    async def output(self, request: Request) -> Response:
+        """One output of the run: the blob of that name which a step wrote last."""
+        run, name = self._run(request), request.path_params["name"]
+        for step_run in reversed(run.steps):
+            outputs = node_outputs(step_run, self._workspace.datastores)
+            if name in outputs:
+                return reply(outputs[name])
+        raise not_found(f"Output {name} of PipelineRun {run.id}")
 
     def _run(self, request: Request) -> Run:
         return self._workspace.run(request.path_params["run_id"])
@@ -133,6 +149,7 @@ class RunRoutes:
     async def _node(self, request: Request) -> tuple[Run, int]:
         # The body is the path to a node: one id per level, and there is but one level here.
         path = await read_json(request)
-        if not isinstance(path, list) or len(path) != 1:
+        run = self._run(request)
+        if len(text_list(path)) != 1:
             raise bad_request("The body must be an array with one node id.")
-        return self._workspace.node(request.path_params["run_id"], str(path[0]))
+        return self._workspace.node(run.id, path[0])

@@ -1,177 +1,292 @@
-"""The overview and the page of a run. Every text that comes from outside is escaped."""
+"""The pages of the workspace, where the studio has them. They show and change nothing."""
 
 from __future__ import annotations
 
-from html import escape
-from importlib import resources
-from string import Template
-from typing import TYPE_CHECKING
+import asyncio
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from aml_provider.emulator.times import wire_time
-from aml_provider.emulator.wire_history import step_log
+from aml_provider.emulator.errors import ServiceError
+from aml_provider.emulator.files import run_log, step_log
+from aml_provider.emulator.studio.chart import chart
+from aml_provider.emulator.studio.documents import Documents
+from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
+from aml_provider.emulator.studio.records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run, Schedule
-    from aml_provider.emulator.timeline import RunView
+    from aml_provider.emulator.models import Experiment, Run
 
-_SHOWN_RUNS = 200
+_LATEST = 10
+_UPCOMING = 5
+_SECTIONS = ("runs", "pipelines", "endpoints", "schedules", "experiments")
+
+_PAGE = re.compile(
+    rf"/(?:(?:{'|'.join(_SECTIONS)})(?:/[^/]+)?|runs/[^/]+/log|endpoints/pipeline/[^/]+|experiments/id/[^/]+)?"
+)
+
+Show = dict[str, Any]
+
+
+def is_page(path: str) -> bool:
+    """Whether people look at this path, rather than clients of the services."""
+    return _PAGE.fullmatch(path) is not None
 
 
 class StudioRoutes:
-    """``/`` and ``/runs/{id}``, where the studio has them."""
+    """The overview, a list of each kind of thing, and a page of each thing."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
-        self._page = Template((resources.files(__package__) / "page.html").read_text(encoding="utf-8"))
+        self._records = Records(emulation.workspace)
+        self._documents = Documents()
 
     def routes(self) -> list[Route]:
-        """At the root."""
-        return [Route("/", self.overview), Route("/runs/{run_id}", self.run)]
-
-    async def overview(self, _request: Request) -> Response:
-        """The latest runs, the schedules, and the pipelines."""
-        runs = list(reversed(self._workspace.runs.values()))
-        rows = [
-            (
-                _link(f"/runs/{run.id}", run.id),
-                escape(self._workspace.pipeline(run.pipeline_id).name),
-                escape(run.experiment),
-                _status(_label(self._workspace.view(run))),
-                escape(_when(run.created)),
-            )
-            for run in runs[:_SHOWN_RUNS]
-        ]
-        pipelines = [
-            (escape(item.name), escape(item.id), _status(item.status), escape(item.description or ""))
-            for item in self._workspace.pipelines.values()
-        ]
-        schedules = [
-            (
-                escape(item.name),
-                escape(self._scheduled(item)),
-                escape(self._when_due(item)),
-                _status(item.status),
-                escape(item.last_error or ""),
-            )
-            for item in self._workspace.schedules.all()
-        ]
-        hidden = len(runs) - len(rows)
-        return self._reply(
-            "Local workspace",
-            "<h1>Local workspace</h1>",
-            '<p class="note">An emulated Azure Machine Learning workspace.</p>',
-            "<h2>Runs</h2>",
-            _table(("Run", "Pipeline", "Experiment", "Status", "Created"), rows, "No run yet."),
-            f'<p class="note">{hidden} older runs are not shown.</p>' if hidden else "",
-            "<h2>Schedules</h2>",
-            _table(("Name", "Pipeline or endpoint", "Next", "Status", "Last error"), schedules, "None."),
-            "<h2>Published pipelines</h2>",
-            _table(("Name", "Id", "Status", "Description"), pipelines, "None."),
-        )
-
-    async def run(self, request: Request) -> Response:
-        """One run. A step's id leads to the page of its run."""
-        run_id = request.path_params["run_id"]
-        found = self._workspace.step_run(run_id)
-        run = found[0] if found else self._workspace.runs.get(run_id)
-        if run is None:
-            return self._reply(
-                "No such run", "<h1>No such run</h1>", f"<p>{escape(run_id)}</p>", _link("/", "All runs"), status=404
-            )
-        view = self._workspace.view(run)
-        pipeline = self._workspace.pipeline(run.pipeline_id)
-        facts = {
-            "Status": _status(_label(view)),
-            "Pipeline": f"{escape(pipeline.name)}<br>{escape(pipeline.id)}",
-            "Experiment": escape(run.experiment),
-            "Description": escape(run.description or ""),
-            "Created": escape(_when(run.created)),
-            "Started": escape(_when(view.started)),
-            "Ended": escape(_when(view.ended)),
+        """At the root. Those of experiments and runs are Azure ML's own, in the links of Microsoft's SDK."""
+        pages: Mapping[str, Callable[[Request], Response]] = {
+            "/": self.overview,
+            "/runs": self.runs,
+            "/runs/{id}": self.run,
+            "/runs/{id}/log": self.log,
+            "/pipelines": self.pipelines,
+            "/pipelines/{id}": self.pipeline,
+            "/endpoints": self.endpoints,
+            "/endpoints/{id}": self.endpoint,
+            "/endpoints/pipeline/{id}": self.endpoint,
+            "/schedules": self.schedules,
+            "/schedules/{id}": self.schedule,
+            "/experiments": self.experiments,
+            "/experiments/{name}": self.experiment,
+            "/experiments/id/{id}": self.experiment_by_id,
         }
-        if run.schedule_id:
-            facts["Schedule"] = f"{escape(self._workspace.schedules.get(run.schedule_id).name)}<br>{run.schedule_id}"
-        if run.parent_run_id:
-            facts["Parent run"] = _link(f"/runs/{run.parent_run_id}", run.parent_run_id)
-        paths = {name: f"{path.datastore}/{path.path}" for name, path in run.data_paths.items()}
-        return self._reply(
-            f"Run {run.id}",
-            f'<p class="note">{_link("/", "All runs")}</p>',
-            f"<h1>Run {escape(run.id)}</h1>",
-            _facts(facts),
-            _section("Parameters", run.parameters),
-            _section("Data paths", paths),
-            _section("Datasets", {name: str(value) for name, value in run.datasets.items()}),
-            _section("Outputs", {name: str(value) for name, value in run.outputs.items()}),
-            _section("Tags", {name: value or "" for name, value in run.history_tags.items()}),
-            _section("Properties", run.history_properties),
-            "<h2>Steps</h2>",
-            *self._steps(run, view),
+        return [Route(path, self._answering(page)) for path, page in pages.items()]
+
+    def _answering(self, page: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        def answer(request: Request) -> Response:
+            # One state of everything, while schedules start runs and steps write their logs.
+            with self._workspace.lock:
+                try:
+                    return page(request)
+                except ServiceError as error:
+                    return self._show("missing.html", "", {"message": error.message}, status=error.status)
+
+        async def endpoint(request: Request) -> Response:
+            # Clients of the services do not wait for a page.
+            return await asyncio.to_thread(answer, request)
+
+        return endpoint
+
+    def overview(self, _request: Request) -> Response:
+        """What there is, what happened last, and what comes next."""
+        workspace = self._workspace
+        newest = [run for run, _ in zip(reversed(workspace.runs.values()), range(_LATEST), strict=False)]
+        waiting = [item for item in self._records.schedules(workspace.schedules.all()) if item.due]
+        counts = {
+            "runs": len(workspace.runs),
+            "pipelines": len(workspace.pipelines),
+            "endpoints": len(workspace.endpoints),
+            "schedules": len(workspace.schedules.all()),
+            "experiments": len(workspace.experiments.all()),
+        }
+        return self._show(
+            "overview.html",
+            "",
+            {
+                "counts": counts,
+                "runs": self._records.runs(newest),
+                "schedules": sorted(waiting, key=lambda item: item.due[0].instant)[:_LATEST],
+                "datastores": workspace.datastores.values(),
+                "default_datastore": workspace.default_datastore() if workspace.datastores else None,
+            },
         )
 
-    def _scheduled(self, schedule: Schedule) -> str:
-        if schedule.endpoint_id is not None:
-            return self._workspace.endpoint(schedule.endpoint_id).name
-        return self._workspace.pipeline(schedule.pipeline_id or "").name
+    def runs(self, request: Request) -> Response:
+        """The runs that the query asks for."""
+        wanted = RunFilter.of(request.query_params)
+        found = Slice.cut(wanted.of_workspace(self._workspace), request.query_params)
+        return self._show(
+            "runs.html",
+            "runs",
+            {
+                "filter": wanted,
+                "statuses": STATUSES,
+                "names": self._names(wanted),
+                "slice": found,
+                "runs": self._records.runs(found.items),
+            },
+        )
 
-    def _when_due(self, schedule: Schedule) -> str:
-        upcoming = self._workspace.schedules.upcoming(schedule, 3 if schedule.recurrence else 1)
-        times = ", ".join(_when(instant) for instant in upcoming)
-        return f"polls {times}" if times and schedule.trigger else times
+    def run(self, request: Request) -> Response:
+        """A run. The id of one of its steps leads there too."""
+        run_id = request.path_params["id"]
+        if found := self._workspace.step_run(run_id):
+            return RedirectResponse(f"/runs/{quote(found[0].id)}#step-{quote(run_id)}")
+        run = self._workspace.run(run_id)
+        record = self._records.run(run)
+        children = list(self._workspace.children(run))[::-1]
+        return self._show(
+            "run.html",
+            "runs",
+            {
+                "record": record,
+                "chart": chart(run, record.view, self._workspace.clock.now()),
+                "steps": self._records.steps(record),
+                "log": run_log(run, record.view),
+                "metrics": {name: metric.values for name, metric in run.metrics.items()},
+                "parameters": self._workspace.effective_parameters(run),
+                "data_paths": self._workspace.effective_data_paths(run),
+                "parent": self._workspace.runs.get(run.parent_run_id or ""),
+                "children": self._records.runs(children[:_LATEST]),
+                "more_children": len(children) > _LATEST,
+            },
+        )
 
-    def _steps(self, run: Run, view: RunView) -> Iterable[str]:
-        for index, (step_run, step) in enumerate(zip(run.steps, view.steps, strict=True)):
-            times = f"{_when(step.started)} to {_when(step.ended)}" if step.started is not None else ""
-            yield f"<h3>{escape(step_run.step.name)} {_status(step.status)}</h3>"
-            yield f'<p class="note">{escape(step_run.id)} {escape(times)}</p>'
-            if step.error:
-                yield f'<p class="Failed">{escape(step.error)}</p>'
-            log = step_log(run, index, view)
-            yield f"<pre>{escape(log)}</pre>" if log else '<p class="note">No log yet.</p>'
+    def log(self, request: Request) -> Response:
+        """The whole log of a run or step, as text."""
+        run_id = request.path_params["id"]
+        if found := self._workspace.step_run(run_id):
+            run, index = found
+            return self._documents.text(step_log(run, index, self._workspace.view(run)))
+        run = self._workspace.run(run_id)
+        return self._documents.text(run_log(run, self._workspace.view(run)))
 
-    def _reply(self, title: str, *parts: str, status: int = 200) -> Response:
-        body = "\n".join(part for part in parts if part)
-        return HTMLResponse(self._page.substitute(title=escape(title), body=body), status)
+    def pipelines(self, request: Request) -> Response:
+        """The published pipelines, those that were published last first."""
+        found = Slice.cut(list(self._workspace.pipelines.values()), request.query_params)
+        return self._show(
+            "pipelines.html",
+            "pipelines",
+            {"slice": found, "latest": self._latest("pipeline_id", [item.id for item in found.items])},
+        )
 
+    def pipeline(self, request: Request) -> Response:
+        """A published pipeline: what it can be given, and what starts it."""
+        pipeline = self._workspace.pipeline(request.path_params["id"])
+        namesakes = [item for item in self._workspace.pipelines.values() if item.name == pipeline.name]
+        return self._show(
+            "pipeline.html",
+            "pipelines",
+            {
+                "pipeline": pipeline,
+                "unique": len(namesakes) == 1,
+                "endpoints": [
+                    item for item in self._workspace.endpoints.values() if pipeline.id in item.versions.values()
+                ],
+                "schedules": self._records.schedules(self._workspace.schedules.of_pipeline(pipeline.id)),
+                **self._last_runs(RunFilter(pipeline=pipeline.id)),
+            },
+        )
 
-def _label(view: RunView) -> str:
-    return "CancelRequested" if view.cancelling else view.status
+    def endpoints(self, request: Request) -> Response:
+        """The pipeline endpoints."""
+        found = Slice.cut(list(self._workspace.endpoints.values()), request.query_params)
+        return self._show(
+            "endpoints.html",
+            "endpoints",
+            {
+                "slice": found,
+                "pipelines": self._workspace.pipelines,
+                "latest": self._latest("endpoint_id", [item.id for item in found.items]),
+            },
+        )
 
+    def endpoint(self, request: Request) -> Response:
+        """A pipeline endpoint and its versions."""
+        endpoint = self._workspace.endpoint(request.path_params["id"])
+        return self._show(
+            "endpoint.html",
+            "endpoints",
+            {
+                "endpoint": endpoint,
+                "pipelines": self._workspace.pipelines,
+                "schedules": self._records.schedules(self._workspace.schedules.of_endpoint(endpoint.id)),
+                **self._last_runs(RunFilter(endpoint=endpoint.id)),
+            },
+        )
 
-def _status(name: str) -> str:
-    return f'<span class="status {escape(name)}">{escape(name)}</span>'
+    def schedules(self, request: Request) -> Response:
+        """The schedules, each with its next instant."""
+        found = Slice.cut(self._workspace.schedules.all(), request.query_params)
+        values = {"slice": found, "schedules": self._records.schedules(found.items)}
+        return self._show("schedules.html", "schedules", values)
 
+    def schedule(self, request: Request) -> Response:
+        """A schedule: when it fires, what it submits, and what it started."""
+        schedule = self._workspace.schedules.get(request.path_params["id"])
+        return self._show(
+            "schedule.html",
+            "schedules",
+            {
+                "record": self._records.schedule(schedule, _UPCOMING),
+                **self._last_runs(RunFilter(schedule=schedule.id)),
+            },
+        )
 
-def _when(instant: float | None) -> str:
-    return "" if instant is None else f"{wire_time(instant)[:19].replace('T', ' ')} UTC"
+    def experiments(self, request: Request) -> Response:
+        """The experiments with the numbers of their runs."""
+        found = Slice.cut(self._workspace.experiments.all()[::-1], request.query_params)
+        return self._show(
+            "experiments.html",
+            "experiments",
+            {
+                "slice": found,
+                "numbers": Counter(run.experiment_id for run in self._workspace.runs.values()),
+                "latest": self._latest("experiment_id", [item.id for item in found.items]),
+            },
+        )
 
+    def experiment(self, request: Request) -> Response:
+        """An experiment by its name."""
+        return self._experiment(self._workspace.experiments.named(request.path_params["name"]))
 
-def _link(target: str, text: str) -> str:
-    return f'<a href="{escape(target)}">{escape(text)}</a>'
+    def experiment_by_id(self, request: Request) -> Response:
+        """An experiment by its id; several may have the same name."""
+        return self._experiment(self._workspace.experiments.get(request.path_params["id"]))
 
+    def _experiment(self, experiment: Experiment) -> Response:
+        values = {"experiment": experiment, **self._last_runs(RunFilter(experiment=experiment.id))}
+        return self._show("experiment.html", "experiments", values)
 
-def _section(title: str, values: Mapping[str, str]) -> str:
-    if not values:
-        return ""
-    return f"<h2>{escape(title)}</h2>" + _facts({name: escape(value) for name, value in values.items()})
+    def _show(self, template: str, section: str, values: Show, status: int = 200) -> Response:
+        clock = self._workspace.clock
+        common = {"section": section, "sections": _SECTIONS, "clock": clock, "now": clock.now()}
+        return self._documents.page(template, common | values, status)
 
+    def _last_runs(self, wanted: RunFilter) -> Show:
+        found = wanted.of_workspace(self._workspace)
+        return {"runs": self._records.runs(found[:_LATEST]), "runs_total": len(found), "runs_url": wanted.url()}
 
-def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{value}</td></tr>' for name, value in facts.items())
-    return f'<table class="facts">{rows}</table>'
+    def _latest(self, field: str, keys: Iterable[str]) -> Show:
+        """The latest run of each pipeline, endpoint or experiment that has one."""
+        missing = set(keys)
+        found: dict[str, Run] = {}
+        for run in reversed(self._workspace.runs.values()):
+            if not missing:
+                break
+            if (key := getattr(run, field)) in missing:
+                missing.remove(key)
+                found[key] = run
+        return {key: self._records.run(run) for key, run in found.items()}
 
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], empty: str) -> str:
-    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    if not lines:
-        return f'<p class="note">{escape(empty)}</p>'
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    def _names(self, wanted: RunFilter) -> Mapping[str, str]:
+        """What people call the things that runs are filtered by."""
+        names = wanted.given()
+        experiments = {item.id: item for item in self._workspace.experiments.all()}
+        schedules = {item.id: item for item in self._workspace.schedules.all()}
+        things = {
+            "experiment": experiments.get(wanted.experiment),
+            "pipeline": self._workspace.pipelines.get(wanted.pipeline),
+            "endpoint": self._workspace.endpoints.get(wanted.endpoint),
+            "schedule": schedules.get(wanted.schedule),
+        }
+        return names | {kind: thing.name for kind, thing in things.items() if thing is not None}

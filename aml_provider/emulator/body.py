@@ -1,0 +1,129 @@
+"""What a request's body holds: JSON objects whose keys may be written in any case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from aml_provider.emulator.errors import bad_request
+
+T = TypeVar("T")
+
+
+class Body:
+    """A JSON object. Null counts as absent, and a name's case does not matter, as the services have it.
+
+    Args:
+        value: What came.
+        name: How messages call it.
+
+    Raises:
+        ServiceError: It is no JSON object; every method raises it for a value of the wrong type.
+    """
+
+    def __init__(self, value: object, name: str = "The body") -> None:
+        if not isinstance(value, Mapping):
+            raise bad_request(f"{name} must be a JSON object.")
+        self._values = {str(key).lower(): item for key, item in value.items() if item is not None}
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the key is there, with a value."""
+        return key.lower() in self._values
+
+    def get(self, key: str) -> Any:
+        """A value as it came."""
+        return self._values.get(key.lower())
+
+    def text(self, key: str) -> str | None:
+        """A text."""
+        return self._typed(key, str, "a text")
+
+    def scalar(self, key: str) -> str | None:
+        """The text of a text, number or boolean."""
+        return _scalar(key, self.get(key)) if key in self else None
+
+    def required(self, key: str, inner: str = "BadArgument") -> str:
+        """A text that is there and not empty."""
+        text = self.text(key)
+        if not text:
+            raise bad_request(f"{key} is required.", inner)
+        return text
+
+    def flag(self, key: str) -> bool | None:
+        """A boolean, or its text."""
+        value = self.get(key)
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        return self._typed(key, bool, "true or false")
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A JSON object with its keys as they came; empty when absent."""
+        return dict(self._typed(key, dict, "a JSON object") or {})
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Texts by name. Callers of the REST API send numbers too, and the services keep their text."""
+        return {
+            name: _scalar(f"{name} of {key}", value) for name, value in self.mapping(key).items() if value is not None
+        }
+
+    def tags(self, key: str = "tags") -> dict[str, str | None]:
+        """Texts by name, of which each may be without a value."""
+        return {
+            name: None if value is None else _scalar(f"{name} of {key}", value)
+            for name, value in self.mapping(key).items()
+        }
+
+    def array(self, key: str) -> list[Any]:
+        """A JSON array; empty when absent."""
+        return list(self._typed(key, list, "an array") or ())
+
+    def names(self, key: str) -> list[str]:
+        """An array of texts."""
+        return text_list(self.array(key), key)
+
+    def object(self, key: str) -> Body | None:
+        """A JSON object inside this one."""
+        return Body(self.get(key), key) if key in self else None
+
+    def objects(self, key: str) -> list[Body]:
+        """An array of JSON objects."""
+        return [Body(item, f"Each of {key}") for item in self.array(key)]
+
+    def choice(self, key: str, names: Sequence[str]) -> str | None:
+        """A value of an enumeration, by its name, or by its number as older servers and clients write it."""
+        if key not in self:
+            return None
+        value = named(self.get(key), names)
+        if value not in names:
+            raise bad_request(f"{value!r} is no {key}; known are {', '.join(names)}.")
+        return str(value)
+
+    def _typed(self, key: str, kind: type[T], what: str) -> T | None:
+        value = self.get(key)
+        if value is None or isinstance(value, kind):
+            return value
+        raise bad_request(f"{key} must be {what}.")
+
+
+def named(value: Any, names: Sequence[str]) -> Any:
+    """The name that a number, or a number's text, stands for; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return value
+    return {str(number): name for number, name in enumerate(names)}.get(str(value), value)
+
+
+def text_list(value: object, name: str = "The body") -> list[str]:
+    """A value that has to be an array of texts.
+
+    Raises:
+        ServiceError: It is something else.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise bad_request(f"{name} must be an array of texts.")
+    return value
+
+
+def _scalar(name: str, value: object) -> str:
+    if isinstance(value, Mapping | list):
+        raise bad_request(f"{name} must be a text.")
+    return str(value)

@@ -1,0 +1,133 @@
+"""The workspace's experiments and their rules."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from aml_provider.emulator.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.models import Experiment, stable_id
+from aml_provider.emulator.submission import check_experiment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.state import Workspace
+
+
+class Experiments:
+    """All experiments. A name belongs to one active experiment at most; archived ones keep theirs beside it.
+
+    So whoever submits to the name of an archived experiment gets a new one, as Azure ML's documentation has it
+    (``Experiment.archive`` of the v1 SDK).
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._experiments: dict[str, Experiment] = {}
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._experiments.clear()
+
+    def records(self) -> list[Experiment]:
+        """All that a state file has to hold, deletions included."""
+        return list(self._experiments.values())
+
+    def load(self, experiment: Experiment) -> None:
+        """Add an experiment that a file holds."""
+        self._experiments[experiment.id] = experiment
+
+    def all(self) -> list[Experiment]:
+        """All experiments, oldest first."""
+        return [item for item in self._experiments.values() if item.deleted is None]
+
+    def get(self, experiment_id: str) -> Experiment:
+        """An experiment by id."""
+        found = self._experiments.get(experiment_id)
+        if found is None or found.deleted is not None:
+            raise not_found(f"Experiment {experiment_id}")
+        return found
+
+    def named(self, name: str) -> Experiment:
+        """The active experiment of a name; where there is none, the one that was archived last."""
+        found = [item for item in self.all() if item.name == name]
+        if not found:
+            raise not_found(f"Experiment {name}")
+        return max(found, key=lambda item: (item.archived is None, item.archived or 0.0))
+
+    def ensure(self, name: str) -> Experiment:
+        """The active experiment of that name, created if there is none."""
+        check_experiment_name(name)
+        with self._workspace.lock:
+            active = self._active(name)
+            if active is None:
+                first = stable_id(f"experiment/{name}")
+                experiment_id = str(uuid.uuid4()) if first in self._experiments else first
+                active = Experiment(name, experiment_id, self._workspace.clock.now())
+                self._experiments[active.id] = active
+                self._workspace.changed()
+            return active
+
+    def update(
+        self,
+        experiment: Experiment,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        archive: bool | None = None,
+        tags: Mapping[str, str | None],
+    ) -> None:
+        """Change what is given; tags are added to those that are there."""
+        if name is not None:
+            check_experiment_name(name)
+        with self._workspace.lock:
+            stays_archived = experiment.archived is not None if archive is None else archive
+            wanted = experiment.name if name is None else name
+            holder = None if stays_archived else self._active(wanted)
+            if holder is not None and holder is not experiment:
+                raise ServiceError(
+                    409, f"An active experiment with the name {wanted} already exists.", inner="Conflict"
+                )
+            if wanted != experiment.name:
+                for run in self.runs_of(experiment):
+                    run.experiment = wanted
+            experiment.name = wanted
+            experiment.description = experiment.description if description is None else description
+            experiment.tags |= tags
+            if archive is not None and archive != (experiment.archived is not None):
+                experiment.archived = self._workspace.clock.now() if archive else None
+            self._workspace.changed()
+
+    def delete_tags(self, experiment: Experiment, names: Iterable[str]) -> None:
+        """Remove tags; those that are not there are left out."""
+        with self._workspace.lock:
+            for name in names:
+                experiment.tags.pop(name, None)
+            self._workspace.changed()
+
+    def delete(self, experiment: Experiment) -> None:
+        """Delete an experiment that has no runs."""
+        with self._workspace.lock:
+            if next(iter(self.runs_of(experiment)), None) is not None:
+                raise bad_request(
+                    f"Experiment {experiment.name} has runs; only an empty one can be deleted. Archive it instead.",
+                    "ExperimentNotEmpty",
+                )
+            experiment.deleted = self._workspace.clock.now() + self._workspace.quirks.slow_delete
+            self._workspace.changed()
+
+    def is_deleted(self, experiment_id: str) -> bool:
+        """Whether a deletion that has begun is done."""
+        found = self._experiments.get(experiment_id)
+        if found is None or found.deleted is None:
+            raise not_found(f"A deletion of experiment {experiment_id}")
+        return found.deleted <= self._workspace.clock.now()
+
+    def runs_of(self, experiment: Experiment) -> Iterable[Run]:
+        """The runs of an experiment, oldest first."""
+        return (run for run in self._workspace.runs.values() if run.experiment_id == experiment.id)
+
+    def _active(self, name: str) -> Experiment | None:
+        return next((item for item in self.all() if item.name == name and item.archived is None), None)

@@ -1,0 +1,244 @@
+"""What stands in front of all services: it finds the one that is meant, words its replies, spoils them, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aml_provider.emulator.dialect import Dialect, Question
+from aml_provider.emulator.errors import Envelope, ServiceError, camel_envelope, pascal_envelope
+from aml_provider.emulator.requests_log import mask_text
+from aml_provider.emulator.routes.http import Scope
+from aml_provider.emulator.studio.pages import is_page
+from aml_provider.emulator.times import wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Send
+    from starlette.types import Scope as AsgiScope
+
+    from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.faults import Fault
+
+CLOSE_CONNECTION = "aml_provider.close_connection"
+"""The ASGI extension with which the server lets the application close a connection without a reply."""
+
+JSON = "application/json; charset=utf-8"
+
+_log = logging.getLogger(__name__)
+# Names in ARM ids do not depend on case; the services' own paths do here, to catch a client's slips.
+_SCOPED = re.compile(
+    r"(?P<service>/pipelines/v1\.0|/history/v1\.0|/datastore/v1\.0|/artifact/v2\.0|/metric/v2\.0|)"
+    r"(?i:/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/]+))(?P<rest>(?:/.*)?)"
+)
+_ENVELOPES: Mapping[str | None, Envelope] = {"camel": camel_envelope, "pascal": pascal_envelope}
+# These have no body, whatever is to be sent.
+_BODILESS = frozenset({204, 205, 304})
+_PIECES = 10
+_PAGE = (
+    "<!DOCTYPE html>\n<html><head><title>{status}</title></head>"
+    "<body><h1>{status}</h1><p>A gateway's page, put here by an injected fault.</p></body></html>\n"
+)
+
+
+class Gateway:
+    """Finds the service, applies quirks and faults, logs. A reply is complete before its first byte is sent.
+
+    Args:
+        emulation: The workspace and what belongs to it.
+        services: By prefix, each with the casing of its errors.
+        outside: What is under no workspace's path.
+    """
+
+    def __init__(
+        self, emulation: Emulation, services: Mapping[str, tuple[ASGIApp, Envelope]], outside: ASGIApp
+    ) -> None:
+        self._emulation = emulation
+        self._services = services
+        self._outside = outside
+        self._dialect = Dialect(emulation.workspace.quirks)
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        assert scope["type"] == "http"
+        body = await Request(scope, receive).body()
+        # A page that is looked at asks every second: that must not use up the faults that wait for a client.
+        if scope["path"].startswith("/_emulator/") or is_page(scope["path"]):
+            await (await _run(self._outside, scope, body))(scope, receive, send)
+            return
+        query, text = scope["query_string"].decode("latin-1"), body.decode(errors="replace")
+        fault = self._emulation.faults.take(scope["method"], scope["path"], query, text)
+        reply = await self._answer(scope, body) if fault is None else await self._faulty_answer(scope, body, fault)
+        self._record(scope, body, fault, reply.status_code if reply else None)
+        if reply is None:
+            await _close(scope, receive)
+        elif fault is not None and fault.kind == "cut":
+            await _send_half(reply, send)
+            await _close(scope, receive)
+        elif fault is not None and fault.kind == "slow":
+            await _send_slowly(reply, send, fault.seconds)
+        else:
+            await reply(scope, receive, send)
+
+    async def _faulty_answer(self, scope: AsgiScope, body: bytes, fault: Fault) -> Response | None:
+        match fault.kind:
+            case "refuse":
+                return None
+            case "redirect":
+                location = fault.location or str(Request(scope).url)
+                return Response(None, fault.status or 307, {"Location": location})
+            case "status" | "html":
+                if fault.after_commit:
+                    await self._answer(scope, body)
+                return self._page(fault) if fault.kind == "html" else self._status(scope, fault)
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+        reply = await self._answer(scope, body)
+        return None if fault.kind == "drop" else _spoilt(reply, fault)
+
+    def _status(self, scope: AsgiScope, fault: Fault) -> Response:
+        assert fault.status is not None
+        error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
+        match = _SCOPED.fullmatch(scope["path"])
+        own = self._services[match["service"]][1] if match else camel_envelope
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.status in _BODILESS:
+            return Response(None, fault.status, headers)
+        return self._refusal(error, _ENVELOPES.get(fault.envelope, own), headers)
+
+    def _page(self, fault: Fault) -> Response:
+        assert fault.status is not None
+        if fault.status in _BODILESS:
+            return Response(None, fault.status)
+        return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
+
+    def _refusal(self, error: ServiceError, envelope: Envelope, headers: Mapping[str, str] | None = None) -> Response:
+        content = json.dumps(envelope(error, self._emulation.clock.now()))
+        return Response(content, error.status, headers, JSON)
+
+    async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
+        match = _SCOPED.fullmatch(scope["path"])
+        if match is None:
+            return await _run(self._outside, scope, body)
+        service, envelope = self._services[match["service"]]
+        asked = Question(match["service"], scope["method"], match["rest"] or "/", scope["query_string"], body)
+        inner = {
+            **scope,
+            "path": asked.path,
+            "raw_path": None,
+            "azureml": Scope(match["subscription"], match["group"], match["workspace"]),
+            "azureml_path": scope["path"],
+        }
+        try:
+            understood = self._dialect.understand(asked)
+            reply = await _run(service, {**inner, "query_string": understood.query}, understood.body)
+            return self._dialect.word(asked, reply)
+        except ServiceError as error:
+            return self._refusal(error, envelope)
+
+    def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
+        query = scope["query_string"].decode("latin-1")
+        entry = self._emulation.requests.add(
+            time=wire_time(self._emulation.clock.now()),
+            method=scope["method"],
+            path=scope["path"],
+            query=parse_qsl(query, keep_blank_values=True),
+            headers=Request(scope).headers.items(),
+            body=_readable(body),
+            status=status,
+            fault=fault.kind if fault else None,
+        )
+        shown = f"?{mask_text(query)}" if query else ""
+        _log.info("%s %s%s %s", entry.method, entry.path, shown, entry.status or "no reply")
+
+
+class _Collected:
+    """A reply that an application sends, kept until it is decided what becomes of it."""
+
+    def __init__(self) -> None:
+        self._status = 500
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = list(message.get("headers", ()))
+        else:
+            self._body += message.get("body", b"")
+
+    def response(self) -> Response:
+        response = Response(self._body, self._status)
+        response.raw_headers = self._headers
+        return response
+
+
+async def _run(app: ASGIApp, scope: AsgiScope, body: bytes) -> Response:
+    reply = _Collected()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    await app(scope, receive, reply.send)
+    return reply.response()
+
+
+def _spoilt(reply: Response, fault: Fault) -> Response:
+    """The reply with the body or type that the fault wants; what has no body stays what it is."""
+    content, kind = bytes(reply.body), reply.headers.get("Content-Type")
+    if reply.status_code in _BODILESS:
+        return reply
+    match fault.kind:
+        case "broken_json":
+            content = content[: max(1, len(content) // 2)]
+        case "malformed_json":
+            content += b"]"
+        case "empty":
+            content = b""
+        case "content_type":
+            kind = fault.content_type
+        case _:
+            return reply
+    return Response(content, reply.status_code, {"Content-Type": kind} if kind else None)
+
+
+async def _send_half(reply: Response, send: Send) -> None:
+    content = bytes(reply.body)
+    await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
+    await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
+
+
+async def _send_slowly(reply: Response, send: Send, seconds: float) -> None:
+    content = bytes(reply.body)
+    size = max(1, -(-len(content) // _PIECES))
+    await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
+    for start in range(0, len(content), size):
+        await asyncio.sleep(seconds / _PIECES)
+        await send({"type": "http.response.body", "body": content[start : start + size], "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _close(scope: AsgiScope, receive: Receive) -> None:
+    close: Callable[[], None] = scope["extensions"][CLOSE_CONNECTION]["close"]
+    close()
+    # The server would send a 500 for an application that returns without a reply while the client is still there.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _readable(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")

@@ -1,0 +1,170 @@
+"""Publishing a pipeline: from a graph, from the graph of another one, or from a run's."""
+
+from __future__ import annotations
+
+import graphlib
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.emulator.body import Body
+from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.models import DataParameter, Parameter, Pipeline, Step
+from aml_provider.emulator.run_record import module_id
+from aml_provider.emulator.submission import check_names, data_path, data_paths, dataset_values
+
+if TYPE_CHECKING:
+    from aml_provider.emulator.state import Workspace
+
+PARAMETER_TYPES = ("Int", "Double", "Bool", "String", "Undefined")
+
+
+def published(workspace: Workspace, body: object) -> Pipeline:
+    """The pipeline that a ``PipelineCreationInfo`` describes; it is not in the workspace yet.
+
+    Its graph is ``Graph``, or the one that ``GraphId`` names, or that of the run which ``ExperimentId`` names (older
+    clients). What the body does not say about parameters is as in the pipeline that the graph is from.
+
+    Args:
+        workspace: Where graphs, modules and runs are looked up.
+        body: The request's body.
+
+    Raises:
+        ServiceError: Something in it is missing, wrong or unknown.
+    """
+    given = Body(body)
+    now = workspace.clock.now()
+    pipeline = Pipeline(
+        name=given.required("Name"),
+        id=str(uuid.uuid4()),
+        graph_id=str(uuid.uuid4()),
+        description=given.text("Description"),
+        version=given.text("Version"),
+        continue_on_step_failure=given.flag("ContinueRunOnStepFailure") or False,
+        enable_notification=given.flag("EnableNotification") or False,
+        properties=given.texts("Properties"),
+        tags=given.tags(),
+        created=now,
+        modified=now,
+    )
+    graph = given.object("Graph")
+    source = _source(workspace, given, graph)
+    if graph is not None and "ModuleNodes" in graph:
+        pipeline.steps = _steps(workspace, graph)
+        pipeline.graph = given.mapping("Graph")
+    elif source is not None:
+        pipeline.steps, pipeline.graph = list(source.steps), source.graph
+    else:
+        raise bad_request("Graph with its ModuleNodes, or GraphId, is required.", "GraphRequired")
+    interface = given.object("GraphInterface")
+    if interface is not None:
+        _read_interface(pipeline, interface)
+    elif source is not None:
+        pipeline.parameters, pipeline.data_paths = source.parameters, source.data_paths
+        pipeline.datasets = source.datasets
+    _assign(pipeline, given)
+    return pipeline
+
+
+def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline | None:
+    """The published pipeline whose graph is meant, if the body names one."""
+    run_id = given.text("ExperimentId")
+    if run_id is not None:
+        return workspace.pipeline(workspace.run(run_id).pipeline_id)
+    graph_id = given.text("GraphId")
+    if graph_id is not None:
+        return workspace.pipeline_of_graph(graph_id)
+    if graph is None:
+        return None
+    graph_id = graph.text("Id")
+    if graph_id is None:
+        return None
+    if "ModuleNodes" not in graph:
+        return workspace.pipeline_of_graph(graph_id)
+    return next((item for item in workspace.pipelines.values() if item.graph_id == graph_id), None)
+
+
+def _steps(workspace: Workspace, graph: Body) -> list[Step]:
+    """The graph's nodes as steps, each after those whose outputs it needs."""
+    # The emulator cannot run code that it does not know: such a module takes a second and succeeds.
+    known = {module_id(step): step for pipeline in workspace.pipelines.values() for step in pipeline.steps}
+    steps: dict[str, Step] = {}
+    for node in graph.objects("ModuleNodes"):
+        node_id = node.required("Id")
+        if node_id in steps:
+            raise bad_request(f"Two ModuleNodes have the Id {node_id}.")
+        step = known.get(node.text("ModuleId") or "") or Step(name=node.text("Comment") or node_id)
+        steps[node_id] = replace(step, node_id=node_id)
+    if not steps:
+        raise bad_request("ModuleNodes is empty; a pipeline needs a step.", "GraphRequired")
+    before: dict[str, list[str]] = {node_id: [] for node_id in steps}
+    for edge in graph.objects("Edges"):
+        source, target = (edge.object(key) for key in ("SourceOutputPort", "DestinationInputPort"))
+        ends = [port.text("NodeId") if port else None for port in (source, target)]
+        if ends[0] in steps and ends[1] in steps:
+            before[str(ends[1])].append(str(ends[0]))
+    try:
+        return [steps[node_id] for node_id in graphlib.TopologicalSorter(before).static_order()]
+    except graphlib.CycleError as error:
+        raise bad_request(f"Edges go in a circle: {' -> '.join(error.args[1])}.", "GraphInvalid") from error
+
+
+def _read_interface(pipeline: Pipeline, interface: Body) -> None:
+    pipeline.parameters = [_parameter(item) for item in interface.objects("Parameters")]
+    pipeline.data_paths = [_path_parameter(item) for item in interface.objects("DataPathParameters")]
+    pipeline.datasets = [_dataset_parameter(item) for item in interface.objects("DataPathParameterList")]
+    declared: list[Parameter | DataParameter] = [*pipeline.parameters, *pipeline.data_paths, *pipeline.datasets]
+    names = [item.name for item in declared]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise bad_request(f"GraphInterface has several parameters {', '.join(twice)}.")
+
+
+def _parameter(item: Body) -> Parameter:
+    return Parameter(
+        name=item.required("Name"),
+        type=item.choice("Type", PARAMETER_TYPES) or "Undefined",
+        default=item.scalar("DefaultValue"),
+        optional=item.flag("IsOptional") or False,
+        documentation=item.text("Documentation"),
+    )
+
+
+def _path_parameter(item: Body) -> DataParameter:
+    name, default = item.required("Name"), item.get("DefaultValue")
+    return DataParameter(
+        name=name,
+        default=None if default is None else data_path(name, default),
+        optional=item.flag("IsOptional") or False,
+        documentation=item.text("Documentation"),
+    )
+
+
+def _dataset_parameter(item: Body) -> DataParameter:
+    parameter = DataParameter(
+        name=item.required("Name"),
+        optional=item.flag("IsOptional") or False,
+        documentation=item.text("Documentation"),
+    )
+    value = item.mapping("DefaultValue")
+    return _with_dataset(parameter, value) if value else parameter
+
+
+def _with_dataset(parameter: DataParameter, value: dict[str, Any]) -> DataParameter:
+    """The parameter with a ``DataSetDefinitionValue`` as its default."""
+    saved = Body(value).object("SavedDataSetReference")
+    if saved is not None:
+        return replace(parameter, default=saved.required("Id"), value=None)
+    return replace(parameter, default=None, value=value)
+
+
+def _assign(pipeline: Pipeline, given: Body) -> None:
+    """Make defaults of what is assigned."""
+    texts, paths, datasets = given.texts("ParameterAssignments"), data_paths(given), dataset_values(given)
+    check_names("parameter", texts, [item.name for item in pipeline.parameters])
+    check_names("data path parameter", paths, [item.name for item in pipeline.data_paths])
+    check_names("dataset parameter", datasets, [item.name for item in (*pipeline.datasets, *pipeline.data_paths)])
+    pipeline.parameters = [replace(item, default=texts.get(item.name, item.default)) for item in pipeline.parameters]
+    pipeline.data_paths = [replace(item, default=paths.get(item.name, item.default)) for item in pipeline.data_paths]
+    pipeline.datasets = [
+        _with_dataset(item, datasets[item.name]) if item.name in datasets else item for item in pipeline.datasets
+    ]

@@ -1,0 +1,98 @@
+"""Lists in pages: records that a filter selects, in an order, from where the last page ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.emulator import filters
+from aml_provider.emulator.body import Body
+from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.routes.http import count, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+JsonObject = dict[str, Any]
+_PREFIX = "offset:"
+
+
+def query_of(request: Request) -> Body:
+    """What a list's address asks for, ``$top`` and ``top`` alike, in the form of a query's body."""
+    return Body({name.removeprefix("$"): value for name, value in request.query_params.items()})
+
+
+def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], page_size: int) -> Response:
+    """A page of what is asked for, with the token for the next one.
+
+    Args:
+        records: All records as they go over the wire.
+        given: ``filter``, ``orderby``, ``top`` and ``continuationToken``, each optional.
+        fields: The names that a filter and an order may use.
+        page_size: The most records in a page.
+    """
+    found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
+    part, token = cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size)
+    return reply({"value": part, "continuationToken": token})
+
+
+def cut(
+    records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int
+) -> tuple[list[JsonObject], str | None]:
+    """The records after a token, at most so many, and the token of what comes after them."""
+    start = _offset(token)
+    end = start + min(wanted or page_size, page_size)
+    return list(records[start:end]), _token(end) if end < len(records) else None
+
+
+def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
+    if not text:
+        return list(records)
+    try:
+        condition = filters.parse(text, fields)
+    except filters.FilterError as error:
+        raise bad_request(f"Invalid filter: {error}", "InvalidFilter") from error
+    return [record for record in records if condition.matches(record)]
+
+
+def _order(given: Body) -> str | None:
+    # Criteria may be joined by commas or come as an array.
+    order = given.get("orderby")
+    return ",".join(given.names("orderby")) if isinstance(order, list) else given.text("orderby")
+
+
+def _ordered(records: list[JsonObject], order: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
+    known = {field.lower(): field for field in fields}
+    # Sorting is stable, so the first criterion has to be applied last.
+    for part in reversed((order or "").split(",")):
+        name, _, direction = part.strip().partition(" ")
+        if not name:
+            continue
+        if name.lower() not in known or direction.strip().lower() not in ("", "asc", "desc"):
+            raise bad_request(f"Invalid orderby: {order}", "InvalidOrderBy")
+        field = known[name.lower()]
+        # What has not happened yet comes before everything else going up.
+        descending = direction.strip().lower() == "desc"
+        records.sort(key=lambda record: (record[field] is not None, record[field] or ""), reverse=descending)
+    return records
+
+
+def _token(offset: int) -> str:
+    return base64.urlsafe_b64encode(f"{_PREFIX}{offset}".encode()).decode()
+
+
+def _offset(token: str | None) -> int:
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+    except (ValueError, binascii.Error) as error:
+        raise bad_request("Invalid continuationToken.") from error
+    offset = text.removeprefix(_PREFIX)
+    if offset == text or not offset.isdecimal() or len(offset) > len("999999999"):
+        raise bad_request("Invalid continuationToken.")
+    return int(offset)

@@ -1,0 +1,91 @@
+"""Templates made into documents that run nothing but their own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import Response
+
+from aml_provider.emulator.studio.words import distance, duration
+from aml_provider.emulator.times import wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_LINE = 80
+
+
+class Documents:
+    """Writes pages. Names, logs and parameters come from anybody, so everything is escaped, and no more is trusted."""
+
+    def __init__(self) -> None:
+        # Everything is escaped, whatever a template is called.
+        self._templates = Environment(
+            loader=PackageLoader(__package__),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "duration": duration,
+            "distance": distance,
+            "iso": wire_time,
+            "utc": utc,
+            "json": _json,
+        }
+        style, script = _own_file("studio.css"), _own_file("live.js")
+        self._templates.globals |= {"style": style, "script": script}
+        rules = {
+            "default-src": "'none'",
+            "style-src": _hash(style),
+            "script-src": _hash(script),
+            "connect-src": "'self'",
+            "form-action": "'self'",
+            # The empty icon, without which browsers ask for one.
+            "img-src": "data:",
+            "base-uri": "'none'",
+            "frame-ancestors": "'none'",
+        }
+        self._headers = {
+            "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items()),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+
+    def page(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
+        """A template with what it shows."""
+        return self._reply(self._templates.get_template(template).render(values), "text/html", status)
+
+    def text(self, text: str) -> Response:
+        """A text as it is."""
+        return self._reply(text, "text/plain", 200)
+
+    def _reply(self, text: str, media_type: str, status: int) -> Response:
+        # JSON can hold halves of characters, which no encoding has.
+        content = text.encode("utf-8", errors="replace")
+        return Response(content, status, self._headers, f"{media_type}; charset=utf-8")
+
+
+def utc(instant: float) -> str:
+    """An instant as people read it, to the second."""
+    return wire_time(instant)[:19].replace("T", " ")
+
+
+def _json(value: object) -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    return line if len(line) <= _LONGEST_LINE else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _own_file(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

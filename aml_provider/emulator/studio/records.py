@@ -1,0 +1,168 @@
+"""The workspace's things as pages show them: each with what it belongs to and how it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from aml_provider.emulator.files import step_log
+from aml_provider.emulator.studio.words import recurrence_words, trigger_words
+from aml_provider.emulator.wire_pipelines import failure_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aml_provider.emulator.models import Endpoint, Pipeline, Run, Schedule, StepRun
+    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.timeline import RunView, StepView
+
+_SHOWN_LINES, _SHOWN_CHARACTERS = 500, 65_536
+_SHORT_LOG = 10
+
+
+class AirflowTask(NamedTuple):
+    """Who submitted a run, or keeps a schedule, as Airflow's marks in the tags or properties say."""
+
+    dag_id: str
+    task_id: str
+    map_index: str = "-1"
+    run_id: str | None = None
+
+    @classmethod
+    def of(cls, marks: Mapping[str, str | None], prefix: str) -> AirflowTask | None:
+        """The task that the marks name, if they name one."""
+        dag_id, task_id = marks.get(f"{prefix}dag_id"), marks.get(f"{prefix}task_id")
+        if not dag_id or not task_id:
+            return None
+        return cls(dag_id, task_id, marks.get(f"{prefix}map_index") or "-1", marks.get(f"{prefix}run_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run; ``seconds`` is how long it has run, None before it starts."""
+
+    run: Run
+    view: RunView
+    pipeline: Pipeline
+    endpoint: Endpoint | None
+    schedule: Schedule | None
+    task: AirflowTask | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def status(self) -> str:
+        """The status; unlike the pipelines service, it tells that a run is being cancelled."""
+        return "CancelRequested" if self.view.cancelling else self.view.status
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step with the end of its log.
+
+    Attributes:
+        hidden: Whether the log has more.
+        look: Whether it is shown unfolded.
+    """
+
+    step_run: StepRun
+    view: StepView
+    seconds: float | None
+    log: str
+    hidden: bool
+    look: bool
+
+
+class Due(NamedTuple):
+    """When a schedule fires or polls: the instant, and what the clock of its zone shows if it has one."""
+
+    instant: float
+    local: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule. ``due`` are its next instants; ``error`` is why it starts nothing, or did not the last time."""
+
+    schedule: Schedule
+    pipeline: Pipeline | None
+    endpoint: Endpoint | None
+    words: str
+    due: list[Due]
+    provisioning: str
+    error: str | None
+    keeper: AirflowTask | None
+
+
+class Records:
+    """Reads the workspace; whoever asks holds its lock."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def runs(self, runs: Iterable[Run]) -> list[RunRecord]:
+        """Some runs."""
+        return [self.run(run) for run in runs]
+
+    def run(self, run: Run) -> RunRecord:
+        """A run."""
+        workspace = self._workspace
+        view = workspace.view(run)
+        return RunRecord(
+            run=run,
+            view=view,
+            pipeline=workspace.pipeline(run.pipeline_id),
+            endpoint=workspace.endpoint(run.endpoint_id) if run.endpoint_id else None,
+            schedule=workspace.schedules.get(run.schedule_id) if run.schedule_id else None,
+            # Quirks drop the ones or the others.
+            task=AirflowTask.of(run.history_tags, "airflow.") or AirflowTask.of(run.history_properties, "airflow."),
+            seconds=self._length(view.started, view.ended),
+            error=failure_text(run, view),
+        )
+
+    def steps(self, record: RunRecord) -> list[StepRecord]:
+        """The steps of a run."""
+        found = []
+        for index, (step_run, step) in enumerate(zip(record.run.steps, record.view.steps, strict=True)):
+            log = step_log(record.run, index, record.view)
+            shown = "".join(log[-_SHOWN_CHARACTERS:].splitlines(keepends=True)[-_SHOWN_LINES:])
+            seconds = self._length(step.started, step.ended)
+            look = step.status in ("Running", "Failed") or 0 < shown.count("\n") <= _SHORT_LOG
+            found.append(StepRecord(step_run, step, seconds, shown, hidden=len(shown) < len(log), look=look))
+        return found
+
+    def schedules(self, schedules: Iterable[Schedule], count: int = 1) -> list[ScheduleRecord]:
+        """Some schedules, each with its next ``count`` instants."""
+        return [self.schedule(schedule, count) for schedule in schedules]
+
+    def schedule(self, schedule: Schedule, count: int) -> ScheduleRecord:
+        """A schedule with its next ``count`` instants."""
+        workspace = self._workspace
+        recurrence, trigger = schedule.recurrence, schedule.trigger
+        if recurrence is not None:
+            words = recurrence_words(recurrence, minute_zero=workspace.quirks.minute_zero)
+        else:
+            assert trigger is not None
+            words = trigger_words(trigger)
+        zone = recurrence.zone if recurrence is not None and recurrence.time_zone else None
+        provisioning = workspace.schedules.provisioning(schedule)
+        error = schedule.provisioning_error if provisioning == "Failed" else schedule.last_error
+        return ScheduleRecord(
+            schedule=schedule,
+            pipeline=workspace.pipeline(schedule.pipeline_id) if schedule.pipeline_id else None,
+            endpoint=workspace.endpoint(schedule.endpoint_id) if schedule.endpoint_id else None,
+            words=words,
+            due=[
+                Due(instant, datetime.fromtimestamp(instant, zone).strftime("%a %Y-%m-%d %H:%M:%S") if zone else None)
+                for instant in workspace.schedules.upcoming(schedule, count)
+            ],
+            provisioning=provisioning,
+            error=error,
+            keeper=AirflowTask.of(schedule.submission.properties, "airflow.schedule_"),
+        )
+
+    def _length(self, started: float | None, ended: float | None) -> float | None:
+        if started is None:
+            return None
+        return (self._workspace.clock.now() if ended is None else ended) - started

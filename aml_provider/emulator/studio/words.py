@@ -1,0 +1,79 @@
+"""Lengths of time, recurrences and triggers in words."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aml_provider.emulator.models import DatastoreTrigger
+    from aml_provider.emulator.recurrence import Recurrence
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+# More times of day than these are shorter as minutes of hours.
+_MOST_TIMES = 6
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units, for example ``3.2 s`` or ``2 h 5 min``."""
+    if round(seconds, 1) < 10:
+        return f"{max(0.0, seconds):.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    for (unit, length), (smaller, part) in itertools.pairwise(_UNITS):
+        if whole >= length:
+            few = whole % length // part
+            return f"{whole // length} {unit} {few} {smaller}" if few else f"{whole // length} {unit}"
+    return f"{whole} s"
+
+
+def distance(seconds: float) -> str:
+    """How far an instant is, ahead if positive: ``in 5 min`` or ``5 min ago``."""
+    # The smaller unit would only make it restless.
+    length = " ".join(duration(abs(round(seconds))).split()[:2])
+    return f"in {length}" if seconds > 0 else f"{length} ago"
+
+
+def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> str:
+    """When a recurrence fires, without its time zone.
+
+    Args:
+        recurrence: What to tell.
+        minute_zero: Hours without minutes mean minute 0, in place of the minute of the start.
+    """
+    unit = recurrence.frequency.lower()
+    text = f"Every {unit}" if recurrence.interval == 1 else f"Every {recurrence.interval} {unit}s"
+    if recurrence.week_days:
+        text += f" on {_listed(recurrence.week_days)}"
+    text += _times(recurrence, "minute 0" if minute_zero else "the minute of its start")
+    if recurrence.start_time is not None:
+        text += f", from {recurrence.start_time.replace('T', ' ').removesuffix('Z')} on"
+    return text
+
+
+def trigger_words(trigger: DatastoreTrigger) -> str:
+    """What a trigger waits for."""
+    folder = f"{trigger.datastore}/{(trigger.path or '').strip('/')}".rstrip("/")
+    pause = "every minute" if trigger.polling_interval == 1 else f"every {trigger.polling_interval} minutes"
+    return f"When a blob directly in {folder} is added or modified; looks {pause}"
+
+
+def _times(recurrence: Recurrence, start_minute: str) -> str:
+    hours, minutes = sorted(set(recurrence.hours)), sorted(set(recurrence.minutes))
+    if hours and minutes and len(hours) * len(minutes) <= _MOST_TIMES:
+        return f" at {_listed(f'{hour:02}:{minute:02}' for hour in hours for minute in minutes)}"
+    if hours and minutes:
+        return f" at {_count('minute', minutes)} of {_count('hour', hours)}"
+    if hours:
+        return f" in {_count('hour', hours)} at {start_minute}"
+    return f" at {_count('minute', minutes)} of the hour of its start" if minutes else ""
+
+
+def _count(unit: str, numbers: list[int]) -> str:
+    return f"{unit}{'s' if len(numbers) > 1 else ''} {_listed(map(str, numbers))}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last

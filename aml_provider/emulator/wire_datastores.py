@@ -1,0 +1,150 @@
+"""The records of the datastore service: camelCase, one section per kind of storage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aml_provider.emulator.body import Body
+from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.models import Datastore
+
+JsonObject = dict[str, Any]
+
+_STORAGE = "azureStorageSection"
+# What a kind has to say, by its section; the section's other keys are kept as they come.
+_SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "AzureBlob": (_STORAGE, ("accountName", "containerName")),
+    "AzureFile": (_STORAGE, ("accountName", "containerName")),
+    "AzureDataLakeGen2": (_STORAGE, ("accountName", "containerName")),
+    "AzureDataLake": ("azureDataLakeSection", ("storeName",)),
+    "AzureSqlDatabase": ("azureSqlDatabaseSection", ("serverName", "databaseName")),
+    "AzurePostgreSql": ("azurePostgreSqlSection", ("serverName", "databaseName")),
+    "AzureMySql": ("azureMySqlSection", ("serverName", "databaseName")),
+    "Hdfs": ("hdfsSection", ("nameNodeAddress",)),
+    "GlusterFs": ("glusterFsSection", ("serverAddress", "volumeName")),
+    "DBFS": ("", ()),
+    "Custom": ("", ()),
+    "Git": ("", ()),
+    "OneLake": ("", ()),
+}
+_ALL_SECTIONS = tuple(dict.fromkeys(section for section, _ in _SECTIONS.values() if section))
+# The fields that a storage section has of its own; the rest of it is ``Datastore.section``.
+_OWN = frozenset({"accountname", "containername", "endpoint", "protocol", "accountkey", "sastoken"})
+_SECRETS = frozenset(
+    {"accountkey", "sastoken", "credential", "clientsecret", "certificate", "userpassword", "credentialvalue"}
+)
+_NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
+
+
+def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *, secrets: bool = True) -> JsonObject:
+    """``DataStore``; the real service sends credentials along, except where a list is asked for without.
+
+    Args:
+        store: The datastore.
+        subscription_id: What its storage is in, as far as it does not say otherwise.
+        resource_group: The same.
+        secrets: Whether credentials are to be there.
+    """
+    key, _ = _SECTIONS.get(store.type, ("", ()))
+    section = _spelt(store.section)
+    if key == _STORAGE:
+        section = _storage_section(store, section, subscription_id, resource_group)
+    return {
+        "name": store.name,
+        "dataStoreType": store.type,
+        "hasBeenValidated": True,
+        "tags": store.tags or None,
+        **dict.fromkeys(_ALL_SECTIONS),
+        **({key: section if secrets else _without_secrets(section)} if key else {}),
+    }
+
+
+def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
+    """What a ``DataStore`` of a request describes.
+
+    Args:
+        body: The request's body.
+        name: The name in the request's path, which the body may repeat.
+
+    Raises:
+        ServiceError: Something in it is missing or wrong.
+    """
+    given = Body(body)
+    own = given.text("name") or name or ""
+    if not _NAME.fullmatch(own):
+        raise bad_request(f"The datastore name {own[:80]!r} is not 1 to 255 letters, digits and _.")
+    if name is not None and own.lower() != name.lower():
+        raise bad_request(f"The name {own} in the body is not that of the path, {name}.")
+    kind = given.choice("dataStoreType", tuple(_SECTIONS))
+    if kind is None:
+        raise bad_request("dataStoreType is required.")
+    tags = given.tags()
+    key, needed = _SECTIONS[kind]
+    if not key:
+        return Datastore(own.lower(), type=kind, tags=tags)
+    section = given.object(key)
+    if section is None:
+        raise bad_request(f"{key} is required for a datastore of type {kind}.")
+    for field in needed:
+        section.required(field)
+    values = given.mapping(key)
+    if key != _STORAGE:
+        return Datastore(own.lower(), type=kind, section=values, tags=tags)
+    return Datastore(
+        name=own.lower(),
+        account_name=section.required("accountName"),
+        container=section.required("containerName"),
+        type=kind,
+        # Older clients put either secret into credential.
+        account_key=section.text("accountKey") or _credential(section, "AccountKey"),
+        sas_token=section.text("sasToken") or _credential(section, "Sas"),
+        endpoint=section.text("endpoint") or "core.windows.net",
+        protocol=section.text("protocol") or "https",
+        section={field: value for field, value in values.items() if field.lower() not in _OWN and value is not None},
+        tags=tags,
+    )
+
+
+def _credential(section: Body, kind: str) -> str | None:
+    return section.text("credential") if section.text("credentialType") == kind else None
+
+
+def _storage_section(store: Datastore, section: JsonObject, subscription_id: str, resource_group: str) -> JsonObject:
+    credential_type = "AccountKey" if store.account_key else "Sas" if store.sas_token else "None"
+    if credential_type == "None" and section.get("clientCredentials"):
+        credential_type = "ClientCredentials"
+    return {
+        "blobCacheTimeout": None,
+        "areWorkspaceManagedIdentitiesAllowed": False,
+        "subscriptionId": subscription_id,
+        "resourceGroup": resource_group,
+        "clientCredentials": None,
+        "serviceDataAccessAuthIdentity": "None",
+        **section,
+        "accountName": store.account_name,
+        "containerName": store.container,
+        "endpoint": store.endpoint,
+        "protocol": store.protocol,
+        "credentialType": credential_type,
+        "credential": store.account_key or store.sas_token,
+        "isSas": credential_type == "Sas",
+        "accountKey": store.account_key,
+        "sasToken": store.sas_token,
+    }
+
+
+def _spelt(section: Mapping[str, Any]) -> JsonObject:
+    # Microsoft's SDK writes ServiceDataAccessAuthIdentity, and reads it with a small letter.
+    return {f"{key[:1].lower()}{key[1:]}": value for key, value in section.items()}
+
+
+def _without_secrets(section: Mapping[str, Any]) -> JsonObject:
+    hidden: JsonObject = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            hidden[key] = _without_secrets(value)
+        else:
+            hidden[key] = None if key.lower() in _SECRETS else value
+    return hidden

@@ -1,0 +1,134 @@
+"""The graphs of pipelines and the modules that are their nodes: PascalCase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.emulator.body import Body
+from aml_provider.emulator.models import DataPath, Parameter, Pipeline, Step
+from aml_provider.emulator.run_record import module_id
+from aml_provider.emulator.wire_pipelines import data_path, dataset_value
+
+if TYPE_CHECKING:
+    from aml_provider.emulator.wire_pipelines import PipelinesWire
+
+JsonObject = dict[str, Any]
+
+
+class GraphsWire:
+    """Writes graphs, their interfaces and modules."""
+
+    def __init__(self, wire: PipelinesWire) -> None:
+        self._wire = wire
+
+    def graph(self, pipeline: Pipeline) -> JsonObject:
+        """``GraphEntity``: as it was published, or made from the steps, which then run in the order of the nodes."""
+        nodes = {"ModuleNodes": [_node(step) for step in pipeline.steps], "DatasetNodes": [], "Edges": []}
+        # A graph that was published may be spelt otherwise.
+        given = {key: item for key, item in (pipeline.graph or {}).items() if key.lower() not in _ENTITY_KEYS}
+        return {
+            **(given or nodes),
+            "DefaultCompute": None,
+            **self._wire.entity(pipeline.graph_id, "Active", pipeline.created, pipeline.created),
+        }
+
+    def interface(self, pipeline: Pipeline) -> JsonObject:
+        """``EntityInterface``: what a pipeline can be given."""
+        return {
+            "Parameters": [self._parameter(item) for item in pipeline.parameters],
+            "DataPathParameters": [
+                {
+                    "Name": item.name,
+                    "Documentation": item.documentation,
+                    "DefaultValue": data_path(item.default) if isinstance(item.default, DataPath) else None,
+                    "IsOptional": item.optional,
+                    "DataTypeId": "DataPath",
+                }
+                for item in pipeline.data_paths
+            ],
+            "DataPathParameterList": [
+                {
+                    "Name": item.name,
+                    "Documentation": item.documentation,
+                    "DefaultValue": dataset_value(item),
+                    "IsOptional": item.optional,
+                }
+                for item in pipeline.datasets
+            ],
+            "MetadataParameters": [],
+            "Ports": {"Inputs": [], "Outputs": []},
+        }
+
+    def module(self, pipeline: Pipeline, step: Step, module: str) -> JsonObject:
+        """A module with its interface, in which there is nothing: what a step takes is not known here."""
+        empty: JsonObject = {"Parameters": [], "MetadataParameters": []}
+        return {
+            "Data": {
+                "Name": step.name,
+                "Description": None,
+                "ModuleExecutionType": None,
+                "ModuleType": None,
+                "StepType": "PythonScriptStep",
+                "UploadState": self._wire.enum("upload", "Completed"),
+                "IsDeterministic": False,
+                "StructuredInterface": {
+                    "CommandLinePattern": None,
+                    "Inputs": [],
+                    "Outputs": [],
+                    "Arguments": [],
+                    **empty,
+                },
+                "Hash": None,
+                "tags": {},
+                "Properties": {},
+                **self._wire.entity(module, "Active", pipeline.created, pipeline.created),
+            },
+            "Interface": {
+                "Ports": {"Inputs": [], "Outputs": []},
+                "DataPathParameters": [],
+                "DataPathParameterList": [],
+                **empty,
+            },
+        }
+
+    def _parameter(self, item: Parameter) -> JsonObject:
+        return {
+            "Name": item.name,
+            "Documentation": item.documentation,
+            "DefaultValue": item.default,
+            "IsOptional": item.optional,
+            "MinMaxRules": [],
+            "EnumRules": [],
+            "Type": self._wire.enum("parameter", item.type),
+        }
+
+
+_ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
+
+
+def modules(pipeline: Pipeline) -> dict[str, Step]:
+    """The steps of a pipeline by the ids of their modules."""
+    found = {module_id(step): step for step in pipeline.steps}
+    steps = {step.node_id: step for step in pipeline.steps}
+    for node in Body(pipeline.graph or {}).objects("ModuleNodes"):
+        module = node.text("ModuleId")
+        if module is not None:
+            found[module] = steps[node.required("Id")]
+    return found
+
+
+def _node(step: Step) -> JsonObject:
+    return {
+        "Id": step.node_id,
+        "ModuleId": module_id(step),
+        "ModuleType": None,
+        "Comment": step.name,
+        "ModuleParameters": [],
+        "ModuleMetadataParameters": [],
+        "ModuleOutputSettings": [],
+        "ModuleInputSettings": [],
+        "UseGraphDefaultCompute": False,
+        "Runconfig": None,
+        "CloudSettings": None,
+        "RegenerateOutput": False,
+    }

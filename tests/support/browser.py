@@ -1,0 +1,47 @@
+"""A Chromium that is already on the machine, and what went wrong in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+
+from playwright.sync_api import sync_playwright
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium():
+    """The path of a Chromium: that in ``CHROMIUM``, else one under its usual names; None if there is none."""
+    if given := os.environ.get("CHROMIUM"):
+        return given
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+@contextmanager
+def chromium(executable):
+    """A headless Chromium."""
+    # Chromium refuses to start its sandbox for root.
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=executable, chromium_sandbox=os.geteuid() != 0) as browser,
+    ):
+        yield browser
+
+
+@contextmanager
+def new_page(browser, **options):
+    """A page in a context of its own.
+
+    ``page.troubles`` are the errors, warnings and dialogs that came up in it; ``page.documents`` the addresses that it
+    has asked for.
+    """
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.troubles, page.documents = [], []
+        page.on("console", lambda message: page.troubles.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: page.troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (page.troubles.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: page.documents.append(request.url))
+        yield page

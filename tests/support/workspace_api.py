@@ -1,0 +1,80 @@
+"""The emulator's services as their callers reach them, over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import httpx
+
+from aml_provider.emulator.server import EmulatorServer
+
+SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+PIPELINES, HISTORY = f"/pipelines/v1.0{SCOPE}", f"/history/v1.0{SCOPE}"
+ARTIFACTS, DATASTORES, METRICS = f"/artifact/v2.0{SCOPE}", f"/datastore/v1.0{SCOPE}", f"/metric/v2.0{SCOPE}"
+SEED = {
+    "datastores": [
+        {"name": "store", "account_name": "a", "account_key": "a2V5", "container": "c"},
+        {"name": "files", "type": "AzureFile", "account_name": "a", "sas_token": "sig=x", "container": "c"},
+    ],
+    "pipelines": [
+        {
+            "name": "train",
+            "id": "train",
+            "parameters": [{"name": "rate", "type": "Double", "default": "0.5"}, {"name": "label", "optional": True}],
+            "data_paths": [{"name": "input", "default": {"datastore": "store", "path": "in"}}],
+            "datasets": [{"name": "table", "optional": True}],
+            "steps": [{"name": "prepare", "log": "preparing"}, {"name": "fit", "log": "fitting"}],
+        },
+        {"name": "score", "id": "score", "steps": [{"name": "work"}]},
+        {"name": "retired", "id": "retired", "status": "Disabled", "steps": [{"name": "work"}]},
+    ],
+    "endpoints": [{"name": "door", "id": "door", "default_version": "1", "versions": {"0": "score", "1": "train"}}],
+}
+
+
+class Api(httpx.Client):
+    """A caller with a token; replies with an error fail the test unless ``ask`` says which is wanted."""
+
+    def __init__(self, emulator):
+        super().__init__(base_url=emulator.url, headers={"Authorization": "Bearer t"})
+        self.emulator = emulator
+
+    def ask(self, method, path, status=200, **options):
+        """The JSON of a reply, or the message of a refusal."""
+        reply = self.request(method, path, **options)
+        assert reply.status_code == status, f"{reply.status_code} {reply.text}"
+        if status < 400:
+            return reply.json() if reply.content else None
+        body = reply.json()
+        if path.startswith("/pipelines/"):
+            return body["Error"]["Message"]
+        assert body["error"].get("details", []) == []
+        return body["error"]["message"]
+
+    def submit(self, pipeline="train", experiment="exp", **body):
+        """The id of a new run."""
+        path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/{pipeline}"
+        return self.ask("POST", path, json={"ExperimentName": experiment, **body})["Id"]
+
+    def finished(self, **options):
+        """The id of a run that has ended."""
+        run_id = self.submit(**options)
+        self.emulator.clock.advance(60)
+        return run_id
+
+    def run(self, run_id):
+        """A run's record in history."""
+        return self.ask("GET", f"{HISTORY}/runs/{run_id}")
+
+    def steps(self, run_id):
+        """The records of a run's steps, the first one first."""
+        found = self.ask("GET", f"{HISTORY}/runs/{run_id}/children?$orderby=StartTimeUtc asc")
+        return [record for record in found["value"] if record["runType"] == "azureml.StepRun"]
+
+
+@contextmanager
+def serving(seed=SEED, **options):
+    """Serve a workspace whose clock stands still, and be its caller."""
+    with EmulatorServer(seed, **options) as emulator, Api(emulator) as api:
+        emulator.clock.hold()
+        yield api
