@@ -41,7 +41,7 @@ _RENEW_BEFORE = 300.0
 _FOREVER = 253402300799  # the last second of the year 9999
 
 # What a setting is called in the connection, where that differs.
-_FIELDS = {"client_id": "login", "secret": "password"}
+_FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
 
 # azure-core would wait 300 s for a connection and try four times. Trying again later is the caller's, who has a budget
 # for it; one immediate repeat covers a dropped connection.
@@ -65,7 +65,7 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
 
 
-def _given(**options: str | None) -> dict[str, Any]:
+def _given(**options: str | bytes | None) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value}
 
 
@@ -122,7 +122,7 @@ _METHODS = {
     # The chain is not sent (Subject Name/Issuer authentication): the credential for event loops cannot.
     "client_certificate": _Method(
         "CertificateCredential",
-        {"tenant_id": "", "client_id": "", "certificate_path": ""},
+        {"tenant_id": "", "client_id": "", "has_certificate": ""},
         lambda s: {
             **_entra(s),
             **_ONE_REPEAT,
@@ -130,6 +130,7 @@ _METHODS = {
                 tenant_id=s.tenant_id,
                 client_id=s.client_id,
                 certificate_path=s.certificate_path,
+                certificate_data=s.certificate,
                 password=s.certificate_password,
             ),
         },
@@ -357,7 +358,7 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
 
 
 def _unusable_certificate(settings: WorkspaceSettings, error: Exception) -> InvalidArgument:
-    path = settings.certificate_path
+    path = settings.certificate_path or "the certificate"
     if isinstance(error, OSError):
         return InvalidArgument("certificate_path", f"{path} cannot be read here: {error.strerror}")
     # azure-identity puts its own words around those of cryptography, which tell a wrong password from a wrong file.

@@ -89,6 +89,7 @@ class ServiceError(AzureMLError):
         code: The service's own error code, such as ``UserError``; empty when it gave none.
         message: The service's own message.
         request_ids: ``name=value`` facts that Azure support asks for.
+        retry_after: The seconds after which the service wants to be asked again; None where it did not say.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class ServiceError(AzureMLError):
         code: str = "",
         message: str = "",
         request_ids: Iterable[str] = (),
+        retry_after: float | None = None,
         hint: str = "",
     ) -> None:
         self.operation = operation
@@ -106,6 +108,7 @@ class ServiceError(AzureMLError):
         self.code = code
         self.message = message
         self.request_ids = tuple(request_ids)
+        self.retry_after = retry_after
         said = f" ({code})" if code else ""
         text = f"{operation}: the service answered {status}{said}: {message or 'no message'}"
         if hint:

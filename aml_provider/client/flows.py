@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.entities import (
-    Datastore,
     HistoryRun,
     PipelineEndpoint,
     PipelineInterface,
@@ -29,8 +28,6 @@ from aml_provider.client.protocol import Flow, Pause, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from aml_provider.client.calls import Call, RunPage
 
 #: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
 CANCEL_MARK = "airflow.cancel"
@@ -186,38 +183,17 @@ def inspect_target(
     return target._replace(pipeline_id=pipeline_id), pipeline, interface
 
 
+def read_interface(pipeline_id: str) -> Flow[PipelineInterface]:
+    """Read what a published pipeline accepts, active or not."""
+    pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+    interface: PipelineInterface = yield calls.get_interface(pipeline.graph_id)
+    return interface.with_defaults(pipeline.defaults)
+
+
 def list_steps(experiment: str, run_id: str) -> Flow[tuple[HistoryRun, ...]]:
     """List all steps of a run, in the order of their creation."""
-    steps = yield from _all_pages(lambda token: calls.list_steps(experiment, run_id, token=token))
+    steps: tuple[HistoryRun, ...] = yield calls.list_steps(experiment, run_id)
     return tuple(sorted(steps, key=lambda step: (step.created is None, step.created, step.name)))
-
-
-def _all_pages(page_of: Callable[[str | None], Call[RunPage]]) -> Flow[tuple[HistoryRun, ...]]:
-    runs: list[HistoryRun] = []
-    # The same token twice would never end; Microsoft's SDK stops there too.
-    seen: set[str | None] = {None}
-    token: str | None = None
-    while True:
-        page: RunPage = yield page_of(token)
-        runs += page.runs
-        token = page.next_token
-        if token in seen:
-            return tuple(runs)
-        seen.add(token)
-
-
-def list_datastores() -> Flow[tuple[Datastore, ...]]:
-    """List all datastores of the workspace."""
-    found: list[Datastore] = []
-    seen: set[str | None] = {None}
-    token: str | None = None
-    while True:
-        page: calls.DatastorePage = yield calls.list_datastores(token=token)
-        found += page.datastores
-        token = page.next_token
-        if token in seen:
-            return tuple(found)
-        seen.add(token)
 
 
 def wait_for_run(
@@ -363,7 +339,7 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
             return error_text, _last_lines(reply.body.decode("utf-8", "replace"))
     if step.node_id:
         try:
-            text = yield calls.get_step_output(run.id, step.node_id, "STDOUT")
+            text = yield calls.get_step_log(run.id, step.node_id, "STDOUT")
         except AzureMLError:
             return error_text, ""
         return error_text, _last_lines(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.calls import RIGHTS, Call, nothing, segment
 from aml_provider.client.errors import AmbiguousName, NotFound, PipelineError
 from aml_provider.client.schedule_flows import set_status_of_all
 from aml_provider.client.schedule_request import ACTIVE, DISABLED
@@ -15,20 +14,6 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PublishedPipeline
     from aml_provider.client.protocol import Flow
-
-
-def set_pipeline_status(pipeline_id: str, status: str) -> Call[None]:
-    """Make a published pipeline ``Active`` or ``Disabled``; the body is that word, as JSON."""
-    return Call(
-        operation=f"set published pipeline {pipeline_id!r} to {status}",
-        method="PUT",
-        service="pipelines",
-        path=f"/Pipelines/{segment('pipeline_id', pipeline_id)}/status",
-        body=status,
-        parse=nothing,
-        right=f"{RIGHTS}/endpoints/pipelines/write",
-        role="AzureML Data Scientist",
-    )
 
 
 def disable_pipeline(
@@ -113,5 +98,5 @@ def _set(pipeline: PublishedPipeline, status: str, note: Callable[[str], None]) 
     if pipeline.status == status:
         note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) is {status} already.")
         return
-    yield set_pipeline_status(pipeline.id, status)
+    yield calls.set_pipeline_status(pipeline.id, status)
     note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) was {pipeline.status}, and is {status} now.")

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.calls import Call
+from aml_provider.client.calls.call import Call, next_token
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -37,8 +37,18 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-_PREFIXES = {"arm": "", "pipelines": "/pipelines/v1.0", "history": "/history/v1.0", "datastore": "/datastore/v1.0"}
+_PREFIXES = {
+    "arm": "",
+    "pipelines": "/pipelines/v1.0",
+    "history": "/history/v1.0",
+    "datastore": "/datastore/v1.0",
+    "artifact": "/artifact/v2.0",
+    "metric": "/metric/v2.0",
+}
+# Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
+_MOST_PAGES = 1000
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 # What an error page may echo.
@@ -91,6 +101,12 @@ class Pause(NamedTuple):
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
 #: What calls are composed into: a call yields its result, a request its reply, a pause None.
 Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
+
+
+def flow_of(call: Call[T]) -> Flow[T]:
+    """A flow of one call."""
+    result: T = yield call
+    return result
 
 
 class RetryPolicy(NamedTuple):
@@ -197,7 +213,7 @@ class Protocol:
             flow.close()
 
     def perform(self, call: Call[T]) -> Machine[T]:
-        """Carry out one call.
+        """Carry out one call; of a list, all pages, or as many as its limit needs.
 
         Returns:
             What the call's ``parse`` makes of the reply.
@@ -207,6 +223,25 @@ class Protocol:
             Unreachable: No connection came about.
             ReplyLost: The request left, but no answer came back.
         """
+        if call.page_key is None:
+            return self._read(call, (yield from self._ask(call)), call.parse)
+        items: Any = ()
+        # The same token twice would never end; Microsoft's SDK stops there too.
+        seen: set[str] = set()
+        page = call
+        while len(seen) < _MOST_PAGES:
+            reply = yield from self._ask(page)
+            found, token = self._read(page, reply, lambda wire: (call.parse(wire), next_token(wire)))
+            items += found
+            if token is None or token in seen or (call.limit is not None and len(items) >= call.limit):
+                whole: T = items[: call.limit]
+                return whole
+            seen.add(token)
+            page = call.page(token)
+        raise MalformedReply(call.operation, status=200, message=f"the list has not ended after {_MOST_PAGES} pages")
+
+    def _ask(self, call: Call[Any]) -> Machine[Reply]:
+        """Send one request and refuse what is no success."""
         if call.service == "arm":
             base = self.settings.management_url
         else:
@@ -216,7 +251,7 @@ class Protocol:
                 # Whatever became of the discovery: what the call asks for was not even sent.
                 error.in_doubt = False
                 raise
-        headers = [("Accept", "text/plain, application/json" if call.text else "application/json")]
+        headers = [("Accept", "text/plain, application/json" if call.text else "application/json"), *call.headers]
         content = None
         if call.body is not None:
             content = json.dumps(call.body).encode()
@@ -232,7 +267,10 @@ class Protocol:
             repeatable=call.repeatable,
         )
         reply = yield from attempt(request, self._policy)
-        return self._read(call, reply)
+        # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
+        if not 200 <= reply.status < 300:
+            raise self._refusal(call, reply)
+        return reply
 
     def _discover(self) -> Machine[str]:
         """The base URL of the workspace's services, asked of Azure Resource Manager and of discovery once."""
@@ -259,13 +297,13 @@ class Protocol:
             self._api_url = services["api"].rstrip("/")
         return self._api_url
 
-    def _read(self, call: Call[T], reply: Reply) -> T:
-        # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
-        if not 200 <= reply.status < 300:
-            raise self._refusal(call, reply)
+    def _read(self, call: Call[Any], reply: Reply, read: Callable[[Any], R]) -> R:
         try:
-            return call.parse(reply.body.decode("utf-8", "replace") if call.text else _json_or_none(reply.body))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if _is_page(reply):
+                # Not even where the answer does not matter is a gateway's page one.
+                raise ValueError("a page")  # noqa: TRY301 - it is told below, like all that cannot be read
+            return read(reply.body.decode("utf-8", "replace") if call.text else _json_or_none(reply.body))
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise MalformedReply(
                 call.operation,
                 status=reply.status,
@@ -312,12 +350,17 @@ class Protocol:
             code=code,
             message=message,
             request_ids=_request_ids(reply, wire),
+            retry_after=retry_after(reply),
             hint=hint,
         )
 
     def _identity(self) -> str:
         who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"
         return f"auth_method {self.settings.auth_method!r}, {who}"
+
+
+def _is_page(reply: Reply) -> bool:
+    return reply.headers.get("content-type", "").startswith("text/html") and reply.body.lstrip().startswith(b"<")
 
 
 def _json_or_none(body: bytes) -> Any:

@@ -162,6 +162,21 @@ def _invalid(field: str, problem: str) -> InvalidArgument:
     return InvalidArgument(f"recurrence.{field}", problem)
 
 
+def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
+    """A recurrence as its author would write it, whatever the service made of nulls and enums."""
+    schedule = wire.get("Schedule") or {}
+    week_days = schedule.get("WeekDays")
+    return Recurrence(
+        frequency=enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
+        interval=wire.get("Interval") or 1,
+        start_time=_plain_time(wire.get("StartTime")),
+        time_zone=wire.get("TimeZone"),
+        hours=schedule.get("Hours"),
+        minutes=schedule.get("Minutes"),
+        week_days=None if week_days is None else [enum_name(day, WEEK_DAYS) for day in week_days],
+    )
+
+
 def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
     """Whether two recurrences on the wire mean the same, whatever the service made of nulls, enums and order."""
     return _meaning(one or {}) == _meaning(other or {})

@@ -14,6 +14,8 @@ from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aml_provider.client.entities import PipelineInterface
 
 # The SDK's rule; the service's own is not documented.
@@ -70,16 +72,8 @@ class RunRequest:
         Raises:
             InvalidArgument: A value that cannot be sent; the message names it.
         """
-        if not isinstance(experiment_name, str) or not _EXPERIMENT_NAME.fullmatch(experiment_name):
-            raise InvalidArgument(
-                "experiment_name",
-                f"is {experiment_name!r}; use 1 to 255 letters, digits, '-' and '_', a letter or digit first",
-            )
-        for name, _ in _items("tags", tags):
-            if name.startswith(_OURS):
-                raise InvalidArgument(f"tags[{name!r}]", f"tags that begin with {_OURS!r} are this provider's own")
         return cls(
-            experiment_name=experiment_name,
+            experiment_name=as_experiment_name("experiment_name", experiment_name),
             parameters={
                 name: _as_text(f"parameters[{name!r}]", value) for name, value in _items("parameters", parameters)
             },
@@ -87,7 +81,7 @@ class RunRequest:
                 name: as_data_path(f"data_paths[{name!r}]", value) for name, value in _items("data_paths", data_paths)
             },
             datasets={name: _as_text(f"datasets[{name!r}]", value) for name, value in _items("datasets", datasets)},
-            tags={name: _as_text(f"tags[{name!r}]", value) for name, value in _items("tags", tags)},
+            tags=as_tags(tags),
             description=None if description is None else _as_text("description", description),
             continue_on_step_failure=continue_on_step_failure,
         )
@@ -152,6 +146,47 @@ class RunRequest:
                 f"{pipeline}: {'; '.join(problems)}. It accepts parameters: {_listed(accepted)}; data paths: "
                 f"{_listed(interface.data_paths)}; datasets: {_listed(interface.datasets)}. Nothing was submitted."
             )
+
+
+def as_experiment_name(argument: str, value: Any) -> str:
+    """An experiment's name, by the rule of Microsoft's SDK.
+
+    Raises:
+        InvalidArgument: It is none; the message names ``argument``.
+    """
+    if not isinstance(value, str) or not _EXPERIMENT_NAME.fullmatch(value):
+        raise InvalidArgument(
+            argument, f"is {value!r}; use 1 to 255 letters, digits, '-' and '_', a letter or digit first"
+        )
+    return value
+
+
+def as_tags(value: Mapping[str, Any] | None) -> dict[str, str]:
+    """Tags that an author gives, with their values as text.
+
+    Raises:
+        InvalidArgument: One of them cannot be sent, or is this provider's own; the message names it.
+    """
+    tags = {name: _as_text(f"tags[{name!r}]", item) for name, item in _items("tags", value)}
+    as_tag_names("tags", tags)
+    return tags
+
+
+def as_tag_names(argument: str, names: Iterable[str]) -> list[str]:
+    """Names of tags that an author may set and remove.
+
+    Raises:
+        InvalidArgument: One of them is none, or this provider's own; the message names ``argument``.
+    """
+    if isinstance(names, str):
+        raise InvalidArgument(argument, f"is the text {names!r}; use a list of names")
+    found = list(names)
+    for name in found:
+        if not isinstance(name, str) or not name:
+            raise InvalidArgument(argument, f"has the name {name!r}; use text")
+        if name.startswith(_OURS):
+            raise InvalidArgument(f"{argument}[{name!r}]", f"tags that begin with {_OURS!r} are this provider's own")
+    return found
 
 
 def as_data_path(argument: str, value: Any) -> DataPath:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client import calls, schedules
+from aml_provider.client import calls
 from aml_provider.client.errors import (
     AmbiguousSchedule,
-    AzureMLError,
-    Conflict,
     InvalidArgument,
     NotFound,
     ProvisioningFailed,
     ProvisioningUnsettled,
-    ReplyLost,
     ScheduleError,
-    Throttled,
-    Unreachable,
 )
 from aml_provider.client.flows import inspect_target
 from aml_provider.client.protocol import Flow, Pause
+from aml_provider.client.rewriting import rewrite
 from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
 
 if TYPE_CHECKING:
@@ -37,11 +33,6 @@ RETIRED = "retired"
 
 _WATCHABLE = "AzureBlob"
 _KEYED = "AccountKey"
-# Seconds before each further try to write a schedule.
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-# For a minute: so long a client waits for a reply.
-_LOOKS = 12
-_LOOK_EVERY = 5.0
 
 
 def list_schedules(
@@ -55,11 +46,11 @@ def list_schedules(
         endpoint_id: The pipeline endpoint.
     """
     if pipeline_id is not None:
-        found: tuple[Schedule, ...] = yield schedules.list_schedules_of_pipeline(pipeline_id)
+        found: tuple[Schedule, ...] = yield calls.list_schedules_of_pipeline(pipeline_id)
     elif endpoint_id is not None:
-        found = yield schedules.list_schedules_of_endpoint(endpoint_id)
+        found = yield calls.list_schedules_of_endpoint(endpoint_id)
     else:
-        found = yield schedules.list_schedules(active_only=active_only)
+        found = yield calls.list_schedules(active_only=active_only)
     # The service lists a pipeline's schedules whatever they are.
     return tuple(schedule for schedule in found if schedule.is_active or not active_only)
 
@@ -71,7 +62,7 @@ def find_schedule(name: str) -> Flow[Schedule]:
         AmbiguousSchedule: There are several; the message lists them.
         ScheduleError: There is none.
     """
-    listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+    listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
     found = only_one("schedule_name", name, listed)
     if found is None:
         raise ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}.")
@@ -119,42 +110,20 @@ def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) 
         ScheduleError: There is no such schedule.
         ProvisioningFailed: The service says at once that it cannot set it up.
     """
-    in_doubt = False
-    for pause in (*_PAUSES, None):
-        schedule = yield from _read(schedule_id)
-        wire = edit(schedule)
-        if wire is None:
-            return schedule, in_doubt
-        try:
-            written: Schedule = yield schedules.update_schedule(schedule_id, wire)
-        except AzureMLError as error:
-            may_pass = error.in_doubt or isinstance(error, (Conflict, Throttled, Unreachable))
-            if pause is None or not may_pass:
-                raise
-            in_doubt = in_doubt or error.in_doubt
-            yield Pause(pause)
-            if isinstance(error, ReplyLost):
-                yield from _await_write(schedule_id, edit)
-        else:
-            check_provisioning(written)
-            return written, True
-    raise AssertionError
+    schedule, written = yield from rewrite(
+        lambda: _read(schedule_id), edit, lambda wire: calls.update_schedule(schedule_id, wire)
+    )
+    if written:
+        check_provisioning(schedule)
+    return schedule, written
 
 
 def _read(schedule_id: str) -> Flow[Schedule]:
     try:
-        schedule: Schedule = yield schedules.get_schedule(schedule_id)
+        schedule: Schedule = yield calls.get_schedule(schedule_id)
     except NotFound as error:
         raise ScheduleError(f"schedule_id: the workspace has no schedule {schedule_id!r}.") from error
     return schedule
-
-
-def _await_write(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[None]:
-    """Look for a write for as long as it may be on its way: arriving later, it would undo what is written next."""
-    for _ in range(_LOOKS):
-        if edit((yield from _read(schedule_id))) is None:
-            return
-        yield Pause(_LOOK_EVERY)
 
 
 def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
@@ -183,7 +152,7 @@ def set_status_of_all(
     Returns:
         The pipeline's schedules that have this status now, without those that another one has replaced.
     """
-    listed: tuple[Schedule, ...] = yield schedules.list_schedules_of_pipeline(pipeline_id)
+    listed: tuple[Schedule, ...] = yield calls.list_schedules_of_pipeline(pipeline_id)
     settled = []
     for schedule in listed:
         if status == ACTIVE and schedule.properties.get(STATE) == RETIRED:
@@ -220,7 +189,7 @@ def settle_status(
     if schedule_id is None:
         assert schedule_name is not None
         if status == DISABLED:
-            listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+            listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             named = tuple(item for item in listed if item.name == schedule_name)
             if named and not any(item.is_active for item in named):
                 note(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
@@ -322,7 +291,7 @@ def wait_for_provisioning(
         The schedule as it was seen last; see :func:`check_provisioning` and its ``is_provisioning``.
     """
     while True:
-        schedule: Schedule = yield schedules.get_schedule(schedule_id)
+        schedule: Schedule = yield calls.get_schedule(schedule_id)
         left = deadline - now()
         if not schedule.is_provisioning or left <= 0:
             return schedule

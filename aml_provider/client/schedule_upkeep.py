@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from aml_provider.client import schedules
+from aml_provider.client import calls
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
 from aml_provider.client.protocol import Flow, Pause
 from aml_provider.client.recurrence import park
@@ -182,7 +182,7 @@ class Upkeep:
 
     def _look(self) -> Flow[Schedule | None]:
         """Our schedule: the one of our key, else the one of our name."""
-        listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+        listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
         ours = [item for item in listed if item.properties.get(KEY) == self._key]
         ours = [item for item in ours if item.properties.get(STATE) != RETIRED]
         active = [item for item in ours if item.is_active]
@@ -204,12 +204,12 @@ class Upkeep:
         if intent.schedule_id is not None:
             # A list may be behind; the id is not.
             try:
-                made: Schedule = yield schedules.get_schedule(intent.schedule_id)
+                made: Schedule = yield calls.get_schedule(intent.schedule_id)
             except NotFound:
                 return None
             return None if made.properties.get(STATE) == RETIRED else made
         while True:
-            listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+            listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             # None that fits had our key or our name before, or there would have been no creation.
             found = [item for item in listed if self._is_it(item)]
             if found:
@@ -267,7 +267,7 @@ class Upkeep:
         intent = Intent(self._key, self._now())
         self._intents.save(intent)
         try:
-            made: Schedule = yield schedules.create_schedule(body)
+            made: Schedule = yield calls.create_schedule(body)
         except AzureMLError as error:
             if not error.in_doubt:
                 self._intents.clear()
@@ -295,7 +295,7 @@ class Upkeep:
         schedule = yield from self._bring_about(schedule)
         run: PipelineRun | None = None
         if self._wanted.status == DISABLED:
-            run = yield schedules.get_last_run(schedule.id)
+            run = yield calls.get_last_run_of_schedule(schedule.id)
         yield from self._settle_intent(schedule)
         if run is not None:
             raise ScheduleStartedRun(
@@ -309,7 +309,7 @@ class Upkeep:
         """Forget the intent when the next look will find the schedule: a list may be behind what was created."""
         until = self._now() + self._grace
         while True:
-            listed: tuple[Schedule, ...] = yield schedules.list_schedules(active_only=False)
+            listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             if any(item.id == schedule.id for item in listed):
                 self._intents.clear()
                 return

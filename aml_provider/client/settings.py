@@ -115,6 +115,7 @@ class WorkspaceSettings:
         client_id: The application, or the user-assigned identity.
         secret: The client secret, or the static token.
         certificate_path: A PEM or PKCS12 file with its private key.
+        certificate: What such a file holds, in place of its path.
         certificate_password: That file's password.
         blob_endpoint: The base URL of the storage account behind the datastores, where it is not the public one.
         allow_http: Let a static token go to a plain http endpoint that is not on loopback.
@@ -134,6 +135,7 @@ class WorkspaceSettings:
     client_id: str | None = None
     secret: str | None = field(default=None, repr=False)
     certificate_path: str | None = None
+    certificate: bytes | None = field(default=None, repr=False)
     certificate_password: str | None = field(default=None, repr=False)
     blob_endpoint: str | None = None
     allow_http: bool = False
@@ -204,6 +206,11 @@ class WorkspaceSettings:
     def studio_url(self) -> str:
         """The base URL of the studio's pages; an endpoint outside Azure serves its own."""
         return (self.api_url or "") if self._stands_alone else self.cloud.studio
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether there is a certificate, as a file or as its content."""
+        return bool(self.certificate_path or self.certificate)
 
     @property
     def token_scope(self) -> str:

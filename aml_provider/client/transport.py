@@ -20,7 +20,7 @@ import httpx
 from aml_provider import __version__
 from aml_provider.client import credentials
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
-from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, Request, RetryPolicy
+from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, Request, RetryPolicy, flow_of
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 # A submission makes the service build a run's graph; the other calls answer in well under a second.
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+# The timeout for reading counts from byte to byte, so a body that trickles in would never end. Whole, it may take so
+# many times as long.
+_PATIENCE = 5
 # Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
 # else is trusted to mean that.)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -124,25 +127,37 @@ def _transport_error(request: Request, error: httpx.HTTPError | httpx.InvalidURL
     return ReplyLost(f"{request.operation}: the connection to {host} broke before the answer was there: {reason} {ids}")
 
 
-def _one(call: Call[T]) -> Flow[T]:
-    result: T = yield call
-    return result
+class _Body:
+    """A reply's body, read in pieces: all of it, or its last bytes.
 
+    Args:
+        request: What was asked.
+        patience: The seconds after which a body that still goes on is given up; None waits for its end.
+    """
 
-class _Tail:
-    """The last bytes of a body that is read in pieces."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept = bytearray()
+    def __init__(self, request: Request, patience: float | None) -> None:
+        self._tail = request.tail
+        self._patience = patience
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._began = time.monotonic()
 
     def add(self, piece: bytes) -> None:
-        self._kept += piece
-        if len(self._kept) > 2 * self._size:
-            del self._kept[: -self._size]
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._tail is not None and self._size > 2 * self._tail:
+            self._pieces = [self.read()]
+            self._size = self._tail
+        if self._patience is not None and time.monotonic() - self._began > self._patience:
+            raise httpx.ReadTimeout(f"its body had not ended after {self._patience:g} seconds")
 
-    def bytes(self) -> bytes:
-        return bytes(self._kept[-self._size :])
+    def read(self) -> bytes:
+        whole = b"".join(self._pieces)
+        return whole if self._tail is None else whole[-self._tail :]
+
+
+def _patience(timeout: httpx.Timeout) -> float | None:
+    return None if timeout.read is None else _PATIENCE * timeout.read
 
 
 class Client:
@@ -182,7 +197,7 @@ class Client:
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
-        return self.run(_one(call))
+        return self.run(flow_of(call))
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
@@ -219,12 +234,10 @@ class Client:
                 headers=_headers(step, request_id, token),
                 content=step.content,
             ) as response:
-                if step.tail is None:
-                    return Reply(response.status_code, response.headers, response.read(), request_id)
-                tail = _Tail(step.tail)
+                body = _Body(step, _patience(self._http.timeout))
                 for piece in response.iter_bytes():
-                    tail.add(piece)
-                return Reply(response.status_code, response.headers, tail.bytes(), request_id)
+                    body.add(piece)
+                return Reply(response.status_code, response.headers, body.read(), request_id)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id) from error
 
@@ -263,7 +276,7 @@ class AsyncClient:
 
     async def call(self, call: Call[T]) -> T:
         """Carry out one call."""
-        return await self.run(_one(call))
+        return await self.run(flow_of(call))
 
     async def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
@@ -300,11 +313,9 @@ class AsyncClient:
                 headers=_headers(step, request_id, token),
                 content=step.content,
             ) as response:
-                if step.tail is None:
-                    return Reply(response.status_code, response.headers, await response.aread(), request_id)
-                tail = _Tail(step.tail)
+                body = _Body(step, _patience(self._http.timeout))
                 async for piece in response.aiter_bytes():
-                    tail.add(piece)
-                return Reply(response.status_code, response.headers, tail.bytes(), request_id)
+                    body.add(piece)
+                return Reply(response.status_code, response.headers, body.read(), request_id)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id) from error

@@ -74,7 +74,12 @@ class BlobLocation(NamedTuple):
             if rights is not None:
                 settings = rights.settings(settings)
             with Client(settings, policy=retry_policy()) as client:
-                yield client, client.run(self._locate(settings, rights))
+                location = client.run(self._locate(settings, rights))
+                if location.settings is None:
+                    yield client, location
+                    return
+            with _whose(location, lambda own: Client(own, policy=retry_policy())) as client:
+                yield client, location
 
     @asynccontextmanager
     async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
@@ -94,7 +99,12 @@ class BlobLocation(NamedTuple):
             if rights is not None:
                 settings = rights.settings(settings)
             async with AsyncClient(settings, policy=retry_policy()) as client:
-                yield client, await client.run(self._locate(settings, rights))
+                location = await client.run(self._locate(settings, rights))
+                if location.settings is None:
+                    yield client, location
+                    return
+            async with AsyncClient(location.settings, policy=retry_policy()) as client:
+                yield client, location
 
     def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
         from aml_provider.blobs.access import ContainerAccess, Location, locate_datastore

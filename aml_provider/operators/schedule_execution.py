@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from aml_provider.client import schedules
+from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
 from aml_provider.client.flows import find_target
 from aml_provider.client.run_request import RunRequest
@@ -77,7 +77,7 @@ class ScheduleExecution:
         schedule_id = str(event["schedule_id"])
         with self._hook.client() as client:
             try:
-                schedule = client.call(schedules.get_schedule(schedule_id))
+                schedule = client.call(calls.get_schedule(schedule_id))
             except AzureMLError as error:
                 raise ProvisioningUnsettled(
                     f"Schedule {schedule_id} is there, but whether the service has set it up could not be read: "

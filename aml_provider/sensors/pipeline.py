@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
-from aml_provider.hooks.azure_ml import AzureMLHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +58,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
         from aml_provider.client.flows import explain_failure
+        from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.sensors.patience import deadline_of
 
         with AzureMLHook(self.azureml_conn_id).client() as client:

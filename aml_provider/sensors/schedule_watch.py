@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.cursor import CursorUnreadable
-from aml_provider.client import schedules
+from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.schedule_flows import find_schedule
 from aml_provider.connection import airflow_errors
@@ -169,7 +169,7 @@ class ScheduleWatch:
         with self._hook.client() as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
-            return client.call(schedules.list_runs_of_schedule(self._schedule_id))
+            return client.call(calls.list_runs_of_schedule(self._schedule_id))
 
     def _commit(self, previous: Commit | None, batch: list[Any], cursor: str, undo: str) -> None:
         """One write says which run was taken and by whom; only then it is handed on."""

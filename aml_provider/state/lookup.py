@@ -15,7 +15,7 @@ from aml_provider.state import variables
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.entities import HistoryRun, PipelineRun
     from aml_provider.client.settings import WorkspaceSettings
 
 #: The tag and the property that carry a submission's key.
@@ -59,12 +59,12 @@ def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[t
         return tuple(run.id for run in runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
     field = {"tag": "Tags", "property": "Properties"}[way]
     try:
-        page: calls.RunPage = yield calls.query_runs(experiment, f'({field}/{KEY} eq "{key}")', top=10)
+        matches: tuple[HistoryRun, ...] = yield calls.query_runs(experiment, f'({field}/{KEY} eq "{key}")', limit=10)
     except NotFound:
         # The service makes an experiment with its first run: none, no run.
         return ()
-    found = tuple(run.id for run in page.runs if key in {run.tags.get(KEY), run.properties.get(KEY)})
-    if page.runs and not found:
+    found = tuple(run.id for run in matches if key in {run.tags.get(KEY), run.properties.get(KEY)})
+    if matches and not found:
         # Other people's runs: the filter was ignored, and ours may be on another page.
         raise AzureMLError(f"the run history does not filter by {field}")
     return found

@@ -84,7 +84,7 @@ class AzureMLScheduleLookTrigger(BaseTrigger):
     async def _until_there_is_a_run(self, schedule_id: str) -> None:
         from datetime import datetime
 
-        from aml_provider.client import schedules
+        from aml_provider.client import calls
         from aml_provider.client.errors import AzureMLError
         from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -94,7 +94,7 @@ class AzureMLScheduleLookTrigger(BaseTrigger):
             # Without a record the worker's first look failed: what "next" means begins with one of its own.
             while cursor is not None:
                 try:
-                    runs = await client.call(schedules.list_runs_of_schedule(schedule_id))
+                    runs = await client.call(calls.list_runs_of_schedule(schedule_id))
                 except AzureMLError as error:
                     if error.permanent:
                         raise

@@ -195,7 +195,7 @@ def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer
     container.upload_blob("incoming/orders.csv", CSV)
 
     def let_an_hour_pass() -> None:
-        while not emulator.state.schedules.all():
+        while not emulator.state.calls.all():
             threading.Event().wait(0.05)
         emulator.clock.advance(3600)
 
@@ -203,7 +203,7 @@ def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer
     helper.start()
     dag_run = run_example("azureml_demo_schedule")
     helper.join()
-    (schedule,) = emulator.state.schedules.all()
+    (schedule,) = emulator.state.calls.all()
     assert schedule.status == "Disabled"
     (run,) = emulator.state.runs.values()
     assert run.schedule_id == schedule.id == _returned(dag_run, "create")
@@ -213,7 +213,7 @@ def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer
 
 
 def test_after_native_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):
-    from aml_provider.client import schedules
+    from aml_provider.client import calls
     from aml_provider.hooks.azure_ml import AzureMLHook
 
     container.upload_blob("incoming/a.csv", CSV)
@@ -226,7 +226,7 @@ def test_after_native_schedule(run_example: Callable[..., Any], emulator: Emulat
         "ScheduleType": "0",
     }
     with AzureMLHook().client() as client:
-        schedule = client.call(schedules.create_schedule(body))
+        schedule = client.call(calls.create_schedule(body))
     dag_run = run_example("azureml_after_native_schedule")
     run_id = _returned(dag_run, "wait_for_a_run")
     assert emulator.state.runs[run_id].schedule_id == schedule.id

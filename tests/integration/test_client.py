@@ -323,10 +323,10 @@ def story(endpoint_name):
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
     run = yield calls.submit_endpoint(target.id, request.to_wire(marks={"airflow.key": "1"}, notification=False))
-    page = yield calls.query_runs("parity", '(Tags/airflow.key eq "1")')
-    assert [item.id for item in page.runs] == [run.id]
+    found = yield calls.query_runs("parity", '(Tags/airflow.key eq "1")')
+    assert [item.id for item in found] == [run.id]
     yield from flows.list_steps("parity", run.id)
-    yield from flows.list_datastores()
+    yield calls.list_datastores()
     yield from flows.cancel_run(run.id, "parity", reason="enough")
     with contextlib.suppress(NotFound):
         yield calls.get_run("missing")

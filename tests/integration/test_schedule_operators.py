@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from support.local_workspace import serving
 from support.task import Log, Task, TaskStateStore
 
-from aml_provider.client import schedule_upkeep, schedules
+from aml_provider.client import calls, schedule_upkeep
 from aml_provider.client.errors import ProvisioningFailed, ProvisioningUnsettled, ReplyLost, ServerFault
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -359,9 +359,9 @@ def test_a_tag_that_somebody_has_set_survives(workspace, task):
     made = one(workspace)
     hook = AzureMLHook()
     with hook.client() as client:
-        wire = client.call(schedules.get_schedule(schedule_id)).wire
+        wire = client.call(calls.get_schedule(schedule_id)).wire
         wire["PipelineSubmissionInfo"] |= {"tags": {"team": "red"}, "RunSource": "Portal", "EnableNotification": True}
-        client.call(schedules.update_schedule(schedule_id, wire))
+        client.call(calls.update_schedule(schedule_id, wire))
     create(task, recurrence=NIGHTLY._replace(interval=2))
     Disable(schedule_id=schedule_id).execute(task.context)
     Enable(schedule_id=schedule_id).execute(task.context)

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from support.local_workspace import serving
 from support.task import Log
 
-from aml_provider.client import schedules
+from aml_provider.client import calls
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors import schedule_watch
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
@@ -44,7 +44,7 @@ def schedule(workspace):
         "ScheduleType": "0",
     }
     with AzureMLHook().client() as client:
-        return client.call(schedules.create_schedule(body))
+        return client.call(calls.create_schedule(body))
 
 
 def _now(workspace):

@@ -16,6 +16,7 @@ SCOPE = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-demo"
     "/providers/Microsoft.MachineLearningServices/workspaces/ws-demo"
 )
+PIPELINES, HISTORY, DATASTORES = (f"/{name}/v1.0{SCOPE}" for name in ("pipelines", "history", "datastore"))
 
 
 def workspace(**changes: Any) -> WorkspaceSettings:

@@ -9,7 +9,6 @@ from support.driving import reply
 from support.service import FAILURES, Service, a_run, a_step
 
 from aml_provider.client import flows
-from aml_provider.client.calls import RunPage
 from aml_provider.client.entities import RunDetails
 from aml_provider.client.errors import NotFound, Unreachable
 from aml_provider.client.protocol import Request
@@ -24,7 +23,7 @@ class TestExplainFailure:
 
     def explain(self, *, ended=None, steps=(FAILED,), details=None, log=None, stdout=None):
         answers = {
-            self.CHILDREN: steps if isinstance(steps, Exception) else RunPage(tuple(steps), None),
+            self.CHILDREN: steps if isinstance(steps, Exception) else tuple(steps),
             self.DETAILS: details or RunDetails("Boom.", {"user_logs/std_log.txt": self.LOG}),
             f"GET {self.LOG}": log or reply(body=b"one\ntwo\n"),
             self.STDOUT: stdout if stdout is not None else "from stdout",
@@ -99,7 +98,7 @@ class TestExplainFailure:
         files |= {"user_logs/std_log.txt": self.LOG, "picture.png": "https://logs.example/png"}
         service = Service(
             {
-                self.CHILDREN: RunPage((self.FAILED,), None),
+                self.CHILDREN: (self.FAILED,),
                 self.DETAILS: RunDetails("Boom.", files),
                 f"GET {self.LOG}": Unreachable("away"),
                 **{f"GET https://logs.example/{number}": Unreachable("away") for number in range(50)},

@@ -31,7 +31,7 @@ REPEATABLE = [
     calls.cancel_run("r"),
     calls.tag_run("x", "r", {"k": "v"}),
     calls.query_runs("x", "f"),
-    calls.get_step_output("r", "n", "STDOUT"),
+    calls.get_step_log("r", "n", "STDOUT"),
     calls.list_datastores(),
     calls.get_workspace(),
 ]

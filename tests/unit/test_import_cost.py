@@ -12,10 +12,13 @@ import pytest
 from aml_provider.get_provider_info import get_provider_info
 
 MODULES = [
-    module
-    for kind in ("hooks", "operators", "sensors", "triggers")
-    for group in get_provider_info()[kind]
-    for module in group["python-modules"]
+    "aml_provider.links",
+    *(
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for group in get_provider_info()[kind]
+        for module in group["python-modules"]
+    ),
 ]
 # What any DAG file has loaded before it comes to us.
 BASELINE = """
@@ -41,8 +44,13 @@ AT_RUN_TIME = {
     "aml_provider.client.flows",
     "aml_provider.client.protocol",
     "aml_provider.client.transport",
+    "aml_provider.client.look",
+    "aml_provider.client.run_queries",
+    "aml_provider.client.watchlist",
     "aml_provider.operators.execution",
     "aml_provider.state.submission",
+    "aml_provider.triggers.clients",
+    "aml_provider.triggers.run_poller",
 }
 
 
@@ -68,6 +76,11 @@ def test_our_modules_are_loaded(loaded):
     assert set(MODULES) <= loaded
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_each_alone_loads_nothing_of_azure(module):
+    assert not {name for name in loaded_by([module]) if name.partition(".")[0] in {"azure", "httpx", "msal"}}
+
+
 def test_no_other_package_is(loaded):
     assert foreign(loaded) == set()
 
@@ -75,6 +88,13 @@ def test_no_other_package_is(loaded):
 def test_what_only_a_run_needs_is_not(loaded):
     assert loaded & AT_RUN_TIME == set()
     assert not {name for name in loaded if name.startswith("aml_provider.emulator")}
+
+
+def test_who_uses_no_hook_does_not_pay_for_it():
+    """It has a hundred methods in eight modules."""
+    modules = [name for name in MODULES if not name.startswith("aml_provider.hooks.")]
+    assert "aml_provider.hooks.azure_ml" in MODULES
+    assert not {name for name in loaded_by(modules) if name.startswith("aml_provider.hooks.azure_ml")}
 
 
 @pytest.mark.parametrize("module", sorted(AT_RUN_TIME))

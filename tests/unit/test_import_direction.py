@@ -27,7 +27,7 @@ class Rule(NamedTuple):
         return under(module, self.who) and not under(module, self.but) and under(imported, self.what)
 
 
-AIRFLOW_SIDE = ("hooks", "operators", "sensors", "triggers", "state", "links", "connection")
+AIRFLOW_SIDE = ("hooks", "operators", "sensors", "triggers", "state", "links", "connection", "cli")
 OURS = tuple(f"aml_provider.{name}" for name in AIRFLOW_SIDE)
 OUTSIDE_EMULATOR = tuple(sorted({".".join(name.split(".")[:2]) for name in PRODUCTION if name != "aml_provider"}))
 RULES = {
@@ -38,7 +38,7 @@ RULES = {
     "client does not know blobs": Rule(("aml_provider.client",), ("aml_provider.blobs",)),
     "nothing outside the emulator imports it": Rule(OUTSIDE_EMULATOR, ("aml_provider.emulator",)),
     "production code does without the emulator's dependencies": Rule(
-        OUTSIDE_EMULATOR, ("starlette", "uvicorn", "yaml", "h11")
+        OUTSIDE_EMULATOR, ("starlette", "uvicorn", "yaml", "h11", "jinja2")
     ),
     "the emulator knows nothing of what it serves": Rule(
         ("aml_provider.emulator",), ("airflow", "aml_provider.client", "aml_provider.blobs", *OURS)
@@ -66,6 +66,15 @@ RULES = {
         ("aml_provider.triggers",), ("aml_provider.operators", "aml_provider.sensors")
     ),
     "operators and sensors do without each other": Rule(("aml_provider.operators",), ("aml_provider.sensors",)),
+    "the command line imports no operators, sensors, triggers or state": Rule(
+        ("aml_provider.cli", "aml_provider.__main__"),
+        ("aml_provider.operators", "aml_provider.sensors", "aml_provider.triggers", "aml_provider.state"),
+    ),
+    "nothing imports the command line": Rule(
+        ("aml_provider",),
+        ("aml_provider.cli", "aml_provider.__main__"),
+        but=("aml_provider.cli", "aml_provider.__main__"),
+    ),
     "tests are not imported": Rule(("aml_provider",), ("tests", "support", "pytest", "hypothesis")),
 }
 
@@ -173,6 +182,7 @@ def test_the_checker_does_not_cry_wolf(source):
             "import aml_provider.operators.pipeline",
         ),
         ("Azure's libraries are for credentials and signatures", "aml_provider.hooks.x", "import azure.identity"),
+        ("nothing imports the command line", "aml_provider.get_provider_info", "from aml_provider import cli"),
     ],
 )
 def test_the_checker_catches_a_breach_of(rule, module, source):

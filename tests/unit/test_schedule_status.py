@@ -16,7 +16,7 @@ from aml_provider.client.pipeline_status import disable_pipeline, enable_pipelin
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.schedule_flows import STATE, list_schedules, set_status, settle_status
 from aml_provider.client.schedule_request import ScheduleRequest
-from aml_provider.client.schedules import create_schedule
+from aml_provider.client.calls import create_schedule
 
 FOREIGN = {
     "tags": {"team": "red", "flag": None},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.calls import RIGHTS, Call, each, segment
+from aml_provider.client.calls.call import RIGHTS, WRITER, Call, each, flag, segment
 from aml_provider.client.entities import PipelineRun, Schedule
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _READ = f"{RIGHTS}/endpoints/pipelines/read"
 _WRITE = f"{RIGHTS}/endpoints/pipelines/write"
-_ROLE = "AzureML Data Scientist"
 # Where the service drops a null, absence means the same; below these keys a null may be a value.
 _STRUCTURE = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
 
@@ -32,7 +31,7 @@ def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
         parse=Schedule.from_wire,
         repeatable=False,  # names need not be unique, so the service would make a second one
         right=_WRITE,
-        role=_ROLE,
+        role=WRITER,
     )
 
 
@@ -56,13 +55,14 @@ def _list(operation: str, path: str, query: tuple[tuple[str, str], ...] = ()) ->
         path=path,
         query=query,
         parse=lambda wire: each(Schedule.from_wire, wire),
+        page_key="continuationToken",
         right=_READ,
     )
 
 
 def list_schedules(*, active_only: bool = True) -> Call[tuple[Schedule, ...]]:
-    """List the workspace's schedules; the service does not page this list."""
-    return _list("list schedules", "/Schedules", (("activeOnly", "true" if active_only else "false"),))
+    """List the workspace's schedules."""
+    return _list("list schedules", "/Schedules", (("activeOnly", flag(value=active_only)),))
 
 
 def list_schedules_of_pipeline(pipeline_id: str) -> Call[tuple[Schedule, ...]]:
@@ -96,7 +96,7 @@ def update_schedule(schedule_id: str, wire: Mapping[str, Any]) -> Call[Schedule]
         parse=Schedule.from_wire,
         repeatable=False,
         right=_WRITE,
-        role=_ROLE,
+        role=WRITER,
     )
 
 
@@ -109,7 +109,7 @@ def _without_nulls(wire: Mapping[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def get_last_run(schedule_id: str) -> Call[PipelineRun | None]:
+def get_last_run_of_schedule(schedule_id: str) -> Call[PipelineRun | None]:
     """Read the run that a schedule started last; None (the service answers 204) where it has started none."""
     return Call(
         operation=f"get the last run of schedule {schedule_id!r}",
@@ -134,5 +134,6 @@ def list_runs_of_schedule(schedule_id: str) -> Call[tuple[PipelineRun, ...]]:
         service="pipelines",
         path=f"/PipelineRuns/Schedule/{segment('schedule_id', schedule_id)}",
         parse=lambda wire: each(PipelineRun.from_wire, wire),
+        page_key="continuationToken",
         right=f"{RIGHTS}/pipelineruns/read",
     )

@@ -1,0 +1,162 @@
+"""One pure function for each operation of the workspace API: what is asked, and how the answer is read.
+
+A :class:`Call` says everything that a driver needs to know, also whether it is safe to send twice. Paths, methods and
+bodies are those that Microsoft's own SDK sends (``tests/captures``).
+"""
+
+from __future__ import annotations
+
+from aml_provider.client.calls.artifacts import (
+    get_artifact_link,
+    list_artifact_links,
+    list_artifacts,
+    list_run_artifacts,
+)
+from aml_provider.client.calls.call import Call
+from aml_provider.client.calls.datastores import (
+    delete_datastore,
+    get_datastore,
+    get_default_datastore,
+    list_datastores,
+    register_datastore,
+    set_default_datastore,
+    update_datastore,
+)
+from aml_provider.client.calls.endpoints import (
+    create_endpoint,
+    get_endpoint,
+    get_endpoint_by_name,
+    list_endpoints,
+    list_pipelines_of_endpoint,
+    update_endpoint,
+)
+from aml_provider.client.calls.experiments import (
+    create_experiment,
+    delete_experiment,
+    get_experiment,
+    get_experiment_by_id,
+    query_experiments,
+    untag_experiment,
+    update_experiment,
+)
+from aml_provider.client.calls.history import (
+    find_history_run,
+    get_history_run,
+    get_history_run_by_experiment_id,
+    get_run_details,
+    list_steps,
+    query_runs,
+    set_run_description,
+    set_run_display_name,
+    set_run_properties,
+    tag_run,
+    untag_run,
+)
+from aml_provider.client.calls.metrics import get_metric, list_metrics
+from aml_provider.client.calls.pipelines import (
+    get_graph,
+    get_interface,
+    get_pipeline,
+    get_pipeline_summary,
+    list_pipeline_summaries,
+    list_pipelines,
+    publish_pipeline,
+    set_pipeline_status,
+)
+from aml_provider.client.calls.runs import (
+    cancel_run,
+    get_pipeline_output,
+    get_run,
+    get_step_log,
+    get_step_status,
+    get_step_status_code,
+    list_runs_of_pipeline,
+    list_step_outputs,
+    list_step_status_codes,
+    list_step_statuses,
+    submit_endpoint,
+    submit_pipeline,
+)
+from aml_provider.client.calls.schedules import (
+    create_schedule,
+    get_last_run_of_schedule,
+    get_schedule,
+    list_runs_of_schedule,
+    list_schedules,
+    list_schedules_of_endpoint,
+    list_schedules_of_pipeline,
+    update_schedule,
+)
+from aml_provider.client.calls.workspace import (
+    get_workspace,
+)
+
+__all__ = [
+    "Call",
+    "cancel_run",
+    "create_endpoint",
+    "create_experiment",
+    "create_schedule",
+    "delete_datastore",
+    "delete_experiment",
+    "find_history_run",
+    "get_artifact_link",
+    "get_datastore",
+    "get_default_datastore",
+    "get_endpoint",
+    "get_endpoint_by_name",
+    "get_experiment",
+    "get_experiment_by_id",
+    "get_graph",
+    "get_history_run",
+    "get_history_run_by_experiment_id",
+    "get_interface",
+    "get_last_run_of_schedule",
+    "get_metric",
+    "get_pipeline",
+    "get_pipeline_output",
+    "get_pipeline_summary",
+    "get_run",
+    "get_run_details",
+    "get_schedule",
+    "get_step_log",
+    "get_step_status",
+    "get_step_status_code",
+    "get_workspace",
+    "list_artifact_links",
+    "list_artifacts",
+    "list_datastores",
+    "list_endpoints",
+    "list_metrics",
+    "list_pipeline_summaries",
+    "list_pipelines",
+    "list_pipelines_of_endpoint",
+    "list_run_artifacts",
+    "list_runs_of_pipeline",
+    "list_runs_of_schedule",
+    "list_schedules",
+    "list_schedules_of_endpoint",
+    "list_schedules_of_pipeline",
+    "list_step_outputs",
+    "list_step_status_codes",
+    "list_step_statuses",
+    "list_steps",
+    "publish_pipeline",
+    "query_experiments",
+    "query_runs",
+    "register_datastore",
+    "set_default_datastore",
+    "set_pipeline_status",
+    "set_run_description",
+    "set_run_display_name",
+    "set_run_properties",
+    "submit_endpoint",
+    "submit_pipeline",
+    "tag_run",
+    "untag_experiment",
+    "untag_run",
+    "update_datastore",
+    "update_endpoint",
+    "update_experiment",
+    "update_schedule",
+]

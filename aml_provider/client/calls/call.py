@@ -1,0 +1,124 @@
+"""What one operation of the workspace API is: the request, and how its answer is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from aml_provider.client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+Service = Literal["arm", "pipelines", "history", "datastore", "artifact", "metric"]
+
+RIGHTS = "Microsoft.MachineLearningServices/workspaces"
+#: A built-in role that may change what belongs to pipelines, runs and datastores.
+WRITER = "AzureML Data Scientist"
+
+_LISTS = ("value", "Value", "Entity", "entity")
+_TOKENS = ("continuationToken", "ContinuationToken")
+_LINKS = ("nextLink", "NextLink")
+_TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One operation of the workspace API.
+
+    Args:
+        operation: What it does, with its subject, for messages: ``get published pipeline 'x'``.
+        method: The HTTP method.
+        service: Which service answers; it decides the prefix before the path.
+        path: The path below the workspace.
+        parse: Reads the reply's JSON into the result.
+        query: Query parameters in order.
+        body: The JSON body; None sends none.
+        headers: Headers beside the usual ones.
+        repeatable: Whether sending it twice does the same as sending it once.
+        right: The action that a role must grant, for the message of a 403.
+        role: A built-in role that grants it.
+        text: Whether the reply is plain text rather than JSON.
+        page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
+            body where there is one, else in the query. The result is then a tuple of the items of all pages.
+        limit: With ``page_key``: no further page is asked for once so many items are there, and no more are returned.
+    """
+
+    operation: str
+    method: str
+    service: Service
+    path: str
+    parse: Callable[[Any], T]
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+    repeatable: bool = True
+    right: str = f"{RIGHTS}/read"
+    role: str = "Reader"
+    text: bool = False
+    page_key: str | None = None
+    limit: int | None = None
+
+    def page(self, token: str) -> Call[T]:
+        """The same list's page of this token."""
+        assert self.page_key is not None
+        if isinstance(self.body, dict):
+            return replace(self, body={**self.body, self.page_key: token})
+        return replace(self, query=(*self.query, (self.page_key, token)))
+
+
+def segment(argument: str, value: str) -> str:
+    """A value as one segment of a path.
+
+    Raises:
+        InvalidArgument: It would lead to another path: nothing, or one of the two dots that URLs resolve.
+    """
+    if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
+        raise InvalidArgument(argument, f"is {value!r}; it must name something")
+    return quote(value, safe="")
+
+
+def flag(*, value: bool) -> str:
+    """A bool as the service writes it in a query."""
+    return "true" if value else "false"
+
+
+def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
+    """A list's items, bare or in one of the envelopes in which the services put pages.
+
+    What is no list is no empty list either: "none" is an answer that much is built upon.
+    """
+    found = wire
+    if isinstance(wire, dict):
+        found = next((wire[key] for key in _LISTS if key in wire), None)
+    if not isinstance(found, list):
+        raise TypeError(f"a list was expected, not {type(wire).__name__}")
+    return tuple(read(item) for item in found)
+
+
+def next_token(wire: Any) -> str | None:
+    """The token of a list's next page; None at its end.
+
+    Raises:
+        ValueError: There is a next page, and how to ask for it cannot be told.
+    """
+    if not isinstance(wire, dict):
+        return None
+    token = next((wire[key] for key in _TOKENS if wire.get(key)), None)
+    if token is not None:
+        return str(token)
+    link = next((wire[key] for key in _LINKS if wire.get(key)), None)
+    if link is None:
+        return None
+    # Only the token is taken from the link: where a request goes is not a reply's to say.
+    for name, value in parse_qsl(urlsplit(str(link)).query):
+        if name.lower().removeprefix("$") in _TOKENS_IN_LINKS and value:
+            return value
+    raise ValueError("the list goes on, but its link to the next page has no token")
+
+
+def nothing(_: Any) -> None:
+    """Read an answer whose body does not matter."""

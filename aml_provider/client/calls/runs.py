@@ -1,0 +1,201 @@
+"""The operations on pipeline runs and their steps, as the pipelines service has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from aml_provider.client.calls.call import RIGHTS, WRITER, Call, each, nothing, segment
+from aml_provider.client.entities import Output, PipelineRun, StepStatus
+from aml_provider.client.entities.runs import step_status_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_READ = f"{RIGHTS}/pipelineruns/read"
+_WRITE = f"{RIGHTS}/pipelineruns/write"
+
+
+def _submit(
+    operation: str, path: str, query: tuple[tuple[str, str], ...], body: Mapping[str, Any]
+) -> Call[PipelineRun]:
+    return Call(
+        operation=operation,
+        method="POST",
+        service="pipelines",
+        path=path,
+        query=query,
+        body=body,
+        parse=PipelineRun.from_wire,
+        repeatable=False,  # the service has no idempotency key and never lets a client choose the run's id
+        right=f"{RIGHTS}/endpoints/pipelines/read and {_WRITE}",
+        role=WRITER,
+    )
+
+
+def submit_pipeline(
+    pipeline_id: str, body: Mapping[str, Any], *, parent_run_id: str | None = None
+) -> Call[PipelineRun]:
+    """Submit a run of a published pipeline."""
+    return _submit(
+        f"submit published pipeline {pipeline_id!r}",
+        f"/PipelineRuns/PipelineSubmit/{segment('pipeline_id', pipeline_id)}",
+        (("parentRunId", parent_run_id),) if parent_run_id else (),
+        body,
+    )
+
+
+def submit_endpoint(
+    endpoint_id: str, body: Mapping[str, Any], *, version: str | None = None, parent_run_id: str | None = None
+) -> Call[PipelineRun]:
+    """Submit a run of a pipeline endpoint: of the given version, else of its default one."""
+    path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{segment('endpoint_id', endpoint_id)}"
+    query: tuple[tuple[str, str], ...] = ()
+    if version is not None:
+        # The SDK sends the version in the path and in the query.
+        path = f"{path}/{segment('endpoint_version', version)}"
+        query = (("pipelineVersion", version),)
+    if parent_run_id:
+        query = (*query, ("parentRunId", parent_run_id))
+    return _submit(f"submit pipeline endpoint {endpoint_id!r}", path, query, body)
+
+
+def get_run(run_id: str) -> Call[PipelineRun]:
+    """Read a pipeline run and its status."""
+    return Call(
+        operation=f"get pipeline run {run_id!r}",
+        method="GET",
+        service="pipelines",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}",
+        parse=PipelineRun.from_wire,
+        right=_READ,
+    )
+
+
+def cancel_run(run_id: str) -> Call[None]:
+    """Ask for a pipeline run's end; the service takes its time, and a repeated request changes nothing."""
+    return Call(
+        operation=f"cancel pipeline run {run_id!r}",
+        method="DELETE",
+        service="pipelines",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}/Execution",
+        parse=nothing,
+        right=_WRITE,
+        role=WRITER,
+    )
+
+
+def list_runs_of_pipeline(pipeline_id: str) -> Call[tuple[PipelineRun, ...]]:
+    """List all runs of a published pipeline."""
+    return Call(
+        operation=f"list the runs of published pipeline {pipeline_id!r}",
+        method="GET",
+        service="pipelines",
+        path=f"/PipelineRuns/Pipeline/{segment('pipeline_id', pipeline_id)}",
+        parse=lambda wire: each(PipelineRun.from_wire, wire),
+        page_key="continuationToken",
+        right=_READ,
+    )
+
+
+def _of_steps(
+    operation: str, run_id: str, path: str, nodes: tuple[str, ...], parse: Callable[[Any], T], *, text: bool = False
+) -> Call[T]:
+    """A question about steps: a POST whose body is the path to a node in the graph, one id for each level."""
+    return Call(
+        operation=operation,
+        method="POST",
+        service="pipelines",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}/{path}",
+        body=list(nodes),
+        parse=parse,
+        text=text,
+        right=_READ,
+    )
+
+
+def list_step_statuses(run_id: str) -> Call[dict[str, StepStatus]]:
+    """Read the status of each step, by node."""
+    return _of_steps(
+        f"list the step statuses of run {run_id!r}",
+        run_id,
+        "Graph/AllNodes/Status",
+        (),
+        lambda wire: {node: StepStatus.from_wire(item) for node, item in wire.items()},
+    )
+
+
+def list_step_status_codes(run_id: str) -> Call[dict[str, str]]:
+    """Read the name of each step's status, by node."""
+    return _of_steps(
+        f"list the step status codes of run {run_id!r}",
+        run_id,
+        "Graph/AllNodes/StatusCode",
+        (),
+        lambda wire: {node: step_status_code(item) for node, item in wire.items()},
+    )
+
+
+def get_step_status(run_id: str, node_id: str) -> Call[StepStatus]:
+    """Read the status of one step."""
+    return _of_steps(
+        f"get the status of step {node_id!r} of run {run_id!r}",
+        run_id,
+        "Graph/Node/Status",
+        (node_id,),
+        StepStatus.from_wire,
+    )
+
+
+def get_step_status_code(run_id: str, node_id: str) -> Call[str]:
+    """Read the name of one step's status."""
+    return _of_steps(
+        f"get the status code of step {node_id!r} of run {run_id!r}",
+        run_id,
+        "Graph/Node/StatusCode",
+        (node_id,),
+        _code,
+    )
+
+
+def _code(wire: Any) -> str:
+    if isinstance(wire, bool) or not isinstance(wire, (str, int)):
+        raise TypeError(f"a status was expected, not {type(wire).__name__}")
+    return step_status_code(wire)
+
+
+def get_step_log(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR", "JobLog"]) -> Call[str]:
+    """Read what a step wrote; the service answers plain text."""
+    return _of_steps(
+        f"get the {stream} of step {node_id!r} of run {run_id!r}",
+        run_id,
+        f"Graph/Shareable/{stream}",
+        (node_id,),
+        str,
+        text=True,
+    )
+
+
+def list_step_outputs(run_id: str, node_id: str) -> Call[dict[str, Output]]:
+    """Read where a step's outputs are, by name."""
+    return _of_steps(
+        f"list the outputs of step {node_id!r} of run {run_id!r}",
+        run_id,
+        "Outputs",
+        (node_id,),
+        lambda wire: {name: Output.from_wire(item) for name, item in wire.items()},
+    )
+
+
+def get_pipeline_output(run_id: str, name: str) -> Call[Output]:
+    """Read where an output of the pipeline itself is."""
+    return Call(
+        operation=f"get output {name!r} of run {run_id!r}",
+        method="GET",
+        service="pipelines",
+        path=f"/PipelineRuns/{segment('run_id', run_id)}/PipelineRunOutputs/{segment('name', name)}",
+        parse=Output.from_wire,
+        right=_READ,
+    )

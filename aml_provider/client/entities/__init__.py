@@ -1,0 +1,44 @@
+"""What the service answers, as immutable records read from its JSON.
+
+They load at run time only: operators, which a DAG file imports, do without them (25 dataclasses cost 15 ms of import).
+"""
+
+from __future__ import annotations
+
+from aml_provider.client.entities.experiments import Experiment
+from aml_provider.client.entities.metrics import MetricValue
+from aml_provider.client.entities.pipelines import (
+    Parameter,
+    PipelineEndpoint,
+    PipelineInterface,
+    PipelineSummary,
+    PublishedPipeline,
+)
+from aml_provider.client.entities.runs import HistoryRun, Output, PipelineRun, RunDetails, RunState, StepStatus
+from aml_provider.client.entities.schedules import Schedule
+from aml_provider.client.entities.stores import Artifact, Datastore, ServicePrincipal
+from aml_provider.client.entities.wire import enum_name, read_time
+from aml_provider.client.entities.workspace import Workspace
+
+__all__ = [
+    "Artifact",
+    "Datastore",
+    "Experiment",
+    "HistoryRun",
+    "MetricValue",
+    "Output",
+    "Parameter",
+    "PipelineEndpoint",
+    "PipelineInterface",
+    "PipelineRun",
+    "PipelineSummary",
+    "PublishedPipeline",
+    "RunDetails",
+    "RunState",
+    "Schedule",
+    "ServicePrincipal",
+    "StepStatus",
+    "Workspace",
+    "enum_name",
+    "read_time",
+]

@@ -1,0 +1,38 @@
+"""Metrics: what runs log while they work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.entities.wire import read_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """One value that was logged: by column, for a number or a text the one column that has the metric's name.
+
+    ``step`` counts within a training, where its author did so.
+    """
+
+    data: dict[str, Any]
+    step: int | None
+    created: datetime | None
+
+    @property
+    def value(self) -> Any:
+        """The number or text; of a table's row all columns."""
+        return next(iter(self.data.values())) if len(self.data) == 1 else self.data
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> MetricValue:
+        """Read it from the metric service's JSON."""
+        data, step = wire["data"], wire.get("step")
+        return cls(
+            data={str(column): value for column, value in data.items()},
+            step=step if isinstance(step, int) and not isinstance(step, bool) else None,
+            created=read_time(wire.get("createdUtc")),
+        )

@@ -1,0 +1,249 @@
+"""Runs: as the pipelines service knows them, and as the run history does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.entities.wire import enum_name, read_id, read_text, read_time, text_map
+from aml_provider.client.models import DataPath
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class RunState(Enum):
+    """The state of a pipeline run. Only three are final; whatever we do not know is ``UNKNOWN`` and never final."""
+
+    NOT_STARTED = "NotStarted"
+    RUNNING = "Running"
+    FAILED = "Failed"
+    FINISHED = "Finished"
+    CANCELED = "Canceled"
+    QUEUED = "Queued"
+    UNKNOWN = "Unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended."""
+        return self in _FINAL
+
+    @property
+    def history_words(self) -> tuple[str, ...]:
+        """The run history's words for it, which has more of them, and other ones."""
+        return tuple(word for word, state in _HISTORY_STATES.items() if state is self)
+
+
+_FINAL = frozenset({RunState.FAILED, RunState.FINISHED, RunState.CANCELED})
+_STATE_CODES = ("NotStarted", "Running", "Failed", "Finished", "Canceled")
+_STEP_CODES = ("NotStarted", "Queued", "Running", "Failed", "Finished", "Canceled", "PartiallyExecuted", "Bypassed")
+_STATE_NAMES = {state.value.lower(): state for state in RunState}
+# Success is Finished to the pipelines service and Completed to the run history.
+_HISTORY_STATES = {
+    "NotStarted": RunState.NOT_STARTED,
+    "Unapproved": RunState.NOT_STARTED,
+    "Queued": RunState.QUEUED,
+    **dict.fromkeys(("Running", "Preparing", "Provisioning", "Starting", "Finalizing"), RunState.RUNNING),
+    **dict.fromkeys(("Pausing", "Paused", "NotResponding", "CancelRequested"), RunState.RUNNING),
+    "Completed": RunState.FINISHED,
+    "Failed": RunState.FAILED,
+    "Canceled": RunState.CANCELED,
+}
+_STORE_CODES = (
+    "",
+    "AzureBlob",
+    "AzureDataLake",
+    "AzureFiles",
+    "AzureSqlDatabase",
+    "AzurePostgresDatabase",
+    "AzureDataLakeGen2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRun:
+    """A pipeline run, as the pipelines service knows it.
+
+    ``state`` is ``UNKNOWN`` for a status that this version does not know; ``status`` keeps its raw text.
+    """
+
+    id: str
+    state: RunState
+    status: str
+    detail: str
+    experiment_name: str
+    pipeline_id: str
+    tags: dict[str, str]
+    properties: dict[str, str]
+    created: datetime | None
+    ended: datetime | None = None
+    description: str = ""
+    schedule_id: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> PipelineRun:
+        """Read it from the pipelines service's JSON; no status yet means not started."""
+        status = wire.get("Status") or {}
+        raw = enum_name(status.get("StatusCode"), _STATE_CODES) or "NotStarted"
+        return cls(
+            id=read_id(wire, "Id"),
+            state=_STATE_NAMES.get(raw.lower(), RunState.UNKNOWN),
+            status=raw,
+            detail=str(status.get("StatusDetail") or ""),
+            experiment_name=str(wire.get("RunHistoryExperimentName") or ""),
+            pipeline_id=str(wire.get("PipelineId") or ""),
+            tags=text_map(wire.get("tags") or wire.get("Tags")),
+            properties=text_map(wire.get("Properties")),
+            created=read_time(status.get("CreationTime")),
+            ended=read_time(status.get("EndTime")),
+            description=str(wire.get("Description") or ""),
+            schedule_id=str(wire.get("ScheduleId") or ""),
+            parameters=text_map(wire.get("ParameterAssignments")),
+        )
+
+    @classmethod
+    def from_history(cls, run: HistoryRun, experiment_name: str) -> PipelineRun:
+        """The same run as the run history knows it, which does not say its schedule and its parameters."""
+        return cls(
+            id=run.id,
+            state=_HISTORY_STATES.get(run.status, RunState.UNKNOWN),
+            status=run.status,
+            detail="",
+            experiment_name=experiment_name,
+            pipeline_id=run.properties.get("azureml.pipelineid") or run.tags.get("azureml.pipelineid") or "",
+            tags=run.tags,
+            properties=run.properties,
+            created=run.created,
+            ended=run.ended,
+            description=run.description,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """A step's status as the pipelines service knows it; ``run_id`` is its run in the run history."""
+
+    status: str
+    detail: str
+    run_id: str
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> StepStatus:
+        """Read it from the pipelines service's JSON."""
+        return cls(
+            status=step_status_code(wire.get("StatusCode")),
+            detail=str(wire.get("StatusDetail") or ""),
+            run_id=str(wire.get("RunId") or ""),
+            created=read_time(wire.get("CreationTime")),
+            started=read_time(wire.get("StartTime")),
+            ended=read_time(wire.get("EndTime")),
+        )
+
+
+def step_status_code(value: Any) -> str:
+    """A step's status by name; its numbers are others than a run's."""
+    return enum_name(value, _STEP_CODES) or "NotStarted"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a step or a pipeline wrote: where it is, and how large, where the service says so.
+
+    ``type`` is the service's kind of storage (AzureBlob, AzureDataLakeGen2, …). ``uri`` may carry a signature, so it
+    is not shown. ``size`` is in bytes.
+    """
+
+    type: str
+    datastore: str
+    container: str
+    account: str
+    path: str
+    size: int | None
+    uri: str = field(repr=False)
+
+    @property
+    def data_path(self) -> DataPath:
+        """It as the value of another run's DataPath parameter; without a datastore it cannot be one."""
+        return DataPath(self.datastore, self.path)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Output:
+        """Read it from the pipelines service's JSON."""
+        location = wire.get("DataLocation") or {}
+        reference = location.get("DataReference") or {}
+        kind = enum_name(reference.get("Type"), _STORE_CODES)
+        # One reference for each kind of storage, all of the same shape; the others are null.
+        found = [item for key, item in reference.items() if key.endswith("Reference") and isinstance(item, dict)]
+        place = found[0] if found else {}
+        size = wire.get("PhysicalSizeInBytes")
+        return cls(
+            type=kind,
+            datastore=str(place.get("AmlDataStoreName") or ""),
+            container=str(place.get("Container") or ""),
+            account=str(place.get("Account") or ""),
+            path=str(place.get("RelativePath") or ""),
+            size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+            uri=read_text(place.get("Uri") or location.get("Uri")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRun:
+    """A run in the run history: a pipeline run or one of its steps."""
+
+    id: str
+    name: str
+    status: str
+    tags: dict[str, str]
+    properties: dict[str, str]
+    created: datetime | None
+    ended: datetime | None
+    started: datetime | None = None
+    description: str = ""
+    experiment_id: str = ""
+    parent_id: str = ""
+    container_id: str = ""
+    hidden: bool = False
+
+    @property
+    def node_id(self) -> str:
+        """The step's node in the pipeline's graph; empty for a pipeline run."""
+        return self.tags.get("azureml.nodeid") or self.properties.get("azureml.nodeid") or ""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> HistoryRun:
+        """Read it from the run history's JSON."""
+        return cls(
+            id=read_id(wire, "runId"),
+            name=str(wire.get("displayName") or wire.get("name") or wire["runId"]),
+            status=str(wire.get("status") or "NotStarted"),
+            tags=text_map(wire.get("tags")),
+            properties=text_map(wire.get("properties")),
+            created=read_time(wire.get("createdUtc")),
+            ended=read_time(wire.get("endTimeUtc")),
+            started=read_time(wire.get("startTimeUtc")),
+            description=str(wire.get("description") or ""),
+            experiment_id=str(wire.get("experimentId") or ""),
+            parent_id=str(wire.get("parentRunId") or ""),
+            container_id=str(wire.get("dataContainerId") or ""),
+            hidden=wire.get("hidden") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """A run's error and where its log files are (URLs that carry their own signature)."""
+
+    error: str
+    log_files: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> RunDetails:
+        """Read it from the run history's JSON."""
+        error = (wire.get("error") or {}).get("error") or {}
+        return cls(error=str(error.get("message") or ""), log_files=text_map(wire.get("logFiles")))

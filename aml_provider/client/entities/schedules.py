@@ -1,0 +1,76 @@
+"""Native schedules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_time, text_map
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_PROVISIONING_CODES = ("Completed", "Provisioning", "Failed")
+_SCHEDULE_CODES = ("Recurrence", "DataStore")
+_PARTS = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A native schedule: a recurrence, or a watch over a folder of a datastore, that starts runs by itself.
+
+    ``wire`` is all that the service said, because a schedule can only be written as a whole: whoever changes it has to
+    send back what others have set. ``properties`` are those of the runs that it starts.
+    """
+
+    id: str
+    name: str
+    kind: str
+    status: str
+    provisioning: str
+    pipeline_id: str
+    endpoint_id: str
+    properties: dict[str, str]
+    created: datetime | None
+    wire: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it starts runs."""
+        return self.status == "Active"
+
+    @property
+    def is_provisioning(self) -> bool:
+        """Whether the service still sets it up; a word that we do not know is not the end of that."""
+        return self.provisioning not in {"Completed", "Failed", ""}
+
+    @property
+    def experiment_name(self) -> str:
+        """The experiment of the runs that it starts."""
+        return str((self.wire.get("PipelineSubmissionInfo") or {}).get("ExperimentName") or "")
+
+    @property
+    def description(self) -> str:
+        """What its author says of it; the service keeps that with what its runs are asked to do."""
+        return str((self.wire.get("PipelineSubmissionInfo") or {}).get("Description") or "")
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Schedule:
+        """Read it from the pipelines service's JSON."""
+        for key in _PARTS:
+            if wire.get(key) is not None and not isinstance(wire[key], dict):
+                raise TypeError(f"{key} is no object")
+        kind = enum_name(wire.get("ScheduleType"), _SCHEDULE_CODES)
+        submission = wire.get("PipelineSubmissionInfo") or {}
+        return cls(
+            id=read_id(wire, "Id"),
+            name=str(wire.get("Name") or ""),
+            kind=kind or ("DataStore" if wire.get("DataStoreTriggerInfo") else "Recurrence"),
+            status=enum_name(wire.get("EntityStatus"), ENTITY_CODES),
+            provisioning=enum_name(wire.get("ProvisioningStatus"), _PROVISIONING_CODES),
+            pipeline_id=str(wire.get("PipelineId") or ""),
+            endpoint_id=str(wire.get("PipelineEndpointId") or ""),
+            properties=text_map(submission.get("Properties")),
+            created=read_time(wire.get("CreatedDate")),
+            wire=wire,
+        )

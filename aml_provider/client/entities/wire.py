@@ -1,0 +1,71 @@
+"""Values as the services write them.
+
+The readers are tolerant where the service is known to vary: enums come as names, integers or digit strings, dates with
+up to seven fractional digits. Keys are matched in the casing that each service uses.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+ENTITY_CODES = ("Active", "Deprecated", "Disabled")
+
+# How .NET's older JSON writers put a moment: milliseconds since the epoch, and an offset that changes nothing.
+_TICKS = re.compile(r"/Date\((-?[0-9]{1,17})(?:[+-][0-9]{4})?\)/")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def enum_name(value: Any, names: tuple[str, ...]) -> str:
+    """An enum as its name, whether the service sent a name, an integer or a string of digits."""
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+        number = int(value)
+        return names[number] if 0 <= number < len(names) else str(value)
+    return str(value)
+
+
+def read_time(value: Any) -> datetime | None:
+    """A moment in any form in which a service may write it; without an offset it is UTC.
+
+    ISO 8601 with up to seven fractional digits is what they write; the form of mail headers and ``/Date(…)/`` are what
+    else .NET writes.
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        ticks = _TICKS.fullmatch(value)
+        if ticks is not None:
+            return _EPOCH + timedelta(milliseconds=int(ticks[1]))
+        moment = parsedate_to_datetime(value) if value[:1].isalpha() else datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_id(wire: dict[str, Any], key: str) -> str:
+    """An id, which has to be there: everything else about the thing is asked for with it.
+
+    Raises:
+        LookupError: It is not.
+        ValueError: It is none that a request could name.
+    """
+    value = wire[key]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is {value!r}")
+    value.encode()  # half a character is JSON, but no part of a URL
+    return value
+
+
+def read_text(value: Any) -> str:
+    """A text; nothing is the empty one."""
+    return "" if value is None else str(value)
+
+
+def text_map(value: Any) -> dict[str, str]:
+    """A map of texts; what is no map is an empty one."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(key): read_text(item) for key, item in items}

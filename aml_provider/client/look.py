@@ -1,0 +1,242 @@
+"""One look at many waiting runs: what is asked, and what the answers mean. Decisions, without I/O.
+
+The run history tells the states of hundreds of runs in one answer. But it is a copy: what a run ended as is decided by
+the record in the pipelines service. That is read when the history says that a run has ended or does not know it, and in
+turn for a few of the others, so that not even a copy that stands still makes anybody wait for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+from aml_provider.client.entities import RunState
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    BadRequest,
+    CredentialError,
+    ServiceError,
+    Throttled,
+)
+from aml_provider.client.flows import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.errors import AzureMLError
+    from aml_provider.client.run_queries import Sighting
+    from aml_provider.client.watchlist import Steps, Watch, Watchlist
+
+# Records that are read in each look although the history shows their runs as active. No more runs than that need no
+# query at all.
+_CHECKS = 2
+# A look asks for the steps of as many runs as fit one page; of one whose steps are not known it expects so many.
+_STEPS_PAGE = 500
+_STEPS_EXPECTED = 10
+# So many records that cannot be read are a service that is down: the others are not asked for.
+_STRIKES = 3
+
+# The history's words for the states.
+_STATES = {word: state for state in RunState for word in state.history_words}
+# Other ids could mean something to the filter; their runs are asked for one by one.
+_PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,}")
+
+
+class Look:
+    """One look at some runs: first by :attr:`batches`, then by :meth:`records`, last at :meth:`parents`.
+
+    Args:
+        watchlist: Whose it is.
+        watches: At whom.
+        now: When it begins.
+
+    Attributes:
+        batches: Ids to query for, a tuple for each query; a query that is too long comes back as two.
+    """
+
+    def __init__(self, watchlist: Watchlist, watches: Sequence[Watch], now: float) -> None:
+        self._list = watchlist
+        self._start = now
+        self._watches: dict[str, list[Watch]] = {}
+        for watch in watches:
+            self._watches.setdefault(watch.run_id, []).append(watch)
+        plain = [run_id for run_id in self._watches if _PLAIN.fullmatch(run_id)]
+        self.batches: list[tuple[str, ...]] = []
+        if len(self._watches) > _CHECKS:
+            width = watchlist.width
+            self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
+        self._seen: dict[str, str] = {}
+        self._ended: set[str] = set()
+        self._read: dict[str, PipelineRun] = {}
+        self._steps: Mapping[str, Steps] = {}
+        self._errors: dict[str, AzureMLError] = {}
+        self._outage: AzureMLError | None = None
+        self._strikes = 0
+        #: Whether the service asked to be left alone.
+        self.throttled = False
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self._watches)} runs, {len(self._seen)} found in the history, {len(self._read)} records read, "
+            f"{len(self._errors)} not read{', throttled' if self.throttled else ''}"
+        )
+
+    def found(self, runs: Iterable[Sighting]) -> None:
+        """Take a query's answer."""
+        for run_id, status in runs:
+            if run_id in self._watches:
+                state = _STATES.get(status, RunState.UNKNOWN)
+                if state.is_final:
+                    self._ended.add(run_id)
+                # The words of the pipelines service, so that nothing seems to change when its record is read.
+                self._seen[run_id] = status if state is RunState.UNKNOWN else state.value
+
+    def lost(self, run_ids: tuple[str, ...], error: AzureMLError, now: float) -> None:
+        """Take a query's failure. Its runs are asked for one by one, but not if the service wants to be left alone."""
+        if self._is_throttling(error, now):
+            return
+        if isinstance(error, BadRequest) and len(run_ids) > 1 and self._outage is None:
+            # What else could be wrong with it than its length? So it is halved, and the next ones are as short.
+            half = (len(run_ids) + 1) // 2
+            self._list.width = min(self._list.width, half)
+            self.batches += [run_ids[:half], run_ids[half:]]
+            return
+        self.batches.clear()
+        self._outage = error
+
+    def records(self) -> list[str]:
+        """Ids of the runs whose records are to be read: those that may have ended come first."""
+        if self.throttled:
+            return []
+        unread = [run_id for run_id in self._watches if self._must_read(run_id)]
+        unseen = [run_id for run_id in self._watches if run_id not in self._seen]
+        # The others in turn.
+        checks = nsmallest(_CHECKS, self._watches, key=lambda run_id: self._watches[run_id][0].read_at)
+        return list(dict.fromkeys([*sorted(self._ended), *unread, *checks, *unseen]))
+
+    @property
+    def is_down(self) -> bool:
+        """Whether to ask for nothing more."""
+        return self.throttled or self._strikes >= _STRIKES
+
+    def read(self, run: PipelineRun) -> None:
+        """Take a record."""
+        self._read[run.id] = run
+
+    def missed(self, run_id: str, error: AzureMLError, now: float) -> None:
+        """Take the failure to read a record."""
+        if self._is_throttling(error, now):
+            return
+        if not _is_for_good(error):
+            self._strikes += 1
+        self._errors[run_id] = error
+        self._outage = self._outage or error
+
+    def parents(self) -> list[str]:
+        """Ids of the runs whose steps are to be listed: those that have changed, then in turn, one page in all."""
+        if self.is_down:
+            return []
+        known = [run_id for run_id in self._watches if self._status(run_id) and _PLAIN.fullmatch(run_id)]
+        turn = nsmallest(min(self._list.width, _STEPS_PAGE), known, key=self._steps_turn)
+        room = _STEPS_PAGE
+        chosen: list[str] = []
+        for run_id in turn:
+            steps = self._watches[run_id][0].steps
+            room -= _STEPS_EXPECTED if steps is None else len(steps)
+            if chosen and (room < 0 or not self._list.queries_steps):
+                break
+            chosen.append(run_id)
+        return chosen
+
+    def stepped(self, steps: Mapping[str, Steps]) -> None:
+        """Take the steps of those runs."""
+        self._steps = steps
+
+    def steps_refused(self, error: AzureMLError, now: float) -> None:
+        """Take the failure to list steps: progress is a courtesy, without it the runs are watched all the same."""
+        if not self._is_throttling(error, now) and error.permanent:
+            self._list.queries_steps = False
+
+    def close(self, now: float) -> None:
+        """Tell everybody what has come of it, and say when to look again."""
+        going_on = [
+            watch for run_id, watches in self._watches.items() for watch in watches if self._settle(run_id, watch, now)
+        ]
+        self._list.schedule(going_on, self._start, now)
+
+    def _settle(self, run_id: str, watch: Watch, now: float) -> bool:
+        """Whether it has been looked at, and the wait goes on."""
+        own = self._errors.get(run_id)
+        run = self._read.get(run_id)
+        if own is not None:
+            watch.must_read = True
+            return self._go_on(watch, own, now)
+        if run is not None:
+            watch.must_read = False
+            watch.read_at = now
+        elif watch.must_read or run_id not in self._seen:
+            if self._outage is not None and not self.throttled:
+                return self._go_on(watch, self._outage, now)
+            # A service that says "later" is no service that fails. It is due as it was, and looked at then.
+            watch.failing_since = None
+            watch.tries = 0
+            return False
+        watch.failing_since = None
+        watch.tries = 0
+        steps = self._steps.get(run_id)
+        if steps is not None:
+            watch.steps, watch.steps_at = steps, now
+        ended = run is not None and run.state.is_final
+        # Of what has ended no older states of steps are told.
+        progress = Progress(self._status(run_id), (steps if ended else watch.steps) or ())
+        if ended:
+            watch.run = run
+            self._list.leave(watch)
+        if progress != watch.progress or ended:
+            watch.progress = progress
+            watch.tell()
+        return not ended
+
+    def _go_on(self, watch: Watch, error: AzureMLError, now: float) -> bool:
+        if watch.failing_since is None:
+            watch.failing_since = now
+        pause = self._list.policy.pause(watch.tries, None)
+        watch.tries += 1
+        of_run = watch.run_id in self._errors and _is_for_good(error)
+        if of_run or now - watch.failing_since + pause > self._list.policy.budget:
+            self._list.leave(watch)
+            watch.fail(error)
+            return False
+        return True
+
+    def _status(self, run_id: str) -> str:
+        """What is known of a run's status after this look; nothing is the empty text."""
+        run = self._read.get(run_id)
+        # An end that the record does not confirm is none.
+        if run is not None and (run.state.is_final or run_id not in self._seen or run_id in self._ended):
+            return run.status
+        return self._seen.get(run_id, "")
+
+    def _steps_turn(self, run_id: str) -> tuple[bool, float]:
+        watch = self._watches[run_id][0]
+        same = watch.progress is not None and watch.progress.status == self._status(run_id)
+        return same, watch.steps_at
+
+    def _must_read(self, run_id: str) -> bool:
+        return any(watch.must_read for watch in self._watches[run_id])
+
+    def _is_throttling(self, error: AzureMLError, now: float) -> bool:
+        if not isinstance(error, Throttled) and (not isinstance(error, ServiceError) or error.retry_after is None):
+            return False
+        self.batches.clear()
+        if not self.throttled:
+            self.throttled = True
+            self._list.throttle(error, now)
+        return True
+
+
+def _is_for_good(error: AzureMLError) -> bool:
+    """Whether the service has said that this run cannot be read; a refused identity may be a passing trouble of all."""
+    return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))

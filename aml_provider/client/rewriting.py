@@ -1,0 +1,66 @@
+"""Changing what can only be written as a whole: read it, edit it, write it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aml_provider.client.errors import AzureMLError, Conflict, ReplyLost, Throttled, Unreachable
+from aml_provider.client.protocol import Flow, Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.calls import Call
+
+T = TypeVar("T")
+
+# Seconds before each further try to write.
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+# For a minute: so long a client waits for a reply.
+_LOOKS = 12
+_LOOK_EVERY = 5.0
+
+
+def rewrite(
+    read: Callable[[], Flow[T]],
+    edit: Callable[[T], dict[str, Any] | None],
+    write: Callable[[dict[str, Any]], Call[T]],
+) -> Flow[tuple[T, bool]]:
+    """Read an entity, change it, write it back whole.
+
+    Args:
+        read: Reads it.
+        edit: Makes the entity that it shall be; None where nothing is to be changed. After a write whose fate is not
+            known the entity is read and edited again, so that nothing is written twice.
+        write: Writes it.
+
+    Returns:
+        The entity, and whether it was written.
+    """
+    in_doubt = False
+    for pause in (*_PAUSES, None):
+        entity = yield from read()
+        wire = edit(entity)
+        if wire is None:
+            return entity, in_doubt
+        try:
+            written: T = yield write(wire)
+        except AzureMLError as error:
+            may_pass = error.in_doubt or isinstance(error, (Conflict, Throttled, Unreachable))
+            if pause is None or not may_pass:
+                raise
+            in_doubt = in_doubt or error.in_doubt
+            yield Pause(pause)
+            if isinstance(error, ReplyLost):
+                yield from _await_write(read, edit)
+        else:
+            return written, True
+    raise AssertionError
+
+
+def _await_write(read: Callable[[], Flow[T]], edit: Callable[[T], dict[str, Any] | None]) -> Flow[None]:
+    """Look for a write for as long as it may be on its way: arriving later, it would undo what is written next."""
+    for _ in range(_LOOKS):
+        if edit((yield from read())) is None:
+            return
+        yield Pause(_LOOK_EVERY)

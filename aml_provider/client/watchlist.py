@@ -1,0 +1,180 @@
+"""Which of many waiting runs are looked at when: decisions, without a clock of its own and without I/O."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING
+
+from aml_provider.client.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.errors import AzureMLError
+    from aml_provider.client.flows import Progress
+    from aml_provider.client.protocol import RetryPolicy
+
+#: Steps as progress shows them: names and statuses.
+Steps = tuple[tuple[str, str], ...]
+
+#: So many runs are asked for in one query at first: about 12 kB of filter. What the service takes is not documented.
+WIDTH = 250
+# Newcomers wait for each other this part of their interval, and this many seconds at most: a triggerer that starts
+# takes up its waits within seconds.
+_GATHERING = 0.1
+_LONGEST_GATHERING = 3.0
+# A run that has been watched for so many of its intervals is looked at in every second, or fourth, round only.
+_SLOWER = ((80.0, 4), (40.0, 2))
+# A look may come this part of its interval later if that spares a round.
+_SLACK = 0.25
+# Rounding of floats, in seconds.
+_EPSILON = 1e-3
+
+
+class Watch:
+    """One wait for one run.
+
+    Args:
+        run_id: The pipeline run.
+        poll_interval: The least seconds between two looks.
+        tell: Called when one of the attributes has changed.
+
+    Attributes:
+        progress: How far the run is; None before the first look.
+        run: The run, once it has ended.
+        error: Why the run cannot be watched, once that is so.
+    """
+
+    __slots__ = (
+        "begun",
+        "due",
+        "error",
+        "failing_since",
+        "is_new",
+        "must_read",
+        "poll_interval",
+        "progress",
+        "read_at",
+        "run",
+        "run_id",
+        "steps",
+        "steps_at",
+        "tell",
+        "tries",
+    )
+
+    def __init__(self, run_id: str, poll_interval: float, tell: Callable[[], None]) -> None:
+        self.run_id = run_id
+        self.poll_interval = poll_interval
+        self.tell = tell
+        self.progress: Progress | None = None
+        self.run: PipelineRun | None = None
+        self.error: Exception | None = None
+        self.begun = 0.0
+        self.due = 0.0
+        self.is_new = True
+        self.steps: Steps | None = None
+        self.steps_at = self.read_at = float("-inf")
+        # Its record could not be read: no copy will do until it could.
+        self.must_read = False
+        self.failing_since: float | None = None
+        self.tries = 0
+
+    def interval(self, now: float) -> float:
+        """Seconds to the next look: its end is told at most a twentieth of the wait late, or four intervals."""
+        age = now - self.begun
+        return self.poll_interval * next((times for after, times in _SLOWER if age >= after * self.poll_interval), 1)
+
+    def fail(self, error: Exception) -> None:
+        """Give it up."""
+        self.error = error
+        self.tell()
+
+
+class Watchlist:
+    """All waits for runs of one experiment under one identity.
+
+    Times are seconds of a clock that only goes on.
+
+    Args:
+        policy: How long a run that cannot be read is tried again before its wait is given up. Being throttled does not
+            count.
+        stagger: Draws a number below 1: how much the looks of this list are stretched, by a twentieth at most, so that
+            many lists do not go in step.
+
+    Attributes:
+        width: The most runs in one query.
+        queries_steps: Whether the service takes a query for the steps of several runs.
+    """
+
+    def __init__(self, policy: RetryPolicy, *, stagger: Callable[[], float] = random.random) -> None:
+        self.policy = policy
+        self.width = WIDTH
+        self.queries_steps = True
+        self.pace = 1.0 + stagger() / 20.0
+        self._watches: dict[Watch, None] = {}
+        self._gathering = float("-inf")
+        self._not_before = float("-inf")
+        self._throttled = 0
+
+    def __iter__(self) -> Iterator[Watch]:
+        return iter(tuple(self._watches))
+
+    def join(self, watch: Watch, now: float) -> None:
+        """Begin a wait."""
+        latest = now + min(_LONGEST_GATHERING, _GATHERING * watch.poll_interval)
+        if not now <= self._gathering <= latest:
+            self._gathering = latest
+        watch.begun = now
+        watch.due = self._gathering
+        self._watches[watch] = None
+
+    def leave(self, watch: Watch) -> None:
+        """End a wait."""
+        self._watches.pop(watch, None)
+
+    def wake_at(self) -> float | None:
+        """When somebody is to be looked at next; None: nobody waits."""
+        return max(self._not_before, min(watch.due for watch in self._watches)) if self._watches else None
+
+    def due(self, now: float) -> list[Watch]:
+        """Who is to be looked at now."""
+        return [] if now < self._not_before else [watch for watch in self._watches if watch.due <= now + _EPSILON]
+
+    def throttle(self, error: AzureMLError, now: float) -> None:
+        """Leave the service alone for as long as it asks for, or for longer and longer."""
+        asked = error.retry_after if isinstance(error, ServiceError) else None
+        self._not_before = now + max(self.policy.pause(self._throttled, None), asked or 0.0)
+        self._throttled += 1
+
+    def schedule(self, looked_at: Sequence[Watch], start: float, now: float) -> None:
+        """Say when each is looked at again, in as few looks as possible.
+
+        Never sooner than it asks for, but for the second look, which comes with the next one that others have.
+        """
+        if now >= self._not_before:
+            self._throttled = 0
+        planned = sorted({watch.due for watch in self._watches if watch.due > now})
+        again: dict[int, float] = {}
+        for watch in looked_at:
+            if watch.tries:
+                # One for all, or each would have a look of its own.
+                if watch.tries not in again:
+                    again[watch.tries] = now + self.policy.pause(watch.tries - 1, None)
+                watch.due = again[watch.tries]
+                continue
+            interval = watch.interval(now)
+            # Of a service that is slow there are fewer looks.
+            wanted = max(start + interval * self.pace, now + interval / 2)
+            sooner = bisect_right(planned, wanted + _EPSILON) - 1
+            later = bisect_left(planned, wanted - _EPSILON)
+            if watch.is_new and sooner >= 0:
+                watch.due = planned[sooner]
+            elif later < len(planned) and planned[later] <= wanted + _SLACK * interval:
+                watch.due = planned[later]
+            else:
+                watch.due = wanted
+                insort(planned, wanted)
+            watch.is_new = False

@@ -1,0 +1,66 @@
+"""The hook's methods for datastores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import Datastore
+    from aml_provider.client.protocol import Flow
+
+
+class DatastoreMethods(WorkspaceHook):
+    """What can be done with datastores. Their credentials are in the records and stay out of what is shown."""
+
+    @operation
+    def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
+        """List the workspace's datastores."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.list_datastores())
+
+    async_list_datastores = in_event_loop(list_datastores)
+
+    @operation
+    def get_datastore(self, name: str) -> Flow[Datastore]:
+        """Read a datastore; its credentials are in the record and stay out of its repr."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_datastore(name))
+
+    async_get_datastore = in_event_loop(get_datastore)
+
+    @operation
+    def get_default_datastore(self) -> Flow[Datastore]:
+        """Read the workspace's default datastore: ``workspaceblobstore``, unless somebody has chosen another."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_default_datastore())
+
+    async_get_default_datastore = in_event_loop(get_default_datastore)
+
+    @operation
+    def set_default_datastore(self, name: str) -> Flow[None]:
+        """Make a datastore the workspace's default."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.set_default_datastore(name))
+
+    async_set_default_datastore = in_event_loop(set_default_datastore)
+
+    @operation
+    def delete_datastore(self, name: str) -> Flow[None]:
+        """Unregister a datastore; the storage that it points to stays as it is."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.delete_datastore(name))
+
+    async_delete_datastore = in_event_loop(delete_datastore)

@@ -1,0 +1,175 @@
+"""The hook's methods for pipeline endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import PipelineEndpoint, PublishedPipeline
+    from aml_provider.client.protocol import Flow
+
+
+class EndpointMethods(WorkspaceHook):
+    """What can be done with pipeline endpoints.
+
+    A change reads the endpoint and writes it back whole, so that what others have set stays. After a lost reply it is
+    read again, and written again only where that is still needed. Azure ML has no lock for this: of two changes at the
+    same moment the later one wins.
+    """
+
+    @operation
+    def list_endpoints(self, *, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
+        """List the workspace's pipeline endpoints.
+
+        Args:
+            active_only: Leave out those that are disabled.
+        """
+        from aml_provider.client.endpoint_flows import list_endpoints
+
+        return list_endpoints(active_only=active_only)
+
+    async_list_endpoints = in_event_loop(list_endpoints)
+
+    @operation
+    def get_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
+        """Read one pipeline endpoint by its id."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_endpoint(endpoint_id))
+
+    async_get_endpoint = in_event_loop(get_endpoint)
+
+    @operation
+    def find_endpoint(self, name: str) -> Flow[PipelineEndpoint]:
+        """Find the pipeline endpoint of this name, active or not; names are unique in a workspace.
+
+        Raises:
+            PipelineError: None has it; the message names similar ones.
+        """
+        from aml_provider.client.endpoint_flows import find_endpoint
+
+        return find_endpoint(name)
+
+    async_find_endpoint = in_event_loop(find_endpoint)
+
+    @operation
+    def list_pipelines_of_endpoint(
+        self, endpoint_id: str, *, active_only: bool = True
+    ) -> Flow[tuple[PublishedPipeline, ...]]:
+        """List the published pipelines behind an endpoint; its ``versions`` say which is which.
+
+        Args:
+            endpoint_id: The pipeline endpoint.
+            active_only: Leave out pipelines that are disabled.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.list_pipelines_of_endpoint(endpoint_id, active_only=active_only))
+
+    async_list_pipelines_of_endpoint = in_event_loop(list_pipelines_of_endpoint)
+
+    @operation
+    def create_endpoint(self, name: str, pipeline_id: str, *, description: str = "") -> Flow[PipelineEndpoint]:
+        """Create a pipeline endpoint whose version 0, its default, is a published pipeline.
+
+        Args:
+            name: Its name, which no other endpoint of the workspace may have.
+            pipeline_id: The published pipeline.
+            description: What it is for.
+
+        Raises:
+            PipelineError: The name is taken.
+        """
+        from aml_provider.client.endpoint_flows import create_endpoint
+
+        return create_endpoint(name, pipeline_id, description=description)
+
+    async_create_endpoint = in_event_loop(create_endpoint)
+
+    @operation
+    def add_endpoint_version(
+        self, endpoint_id: str, pipeline_id: str, *, set_default: bool = False
+    ) -> Flow[PipelineEndpoint]:
+        """Add a published pipeline to an endpoint, as its next version.
+
+        A pipeline that is a version already is not added again; so this may be repeated.
+
+        Args:
+            endpoint_id: The pipeline endpoint.
+            pipeline_id: The published pipeline.
+            set_default: Make this version the default one.
+        """
+        from aml_provider.client.endpoint_flows import add_version
+
+        return add_version(endpoint_id, pipeline_id, set_default=set_default)
+
+    async_add_endpoint_version = in_event_loop(add_endpoint_version)
+
+    @operation
+    def set_default_endpoint_version(self, endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
+        """Choose the version that runs when none is asked for.
+
+        Args:
+            endpoint_id: The pipeline endpoint.
+            version: The version: a decimal number, as text.
+
+        Raises:
+            PipelineError: The endpoint has no such version.
+        """
+        from aml_provider.client.endpoint_flows import set_default_version
+
+        return set_default_version(endpoint_id, version)
+
+    async_set_default_endpoint_version = in_event_loop(set_default_endpoint_version)
+
+    @operation
+    def update_endpoint(
+        self, endpoint_id: str, *, name: str | None = None, description: str | None = None
+    ) -> Flow[PipelineEndpoint]:
+        """Rename or describe an endpoint; what is None stays.
+
+        Args:
+            endpoint_id: The pipeline endpoint.
+            name: Its new name.
+            description: Its new description.
+        """
+        from aml_provider.client.endpoint_flows import update_endpoint
+
+        return update_endpoint(endpoint_id, name=name, description=description)
+
+    async_update_endpoint = in_event_loop(update_endpoint)
+
+    @operation
+    def enable_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
+        """Enable a pipeline endpoint, so that runs can be submitted to it."""
+        from aml_provider.client.endpoint_flows import set_endpoint_status
+
+        return set_endpoint_status(endpoint_id, "Active")
+
+    async_enable_endpoint = in_event_loop(enable_endpoint)
+
+    @operation
+    def disable_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
+        """Disable a pipeline endpoint, so that no runs can be submitted to it; its pipelines stay as they are."""
+        from aml_provider.client.endpoint_flows import set_endpoint_status
+
+        return set_endpoint_status(endpoint_id, "Disabled")
+
+    async_disable_endpoint = in_event_loop(disable_endpoint)
+
+    @operation
+    def archive_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
+        """Disable a pipeline endpoint and free its name: it gets a random one, as Microsoft's SDK does it.
+
+        There is no way back to the old name but :meth:`update_endpoint`.
+        """
+        from aml_provider.client.endpoint_flows import archive_endpoint
+
+        return archive_endpoint(endpoint_id)
+
+    async_archive_endpoint = in_event_loop(archive_endpoint)

@@ -1,0 +1,64 @@
+"""One definition of a hook's method, two faces: for workers and for event loops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from aml_provider.client.protocol import Flow
+    from aml_provider.hooks.workspace import WorkspaceHook
+
+    H = TypeVar("H", bound=WorkspaceHook)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_TWIN = "async_"
+
+
+def operation(flow: Callable[Concatenate[H, P], Flow[T]]) -> Callable[Concatenate[H, P], T]:
+    """Make a method of a generator that yields calls: it opens a client, carries the flow out and returns its result.
+
+    Permanent errors leave it as ``AirflowFailException``; all others as they are.
+    """
+    # Who looks at the method wants to see what it returns, not what is yielded on the way there.
+    returned = str(flow.__annotations__["return"])
+    flow.__annotations__["return"] = returned.removeprefix("Flow[").removesuffix("]")
+
+    def method(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.client() as client:
+            return client.run(flow(self, *args, **kwargs))
+
+    _dress(method, flow, flow.__name__, flow.__doc__)
+    return method
+
+
+def in_event_loop(
+    method: Callable[Concatenate[H, P], T],
+) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
+    """The twin of a method that :func:`operation` made: a coroutine function that carries out the same flow."""
+    flow: Callable[Concatenate[H, P], Flow[T]] = method.__wrapped__  # type: ignore[attr-defined]
+
+    async def twin(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self.async_client() as client:
+            return await client.run(flow(self, *args, **kwargs))
+
+    name = method.__name__
+    _dress(twin, flow, f"{_TWIN}{name}", f"The twin of :meth:`{name}` for an event loop.\n\n        {flow.__doc__}")
+    return twin
+
+
+def _dress(function: Any, flow: Callable[..., Any], name: str, doc: str | None) -> None:
+    """Let a function show a flow's signature and description.
+
+    By hand: a DAG file that uses the hook imports a hundred of them, and :mod:`inspect` takes its time. It reads the
+    signature off ``__wrapped__`` when somebody asks.
+    """
+    function.__name__ = name
+    function.__qualname__ = f"{flow.__qualname__.rpartition('.')[0]}.{name}"
+    function.__module__ = flow.__module__
+    function.__doc__ = doc
+    function.__annotations__ = flow.__annotations__
+    function.__wrapped__ = flow

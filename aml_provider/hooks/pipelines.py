@@ -1,0 +1,109 @@
+"""The hook's methods for published pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import PipelineInterface, PipelineSummary, PublishedPipeline
+    from aml_provider.client.protocol import Flow
+
+
+class PipelineMethods(WorkspaceHook):
+    """What can be done with published pipelines."""
+
+    @operation
+    def list_pipelines(self, *, active_only: bool = True) -> Flow[tuple[PublishedPipeline, ...]]:
+        """List the workspace's published pipelines.
+
+        Args:
+            active_only: Leave out those that are disabled.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.list_pipelines(active_only=active_only))
+
+    async_list_pipelines = in_event_loop(list_pipelines)
+
+    @operation
+    def list_pipeline_summaries(self, *, active_only: bool = True) -> Flow[tuple[PipelineSummary, ...]]:
+        """List the workspace's published pipelines, each with its latest run and the number of its runs.
+
+        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice.
+
+        Args:
+            active_only: Leave out those that are disabled.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.list_pipeline_summaries(active_only=active_only))
+
+    async_list_pipeline_summaries = in_event_loop(list_pipeline_summaries)
+
+    @operation
+    def get_pipeline(self, pipeline_id: str) -> Flow[PublishedPipeline]:
+        """Read one published pipeline by its id."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_pipeline(pipeline_id))
+
+    async_get_pipeline = in_event_loop(get_pipeline)
+
+    @operation
+    def find_pipeline(self, name: str) -> Flow[PublishedPipeline]:
+        """Find the one active published pipeline of this name.
+
+        Raises:
+            AmbiguousName: Several have it; the message lists their ids, versions and dates.
+            PipelineError: None has it; the message names similar ones.
+        """
+        from aml_provider.client.flows import find_pipeline
+
+        return find_pipeline(name)
+
+    async_find_pipeline = in_event_loop(find_pipeline)
+
+    @operation
+    def get_pipeline_interface(self, pipeline_id: str) -> Flow[PipelineInterface]:
+        """Read what a published pipeline accepts: parameters with types and defaults, data paths and datasets."""
+        from aml_provider.client.flows import read_interface
+
+        return read_interface(pipeline_id)
+
+    async_get_pipeline_interface = in_event_loop(get_pipeline_interface)
+
+    @operation
+    def disable_pipeline(self, pipeline_id: str, *, disable_schedules: bool = True) -> Flow[None]:
+        """Disable a published pipeline, its native schedules first, as Azure ML's documentation wants.
+
+        Args:
+            pipeline_id: The published pipeline.
+            disable_schedules: Disable its active schedules too.
+
+        Raises:
+            PipelineError: There is no such pipeline.
+        """
+        from aml_provider.client.pipeline_status import disable_pipeline
+
+        yield from disable_pipeline(pipeline_id=pipeline_id, disable_schedules=disable_schedules, note=self.log.info)
+
+    async_disable_pipeline = in_event_loop(disable_pipeline)
+
+    @operation
+    def enable_pipeline(self, pipeline_id: str) -> Flow[None]:
+        """Enable a published pipeline; its native schedules stay as they are.
+
+        Raises:
+            PipelineError: There is no such pipeline.
+        """
+        from aml_provider.client.pipeline_status import enable_pipeline
+
+        yield from enable_pipeline(pipeline_id=pipeline_id, note=self.log.info)
+
+    async_enable_pipeline = in_event_loop(enable_pipeline)

@@ -1,0 +1,204 @@
+"""The hook's methods for what runs leave behind, and for what is written on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aml_provider.client.entities import HistoryRun, MetricValue, Output
+    from aml_provider.client.protocol import Flow
+
+
+class RunRecordMethods(WorkspaceHook):
+    """Logs, outputs and metrics of runs; their tags, properties and names.
+
+    The latter live in the run history, which knows a run below its experiment. Where the experiment is not given it is
+    looked up, which takes a request more.
+    """
+
+    @operation
+    def get_run_logs(
+        self, run_id: str, step: str | None = None, *, max_bytes: int | None = 1_048_576
+    ) -> Flow[dict[str, str]]:
+        """Read the logs of a run's steps.
+
+        A step's log files are fetched with the links that the service gives for them, without a token. Where it names
+        none, its standard output is asked for. A file that cannot be fetched is left out, with a warning in the log.
+
+        Args:
+            run_id: The pipeline run.
+            step: Only the logs of this step: its name, or the id of its run.
+            max_bytes: Of each file only the last so many bytes; None: all of it.
+
+        Returns:
+            Texts by ``step/file``, in the order of the steps; a step whose name another one has too is named by
+            the id of its run.
+
+        Raises:
+            InvalidArgument: The run has no such step; the message names those that it has.
+            AzureMLError: Nothing could be read.
+        """
+        from aml_provider.client.run_flows import read_logs
+
+        return read_logs(run_id, step, max_bytes=max_bytes, warn=self.log.warning)
+
+    async_get_run_logs = in_event_loop(get_run_logs)
+
+    @operation
+    def get_run_outputs(self, run_id: str, step: str | None = None) -> Flow[dict[str, Output]]:
+        """Read where the outputs of a run's steps are.
+
+        An output's ``data_path`` can be handed on to another run as the value of a DataPath parameter.
+
+        Args:
+            run_id: The pipeline run.
+            step: Only the outputs of this step: its name, or the id of its run.
+
+        Returns:
+            Outputs by ``step/output``, in the order of the steps.
+
+        Raises:
+            InvalidArgument: The run has no such step; the message names those that it has.
+        """
+        from aml_provider.client.run_flows import read_outputs
+
+        return read_outputs(run_id, step)
+
+    async_get_run_outputs = in_event_loop(get_run_outputs)
+
+    @operation
+    def get_run_metrics(self, run_id: str, step: str | None = None) -> Flow[dict[str, tuple[MetricValue, ...]]]:
+        """Read what a run and its steps have logged as metrics.
+
+        The requests are those of Microsoft's SDK; the service's documentation does not describe them.
+
+        Args:
+            run_id: The pipeline run.
+            step: Only the metrics of this step: its name, or the id of its run.
+
+        Returns:
+            Values in the service's order, by ``metric`` for the run's own and by ``step/metric`` for the steps'.
+
+        Raises:
+            InvalidArgument: The run has no such step; the message names those that it has.
+        """
+        from aml_provider.client.run_flows import read_metrics
+
+        return read_metrics(run_id, step)
+
+    async_get_run_metrics = in_event_loop(get_run_metrics)
+
+    @operation
+    def get_pipeline_output(self, run_id: str, name: str) -> Flow[Output]:
+        """Read where an output of the pipeline itself is.
+
+        Args:
+            run_id: The pipeline run.
+            name: The output's name in the pipeline.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_pipeline_output(run_id, name))
+
+    async_get_pipeline_output = in_event_loop(get_pipeline_output)
+
+    @operation
+    def tag_run(
+        self, run_id: str, tags: Mapping[str, str | None], *, experiment_name: str | None = None
+    ) -> Flow[HistoryRun]:
+        """Add tags to a run or to a step; those that are there stay, or get a new value.
+
+        Args:
+            run_id: The pipeline run, or the run of a step.
+            tags: Tags; None as value makes one without a value.
+            experiment_name: Its experiment; looked up where it is None.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.run_flows import in_experiment
+        from aml_provider.client.run_request import as_tag_names, as_tags
+
+        wanted = {name: None if value is None else as_tags({name: value})[name] for name, value in tags.items()}
+        as_tag_names("tags", wanted)
+        return in_experiment(run_id, experiment_name, lambda name: calls.tag_run(name, run_id, wanted))
+
+    async_tag_run = in_event_loop(tag_run)
+
+    @operation
+    def untag_run(self, run_id: str, names: Iterable[str], *, experiment_name: str | None = None) -> Flow[HistoryRun]:
+        """Remove tags from a run or from a step.
+
+        Args:
+            run_id: The pipeline run, or the run of a step.
+            names: The tags' names.
+            experiment_name: Its experiment; looked up where it is None.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.run_flows import in_experiment
+        from aml_provider.client.run_request import as_tag_names
+
+        wanted = as_tag_names("names", names)
+        return in_experiment(run_id, experiment_name, lambda name: calls.untag_run(name, run_id, wanted))
+
+    async_untag_run = in_event_loop(untag_run)
+
+    @operation
+    def set_run_properties(
+        self, run_id: str, properties: Mapping[str, str], *, experiment_name: str | None = None
+    ) -> Flow[HistoryRun]:
+        """Add properties to a run or to a step. One that is there cannot be changed: that is what tags are for.
+
+        Args:
+            run_id: The pipeline run, or the run of a step.
+            properties: Properties by name.
+            experiment_name: Its experiment; looked up where it is None.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.run_flows import in_experiment
+
+        return in_experiment(run_id, experiment_name, lambda name: calls.set_run_properties(name, run_id, properties))
+
+    async_set_run_properties = in_event_loop(set_run_properties)
+
+    @operation
+    def set_run_display_name(
+        self, run_id: str, display_name: str, *, experiment_name: str | None = None
+    ) -> Flow[HistoryRun]:
+        """Give a run or a step the name that the studio shows.
+
+        Args:
+            run_id: The pipeline run, or the run of a step.
+            display_name: The name.
+            experiment_name: Its experiment; looked up where it is None.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.run_flows import in_experiment
+
+        return in_experiment(
+            run_id, experiment_name, lambda name: calls.set_run_display_name(name, run_id, display_name)
+        )
+
+    async_set_run_display_name = in_event_loop(set_run_display_name)
+
+    @operation
+    def set_run_description(
+        self, run_id: str, description: str, *, experiment_name: str | None = None
+    ) -> Flow[HistoryRun]:
+        """Describe a run or a step.
+
+        Args:
+            run_id: The pipeline run, or the run of a step.
+            description: The text.
+            experiment_name: Its experiment; looked up where it is None.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.run_flows import in_experiment
+
+        return in_experiment(run_id, experiment_name, lambda name: calls.set_run_description(name, run_id, description))
+
+    async_set_run_description = in_event_loop(set_run_description)

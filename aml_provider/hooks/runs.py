@@ -1,0 +1,234 @@
+"""The hook's methods for pipeline runs and their steps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aml_provider.client.entities import HistoryRun, PipelineRun
+    from aml_provider.client.protocol import Flow
+
+
+class RunMethods(WorkspaceHook):
+    """What can be done with pipeline runs."""
+
+    @operation
+    def submit_pipeline(
+        self,
+        pipeline_id: str,
+        *,
+        experiment_name: str,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, Any] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        parent_run_id: str | None = None,
+    ) -> Flow[PipelineRun]:
+        """Submit one run of a published pipeline, once.
+
+        Unlike the operator this keeps no record: after a lost reply it is for the caller to find out whether the run
+        exists (``AzureMLError.in_doubt``).
+
+        Args:
+            pipeline_id: The published pipeline.
+            experiment_name: The experiment that the run belongs to.
+            parameters: Plain parameters.
+            data_paths: DataPath parameters; see :class:`aml_provider.client.models.DataPath`.
+            datasets: Ids of saved datasets, by parameter.
+            tags: Tags of the run.
+            description: The run's description.
+            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
+            parent_run_id: A run of the same experiment that this one belongs to.
+
+        Raises:
+            InvalidArgument: A value that cannot be sent; nothing was.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.run_request import RunRequest
+
+        request = RunRequest.of(
+            experiment_name=experiment_name,
+            parameters=parameters,
+            data_paths=data_paths,
+            datasets=datasets,
+            tags=tags,
+            description=description,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+        body = request.to_wire(marks={}, notification=True)
+        return flow_of(calls.submit_pipeline(pipeline_id, body, parent_run_id=parent_run_id))
+
+    async_submit_pipeline = in_event_loop(submit_pipeline)
+
+    @operation
+    def submit_endpoint(
+        self,
+        endpoint_id: str,
+        *,
+        experiment_name: str,
+        version: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, Any] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        parent_run_id: str | None = None,
+    ) -> Flow[PipelineRun]:
+        """Submit one run of a pipeline endpoint, once; see :meth:`submit_pipeline`.
+
+        Args:
+            endpoint_id: The pipeline endpoint.
+            experiment_name: The experiment that the run belongs to.
+            version: The endpoint's version; None: its default one.
+            parameters: Plain parameters.
+            data_paths: DataPath parameters; see :class:`aml_provider.client.models.DataPath`.
+            datasets: Ids of saved datasets, by parameter.
+            tags: Tags of the run.
+            description: The run's description.
+            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
+            parent_run_id: A run of the same experiment that this one belongs to.
+
+        Raises:
+            InvalidArgument: A value that cannot be sent; nothing was.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.run_request import RunRequest
+
+        request = RunRequest.of(
+            experiment_name=experiment_name,
+            parameters=parameters,
+            data_paths=data_paths,
+            datasets=datasets,
+            tags=tags,
+            description=description,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+        body = request.to_wire(marks={}, notification=False)
+        return flow_of(calls.submit_endpoint(endpoint_id, body, version=version, parent_run_id=parent_run_id))
+
+    async_submit_endpoint = in_event_loop(submit_endpoint)
+
+    @operation
+    def get_run(self, run_id: str) -> Flow[PipelineRun]:
+        """Read a pipeline run and its status."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_run(run_id))
+
+    async_get_run = in_event_loop(get_run)
+
+    @operation
+    def list_runs(
+        self,
+        *,
+        experiment_name: str | None = None,
+        pipeline_id: str | None = None,
+        schedule_id: str | None = None,
+        status: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        limit: int | None = 100,
+    ) -> Flow[tuple[PipelineRun, ...]]:
+        """List pipeline runs, newest first: those of an experiment, of a published pipeline or of a native schedule.
+
+        The runs of an experiment come from the run history, which does not say a run's schedule and parameters, and
+        whose word for ``Finished`` is ``Completed``: look at ``state``, which is the same in both.
+
+        Args:
+            experiment_name: The experiment; one of this and the next two is given.
+            pipeline_id: The published pipeline.
+            schedule_id: The native schedule.
+            status: Only runs of this state: ``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed`` or
+                ``Canceled``.
+            tags: Only runs that have all of these tags; None as value: whatever the tag's value is.
+            limit: So many at most; None: all.
+
+        Raises:
+            InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be
+                searched for.
+        """
+        from aml_provider.client.run_flows import list_runs
+
+        return list_runs(
+            experiment_name=experiment_name,
+            pipeline_id=pipeline_id,
+            schedule_id=schedule_id,
+            status=status,
+            tags=tags,
+            limit=limit,
+        )
+
+    async_list_runs = in_event_loop(list_runs)
+
+    @operation
+    def list_steps(self, run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
+        """List the steps of a run, in the order of their creation.
+
+        Args:
+            run: The run, or its id.
+        """
+        from aml_provider.client.run_flows import list_steps_of
+
+        return list_steps_of(run)
+
+    async_list_steps = in_event_loop(list_steps)
+
+    @operation
+    def wait_for_run(
+        self, run_id: str, *, poll_interval: float = 30.0, timeout: float | None = None
+    ) -> Flow[PipelineRun]:
+        """Wait until a run ends.
+
+        Args:
+            run_id: The pipeline run.
+            poll_interval: Seconds between two looks.
+            timeout: Seconds after which to stop; None waits for ever.
+
+        Returns:
+            The run as it was seen last: final, unless the timeout passed. Look at its ``state``.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.flows import wait_for_run
+
+        run: PipelineRun = yield calls.get_run(run_id)
+        return (
+            yield from wait_for_run(
+                run_id,
+                run.experiment_name,
+                poll_interval=poll_interval,
+                deadline=None if timeout is None else time.time() + timeout,
+                report=lambda progress: self.log.info("Run %s: %s", run_id, progress),
+            )
+        )
+
+    async_wait_for_run = in_event_loop(wait_for_run)
+
+    @operation
+    def cancel_run(self, run_id: str, *, reason: str = "cancelled from Airflow") -> Flow[PipelineRun]:
+        """Cancel a run and watch it end, for a minute at most.
+
+        Args:
+            run_id: The pipeline run.
+            reason: Goes into the run's tag ``airflow.cancel``, for people who look at the run.
+
+        Returns:
+            The run as it was seen last.
+        """
+        from aml_provider.client import calls
+        from aml_provider.client.flows import cancel_run
+
+        run: PipelineRun = yield calls.get_run(run_id)
+        return (yield from cancel_run(run_id, run.experiment_name, reason=reason, note=self.log.warning))
+
+    async_cancel_run = in_event_loop(cancel_run)

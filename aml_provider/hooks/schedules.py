@@ -1,0 +1,192 @@
+"""The hook's methods for native schedules."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.hooks.operation import in_event_loop, operation
+from aml_provider.hooks.workspace import WorkspaceHook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aml_provider.client.entities import PipelineRun, Schedule
+    from aml_provider.client.models import Recurrence
+    from aml_provider.client.protocol import Flow
+
+
+class ScheduleMethods(WorkspaceHook):
+    """What can be done with native schedules. The service can delete none: they can only be disabled."""
+
+    @operation
+    def list_schedules(
+        self, *, active_only: bool = True, pipeline_id: str | None = None, endpoint_id: str | None = None
+    ) -> Flow[tuple[Schedule, ...]]:
+        """List native schedules: all, or those of one published pipeline or pipeline endpoint.
+
+        Args:
+            active_only: Leave out those that are disabled.
+            pipeline_id: The published pipeline.
+            endpoint_id: The pipeline endpoint.
+        """
+        from aml_provider.client.schedule_flows import list_schedules
+
+        return list_schedules(active_only=active_only, pipeline_id=pipeline_id, endpoint_id=endpoint_id)
+
+    async_list_schedules = in_event_loop(list_schedules)
+
+    @operation
+    def get_schedule(self, schedule_id: str) -> Flow[Schedule]:
+        """Read one native schedule by its id."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_schedule(schedule_id))
+
+    async_get_schedule = in_event_loop(get_schedule)
+
+    @operation
+    def find_schedule(self, name: str) -> Flow[Schedule]:
+        """Find the one native schedule of this name: the active one, else the disabled one.
+
+        Raises:
+            AmbiguousSchedule: There are several; the message lists them.
+            ScheduleError: There is none.
+        """
+        from aml_provider.client.schedule_flows import find_schedule
+
+        return find_schedule(name)
+
+    async_find_schedule = in_event_loop(find_schedule)
+
+    @operation
+    def create_schedule(
+        self,
+        name: str,
+        *,
+        experiment_name: str,
+        pipeline_id: str | None = None,
+        endpoint_id: str | None = None,
+        recurrence: Recurrence | Mapping[str, Any] | None = None,
+        datastore: str | None = None,
+        path_on_datastore: str | None = None,
+        polling_interval: int = 5,
+        data_path_parameter_name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, Any] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        status: str = "Active",
+        if_exists: str = "fail",
+        wait_for_provisioning: bool = True,
+        timeout: float = 3600.0,
+    ) -> Flow[Schedule]:
+        """Create a native schedule that starts runs by itself.
+
+        Names need not be unique for the service; here they are what makes the call safe to repeat. A schedule that a
+        DAG keeps with ``AzureMLCreateScheduleOperator`` is left alone.
+
+        Args:
+            name: Its name.
+            experiment_name: The experiment of its runs.
+            pipeline_id: The published pipeline that it runs; or
+            endpoint_id: the pipeline endpoint.
+            recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
+            datastore: the blob datastore that it watches.
+            path_on_datastore: The folder there; None: the container itself. Sub-folders do not count.
+            polling_interval: Minutes between two looks at the folder.
+            data_path_parameter_name: The DataPath parameter that gets the changed blob.
+            parameters: Plain parameters of its runs.
+            data_paths: DataPath parameters of its runs.
+            datasets: Ids of saved datasets, by parameter.
+            description: What it is for.
+            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
+            status: ``Active`` or ``Disabled``; the service makes every schedule active, so it is disabled at once.
+            if_exists: What becomes of one that has the name: ``fail``, ``reuse`` or ``update``.
+            wait_for_provisioning: Wait until the service has set it up.
+            timeout: Seconds for that.
+
+        Raises:
+            InvalidArgument: A value cannot be used.
+            PipelineError: There is no such pipeline or endpoint, it is not active, or does not take what it would get.
+            ScheduleExists: One has the name (``fail``), or a DAG keeps it.
+            AmbiguousSchedule: Several have the name.
+            ProvisioningFailed: The service could not set it up.
+            ProvisioningUnsettled: The timeout passed.
+        """
+        from airflow.providers.common.compat.sdk import conf
+
+        from aml_provider.client.run_request import RunRequest
+        from aml_provider.client.schedule_creation import create_schedule
+        from aml_provider.client.schedule_request import ScheduleRequest
+
+        request = RunRequest.of(
+            experiment_name=experiment_name,
+            parameters=parameters,
+            data_paths=data_paths,
+            datasets=datasets,
+            description=description,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+        wanted = ScheduleRequest.of(
+            name=name,
+            request=request,
+            recurrence=recurrence,
+            datastore=datastore,
+            path_on_datastore=path_on_datastore,
+            polling_interval=polling_interval,
+            data_path_parameter_name=data_path_parameter_name,
+            status=status,
+        )
+        return create_schedule(
+            wanted,
+            pipeline_id=pipeline_id,
+            endpoint_id=endpoint_id,
+            if_exists=if_exists,
+            deadline=time.time() + timeout if wait_for_provisioning else None,
+            grace=conf.getfloat("azureml", "lookup_grace", fallback=60.0),
+            say=self.log.info,
+            warn=self.log.warning,
+        )
+
+    async_create_schedule = in_event_loop(create_schedule)
+
+    @operation
+    def disable_schedule(self, schedule_id: str) -> Flow[Schedule]:
+        """Disable a native schedule, and leave everything else of it as it is.
+
+        Raises:
+            ScheduleError: There is no such schedule.
+        """
+        from aml_provider.client.schedule_flows import set_status
+
+        schedule, _ = yield from set_status(schedule_id, "Disabled")
+        return schedule
+
+    async_disable_schedule = in_event_loop(disable_schedule)
+
+    @operation
+    def enable_schedule(self, schedule_id: str) -> Flow[Schedule]:
+        """Enable a native schedule, and leave everything else of it as it is.
+
+        Raises:
+            ScheduleError: There is no such schedule.
+        """
+        from aml_provider.client.schedule_flows import set_status
+
+        schedule, _ = yield from set_status(schedule_id, "Active")
+        return schedule
+
+    async_enable_schedule = in_event_loop(enable_schedule)
+
+    @operation
+    def get_last_run_of_schedule(self, schedule_id: str) -> Flow[PipelineRun | None]:
+        """Read the run that a native schedule started last; None if it has started none."""
+        from aml_provider.client import calls
+        from aml_provider.client.protocol import flow_of
+
+        return flow_of(calls.get_last_run_of_schedule(schedule_id))
+
+    async_get_last_run_of_schedule = in_event_loop(get_last_run_of_schedule)

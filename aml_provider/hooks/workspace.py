@@ -1,0 +1,134 @@
+"""From a connection to a client: what all of the hook's methods stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from aml_provider.client.protocol import Flow, RetryPolicy
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.transport import AsyncClient, Client
+
+T = TypeVar("T")
+
+
+class WorkspaceHook(BaseHook):
+    """Reads a connection of type ``azureml`` and opens clients for its workspace.
+
+    Args:
+        azureml_conn_id: The connection.
+    """
+
+    conn_name_attr = "azureml_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONN_TYPE
+    hook_name = "Azure Machine Learning"
+
+    def __init__(self, azureml_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.azureml_conn_id = azureml_conn_id
+
+    def settings(self) -> WorkspaceSettings:
+        """Read the connection.
+
+        Raises:
+            AirflowFailException: A field cannot be used; the message names it.
+            AirflowNotFoundException: There is no such connection.
+        """
+        from aml_provider.connection import settings_of
+
+        with airflow_errors():
+            return settings_of(self.get_connection(self.azureml_conn_id))
+
+    async def async_settings(self) -> WorkspaceSettings:
+        """Read the connection from within an event loop; raises as :meth:`settings` does."""
+        from airflow.providers.common.compat.connection import (
+            get_async_connection,
+            get_async_extra_dejson,
+        )
+
+        from aml_provider.connection import settings_of
+
+        connection = await get_async_connection(self.azureml_conn_id)
+        extra = await get_async_extra_dejson(connection)
+        with airflow_errors():
+            return settings_of(connection, extra=extra)
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Open a client for several requests; permanent errors leave it as ``AirflowFailException``."""
+        from aml_provider.client.transport import Client
+
+        settings = self.settings()
+        with airflow_errors(), Client(settings, policy=retry_policy()) as client:
+            yield client
+
+    @asynccontextmanager
+    async def async_client(self) -> AsyncIterator[AsyncClient]:
+        """The twin of :meth:`client` for an event loop."""
+        # The first import takes longer than an event loop may stand still.
+        await asyncio.to_thread(importlib.import_module, "aml_provider.client.transport")
+        from aml_provider.client.transport import AsyncClient
+
+        settings = await self.async_settings()
+        policy = retry_policy()
+        with airflow_errors():
+            async with AsyncClient(settings, policy=policy) as client:
+                yield client
+
+    def get_conn(self) -> Client:
+        """Open a client; the caller closes it."""
+        from aml_provider.client.transport import Client
+
+        return Client(self.settings(), policy=retry_policy())
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out one flow of :mod:`aml_provider.client.flows` with a client of its own."""
+        with self.client() as client:
+            return client.run(flow)
+
+    async def async_run(self, flow: Flow[T]) -> T:
+        """The twin of :meth:`run` for an event loop."""
+        async with self.async_client() as client:
+            return await client.run(flow)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Walk from a token to the workspace and to its pipelines.
+
+        Returns:
+            Whether all of it works, and a message that names the step that failed.
+        """
+        from aml_provider.client.errors import InvalidArgument
+        from aml_provider.client.flows import check_connection
+        from aml_provider.client.transport import Client
+        from aml_provider.connection import settings_of
+
+        steps = ["settings"]
+        try:
+            settings = settings_of(self.get_connection(self.azureml_conn_id))
+            with Client(settings, policy=retry_policy(budget=2.0)) as client:
+                steps.append("token")
+                client.authenticate()
+                return True, f"Connected: {client.run(check_connection(steps.append))}."
+        except InvalidArgument as error:
+            return False, f"Step 'settings' failed: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person at the form must read it
+            return False, f"Step {steps[-1]!r} failed: {error}"
+
+
+def retry_policy(budget: float | None = None) -> RetryPolicy:
+    """How long repeatable requests are repeated: ``budget`` seconds, else what ``[azureml] retry_budget`` says."""
+    from airflow.providers.common.compat.sdk import conf
+
+    from aml_provider.client.protocol import RetryPolicy
+
+    return RetryPolicy(budget=conf.getfloat("azureml", "retry_budget", fallback=120.0) if budget is None else budget)

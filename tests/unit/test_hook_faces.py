@@ -1,0 +1,108 @@
+"""Every method of the hook has two faces with one definition: for workers and for event loops."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import WorkspaceHook
+
+PUBLIC = {name for name in dir(AzureMLHook) if not name.startswith("_")}
+OPERATIONS = sorted(
+    name
+    for name in PUBLIC - set(dir(WorkspaceHook))
+    if not name.startswith("async_") and callable(getattr(AzureMLHook, name))
+)
+# What its users were promised.
+PROMISED = {
+    "add_endpoint_version",
+    "archive_endpoint",
+    "archive_experiment",
+    "cancel_run",
+    "create_endpoint",
+    "create_experiment",
+    "create_schedule",
+    "delete_experiment",
+    "disable_endpoint",
+    "disable_pipeline",
+    "disable_schedule",
+    "enable_endpoint",
+    "enable_pipeline",
+    "enable_schedule",
+    "find_endpoint",
+    "find_pipeline",
+    "find_schedule",
+    "get_datastore",
+    "get_default_datastore",
+    "get_endpoint",
+    "get_experiment",
+    "get_last_run_of_schedule",
+    "get_pipeline",
+    "get_pipeline_interface",
+    "get_run",
+    "get_run_logs",
+    "get_run_metrics",
+    "get_run_outputs",
+    "get_schedule",
+    "list_datastores",
+    "list_endpoints",
+    "list_experiments",
+    "list_pipelines",
+    "list_pipelines_of_endpoint",
+    "list_runs",
+    "list_schedules",
+    "list_steps",
+    "reactivate_experiment",
+    "set_default_datastore",
+    "set_default_endpoint_version",
+    "set_run_display_name",
+    "set_run_properties",
+    "submit_endpoint",
+    "submit_pipeline",
+    "tag_run",
+    "untag_run",
+    "update_experiment",
+    "wait_for_run",
+}
+
+
+def test_what_was_promised_is_there():
+    assert set(OPERATIONS) >= PROMISED
+
+
+def test_the_faces_have_the_same_names():
+    twins = {name.removeprefix("async_") for name in PUBLIC - set(dir(WorkspaceHook)) if name.startswith("async_")}
+    assert twins == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_faces_have_the_same_signature(name):
+    method, twin = getattr(AzureMLHook, name), getattr(AzureMLHook, f"async_{name}")
+    assert inspect.signature(method) == inspect.signature(twin)
+    assert inspect.iscoroutinefunction(twin)
+    assert not inspect.iscoroutinefunction(method)
+    assert (method.__name__, twin.__name__) == (name, f"async_{name}")
+    assert method.__module__ == twin.__module__
+    returned = inspect.signature(method).return_annotation
+    assert "Flow" not in returned
+    assert returned.count("[") == returned.count("]")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_it_is_described(name):
+    """With all of its arguments, unless there is but one that is named like what it is."""
+    method = getattr(AzureMLHook, name)
+    text = inspect.getdoc(method)
+    parameters = [item for item in inspect.signature(method).parameters if item != "self"]
+    if len(parameters) > 1:
+        for parameter in parameters:
+            assert f"{parameter}: " in text.partition("Args:")[2], parameter
+    assert f"The twin of :meth:`{name}`" in getattr(AzureMLHook, f"async_{name}").__doc__
+    assert text in inspect.getdoc(getattr(AzureMLHook, f"async_{name}"))
+
+
+def test_arguments_are_checked_by_their_signature():
+    with pytest.raises(TypeError, match="nonsense"):
+        AzureMLHook().get_run.__wrapped__(AzureMLHook(), nonsense=1)
