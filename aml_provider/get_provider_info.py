@@ -153,6 +153,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
+        # The commands of ``airflow azureml``, on Airflow 3.2 and later.
+        "cli": ["aml_provider.cli.definition.get_azureml_cli_commands"],
         "extra-links": ["aml_provider.links.AzureMLPipelineRunLink"],
         "config": {
             "azureml": {

@@ -1,0 +1,54 @@
+"""``python -m aml_provider``: the commands of ``airflow azureml``, also where Airflow takes none from providers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow.cli.cli_config import ActionCommand, GroupCommand
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out one command.
+
+    Raises:
+        SystemExit: It failed (1), or was asked for wrongly (2).
+    """
+    options = build_parser().parse_args(arguments)
+    options.func(options)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make a parser of the commands that Airflow is told of."""
+    # While it is loaded Airflow may log to standard output, which is for a command's answer alone.
+    with contextlib.redirect_stdout(sys.stderr):
+        from aml_provider.cli.definition import get_azureml_cli_commands  # noqa: PLC0415
+
+    (group,) = get_azureml_cli_commands()
+    parser = argparse.ArgumentParser(prog="python -m aml_provider", description=group.help)
+    _add_commands(parser, group.subcommands)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Iterable[ActionCommand | GroupCommand]) -> None:
+    from airflow.cli.cli_config import GroupCommand  # noqa: PLC0415 - loaded by now
+
+    subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for command in sorted(commands, key=lambda command: command.name):
+        described = command.description or command.help
+        child = subparsers.add_parser(command.name, help=command.help, description=described, epilog=command.epilog)
+        if isinstance(command, GroupCommand):
+            _add_commands(child, command.subcommands)
+        else:
+            for argument in command.args:
+                argument.add_to_parser(child)
+            child.set_defaults(func=command.func)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

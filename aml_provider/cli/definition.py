@@ -1,0 +1,228 @@
+"""Every command and its arguments, in Airflow's own terms.
+
+Airflow 3.2 and later calls :func:`get_azureml_cli_commands` whenever ``airflow`` starts, whatever is run. So this
+module loads nothing that ``airflow`` has not loaded by then; what carries a command out is loaded when that command
+runs.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_VERBOSE,
+    ARG_YES,
+    ActionCommand,
+    Arg,
+    GroupCommand,
+    lazy_load_command,
+    positive_int,
+)
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read ``name=value``; the value may be empty and may hold further equals signs.
+
+    Raises:
+        ArgumentTypeError: There is no name, or no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is not of the form name=value")
+    return name, value
+
+
+def seconds(text: str) -> float:
+    """Read a positive number of seconds.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
+# Those of client.entities.RunState, which loads too much for this place.
+STATUSES = ("NotStarted", "Queued", "Running", "Finished", "Failed", "Canceled")
+
+_CONN_ID = Arg(
+    ("--conn-id",), help="The Airflow connection of the workspace (default: azureml_default)", default="azureml_default"
+)
+_COMMON = (_CONN_ID, ARG_OUTPUT, ARG_VERBOSE)
+_ALL = Arg(("--all",), help="Include those that are not active", action="store_true")
+_PIPELINE = Arg(("pipeline",), help="Id or name of the published pipeline")
+_ENDPOINT = Arg(("endpoint",), help="Id or name of the pipeline endpoint")
+_SCHEDULE = Arg(("schedule",), help="Id or name of the native schedule")
+_RUN_ID = Arg(("run_id",), help="Id of the pipeline run")
+_PIPELINE_OPTION = Arg(("--pipeline",), help="Id or name of a published pipeline")
+_ENDPOINT_OPTION = Arg(("--endpoint",), help="Id or name of a pipeline endpoint")
+
+
+def _command(
+    name: str, function: str, summary: str, *arguments: Arg, description: str | None = None, epilog: str | None = None
+) -> ActionCommand:
+    return ActionCommand(
+        name=name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        func=lazy_load_command(f"aml_provider.cli.{function}"),
+        args=(*arguments, *_COMMON),
+    )
+
+
+_PIPELINES = GroupCommand(
+    name="pipelines",
+    help="Published pipelines",
+    subcommands=(
+        _command("list", "pipelines.list_", "List the active published pipelines", _ALL),
+        _command(
+            "show", "pipelines.show", "Show a published pipeline, and the parameters, data paths it takes", _PIPELINE
+        ),
+        _command(
+            "disable",
+            "pipelines.disable",
+            "Disable a published pipeline, its native schedules first",
+            _PIPELINE,
+            ARG_YES,
+        ),
+        _command(
+            "enable", "pipelines.enable", "Enable a published pipeline; its schedules stay as they are", _PIPELINE
+        ),
+    ),
+)
+_ENDPOINTS = GroupCommand(
+    name="endpoints",
+    help="Pipeline endpoints",
+    subcommands=(
+        _command("list", "endpoints.list_", "List the active pipeline endpoints", _ALL),
+        _command("show", "endpoints.show", "Show a pipeline endpoint and its versions", _ENDPOINT),
+    ),
+)
+_EXPERIMENTS = GroupCommand(
+    name="experiments",
+    help="Experiments",
+    subcommands=(
+        _command(
+            "list",
+            "workspace.list_experiments",
+            "List the experiments",
+            Arg(("--all",), help="Include the archived ones", action="store_true"),
+        ),
+    ),
+)
+_DATASTORES = GroupCommand(
+    name="datastores",
+    help="Datastores",
+    subcommands=(_command("list", "workspace.list_datastores", "List the datastores, without their credentials"),),
+)
+_SCHEDULES = GroupCommand(
+    name="schedules",
+    help="Native schedules",
+    subcommands=(
+        _command(
+            "list",
+            "schedules.list_",
+            "List the active native schedules",
+            _ALL,
+            Arg(("--pipeline",), help="Only those of this published pipeline (id or name)"),
+            Arg(("--endpoint",), help="Only those of this pipeline endpoint (id or name)"),
+        ),
+        _command("show", "schedules.show", "Show a native schedule, what it runs and when", _SCHEDULE),
+        _command("disable", "schedules.disable", "Disable a native schedule", _SCHEDULE, ARG_YES),
+        _command("enable", "schedules.enable", "Enable a native schedule", _SCHEDULE),
+    ),
+)
+_RUNS = GroupCommand(
+    name="runs",
+    help="Pipeline runs",
+    subcommands=(
+        _command(
+            "list",
+            "runs.list_",
+            "List the latest runs of an experiment, a published pipeline or a native schedule",
+            Arg(("--experiment",), help="Name of the experiment"),
+            _PIPELINE_OPTION,
+            Arg(("--schedule",), help="Id or name of a native schedule"),
+            Arg(("--status",), help="Only runs of this status", choices=STATUSES),
+            Arg(("--limit",), help="At most so many (default: 25)", type=positive_int(allow_zero=False), default=25),
+            description="Give one of --experiment, --pipeline and --schedule. The newest run comes first.",
+        ),
+        _command("show", "runs.show", "Show a run, its steps and why it failed", _RUN_ID),
+        _command(
+            "logs",
+            "runs.logs",
+            "Print the logs of a run's steps, whole",
+            _RUN_ID,
+            Arg(("--step",), help="Only this step (name or run id)"),
+        ),
+        _command("cancel", "runs.cancel", "Cancel a run and watch it end, for a minute at most", _RUN_ID, ARG_YES),
+    ),
+)
+_SUBMIT = _command(
+    "submit",
+    "submission.submit",
+    "Submit a run of a published pipeline or a pipeline endpoint",
+    _PIPELINE_OPTION,
+    _ENDPOINT_OPTION,
+    Arg(("--endpoint-version",), help="Version of the endpoint (default: its default version)"),
+    Arg(("--experiment",), help="Experiment that the run belongs to; made if it is new", required=True),
+    Arg(
+        ("-p", "--parameter"),
+        help="A plain parameter; may be repeated",
+        metavar="NAME=VALUE",
+        type=assignment,
+        action="append",
+        default=[],
+    ),
+    Arg(
+        ("--data-path",),
+        help="A data path parameter; may be repeated",
+        metavar="NAME=DATASTORE/PATH",
+        type=assignment,
+        action="append",
+        default=[],
+    ),
+    Arg(
+        ("--dataset",),
+        help="A dataset parameter and the id of a saved dataset; may be repeated",
+        metavar="NAME=ID",
+        type=assignment,
+        action="append",
+        default=[],
+    ),
+    Arg(
+        ("--tag",),
+        help="A tag of the run; may be repeated",
+        metavar="NAME=VALUE",
+        type=assignment,
+        action="append",
+        default=[],
+    ),
+    Arg(("--description",), help="Description of the run (default: the experiment's name)"),
+    Arg(("--wait",), help="Wait until the run ends; the exit code says how it did", action="store_true"),
+    Arg(("--poll-interval",), help="With --wait: seconds between two looks (default: 10)", type=seconds, default=10.0),
+    Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run goes on", type=seconds),
+    description=(
+        "Give one of --pipeline and --endpoint. Names and types are compared with what the pipeline takes before "
+        "anything is submitted."
+    ),
+)
+_CHECK = _command("check", "workspace.check", "Test the connection, and say what is wrong with it")
+
+
+def get_azureml_cli_commands() -> list[GroupCommand]:
+    """Describe the commands to Airflow: one group, ``azureml``."""
+    return [
+        GroupCommand(
+            name="azureml",
+            help="Look at and manage an Azure Machine Learning workspace",
+            subcommands=(_PIPELINES, _ENDPOINTS, _EXPERIMENTS, _DATASTORES, _SCHEDULES, _RUNS, _SUBMIT, _CHECK),
+        )
+    ]

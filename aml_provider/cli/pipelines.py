@@ -1,0 +1,50 @@
+"""``pipelines``: published pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.cli.execution import command, confirm, say
+from aml_provider.cli.lookup import find_pipeline
+from aml_provider.cli.records import of_interface, of_pipeline
+from aml_provider.client import pipeline_status
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from aml_provider.cli.output import Record
+    from aml_provider.hooks.azure_ml import AzureMLHook
+
+
+@command
+def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
+    """List published pipelines."""
+    return [of_pipeline(item) for item in hook.list_pipelines(active_only=not options.all)]
+
+
+@command
+def show(options: Namespace, hook: AzureMLHook) -> Record:
+    """Show a published pipeline and what it takes."""
+    pipeline = find_pipeline(hook, options.pipeline)
+    return {**of_pipeline(pipeline), **of_interface(hook.get_pipeline_interface(pipeline.id))}
+
+
+@command
+def disable(options: Namespace, hook: AzureMLHook) -> Record:
+    """Disable a published pipeline, its active schedules first."""
+    pipeline = find_pipeline(hook, options.pipeline)
+    schedules = hook.list_schedules(active_only=True, pipeline_id=pipeline.id)
+    if pipeline.is_active or schedules:
+        listed = "".join(f"\n  {item.name} ({item.id})" for item in schedules)
+        what = f"This disables published pipeline {pipeline.name!r} ({pipeline.id})"
+        confirm(f"{what}, and first its schedules:{listed}\n" if schedules else f"{what}.", yes=options.yes)
+    hook.run(pipeline_status.disable_pipeline(pipeline_id=pipeline.id, note=say))
+    return of_pipeline(hook.get_pipeline(pipeline.id))
+
+
+@command
+def enable(options: Namespace, hook: AzureMLHook) -> Record:
+    """Enable a published pipeline."""
+    pipeline = find_pipeline(hook, options.pipeline)
+    hook.run(pipeline_status.enable_pipeline(pipeline_id=pipeline.id, note=say))
+    return of_pipeline(hook.get_pipeline(pipeline.id))

@@ -1,0 +1,161 @@
+"""What is shown of a pipeline, an endpoint, a run, …: the names that scripts rely on (docs/command-line.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.entities import RunState
+from aml_provider.client.recurrence import recurrence_from_wire
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aml_provider.cli.output import Record
+    from aml_provider.client.entities import (
+        Datastore,
+        Experiment,
+        HistoryRun,
+        PipelineEndpoint,
+        PipelineInterface,
+        PipelineRun,
+        PublishedPipeline,
+        Schedule,
+    )
+
+
+def of_pipeline(pipeline: PublishedPipeline) -> Record:
+    """A published pipeline."""
+    return {
+        "id": pipeline.id,
+        "name": pipeline.name,
+        "version": pipeline.version or None,
+        "status": pipeline.status,
+        "created": _time(pipeline.created),
+        "description": pipeline.description or None,
+    }
+
+
+def of_interface(interface: PipelineInterface) -> Record:
+    """What a pipeline takes; the names are those of the operator's arguments."""
+    return {
+        "parameters": [
+            {
+                "name": item.name,
+                "type": item.type,
+                "required": item.required,
+                "default": item.default,
+                "documentation": item.documentation or None,
+            }
+            for item in interface.parameters.values()
+        ],
+        "data_paths": [
+            {"name": name, "default": "/".join(interface.data_path_defaults.get(name, ())).rstrip("/") or None}
+            for name in sorted(interface.data_paths)
+        ],
+        "datasets": [{"name": name} for name in sorted(interface.datasets)],
+    }
+
+
+def of_endpoint(endpoint: PipelineEndpoint) -> Record:
+    """A pipeline endpoint."""
+    return {
+        "id": endpoint.id,
+        "name": endpoint.name,
+        "default_version": endpoint.default_version,
+        "status": endpoint.status,
+        "created": _time(endpoint.created),
+        "description": endpoint.description or None,
+    }
+
+
+def of_experiment(experiment: Experiment) -> Record:
+    """An experiment."""
+    return {
+        "id": experiment.id,
+        "name": experiment.name,
+        "created": _time(experiment.created),
+        "archived": experiment.is_archived,
+        "description": experiment.description or None,
+    }
+
+
+def of_datastore(datastore: Datastore) -> Record:
+    """A datastore; of its credentials only their kind."""
+    return {
+        "name": datastore.name,
+        "type": datastore.kind,
+        "account": datastore.account or None,
+        "container": datastore.container or None,
+        "credential_type": datastore.credential_type,
+    }
+
+
+def of_schedule(schedule: Schedule) -> Record:
+    """A native schedule."""
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "type": schedule.kind,
+        "status": schedule.status,
+        "provisioning": schedule.provisioning or None,
+        "pipeline_id": schedule.pipeline_id or None,
+        "endpoint_id": schedule.endpoint_id or None,
+        "created": _time(schedule.created),
+    }
+
+
+def of_schedule_plan(schedule: Schedule) -> Record:
+    """What a native schedule runs, and when; the names are those of the operator's arguments."""
+    request = schedule.wire.get("PipelineSubmissionInfo") or {}
+    recurrence = schedule.wire.get("Recurrence")
+    trigger = schedule.wire.get("DataStoreTriggerInfo") or {}
+    return {
+        "experiment_name": schedule.experiment_name or None,
+        "description": schedule.description or None,
+        "recurrence": _given(recurrence_from_wire(recurrence)._asdict()) if recurrence else None,
+        "datastore": trigger.get("DataStoreName"),
+        "path_on_datastore": trigger.get("PathOnDataStore"),
+        "polling_interval": trigger.get("PollingInterval"),
+        "data_path_parameter_name": trigger.get("DataPathParameterName"),
+        "parameters": dict(request.get("ParameterAssignments") or {}),
+        "data_paths": {
+            name: "/".join(filter(None, (path.get("DataStoreName"), path.get("RelativePath"))))
+            for name, path in (request.get("DataPathAssignments") or {}).items()
+        },
+    }
+
+
+def of_run(run: PipelineRun) -> Record:
+    """A pipeline run."""
+    return {
+        "id": run.id,
+        "status": status_of(run),
+        "experiment_name": run.experiment_name,
+        "pipeline_id": run.pipeline_id or None,
+        "created": _time(run.created),
+        "ended": _time(run.ended),
+    }
+
+
+def status_of(run: PipelineRun) -> str:
+    """A run's status in one set of words, though the service has two; one that we do not know as it came."""
+    return run.status if run.state is RunState.UNKNOWN else run.state.value
+
+
+def of_step(step: HistoryRun) -> Record:
+    """A step of a run."""
+    return {
+        "name": step.name,
+        "status": step.status,
+        "id": step.id,
+        "started": _time(step.started),
+        "ended": _time(step.ended),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

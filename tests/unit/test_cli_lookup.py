@@ -1,0 +1,84 @@
+"""Which one a person means who typed an id or a name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pytest
+
+from aml_provider.cli.execution import CommandError
+from aml_provider.cli.lookup import find_schedule, pick
+from aml_provider.client.entities import Schedule
+from aml_provider.client.schedule_flows import RETIRED, STATE
+from aml_provider.hooks.azure_ml import AzureMLHook
+
+
+class Thing(NamedTuple):
+    id: str
+    name: str
+    status: str = "Active"
+    version: str = ""
+    created: datetime | None = None
+
+    @property
+    def is_active(self):
+        return self.status == "Active"
+
+
+CREATED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+OLD = Thing("1", "score", "Disabled", "1.0", CREATED)
+NEW = Thing("2", "score", "Active", "2.0", CREATED)
+TRAP = Thing("3", "1")
+THINGS = [TRAP, OLD, NEW, Thing("4", "twins"), Thing("5", "twins"), Thing("6", "gone", "Disabled")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("2", "2"), ("1", "1"), ("score", "2"), ("gone", "6")],
+    ids=["id", "id before a name like it", "the active one of a name", "the only one of a name"],
+)
+def test_it_finds(wanted, found):
+    assert pick("thing", wanted, THINGS).id == found
+
+
+def test_of_several_it_names_all():
+    with pytest.raises(CommandError) as caught:
+        pick("thing", "twins", THINGS)
+    message = str(caught.value)
+    assert message.startswith("2 things are named 'twins'. Give the id")
+    assert [line.split()[0] for line in message.splitlines()[1:]] == ["4", "5"]
+
+
+def test_it_tells_them_apart():
+    with pytest.raises(CommandError, match=r"1 \(Disabled, version 1\.0, created 2026-01-02 03:04 UTC\)"):
+        pick("thing", "score", [OLD, OLD._replace(id="9")])
+
+
+@pytest.mark.parametrize(("wanted", "hint"), [("scor", "Did you mean 'score'?"), ("xyz", "There are 6 others.")])
+def test_of_none_it_says_what_is_near(wanted, hint):
+    with pytest.raises(CommandError) as caught:
+        pick("thing", wanted, THINGS)
+    assert str(caught.value) == f"The workspace has no thing with the id or name {wanted!r}. {hint}"
+
+
+def test_of_nothing_it_says_so():
+    with pytest.raises(CommandError, match=r"^The workspace has no things\.$"):
+        pick("thing", "x", [])
+
+
+class TwoSchedules(AzureMLHook):
+    """A workspace where one schedule has replaced another of its name, and was disabled later."""
+
+    def list_schedules(self, *, active_only=True):
+        assert not active_only
+        disabled = {"Name": "daily", "EntityStatus": "Disabled"}
+        return (
+            Schedule.from_wire({**disabled, "Id": "old", "PipelineSubmissionInfo": {"Properties": {STATE: RETIRED}}}),
+            Schedule.from_wire({**disabled, "Id": "new", "PipelineSubmissionInfo": {"Properties": {}}}),
+        )
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("daily", "new"), ("new", "new"), ("old", "old")])
+def test_a_schedule_that_was_replaced_is_found_by_its_id_alone(wanted, found):
+    assert find_schedule(TwoSchedules(), wanted).id == found

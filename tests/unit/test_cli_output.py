@@ -1,0 +1,144 @@
+"""How an answer looks on a terminal, in a pipe and for other programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+import yaml
+
+from aml_provider.cli.output import render
+
+ID = "10000000-0000-4000-8000-000000000001"
+ROWS = [
+    {"id": ID, "name": "a [red]name[/red]", "active": True, "count": 3, "note": None},
+    {"id": ID, "name": "long " * 60, "active": False, "count": 0, "note": "été"},
+]
+RECORD = {
+    "id": ID,
+    "tags": {"who": "me", "flag": ""},
+    "nothing": None,
+    "steps": [{"name": "read", "id": ID}, {"name": "score", "id": ID}],
+    "none": [],
+    "week_days": ["Monday", "Friday"],
+}
+
+
+# How a heading is made bold.
+_STYLE = re.compile(r"\x1b\[[01]m")
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    def of(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm")
+        return Terminal()
+
+    return of
+
+
+def piped(data, form="table"):
+    return render(data, form, io.StringIO())
+
+
+@pytest.mark.parametrize("data", [ROWS, RECORD, []], ids=["list", "record", "nothing"])
+def test_json_and_yaml_are_the_data_and_keep_its_types(data):
+    assert json.loads(piped(data, "json")) == data
+    assert yaml.safe_load(piped(data, "yaml")) == data
+
+
+def test_json_and_yaml_keep_the_order_of_names():
+    assert list(json.loads(piped(ROWS, "json"))[0]) == list(ROWS[0])
+    assert list(yaml.safe_load(piped(RECORD, "yaml"))) == list(RECORD)
+
+
+def test_a_list_is_a_table_with_a_line_for_each():
+    heading, rule, first, second = piped(ROWS).splitlines()
+    assert [part.strip() for part in heading.split("|")] == list(ROWS[0])
+    assert set(rule) == {"=", "+"}
+    assert [part.strip() for part in first.split("|")] == [ID, "a [red]name[/red]", "True", "3", ""]
+    assert second.count("long") == 60
+
+
+def test_a_plain_table_has_no_lines_between():
+    heading, first, _ = piped(ROWS, "plain").splitlines()
+    assert heading.split() == list(ROWS[0])
+    assert first.split() == [ID, "a", "[red]name[/red]", "True", "3"]
+
+
+@pytest.mark.parametrize("form", ["table", "plain"])
+def test_an_empty_list_is_no_text(form):
+    assert piped([], form) == ""
+
+
+def test_a_record_is_a_line_for_each_name_and_a_table_for_each_list_of_records():
+    text = piped(RECORD)
+    lines = {line.partition(" ")[0]: line.partition("|")[2].strip() for line in text.splitlines() if "|" in line}
+    assert lines["tags"] == "who=me, flag="
+    assert lines["nothing"] == ""
+    assert lines["week_days"] == "Monday, Friday"
+    assert "\nsteps:\n" in text
+    assert "none" not in text
+    assert lines["score"] == ID
+
+
+@pytest.mark.parametrize("width", [20, 80, 300])
+@pytest.mark.parametrize("data", [ROWS, RECORD], ids=["list", "record"])
+def test_an_id_is_whole_on_every_terminal(terminal, width, data):
+    assert ID in render(data, "table", terminal(width))
+
+
+@pytest.mark.parametrize("width", [20, 80, 100])
+def test_no_word_is_cut_on_a_narrow_terminal(terminal, width):
+    row = {"id": ID, "name": "score-files", "created": "2026-11-22T18:52:54+00:00", "description": "many words " * 20}
+    assert render([row], "table", terminal(width)).split().count("words") == 20
+    assert set(map(str, list(row.values())[:3])) <= set(render([row], "table", terminal(width)).split())
+
+
+@pytest.mark.parametrize("width", [10, 30, 60])
+def test_nothing_is_left_out_where_two_long_texts_share_a_terminal(terminal, width):
+    text = render([{"a": "xxxx " * 20, "b": "yyyyyyyyyyyyyyyyyyyy " * 20}], "table", terminal(width))
+    assert (text.count("x"), text.count("y")) == (80, 400)
+
+
+def test_a_terminal_gets_lines_that_fit_where_words_allow_it(terminal):
+    lines = _STYLE.sub("", render(ROWS, "table", terminal(120))).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum(line.count("long") for line in lines) == 60
+
+
+def test_a_pipe_gets_lines_as_long_as_they_are():
+    assert len(piped(ROWS).splitlines()) == 4
+
+
+@pytest.mark.parametrize("form", ["table", "plain"])
+@pytest.mark.parametrize("letter", ["\x1b", "\x07", "\x9b", "\u202e", "\r"])
+def test_a_name_cannot_steer_the_terminal(terminal, form, letter):
+    text = render([{"name": f"a{letter}[2Jb"}], form, terminal(80))
+    assert letter not in _STYLE.sub("", text)
+    assert "[2Jb" in text
+
+
+def test_a_long_text_keeps_its_lines_in_a_record():
+    lines = piped({"error": "first\nsecond", "id": ID}).splitlines()
+    assert [line.partition("|")[2].strip() for line in lines[2:]] == ["first", "second", ID]
+
+
+@pytest.mark.parametrize("form", ["table", "plain"])
+def test_a_name_with_line_breaks_is_one_row_of_a_list(form):
+    rows = [line for line in piped([{"name": "a\nb", "id": ID}], form).splitlines() if ID in line or "b" in line]
+    assert len(rows) == 1
+
+
+def test_no_line_ends_in_blanks():
+    assert all(line == line.rstrip() for line in piped(ROWS).splitlines())
