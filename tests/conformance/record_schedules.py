@@ -12,21 +12,19 @@ datastore or a time zone by its name, and ``"=text"`` for a time zone that is no
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
 import sys
 import tempfile
 import threading
-import time
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-WORKSPACE = {"subscription_id": "11111111-2222-3333-4444-555555555555", "resource_group": "rg", "name": "ws"}
+from identity import WORKSPACE, authentication
+
 PIPELINE = "aaaaaaaa-0000-0000-0000-000000000001"
 ENDPOINT = "eeeeeeee-0000-0000-0000-000000000001"
 DATA_TYPES = [
@@ -128,66 +126,6 @@ def serve() -> str:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
-
-
-def authentication(url: str) -> Any:
-    """An identity whose cloud is the server at this address."""
-    from azure.core.credentials import AccessToken
-    from azureml.core.authentication import AbstractAuthentication
-
-    def part(claims: dict[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-
-    expires = int(time.time()) + 9999
-    token = f"{part({'alg': 'none'})}.{part({'exp': expires, 'tid': '72f988bf-0000-0000-0000-000000000000'})}.c2ln"
-    cloud = SimpleNamespace(
-        name="AzureCloud",
-        endpoints=SimpleNamespace(
-            resource_manager=url,
-            management=url,
-            aml_resource_id=url,
-            active_directory="https://login.microsoftonline.com",
-            active_directory_resource_id="https://management.core.windows.net/",
-            microsoft_graph_resource_id="https://graph.windows.net/",
-        ),
-        suffixes=SimpleNamespace(storage_endpoint="core.windows.net"),
-    )
-
-    class Local(AbstractAuthentication):
-        def __init__(self) -> None:
-            self._cloud_type = cloud
-
-        def _get_cloud_type(self) -> Any:
-            return cloud
-
-        def get_authentication_header(self) -> dict[str, str]:
-            return {"Authorization": f"Bearer {token}"}
-
-        def get_token(self, *_: Any, **__: Any) -> AccessToken:
-            return AccessToken(token, expires)
-
-        def _get_arm_token(self) -> str:
-            return token
-
-        _get_graph_token = _get_arm_token
-
-        def _get_all_subscription_ids(self) -> Any:
-            return [], token
-
-        def _check_if_subscription_exists(self, *_: Any, **__: Any) -> bool:
-            return True
-
-        def _get_arm_end_point(self) -> str:
-            return url
-
-        def signed_session(self, session: Any = None) -> Any:
-            import requests
-
-            session = session or requests.Session()
-            session.headers.update(self.get_authentication_header())
-            return session
-
-    return Local()
 
 
 class Recording:

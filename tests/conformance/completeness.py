@@ -1,0 +1,21 @@
+"""Nothing public is left out without a reason that the documentation names."""
+
+from __future__ import annotations
+
+from operations import excused_operations, public_operations
+
+
+def test_every_public_operation_is_examined_or_excused(claims):
+    assert set(public_operations()) - set(claims) - set(excused_operations()) == set()
+
+
+def test_what_is_examined_is_not_excused(claims):
+    assert set(claims) & set(excused_operations()) == set()
+
+
+def test_what_is_excused_exists_in_this_version_of_the_sdk():
+    assert set(excused_operations()) - set(public_operations()) == set()
+
+
+def test_every_excuse_has_a_reason():
+    assert all(excused_operations().values())
