@@ -1,5 +1,5 @@
 # A machine needs make and Python 3.11 or later, nothing else. What is installed comes from locked, hashed lists and
-# goes into this folder (.venv, .venv-2.11, .cache); `make clean` removes it.
+# goes into this folder (.venv, .venv-2.11, .venv-sdk, .venv-bench, .cache); `make clean` removes it.
 
 # Not empty: `make demo` leaves everything running.
 export KEEP ?=
@@ -17,6 +17,8 @@ NODE := .cache/node/.installed
 AZURITE := .cache/azurite/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
+SDK := .venv-sdk/.installed
+PEERS := .venv-bench/.installed
 
 # Without bytecode every Airflow process compiles all of Airflow again, for minutes.
 export UV_COMPILE_BYTECODE := 1
@@ -26,10 +28,10 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test compat lint types format lock clean
+.PHONY: help demo test compat conformance bench lint types format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
@@ -39,6 +41,12 @@ test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow
 	@.venv-2.11/bin/python -m pytest $(SUITES) $(ARGS)
+
+conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
+	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)
+
+bench: $(PEERS) ## Measure what the provider costs, beside its peers (ARGS="--write": into docs/performance.md too)
+	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
 lint: $(NEWEST) ## Check style and formatting
 	@.venv/bin/ruff check
@@ -52,7 +60,7 @@ format: $(NEWEST) ## Format, and mend what can be mended
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-2.11 .venv-sdk .venv-bench .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what is installed ---------------------------------------------------------------------------------------------
@@ -63,11 +71,15 @@ $(UV): requirements/uv.txt
 	@.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# The package itself goes in without its dependencies and is built with the locked tools.
-define install
+define sync
 	@echo "Installing $< into $(@D)"
 	@$(UV) venv --quiet --no-project --allow-existing --python .cache/uv/bin/python $(@D)
 	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+endef
+
+# The package itself goes in without its dependencies and is built with the locked tools.
+define install
+	$(sync)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
@@ -77,6 +89,17 @@ $(NEWEST): requirements/airflow-3.3.txt pyproject.toml | $(UV)
 
 $(OLDEST): requirements/airflow-2.11.txt pyproject.toml | $(UV)
 	$(install)
+
+# The same Airflow with its own Azure provider, to measure beside.
+$(PEERS): requirements/benchmarks.txt pyproject.toml | $(UV)
+	$(install)
+
+# Microsoft's SDK, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
+$(SDK): requirements/conformance.txt | $(UV)
+	@.cache/uv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13) and "Python 3.11 or 3.12 is needed for \
+	Microsoft'"'"'s SDK: make clean, then make PYTHON=/path/to/python3.12 conformance")'
+	$(sync)
+	@touch $@
 
 $(NODE): requirements/node.txt scripts/find-node.sh | $(UV)
 	@sh scripts/find-node.sh
@@ -100,6 +123,9 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/airflow-3.3.txt
 	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --group build --group test \
 		--output-file requirements/airflow-2.11.txt
+	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
+		--output-file requirements/benchmarks.txt
+	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	cd tools/azurite && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm install --package-lock-only --ignore-scripts \
