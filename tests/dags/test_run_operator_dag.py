@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
+from support.run_operator_dags import load_dags
 
-FOLDER = Path(__file__).with_name("run_operator")
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
 
@@ -30,17 +30,7 @@ def little_waiting(monkeypatch):
 
 @pytest.fixture
 def dags(airflow_db, monkeypatch):
-    """The DAGs, known to Airflow as a bundle of their own."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 2
-        from airflow.models.dagbag import DagBag
-    bundle = {"name": "run-operator", "kwargs": {"path": str(FOLDER)}}
-    bundle["classpath"] = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-    bag = DagBag(str(FOLDER), include_examples=False) if not AIRFLOW_V_3_0_PLUS else DagBag(str(FOLDER))
-    assert bag.import_errors == {}
-    return bag.dags
+    return load_dags(monkeypatch)
 
 
 def rows(query, *values):
