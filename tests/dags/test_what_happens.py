@@ -183,7 +183,7 @@ ELSEWHERE = {}
 
 def test_every_row_of_the_table_is_tested_and_told():
     table = TABLE.read_text().partition("## What happens when")[2].partition("\n## ")[0]
-    told = set(re.findall(r"^\| (?!\W)(.+?) \|", table, re.MULTILINE)) - {"what"}
+    told = set(re.findall(r"^\| (?!-)(.+?) \|", table, re.MULTILINE)) - {"what"}
     assert told == TESTED.keys() | ELSEWHERE.keys()
     for file, test in ELSEWHERE.values():
         assert f"def {test}(" in (Path(__file__).parents[1] / file).read_text()
