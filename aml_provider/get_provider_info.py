@@ -190,6 +190,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "120",
                     },
+                    "throttled_budget": {
+                        "description": (
+                            "Seconds for which a request is sent again that the service refuses with 429, because it "
+                            "is too busy; also a submission, since a refused one was not carried out."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "3600",
+                    },
                 },
             }
         },

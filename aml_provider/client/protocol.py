@@ -110,9 +110,16 @@ def flow_of(call: Call[T]) -> Flow[T]:
 
 
 class RetryPolicy(NamedTuple):
-    """How long a repeatable request is repeated: until its pauses would add up to more than ``budget`` seconds."""
+    """How long a repeatable request is repeated: until its pauses would add up to more than a budget.
+
+    Args:
+        budget: Seconds for failures of all kinds.
+        throttled_budget: Seconds for answers of 429, if that is more: a busy service is no failed one.
+        jitter: A random number from 0 to 1.
+    """
 
     budget: float = 120.0
+    throttled_budget: float = 0.0
     jitter: Callable[[], float] = random.random
 
     def pause(self, attempt: int, reply: Reply | None) -> float:
@@ -155,7 +162,8 @@ def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
         Unreachable: No connection came about.
         ReplyLost: The request left, but no answer came back.
     """
-    spent = 0.0
+    # A long time of being told to wait leaves the budget for failures as it was.
+    spent = {True: 0.0, False: 0.0}
     tries = 0
     while True:
         failure: AzureMLError | None = None
@@ -167,13 +175,15 @@ def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
         if reply is not None and not _may_pass(reply.status):
             return reply
         pause = policy.pause(tries, reply)
-        if not request.repeatable or spent + pause > policy.budget:
+        throttled = reply is not None and reply.status == 429
+        budget = max(policy.budget, policy.throttled_budget) if throttled else policy.budget
+        if not request.repeatable or spent[throttled] + pause > budget:
             if failure is not None:
                 raise failure
             assert reply is not None
             return reply
         yield Pause(pause)
-        spent += pause
+        spent[throttled] += pause
         tries += 1
 
 
@@ -344,7 +354,7 @@ class Protocol:
             kind = ServerFault
         elif 300 <= reply.status < 400:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
-        return kind(
+        error = kind(
             call.operation,
             status=reply.status,
             code=code,
@@ -353,6 +363,9 @@ class Protocol:
             retry_after=retry_after(reply),
             hint=hint,
         )
+        if isinstance(error, Throttled):
+            error.retry_after = retry_after(reply)
+        return error
 
     def _identity(self) -> str:
         who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"

@@ -24,6 +24,7 @@ from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, 
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from aml_provider.client.calls import Call
@@ -127,6 +128,12 @@ def _transport_error(request: Request, error: httpx.HTTPError | httpx.InvalidURL
     return ReplyLost(f"{request.operation}: the connection to {host} broke before the answer was there: {reason} {ids}")
 
 
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU."""
+    return httpx.create_ssl_context()
+
+
 class _Body:
     """A reply's body, read in pieces: all of it, or its last bytes.
 
@@ -174,7 +181,9 @@ class Client:
         self._clock = clock or RealClock()
         _hush_http_loggers()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT))
+        self._http = httpx.Client(
+            timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT), verify=_tls_context()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -263,7 +272,9 @@ class AsyncClient:
         _hush_http_loggers()
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT)),
+            httpx.AsyncClient(
+                timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT), verify=_tls_context()
+            ),
         )
 
     async def __aexit__(

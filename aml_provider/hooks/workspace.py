@@ -126,9 +126,19 @@ class WorkspaceHook(BaseHook):
 
 
 def retry_policy(budget: float | None = None) -> RetryPolicy:
-    """How long repeatable requests are repeated: ``budget`` seconds, else what ``[azureml] retry_budget`` says."""
+    """How long repeatable requests are repeated.
+
+    Args:
+        budget: Seconds, whatever the failure; None: as ``[azureml] retry_budget`` says, and under throttling as
+            ``[azureml] throttled_budget`` says.
+    """
     from airflow.providers.common.compat.sdk import conf
 
     from aml_provider.client.protocol import RetryPolicy
 
-    return RetryPolicy(budget=conf.getfloat("azureml", "retry_budget", fallback=120.0) if budget is None else budget)
+    if budget is not None:
+        return RetryPolicy(budget=budget)
+    return RetryPolicy(
+        budget=conf.getfloat("azureml", "retry_budget", fallback=120.0),
+        throttled_budget=conf.getfloat("azureml", "throttled_budget", fallback=3600.0),
+    )

@@ -35,10 +35,11 @@ from aml_provider.client.run_request import RunRequest
 from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
-from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+from aml_provider.state.identity import TaskIdentity, deployment_id
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
-from aml_provider.state.submission import Submission, TaskIdentity, deployment_id
+from aml_provider.state.submission import Submission
 from aml_provider.triggers.guard import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
@@ -238,6 +239,7 @@ class PipelineExecution:
             parent_run_id=operator.parent_run_id,
             cancel_older=operator.cancel_on_kill,
             grace=_grace(),
+            throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
         return client.run(self._submission.obtain())

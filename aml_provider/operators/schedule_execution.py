@@ -18,8 +18,8 @@ from aml_provider.client.schedule_upkeep import Keeper, Upkeep
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.operators.status_execution import check_names
+from aml_provider.state.identity import deployment_id
 from aml_provider.state.schedule_intents import open_intents
-from aml_provider.state.submission import deployment_id
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 
 if TYPE_CHECKING:

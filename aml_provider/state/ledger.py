@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 _STORE_KEY = "azureml_submission"
+# A record has some 400 characters.
+_DAG_RUNS_KEPT = 16
 
 
 class Record(NamedTuple):
@@ -79,22 +81,61 @@ class TaskStateLedger:
 
 
 class VariableLedger:
-    """The record in an Airflow Variable, for versions without a task state store; deleted when the task ends."""
+    """The record in an Airflow Variable, for versions without a task state store.
 
-    def __init__(self, key: str) -> None:
+    When the task ends, its record moves into a Variable that the task keeps for its last DAG runs: Airflow may not come
+    to note that end, and then it retries the task; or a person clears it while its run is still active.
+
+    Args:
+        key: The Variable of this task instance.
+        archive: The Variable of the task, or of one map index of it, for what has ended.
+        run_id: The DAG run.
+        try_number: The number of this try; it grows with every retry and clear, and begins anew with a DAG run that was
+            deleted and made again.
+    """
+
+    def __init__(self, key: str, archive: str, run_id: str, try_number: int) -> None:
         self._key = key
+        self._archive = archive
+        self._run_id = run_id
+        self._try_number = try_number
 
     def load(self) -> Record | None:
-        """Read the record."""
-        return _decode(variables.read(self._key))
+        """Read the record; if the task had ended, the one that it ended with."""
+        record = _decode(variables.read(self._key))
+        if record is not None:
+            return record
+        ended = self._ended()
+        if self._run_id not in ended:
+            return None
+        try_number, fields = ended[self._run_id]
+        if self._try_number > try_number:
+            return _decode(fields)
+        # Of a DAG run that had the same name and is no more; its later tries must not take it for their own.
+        del ended[self._run_id]
+        self._write(ended)
+        return None
 
     def save(self, record: Record) -> None:
         """Replace the record."""
         variables.write(self._key, json.dumps(record._asdict()), "Azure ML: a submission of a task that has not ended")
 
-    def close(self, record: Record) -> None:  # noqa: ARG002 - the record goes with the Variable
-        """Delete the Variable."""
+    def close(self, record: Record) -> None:
+        """Move the record to those that ended; only then delete the Variable."""
+        ended = self._ended()
+        ended.pop(self._run_id, None)
+        ended[self._run_id] = [self._try_number, record._replace(finished=True)._asdict()]
+        self._write(ended)
         variables.delete(self._key)
+
+    def _ended(self) -> dict[str, Any]:
+        """Number of the last try and record of each DAG run, the one that ended last at the end."""
+        stored = variables.read(self._archive)
+        return dict(json.loads(stored)) if stored is not None else {}
+
+    def _write(self, ended: dict[str, Any]) -> None:
+        kept = dict(list(ended.items())[-_DAG_RUNS_KEPT:])
+        variables.write(self._archive, json.dumps(kept), "Azure ML: the last submissions of a task that ended")
 
 
 def open_ledger(context: Context) -> Ledger:
@@ -103,8 +144,16 @@ def open_ledger(context: Context) -> Ledger:
     if store is not None:
         return TaskStateLedger(store)
     ti: Any = context["ti"]
-    name = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])
-    return VariableLedger(f"azureml_submission_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
+    return VariableLedger(
+        f"azureml_submission_{_short([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
+        f"azureml_ended_{_short([ti.dag_id, ti.task_id, ti.map_index])}",
+        ti.run_id,
+        ti.try_number,
+    )
+
+
+def _short(names: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
 def _decode(stored: Any) -> Record | None:

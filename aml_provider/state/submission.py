@@ -7,11 +7,10 @@ again. ``docs/reliability.md`` tells the whole protocol.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import random
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
@@ -22,9 +21,10 @@ from aml_provider.client.errors import (
     RunStillActive,
     SubmissionUnknown,
     SubmissionUnsettled,
+    Throttled,
 )
 from aml_provider.client.flows import CANCEL_MARK, cancel_run
-from aml_provider.state import variables
+from aml_provider.client.protocol import Pause
 from aml_provider.state.ledger import Record
 from aml_provider.state.lookup import KEY, WAYS, search
 
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from aml_provider.client.protocol import Flow
     from aml_provider.client.run_request import RunRequest
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.state.identity import TaskIdentity
     from aml_provider.state.ledger import Ledger
     from aml_provider.state.lookup import Evidence, Search
 
-_DEPLOYMENT_VARIABLE = "azureml_deployment_id"
 # How long a request may be on its way before the client gives it up: its sender may have died at any moment of that.
 _ON_ITS_WAY = 60.0
+# Seconds between two submissions to a service that is too busy and does not say for how long.
+_THROTTLED_PAUSE = 15.0
 
 
 class Log(Protocol):
@@ -52,58 +54,6 @@ class Log(Protocol):
 
     def warning(self, message: str, /, *values: Any) -> Any:
         """Tell what is not as it should be."""
-
-
-class TaskIdentity(NamedTuple):
-    """Whose submission it is.
-
-    Args:
-        deployment: Names this Airflow, so that two of them on one workspace never take each other's runs.
-        dag_id: The DAG.
-        run_id: The DAG run.
-        task_id: The task.
-        map_index: The index of a mapped task, else -1.
-        max_tries: The task instance's ``max_tries``.
-        retries: The task's ``retries``.
-    """
-
-    deployment: str
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    max_tries: int
-    retries: int
-
-    def key(self, generation: str, ordinal: int) -> str:
-        """The key of one submission: 32 hexadecimal digits."""
-        text = json.dumps([*self[:5], generation, ordinal])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def began_anew(self, record: Record) -> bool:
-        """Whether the task was cleared since this record.
-
-        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's
-        ``retries`` were changed in between can the sum be the same as before; then a task that had ended was cleared.
-        """
-        return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
-
-
-def deployment_id(configured: str | None) -> str:
-    """The name of this Airflow: the configured one, else a random one that is kept in a Variable."""
-    if configured:
-        return configured
-    stored = variables.read(_DEPLOYMENT_VARIABLE)
-    if stored is None:
-        variables.write(
-            _DEPLOYMENT_VARIABLE,
-            uuid.uuid4().hex[:12],
-            "Azure ML: names this Airflow in its runs' keys; never change it",
-        )
-        # Two first tasks may both write: what counts is what stayed.
-        stored = variables.read(_DEPLOYMENT_VARIABLE)
-    assert stored is not None
-    return stored
 
 
 class Submission:
@@ -122,6 +72,7 @@ class Submission:
         parent_run_id: The run to be its parent.
         cancel_older: Whether a run that an older generation left active is cancelled.
         grace: Seconds for which a key is looked up before its run counts as absent.
+        throttled_budget: Seconds for which a submission is sent again that the service was too busy to take.
         log: Where adoption and doubt are told.
         now: The wall clock.
         monotonic: The clock for waiting.
@@ -140,6 +91,7 @@ class Submission:
         parent_run_id: str | None,
         cancel_older: bool,
         grace: float,
+        throttled_budget: float,
         log: Log,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -153,6 +105,7 @@ class Submission:
         self._parent_run_id = parent_run_id
         self._cancel_older = cancel_older
         self._grace = grace
+        self._throttled_budget = throttled_budget
         self._log = log
         self._now = now
         self._monotonic = monotonic
@@ -207,6 +160,21 @@ class Submission:
             pipeline_id=target.pipeline_id,
             submitted_at=self._now(),
         )
+        waited = 0.0
+        while True:
+            try:
+                return (yield from self._send(target, record._replace(submitted_at=self._now())))
+            except Throttled as error:
+                # A refusal, so nothing was done and it may be sent again; a busy service is no failed one.
+                asked = _THROTTLED_PAUSE if error.retry_after is None else max(1.0, error.retry_after)
+                pause = asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads tasks, keeps no secret
+                if waited + pause > self._throttled_budget:
+                    raise
+                self._log.warning("The service is too busy to take the submission; next in %.0f s. %s", pause, error)
+            yield Pause(pause)
+            waited += pause
+
+    def _send(self, target: Target, record: Record) -> Flow[str]:
         # The intent first: from here on a crash means doubt, and doubt means a look-up.
         self._keep(record)
         if self._stopped:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
+from support.run_operator_dags import load_dags
 
-FOLDER = Path(__file__).with_name("run_operator")
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
 
@@ -30,17 +30,7 @@ def little_waiting(monkeypatch):
 
 @pytest.fixture
 def dags(airflow_db, monkeypatch):
-    """The DAGs, known to Airflow as a bundle of their own."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 2
-        from airflow.models.dagbag import DagBag
-    bundle = {"name": "run-operator", "kwargs": {"path": str(FOLDER)}}
-    bundle["classpath"] = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-    bag = DagBag(str(FOLDER), include_examples=False) if not AIRFLOW_V_3_0_PLUS else DagBag(str(FOLDER))
-    assert bag.import_errors == {}
-    return bag.dags
+    return load_dags(monkeypatch)
 
 
 def rows(query, *values):
@@ -58,6 +48,16 @@ def records(dag_run):
     """What the task state store keeps of a DAG run."""
     found = rows("SELECT map_index, value FROM task_state_store WHERE dag_id = ? AND run_id = ?", *_ids(dag_run))
     return {map_index: json.loads(value) for map_index, value in found}
+
+
+def _ended(dag_run):
+    """What is kept of a task that ended, where there is no task state store."""
+    from airflow.providers.common.compat.sdk import Variable
+
+    keys = [key for (key,) in rows("SELECT key FROM variable WHERE key LIKE 'azureml_ended_%'")]
+    ended = [Variable.get(key, deserialize_json=True) for key in keys]
+    ((_, record),) = [runs[dag_run.run_id] for runs in ended if dag_run.run_id in runs]
+    return record
 
 
 def xcom(dag_run, key, map_index=-1):
@@ -101,6 +101,7 @@ def test_a_run_from_templates_to_link_and_record(dags, workspace, shape):
         assert while_submitting[0] == set()
     else:
         assert len(while_submitting[0]) == 1
+        assert _ended(dag_run)["run_id"] == run.id
     assert variables() == set()
 
 

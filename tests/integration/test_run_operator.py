@@ -237,7 +237,8 @@ def test_while_nothing_can_be_looked_up_doubt_is_left_to_a_retry(workspace, lear
 @pytest.mark.parametrize(
     ("status", "error"), [(400, AirflowFailException), (403, AirflowFailException), (429, Throttled)]
 )
-def test_a_refused_submission_leaves_nothing_behind(workspace, task, status, error):
+def test_a_refused_submission_leaves_nothing_behind(workspace, task, monkeypatch, status, error):
+    monkeypatch.setenv("AIRFLOW__AZUREML__THROTTLED_BUDGET", "0")
     workspace.faults.add("status", status=status, method="POST", path=SUBMIT)
     with pytest.raises(error):
         run(task, pipeline_id="quick")
@@ -247,6 +248,14 @@ def test_a_refused_submission_leaves_nothing_behind(workspace, task, status, err
     run(task, pipeline_id="quick", wait_for_completion=False)
     assert len(workspace.runs()) == 1
     assert looked == 0
+
+
+def test_throttling_fails_no_task(workspace, task):
+    # More than the retry budget of these tests, before, at and after the submission.
+    for method, path in [("GET", "*/Pipelines"), ("POST", SUBMIT), ("GET", "*/PipelineRuns/*")]:
+        workspace.faults.add("status", status=429, retry_after=1, method=method, path=path)
+    assert run(task, pipeline_name="quick") == workspace.only_run().id
+    assert [post["status"] for post in workspace.posts()] == [429, 200]
 
 
 def test_a_service_that_cannot_be_reached_leaves_no_doubt(monkeypatch, task):

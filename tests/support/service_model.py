@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from aml_provider.client.calls import Call
-from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault
+from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.protocol import Pause
 from aml_provider.state.ledger import TaskStateLedger
 from aml_provider.state.lookup import Evidence
@@ -82,6 +82,8 @@ class Service:
         self.wants = "a"
         self.fuse = Fuse()
         self.every_point = False
+        #: Called whenever time passes.
+        self.listener = lambda: None
         self._ids = itertools.count(1)
 
     def now(self):
@@ -89,6 +91,7 @@ class Service:
 
     def wait(self, seconds):
         self.time += seconds
+        self.listener()
         for run in [run for run in self.late if run.born <= self.time]:
             self.late.remove(run)
             self._begin(run)
@@ -173,6 +176,8 @@ class Service:
         fate = self.fates.pop(0) if self.fates else "done"
         if fate == "refused":
             raise NotFound("submit", status=404)
+        if fate == "throttled":
+            raise Throttled("submit", status=429)
         if fate == "not done":
             raise ReplyLost("the reply was lost")
         run = Run(

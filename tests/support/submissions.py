@@ -10,7 +10,8 @@ from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows import Target
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
-from aml_provider.state.submission import Submission, TaskIdentity
+from aml_provider.state.identity import TaskIdentity
+from aml_provider.state.submission import Submission
 
 SETTINGS = WorkspaceSettings(
     subscription_id="s",
@@ -70,6 +71,7 @@ class World:
             "parent_run_id": None,
             "cancel_older": True,
             "grace": GRACE,
+            "throttled_budget": 3600.0,
             "log": self.log,
             "now": self.service.now,
             "monotonic": self.service.now,

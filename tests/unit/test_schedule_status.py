@@ -9,6 +9,7 @@ import pytest
 from support.schedule_model import Service
 from support.service_model import Crash, Fuse
 
+from aml_provider.client.calls import create_schedule
 from aml_provider.client.errors import AmbiguousName, AmbiguousSchedule, AzureMLError, PipelineError, ScheduleError
 from aml_provider.client.flows import Target
 from aml_provider.client.models import Recurrence
@@ -16,7 +17,6 @@ from aml_provider.client.pipeline_status import disable_pipeline, enable_pipelin
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.schedule_flows import STATE, list_schedules, set_status, settle_status
 from aml_provider.client.schedule_request import ScheduleRequest
-from aml_provider.client.calls import create_schedule
 
 FOREIGN = {
     "tags": {"team": "red", "flag": None},

@@ -40,7 +40,7 @@ def variables(monkeypatch):
 
 
 def task(**changes):
-    fields = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    fields = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1}
     return SimpleNamespace(**fields | changes)
 
 
@@ -64,13 +64,58 @@ def test_the_task_state_store_keeps_a_finished_record_so_that_a_clear_is_noticed
     assert book.load() == RECORD._replace(finished=True)
 
 
-def test_the_variable_goes_when_the_task_ends(variables):
+def test_the_variable_of_the_task_instance_goes_when_the_task_ends(variables):
     book = open_ledger({"ti": task()})
     book.save(RECORD)
-    assert len(variables) == 1
+    (own,) = variables
     book.close(RECORD)
     book.close(RECORD)
-    assert not variables
+    assert own not in variables
+    (archive,) = variables
+    assert archive.startswith("azureml_ended_")
+
+
+@pytest.mark.parametrize("try_number", [2, 3])
+def test_what_a_task_ended_with_is_known_to_its_later_tries(variables, try_number):
+    book = open_ledger({"ti": task()})
+    book.save(RECORD)
+    book.close(RECORD)
+    assert open_ledger({"ti": task(try_number=try_number)}).load() == RECORD._replace(finished=True)
+
+
+def test_a_dag_run_that_was_deleted_and_made_again_begins_anew(variables):
+    open_ledger({"ti": task(try_number=2)}).close(RECORD)
+    assert open_ledger({"ti": task(try_number=1)}).load() is None
+    # And so do its later tries, if the first one came to nothing.
+    assert open_ledger({"ti": task(try_number=3)}).load() is None
+
+
+def test_a_submission_under_way_counts_more_than_one_that_ended(variables):
+    open_ledger({"ti": task()}).close(RECORD)
+    later = RECORD._replace(generation="h", max_tries=3)
+    open_ledger({"ti": task(try_number=2)}).save(later)
+    assert open_ledger({"ti": task(try_number=3)}).load() == later
+
+
+def test_a_crash_while_the_record_moves_loses_nothing(variables):
+    book = open_ledger({"ti": task()})
+    book.save(RECORD)
+    stored = dict(variables)
+    book.close(RECORD)
+    variables.update(stored)  # the Variable was not deleted any more
+    assert open_ledger({"ti": task(try_number=2)}).load() == RECORD
+
+
+def test_as_many_variables_as_map_indexes_stay_however_many_dag_runs_there_are(variables):
+    for number in range(100):
+        for index in range(3):
+            book = open_ledger({"ti": task(run_id=f"r{number}", map_index=index)})
+            book.save(RECORD)
+            book.close(RECORD._replace(run_id=f"x{number}"))
+    assert len(variables) == 3
+    assert max(map(len, variables.values())) < 10_000
+    book = open_ledger({"ti": task(run_id="r99", map_index=1, try_number=2)})
+    assert book.load() == RECORD._replace(run_id="x99", finished=True)
 
 
 def test_the_task_state_store_is_preferred_where_there_is_one(variables):
@@ -92,18 +137,19 @@ def test_each_task_instance_has_a_variable_of_its_own(variables, change):
 
 def test_a_variable_s_name_is_short_whatever_the_task_s_is(variables):
     open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
-    (name,) = variables
-    assert len(name) < 60
-    assert name.isascii()
+    open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).close(RECORD)
+    open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
+    assert len(variables) == 2
+    assert all(len(name) < 60 and name.isascii() for name in variables)
 
 
 def test_what_a_later_version_stored_is_read(variables):
     variables["key"] = json.dumps({**RECORD._asdict(), "something": "new"})
-    assert VariableLedger("key").load() == RECORD
+    assert VariableLedger("key", "archive", "r", 1).load() == RECORD
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '"text"', "{}", '{"generation": "g"}'])
 def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged):
     variables["key"] = damaged
     with pytest.raises((ValueError, TypeError, AttributeError)):
-        VariableLedger("key").load()
+        VariableLedger("key", "archive", "r", 1).load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.service_model import Crash, Fuse
-from support.submissions import GRACE, World, outcome
+from support.submissions import GRACE, World, crashes, outcome
 
 from aml_provider.client.errors import (
     AzureMLError,
@@ -15,9 +15,10 @@ from aml_provider.client.errors import (
     ServerFault,
     SubmissionUnknown,
     SubmissionUnsettled,
+    Throttled,
 )
 from aml_provider.client.flows import Target
-from aml_provider.state.submission import TaskIdentity
+from aml_provider.state.identity import TaskIdentity
 
 
 def test_the_first_try_submits_once_and_looks_for_nothing():
@@ -185,6 +186,49 @@ def test_a_refused_submission_leaves_no_doubt():
         world.obtain()
     assert world.obtain() == "run-1"
     assert len(world.service.log) == 2
+
+
+def test_a_submission_that_a_busy_service_refuses_is_sent_again():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"] * 3
+    assert world.obtain() == world.only_run().id
+    assert world.service.now() >= 1.8e9 + 45
+
+
+def test_a_service_that_stays_busy_is_given_up_without_doubt():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"] * 1000
+    with pytest.raises(Throttled):
+        world.obtain(throttled_budget=600.0)
+    assert 1.8e9 + 500 <= world.service.now() <= 1.8e9 + 600
+    assert not world.store["azureml_submission"]["sent"]
+
+
+def test_a_crash_while_waiting_for_a_busy_service_leaves_no_doubt():
+    def history(fuse):
+        world = World(learnt=False)
+        world.service.every_point = True
+        world.service.fates = ["throttled", "throttled"]
+        outcome(lambda: world.obtain(fuse))
+        return world
+
+    pauses = 0
+    for _, _, world in crashes(history):
+        sent = world.store.get("azureml_submission", {}).get("sent", False)
+        pauses += world.service.now() > 1.8e9
+        if not sent:
+            assert world.obtain() == world.only_run().id
+    assert pauses > 3
+
+
+def test_a_task_that_is_killed_while_the_service_is_busy_submits_nothing():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"]
+    flow = world.new_try().obtain()
+    world.service.listener = world.submission.stop
+    with pytest.raises(AzureMLError, match="being killed"):
+        world.service.drive(flow)
+    assert not world.service.runs
 
 
 @pytest.mark.parametrize("fate", ["done, reply lost", "done late"])

@@ -1,0 +1,189 @@
+"""What happens when …: each row of the table in ``docs/reliability.md``, on the Airflow at hand.
+
+What a person's act does to a task that is running or deferred needs a real scheduler and triggerer: ``tests/kills``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from support.local_workspace import serving
+from support.played_dag import PlayedDag
+from support.run_operator_dags import load_dags
+
+TABLE = Path(__file__).parents[2] / "docs" / "reliability.md"
+TESTED = {}
+BOTH = pytest.mark.parametrize("shape", ["sync", "deferred"])
+
+
+def row(text):
+    """Which row of the table a test shows."""
+
+    def note(test):
+        TESTED[text] = test.__name__
+        return test
+
+    return note
+
+
+@pytest.fixture
+def workspace(monkeypatch):
+    with serving(monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def little_waiting(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
+    monkeypatch.setenv("COUNTS", "1 2")
+
+
+@pytest.fixture
+def play(airflow_db, monkeypatch):
+    dags = load_dags(monkeypatch)
+    return lambda dag_id: PlayedDag(dags[dag_id]).play()
+
+
+def lose_sight(workspace):
+    """Let the first look at a run fail, and with it the try; the retry begins before the run ends."""
+    workspace.clock.set(speed=5)
+    workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/????????-*")
+
+
+def seen(workspace):
+    """How each run ended, in the order of their submission; no two of them were ever active at once."""
+    runs = sorted(workspace.runs(), key=lambda run: run.created)
+    views = [workspace.state.view(run) for run in runs]
+    for before, after in itertools.pairwise(zip(runs, views, strict=True)):
+        assert before[1].ended <= after[0].created
+    return [view.status for view in views]
+
+
+@BOTH
+@row("a retry while the run is active")
+def test_a_retry_takes_an_active_run_over(play, workspace, shape):
+    lose_sight(workspace)
+    played = play(f"what_{shape}")
+    assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
+    assert seen(workspace) == ["Finished"]
+
+
+@BOTH
+@row("a retry after the run succeeded")
+def test_a_retry_takes_a_run_that_has_succeeded(play, workspace, shape):
+    played = play(f"what_loses_{shape}")
+    assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
+    assert seen(workspace) == ["Finished"]
+
+
+@BOTH
+@row("a retry after the run failed")
+def test_a_retry_after_a_failed_run_submits_again(play, workspace, shape):
+    played = play(f"what_fails_{shape}")
+    assert (played.states, played.tries) == ({-1: "failed"}, {-1: 2})
+    assert seen(workspace) == ["Failed", "Failed"]
+
+
+@BOTH
+@row("a retry whose templates render differently")
+def test_a_retry_that_asks_for_something_else_replaces_the_run(play, workspace, shape):
+    lose_sight(workspace)
+    played = play(f"what_changes_{shape}")
+    assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
+    assert seen(workspace) == ["Canceled", "Finished"]
+    assert [run.parameters["count"] for run in workspace.runs()] == ["1", "2"]
+
+
+@BOTH
+@row("a clear of a task that succeeded")
+def test_a_clear_of_a_success_runs_again(play, workspace, shape):
+    played = play(f"what_{shape}").clear()
+    assert played.states == {-1: "success"}
+    assert seen(workspace) == ["Finished", "Finished"]
+
+
+@BOTH
+@row("a clear of a task that failed")
+def test_a_clear_of_a_failure_runs_again(play, workspace, shape):
+    played = play(f"what_fails_{shape}").clear()
+    assert played.states == {-1: "failed"}
+    assert seen(workspace) == ["Failed"] * 4
+
+
+@row("a clear of a task that left its run active")
+def test_a_clear_cancels_what_the_task_left_active(play, workspace):
+    played = play("what_goes_on").clear()
+    assert played.states == {-1: "success"}
+    assert [workspace.status(run.id) for run in workspace.runs()] == ["Canceled", "Running"]
+
+
+@BOTH
+@row("a clear of the whole DAG run")
+def test_a_clear_of_a_dag_run_runs_again(play, workspace, shape):
+    played = play(f"what_{shape}").clear_dag_run()
+    assert played.states == {-1: "success"}
+    assert seen(workspace) == ["Finished", "Finished"]
+
+
+@BOTH
+@row("a clear after `retries` was lowered")
+def test_a_clear_is_noticed_though_max_tries_is_the_same(play, workspace, shape):
+    played = play(f"what_{shape}")
+    before = {ti.max_tries for ti in played.instances()}
+    played.set_retries(0)
+    played.clear()
+    assert {ti.max_tries for ti in played.instances()} == before == {1}
+    assert played.states == {-1: "success"}
+    assert seen(workspace) == ["Finished", "Finished"]
+
+
+@row("a mapped task whose list is another one after a clear")
+def test_each_map_index_runs_what_the_list_says_now(play, workspace, monkeypatch):
+    played = play("what_mapped")
+    monkeypatch.setenv("COUNTS", "3 2 1")
+    played.clear_dag_run()
+    assert played.states == {0: "success", 1: "success", 2: "success"}
+    ran = [(run.history_tags["airflow.map_index"], run.parameters["count"]) for run in workspace.runs()]
+    assert sorted(ran) == [("0", "1"), ("0", "3"), ("1", "2"), ("1", "2"), ("2", "1")]
+    assert {workspace.status(run.id) for run in workspace.runs()} == {"Finished"}
+
+
+@row("two Airflows on one workspace, with the same DAG")
+def test_another_airflow_never_takes_our_run_over(play, workspace, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AZUREML__DEPLOYMENT_ID", "here")
+    played = play("what_goes_on")
+    (ours,) = workspace.runs()
+    monkeypatch.setenv("AIRFLOW__AZUREML__DEPLOYMENT_ID", "there")
+    workspace.faults.add("refuse", method="POST", path="*PipelineSubmit*")
+    other = play("what_goes_on")
+    (also_ours, theirs) = workspace.runs()
+    assert also_ours is ours
+    assert ours.history_tags["airflow.key"] != theirs.history_tags["airflow.key"]
+    assert played.states == other.states == {-1: "success"}
+    assert workspace.status(ours.id) == workspace.status(theirs.id) == "Running"
+
+
+@BOTH
+@row("`durable=False`, a retry while the run is active")
+def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, shape):
+    lose_sight(workspace)
+    played = play(f"what_forgets_{shape}")
+    assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
+    assert len(workspace.posts()) == 2
+    assert "airflow.cancel" not in workspace.runs()[0].history_tags
+
+
+#: Rows that need a real scheduler and triggerer, and where they have them.
+ELSEWHERE = {}
+
+
+def test_every_row_of_the_table_is_tested_and_told():
+    table = TABLE.read_text().partition("## What happens when")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| (?!-)(.+?) \|", table, re.MULTILINE)) - {"what"}
+    assert told == TESTED.keys() | ELSEWHERE.keys()
+    for file, test in ELSEWHERE.values():
+        assert f"def {test}(" in (Path(__file__).parents[1] / file).read_text()
