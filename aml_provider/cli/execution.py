@@ -96,7 +96,8 @@ def command(
         # Airflow then asks its database for the connection too, as its own commands do.
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
         if not getattr(options, "wait", False):
-            os.environ.setdefault("AIRFLOW__AZUREML__RETRY_BUDGET", _PATIENCE)
+            for budget in ("RETRY_BUDGET", "THROTTLED_BUDGET"):
+                os.environ.setdefault(f"AIRFLOW__AZUREML__{budget}", _PATIENCE)
         with _errors_told(verbose=options.verbose), _logs_elsewhere():
             try:
                 answer = body(options, AzureMLHook(options.conn_id))
