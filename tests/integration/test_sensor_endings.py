@@ -159,9 +159,11 @@ def run_sensor(run_id, **arguments):
 
 
 @modes
-def test_a_run_that_ends_well_is_returned(mode, started):
+def test_a_run_that_ends_well_is_returned(mode, started, workspace):
     run_id = started()
-    result, deferrals = end(run_sensor(run_id, **MODES[mode]))
+    if mode == "deferrable":
+        workspace.clock.hold()  # until it has deferred
+    result, deferrals = end(run_sensor(run_id, **MODES[mode]), workspace.clock.release)
     assert result == run_id
     assert len(deferrals) == (mode == "deferrable")
 
