@@ -44,7 +44,12 @@ def filter_of(field: str, run_ids: Iterable[str]) -> str:
 def query_statuses(experiment: str, run_ids: Sequence[str]) -> Call[tuple[Sighting, ...]]:
     """Ask for the statuses of these runs; who is not known there is not in the answer."""
     query: Call[Any] = calls.query_runs(experiment, filter_of("RunId", run_ids))
-    return cast("Call[tuple[Sighting, ...]]", replace(query, parse=lambda wire: each(_read_run, wire)))
+    call = replace(
+        query,
+        operation=f"query the statuses of runs of experiment {experiment!r}",
+        parse=lambda wire: each(_read_run, wire),
+    )
+    return cast("Call[tuple[Sighting, ...]]", call)
 
 
 def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Steps]]:
