@@ -195,7 +195,7 @@ def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer
     container.upload_blob("incoming/orders.csv", CSV)
 
     def let_an_hour_pass() -> None:
-        while not emulator.state.calls.all():
+        while not emulator.state.schedules.all():
             threading.Event().wait(0.05)
         emulator.clock.advance(3600)
 
@@ -203,7 +203,7 @@ def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer
     helper.start()
     dag_run = run_example("azureml_demo_schedule")
     helper.join()
-    (schedule,) = emulator.state.calls.all()
+    (schedule,) = emulator.state.schedules.all()
     assert schedule.status == "Disabled"
     (run,) = emulator.state.runs.values()
     assert run.schedule_id == schedule.id == _returned(dag_run, "create")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -97,16 +98,29 @@ def test_connections_come_from_airflows_database_too(environment):
     assert "--conn-id" in done.stderr
 
 
+@contextlib.contextmanager
+def interruptible():
+    """Let processes that are started here obey Ctrl-C: a shell without job control starts whatever it puts aside deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupted_wait_leaves_the_run_and_says_so(environment, workspace):
     command = [*OURS, "submit", "--pipeline", "long", "--experiment", "work", "--wait", "--poll-interval", "600"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
-        lines = []
-        while not (lines and "Running" in lines[-1]):
-            lines.append(process.stderr.readline())
-            assert lines[-1], lines
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    with interruptible(), subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        try:
+            lines = []
+            while not (lines and "Running" in lines[-1]):
+                lines.append(process.stderr.readline())
+                assert lines[-1], lines
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     run_id = workspace.only_run().id
     assert (process.returncode, out) == (130, "")
     assert f"Run {run_id} goes on" in err
