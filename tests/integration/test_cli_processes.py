@@ -100,7 +100,7 @@ def test_connections_come_from_airflows_database_too(environment):
 
 @contextlib.contextmanager
 def interruptible():
-    """Let processes that are started here obey Ctrl-C: a shell without job control starts whatever it puts aside deaf."""
+    """Let processes started here obey Ctrl-C: what a shell without job control puts aside begins deaf to it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
