@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import AzureMLError, InvalidArgument
-from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.providers.common.compat.sdk import Connection
+
+    from aml_provider.client.settings import WorkspaceSettings
 
 CONN_TYPE = "azureml"
 DEFAULT_CONN_ID = "azureml_default"
@@ -43,6 +44,8 @@ def read_settings(*, login: str | None, password: str | None, extra: Mapping[str
     Raises:
         InvalidArgument: A field that cannot be used; the message names it.
     """
+    from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+
     if not isinstance(extra, Mapping):
         raise InvalidArgument("extra", "is not a JSON object")
     prefix = f"extra__{CONN_TYPE}__"

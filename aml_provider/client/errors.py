@@ -147,13 +147,7 @@ class Conflict(ServiceError):
 
 
 class Throttled(ServiceError):
-    """429: too many requests, also after the retry budget was used up. What was asked for was not done.
-
-    Attributes:
-        retry_after: Seconds that the service asks to wait; None when it does not say.
-    """
-
-    retry_after: float | None = None
+    """429: too many requests, also after the retry budget was used up. What was asked for was not done."""
 
 
 class ServerFault(ServiceError):

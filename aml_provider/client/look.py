@@ -110,11 +110,10 @@ class Look:
         """Ids of the runs whose records are to be read: those that may have ended come first."""
         if self.throttled:
             return []
-        unread = [run_id for run_id in self._watches if self._must_read(run_id)]
         unseen = [run_id for run_id in self._watches if run_id not in self._seen]
-        # The others in turn.
+        # The others in turn; one that could not be read stays the next.
         checks = nsmallest(_CHECKS, self._watches, key=lambda run_id: self._watches[run_id][0].read_at)
-        return list(dict.fromkeys([*sorted(self._ended), *unread, *checks, *unseen]))
+        return list(dict.fromkeys([*sorted(self._ended), *checks, *unseen]))
 
     @property
     def is_down(self) -> bool:
@@ -171,17 +170,17 @@ class Look:
         own = self._errors.get(run_id)
         run = self._read.get(run_id)
         if own is not None:
-            watch.must_read = True
             return self._go_on(watch, own, now)
         if run is not None:
-            watch.must_read = False
             watch.read_at = now
-        elif watch.must_read or run_id not in self._seen:
+        elif run_id not in self._seen:
             if self._outage is not None and not self.throttled:
                 return self._go_on(watch, self._outage, now)
             # A service that says "later" is no service that fails. It is due as it was, and looked at then.
             watch.failing_since = None
             watch.tries = 0
+            watch.slack = 0.0
+            watch.in_step = False
             return False
         watch.failing_since = None
         watch.tries = 0
@@ -223,9 +222,6 @@ class Look:
         watch = self._watches[run_id][0]
         same = watch.progress is not None and watch.progress.status == self._status(run_id)
         return same, watch.steps_at
-
-    def _must_read(self, run_id: str) -> bool:
-        return any(watch.must_read for watch in self._watches[run_id])
 
     def _is_throttling(self, error: AzureMLError, now: float) -> bool:
         if not isinstance(error, Throttled) and (not isinstance(error, ServiceError) or error.retry_after is None):

@@ -354,7 +354,7 @@ class Protocol:
             kind = ServerFault
         elif 300 <= reply.status < 400:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
-        error = kind(
+        return kind(
             call.operation,
             status=reply.status,
             code=code,
@@ -363,9 +363,6 @@ class Protocol:
             retry_after=retry_after(reply),
             hint=hint,
         )
-        if isinstance(error, Throttled):
-            error.retry_after = retry_after(reply)
-        return error
 
     def _identity(self) -> str:
         who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import ServiceError
@@ -52,13 +52,13 @@ class Watch:
         "due",
         "error",
         "failing_since",
-        "is_new",
-        "must_read",
+        "in_step",
         "poll_interval",
         "progress",
         "read_at",
         "run",
         "run_id",
+        "slack",
         "steps",
         "steps_at",
         "tell",
@@ -74,11 +74,12 @@ class Watch:
         self.error: Exception | None = None
         self.begun = 0.0
         self.due = 0.0
-        self.is_new = True
+        # Seconds that the look may be late for the sake of others.
+        self.slack = 0.0
+        # Whether its looks are where those of the others are, as far as that can be.
+        self.in_step = False
         self.steps: Steps | None = None
         self.steps_at = self.read_at = float("-inf")
-        # Its record could not be read: no copy will do until it could.
-        self.must_read = False
         self.failing_since: float | None = None
         self.tries = 0
 
@@ -136,12 +137,15 @@ class Watchlist:
         self._watches.pop(watch, None)
 
     def wake_at(self) -> float | None:
-        """When somebody is to be looked at next; None: nobody waits."""
-        return max(self._not_before, min(watch.due for watch in self._watches)) if self._watches else None
+        """When somebody is to be looked at next, and as many others with them as can be; None: nobody waits."""
+        if not self._watches:
+            return None
+        latest = min(watch.due + watch.slack for watch in self._watches)
+        return max(self._not_before, *(watch.due for watch in self._watches if watch.due <= latest))
 
     def due(self, now: float) -> list[Watch]:
-        """Who is to be looked at now."""
-        return [] if now < self._not_before else [watch for watch in self._watches if watch.due <= now + _EPSILON]
+        """Who is to be looked at, once it is time to wake up."""
+        return [watch for watch in self._watches if watch.due <= now + _EPSILON]
 
     def throttle(self, error: AzureMLError, now: float) -> None:
         """Leave the service alone for as long as it asks for, or for longer and longer."""
@@ -152,11 +156,12 @@ class Watchlist:
     def schedule(self, looked_at: Sequence[Watch], start: float, now: float) -> None:
         """Say when each is looked at again, in as few looks as possible.
 
-        Never sooner than it asks for, but for the second look, which comes with the next one that others have.
+        Never sooner than it asks for, but for the look after the first, or after a trouble: that comes with the next
+        one that others have.
         """
         if now >= self._not_before:
             self._throttled = 0
-        planned = sorted({watch.due for watch in self._watches if watch.due > now})
+        planned = sorted({max(now, watch.due) for watch in self._watches.keys() - looked_at if watch.in_step})
         again: dict[int, float] = {}
         for watch in looked_at:
             if watch.tries:
@@ -164,17 +169,13 @@ class Watchlist:
                 if watch.tries not in again:
                     again[watch.tries] = now + self.policy.pause(watch.tries - 1, None)
                 watch.due = again[watch.tries]
+                watch.slack = 0.0
+                watch.in_step = False
                 continue
             interval = watch.interval(now)
             # Of a service that is slow there are fewer looks.
             wanted = max(start + interval * self.pace, now + interval / 2)
-            sooner = bisect_right(planned, wanted + _EPSILON) - 1
-            later = bisect_left(planned, wanted - _EPSILON)
-            if watch.is_new and sooner >= 0:
-                watch.due = planned[sooner]
-            elif later < len(planned) and planned[later] <= wanted + _SLACK * interval:
-                watch.due = planned[later]
-            else:
-                watch.due = wanted
-                insort(planned, wanted)
-            watch.is_new = False
+            sooner = 0 if watch.in_step else bisect_right(planned, wanted)
+            watch.due = planned[sooner - 1] if sooner else wanted
+            watch.slack = _SLACK * interval
+            watch.in_step = True

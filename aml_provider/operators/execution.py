@@ -120,6 +120,12 @@ class PipelineExecution:
         if not event or "run_id" not in event or event.get("outcome") not in {"ended", "deadline", "unwatched"}:
             raise ValueError(f"Not an event of AzureMLPipelineRunTrigger: {event!r}")
         run_id = self._run_id = str(event["run_id"])
+        known = self._known_run()
+        if known not in {None, run_id}:
+            # SQLite gives a new trigger the number of a deleted one, and Airflow then delivers that one's late event.
+            self._log.warning("The trigger's event is about run %s, not this task's run %s; waiting on.", run_id, known)
+            self._run_id = known
+            self._defer(known, self._poll_interval())
         if event["outcome"] == "unwatched":
             raise self._unwatched(run_id, event.get("message"))
         with self._timeout_noticed(), self._client() as client:
@@ -133,10 +139,9 @@ class PipelineExecution:
 
     def end_abandoned_wait(self) -> None:
         """Airflow ended the wait: do to the run what the deadline asks for."""
-        run_id = self._ti.xcom_pull(key=RUN_ID_XCOM, task_ids=self._ti.task_id, map_indexes=self._ti.map_index)
-        if not isinstance(run_id, str):
+        run_id = self._run_id = self._known_run()
+        if run_id is None:
             return
-        self._run_id = run_id
         with self._client() as client:
             with self._watching(run_id):
                 run = client.call(calls.get_run(run_id))
@@ -179,6 +184,11 @@ class PipelineExecution:
         if self._killed and self._operator.cancel_on_kill and not self._leave_run:
             self._cancel(client, run_id, _KILLED, patience=0.0)
             raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
+
+    def _known_run(self) -> str | None:
+        """The run that this task deferred for."""
+        run_id = self._ti.xcom_pull(key=RUN_ID_XCOM, task_ids=self._ti.task_id, map_indexes=self._ti.map_index)
+        return run_id if isinstance(run_id, str) else None
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -289,7 +299,8 @@ class PipelineExecution:
                     self._operator.experiment_name,
                     poll_interval=poll_interval,
                     deadline=self._deadline(),
-                    report=lambda progress: self._log.info("Run %s: %s", run_id, progress),
+                    # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+                    report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
                 )
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
 _CANCEL_BUDGET = 3.0
 _CANCEL_PATIENCE = 15.0
+# An event loop holds its tasks only weakly.
+_cancelling: set[asyncio.Task[None]] = set()
 
 
 class AzureMLPipelineRunTrigger(BaseTrigger):
@@ -32,7 +35,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
     Args:
         run_id: The pipeline run.
         experiment_name: Its experiment.
-        poll_interval: Seconds between two looks.
+        poll_interval: The least seconds between two looks; of a run that takes long there are fewer.
         deadline: When to stop, in seconds since the epoch; None: never.
         azureml_conn_id: The connection.
         cancel_on_kill: Cancel the run when a person ends the task (clears it, marks it) while it waits here.
@@ -71,9 +74,9 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
 
     def watcher(self) -> RunWatcher:
         """Who polls the run."""
-        from aml_provider.triggers.watcher import SingleRunWatcher
+        from aml_provider.triggers.watcher import SharedRunWatcher
 
-        return SingleRunWatcher(self.azureml_conn_id)
+        return SharedRunWatcher(self.azureml_conn_id)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the run and fire once."""
@@ -83,17 +86,18 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
                 self.experiment_name,
                 poll_interval=self.poll_interval,
                 deadline=self.deadline,
-                report=lambda progress: self.log.info("Run %s: %s", self.run_id, progress),
+                # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+                report=lambda progress: self.log.info("Run %s: %s", self.run_id, str(progress)),
             )
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
                 # Before Airflow 3.3 this is all that a trigger hears of a person's act.
-                await self._cancel_if_killed()
+                await self._see_to_the_run()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to give the run up
             yield self._event("unwatched", str(error))
             return
-        yield self._event("ended" if run.state.is_final else "deadline", run.status)
+        yield self._event("deadline", "") if run is None else self._event("ended", run.status)
 
     def _event(self, outcome: str, message: str) -> TriggerEvent:
         return TriggerEvent(
@@ -102,7 +106,19 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Cancel the run, if it was a person who ended the task: Airflow 3.3.0 to 3.3.2 calls this for moves too."""
-        await self._cancel_if_killed()
+        await self._see_to_the_run()
+
+    async def _see_to_the_run(self) -> None:
+        """Cancel the run if it has to be, whoever interrupts.
+
+        Until a trigger has ended, Airflow cancels it anew about every second (2.11 and 3.3), and ``on_kill`` with it.
+        """
+        work = asyncio.create_task(self._cancel_if_killed())
+        _cancelling.add(work)
+        work.add_done_callback(_cancelling.discard)
+        while not work.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(work)
 
     async def _cancel_if_killed(self) -> None:
         if not self.cancel_on_kill or self.task_instance is None:

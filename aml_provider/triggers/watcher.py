@@ -1,11 +1,9 @@
-"""Who looks after a run while its task is deferred.
-
-Each trigger watches its own run here. What a trigger needs is only :class:`RunWatcher`, so that one poller for all runs
-of a triggerer can stand behind it later.
-"""
+"""Who looks after a run while its task is deferred."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ class RunWatcher(Protocol):
         poll_interval: float,
         deadline: float | None,
         report: Callable[[Progress], None],
-    ) -> PipelineRun:
+    ) -> PipelineRun | None:
         """Wait until a run is final or the deadline has passed.
 
         Args:
@@ -37,16 +35,21 @@ class RunWatcher(Protocol):
             report: Called with the progress whenever it has changed.
 
         Returns:
-            The run as it was seen last.
+            The run; None when the deadline has passed.
+
+        Raises:
+            AzureMLError: The run could not be read within the retry budget. It goes on all the same.
         """
 
 
-class SingleRunWatcher:
-    """Polls one run with a client of its own.
+class SharedRunWatcher:
+    """Watches a run together with all others of its experiment that are waited for in this event loop.
 
     Args:
         azureml_conn_id: The connection.
     """
+
+    _is_loaded = False
 
     def __init__(self, azureml_conn_id: str) -> None:
         self._conn_id = azureml_conn_id
@@ -59,12 +62,19 @@ class SingleRunWatcher:
         poll_interval: float,
         deadline: float | None,
         report: Callable[[Progress], None],
-    ) -> PipelineRun:
+    ) -> PipelineRun | None:
         """Wait until a run is final or the deadline has passed; see :meth:`RunWatcher.watch`."""
-        from aml_provider.client.flows import wait_for_run
-        from aml_provider.hooks.azure_ml import AzureMLHook
+        if not SharedRunWatcher._is_loaded:
+            # The first import takes longer than an event loop may stand still.
+            await asyncio.to_thread(importlib.import_module, "aml_provider.triggers.run_poller")
+            SharedRunWatcher._is_loaded = True
+        from aml_provider.triggers.run_poller import watch_run
 
-        async with AzureMLHook(self._conn_id).async_client() as client:
-            return await client.run(
-                wait_for_run(run_id, experiment_name, poll_interval=poll_interval, deadline=deadline, report=report)
-            )
+        return await watch_run(
+            self._conn_id,
+            run_id,
+            experiment_name,
+            poll_interval=poll_interval,
+            deadline=deadline,
+            report=report,
+        )

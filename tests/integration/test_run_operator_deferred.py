@@ -177,6 +177,15 @@ def test_an_event_of_somebody_else_is_refused(workspace, task, event):
         resume(task, event, pipeline_id="long")
 
 
+@pytest.mark.parametrize("outcome", ["ended", "deadline", "unwatched"])
+def test_an_event_about_another_task_s_run_decides_nothing(workspace, task, outcome):
+    other = fire(defer(Task(), pipeline_id="quick").trigger)
+    own = defer(task, pipeline_id="long").trigger.run_id
+    with pytest.raises(TaskDeferred) as again:
+        resume(task, other | {"outcome": outcome}, pipeline_id="long")
+    assert again.value.trigger.run_id == own != other["run_id"]
+
+
 def test_an_event_does_not_decide_how_the_run_ended(workspace, task):
     deferred = defer(task, pipeline_id="long")
     run_id = workspace.only_run().id

@@ -123,3 +123,57 @@ async def test_a_cancelled_trigger_cancels_the_run_only_where_airflow_has_no_on_
     with pytest.raises(asyncio.CancelledError):
         await running
     assert trigger.cancelled is not has_on_kill
+
+
+class Slow(Trigger):
+    """Takes its time to cancel."""
+
+    def __init__(self):
+        super().__init__()
+        self.watching = Waiting()
+        self.begun = asyncio.Event()
+        self.answered = asyncio.Event()
+
+    def watcher(self):
+        return self.watching
+
+    async def _cancel(self):
+        self.begun.set()
+        await self.answered.wait()
+        await super()._cancel()
+
+
+@pytest.mark.parametrize("has_on_kill", [True, False], ids=["3.3", "before"])
+async def test_airflow_s_repeated_cancels_do_not_cut_the_cancelling_short(monkeypatch, has_on_kill):
+    from airflow.triggers.base import BaseTrigger
+
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    trigger = Slow()
+
+    async def before():
+        return [event async for event in trigger.run()]
+
+    ending = asyncio.create_task(trigger.on_kill() if has_on_kill else before())
+    if not has_on_kill:
+        await trigger.watching.begun.wait()
+        ending.cancel()
+    await trigger.begun.wait()
+    for _ in range(3):
+        ending.cancel()
+        await asyncio.sleep(0)
+    assert not ending.done()
+    trigger.answered.set()
+    await asyncio.wait([ending])
+    assert trigger.cancelled
+
+
+async def test_a_triggerer_that_stops_does_not_wait_for_the_cancelling():
+    trigger = Slow()
+    ending = asyncio.create_task(trigger.on_kill())
+    await trigger.begun.wait()
+    # What asyncio.run() does when it ends.
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait([ending], timeout=10)
+    assert ending.done()
+    assert not trigger.cancelled

@@ -1,0 +1,86 @@
+"""One client for each connection in an event loop, for all who wait there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+from aml_provider.client.transport import AsyncClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aml_provider.client.calls import Call
+    from aml_provider.client.protocol import Flow, RetryPolicy
+    from aml_provider.client.settings import WorkspaceSettings
+
+T = TypeVar("T")
+
+# What a workspace is asked at the same time by one connection: enough to be quick, and far from its limits.
+_AT_ONCE = 8
+
+_Key = tuple[str, "WorkspaceSettings"]
+_CLIENTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedClient]] = WeakKeyDictionary()
+# A process may have several loops, each in a thread of its own.
+_LOCK = threading.Lock()
+
+
+class SharedClient:
+    """A client that several use at once; no more than a few of its flows are under way at the same time."""
+
+    def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
+        self._client = AsyncClient(settings, policy=policy)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._opening: asyncio.Task[AsyncClient] | None = None
+        self.users = 0
+
+    async def open(self) -> None:
+        """Build what a client needs, once for all users."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._client.__aenter__())
+        # Who stops waiting must not take it from the others.
+        await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close connections and credential."""
+        if self._opening is not None:
+            with suppress(Exception):  # whoever opened it was told
+                await self._opening
+                await self._client.__aexit__(None, None, None)
+
+    async def call(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        async with self._slots:
+            return await self._client.call(call)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out a flow to its end and return its result."""
+        async with self._slots:
+            return await self._client.run(flow)
+
+
+@asynccontextmanager
+async def shared_client(conn_id: str, settings: WorkspaceSettings, policy: RetryPolicy) -> AsyncIterator[SharedClient]:
+    """Take part in this event loop's client for a connection; it is closed with its last user.
+
+    Args:
+        conn_id: The connection.
+        settings: What it says. Who has other ones, an other secret say, has another client.
+        policy: How long requests are repeated; the first user's counts.
+    """
+    with _LOCK:
+        clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
+    key = (conn_id, settings)
+    client = clients.setdefault(key, SharedClient(settings, policy))
+    client.users += 1
+    try:
+        await client.open()
+        yield client
+    finally:
+        client.users -= 1
+        if not client.users:
+            del clients[key]
+            await client.close()

@@ -1,0 +1,234 @@
+"""One poller for all runs of an experiment that somebody waits for in this event loop.
+
+It loads at run time only, in a thread: with it comes all that a client needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
+
+from aml_provider.client import calls
+from aml_provider.client.errors import AzureMLError
+from aml_provider.client.look import Look
+from aml_provider.client.run_queries import list_steps_of, query_statuses
+from aml_provider.client.watchlist import Watch, Watchlist
+from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+from aml_provider.triggers.clients import shared_client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.flows import Progress
+    from aml_provider.client.protocol import RetryPolicy
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.triggers.clients import SharedClient
+
+log = logging.getLogger(__name__)
+
+# A blip is passed over within the look; the rest of the retry budget is for later looks.
+_BLIP = 2.0
+_QUERIES_AT_ONCE = 4
+_READS_AT_ONCE = 8
+
+
+class _Key(NamedTuple):
+    """Who shares a poller: those who ask the same experiment as the same identity."""
+
+    conn_id: str
+    settings: WorkspaceSettings
+    experiment: str
+
+
+_POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, RunPoller]] = WeakKeyDictionary()
+# A process may have several loops, each in a thread of its own.
+_LOCK = threading.Lock()
+
+
+async def watch_run(
+    azureml_conn_id: str,
+    run_id: str,
+    experiment_name: str,
+    *,
+    poll_interval: float,
+    deadline: float | None,
+    report: Callable[[Progress], None],
+) -> PipelineRun | None:
+    """Wait for a run together with all who wait for one of its experiment; see ``watcher.RunWatcher``."""
+    settings = await AzureMLHook(azureml_conn_id).async_settings()
+    async with _poller(_Key(azureml_conn_id, settings, experiment_name)) as poller:
+        return await poller.wait(run_id, poll_interval=poll_interval, deadline=deadline, report=report)
+
+
+@asynccontextmanager
+async def _poller(key: _Key) -> AsyncIterator[RunPoller]:
+    """Take part in this event loop's poller; it ends with the last who does."""
+    with _LOCK:
+        pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
+    poller = pollers.get(key)
+    if poller is None or poller.is_over:
+        poller = pollers[key] = RunPoller(key, retry_policy())
+    poller.users += 1
+    try:
+        yield poller
+    finally:
+        poller.users -= 1
+        if not poller.users:
+            if pollers.get(key) is poller:
+                del pollers[key]
+            await poller.stop()
+
+
+class RunPoller:
+    """Looks at runs for those who wait for them, until it is stopped.
+
+    Args:
+        key: Whose runs, and which.
+        policy: How long a run that cannot be read is tried again.
+    """
+
+    def __init__(self, key: _Key, policy: RetryPolicy) -> None:
+        self._key = key
+        self._list = Watchlist(policy)
+        self._joined = asyncio.Event()
+        self._wakes_at: float | None = None
+        self._clock = asyncio.get_running_loop().time
+        # In a context of its own: what it logs belongs to no single task.
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
+        self.users = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it looks no more."""
+        return self._task.done()
+
+    async def stop(self) -> None:
+        """End it, and what it has opened."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def wait(
+        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
+    ) -> PipelineRun | None:
+        """Wait for a run's end.
+
+        Args:
+            run_id: The pipeline run.
+            poll_interval: The least seconds between two looks.
+            deadline: Seconds since the epoch; None: wait for ever.
+            report: Called with the progress whenever it has changed.
+
+        Returns:
+            The run; None when the deadline has passed.
+
+        Raises:
+            AzureMLError: It could not be read within the retry budget. It goes on all the same.
+        """
+        news = asyncio.Event()
+        watch = Watch(run_id, poll_interval, news.set)
+        self._join(watch)
+        told: Progress | None = None
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline - time.time()) as limit:
+                while watch.run is None:
+                    await news.wait()
+                    news.clear()
+                    if watch.error is not None:
+                        raise watch.error.with_traceback(None)
+                    if watch.progress != told and watch.progress is not None:
+                        told = watch.progress
+                        report(told)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._list.leave(watch)
+        return watch.run
+
+    def _join(self, watch: Watch) -> None:
+        self._list.join(watch, self._clock())
+        if self._wakes_at is None or watch.due < self._wakes_at:
+            self._joined.set()
+
+    async def _run(self) -> None:
+        key = self._key
+        policy = self._list.policy
+        # Being throttled is for the list to wait out: it knows who else would ask.
+        policy = policy._replace(budget=min(_BLIP, policy.budget), throttled_budget=0.0)
+        try:
+            async with shared_client(key.conn_id, key.settings, policy) as client:
+                while True:
+                    await self._sleep()
+                    now = self._clock()
+                    due = self._list.due(now)
+                    if due:
+                        await self._carry_out(Look(self._list, due, now), client)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            for watch in self._list:
+                watch.fail(error)
+
+    async def _sleep(self) -> None:
+        """Sleep until a run is due."""
+        while True:
+            self._joined.clear()
+            self._wakes_at = self._list.wake_at()
+            left = None if self._wakes_at is None else self._wakes_at - self._clock()
+            if left is not None and left <= 0:
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._joined.wait()
+            except TimeoutError:
+                return
+
+    async def _carry_out(self, look: Look, client: SharedClient) -> None:
+        began = self._clock()
+        await _together(_QUERIES_AT_ONCE, lambda: self._query(look, client))
+        to_read = iter(look.records())
+        await _together(_READS_AT_ONCE, lambda: self._read(look, client, to_read))
+        await self._list_steps(look, client)
+        look.close(self._clock())
+        log.debug("Experiment %s: %s in %.1f s", self._key.experiment, look, self._clock() - began)
+
+    async def _query(self, look: Look, client: SharedClient) -> None:
+        while look.batches:
+            run_ids = look.batches.pop()
+            try:
+                runs = await client.call(query_statuses(self._key.experiment, run_ids))
+            except AzureMLError as error:
+                look.lost(run_ids, error, self._clock())
+            else:
+                look.found(runs)
+
+    async def _read(self, look: Look, client: SharedClient, run_ids: Iterator[str]) -> None:
+        for run_id in run_ids:
+            if look.is_down:
+                return
+            try:
+                look.read(await client.call(calls.get_run(run_id)))
+            except AzureMLError as error:
+                look.missed(run_id, error, self._clock())
+
+    async def _list_steps(self, look: Look, client: SharedClient) -> None:
+        parents = look.parents()
+        if not parents:
+            return
+        try:
+            steps = await client.run(list_steps_of(self._key.experiment, parents))
+        except AzureMLError as error:
+            look.steps_refused(error, self._clock())
+        else:
+            look.stepped(steps)
+
+
+async def _together(times: int, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(times):
+            tasks.create_task(work())

@@ -1,0 +1,380 @@
+"""Many deferred runs in one event loop: how they share requests, a client and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from collections import Counter
+from contextlib import asynccontextmanager
+
+import pytest
+from support.driving import one
+from support.local_workspace import TOKEN, serving
+
+from aml_provider.client import calls
+from aml_provider.client.settings import WorkspaceSettings
+from aml_provider.client.transport import Client
+from aml_provider.triggers import clients, run_poller
+from aml_provider.triggers.clients import shared_client
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.triggers.watcher import SharedRunWatcher
+
+INTERVAL = 0.2
+
+
+@pytest.fixture(autouse=True)
+def short_budget(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.6")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No client, poller, socket or task outlives who waited; an unclosed one is a warning, and so an error."""
+    yield
+    assert all(not of_loop for of_loop in clients._CLIENTS.values())
+    assert all(not of_loop for of_loop in run_poller._POLLERS.values())
+    gc.collect()
+
+
+def settings_of(workspace, **changes):
+    return WorkspaceSettings(
+        **{
+            "subscription_id": "00000000-0000-0000-0000-000000000000",
+            "resource_group": "local",
+            "workspace_name": "local",
+            "auth_method": "static_token",
+            "endpoint": workspace.url,
+            "secret": TOKEN,
+            **changes,
+        }
+    )
+
+
+def submit(workspace, times, *, pipeline="long", experiment="exp"):
+    """Start runs; their ids."""
+    with Client(settings_of(workspace)) as client:
+        return [
+            client.run(one(calls.submit_pipeline(pipeline, {"ExperimentName": experiment}))).id for _ in range(times)
+        ]
+
+
+def connect(monkeypatch, workspace, conn_id, **changes):
+    extra = {
+        "subscription_id": "00000000-0000-0000-0000-000000000000",
+        "resource_group": "local",
+        "workspace_name": "local",
+        "auth_method": "static_token",
+        "endpoint": workspace.url,
+    }
+    connection = {"conn_type": "azureml", "password": TOKEN, **changes, "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+    return conn_id
+
+
+async def fire(run_id, experiment="exp", **arguments):
+    """Run a trigger to its event."""
+    trigger = AzureMLPipelineRunTrigger(run_id, experiment, **{"poll_interval": INTERVAL} | arguments)
+    (event,) = [event.payload async for event in trigger.run()]
+    return event
+
+
+@asynccontextmanager
+async def waiting(run_ids, experiment="exp", **arguments):
+    """Triggers that wait; those that have not fired at the end are cancelled."""
+    tasks = {run_id: asyncio.create_task(fire(run_id, experiment, **arguments)) for run_id in run_ids}
+    try:
+        yield tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what it waits for is on another thread
+            await asyncio.sleep(0.01)
+
+
+def count(workspace):
+    """How often what was asked since the requests were cleared."""
+
+    def kind(entry):
+        path = entry["path"]
+        if path.endswith("runs:query"):
+            return "steps" if "ParentRunId" in entry["body"]["filter"] else "query"
+        if path.endswith("/children"):
+            return "children"
+        return "get" if "/PipelineRuns/" in path and entry["method"] == "GET" else path
+
+    return Counter(kind(entry) for entry in workspace.requests())
+
+
+def queries(workspace):
+    return [entry for entry in workspace.requests("POST", "runs:query") if "ParentRunId" not in entry["body"]["filter"]]
+
+
+async def test_hundreds_of_runs_end_after_a_handful_of_requests(workspace):
+    run_ids = submit(workspace, 300)
+    workspace.clock.advance(10)
+    workspace.clock.hold()
+    async with waiting(run_ids, poll_interval=1.0) as tasks:
+        await until(lambda: asked_for(workspace) == set(run_ids))
+        # Newcomers may have had looks of their own until now.
+        await asyncio.sleep(1.1)
+        before = count(workspace)
+        await asyncio.sleep(4)
+        looks = (count(workspace)["query"] - before["query"]) / 2
+        assert 2 <= looks <= 4
+        assert (count(workspace) - before).total() <= 5 * (looks + 1)
+        workspace.clock.advance(40000)
+        events = await asyncio.gather(*tasks.values())
+    assert [event["run_id"] for event in events] == run_ids
+    assert {event["outcome"] for event in events} == {"ended"}
+    assert {event["message"] for event in events} == {"Finished"}
+    # Each record is read when its run has ended, and two of them in each look before.
+    assert 300 <= count(workspace)["get"] <= 300 + 2 * len(queries(workspace))
+
+
+def asked_for(workspace):
+    return {run_id for entry in queries(workspace) for run_id in entry["body"]["filter"].strip("()").split()[2::4]}
+
+
+@pytest.mark.parametrize("quirk", ["page_size=3", "history_lag=1000000s", "int_enums", "slow_cancel=20s"])
+async def test_whatever_the_service_is_like_each_end_is_told(monkeypatch, quirk):
+    with serving(monkeypatch, quirks=[quirk]) as workspace:
+        run_ids = submit(workspace, 12)
+        async with waiting(run_ids) as tasks:
+            await until(lambda: len(queries(workspace)) >= 2)
+            for run_id in run_ids[:6]:
+                workspace.state.cancel(run_id)
+            events = await asyncio.gather(*(tasks[run_id] for run_id in run_ids[:6]))
+            assert {(event["outcome"], event["message"]) for event in events} == {("ended", "Canceled")}
+            assert not any(tasks[run_id].done() for run_id in run_ids[6:])
+
+
+async def test_runs_of_two_experiments_share_the_client_and_not_the_queries(workspace):
+    own, others = submit(workspace, 5), submit(workspace, 5, experiment="other")
+    async with waiting(own), waiting(others, "other"):
+        await until(lambda: len({entry["path"] for entry in queries(workspace)}) == 2)
+        (of_loop,) = clients._CLIENTS.values()
+        (shared,) = of_loop.values()
+        assert shared.users == 2
+    for entry in queries(workspace):
+        runs = own if "/experiments/exp/" in entry["path"] else others
+        assert all(run_id in entry["body"]["filter"] for run_id in runs)
+    assert shared._client._http.is_closed
+
+
+async def test_identities_never_share(workspace, monkeypatch):
+    runs = submit(workspace, 8)
+    connect(monkeypatch, workspace, "stranger", password="another-token")
+    connect(monkeypatch, workspace, "twin")
+    async with (
+        waiting(runs) as mine,
+        waiting(runs, azureml_conn_id="twin"),
+        waiting(runs, azureml_conn_id="stranger") as strangers,
+    ):
+        events = await asyncio.gather(*strangers.values())
+        assert {event["outcome"] for event in events} == {"unwatched"}
+        assert "401" in events[0]["message"]
+        (of_loop,) = run_poller._POLLERS.values()
+        assert len(of_loop) == 2
+        workspace.state.cancel(runs[0])
+        assert (await mine[runs[0]])["outcome"] == "ended"
+
+
+async def test_a_connection_that_was_changed_has_a_poller_of_its_own(workspace, monkeypatch):
+    first, second = submit(workspace, 3), submit(workspace, 3)
+    async with waiting(first) as old:
+        await until(lambda: queries(workspace))
+        connect(monkeypatch, workspace, "azureml_default", password="revoked")
+        async with waiting(second) as new:
+            events = await asyncio.gather(*new.values())
+        assert {event["outcome"] for event in events} == {"unwatched"}
+        assert not any(task.done() for task in old.values())
+
+
+async def test_each_has_its_own_deadline_and_leaves_alone(workspace):
+    run_ids = submit(workspace, 6)
+    async with waiting(run_ids[3:]) as others:
+        event = await fire(run_ids[0], deadline=time.time() + 0.5)
+        assert event["outcome"] == "deadline"
+        async with waiting(run_ids[1:3]):
+            await until(lambda: any(run_ids[1] in entry["body"]["filter"] for entry in queries(workspace)))
+        seen = len(queries(workspace))
+        await until(lambda: len(queries(workspace)) > seen + 1)
+        assert run_ids[1] not in queries(workspace)[-1]["body"]["filter"]
+        assert not any(task.done() for task in others.values())
+        (of_loop,) = run_poller._POLLERS.values()
+        (poller,) = of_loop.values()
+    assert poller.is_over
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_deadline_that_has_passed_fires_at_once(workspace):
+    (run_id,) = submit(workspace, 1)
+    assert (await fire(run_id, deadline=time.time() - 1))["outcome"] == "deadline"
+
+
+async def test_progress_is_told_to_each_whose_run_it_is(workspace):
+    ok, bad = submit(workspace, 3, pipeline="quick"), submit(workspace, 1, pipeline="fails")
+    told = {}
+
+    def report_of(run_id):
+        told[run_id] = []
+        return lambda progress: told[run_id].append(str(progress))
+
+    await asyncio.gather(
+        *(
+            SharedRunWatcher("azureml_default").watch(
+                run_id, "exp", poll_interval=0.05, deadline=None, report=report_of(run_id)
+            )
+            for run_id in ok + bad
+        )
+    )
+    for run_id in ok:
+        assert told[run_id][-1] == "Finished (work Completed)"
+    assert told[bad[0]][-1] == "Failed (read Completed, score Failed)"
+
+
+async def test_a_wait_for_a_run_that_is_not_there_disturbs_nobody(workspace):
+    runs = submit(workspace, 3)
+    async with waiting(runs) as tasks:
+        event = await fire("00000000-0000-0000-0000-00000000dead")
+        assert (event["outcome"], "404" in event["message"]) == ("unwatched", True)
+        event = await fire("x or RunId ne null")
+        assert event["outcome"] == "unwatched"
+        assert not any(task.done() for task in tasks.values())
+
+
+async def test_an_experiment_that_is_not_the_run_s_costs_a_request_per_run_and_nothing_else(workspace):
+    runs = submit(workspace, 4)
+    submit(workspace, 1, experiment="wrong")
+    async with waiting(runs, "wrong") as tasks:
+        await until(lambda: len(queries(workspace)) >= 2)
+        for run_id in runs:
+            workspace.state.cancel(run_id)
+        events = await asyncio.gather(*tasks.values())
+    assert {event["outcome"] for event in events} == {"ended"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("status", {"status": 503}),
+        ("status", {"status": 500}),
+        ("status", {"status": 403}),
+        ("status", {"status": 404}),
+        ("drop", {}),
+        ("broken_json", {}),
+        ("empty", {}),
+        ("html", {}),
+    ],
+)
+async def test_without_the_history_the_records_are_read(workspace, kind, details):
+    runs = submit(workspace, 6)
+    async with waiting(runs) as tasks:
+        await until(lambda: queries(workspace))
+        workspace.faults.add(kind, method="POST", path="*runs:query", times=10_000, **details)
+        await asyncio.sleep(1.5)
+        assert not any(task.done() for task in tasks.values())
+        workspace.state.cancel(runs[0])
+        assert (await tasks[runs[0]])["outcome"] == "ended"
+
+
+async def test_a_failing_page_fails_nobody(monkeypatch):
+    with serving(monkeypatch, quirks=["page_size=4"]) as workspace:
+        runs = submit(workspace, 10)
+        workspace.faults.add(
+            "status", method="POST", path="*runs:query", body="*continuationToken*", status=500, times=10_000
+        )
+        async with waiting(runs) as tasks:
+            await asyncio.sleep(1.5)
+            assert not any(task.done() for task in tasks.values())
+            workspace.state.cancel(runs[9])
+            assert (await tasks[runs[9]])["outcome"] == "ended"
+
+
+async def test_a_service_that_is_down_ends_the_waits_when_the_budget_is_spent(workspace):
+    runs = submit(workspace, 6)
+    async with waiting(runs) as tasks:
+        await until(lambda: queries(workspace))
+        workspace.faults.add("status", status=500, times=10_000)
+        events = await asyncio.gather(*tasks.values())
+    assert {event["outcome"] for event in events} == {"unwatched"}
+    assert all("500" in event["message"] for event in events)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_being_throttled_fails_nobody_and_is_heeded(workspace, status):
+    runs = submit(workspace, 6)
+    async with waiting(runs) as tasks:
+        await until(lambda: queries(workspace))
+        workspace.faults.add("status", status=status, retry_after=2, times=1, path="*runs:query")
+        await until(lambda: any(entry["status"] == status for entry in workspace.requests()))
+        refused = len(workspace.requests())
+        # Three times the budget, and nothing is asked.
+        await asyncio.sleep(1.8)
+        assert len(workspace.requests()) - refused <= 1
+        await until(lambda: len(workspace.requests()) > refused + 1)
+        assert not any(task.done() for task in tasks.values())
+
+
+async def test_throttled_for_ever_each_still_ends_at_its_deadline(workspace):
+    runs = submit(workspace, 3)
+    workspace.faults.add("status", status=429, retry_after=3600, times=10_000)
+    events = await asyncio.gather(*(fire(run_id, deadline=time.time() + 1.0) for run_id in runs))
+    assert {event["outcome"] for event in events} == {"deadline"}
+
+
+async def test_a_client_that_cannot_be_built_is_told_to_all(workspace, monkeypatch):
+    connect(monkeypatch, workspace, "azureml_default", password="")
+    events = await asyncio.gather(*(fire(f"run-{n}-of-five") for n in range(5)))
+    assert {event["outcome"] for event in events} == {"unwatched"}
+    assert all("password" in event["message"] for event in events)
+
+
+async def test_a_client_is_built_once_and_a_first_user_who_leaves_takes_it_from_nobody(workspace):
+    settings = settings_of(workspace)
+    policy = run_poller.retry_policy()
+
+    async def use():
+        async with shared_client("c", settings, policy) as client:
+            return client, (await client.call(calls.get_workspace())).name
+
+    first = asyncio.create_task(use())
+    others = [asyncio.create_task(use()) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    used = await asyncio.gather(*others)
+    assert len({id(client) for client, _ in used}) == 1
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    alone = asyncio.create_task(use())
+    await asyncio.sleep(0)
+    alone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await alone
+
+
+async def test_no_more_than_a_few_requests_are_under_way_at_once(workspace):
+    workspace.faults.add("delay", seconds=0.2, times=10_000)
+    settings = settings_of(workspace)
+
+    async def use(client):
+        await client.call(calls.get_workspace())
+
+    async with shared_client("c", settings, run_poller.retry_policy()) as client:
+        began = time.monotonic()
+        await asyncio.gather(*(use(client) for _ in range(20)))
+        took = time.monotonic() - began
+    assert took >= 0.6
+
+
+def test_each_event_loop_has_its_own(workspace):
+    (run_id,) = submit(workspace, 1, pipeline="quick")
+    for _ in range(2):
+        assert asyncio.run(fire(run_id))["outcome"] == "ended"
