@@ -18,6 +18,7 @@ AZURITE := .cache/azurite/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
 SDK := .venv-sdk/.installed
+KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
 PEERS := .venv-bench/.installed
 
 # Without bytecode every Airflow process compiles all of Airflow again, for minutes.
@@ -28,7 +29,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test compat conformance bench lint types format lock clean
+.PHONY: help demo test compat kills conformance bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow
 	@.venv-2.11/bin/python -m pytest $(SUITES) $(ARGS)
+
+kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
+	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
 
 conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
 	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)

@@ -29,7 +29,7 @@ ACCOUNT_NAME = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _CACHE = Path(__file__).resolve().parents[1] / ".cache"
-_LISTENS = re.compile(r"successfully listens on (http://\S+)")
+_LISTENS = re.compile(r"successfully listens on (https?://\S+)")
 _SIGNATURE = re.compile(r"(?i)\b(sig(?:=|%3D))[^&\s\"']+")
 # Azurite ends when its standard input does, so that it outlives us in no case, not even when we are killed.
 _LAUNCHER = """
@@ -47,6 +47,8 @@ class Azurite:
     """One blob service on a free loopback port, with everything in memory.
 
     Args:
+        tls: PEM file with a certificate and its key. With it, it serves https and takes bearer tokens too, whose
+            signature it does not check.
         log: File for its output with the access log, signatures masked. Without it requests are not logged.
         start_timeout: Seconds until it must have answered.
     """
@@ -54,7 +56,8 @@ class Azurite:
     account_name = ACCOUNT_NAME
     account_key = ACCOUNT_KEY
 
-    def __init__(self, *, log: Path | None = None, start_timeout: float = 60) -> None:
+    def __init__(self, *, tls: Path | None = None, log: Path | None = None, start_timeout: float = 60) -> None:
+        self._tls = tls
         self._log = log
         self._start_timeout = start_timeout
         self._resources = contextlib.ExitStack()
@@ -102,6 +105,8 @@ class Azurite:
         options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
         if self._log is None:
             options.append("--silent")
+        if self._tls is not None:
+            options += ["--oauth", "basic", "--cert", str(self._tls), "--key", str(self._tls)]
         return [_node(), "--eval", _LAUNCHER, "--", "--blobHost", "127.0.0.1", "--blobPort", "0", *options]
 
     def _wait(self, lines: queue.SimpleQueue[str | None]) -> str:

@@ -6,35 +6,75 @@ cannot be told otherwise; and a SIGTERM to it orphans them. On one machine nobod
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
+import signal
 import socket
+import sqlite3
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import httpx
 from processes import ServiceError, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
-    from processes import Guard, Service
+    from processes import Guard, Process, Service
 
-_COMPONENTS = {
-    "api-server": (),
-    "scheduler": ("--skip-serve-logs",),
-    "triggerer": ("--skip-serve-logs",),
-    "dag-processor": (),
-}
+Settings = dict[str, dict[str, object]]
+
+
+class _Edition(NamedTuple):
+    """What differs between Airflow's versions.
+
+    Args:
+        commands: The commands that start its components, by component.
+        api: Where its REST API is.
+        monitored: Whose health it tells.
+    """
+
+    commands: Mapping[str, tuple[str, ...]]
+    api: str
+    monitored: tuple[str, ...]
+
+
+#: Whether the Airflow at hand is 3 or later.
+AIRFLOW_3 = int(metadata.version("apache-airflow").partition(".")[0]) >= 3
+_EDITION = (
+    _Edition(
+        commands={
+            "api-server": ("api-server",),
+            "scheduler": ("scheduler", "--skip-serve-logs"),
+            "triggerer": ("triggerer", "--skip-serve-logs"),
+            "dag-processor": ("dag-processor",),
+        },
+        api="/api/v2",
+        monitored=("scheduler", "triggerer", "dag_processor"),
+    )
+    if AIRFLOW_3
+    else _Edition(
+        commands={
+            "webserver": ("webserver", "--workers", "1"),
+            "scheduler": ("scheduler", "--skip-serve-logs"),
+            "triggerer": ("triggerer", "--skip-serve-logs"),
+        },
+        api="/api/v1",
+        monitored=("scheduler", "triggerer"),
+    )
+)
 
 
 class LocalAirflow:
     """A context manager that runs Airflow.
 
-    It gets our environment, which must hold no settings of another Airflow.
+    It gets our environment, but none of the settings of another Airflow in it.
 
     Args:
         guard: Starts its processes.
@@ -42,6 +82,9 @@ class LocalAirflow:
         dags: The folder of the DAGs; all of them begin paused.
         connections: Connections by id, in Airflow's JSON format; they stay in the environment.
         report: Told what has happened so far.
+        settings: More of Airflow's options, by section and name; they win over ours.
+        serve_tasks_apart: Airflow 3's tasks get an API server of their own, the component ``execution-api``. On SQLite
+            a single one stands still when people and tasks write at once: it logs what people do in its event loop.
         start_timeout: Seconds until all components must be healthy.
 
     Attributes:
@@ -58,6 +101,8 @@ class LocalAirflow:
         dags: Path,
         connections: Mapping[str, Mapping[str, Any]],
         report: Callable[[str], None],
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+        serve_tasks_apart: bool = False,
         start_timeout: float = 300,
     ) -> None:
         port = _free_port()
@@ -68,21 +113,28 @@ class LocalAirflow:
         self._home = home
         self._report = report
         self._start_timeout = start_timeout
-        self._env = _environment(home, dags, port) | {
+        self._commands = dict(_EDITION.commands)
+        self._task_api = f"{self.url}/execution/"
+        if serve_tasks_apart and AIRFLOW_3:
+            other = _free_port()
+            self._task_api = f"http://127.0.0.1:{other}/execution/"
+            self._commands["api-server"] = ("api-server", "--apps", "core")
+            self._commands["execution-api"] = ("api-server", "--apps", "execution", "--port", str(other))
+        self._env = _environment(home, _options(home, dags, port, self._task_api), settings or {}) | {
             f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()
         }
-        self._services: list[Service] = []
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._components: dict[str, Service] = {}
+        self._fallen: list[Service] = []
+        self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     def __enter__(self) -> Self:
         try:
             self._migrate()
             self._report("Airflow's database is ready")
-            for name, options in _COMPONENTS.items():
-                self._start(f"airflow {name}", [name, *options], log=self._home / f"{name}.log")
-            self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
-            token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
-            self._client.headers["Authorization"] = f"Bearer {token}"
+            self.start(*self._commands)
+            if AIRFLOW_3:
+                token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
+                self._client.headers["Authorization"] = f"Bearer {token}"
         except BaseException:
             self.__exit__()
             raise
@@ -90,12 +142,79 @@ class LocalAirflow:
 
     def __exit__(self, *_: object) -> None:
         # They stop working at once, but a Python as large as the api-server's takes long to exit.
-        stop(self._services, patience=5)
-        self._services = []
+        stop([*self._components.values(), *self._fallen], patience=5)
+        self._components, self._fallen = {}, []
         self._client.close()
 
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The components that run."""
+        return tuple(self._components)
+
+    def log(self, name: str) -> Path:
+        """The file that gets a component's output."""
+        return self._home / f"{name}.log"
+
+    def start(self, *names: str) -> None:
+        """Start components and wait until all are healthy.
+
+        Args:
+            names: What runs, such as ``scheduler``; ``triggerer-2`` is another triggerer.
+
+        Raises:
+            ServiceError: A component ended, or is not healthy in time.
+        """
+        for name in names:
+            command = [sys.executable, "-m", "airflow", *self._commands[re.sub(r"-\d+$", "", name)]]
+            self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=self._env)
+        self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
+
+    def kill(self, name: str, *, alone: bool = False) -> None:
+        """Kill a component with SIGKILL.
+
+        Args:
+            name: The component.
+            alone: Only the process that was started; what that has started lives on.
+        """
+        service = self._components.pop(name)
+        service.signal(signal.SIGKILL, alone=alone)
+        service.process.wait()
+        self._fallen.append(service)
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Let a component stand still meanwhile, but not while it writes: SQLite would make all others wait for it."""
+        service = self._components[name]
+        service.signal(signal.SIGSTOP)
+        try:
+            while self._writer() in {process.pid for process in service.processes()}:
+                service.signal(signal.SIGCONT)
+                time.sleep(0.01)
+                service.signal(signal.SIGSTOP)
+            yield
+        finally:
+            service.signal(signal.SIGCONT)
+
+    def _writer(self) -> int | None:
+        """The process that holds the database's lock for writing."""
+        try:
+            index = Path(f"{self.database}-shm").stat().st_ino
+        except FileNotFoundError:  # nobody uses the database at this moment
+            return None
+        for line in Path("/proc/locks").read_text().splitlines():
+            match line.split():
+                # The byte of the lock for writing, as SQLite's documentation of its WAL index has it.
+                case [_, "POSIX", _, "WRITE", pid, file, "120", "120"] if file.endswith(f":{index}"):
+                    return int(pid)
+        return None
+
+    def processes(self) -> Iterator[Process]:
+        """All processes of all components, also what has outlived a component."""
+        for service in [*self._components.values(), *self._fallen]:
+            yield from service.processes()
+
     def get(self, path: str, **query: Any) -> Any:
-        """Ask the REST API, below ``/api/v2``.
+        """Ask the REST API, below its root.
 
         Raises:
             ServiceError: It does not answer, or refuses.
@@ -103,12 +222,20 @@ class LocalAirflow:
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Ask the REST API, below ``/api/v2``, for something new.
+        """Ask the REST API, below its root, for something new.
 
         Raises:
             ServiceError: It does not answer, or refuses.
         """
         return self._ask("POST", path, json=body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask the REST API, below its root, for a change.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        return self._ask("PATCH", path, json=body)
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG.
@@ -116,7 +243,7 @@ class LocalAirflow:
         Raises:
             ServiceError: It does not answer, or refuses.
         """
-        self._ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        self.patch(f"/dags/{dag_id}", {"is_paused": False})
 
     def wait(self, condition: Callable[[], Any], what: str, *, timeout: float, log: Path | None = None) -> Any:
         """Wait until a condition holds, and for as long as Airflow runs.
@@ -137,43 +264,105 @@ class LocalAirflow:
         while not (result := condition()):
             self._check()
             if time.monotonic() > deadline:
-                raise ServiceError(f"waited {timeout:.0f} s in vain until {what}", log or self._home / "scheduler.log")
+                raise ServiceError(f"waited {timeout:.0f} s in vain until {what}", log or self.log("scheduler"))
             # Airflow has nothing that one could wait on.
             time.sleep(0.2)
         return result
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
         try:
-            return self._client.request(method, f"/api/v2{path}", **request).raise_for_status().json()
+            reply = self._client.request(method, f"{_EDITION.api}{path}", **request)
+            if reply.is_error:
+                raise ServiceError(f"{method} {path}: {reply.status_code} {reply.text}", self._log_of_pages())
+            return reply.json()
         except httpx.HTTPError as error:
             self._check()
-            raise ServiceError(f"{method} {path}: {error}", self._home / "api-server.log") from error
+            raise ServiceError(f"{method} {path}: {error}", self._log_of_pages()) from error
+
+    def _log_of_pages(self) -> Path:
+        return self.log(next(iter(_EDITION.commands)))
 
     def _check(self) -> None:
-        for service in self._services:
+        for service in self._components.values():
             service.check()
 
-    def _start(self, name: str, arguments: Sequence[str], *, log: Path) -> Service:
-        service = self._guard.start(name, [sys.executable, "-m", "airflow", *arguments], log=log, env=self._env)
-        self._services.append(service)
-        return service
-
     def _migrate(self) -> None:
-        migration = self._start("airflow db migrate", ["db", "migrate"], log=self._home / "database.log")
-        if migration.process.wait():
-            migration.check()
-        self._services.remove(migration)
+        log = self._home / "database.log"
+        migration = self._guard.start(
+            "airflow db migrate", [sys.executable, "-m", "airflow", "db", "migrate"], log=log, env=self._env
+        )
+        try:
+            if migration.process.wait():
+                migration.check()
+        finally:
+            stop([migration], patience=0)
+        if not AIRFLOW_3:
+            (self._home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            # Airflow 3 does so itself: who reads does not wait for who writes.
+            connection.execute("PRAGMA journal_mode=WAL")
+            _number_triggers_once(connection)
 
     def _is_healthy(self) -> bool:
         try:
-            health = self._client.get("/api/v2/monitor/health").raise_for_status().json()
+            health = self._client.get(f"{_EDITION.api}/{'monitor/' if AIRFLOW_3 else ''}health").raise_for_status()
+            if "execution-api" in self._components:
+                self._client.get(self._task_api)
         except httpx.HTTPError:
             return False
-        return all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor"))
+        return all(health.json()[name]["status"] == "healthy" for name in _EDITION.monitored)
 
 
-def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
-    settings: dict[str, dict[str, object]] = {
+def _number_triggers_once(connection: sqlite3.Connection) -> None:
+    """Let no trigger get the number of a deleted one, as on the databases that people use.
+
+    SQLite's own numbering does that, and Airflow then delivers a late event of the old trigger to the new one's task.
+    """
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'trigger' ORDER BY type DESC")
+    table, *indices = [sql for (sql,) in found if sql]
+    numbered, changes = re.subn(r"\bid INTEGER NOT NULL", "id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL", table)
+    numbered, removals = re.subn(r"CONSTRAINT trigger_pkey PRIMARY KEY \(id\),?", "", numbered)
+    assert (changes, removals) == (1, 1), table
+    connection.execute("DROP TABLE trigger")
+    for sql in [re.sub(r",\s*\)$", "\n)", numbered), *indices]:
+        connection.execute(sql)
+    connection.commit()
+
+
+def _options(home: Path, dags: Path, port: int, task_api: str) -> Settings:
+    common: Settings = {
+        "core": {
+            "dags_folder": dags,
+            "dags_are_paused_at_creation": True,
+            "executor": "LocalExecutor",
+            # Nothing is encrypted, so that the search for secrets sees all that is stored.
+            "fernet_key": "",
+            "load_examples": False,
+            "parallelism": 4,
+            "plugins_folder": home / "plugins",
+        },
+        # One writes at a time, and under load the others wait longer than the five seconds of the default.
+        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout=15"},
+        "logging": {"base_log_folder": home / "logs"},
+    }
+    if not AIRFLOW_3:
+        return common | {
+            "api": {"auth_backends": "airflow.api.auth.backend.default"},
+            "scheduler": {"min_file_process_interval": 5, "dag_dir_list_interval": 5},
+            "webserver": {
+                "config_file": home / "webserver_config.py",
+                "secret_key": secrets.token_hex(16),
+                "web_server_host": "127.0.0.1",
+                # Else it ends itself when the machine is busy for two minutes.
+                "web_server_master_timeout": 0,
+                "web_server_port": port,
+            },
+        }
+    common["core"] |= {
+        "execution_api_server_url": task_api,
+        "simple_auth_manager_all_admins": True,
+    }
+    return common | {
         "api": {
             "host": "127.0.0.1",
             "port": port,
@@ -181,30 +370,26 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
             "secret_key": secrets.token_hex(16),
         },
         "api_auth": {"jwt_secret": secrets.token_hex(32)},
-        "core": {
-            "dags_folder": dags,
-            "dags_are_paused_at_creation": True,
-            "execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
-            "executor": "LocalExecutor",
-            # Nothing is encrypted, so that the search for secrets sees all that is stored.
-            "fernet_key": "",
-            "load_examples": False,
-            "parallelism": 4,
-            "plugins_folder": home / "plugins",
-            "simple_auth_manager_all_admins": True,
-        },
         "dag_processor": {"min_file_process_interval": 5, "refresh_interval": 5},
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
-        "logging": {"base_log_folder": home / "logs"},
         # The end of a task is noticed at once or after this many seconds.
         "workers": {"min_heartbeat_interval": 1},
     }
+
+
+def _environment(home: Path, *options: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     variables = {
         f"AIRFLOW__{section}__{name}".upper(): str(value)
-        for section, options in settings.items()
-        for name, value in options.items()
+        for settings in options
+        for section, values in settings.items()
+        for name, value in values.items()
     }
-    return {**os.environ, "AIRFLOW_HOME": str(home), **variables}
+    if not AIRFLOW_3:
+        # Airflow's own tests set it, to run more than one task at a time on SQLite.
+        variables["_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK"] = "1"
+        # A socket in the user's home, the same for all.
+        variables["GUNICORN_CMD_ARGS"] = "--no-control-socket"
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+    return {**ours, "AIRFLOW_HOME": str(home), **variables}
 
 
 def _free_port() -> int:

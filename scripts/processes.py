@@ -15,10 +15,10 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _MARK = "AZUREML_PROVIDER_DEMO"
 
@@ -34,6 +34,20 @@ class ServiceError(RuntimeError):
     def __init__(self, message: str, log: Path) -> None:
         super().__init__(message)
         self.log = log
+
+
+class Process(NamedTuple):
+    """A live process, as the kernel shows it.
+
+    Args:
+        pid: Its id.
+        parent: The id of the one that started it, or of who took its place.
+        title: Its command line, or what it calls itself.
+    """
+
+    pid: int
+    parent: int
+    title: str
 
 
 class Service:
@@ -57,6 +71,22 @@ class Service:
         """
         if (code := self.process.poll()) is not None:
             raise ServiceError(f"{self.name} ended by itself with code {code}", self.log)
+
+    def processes(self) -> list[Process]:
+        """The process and all that it started, also those that have outlived it."""
+        return [Process(pid, parent, _title(pid)) for pid, parent, session in _live() if session == self.process.pid]
+
+    def signal(self, number: signal.Signals, *, alone: bool = False) -> None:
+        """Send a signal to the process and to all that it started.
+
+        Args:
+            number: The signal: SIGKILL as a crash of the machine would, SIGSTOP and SIGCONT for one that stands still.
+            alone: Send it to the process only.
+        """
+        # The first is the one that could start another.
+        for pid in [self.process.pid, *([] if alone else [process.pid for process in self.processes()])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def stop(services: Iterable[Service], *, patience: float) -> None:
@@ -138,16 +168,31 @@ def _kill(sessions: set[int], *, mark: str | None) -> None:
 def _find(sessions: set[int], mark: str | None) -> list[int]:
     """The live processes of these sessions, and those that carry the mark."""
     wanted = None if mark is None else f"{_MARK}={mark}".encode()
-    found = []
+    return [pid for pid, _, session in _live() if session in sessions or (wanted and wanted in _environment(pid))]
+
+
+def _live() -> Iterator[tuple[int, int, int]]:
+    """The id, the parent and the session of each process."""
     for entry in Path("/proc").iterdir():
-        # Gone in the meantime, or somebody else's.
+        # Gone in the meantime.
         with contextlib.suppress(OSError):
             if entry.name.isdigit():
-                state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                environment = (entry / "environ").read_bytes().split(b"\0") if wanted else ()
-                if state != "Z" and (int(session) in sessions or wanted in environment):
-                    found.append(int(entry.name))
-    return found
+                state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                if state != "Z":
+                    yield int(entry.name), int(parent), int(session)
+
+
+def _environment(pid: int) -> list[bytes]:
+    # Somebody else's, or one that hides what it holds, as Airflow's tasks do.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return []
+
+
+def _title(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    return ""
 
 
 def _watch(mark: str) -> None:

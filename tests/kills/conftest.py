@@ -1,0 +1,36 @@
+"""One real Airflow, with a workspace whose requests and runs can be held, for the whole suite."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from support.killing import World, at_once
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, request):
+    with World(tmp_path_factory.mktemp("airflow")) as running:
+        yield running
+        request.config.stash[FIGURES] = running.figures()
+
+
+@pytest.fixture(scope="module")
+def outcomes(world, request):
+    """Start the chosen ``SCRIPTS`` of a module all together, as each waits much and does little; futures by name."""
+    chosen = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}
+    return at_once(
+        {
+            name: partial(script, world.case(name, deferred=deferred))
+            for name, (deferred, script) in request.module.SCRIPTS.items()
+            if name in chosen
+        }
+    )
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Tell what was done."""
+    for line in config.stash.get(FIGURES, ()):
+        terminalreporter.write_line(line)

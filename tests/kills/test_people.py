@@ -1,0 +1,103 @@
+"""People clear and mark tasks that run: the run goes with the task, and only then."""
+
+from __future__ import annotations
+
+import pytest
+from local_airflow import AIRFLOW_3
+
+
+def clear(case):
+    case.start_and_wait()
+    case.clear()
+    case.until_runs(2)
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Canceled", "Finished"])
+
+
+def clear_twice(case):
+    case.start_and_wait()
+    case.clear()
+    case.until_runs(2)
+    case.until_waiting()
+    case.clear()
+    case.until_runs(3)
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Canceled", "Canceled", "Finished"])
+
+
+def clear_after_success(case):
+    case.start_and_wait()
+    case.finish()
+    case.until_state("success")
+    case.clear()
+    case.until_runs(2)
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Finished", "Finished"])
+
+
+def clear_while_submitting(case):
+    submitting = case.hold("submit")
+    case.start()
+    case.until_met(submitting)
+    case.clear()
+    case.until_runs(2)
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Canceled", "Finished"])
+
+
+def mark_success(case):
+    case.start_and_wait()
+    case.mark("success")
+    case.check("success", ["Canceled"])
+
+
+def mark_failed(case):
+    case.start_and_wait()
+    case.mark("failed")
+    case.check("failed", ["Canceled"])
+
+
+def mark_failed_while_submitting(case):
+    # Airflow 3 kills the process after five seconds; what the service does later nobody hears of.
+    submitting = case.hold("submit", seconds=3)
+    case.start()
+    case.until_met(submitting)
+    case.mark("failed")
+    case.until_runs(1)
+    case.check("failed", ["Canceled"])
+
+
+def mark_failed_then_clear(case):
+    case.start_and_wait()
+    case.mark("failed")
+    case.until_state("failed")
+    case.clear()
+    case.until_runs(2)
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Canceled", "Finished"])
+
+
+EVERYWHERE = [clear, clear_after_success, mark_success, mark_failed, mark_failed_then_clear]
+MATRIX = [
+    *((act, deferred) for act in EVERYWHERE for deferred in (False, True)),
+    (clear_twice, True),
+    (clear_while_submitting, False),
+    (mark_failed_while_submitting, False),
+]
+# Airflow 2 may take a cleared task, while it is on a worker, for a lost one: then the clear is no more than a retry.
+UNCERTAIN_BEFORE_3 = {(clear, False), (clear_while_submitting, False)}
+SCRIPTS = {
+    f"{act.__name__}-{'deferred' if deferred else 'worker'}".replace("_", "-"): (deferred, act)
+    for act, deferred in MATRIX
+    if AIRFLOW_3 or (act, deferred) not in UNCERTAIN_BEFORE_3
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_acted_upon(outcomes, name):
+    outcomes[name].result()

@@ -1,0 +1,212 @@
+"""Asset watchers in a real triggerer that is killed with SIGKILL at every moment that matters.
+
+The database says which moment it was: an event that a watcher has decided on is in its record from before it is fired
+until it is known to be stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import random
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from airflow import __version__
+from local_airflow import LocalAirflow
+from processes import Guard
+from support.folder import ContainerServer
+
+pytestmark = pytest.mark.skipif(
+    tuple(map(int, __version__.split(".")[:2])) < (3, 3), reason="assets have a state from Airflow 3.3 on"
+)
+
+DAGS = Path(__file__).parent / "watcher_dags"
+PATIENCE = 150
+SETTINGS = {
+    # A dead triggerer's watchers are given to another one after so many seconds.
+    "triggerer": {"job_heartbeat_sec": 1, "triggerer_health_check_threshold": 6},
+    "core": {"parallelism": 8},
+}
+ASSETS = {"every": "", "csv": ".csv"}
+
+
+class Watched:
+    """A real Airflow whose assets watch a folder."""
+
+    def __init__(self, airflow, container):
+        self.airflow = airflow
+        self.container = container
+        self.triggerers = itertools.count(2)
+        self.triggerer = "triggerer"
+        self._numbers = itertools.count()
+        self._dice = random.Random(7)
+        self._database = sqlite3.connect(airflow.database, timeout=30)
+
+    def ask(self, query, *arguments):
+        return self._database.execute(query, arguments).fetchall()
+
+    def records(self):
+        """What is stored of each watcher, by asset."""
+        query = "SELECT a.name, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id"
+        return {name: json.loads(value) for name, value in self.ask(query)}
+
+    def events(self, asset):
+        """What an asset's events carry, oldest first."""
+        query = "SELECT e.extra FROM asset_event e JOIN asset a ON a.id = e.asset_id WHERE a.name = ? ORDER BY e.id"
+        return [json.loads(extra)["payload"] for (extra,) in self.ask(query, asset)]
+
+    def versions(self, asset):
+        """The ids of the events of each version."""
+        found = {}
+        for event in self.events(asset):
+            for change in event["changes"]:
+                found.setdefault((change["path"], change["etag"]), []).append(event["id"])
+        return found
+
+    def open(self, asset="every"):
+        """The ids in a watcher's outbox."""
+        return [event["id"] for event in self.records()[asset]["outbox"]]
+
+    def write(self):
+        """Write and overwrite some blobs; one of them is new and is named."""
+        new = f"in/{next(self._numbers):03}.csv"
+        self.container.write(new)
+        for _ in range(self._dice.randrange(3)):
+            self.container.write(f"in/{self._dice.choice('abc')}.{self._dice.choice(['csv', 'txt'])}")
+        return new
+
+    def wait(self, condition, what):
+        return self.airflow.wait(condition, what, timeout=PATIENCE, log=self.airflow.database.parent / "triggerer.log")
+
+    def at_once(self, condition):
+        """Wait in very small steps."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    def kill(self):
+        self.airflow.kill(self.triggerer)
+
+    def start(self):
+        self.triggerer = f"triggerer-{next(self.triggerers)}"
+        self.airflow.start(self.triggerer)
+
+    def settle(self):
+        """Wait until everything that is there has arrived."""
+
+        def has_all():
+            return all(
+                (name, blob.etag) in self.versions(asset)
+                for asset, ending in ASSETS.items()
+                for name, blob in self.container.blobs.items()
+                if name.endswith(ending)
+            )
+
+        self.wait(has_all, "every version is in an event")
+        self.wait(lambda: not any(self.open(asset) for asset in ASSETS), "all events are known to be stored")
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    extra = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
+    with contextlib.ExitStack() as resources:
+        server = resources.enter_context(ContainerServer())
+        connection = {
+            "conn_type": "azureml",
+            "password": "static-token",
+            "extra": extra | {"auth_method": "static_token", "blob_endpoint": server.url},
+        }
+        resources.enter_context(pytest.MonkeyPatch.context()).setenv("WATCHED_CONTAINER", f"{server.url}/landing")
+        container = server.container("landing")
+        airflow = resources.enter_context(
+            LocalAirflow(
+                resources.enter_context(Guard()),
+                tmp_path_factory.mktemp("airflow"),
+                dags=DAGS,
+                connections={"azureml_default": connection},
+                report=lambda what: None,
+                settings=SETTINGS,
+            )
+        )
+        world = Watched(airflow, container)
+        for asset in ASSETS:
+            world.wait(lambda asset=asset: _is_loaded(world, f"consumes_{asset}"), f"the DAG for {asset} is loaded")
+            airflow.unpause(f"consumes_{asset}")
+        world.wait(lambda: set(world.records()) == set(ASSETS), "both watchers have looked")
+        yield world
+
+
+def _is_loaded(world, dag_id):
+    return world.ask("SELECT 1 FROM dag WHERE dag_id = ?", dag_id)
+
+
+def test_a_change_arrives_once_and_one_listing_serves_both(watched):
+    new = watched.write()
+    watched.settle()
+    (change,) = (change for event in watched.events("csv") for change in event["changes"] if change["path"] == new)
+    assert change["change"] == "added"
+    assert all(len(ids) == 1 for asset in ASSETS for ids in watched.versions(asset).values())
+    # Two watchers that listed alone would ask twice in each interval of two seconds.
+    before = len(watched.container.asked)
+    time.sleep(10)
+    assert len(watched.container.asked) - before <= 6
+
+
+@pytest.mark.parametrize("times", range(3))
+def test_killed_between_look_and_record(watched, times):
+    before = len(watched.container.asked)
+    new = watched.write()
+    watched.at_once(lambda: len(watched.container.asked) > before)
+    watched.kill()
+    watched.write()
+    watched.start()
+    watched.settle()
+    assert (new, watched.container.blobs[new].etag) in watched.versions("csv")
+
+
+@pytest.mark.parametrize("times", range(3))
+def test_killed_between_look_and_event(watched, times):
+    watched.write()
+    watched.at_once(watched.open)
+    watched.kill()
+    (lost,) = watched.open()
+    stored = [event["id"] for event in watched.events("every")]
+    assert lost not in stored, "the kill came too late for what this test is about"
+    # What comes meanwhile goes into another event.
+    later = watched.write()
+    watched.start()
+    watched.settle()
+    again = [event for event in watched.events("every") if event["id"] == lost]
+    assert len(again) == 1
+    assert later not in [change["path"] for change in again[0]["changes"]]
+
+
+@pytest.mark.parametrize("times", range(3))
+def test_killed_between_event_and_cursor(watched, times):
+    before = len(watched.events("every"))
+    watched.write()
+    watched.at_once(lambda: len(watched.events("every")) > before)
+    watched.kill()
+    (stored,) = watched.open()
+    assert [event["id"] for event in watched.events("every")].count(stored) == 1
+    watched.write()
+    watched.start()
+    watched.settle()
+    first, again = (event for event in watched.events("every") if event["id"] == stored)
+    assert first == again
+
+
+def test_after_all_that_each_version_has_one_id_and_each_event_its_run(watched):
+    watched.settle()
+    for asset in ASSETS:
+        assert all(len(set(ids)) == 1 for ids in watched.versions(asset).values())
+        unconsumed = """
+            SELECT e.id FROM asset_event e JOIN asset a ON a.id = e.asset_id
+            WHERE a.name = ? AND e.id NOT IN (SELECT event_id FROM dagrun_asset_event)
+        """
+        watched.wait(lambda asset=asset, query=unconsumed: not watched.ask(query, asset), "every event has its run")

@@ -1,0 +1,349 @@
+"""Task instances of a real Airflow that can be brought to a moment and killed there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+from local_airflow import AIRFLOW_3, LocalAirflow
+from processes import Guard, ServiceError
+from support.held_workspace import HeldWorkspace
+from support.promises import Act, Task, violations
+from task_instances import TaskInstances
+from task_log import tail
+
+DAGS = Path(__file__).parents[1] / "kills" / "dags"
+#: Seconds until something that must happen has happened, on a machine that has much else to do.
+PATIENCE = 150
+PIPELINES = 120
+#: For how long a request is held, so that a kill surely falls into that time.
+HELD = 8
+ENDED = ("success", "failed")
+
+# More would only wait for the processor.
+_AT_ONCE = 8
+
+_SETTINGS = {
+    "core": {"parallelism": 24},
+    "api": {"maximum_page_limit": 1000},
+    # Heartbeats and what follows from missing ones, in seconds where they take minutes otherwise.
+    "scheduler": {
+        "job_heartbeat_sec": 2,
+        "scheduler_heartbeat_sec": 2,
+        "scheduler_health_check_threshold": 15,
+        "orphaned_tasks_check_interval": 5,
+        "task_instance_heartbeat_timeout": 20,
+        "task_instance_heartbeat_timeout_detection_interval": 3,
+        # Airflow 2's names for the same.
+        "local_task_job_heartbeat_sec": 2,
+        "scheduler_zombie_task_threshold": 20,
+        "zombie_detection_interval": 3,
+    },
+    "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 15},
+    "azureml": {"deployment_id": "kills", "lookup_grace": 5, "retry_budget": 15},
+}
+
+
+class World:
+    """A real Airflow, the workspace that its tasks use, and the record of what people did.
+
+    Args:
+        home: A folder for Airflow.
+    """
+
+    def __init__(self, home):
+        self.workspace = HeldWorkspace(PIPELINES)
+        self.acts = []
+        self.cases = []
+        self.counts = Counter()
+        self.closing = threading.Event()
+        self._counting = threading.Lock()
+        self._numbers = count()
+        self._resources = contextlib.ExitStack()
+        self._home = home
+
+    def __enter__(self):
+        with contextlib.ExitStack() as resources:
+            guard = resources.enter_context(Guard())
+            resources.enter_context(self.workspace)
+            self.airflow = resources.enter_context(
+                LocalAirflow(
+                    guard,
+                    self._home,
+                    dags=DAGS,
+                    connections={"azureml_default": self.workspace.connection()},
+                    report=lambda what: None,
+                    settings=_SETTINGS,
+                    serve_tasks_apart=True,
+                )
+            )
+            self.tasks = TaskInstances(self.airflow)
+            for dag_id in ("on_worker", "deferred"):
+                loaded = functools.partial(self._is_loaded, dag_id)
+                self.airflow.wait(loaded, f"the DAG {dag_id} is loaded", timeout=PATIENCE)
+                self.airflow.unpause(dag_id)
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, *details):
+        self.closing.set()
+        self._resources.close()
+
+    def case(self, name, *, deferred):
+        """A task instance that is about to run."""
+        case = Case(self, name, "deferred" if deferred else "on_worker", f"p{next(self._numbers)}")
+        self.cases.append(case)
+        return case
+
+    def counted(self, what):
+        """Count something for the figures."""
+        with self._counting:
+            self.counts[what] += 1
+
+    def figures(self):
+        """What was done, for the report."""
+        runs = self.workspace.record()
+        done = [f"{number} x {what}" for what, number in sorted(self.counts.items())]
+        lost = sum(run["fault"] is not None for run in self.workspace.requests())
+        broken = len(self.violations(*self.cases))
+        total = f"{len(self.cases)} task instances, {len(runs)} pipeline runs, {lost} requests held or lost"
+        return [f"{total}; {broken} promises broken", *done]
+
+    def kill(self, component, *, alone=False):
+        """Kill a component with SIGKILL: all of it, or only the process that was started."""
+        for case in self.cases:
+            case.note_try()
+        self.airflow.kill(component, alone=alone)
+        self.counted(f"kill -9 of {component.rstrip('-0123456789')}{' alone' if alone else ''}")
+
+    @contextlib.contextmanager
+    def frozen(self, component):
+        """Let a component stand still meanwhile."""
+        self.counted(f"stop and resume of {component.rstrip('-0123456789')}")
+        with self.airflow.frozen(component):
+            yield
+
+    def start(self, *components):
+        self.airflow.start(*components)
+
+    def start_another(self, component):
+        """Start one more of a component's kind; returns its name."""
+        kind, number = re.fullmatch(r"(.*?)(?:-(\d+))?", component).groups()
+        another = f"{kind}-{int(number or 1) + 1}"
+        self.airflow.start(another)
+        return another
+
+    def violations(self, *cases):
+        """What the workspace's record says about cases that have ended: none, if all is well."""
+        tasks = {case.task for case in cases}
+        return violations(
+            [run for case in cases for run in case.runs()],
+            [act for act in self.acts if act.task in tasks],
+            endings={case.task: case.state for case in cases},
+            may_go_on={case.task for case in cases if case.may_go_on},
+        )
+
+    def _is_loaded(self, dag_id):
+        try:
+            return self.airflow.get(f"/dags/{dag_id}")["dag_id"] == dag_id
+        except ServiceError:
+            return False
+
+
+class Case:
+    """One task instance, its pipeline and its runs.
+
+    Args:
+        world: Where it lives.
+        name: The DAG run's id, and the experiment.
+        dag_id: ``on_worker`` or ``deferred``.
+        pipeline: Its own pipeline, so that faults meet no other case's requests.
+    """
+
+    def __init__(self, world, name, dag_id, pipeline):
+        self._world = world
+        self._workspace = world.workspace
+        self.name = name
+        self.task = Task(dag_id, name, "run")
+        self.may_go_on = False
+        self._pipeline = pipeline
+        self._watcher = None
+        self._started = None
+        self._logs = Path(world.airflow.logs, f"dag_id={dag_id}", f"run_id={name}", "task_id=run")
+
+    def __str__(self):
+        return str(self.task)
+
+    @property
+    def info(self):
+        """The task instance, as Airflow tells it."""
+        return self._world.tasks.look().get(tuple(self.task), {})
+
+    @property
+    def state(self):
+        return self.info.get("state")
+
+    def runs(self):
+        """Its runs, oldest first, as the workspace records them."""
+        return self._workspace.record(self.name)
+
+    def statuses(self):
+        return [run["status"] for run in self.runs()]
+
+    # --- what a test does ---
+
+    def start(self):
+        self._world.tasks.trigger(self.task.dag_id, self.name, {"pipeline": self._pipeline})
+
+    def start_and_wait(self):
+        """Start it, and wait until it waits for its run."""
+        self.start()
+        self.until_waiting()
+
+    def finish(self, fails=None):
+        """Let its newest run end."""
+        self._workspace.finish(self.runs()[-1]["id"], fails)
+
+    def clear(self):
+        self._act("clear")
+        self._world.tasks.clear(*self.task)
+
+    def mark(self, state):
+        self._act(f"mark_{state}")
+        self._world.tasks.mark(*self.task, state=state)
+
+    def expect_to_be_given_up(self):
+        """Note that Airflow will take its worker for dead, which lives; that may cost its run."""
+        self._act("given_up")
+
+    def kill(self, what):
+        """Kill -9 its ``task`` process, that one's ``supervisor``, or ``both``."""
+        self.note_try()
+        processes = self.until(lambda: self._world.tasks.processes(*self.task), "it has a process")
+        for pid in {"task": processes[:1], "supervisor": processes[1:], "both": processes[::-1]}[what]:
+            os.kill(pid, signal.SIGKILL)
+        self._world.counted(f"kill -9 of {what}")
+
+    def fault(self, kind, where, **details):
+        """Put a fault in front of one kind of this case's requests; see :data:`_REQUESTS`."""
+        method, path = _REQUESTS[where]
+        run = self.runs()[-1]["id"] if "{run}" in path else None
+        path = path.format(pipeline=self._pipeline, name=self.name, run=run)
+        return self._workspace.faults.add(kind, method=method, path=path, **details)
+
+    def hold(self, where, seconds=HELD):
+        """Let the next such request take so long that a kill falls into it; it is carried out all the same."""
+        return self.fault("delay", where, seconds=seconds)
+
+    # --- what a test waits for ---
+
+    def until(self, condition, what, *, timeout=PATIENCE):
+        deadline = time.monotonic() + timeout
+        while not (result := condition()):
+            assert time.monotonic() < deadline, f"{self}: waited {timeout} s in vain until {what}; {self.told()}"
+            assert not self._world.closing.wait(0.05), f"{self}: given up"
+        return result
+
+    def until_met(self, fault):
+        """Wait until a fault has met its request."""
+        self.until(lambda: not self._workspace.awaits(fault), f"the {fault.kind} at {fault.path} has met a request")
+
+    def until_state(self, *states):
+        self.until(lambda: self.state in states, f"it is {' or '.join(map(str, states))}")
+
+    def until_waiting(self):
+        """Wait until its newest run is active and watched."""
+        self.until(lambda: self.statuses()[-1:] == ["Running"], "its run is active")
+        if self.task.dag_id == "deferred":
+            self.until(lambda: self.state == "deferred" and self.info.get("triggerer_job"), "a triggerer has it")
+        else:
+            run = self.runs()[-1]["id"]
+            self.until(lambda: self._workspace.requests("GET", f"PipelineRuns/{run}"), "it looks at its run")
+        self._watcher = (self.info.get("triggerer_job") or {}).get("id")
+
+    def until_watched_by_another(self):
+        """Wait until another triggerer than before has its trigger."""
+        self.until(
+            lambda: (self.info.get("triggerer_job") or {}).get("id") not in (None, self._watcher),
+            "another triggerer has it",
+        )
+
+    def until_given_up_by(self, triggerer):
+        """Wait until a triggerer, which watched its run before another one did, has noticed that."""
+        # Airflow 3 says so in the task's log, Airflow 2 in the triggerer's.
+        end = "trigger completed" if AIRFLOW_3 else rf"trigger {self.task.dag_id}/{self.name}/.* completed"
+
+        def has_ended():
+            own = self._logs.glob(f"attempt=*.log.trigger.{self._watcher}.log")
+            logs = own if AIRFLOW_3 else [self._world.airflow.log(triggerer)]
+            return any(re.search(end, log.read_text()) for log in logs)
+
+        self.until(has_ended, f"{triggerer} has given it up")
+
+    def until_runs(self, number):
+        self.until(lambda: len(self.runs()) >= number, f"it has {number} runs")
+
+    def until_tried_again(self):
+        """Wait until its next try is on a worker or has gone further, after a kill."""
+        # Airflow 2 does not always count tries, and lets a task whose supervisor is gone defer all the same.
+        self.until(
+            lambda: (
+                self.state == "deferred"
+                or (self.state in {"running", *ENDED} and self.info["start_date"] != self._started)
+            ),
+            "it is tried again",
+        )
+
+    def note_try(self):
+        """Remember the present try, as it is about to be killed."""
+        self._started = self.info.get("start_date")
+
+    def check(self, state, statuses=None):
+        """Make sure that it ended as it should, and that the workspace's record keeps every promise.
+
+        Args:
+            state: The task's final state.
+            statuses: Those of its runs, oldest first; None: whatever the promises allow.
+        """
+        self.until_state(state)
+        self.until(lambda: self.may_go_on or "Running" not in self.statuses(), "none of its runs is active")
+        found = self._world.violations(self)
+        assert not found, "\n".join([*map(str, found), self.told()])
+        assert statuses is None or self.statuses() == statuses, self.told()
+
+    def told(self):
+        """Everything that helps to understand."""
+        logs = [f"--- {log.name}\n{tail(log, 25)}" for log in sorted(self._logs.glob("attempt=*.log*"))]
+        runs = [f"{run['id']} {run['status']} {run['created']} {run['ended']} {run['tags']}" for run in self.runs()]
+        info = {name: self.info.get(name) for name in ("state", "try_number", "max_tries", "start_date", "end_date")}
+        return "\n".join([str(self), str(info), *runs, *logs])
+
+    def _act(self, kind):
+        self._world.acts.append(Act(self._workspace.clock.now(), kind, self.task))
+        self._world.counted(f"{kind.replace('_', ' ')} {self.state}")
+
+
+#: Each kind of request of one case: method and path.
+_REQUESTS = {
+    "submit": ("POST", "*/PipelineRuns/PipelineSubmit/{pipeline}"),
+    "look up": ("POST", "*/experiments/{name}/runs:query"),
+    "look at": ("GET", "*/PipelineRuns/{run}"),
+    "explain": ("GET", "*/experiments/{name}/runs/*/details"),
+}
+
+
+def at_once(scripts):
+    """Start callables in threads, a few at a time; returns their futures by name."""
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+    futures = {name: pool.submit(script) for name, script in scripts.items()}
+    pool.shutdown(wait=False)
+    return futures
