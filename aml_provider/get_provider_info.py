@@ -138,6 +138,7 @@ def get_provider_info() -> dict[str, Any]:
                     "aml_provider.triggers.schedule",
                     "aml_provider.triggers.schedule_run",
                     "aml_provider.triggers.blob",
+                    "aml_provider.triggers.blob_change",
                 ],
             }
         ],

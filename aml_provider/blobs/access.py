@@ -1,12 +1,16 @@
-"""How a container's blobs are reached: its address, and the right to list it.
+"""How a container's blobs are reached: its address, and the right to what is done there.
 
-The right is a bearer token of the connection's identity, a SAS that somebody gave, or a short-lived SAS made from an
-account key. Listing itself is :mod:`aml_provider.blobs.folder`'s.
+The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
+Listing itself is :mod:`aml_provider.blobs.folder`'s.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import base64
+import dataclasses
+import time
+from binascii import Error as Base64Error
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -14,6 +18,7 @@ from aml_provider.blobs import folder as blobs
 from aml_provider.client import calls
 from aml_provider.client.errors import (
     BadRequest,
+    CredentialError,
     InvalidArgument,
     NotFound,
     PermissionDenied,
@@ -32,25 +37,48 @@ if TYPE_CHECKING:
 
 # Kinds whose containers the Blob service lists.
 _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
-# Long enough for the longest listing; a new one is made for each poll.
-_SAS_LIFETIME = timedelta(hours=1)
+_SAS_LIFETIME = 3600.0
+# A listing may take longer than a SAS holds, when the service throttles: a new one is made half-way.
+_RENEW_BEFORE = _SAS_LIFETIME / 2
+_OWN_IDENTITY = "the connection's identity"
+
+
+class Right(NamedTuple):
+    """What may be done in a container.
+
+    Attributes:
+        letters: As a SAS writes it.
+        role: The Azure role that has it.
+        words: As people say it.
+    """
+
+    letters: str
+    role: str
+    words: str
+
+
+LIST = Right("l", "Storage Blob Data Reader", "list")
+KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
 
 
 class ContainerAccess:
-    """The right to list one container.
+    """The right to a container.
 
     Args:
         sas: A SAS token; with or without its question mark.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
-
-    Without any of them the connection's identity is used.
+        identity: Whose bearer token is sent where there is neither, for people.
     """
 
-    def __init__(self, *, sas: str = "", account_name: str = "", account_key: str = "") -> None:
+    def __init__(
+        self, *, sas: str = "", account_name: str = "", account_key: str = "", identity: str = _OWN_IDENTITY
+    ) -> None:
         self._sas = sas.lstrip("?")
         self._account_name = account_name
         self._account_key = account_key
+        self._identity = identity
+        self._made: dict[Right, tuple[float, tuple[tuple[str, str], ...]]] = {}
 
     def __repr__(self) -> str:
         return f"ContainerAccess({self.kind})"
@@ -58,45 +86,68 @@ class ContainerAccess:
     @property
     def kind(self) -> str:
         """In what way, for people."""
-        return "SAS" if self._sas else "account key" if self._account_key else "the connection's identity"
+        return "a SAS" if self._sas else "an account key" if self._account_key else self._identity
 
     @property
     def uses_identity(self) -> bool:
         """Whether requests carry a bearer token."""
         return not (self._sas or self._account_key)
 
-    def signature(self, container_url: str) -> tuple[tuple[str, str], ...]:
-        """The query parameters that sign a request; empty when a bearer token does."""
-        if self._account_key and not self._sas:
-            # Some 150 ms for the first import: event loops call this in a thread.
-            from azure.storage.blob import ContainerSasPermissions, generate_container_sas  # noqa: PLC0415
+    @property
+    def is_own_identity(self) -> bool:
+        """Whether that token is the connection's."""
+        return self.uses_identity and self._identity == _OWN_IDENTITY
 
-            try:
-                token = generate_container_sas(
-                    self._account_name,
-                    container_url.rpartition("/")[2],
-                    account_key=self._account_key,
-                    permission=ContainerSasPermissions(list=True),
-                    expiry=datetime.now(UTC) + _SAS_LIFETIME,
-                )
-            except ValueError as error:
-                raise InvalidArgument("account key", "is not base64 text; was it cut off?") from error
-            return tuple(parse_qsl(token))
-        return tuple(parse_qsl(self._sas))
+    def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
+        """The query parameters that sign a request; empty when a bearer token does.
+
+        One that is made from a key is kept, and made anew long before it runs out. The first one imports for some
+        150 ms: event loops ask for it in a thread.
+        """
+        if self._sas or not self._account_key:
+            return tuple(parse_qsl(self._sas))
+        now = time.time()
+        expiry, signature = self._made.get(right, (0.0, ()))
+        if expiry - now < _RENEW_BEFORE:
+            expiry = now + _SAS_LIFETIME
+            signature = self._sign(container_url, right, expiry)
+            self._made[right] = expiry, signature
+        return signature
+
+    def _sign(self, container_url: str, right: Right, expiry: float) -> tuple[tuple[str, str], ...]:
+        from azure.storage.blob import generate_container_sas  # noqa: PLC0415 - see signature()
+
+        try:
+            token = generate_container_sas(
+                self._account_name,
+                container_url.rpartition("/")[2],
+                account_key=self._account_key,
+                permission=right.letters,
+                expiry=datetime.fromtimestamp(expiry, UTC),
+            )
+        except ValueError as error:
+            raise InvalidArgument("account key", "is not base64 text; was it cut off?") from error
+        return tuple(parse_qsl(token))
 
 
 class Location(NamedTuple):
-    """A folder and the right to list it."""
+    """A folder and the right to it.
+
+    Attributes:
+        settings: As whom requests are made, where that is not the connection's identity.
+    """
 
     folder: blobs.Folder
     access: ContainerAccess
+    settings: WorkspaceSettings | None = None
 
 
 def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> Flow[Location]:
     """Ask the workspace where a datastore's blobs are and how they are reached.
 
     Raises:
-        InvalidArgument: There is no such datastore, or its kind has no blobs; or ``path`` cannot be used.
+        InvalidArgument: There is no such datastore, its kind has no blobs or its credential cannot be used; or ``path``
+            cannot be used.
     """
     blobs.normalise_path(path)
     try:
@@ -107,62 +158,163 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
         ) from error
     if store.kind not in _BLOB_KINDS:
         raise InvalidArgument(
-            "datastore", f"{datastore!r} is of kind {store.kind}; only {' and '.join(sorted(_BLOB_KINDS))} hold blobs"
+            "datastore",
+            f"{datastore!r} is of kind {store.kind}; only {' and '.join(sorted(_BLOB_KINDS))} hold blobs. Name one of "
+            "those, or give the container's address as container_url",
         )
     base = settings.blob_endpoint or f"{store.protocol}://{store.account}.blob.{store.endpoint}"
     folder = blobs.Folder.at(
         f"{base.rstrip('/')}/{store.container}", path, datastore, allow_http=settings.blob_endpoint is not None
     )
-    if store.credential_type == "Sas":
+    if store.credential_type == "None":
+        # Also where the workspace's own managed identity is to be used (serviceDataAccessAuthIdentity): only Azure's
+        # services can be that.
+        return Location(folder, ContainerAccess())
+    if store.credential_type == "Sas" and store.sas_token:
         return Location(folder, ContainerAccess(sas=store.sas_token))
-    if store.credential_type == "AccountKey":
+    if store.credential_type == "AccountKey" and store.account_key:
         return Location(folder, ContainerAccess(account_name=store.account, account_key=store.account_key))
-    return Location(folder, ContainerAccess())
+    if store.credential_type == "ClientCredentials" and (store.principal.client_secret or store.principal.certificate):
+        identity = f"the service principal of datastore {datastore!r}"
+        return Location(folder, ContainerAccess(identity=identity), _settings_of(settings, store))
+    if store.credential_type not in {"Sas", "AccountKey", "ClientCredentials"}:
+        raise InvalidArgument(
+            "datastore",
+            f"{datastore!r} has a credential of the unknown kind {store.credential_type!r}; register it with an "
+            "account key, a SAS, a service principal or identity-based, or give container_url",
+        )
+    raise InvalidArgument(
+        "datastore",
+        f"{datastore!r} has a credential of kind {store.credential_type}, but the workspace did not hand it out; the "
+        "connection's identity needs the action Microsoft.MachineLearningServices/workspaces/datastores/listsecrets"
+        "/action on the workspace",
+    )
 
 
-def poll_folder(state: FolderState, access: ContainerAccess, signature: tuple[tuple[str, str], ...]) -> Flow[Detection]:
+def signed_in_as(
+    settings: WorkspaceSettings, *, tenant_id: str, client_id: str, secret: str = "", certificate: bytes = b""
+) -> WorkspaceSettings:
+    """The settings of a service principal; it signs in at the connection's own cloud, whatever else was named."""
+    return dataclasses.replace(
+        settings,
+        auth_method="client_certificate" if certificate else "client_secret",
+        tenant_id=tenant_id,
+        client_id=client_id,
+        secret=secret or None,
+        certificate_path=None,
+        certificate=certificate or None,
+        certificate_password=None,
+        # It asks the workspace nothing.
+        endpoint=None,
+        allow_http=False,
+    )
+
+
+def _settings_of(settings: WorkspaceSettings, store: Datastore) -> WorkspaceSettings:
+    principal = store.principal
+    for name in ("tenant_id", "client_id"):
+        if not getattr(principal, name):
+            raise InvalidArgument("datastore", f"{store.name!r} has a service principal without {name}")
+    certificate = b""
+    # A secret goes first: a datastore that was given one anew may still show the certificate.
+    if not principal.client_secret:
+        certificate = _certificate(store.name, principal.certificate)
+    return signed_in_as(
+        settings,
+        tenant_id=principal.tenant_id,
+        client_id=principal.client_id,
+        secret=principal.client_secret,
+        certificate=certificate,
+    )
+
+
+def _certificate(name: str, text: str) -> bytes:
+    """PEM as it is; PKCS12, which is no text, comes in base64."""
+    if "-----BEGIN" in text:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=False)
+    except (Base64Error, ValueError):
+        raise InvalidArgument("datastore", f"{name!r} has a certificate that is neither PEM nor base64") from None
+
+
+def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
     """List the folder to its end and compare it with what the state knows.
 
     Args:
         state: What is known; it does not change.
         access: The right to list.
-        signature: What ``access.signature()`` gave for this poll.
 
     Raises:
         ServiceError: A page could not be read: the poll is void and nothing moves.
         Unreachable: No connection came about.
         ReplyLost: The connection broke.
+        CredentialError: No token.
     """
     machine = blobs.poll(state)
+    url = state.folder.container_url
     try:
         wanted = next(machine)
+        begun = False
         while True:
-            reply: Reply = yield Request(
-                operation="list blobs",
-                method="GET",
-                url=wanted.url,
-                query=(*wanted.params.items(), *signature),
-                headers=tuple(wanted.headers.items()),
-                scope=STORAGE_SCOPE if access.uses_identity else None,
+            reply = yield from ask(
+                access,
+                Request(
+                    operation="list blobs",
+                    method="GET",
+                    url=wanted.url,
+                    query=(*wanted.params.items(), *access.signature(url)),
+                    headers=tuple(wanted.headers.items()),
+                ),
             )
             if reply.status != 200:
-                raise _refusal(state, access, reply)
+                raise refusal("list blobs", url, access, LIST, reply, begun=begun)
+            begun = True
             wanted = machine.send(blobs.Reply(reply.status, reply.body, reply.headers.get("date")))
     except StopIteration as stop:
         detection: Detection = stop.value
         return detection
 
 
-def _refusal(state: FolderState, access: ContainerAccess, reply: Reply) -> ServiceError:
-    """What a page's refusal means for the person who reads it."""
+def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
+    """Send a request that is already signed, or with a token.
+
+    Raises:
+        CredentialError: No token; says whose, where it is not the connection's.
+    """
+    try:
+        reply: Reply = yield request._replace(scope=STORAGE_SCOPE if access.uses_identity else None)
+    except CredentialError as error:
+        if access.is_own_identity:
+            raise
+        raise CredentialError(f"This is {access.kind}, not the connection: {error}") from error
+    return reply
+
+
+def refusal(
+    operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
+) -> ServiceError:
+    """What an error reply means for the person who reads it.
+
+    Args:
+        operation: What was asked for.
+        url: The container.
+        access: With which right.
+        right: What it has to allow.
+        reply: The reply.
+        begun: The same right was enough for the request before.
+    """
     kind: type[ServiceError] = BadRequest
-    url = state.folder.container_url
     hint = ""
-    if reply.status in {401, 403}:
+    if reply.status in {401, 403} and begun:
+        # Not final: a token or SAS that ran out meanwhile is read anew for the next look.
+        kind = ServiceError
+        hint = f"The right to {url}, {access.kind}, ended while it was in use."
+    elif reply.status in {401, 403}:
         kind = PermissionDenied
         hint = (
-            f"Listing {url} with {access.kind} was refused; an identity needs the role 'Storage Blob Data Reader' on "
-            "the container, a SAS the permission to list, and the account's firewall has to let this host in."
+            f"{url} was refused to {access.kind}; an identity needs the role {right.role!r} on the container, a SAS "
+            f"the permission to {right.words}, and the account's firewall has to let this host in."
         )
     elif reply.status == 404:
         kind = NotFound
@@ -175,4 +327,4 @@ def _refusal(state: FolderState, access: ContainerAccess, reply: Reply) -> Servi
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
         ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")
-    return kind("list blobs", status=reply.status, code=code, message=message, request_ids=ids, hint=hint)
+    return kind(operation, status=reply.status, code=code, message=message, request_ids=ids, hint=hint)

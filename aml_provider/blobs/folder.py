@@ -293,17 +293,17 @@ def _parse_fast(body: bytes) -> Page | None:
             (_name(name, encoded), modified, _unescape(etag).strip(b'"'), size)
             for encoded, name, modified, etag, size in _ROW.findall(body)
         ]
-    # The guard: each blob has to fit, or the XML parser decides.
-    if len(rows) != body.count(b"<Blob>"):
+    # The guard: each blob has to fit, or the XML parser decides. By its end: a beginning may have attributes.
+    if len(rows) != body.count(b"</Blob>"):
         return None
     directories: frozenset[bytes] = frozenset()
     if any(row[3] == b"0" for row in rows) and _DIRECTORY.search(body):
         pieces = body.split(b"<Blob>")[1:]
         directories = frozenset(row[0] for row, piece in zip(rows, pieces, strict=True) if _is_directory(row, piece))
     prefixes: list[bytes] = []
-    if b"<BlobPrefix>" in body:
+    if b"<BlobPrefix" in body:
         prefixes = [_name(name, encoded) for encoded, name in _PREFIX.findall(body)]
-        if len(prefixes) != body.count(b"<BlobPrefix>"):
+        if len(prefixes) != body.count(b"</BlobPrefix>"):
             return None
     return Page(rows, directories, prefixes)
 

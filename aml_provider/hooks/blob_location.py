@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +37,32 @@ class BlobLocation(NamedTuple):
     wasb_conn_id: str | None
     azureml_conn_id: str
 
+    @classmethod
+    def of_cursor_store(cls, value: str | None, azureml_conn_id: str) -> BlobLocation | None:
+        """The folder that records are kept in; None where that is no folder but Airflow's Variables.
+
+        Args:
+            value: ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
+            azureml_conn_id: The connection.
+
+        Raises:
+            InvalidArgument: It is something else.
+        """
+        from aml_provider.blobs.folder import normalise_path
+        from aml_provider.client.run_request import as_data_path
+
+        if value is None:
+            return None
+        datastore, path = as_data_path("cursor_store", value)
+        normalise_path(path)
+        return cls(datastore, None, path, None, azureml_conn_id)
+
+    def is_same_folder(self, other: BlobLocation) -> bool:
+        """Whether the other has the same name."""
+        from aml_provider.blobs.folder import normalise_path
+
+        return self.name == other.name and normalise_path(self.path) == normalise_path(other.path)
+
     @property
     def name(self) -> str:
         """The datastore or container, for keys and messages."""
@@ -64,6 +89,7 @@ class BlobLocation(NamedTuple):
     @contextmanager
     def open(self) -> Iterator[tuple[Client, Location]]:
         """Open a client that may list the folder, on a worker."""
+        from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.transport import Client
 
         with airflow_errors():
@@ -78,7 +104,14 @@ class BlobLocation(NamedTuple):
                 if location.settings is None:
                     yield client, location
                     return
-            with _whose(location, lambda own: Client(own, policy=retry_policy())) as client:
+            try:
+                client = Client(location.settings, policy=retry_policy())
+            except InvalidArgument as error:
+                # It names a field of the connection, where these values do not come from.
+                raise InvalidArgument(
+                    "datastore", f"{self.name!r} has a service principal that cannot be used: {error}"
+                ) from error
+            with client:
                 yield client, location
 
     @asynccontextmanager
@@ -148,13 +181,10 @@ class WasbRights(NamedTuple):
         """The settings of whoever this connection is; another identity only for a service principal."""
         if not self._is_principal:
             return settings
-        return dataclasses.replace(
-            settings,
-            auth_method="client_secret",
-            tenant_id=str(self.extra["tenant_id"]),
-            client_id=self.login,
-            secret=self.password,
-            allow_http=False,
+        from aml_provider.blobs.access import signed_in_as
+
+        return signed_in_as(
+            settings, tenant_id=str(self.extra["tenant_id"]), client_id=self.login, secret=self.password
         )
 
     def access(self, container_url: str) -> ContainerAccess:
@@ -167,7 +197,7 @@ class WasbRights(NamedTuple):
         from aml_provider.client.errors import InvalidArgument
 
         if self._is_principal:
-            return ContainerAccess()
+            return ContainerAccess(identity=f"the service principal of connection {self.conn_id!r}")
         string = self._connection_string()
         # In the order of Airflow's provider.
         shared_key = string.get("AccountKey") or self.extra.get("shared_access_key")

@@ -24,11 +24,15 @@ class AzureBlobChangeSensor(BaseSensorOperator):
     not by a clock: an overwritten blob, also one overwritten within a second, or renamed into the folder with an old
     date, is a change. Each version is handed to exactly one consumer; a retried or cleared task gets its batch again.
 
-    What was seen is kept in one Airflow Variable for each connection, folder and ``cursor_key``. The first look of all
-    only remembers what is there, unless ``on_first_poll`` is ``"report"``.
+    What was seen is kept in one Airflow Variable, or blob, for each connection, folder and ``cursor_key``. The first
+    look of all only remembers what is there, unless ``on_first_poll`` is ``"report"``.
 
     Use it with ``max_active_runs=1``: two active runs of a DAG share the cursor, and the later one waits until it is
     known whether the other's batch arrived.
+
+    An asset among its ``outlets`` gets an event with the changes as its ``extra``, like those of
+    :class:`~aml_provider.triggers.blob.AzureBlobChangeTrigger`: ``id``, ``count`` and ``changes``, the last only where
+    they fit in (512 KiB).
 
     Args:
         datastore: A blob datastore of the workspace; its own credential is used, or the connection's identity where it
@@ -44,6 +48,9 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         max_changes: The most changes in one result; the next run gets the rest.
         cursor_key: Names what was seen; default: the DAG, task and map index. Two sensors with one key share the
             changes between them.
+        cursor_store: Where what was seen is kept: ``"STORE/FOLDER"``, a blob datastore of the workspace and a folder in
+            it, or None for Airflow's Variables. Blobs are compared and swapped, so several active runs cannot both
+            take one batch.
         poke_interval: Seconds between two looks.
         deferrable: Look from the triggerer; the worker is needed only when there is something to decide.
         azureml_conn_id: The connection.
@@ -64,6 +71,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         "pattern",
         "wasb_conn_id",
         "cursor_key",
+        "cursor_store",
         "azureml_conn_id",
     )
     ui_color = "#e3f4e0"
@@ -81,6 +89,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         on_first_poll: Literal["remember", "report"] = "remember",
         max_changes: int = 1000,
         cursor_key: str | None = None,
+        cursor_store: str | None = None,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         azureml_conn_id: str = DEFAULT_CONN_ID,
@@ -100,6 +109,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self.on_first_poll = on_first_poll
         self.max_changes = max_changes
         self.cursor_key = cursor_key
+        self.cursor_store = cursor_store
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
         self._watch: tuple[Context, FolderWatch] | None = None
@@ -120,6 +130,10 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         changes = watch.look()
         if changes is None and self.deferrable:
             self._defer(watch)
+        if changes is not None and self.outlets:
+            from aml_provider.sensors.outlets import announce
+
+            announce(changes, self.outlets, context, self.log)
         return PokeReturnValue(is_done=changes is not None, xcom_value=changes)
 
     def _defer(self, watch: FolderWatch) -> None:

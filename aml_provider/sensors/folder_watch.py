@@ -13,13 +13,13 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
+from aml_provider.state.blob_cursor import cursor_store
 from aml_provider.state.cursor import (
     Commit,
     CursorMoved,
     Owner,
     Replay,
     TakeOver,
-    VariableCursorStore,
     WaitFor,
     decide,
     default_cursor_key,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.changes import Change, Detection
     from aml_provider.sensors.blob import AzureBlobChangeSensor
+    from aml_provider.state.cursor import CursorStore
 
 
 class FolderWatch:
@@ -47,6 +48,7 @@ class FolderWatch:
         store: Where the record of the folder is.
         log: Where each look says what it saw.
         state_of: Looks up another task instance's state.
+        cursor_store: The author's word for where the record is, for the trigger.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class FolderWatch:
         me: Owner,
         location: BlobLocation,
         rules: Rules,
-        store: VariableCursorStore,
+        store: CursorStore,
         log: Any,
         state_of: Callable[[Owner], str | None],
+        cursor_store: str | None = None,
     ) -> None:
         self._me = me
         self._location = location
@@ -64,6 +67,7 @@ class FolderWatch:
         self._store = store
         self._log = log
         self._state_of = state_of
+        self._cursor_store = cursor_store
         self._commit: Commit | None = None
         self._state: FolderState | None = None
         # Whose the stored batch is, is not settled: a trigger, which only compares, could not tell what to look for.
@@ -98,8 +102,14 @@ class FolderWatch:
             )
         key = sensor.cursor_key if sensor.cursor_key is not None else default_cursor_key(me)
         prefix = normalise_path(sensor.path)
-        store = VariableCursorStore(variable_key(sensor.azureml_conn_id, location.name, prefix, key))
-        return cls(me, location, rules, store, sensor.log, owner_state)
+        with airflow_errors():
+            records = BlobLocation.of_cursor_store(sensor.cursor_store, sensor.azureml_conn_id)
+            if records is not None and records.is_same_folder(location):
+                raise InvalidArgument(
+                    "cursor_store", "is the watched folder; each look would find its own record there"
+                )
+        store = cursor_store(variable_key(sensor.azureml_conn_id, location.name, prefix, key), records)
+        return cls(me, location, rules, store, sensor.log, owner_state, sensor.cursor_store)
 
     def look(self) -> list[Change] | None:
         """Look once.
@@ -149,7 +159,7 @@ class FolderWatch:
             except CursorUnreadable as error:
                 raise InvalidArgument(
                     "cursor_key",
-                    f"{error}. What this folder held cannot be told any more: delete the Variable {self._store.key}, "
+                    f"{error}. What this folder held cannot be told any more: delete the {self._store}, "
                     "and the next look starts anew (on_first_poll says how)",
                 ) from error
         with self._location.open() as (client, location):
@@ -157,8 +167,7 @@ class FolderWatch:
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
-            signature = location.access.signature(location.folder.container_url)
-            detection = client.run(poll_folder(self._state, location.access, signature))
+            detection = client.run(poll_folder(self._state, location.access))
         return self._take(detection)
 
     def _load(self) -> Commit | None:
@@ -222,6 +231,7 @@ class FolderWatch:
             ignore_empty=self._rules.ignore_empty,
             pattern=None if self._rules.patterns is None else list(self._rules.patterns),
             cursor_variable=self._store.key,
+            cursor_store=self._cursor_store,
             serial=self._commit.serial if self._commit is not None else 0,
             poll_interval=poll_interval,
             deadline=deadline,

@@ -174,8 +174,9 @@ class WaitFor(NamedTuple):
 
 Decision = Replay | TakeOver | Proceed | WaitFor
 
-_ARRIVED = frozenset({"success", "skipped"})
-_LOST = frozenset({"failed", "upstream_failed", "removed"})
+# A sensor that took a batch and then ends skipped did not return it: with never_fail or soft_fail, Airflow makes a skip
+# of whatever happened in between. One that found nothing has no batch.
+_LOST = frozenset({"failed", "upstream_failed", "removed", "skipped"})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
@@ -191,7 +192,8 @@ def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | N
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    if state in _ARRIVED or (state is None and commit.arrived):
+    # A run that was seen to succeed may be deleted later, or be cleared and skipped by a task before it.
+    if state == "success" or (commit.arrived and state in {None, "skipped"}):
         return Proceed()
     if state is None or state in _LOST:
         return TakeOver(commit.batch, commit.owner, state)
@@ -203,7 +205,15 @@ class CursorMoved(Exception):
 
 
 class CursorStore(Protocol):
-    """Where the record of one folder is kept. One object serves one wait: it remembers what it loaded."""
+    """Where the record of one folder is kept. One object serves one wait: it remembers what it loaded.
+
+    Written as text it says what and where the record is, for people.
+
+    Attributes:
+        key: The record's name.
+    """
+
+    key: str
 
     def load(self) -> str | None:
         """Read the record; None when there is none, for certain."""
@@ -260,6 +270,9 @@ class VariableCursorStore:
         self.key = key
         self._seen: bytes | None = _NOT_LOADED
 
+    def __str__(self) -> str:
+        return f"Variable {self.key}"
+
     def load(self) -> str | None:
         """Read the Variable.
 
@@ -281,16 +294,16 @@ class VariableCursorStore:
             raise RuntimeError("The record has to be loaded before it is saved")
         before, wanted = _stamp(self._read()), _stamp(text)
         if before != self._seen:
-            raise CursorMoved(f"The Variable {self.key} was changed by somebody else since it was read")
+            raise CursorMoved(f"The {self} was changed by somebody else since it was read")
         self._write(text)
         after = _stamp(self._read())
         if after == before != wanted:
             raise RuntimeError(
-                f"The Variable {self.key} was written, but reads as before: a secrets backend or the environment "
+                f"The {self} was written, but reads as before: a secrets backend or the environment "
                 "overrides it. Remove it there"
             )
         if after != wanted:
-            raise CursorMoved(f"The Variable {self.key} was changed by somebody else while it was written")
+            raise CursorMoved(f"The {self} was changed by somebody else while it was written")
         self._seen = after
 
     def _read(self) -> str | None:

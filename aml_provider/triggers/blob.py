@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.blob_change import AzureBlobChangeTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.blobs.changes import FolderState
     from aml_provider.hooks.blob_location import BlobLocation
+
+__all__ = ["AzureBlobChangeTrigger", "AzureBlobLookTrigger"]
 
 
 class AzureBlobLookTrigger(BaseTrigger):
@@ -32,7 +35,8 @@ class AzureBlobLookTrigger(BaseTrigger):
         settle: As the sensor's, in seconds.
         ignore_empty: As the sensor's.
         pattern: As the sensor's.
-        cursor_variable: The Variable that holds what was seen; read once.
+        cursor_variable: Names the record of what was seen; read once.
+        cursor_store: As the sensor's: where that record is.
         serial: Which record the sensor found there. When there is another one by now, whoever wrote it may have taken a
             batch that comes back: deciding that is the sensor's.
         poll_interval: Seconds between two looks.
@@ -59,6 +63,7 @@ class AzureBlobLookTrigger(BaseTrigger):
         poll_interval: float = 60.0,
         deadline: float | None = None,
         only_wait: bool = False,
+        cursor_store: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cursor_variable = cursor_variable
@@ -74,6 +79,7 @@ class AzureBlobLookTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.only_wait = only_wait
+        self.cursor_store = cursor_store
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
@@ -91,6 +97,7 @@ class AzureBlobLookTrigger(BaseTrigger):
             "poll_interval",
             "deadline",
             "only_wait",
+            "cursor_store",
         )
         return "aml_provider.triggers.blob.AzureBlobLookTrigger", {name: getattr(self, name) for name in names}
 
@@ -126,9 +133,9 @@ class AzureBlobLookTrigger(BaseTrigger):
             state.folder = location.folder
             while True:
                 # Some 150 ms for the first import, when the right is an account key.
-                signature = await asyncio.to_thread(location.access.signature, location.folder.container_url)
+                await asyncio.to_thread(location.access.signature, location.folder.container_url)
                 try:
-                    detection = await client.run(poll_folder(state, location.access, signature))
+                    detection = await client.run(poll_folder(state, location.access))
                 except AzureMLError as error:
                     if error.permanent:
                         raise
@@ -146,9 +153,12 @@ class AzureBlobLookTrigger(BaseTrigger):
         from aml_provider.blobs.changes import FolderState
         from aml_provider.blobs.folder import Folder
         from aml_provider.blobs.rules import Rules
-        from aml_provider.state.cursor import Commit, VariableCursorStore
+        from aml_provider.hooks.blob_location import BlobLocation
+        from aml_provider.state.blob_cursor import cursor_store
+        from aml_provider.state.cursor import Commit
 
-        text = VariableCursorStore(self.cursor_variable).load()
+        records = BlobLocation.of_cursor_store(self.cursor_store, self.azureml_conn_id)
+        text = cursor_store(self.cursor_variable, records).load()
         commit = None if text is None else Commit.decode(text)
         # Without a record the worker's first look failed: what "changed" means begins with one of its own.
         if commit is None or commit.serial != self.serial:

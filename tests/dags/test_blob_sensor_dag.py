@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, AirflowTaskTimeout, BaseOperator
 from support import dags
+from support.folder import ContainerServer
 from support.watching import Said, context_of
 
 from aml_provider.emulator.models import Datastore
@@ -166,10 +170,42 @@ def test_the_batch_of_a_run_that_failed_is_handed_to_the_next(write, said):
     assert run(dag, 2) == (NOTHING, [])
 
 
+@modes
+@pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
+def test_a_death_that_airflow_calls_a_skip_loses_nothing(flag, mode, write, said):
+    """Between the commit and the result: the task's state does not tell it from one that found nothing."""
+
+    class OutOfTime(AzureBlobChangeSensor):
+        def poke(self, context):
+            answer = super().poke(context)
+            if answer.is_done and not DiesOnce.deaths:
+                DiesOnce.deaths += 1
+                raise AirflowTaskTimeout("the time of the task is up")
+            return answer
+
+    flags = {"soft_fail": False, flag: True}
+    dag = pipeline(OutOfTime, **MODES[mode], on_first_poll="report", **flags)
+    write("incoming/a.csv")
+    assert run(dag, 0) == (NOTHING, [])
+    write("incoming/b.csv")
+    assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+    assert "which is skipped" in str(said)
+    write("incoming/c.csv")
+    assert run(dag, 2) == (DONE, [["incoming/c.csv"]])
+
+
+def test_a_run_that_found_nothing_hands_nothing_on(write, said):
+    dag = pipeline(on_first_poll="report")
+    write("incoming/a.csv")
+    assert run(dag, 0) == (DONE, [["incoming/a.csv"]])
+    assert [run(dag, day) for day in (1, 2)] == [(NOTHING, [])] * 2
+    assert "Taking over" not in str(said)
+
+
 @pytest.mark.parametrize(
     ("state", "taken"),
     [
-        ("skipped", []),
+        ("skipped", ["incoming/a.csv"]),
         ("upstream_failed", ["incoming/a.csv"]),
         ("removed", ["incoming/a.csv"]),
     ],
@@ -235,6 +271,58 @@ def test_a_name_that_looks_like_a_template_arrives_as_it_is(mode, write):
     write("incoming/{{ 1+1 }}.csv", "incoming/{% raw %}")
     _, got = run(dag)
     assert sorted(got) == [["incoming/{% raw %}"], ["incoming/{{ 1+1 }}.csv"]]
+
+
+@modes
+def test_a_mapped_task_takes_what_airflow_lets_it(mode, write, monkeypatch):
+    """A longer list than [core] max_map_length would lose the sensor its result; what is beyond it comes at once."""
+    assert inspect.signature(AzureBlobChangeSensor).parameters["max_changes"].default <= 1024
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    dag = pipeline(**MODES[mode], mapped=True, on_first_poll="report", max_changes=3, timeout=60)
+    write(*(f"incoming/{number}" for number in range(7)))
+    taken = []
+    for day in range(3):
+        states, got = run(dag, day)
+        assert set(states.values()) == {"success"}
+        taken.append(sorted(path for [path] in got))
+    assert [len(batch) for batch in taken] == [3, 3, 1]
+    assert sorted(itertools.chain(*taken)) == [f"incoming/{number}" for number in range(7)]
+
+
+def test_three_thousand_files_at_once_reach_three_runs(azureml_default, monkeypatch):
+    """The first two look once; no run waits for a poke_interval while there is more."""
+    with ContainerServer() as server:
+        container = server.container("landing")
+        connection = {
+            "conn_type": "azureml",
+            "password": "static-token",
+            "extra": {
+                "subscription_id": "s",
+                "resource_group": "g",
+                "workspace_name": "w",
+                "region": "westeurope",
+                "auth_method": "static_token",
+                "blob_endpoint": server.url,
+            },
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+        for number in range(3000):
+            container.write(f"incoming/{number:04}")
+        dag = pipeline(
+            datastore=None,
+            container_url=f"{server.url}/landing",
+            on_first_poll="report",
+            poke_interval=3600,
+            timeout=7200,
+        )
+        Consume.got, batches = [], []
+        for day in range(3):
+            states, [batch] = run(dag, day)
+            assert states == DONE
+            batches.append(batch)
+        assert [len(batch) for batch in batches] == [1000] * 3
+        assert sorted(itertools.chain(*batches)) == sorted(container.blobs)
+        assert len(container.asked) == 3
 
 
 def test_arguments_are_templates(write):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ EXAMPLES = {
     "azureml_native_schedule_change_based_stop",
     "azureml_after_native_schedule",
 }
+if AIRFLOW_V_3_0_PLUS:
+    EXAMPLES.add("azureml_blob_change_asset_watcher")
 CSV = b"order,amount\n1,19.90\n2,5.10\n"
 
 pytestmark = [
@@ -175,6 +178,62 @@ def test_one_run_per_batch(run_example, emulator, container):
     assert sorted(names.split(",")) == ["a.csv", "{{ 1+1 }}.csv"]
     (result,) = _results(container)
     assert sorted(result["inputs"]) == ["incoming/a.csv", "incoming/{{ 1+1 }}.csv"]
+
+
+@contextlib.contextmanager
+def _started_by(dag_id: str, asset_name: str, payloads: list[Any]) -> Iterator[None]:
+    """Let the next run of a DAG be one that these events of an asset have started, as only the scheduler makes it."""
+    import sqlalchemy as sa
+    from airflow.models.asset import AssetEvent, AssetModel, association_table
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        asset_id = session.scalar(sa.select(AssetModel.id).where(AssetModel.name == asset_name))
+        extras = [{"from_trigger": True, "payload": payload} for payload in payloads]
+        events = [AssetEvent(asset_id=asset_id, extra=extra) for extra in extras]
+        session.add_all(events)
+        session.flush()
+        event_ids = [event.id for event in events]
+
+    def consume(mapper: Any, connection: Any, dag_run: Any) -> None:
+        assert dag_run.dag_id == dag_id
+        rows = [{"dag_run_id": dag_run.id, "event_id": event_id} for event_id in event_ids]
+        connection.execute(association_table.insert(), rows)
+
+    sa.event.listen(DagRun, "after_insert", consume)
+    yield
+    sa.event.remove(DagRun, "after_insert", consume)
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="an asset keeps something from Airflow 3.3 on")
+def test_asset_watcher(run_example, emulator, container):
+    from aml_provider.blobs.events import split
+
+    def event(name: str) -> Any:
+        container.upload_blob(f"incoming/{name}", CSV, overwrite=True)
+        etag = container.get_blob_client(f"incoming/{name}").get_blob_properties().etag
+        place = {"datastore": "workspaceblobstore", "container_url": container.url, "path": f"incoming/{name}"}
+        more = {"last_modified": "2026-01-01T00:00:00+00:00", "size": len(CSV), "change": "added"}
+        (made,) = split([{**place, "name": name, "etag": etag, **more}])
+        return made
+
+    dag_id, asset = "azureml_blob_change_asset_watcher", "azureml_incoming_files"
+    # Without events, as when a person starts it, it has nothing to do; and now Airflow knows its asset.
+    assert run_example(dag_id).get_task_instance("take_changes").xcom_pull(task_ids="take_changes") == []
+    a, b, c = event("a.csv"), event("{{ 1+1 }}.csv"), event("c.csv")
+    with _started_by(dag_id, asset, [a, b, a]):
+        run_example(dag_id)
+    assert _submitted(emulator) == [
+        ("workspaceblobstore/incoming/a.csv", ""),
+        ("workspaceblobstore/incoming/{{ 1+1 }}.csv", ""),
+    ]
+    # A triggerer died, and made an event again.
+    with _started_by(dag_id, asset, [b, c]):
+        run_example(dag_id)
+    assert [path for path, _ in _submitted(emulator)].count("workspaceblobstore/incoming/{{ 1+1 }}.csv") == 1
+    assert ("workspaceblobstore/incoming/c.csv", "") in _submitted(emulator)
+    assert len(_results(container)) == 3
 
 
 def test_pipeline_as_stage(run_example, emulator, container):

@@ -218,7 +218,9 @@ def test_two_sensors_with_one_key_share_the_changes(watch, container, states):
 
 
 @pytest.mark.parametrize(
-    ("fault", "page"), [(503, 1), (503, 2), (0, 1), (0, 2), (429, 1), (408, 2)], ids=lambda n: f"{n or 'cut'}"
+    ("fault", "page"),
+    [(503, 1), (503, 2), (0, 1), (0, 2), (-200, 1), (-200, 2), (408, 2), (403, 2)],
+    ids=lambda n: f"{n or 'cut'}",
 )
 def test_a_page_that_fails_voids_the_look_and_nothing_moves(fault, page, watch, container, variables, said):
     watcher, context = watch(), context_of()

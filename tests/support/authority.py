@@ -56,7 +56,8 @@ class Authority:
     """The two servers, what they know, and what they saw.
 
     Attributes:
-        ca_file: The certificate to trust.
+        ca: The private authority.
+        ca_file: Its certificate, which is to be trusted.
         secrets: The client secret of each application.
         certificates: The certificate of each application, as PEM.
         federated: The Kubernetes token that each identity trusts.
@@ -71,11 +72,11 @@ class Authority:
     identity_header = "identity-header-secret"
 
     def __init__(self, folder: Path) -> None:
-        ca = trustme.CA()
+        self.ca = trustme.CA()
         self.ca_file = folder / "ca.pem"
-        ca.cert_pem.write_to_path(str(self.ca_file))
+        self.ca.cert_pem.write_to_path(str(self.ca_file))
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert(*LOGIN_HOSTS).configure_cert(self._context)
+        self.ca.issue_cert(*LOGIN_HOSTS).configure_cert(self._context)
         self.reset()
 
     def reset(self) -> None:

@@ -34,7 +34,7 @@ class FakeContainer:
         now: The time of the service.
         page_size: How many entries a page has at most.
         failures: What is answered next instead, one status for each request; 200 is a normal answer, 0 a page that is
-            cut off.
+            cut off, -200 a success that holds an error.
         arrivals: Blobs that are written just before the listing request of this number is answered.
         asked: The listing requests.
     """
@@ -55,6 +55,10 @@ class FakeContainer:
         self.blobs[name] = Blob(etag, self.now - timedelta(seconds=age), size)
         return etag
 
+    def rename(self, old: str, new: str) -> None:
+        """Rename a blob as an account with a hierarchical namespace does: it keeps its dates."""
+        self.blobs[new] = self.blobs.pop(old)
+
     def answer(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         self.asked.append(asked)
         if len(self.asked) in self.arrivals:
@@ -63,7 +67,7 @@ class FakeContainer:
         status = self.failures.pop(0) if self.failures else 200
         if status not in {0, 200}:
             body = f"<?xml version='1.0'?><Error><Code>Fault{status}</Code><Message>Told to.</Message></Error>"
-            return status, headers, body.encode()
+            return abs(status), headers, body.encode()
         page = self._page(asked.query.get("prefix", ""), asked.query.get("marker", "")).encode()
         return 200, headers, page if status else page[: len(page) * 2 // 3]
 

@@ -110,6 +110,20 @@ def test_directories_that_the_service_marks():
     assert parse_page(body).directories == {b"in/dir", b"in/hns"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        page(blob("in/a")).replace(b"<Blob>", b"<Blob kind='new'>"),
+        page(blob("in/a"), blob("in/b")).replace(b"<Blob>", b"<Blob kind='new'>", 1),
+        page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<BlobPrefix>", b"<BlobPrefix >"),
+    ],
+    ids=["every blob", "one blob", "sub-folder"],
+)
+def test_no_entry_is_passed_over_because_its_tag_looks_another_way(body):
+    assert len(parse_page(body).rows) == body.count(b"</Blob>")
+    assert len(parse_page(body).prefixes) == body.count(b"</BlobPrefix>")
+
+
 def test_another_shape_goes_through_the_xml_parser():
     other = (
         f"<Blob>\n <Properties><Etag>0x2</Etag><Content-Length>3</Content-Length><Last-Modified>{DATE}</Last-Modified>"

@@ -76,7 +76,7 @@ def test_another_task_instance_is_another_owner(other):
     ("state", "decision"),
     [
         ("success", Proceed()),
-        ("skipped", Proceed()),
+        ("skipped", TakeOver(BATCH, OTHER, "skipped")),
         ("failed", TakeOver(BATCH, OTHER, "failed")),
         ("upstream_failed", TakeOver(BATCH, OTHER, "upstream_failed")),
         ("removed", TakeOver(BATCH, OTHER, "removed")),
@@ -101,6 +101,20 @@ def test_anothers_batch_follows_its_owners_state(state, decision):
     asked = []
     assert decide(commit(), ME, lambda owner: asked.append(owner) or state) == decision
     assert asked == [OTHER]
+
+
+@pytest.mark.parametrize(
+    ("state", "decision"),
+    [
+        ("success", Proceed()),
+        (None, Proceed()),
+        ("skipped", Proceed()),
+        ("failed", TakeOver(BATCH, OTHER, "failed")),
+        ("no_status", WaitFor(OTHER, "no_status")),
+    ],
+)
+def test_a_batch_that_was_seen_to_arrive_comes_again_only_when_its_owner_fails_later(state, decision):
+    assert decide(commit()._replace(arrived=True), ME, lambda _: state) == decision
 
 
 def test_the_record_survives_being_stored():

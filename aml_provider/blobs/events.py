@@ -1,0 +1,65 @@
+"""Changes as events: each with an id that is made of what it says, and none too large for Airflow to carry."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from aml_provider.blobs.changes import Change
+
+__all__ = ["EVENT_BYTES", "ChangeEvent", "event_id", "split"]
+
+EVENT_BYTES = 512 * 1024
+"""The most bytes that an event takes as JSON.
+
+Airflow itself has no limit: an asset event is a JSON column, which MySQL bounds by ``max_allowed_packet``. But each
+task of a DAG run is sent all events that started it, and the triggerer writes each into its log. A thousand changes,
+the most that a sensor returns by default, fit in with names of a usual length.
+"""
+
+
+class ChangeEvent(TypedDict):
+    """What an asset event carries.
+
+    Attributes:
+        id: The same for the same blob versions, wherever and whenever it is made.
+        changes: Ordered by name.
+    """
+
+    id: str
+    changes: list[Change]
+
+
+_SEPARATOR = ", "
+_ENVELOPE = len(json.dumps(ChangeEvent(id="0" * 64, changes=[])))
+
+
+def event_id(changes: Iterable[Change]) -> str:
+    """The SHA-256 of the sorted versions: container, path and ETag of each blob."""
+    versions = sorted((change["container_url"], change["path"], change["etag"]) for change in changes)
+    return sha256(json.dumps(versions).encode()).hexdigest()
+
+
+def split(changes: Sequence[Change], limit: int = EVENT_BYTES) -> list[ChangeEvent]:
+    """Make events of changes, in their order, none larger than the limit.
+
+    Args:
+        changes: What happened; nothing makes no event.
+        limit: The most bytes of an event as JSON. A single change larger than that is an event all the same; with the
+            service's 1,024 characters for a name none comes near the default.
+    """
+    parts: list[list[Change]] = []
+    room = 0
+    for change in changes:
+        # As Airflow writes it: every character beyond ASCII escaped.
+        size = len(json.dumps(change)) + len(_SEPARATOR)
+        if size > room or not parts:
+            parts.append([])
+            room = limit - _ENVELOPE + len(_SEPARATOR)
+        parts[-1].append(change)
+        room -= size
+    return [ChangeEvent(id=event_id(part), changes=part) for part in parts]

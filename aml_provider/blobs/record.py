@@ -1,0 +1,80 @@
+"""A small text kept in a blob, which is replaced only while it is what was read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from aml_provider.blobs.access import KEEP, ask, refusal
+from aml_provider.blobs.folder import SERVICE_VERSION, error_facts
+from aml_provider.client.errors import MalformedReply
+from aml_provider.client.protocol import Request
+
+if TYPE_CHECKING:
+    from aml_provider.blobs.access import Location
+    from aml_provider.client.protocol import Flow
+
+__all__ = ["Kept", "read_record", "replace_record"]
+
+
+class Kept(NamedTuple):
+    """What a blob held; an ETag of None says that there was no blob."""
+
+    text: str | None
+    etag: str | None
+
+
+def read_record(location: Location, name: str) -> Flow[Kept]:
+    """Read a blob of the folder.
+
+    Raises:
+        ServiceError: It cannot be read; a missing container is never taken for a missing blob.
+    """
+    operation = "read the stored record"
+    reply = yield from ask(location.access, _request(operation, "GET", location, name))
+    if reply.status == 404 and error_facts(reply.body)[0] == "BlobNotFound":
+        return Kept(None, None)
+    etag = reply.headers.get("etag")
+    if reply.status != 200:
+        raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)
+    try:
+        if not etag:
+            raise ValueError("no ETag")  # noqa: TRY301 - told below
+        return Kept(reply.body.decode(), etag)
+    except ValueError as error:
+        raise MalformedReply(operation, status=200, message=f"the reply is no stored record: {error}") from None
+
+
+def replace_record(location: Location, name: str, before: Kept, text: str) -> Flow[Kept | None]:
+    """Replace a blob of the folder, if it is still what was read.
+
+    Returns:
+        What it holds now; None when somebody else wrote or deleted it, and nothing was written.
+
+    Raises:
+        ServiceError: It cannot be written.
+    """
+    operation = "write the stored record"
+    condition = ("If-None-Match", "*") if before.etag is None else ("If-Match", before.etag)
+    request = _request(operation, "PUT", location, name)._replace(content=text.encode())
+    kind = (("x-ms-blob-type", "BlockBlob"), ("Content-Type", "application/json; charset=utf-8"))
+    reply = yield from ask(location.access, request._replace(headers=(*request.headers, *kind, condition)))
+    if reply.status == 201 and "etag" in reply.headers:
+        return Kept(text, reply.headers["etag"])
+    code = error_facts(reply.body)[0]
+    if reply.status == 412 or (reply.status == 409 and code == "BlobAlreadyExists"):
+        # Perhaps by ourselves: the answer to the first of several attempts can get lost.
+        now = yield from read_record(location, name)
+        return now if now.text == text else None
+    raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)
+
+
+def _request(operation: str, method: str, location: Location, name: str) -> Request:
+    url = location.folder.container_url
+    return Request(
+        operation=operation,
+        method=method,
+        url=f"{url}/{quote(f'{location.folder.prefix}{name}')}",
+        query=location.access.signature(url, KEEP),
+        headers=(("x-ms-version", SERVICE_VERSION),),
+    )

@@ -1,0 +1,260 @@
+"""The trigger that turns changed blobs into asset events."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.triggers.base import TriggerEvent
+
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import timedelta
+
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+    from aml_provider.blobs.rules import Rules
+    from aml_provider.blobs.shared import Look
+    from aml_provider.blobs.watcher import Watcher
+    from aml_provider.hooks.blob_location import BlobLocation
+    from aml_provider.state.watcher_records import WatcherRecords
+    from aml_provider.triggers.folder_stream import FolderStream
+
+# The most changes that a watcher takes in at once, for the sake of its memory; the rest follows within seconds.
+_MOST_CHANGES = 5000
+
+
+class FolderKey(NamedTuple):
+    """Which watchers share a listing: those for whom it is the same one at the same times.
+
+    Attributes:
+        location: The folder, its path normalised.
+        ignore_empty: Without it, the listing asks for the blobs' metadata too.
+        poll_interval: Seconds between two looks.
+    """
+
+    location: BlobLocation
+    ignore_empty: bool
+    poll_interval: float
+
+
+class AzureBlobChangeTrigger(BaseEventTrigger):
+    """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
+
+    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3. What counts as a change is told with
+    :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. The arguments are no templates.
+
+    The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
+    list as the sensor returns it. Changes of one look are split into events of at most
+    :data:`~aml_provider.blobs.events.EVENT_BYTES`. When something dies, an event can come twice; its ``id``, made of
+    the blob versions in it, is the same then. None is lost.
+
+    What was seen is kept in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. From 3.3 on, all watchers of
+    a folder in one triggerer share one listing, whatever their filters.
+
+    Args:
+        datastore: A blob datastore of the workspace; its own credential is used, or the connection's identity where it
+            has none. One of this and ``container_url`` is required.
+        container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
+        path: The folder in the container; empty for its root.
+        pattern: A glob, or several, for the blob's name within the folder; case matters.
+        wasb_conn_id: With ``container_url``: list with the rights of this connection (Airflow's own type ``wasb``), not
+            with the identity of ``azureml_conn_id``.
+        settle: Report a blob only when it was last written so many seconds ago, by the storage service's own clock.
+        ignore_empty: Wait until an empty blob is not empty any more.
+        on_first_poll: ``"remember"`` or ``"report"`` what is there at the very first look.
+        poll_interval: Seconds between two looks.
+        state_key: Names what was seen. Two watchers of one asset on one folder need different ones.
+        azureml_conn_id: The connection.
+
+    Raises:
+        RuntimeError: Airflow is older than 3.0.
+        ValueError: Neither or both of ``datastore`` and ``container_url`` are given.
+    """
+
+    def __init__(
+        self,
+        *,
+        datastore: str | None = None,
+        container_url: str | None = None,
+        path: str = "",
+        pattern: str | Sequence[str] | None = None,
+        wasb_conn_id: str | None = None,
+        settle: float | timedelta = 0.0,
+        ignore_empty: bool = True,
+        on_first_poll: Literal["remember", "report"] = "remember",
+        poll_interval: float | timedelta = 60.0,
+        state_key: str | None = None,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+    ) -> None:
+        if not AIRFLOW_V_3_0_PLUS:
+            raise RuntimeError(
+                "AzureBlobChangeTrigger belongs into an AssetWatcher, which Airflow has from 3.0 on; "
+                "use AzureBlobChangeSensor."
+            )
+        if (datastore is None) == (container_url is None):
+            both = "both" if datastore is not None else "neither"
+            raise ValueError(f"AzureBlobChangeTrigger needs either datastore or container_url; it was given {both}.")
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.datastore = datastore
+        self.container_url = container_url
+        self.path = path
+        self.pattern = pattern
+        self.wasb_conn_id = wasb_conn_id
+        self.settle = settle
+        self.ignore_empty = ignore_empty
+        self.on_first_poll = on_first_poll
+        self.poll_interval = poll_interval
+        self.state_key = state_key
+        self.azureml_conn_id = azureml_conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's path and its arguments, for Airflow's database.
+
+        They are checked here and not in the constructor: where a DAG file is read that shows as an import error all the
+        same, whereas an error of a constructor would end the whole triggerer.
+
+        Raises:
+            InvalidArgument: A value cannot be used; the message names the argument.
+        """
+        from aml_provider.client.errors import InvalidArgument
+
+        location = self._location()
+        location.check()
+        rules = self._rules()
+        for name in ("azureml_conn_id", "wasb_conn_id", "state_key"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value) and (value is not None or name == "azureml_conn_id"):
+                raise InvalidArgument(name, f"is {value!r}; use text")
+        return "aml_provider.triggers.blob.AzureBlobChangeTrigger", {
+            **location._asdict(),
+            "settle": rules.settle,
+            "ignore_empty": rules.ignore_empty,
+            "pattern": None if rules.patterns is None else list(rules.patterns),
+            "on_first_poll": self.on_first_poll,
+            "poll_interval": self._key().poll_interval,
+            "state_key": self.state_key,
+        }
+
+    def shared_stream_key(self) -> FolderKey:
+        """Which triggers share one listing; Airflow 3.3 asks for it."""
+        return self._key()
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """Make what lists for all triggers with the same key; Airflow 3.3 asks for it."""
+        from aml_provider.triggers.confirmed_looks import ConfirmedLooks
+
+        return ConfirmedLooks(cls(**kwargs).shared_stream_key())
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+        """Make this watcher's events of looks at its folder; Airflow 3.3 runs this in place of :meth:`run`."""
+        async for event in self._watch(await open_stream(self._key()), shared_stream):
+            yield event
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch alone: before Airflow 3.3 nothing is shared."""
+        await _load()
+        from aml_provider.triggers.folder_stream import FolderStream
+
+        stream = FolderStream(self._key())
+        try:
+            async for event in self._watch(stream, stream.unconfirmed_looks()):
+                yield event
+        finally:
+            await stream.close()
+
+    async def _watch(self, stream: FolderStream, looks: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+        records = self._records()
+        watcher = await self._begin(stream, records)
+        clock = asyncio.get_running_loop().time
+        async for look in looks:
+            if watcher is None:
+                watcher = await self._begin(stream, records)
+                continue
+            events = watcher.take(look, clock())
+            if watcher.must_save:
+                # Where this fails the trigger ends, and Airflow starts it again with what is stored.
+                await records.save(watcher.record)
+            for event in events:
+                self.log.info("%d changes, event %s", len(event["changes"]), event["id"])
+                yield TriggerEvent(event)
+
+    async def _begin(self, stream: FolderStream, records: WatcherRecords) -> Watcher | None:
+        """Go on from what is stored; None where that cannot be read."""
+        from aml_provider.blobs.cursor import CursorUnreadable
+
+        try:
+            return stream.join(self._rules(), await records.load())
+        except CursorUnreadable as error:
+            self.log.error(  # noqa: TRY400 - it says all that there is to say
+                "%s. What this folder held cannot be told any more, so nothing is fired: delete the %s, and the "
+                "watcher starts anew (on_first_poll says how).",
+                error,
+                records,
+            )
+        except Exception:
+            self.log.exception("The %s could not be read; this watcher tries again with the next look.", records)
+        return None
+
+    def _location(self) -> BlobLocation:
+        from aml_provider.hooks.blob_location import BlobLocation
+
+        return BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
+
+    def _rules(self) -> Rules:
+        from aml_provider.blobs.rules import Rules
+        from aml_provider.durations import in_seconds
+
+        return Rules.of(
+            settle=in_seconds("settle", self.settle),
+            ignore_empty=self.ignore_empty,
+            pattern=self.pattern,
+            max_changes=_MOST_CHANGES,
+            on_first_poll=self.on_first_poll,
+        )
+
+    def _key(self) -> FolderKey:
+        from aml_provider.blobs.folder import normalise_path
+        from aml_provider.durations import in_seconds
+
+        location = self._location()
+        interval = in_seconds("poll_interval", self.poll_interval, minimum=0.1)
+        return FolderKey(location._replace(path=normalise_path(self.path)), self.ignore_empty, interval)
+
+    def _records(self) -> WatcherRecords:
+        """Where this watcher's record is: by default one for each folder that an asset watches.
+
+        Without assets to keep them apart, one for each folder and filter.
+        """
+        from aml_provider.state.cursor import variable_key
+        from aml_provider.state.watcher_records import AssetRecords, VariableRecords
+
+        location, _, _ = self._key()
+        accessors = getattr(self, "asset_state_store", None)
+        name = "watcher" if self.state_key is None else f"watcher {self.state_key}"
+        if self.state_key is None and accessors is None:
+            filters = json.dumps(self._rules()[:3])
+            name += f" {blake2b(filters.encode(), digest_size=4).hexdigest()}"
+        key = variable_key(self.azureml_conn_id, location.name, location.path, name)
+        return VariableRecords(key) if accessors is None else AssetRecords(accessors, key)
+
+
+async def open_stream(key: FolderKey) -> FolderStream:
+    """Take this event loop's stream of a folder."""
+    await _load()
+    from aml_provider.triggers.folder_stream import stream_of
+
+    return stream_of(key)
+
+
+async def _load() -> None:
+    # The first import takes longer than an event loop may stand still.
+    await asyncio.to_thread(importlib.import_module, "aml_provider.triggers.folder_stream")

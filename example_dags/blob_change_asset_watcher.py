@@ -1,0 +1,65 @@
+"""Run a published pipeline for each new or changed blob, without a DAG run that waits for them (Airflow 3).
+
+An asset watches the folder. When blobs arrive, the triggerer makes asset events that carry them, and these start a DAG
+run. Several events can start one run, so it takes the changes of all of them. When a triggerer dies, it may make the
+same event again. The event has the same id then, and the run drops what another run has taken.
+
+A hundred such DAGs on one folder cost one listing. Give each asset a watcher with a ``pattern`` of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
+from aml_provider.triggers.blob import AzureBlobChangeTrigger
+
+if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
+    from airflow.sdk import DAG, Asset, AssetWatcher, task
+
+    new_files = AzureBlobChangeTrigger(
+        datastore="workspaceblobstore",
+        path="incoming",
+        pattern="*.csv",
+        settle=30,  # seconds without a further write: an upload in pieces is over
+        poll_interval=60,
+    )
+    incoming = Asset("azureml_incoming_files", watchers=[AssetWatcher(name="new_files", trigger=new_files)])
+
+    with DAG(
+        dag_id="azureml_blob_change_asset_watcher",
+        schedule=[incoming],
+        start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
+        catchup=False,
+        max_active_runs=1,  # two could look at the same time whether an event was taken
+        default_args={"retries": 2},
+        tags=["azureml", "example"],
+        doc_md=__doc__,
+    ):
+
+        @task(inlets=[incoming])
+        def take_changes(triggering_asset_events: Any = None, **context: Any) -> list[dict[str, Any]]:
+            payloads = [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
+            found = {payload["id"]: payload["changes"] for payload in payloads}
+            if "asset_state_store" in context:  # from Airflow 3.3 on; before, only repeats within a run are dropped
+                store, run_id = context["asset_state_store"][incoming], context["run_id"]
+                taken = store.get("taken", {})
+                found = {name: changes for name, changes in found.items() if taken.get(name, run_id) == run_id}
+                # A repeat comes soon or never: the newest are enough.
+                store.set("taken", dict([*taken.items(), *((name, run_id) for name in found)][-200:]))
+            return [change for changes in found.values() for change in changes]
+
+        AzureMLRunPipelineOperator.partial(
+            task_id="score",
+            pipeline_name="score-files",
+            experiment_name="airflow-examples",
+            deferrable=True,
+            max_active_tis_per_dag=10,  # runs at the same time
+            map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
+        ).expand(
+            # A change is a data path as it is. More than [core] max_map_length (1024) at once need that raised.
+            data_paths=take_changes().map(lambda change: {"input_datapath": change}),
+        )

@@ -1,0 +1,142 @@
+"""What Airflow 3.3's triggerer does with asset watchers: its own shared streams, with a database in memory.
+
+It follows ``run_trigger`` and ``handle_events`` of ``airflow.jobs.triggerer_job_runner``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    AssetStateStoreResult,
+    ErrorResponse,
+    GetAssetStateStoreByName,
+    SetAssetStateStoreByName,
+)
+from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+from airflow.triggers.shared_stream import SharedStreamManager
+
+from aml_provider.triggers.blob import AzureBlobChangeTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+class Database:
+    """What outlives a triggerer.
+
+    Attributes:
+        states: Of assets: their state store, by asset and key.
+        events: Of assets: what watchers fired, by asset.
+        writes: How often a state was written.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.states: dict[tuple[str, str], Any] = {}
+        self.events: dict[str, list[Any]] = {}
+        self.writes = 0
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=self._answer), raising=False)
+
+    def changed(self, asset: str = "asset") -> list[str]:
+        """The names in an asset's events."""
+        return [change["name"] for event in self.events.get(asset, ()) for change in event["changes"]]
+
+    async def _answer(self, message: Any) -> Any:
+        # An answer takes a while.
+        await asyncio.sleep(0)
+        if isinstance(message, SetAssetStateStoreByName):
+            self.writes += 1
+            self.states[message.name, message.key] = json.dumps(message.value)
+            return None
+        assert isinstance(message, GetAssetStateStoreByName)
+        found = self.states.get((message.name, message.key))
+        if found is None:
+            return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND, detail={"key": message.key})
+        return AssetStateStoreResult(value=json.loads(found))
+
+
+class Triggerer:
+    """Runs watchers, each of which serves some assets; a context manager that ends with a kill.
+
+    Args:
+        database: What is left of earlier ones.
+        storing: Hand events on by itself; else :meth:`store` does.
+        ack_timeout: Seconds until Airflow gives up on a watcher whose events are not stored.
+    """
+
+    def __init__(self, database: Database, *, storing: bool = True, ack_timeout: float = 300.0) -> None:
+        self.database = database
+        self.storing = storing
+        self.tasks: list[asyncio.Task[None]] = []
+        self._streams = SharedStreamManager(ack_timeout=ack_timeout)
+        self._outgoing: list[tuple[tuple[str, ...], Any, int | None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._syncing = asyncio.create_task(self._sync())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._outgoing.clear()
+        for task in [self._syncing, *self.tasks]:
+            task.cancel()
+        await asyncio.wait([self._syncing, *self.tasks])
+        await self._streams.stop_all()
+
+    def start(self, trigger: AzureBlobChangeTrigger, *assets: str) -> asyncio.Task[None]:
+        """Run a trigger as it comes out of Airflow's database."""
+        path, arguments = trigger.serialize()
+        assert path == "aml_provider.triggers.blob.AzureBlobChangeTrigger"
+        made = AzureBlobChangeTrigger(**json.loads(json.dumps(arguments)))
+        assets = assets or ("asset",)
+        made.asset_state_store = AssetStateStoreAccessors(inlets=[Asset(name=name) for name in assets])
+        self.tasks.append(asyncio.create_task(self._run(len(self.tasks), made, assets)))
+        return self.tasks[-1]
+
+    def store(self) -> None:
+        """Store what was fired, and say so."""
+        for assets, payload, seq in self._outgoing:
+            for asset in assets:
+                self.database.events.setdefault(asset, []).append(payload)
+            if seq is not None:
+                self._streams.confirm_persisted([seq])
+        self._outgoing.clear()
+
+    @property
+    def fired(self) -> list[Any]:
+        """Events that are not stored yet."""
+        return [payload for _, payload, _ in self._outgoing]
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait until it holds; a watcher that ended with an error ends this too."""
+        async with asyncio.timeout(30):
+            while not (result := condition()):
+                for task in self.tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.005)
+        return result
+
+    async def _run(self, trigger_id: int, trigger: AzureBlobChangeTrigger, assets: tuple[str, ...]) -> None:
+        key = trigger.shared_stream_key()
+        stream = self._streams.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
+        try:
+            async for event in trigger.filter_shared_stream(stream):
+                seq = self._streams.bind_pending_event(trigger_id=trigger_id, key=key)
+                self._outgoing.append((assets, copy.deepcopy(event.payload), seq))
+        finally:
+            await self._streams.unsubscribe(trigger_id, key)
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            if self.storing:
+                self.store()
