@@ -1,0 +1,106 @@
+"""Listing a folder: this provider beside the bare read of the same pages, Azure's SDK and Airflow's own blob sensor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import chart
+from rows import Row, figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_HERE = Path(__file__).parent
+SIZES = (1_000, 5_000, 10_000, 100_000)
+_LARGEST = 1_000_000
+WAYS = {
+    "read": "the bare read",
+    "idle": "nothing changed",
+    "first": "everything new",
+    "walk": "walk_blobs",
+    "WasbPrefixSensor": "WasbPrefixSensor",
+}
+Costs = dict[int | str, "Mapping[str, float]"]
+
+
+@contextmanager
+def _serving() -> Iterator[str]:
+    command = [sys.executable, "-W", "ignore", str(_HERE / "static_listing.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().split()[-1]
+        finally:
+            server.stdin.close()
+
+
+def _measure(folder: str, count: int, url: str) -> Mapping[str, float]:
+    print(f"listing: {folder}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-W", "ignore", str(_HERE / "listing_client.py"), folder, str(count), url]
+    output = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True, timeout=900
+    ).stdout
+    found: Mapping[str, float] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def measure() -> Costs:
+    """All sizes; the ways take turns in one process each, so that a noisy minute meets all of them."""
+    with _serving() as url:
+        costs: Costs = {count: _measure(f"n{count}", count, url) for count in (*SIZES, _LARGEST)}
+        costs["deep"] = _measure("deep", 1_000, url)
+    return costs
+
+
+def rows(costs: Costs) -> list[Row]:
+    """The rows with their budgets, as ratios within one run."""
+    found = []
+    for count in (10_000, 100_000):
+        cost = costs[count]
+        for way, most, least in (("idle", 1.5, 100.0), ("first", 5.0, 45.0)):
+            for kind in ("", " async"):
+                what = f"{count:,} blobs, {WAYS[way]}{kind}: CPU"
+                ratio = cost[way + kind] / cost["read" + kind]
+                beside = f"{figure(cost['walk' + kind] / cost['read' + kind])} times"
+                found.append(Row(f"{what} beside the bare read", ratio, most, "times", beside))
+                # How many times less than the peer, turned round: rows have upper bounds.
+                share = cost[way + kind] / cost["walk" + kind] * 100
+                found.append(Row(f"{what}, of walk_blobs'", share, 100 / least, "%", "100 %"))
+    deep, flat = costs["deep"], costs[1_000]
+    return [
+        *found,
+        Row("100,000 blobs in sub-folders below 1,000: CPU of a look", deep["idle"] / flat["idle"], None, "times"),
+        Row("5,000 blobs, all new: longest piece of work in an event loop", costs[5_000]["stall"], 20, "ms"),
+        Row("100,000 blobs, all new: the same", costs[100_000]["stall"], None, "ms"),
+        Row("1,000,000 blobs: memory kept for each", costs[_LARGEST]["memory"], 14, "B"),
+        Row("1,000,000 blobs: stored for each", costs[_LARGEST]["text"], 18, "B"),
+    ]
+
+
+def lines(costs: Costs) -> list[tuple[str, ...]]:
+    """A table of CPU for each blob by way."""
+    names = [*WAYS, "read async", "idle async", "first async", "walk async"]
+    return [(f"{count:,}", *(f"{figure(costs[count][name])} µs" for name in names)) for count in SIZES]
+
+
+HEADINGS = (
+    "blobs",
+    *WAYS.values(),
+    "read, async",
+    "nothing changed, async",
+    "everything new, async",
+    "walk_blobs, async",
+)
+
+
+def picture(costs: Costs) -> str:
+    """CPU of one look over the folder's size."""
+    ways = ("read", "idle", "first", "walk")
+    drawn = {WAYS[way]: [(count, costs[count][way] * count / 1000) for count in SIZES] for way in ways}
+    return chart.draw([chart.Panel("CPU of one look, ms", drawn)], "blobs in the folder")

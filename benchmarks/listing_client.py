@@ -1,0 +1,164 @@
+"""Lists a folder in every way, in turns, and prints each one's cost as JSON: ``listing_client.py FOLDER COUNT URL``."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import re
+import statistics
+import sys
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.blobs.access import ContainerAccess, poll_folder
+from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.folder import Folder, list_request
+from aml_provider.blobs.rules import Rules
+from aml_provider.client.protocol import Request
+from aml_provider.client.settings import WorkspaceSettings
+from aml_provider.client.transport import AsyncClient, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+_RIGHT = ContainerAccess(sas="sv=1&sig=x")
+_NEXT = re.compile(rb"<NextMarker>([^<]*)</NextMarker>")
+# What takes minutes is measured once.
+_SLOW = 20_000
+
+
+def _read(folder: Folder) -> Generator[Request, Any, int]:
+    """Read the same pages, and look at nothing but where the next one is."""
+    marker, size = "", 0
+    while True:
+        wanted = list_request(folder, marker)
+        query = (*wanted.params.items(), *_RIGHT.signature(folder.container_url))
+        reply = yield Request("read", "GET", wanted.url, query, tuple(wanted.headers.items()))
+        size += len(reply.body)
+        found = _NEXT.search(reply.body, max(0, len(reply.body) - 4096))
+        if found is None:
+            return size
+        marker = found[1].decode()
+
+
+def _cpu(action: Callable[[], Any]) -> float:
+    before = time.process_time()
+    action()
+    return time.process_time() - before
+
+
+def _longest_step(flow: Any, client: Client) -> float:
+    """The longest that the poll itself works in one piece, which is what an event loop would stand still."""
+    longest, value = 0.0, None
+    try:
+        while True:
+            before = time.thread_time()
+            step = flow.send(value)
+            longest = max(longest, time.thread_time() - before)
+            value = client._act(step)
+    except StopIteration:
+        return max(longest, time.thread_time() - before)
+
+
+def _peers(folder: Folder, connection: str) -> dict[str, Callable[[], Any]]:
+    from airflow.providers.microsoft.azure.sensors.wasb import WasbPrefixSensor
+    from azure.core.credentials import AzureSasCredential
+    from azure.storage.blob import ContainerClient
+    from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
+
+    os.environ["AIRFLOW_CONN_WASB_DEFAULT"] = connection
+    # A new one each time, as in each poke of a rescheduled task.
+    sensor = WasbPrefixSensor(task_id="peer", container_name=folder.container_url.rpartition("/")[2], prefix="in/")
+
+    def walk() -> None:
+        with ContainerClient.from_container_url(folder.container_url, AzureSasCredential("sv=1&sig=x")) as container:
+            assert sum(1 for _ in container.walk_blobs("in/"))
+
+    async def walk_async() -> None:
+        async with AsyncContainerClient.from_container_url(
+            folder.container_url, AzureSasCredential("sv=1&sig=x")
+        ) as container:
+            async for _ in container.walk_blobs("in/"):
+                pass
+
+    return {
+        "walk": walk,
+        "walk async": lambda: asyncio.run(walk_async()),
+        "WasbPrefixSensor": lambda: sensor.poke({}),  # type: ignore[arg-type]
+    }
+
+
+def _kept(folder: Folder, count: int, client: Client) -> dict[str, float]:
+    """Bytes for each blob, in memory and as text."""
+    state = FolderState(folder, Rules(), None)
+    tracemalloc.start()
+    # What the client itself keeps is not the folder's.
+    client.run(_read(folder))
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    state.accept(client.run(poll_folder(state, _RIGHT)))
+    gc.collect()
+    memory = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert state.cursor is not None
+    return {"memory": memory / count, "text": len(state.cursor.encode()) / count}
+
+
+def measure(name: str, count: int, url: str) -> dict[str, float]:
+    """CPU microseconds for each blob by way, and more."""
+    names = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
+    settings = WorkspaceSettings(
+        **names,
+        auth_method="static_token",
+        secret="t",  # noqa: S106 - any will do
+        blob_endpoint=f"{url}/account",
+    )
+    folder = Folder.at(f"{url}/account/{name}", "in")
+    everything = Rules(max_changes=count, report_first=True)
+    found: dict[str, list[float]] = {}
+    with Client(settings) as client:
+        if count >= 1_000_000:
+            return _kept(folder, count, client)
+        known = FolderState(folder, Rules(), None)
+        known.accept(client.run(poll_folder(known, _RIGHT)))
+
+        async def in_loop(times: int) -> None:
+            async with AsyncClient(settings) as loop_client:
+                for _ in range(times + 1):
+                    for way, flow in (
+                        ("read async", lambda: _read(folder)),
+                        ("idle async", lambda: poll_folder(known, _RIGHT)),
+                        ("first async", lambda: poll_folder(FolderState(folder, everything, None), _RIGHT)),
+                    ):
+                        before = time.process_time()
+                        await loop_client.run(flow())
+                        found.setdefault(way, []).append(time.process_time() - before)
+
+        ours = {
+            "read": lambda: client.run(_read(folder)),
+            "idle": lambda: client.run(poll_folder(known, _RIGHT)),
+            "first": lambda: client.run(poll_folder(FolderState(folder, everything, None), _RIGHT)),
+        }
+        times = max(5, 100_000 // count)
+        for _ in range(times + 1):
+            for way, action in ours.items():
+                found.setdefault(way, []).append(_cpu(action))
+        asyncio.run(in_loop(times))
+        # As in a trigger, which hands on no more than it is allowed to.
+        waiting = Rules(report_first=True)
+        stall = max(_longest_step(poll_folder(FolderState(folder, waiting, None), _RIGHT), client) for _ in range(3))
+        more = {"stall": stall * 1000, **_kept(folder, count, client)}
+    string = f"BlobEndpoint={url}/account;SharedAccessSignature=sv=1&sig=x"
+    connection = json.dumps({"conn_type": "wasb", "extra": {"connection_string": string}})
+    for way, action in _peers(folder, connection).items():
+        for _ in range(1 if count >= _SLOW else 4):
+            found.setdefault(way, []).append(_cpu(action))
+    # The first of each way imports and connects, which does not matter beside half a minute.
+    return {way: statistics.median(values[1:] or values) / count * 1e6 for way, values in found.items()} | more
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))

@@ -1,0 +1,97 @@
+"""Replays pages of List Blobs as Azure writes them, at the speed of the wire: Azurite would hide the client's cost.
+
+``/account/nCOUNT`` is a folder of so many blobs; ``/account/deep`` one of a thousand, over 100,000 more in sub-folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+from urllib.parse import unquote
+
+PAGE = 5000
+_DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
+# Of each page after the first, names and ETags differ from the first one's in this place.
+_MARK = b"#####"
+_BLOB = (
+    "<Blob><Name>in/data-#####-{number:08d}.csv</Name><Properties>"
+    f"<Creation-Time>{_DATE}</Creation-Time><Last-Modified>{_DATE}</Last-Modified>"
+    "<Etag>0x8DE#####{number:08X}</Etag><Content-Length>4096</Content-Length><Content-Type>text/csv</Content-Type>"
+    "<Content-Encoding /><Content-Language /><Content-CRC64 /><Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5>"
+    "<Cache-Control /><Content-Disposition /><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
+    "<AccessTierInferred>true</AccessTierInferred><LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+    "<ServerEncrypted>true</ServerEncrypted></Properties><OrMetadata /></Blob>"
+)
+_PREFIXES = "".join(f"<BlobPrefix><Name>in/sub-{number:03}/</Name></BlobPrefix>" for number in range(100))
+_REQUEST = re.compile(rb"^GET /account/(n([0-9]+)|deep)\?([^ ]*) ")
+
+
+def blobs(count: int) -> bytes:
+    """The blobs of one page."""
+    return "".join(_BLOB.format(number=number) for number in range(count)).encode()
+
+
+_FULL = blobs(PAGE)
+
+
+def page(count: int, number: int, more: bytes = b"") -> bytes:
+    """One page of a folder of so many blobs."""
+    left = count - number * PAGE
+    entries = (_FULL if left >= PAGE else blobs(left)).replace(_MARK, b"%05d" % number)
+    following = b"<NextMarker>p%d</NextMarker>" % (number + 1) if left > PAGE else b"<NextMarker />"
+    return (
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://a/" '
+        b'ContainerName="c"><Prefix>in/</Prefix><MaxResults>5000</MaxResults><Delimiter>/</Delimiter><Blobs>'
+        + entries
+        + more
+        + b"</Blobs>"
+        + following
+        + b"</EnumerationResults>"
+    )
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a client."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that has arrived whole."""
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head, self._received = self._received[:end], self._received[end + 4 :]
+            body = self._answer(head)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nDate: %b\r\nx-ms-version: 2021-12-02\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (_DATE.encode(), len(body), body)
+            )
+
+    def _answer(self, head: bytes) -> bytes:
+        found = _REQUEST.match(head)
+        assert found is not None, head
+        query = dict(pair.partition("=")[::2] for pair in unquote(found[3].decode()).split("&"))
+        number = int(query.get("marker", "p0").removeprefix("p"))
+        if found[2]:
+            return page(int(found[2]), number)
+        return page(1000, 0, _PREFIXES.encode()) if "delimiter" in query else page(101_000, number)
+
+
+async def serve() -> None:
+    """Serve until standard input ends."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Connection, sock=listener)
+    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,84 @@
+"""How many requests it takes to come to a run, counted by the local workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from rows import Row
+
+from aml_provider.emulator.server import EmulatorServer
+from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
+
+_SEED = {"pipelines": [{"name": "long", "id": "long", "steps": [{"name": "work", "run_seconds": 10**6}]}]}
+
+
+class _TaskInstance:
+    """As much of Airflow's as a try uses."""
+
+    dag_id = "dag"
+    run_id = "run"
+    map_index = -1
+    max_tries = 0
+
+    def __init__(self, number: int) -> None:
+        self.task_id = f"task-{number}"
+        self.start_date = datetime.now(UTC)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Nobody reads it."""
+
+    def xcom_pull(self, **_: Any) -> None:
+        """There is none."""
+
+
+class _Store(dict[str, Any]):
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def _requests(workspace: EmulatorServer, number: int, **arguments: Any) -> int:
+    before = len(workspace.requests())
+    operator = AzureMLRunPipelineOperator(
+        task_id=f"task-{number}",
+        pipeline_id="long",
+        experiment_name="exp",
+        wait_for_completion=False,
+        **arguments,
+    )
+    operator.execute({"ti": _TaskInstance(number), "task_state_store": _Store()})  # type: ignore[typeddict-item]
+    return len(workspace.requests()) - before
+
+
+def rows() -> list[Row]:
+    """The rows with their budgets."""
+    from aml_provider.state import variables
+
+    kept: dict[str, str] = {}
+    # Airflow's Variables need a database; these requests go elsewhere.
+    variables.read = kept.get
+    variables.write = lambda key, value, description: kept.__setitem__(key, value)  # noqa: ARG005 - as it is called
+    variables.delete = lambda key: kept.pop(key, None)
+    os.environ["AIRFLOW__AZUREML__DEPLOYMENT_ID"] = "benchmark"
+    with EmulatorServer(_SEED, speed=1000.0) as workspace:
+        extra = {
+            "subscription_id": "s",
+            "resource_group": "g",
+            "workspace_name": "w",
+            "auth_method": "static_token",
+            "endpoint": workspace.url,
+        }
+        connection = {"conn_type": "azureml", "password": "token", "extra": extra}
+        os.environ["AIRFLOW_CONN_AZUREML_DEFAULT"] = json.dumps(connection)
+        # The first run in a workspace is also looked for, to learn how runs are found there.
+        _requests(workspace, 0, validate=False)
+        plain = _requests(workspace, 1, validate=False)
+        first = _requests(workspace, 2)
+        later = _requests(workspace, 3)
+    return [
+        Row("requests to submit a run", plain, 1),
+        Row("the same with validate=True, the pipeline's first time in a process", first, 3),
+        Row("the same afterwards, its interface being kept", later, 2),
+    ]
