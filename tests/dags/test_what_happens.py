@@ -178,7 +178,11 @@ def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, shape
 
 
 #: Rows that need a real scheduler and triggerer, and where they have them.
-ELSEWHERE = {}
+ELSEWHERE = {
+    "a clear of a task that is running or deferred": ("kills/test_people.py", "clear"),
+    "a task that is running or deferred is marked as success": ("kills/test_people.py", "mark_success"),
+    "a task that is running or deferred is marked as failed": ("kills/test_people.py", "mark_failed"),
+}
 
 
 def test_every_row_of_the_table_is_tested_and_told():
