@@ -81,6 +81,11 @@ class Waits:
         return found
 
 
+def stalls_of(home: Path) -> list[str]:
+    """The warnings in the triggerer's log."""
+    return _BLOCKED.findall((home / "triggerer.log").read_text(errors="replace"))
+
+
 def say(text: str) -> None:
     """Tell how far it is."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
@@ -100,6 +105,8 @@ def run(tasks: int, home: Path) -> bool:
         ) as airflow:
             dag = WatchedDag(airflow, "waiting")
             dag.unpause()
+            # A machine that is busy with starting Airflow is no trigger's doing.
+            earlier = len(stalls_of(home))
             waits = Waits(airflow, dag, dag.trigger())
             airflow.wait(lambda: waits.all_are("deferred", tasks), "all tasks are deferred", timeout=_PATIENCE)
             say(f"{tasks} tasks are deferred: {dict(kinds(workspace.requests()))}")
@@ -115,7 +122,7 @@ def run(tasks: int, home: Path) -> bool:
             ending = kinds(workspace.requests()[before:])
             say(f"from the runs' end to the last task's: {dict(ending)}")
             runs = len(workspace.runs())
-        stalls = _BLOCKED.findall((home / "triggerer.log").read_text(errors="replace"))
+        stalls = stalls_of(home)[earlier:]
     # A query for 250 runs, one for steps, and two records that are read in turn; a look may fall on the edge.
     most = (WINDOW + 1) * (-(-tasks // 250) + 3)
     report = {

@@ -4,6 +4,9 @@ An asset watches the folder. When blobs arrive, the triggerer makes asset events
 run. Several events can start one run, so it takes the changes of all of them. When a triggerer dies, it may make the
 same event again. The event has the same id then, and the run drops what another run has taken.
 
+Until Airflow 3.4 an event that comes while another one waits for its DAG run may start none (apache/airflow#56050). So
+the run takes what has come since, too; what it takes early is dropped when its turn comes.
+
 A hundred such DAGs on one folder cost one listing. Give each asset a watcher with a ``pattern`` of its own.
 """
 
@@ -42,9 +45,14 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
 
         @task(inlets=[incoming])
         def take_changes(triggering_asset_events: Any = None, **context: Any) -> list[dict[str, Any]]:
-            payloads = [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
+            events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
+            remembers = "asset_state_store" in context  # from Airflow 3.3 on; before, repeats within a run are dropped
+            if events and remembers:
+                events += context["inlet_events"][incoming].after(min(event.timestamp for event in events).isoformat())
+            # Events that people make by hand have no payload.
+            payloads = [event.extra["payload"] for event in events if "payload" in event.extra]
             found = {payload["id"]: payload["changes"] for payload in payloads}
-            if "asset_state_store" in context:  # from Airflow 3.3 on; before, only repeats within a run are dropped
+            if remembers:
                 store, run_id = context["asset_state_store"][incoming], context["run_id"]
                 taken = store.get("taken", {})
                 found = {name: changes for name, changes in found.items() if taken.get(name, run_id) == run_id}

@@ -98,7 +98,8 @@ class Watcher:
         self._knowledge = folder.join(rules._replace(patterns=None), record.cursor_text)
         self._since = folder.looks
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
-        self.record = record
+        # The same text, but once for all who read it.
+        self.record = record._replace(cursor_text=self._knowledge.cursor_text)
         self.must_save = False
         self._saved_at = now
         self._knows_more = False

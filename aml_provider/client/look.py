@@ -74,6 +74,7 @@ class Look:
         self._errors: dict[str, AzureMLError] = {}
         self._outage: AzureMLError | None = None
         self._strikes = 0
+        self._news: list[Watch] = []
         #: Whether the service asked to be left alone.
         self.throttled = False
 
@@ -120,9 +121,9 @@ class Look:
         """Whether to ask for nothing more."""
         return self.throttled or self._strikes >= _STRIKES
 
-    def read(self, run: PipelineRun) -> None:
-        """Take a record."""
-        self._read[run.id] = run
+    def read(self, run_id: str, run: PipelineRun) -> None:
+        """Take a record; the service may spell its id in other letters than it was asked for."""
+        self._read[run_id] = run
 
     def missed(self, run_id: str, error: AzureMLError, now: float) -> None:
         """Take the failure to read a record."""
@@ -158,12 +159,17 @@ class Look:
         if not self._is_throttling(error, now) and error.permanent:
             self._list.queries_steps = False
 
-    def close(self, now: float) -> None:
-        """Tell everybody what has come of it, and say when to look again."""
+    def close(self, now: float) -> list[Watch]:
+        """Note what has come of it, and when to look again.
+
+        Returns:
+            Those for whom something has changed; they are still to be told.
+        """
         going_on = [
             watch for run_id, watches in self._watches.items() for watch in watches if self._settle(run_id, watch, now)
         ]
         self._list.schedule(going_on, self._start, now)
+        return self._news
 
     def _settle(self, run_id: str, watch: Watch, now: float) -> bool:
         """Whether it has been looked at, and the wait goes on."""
@@ -195,7 +201,7 @@ class Look:
             self._list.leave(watch)
         if progress != watch.progress or ended:
             watch.progress = progress
-            watch.tell()
+            self._news.append(watch)
         return not ended
 
     def _go_on(self, watch: Watch, error: AzureMLError, now: float) -> bool:
@@ -206,7 +212,8 @@ class Look:
         of_run = watch.run_id in self._errors and _is_for_good(error)
         if of_run or now - watch.failing_since + pause > self._list.policy.budget:
             self._list.leave(watch)
-            watch.fail(error)
+            watch.error = error
+            self._news.append(watch)
             return False
         return True
 

@@ -39,7 +39,7 @@ class Watch:
     Args:
         run_id: The pipeline run.
         poll_interval: The least seconds between two looks.
-        tell: Called when one of the attributes has changed.
+        tell: To be called when one of the attributes has changed.
 
     Attributes:
         progress: How far the run is; None before the first look.
@@ -87,11 +87,6 @@ class Watch:
         """Seconds to the next look: its end is told at most a twentieth of the wait late, or four intervals."""
         age = now - self.begun
         return self.poll_interval * next((times for after, times in _SLOWER if age >= after * self.poll_interval), 1)
-
-    def fail(self, error: Exception) -> None:
-        """Give it up."""
-        self.error = error
-        self.tell()
 
 
 class Watchlist:

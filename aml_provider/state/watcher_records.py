@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aml_provider.blobs.cursor import CursorUnreadable
@@ -51,32 +52,38 @@ class AssetRecords:
         self._key = key
         # Airflow 3.3 has no public way to all of them, only to one that can be named, and no trigger knows the names.
         self._stores: Sequence[Any] = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
-        self._seen: list[Any] = []
+        # Not the records themselves: a thousand watchers of a large folder would keep a thousand of them.
+        self._seen: list[bytes] = []
 
     def __str__(self) -> str:
         return f"key {self._key} of {' and '.join(map(repr, self._stores))}"
 
     async def load(self) -> WatcherRecord:
         """Read what is stored with each asset; see :meth:`WatcherRecords.load`."""
-        self._seen = [await self._read(store) for store in self._stores]
-        return WatcherRecord.united([WatcherRecord.from_json(data) for data in self._seen if data is not None])
+        found = [await self._read(store) for store in self._stores]
+        self._seen = [_stamp(data) for data in found]
+        return WatcherRecord.united([WatcherRecord.from_json(data) for data in found if data is not None])
 
     async def save(self, record: WatcherRecord) -> None:
         """Write it with each asset; see :meth:`WatcherRecords.save`."""
         data = record.to_json()
         for number, store in enumerate(self._stores):
-            if await self._read(store) != self._seen[number]:
+            if _stamp(await self._read(store)) != self._seen[number]:
                 raise CursorMoved(f"The {self} was changed by somebody else since it was read")
             if hasattr(store, "aset"):
                 await store.aset(self._key, data)
             else:  # before 3.3.2
                 await asyncio.to_thread(store.set, self._key, data)
-            self._seen[number] = data
+            self._seen[number] = _stamp(data)
 
     async def _read(self, store: Any) -> Any:
         if hasattr(store, "aget"):
             return await store.aget(self._key)
         return await asyncio.to_thread(store.get, self._key)
+
+
+def _stamp(data: Any) -> bytes:
+    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).digest()
 
 
 class VariableRecords:

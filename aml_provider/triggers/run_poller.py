@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _BLIP = 2.0
 _QUERIES_AT_ONCE = 4
 _READS_AT_ONCE = 8
+_TOLD_AT_ONCE = 8
 
 
 class _Key(NamedTuple):
@@ -172,7 +173,8 @@ class RunPoller:
                         await self._carry_out(Look(self._list, due, now), client)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for watch in self._list:
-                watch.fail(error)
+                watch.error = error
+                watch.tell()
 
     async def _sleep(self) -> None:
         """Sleep until a run is due."""
@@ -194,7 +196,11 @@ class RunPoller:
         to_read = iter(look.records())
         await _together(_READS_AT_ONCE, lambda: self._read(look, client, to_read))
         await self._list_steps(look, client)
-        look.close(self._clock())
+        for number, watch in enumerate(look.close(self._clock()), start=1):
+            watch.tell()
+            if number % _TOLD_AT_ONCE == 0:
+                # Who is told logs, and Airflow does after it: hundreds in a row would stall the loop.
+                await asyncio.sleep(0)
         log.debug("Experiment %s: %s in %.1f s", self._key.experiment, look, self._clock() - began)
 
     async def _query(self, look: Look, client: SharedClient) -> None:
@@ -212,9 +218,11 @@ class RunPoller:
             if look.is_down:
                 return
             try:
-                look.read(await client.call(calls.get_run(run_id)))
+                run = await client.call(calls.get_run(run_id))
             except AzureMLError as error:
                 look.missed(run_id, error, self._clock())
+            else:
+                look.read(run_id, run)
 
     async def _list_steps(self, look: Look, client: SharedClient) -> None:
         parents = look.parents()
@@ -229,6 +237,9 @@ class RunPoller:
 
 
 async def _together(times: int, work: Callable[[], Coroutine[None, None, None]]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(times):
-            tasks.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(times):
+                tasks.create_task(work())
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group

@@ -240,6 +240,34 @@ async def test_progress_is_told_to_each_whose_run_it_is(workspace):
     assert told[bad[0]][-1] == "Failed (read Completed, score Failed)"
 
 
+async def test_hundreds_who_have_news_are_not_told_all_at_once(workspace):
+    run_ids = submit(workspace, 60)
+    turns = 0
+    told = []
+
+    async def turn():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    watcher = SharedRunWatcher("azureml_default")
+    waits = [
+        asyncio.create_task(
+            watcher.watch(
+                run_id, "exp", poll_interval=1.0, deadline=None, report=lambda progress: told.append((turns, progress))
+            )
+        )
+        for run_id in run_ids
+    ]
+    await until(lambda: len(told) >= 60)
+    for task in (*waits, turning):
+        task.cancel()
+    await asyncio.gather(*waits, turning, return_exceptions=True)
+    assert max(Counter(turn for turn, _ in told).values()) <= 8
+
+
 async def test_a_wait_for_a_run_that_is_not_there_disturbs_nobody(workspace):
     runs = submit(workspace, 3)
     async with waiting(runs) as tasks:

@@ -30,7 +30,7 @@ def clear_twice(case):
 def clear_after_success(case):
     case.start_and_wait()
     case.finish()
-    case.until_state("success")
+    case.until_dag_run_ended()
     case.clear()
     case.until_runs(2)
     case.until_waiting()
@@ -74,7 +74,7 @@ def mark_failed_while_submitting(case):
 def mark_failed_then_clear(case):
     case.start_and_wait()
     case.mark("failed")
-    case.until_state("failed")
+    case.until_dag_run_ended()
     case.clear()
     case.until_runs(2)
     case.until_waiting()

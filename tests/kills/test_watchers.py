@@ -51,7 +51,9 @@ class Watched:
 
     def records(self):
         """What is stored of each watcher, by asset."""
-        query = "SELECT a.name, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id"
+        query = (
+            "SELECT a.name, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id WHERE s.key != 'taken'"
+        )
         return {name: json.loads(value) for name, value in self.ask(query)}
 
     def events(self, asset):
@@ -157,6 +159,24 @@ def test_a_change_arrives_once_and_one_listing_serves_both(watched):
     assert len(watched.container.asked) - before <= 6
 
 
+def test_what_arrives_while_the_dag_is_paused_is_found_later(watched):
+    def pause(is_paused):
+        watched.airflow.patch("/dags/consumes_csv", {"is_paused": is_paused})
+
+    def is_watched():
+        return watched.ask("SELECT 1 FROM asset_watcher w JOIN asset a ON a.id = w.asset_id WHERE a.name = 'csv'")
+
+    pause(is_paused=True)
+    watched.wait(lambda: not is_watched(), "the watcher is stopped")
+    before = len(watched.events("csv"))
+    watched.write()
+    looked = len(watched.container.asked) + 2
+    watched.wait(lambda: len(watched.container.asked) > looked, "the other watcher has looked")
+    assert len(watched.events("csv")) == before
+    pause(is_paused=False)
+    watched.settle()
+
+
 @pytest.mark.parametrize("times", range(3))
 def test_killed_between_look_and_record(watched, times):
     before = len(watched.container.asked)
@@ -201,12 +221,17 @@ def test_killed_between_event_and_cursor(watched, times):
     assert first == again
 
 
-def test_after_all_that_each_version_has_one_id_and_each_event_its_run(watched):
+def test_after_all_that_each_version_has_one_id_and_each_event_was_taken(watched):
     watched.settle()
+    query = (
+        "SELECT s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id WHERE s.key = 'taken' AND a.name = ?"
+    )
     for asset in ASSETS:
         assert all(len(set(ids)) == 1 for ids in watched.versions(asset).values())
-        unconsumed = """
-            SELECT e.id FROM asset_event e JOIN asset a ON a.id = e.asset_id
-            WHERE a.name = ? AND e.id NOT IN (SELECT event_id FROM dagrun_asset_event)
-        """
-        watched.wait(lambda asset=asset, query=unconsumed: not watched.ask(query, asset), "every event has its run")
+        fired = {event["id"] for event in watched.events(asset)}
+
+        def all_taken(asset=asset, fired=fired):
+            return any(fired == set(json.loads(value)) for (value,) in watched.ask(query, asset))
+
+        # Although Airflow 3.3 starts no run for an event that comes while another one waits for its run.
+        watched.wait(all_taken, "every event is taken")

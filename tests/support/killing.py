@@ -43,9 +43,9 @@ _SETTINGS = {
         "orphaned_tasks_check_interval": 5,
         "task_instance_heartbeat_timeout": 20,
         "task_instance_heartbeat_timeout_detection_interval": 3,
-        # Airflow 2's names for the same.
+        # Airflow 2's names for the same. It ends tasks whose heartbeats come late on a busy machine.
         "local_task_job_heartbeat_sec": 2,
-        "scheduler_zombie_task_threshold": 20,
+        "scheduler_zombie_task_threshold": 40,
         "zombie_detection_interval": 3,
     },
     "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 15},
@@ -213,6 +213,16 @@ class Case:
         """Let its newest run end."""
         self._workspace.finish(self.runs()[-1]["id"], fails)
 
+    def finish_each(self):
+        """Let its newest run end, again and again, until the task has ended."""
+
+        def has_ended():
+            if self.statuses()[-1:] == ["Running"]:
+                self.finish()
+            return self.state in ENDED
+
+        self.until(has_ended, "it has ended")
+
     def clear(self):
         self._act("clear")
         self._world.tasks.clear(*self.task)
@@ -259,6 +269,11 @@ class Case:
 
     def until_state(self, *states):
         self.until(lambda: self.state in states, f"it is {' or '.join(map(str, states))}")
+
+    def until_dag_run_ended(self):
+        """Wait until its DAG run has ended too: a clear just before that leaves an ended DAG run with a task to do."""
+        path = f"/dags/{self.task.dag_id}/dagRuns/{self.name}"
+        self.until(lambda: self._world.airflow.get(path)["state"] in ENDED, "its DAG run has ended")
 
     def until_waiting(self):
         """Wait until its newest run is active and watched."""

@@ -60,6 +60,7 @@ class Service:
         self.widest = 10**6
         self.query_error = self.record_error = self.steps_error = None
         self.unreadable = {}
+        self.spell = str
 
     def submit(self, run_id, status="Running", steps=()):
         self.records[run_id] = self.copies[run_id] = status
@@ -82,7 +83,7 @@ class Service:
             raise error
         if run_id not in self.records:
             raise NotFound("get", status=404)
-        return a_run(self.records[run_id], Id=run_id)
+        return a_run(self.records[run_id], Id=self.spell(run_id))
 
 
 class World:
@@ -137,7 +138,7 @@ class World:
                 break
             self.asked.append(("get", (run_id,)))
             try:
-                look.read(self.service.get(run_id))
+                look.read(run_id, self.service.get(run_id))
             except Exception as error:  # noqa: BLE001 - as AzureMLError
                 look.missed(run_id, error, self.now)
         parents = look.parents()
@@ -147,7 +148,8 @@ class World:
                 look.steps_refused(self.service.steps_error, self.now)
             else:
                 look.stepped({run_id: self.service.steps.get(run_id, ()) for run_id in parents})
-        look.close(self.now)
+        for watch in look.close(self.now):
+            watch.tell()
         assert str(look)
 
     def counted(self):
@@ -406,6 +408,17 @@ def test_an_end_that_the_record_does_not_confirm_is_none(world):
     assert watches[0].run is None
     assert statuses(watches[0]) == "Running"
     world.service.records[name(0)] = "Finished"
+    world.run(40)
+    assert watches[0].run.status == "Finished"
+
+
+@pytest.mark.parametrize("runs", [1, 20])
+def test_an_id_may_come_back_in_other_letters(world, runs):
+    world.service.spell = str.upper
+    watches = [world.watch() for _ in range(runs)]
+    world.run(100)
+    assert len(world.looks) <= 5
+    world.service.end(name(0))
     world.run(40)
     assert watches[0].run.status == "Finished"
 

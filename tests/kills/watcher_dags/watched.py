@@ -17,11 +17,22 @@ for name, pattern in PATTERNS.items():
     )
     asset = Asset(name, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
-    with DAG(f"consumes_{name}", schedule=[asset], start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
+    with DAG(
+        f"consumes_{name}",
+        schedule=[asset],
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+    ):
 
-        @task
-        def consume(triggering_asset_events=None):
-            events = [event.extra["payload"] for found in triggering_asset_events.values() for event in found]
-            return {event["id"]: [change["path"] for change in event["changes"]] for event in events}
+        @task(inlets=[asset])
+        def consume(asset=asset, triggering_asset_events=None, **context):
+            """Take what the example takes: also what has come since, and nothing again."""
+            events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
+            events += context["inlet_events"][asset].after(min(event.timestamp for event in events).isoformat())
+            found = {event.extra["payload"]["id"]: event.extra["payload"]["changes"] for event in events}
+            store, run_id = context["asset_state_store"][asset], context["run_id"]
+            taken = store.get("taken", {})
+            store.set("taken", {**dict.fromkeys(found, run_id), **taken})
 
         consume()
