@@ -46,7 +46,7 @@ _SETTINGS = {
         # Airflow 2's names for the same. It ends tasks whose heartbeats come late on a busy machine.
         "local_task_job_heartbeat_sec": 2,
         "scheduler_zombie_task_threshold": 40,
-        "zombie_detection_interval": 3,
+        "zombie_detection_interval": 10,
     },
     "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 15},
     "azureml": {"deployment_id": "kills", "lookup_grace": 5, "retry_budget": 15},
