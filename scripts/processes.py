@@ -74,7 +74,7 @@ class Service:
 
     def processes(self) -> list[Process]:
         """The process and all that it started, also those that have outlived it."""
-        return [Process(pid, parent, _title(pid)) for pid, parent, session in _live() if session == self.process.pid]
+        return processes_of([self])
 
     def signal(self, number: signal.Signals, *, alone: bool = False) -> None:
         """Send a signal to the process and to all that it started.
@@ -87,6 +87,12 @@ class Service:
         for pid in [self.process.pid, *([] if alone else [process.pid for process in self.processes()])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def processes_of(services: Iterable[Service]) -> list[Process]:
+    """The processes of services and all that they started, also those that have outlived them."""
+    sessions = {service.process.pid for service in services}
+    return [Process(pid, parent, _title(pid)) for pid, parent, session in _live() if session in sessions]
 
 
 def stop(services: Iterable[Service], *, patience: float) -> None:
@@ -118,18 +124,29 @@ class Guard:
             text=True,
             start_new_session=True,
         )
+        # One guard may stand within another.
+        self._outer = os.environ.get(_MARK)
         os.environ[_MARK] = self._mark
         return self
 
     def __exit__(self, *_: object) -> None:
         del os.environ[_MARK]
+        if self._outer is not None:
+            os.environ[_MARK] = self._outer
         _kill(self._sessions, mark=self._mark)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
     def start(
-        self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] = os.environ, piped: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] = os.environ,
+        piped: bool = False,
+        user: str | None = None,
     ) -> Service:
         """Start a process in a session of its own, so that an interrupt of the terminal reaches us alone.
 
@@ -139,6 +156,7 @@ class Guard:
             log: The file that gets its output.
             env: Its environment; must hold ours.
             piped: Leave its standard output to the caller; the log then has its standard error.
+            user: Who it runs as; None: we.
         """
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -148,6 +166,7 @@ class Guard:
                 stdout=subprocess.PIPE if piped else output,
                 stderr=output if piped else subprocess.STDOUT,
                 start_new_session=True,
+                user=user,
             )
         self._sessions.add(process.pid)
         assert self._process.stdin is not None
