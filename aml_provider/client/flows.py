@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
 CANCEL_MARK = "airflow.cancel"
 
+# For so many seconds a mark is tried again, so often: Airflow 3 kills a process that does not end within five.
+_MARK_PATIENCE, _MARK_PAUSE = 3.0, 1.0
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
 _LOG_TRIES = 3
@@ -273,10 +275,13 @@ def cancel_run(
     run: PipelineRun = yield calls.get_run(run_id)
     if run.state.is_final:
         return run
+    mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
+    unknown = False
     try:
-        yield calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
+        yield mark
     except AzureMLError as error:
-        # The cancel matters more than its mark.
+        # The cancel matters more than its mark. Run history may not know a run yet that was submitted just now.
+        unknown = isinstance(error, NotFound)
         note(f"could not mark run {run_id} before cancelling it: {error}")
     try:
         yield calls.cancel_run(run_id)
@@ -289,10 +294,17 @@ def cancel_run(
     waited = 0.0
     while True:
         run = yield calls.get_run(run_id)
-        if run.state.is_final or waited >= patience:
+        if unknown:
+            try:
+                yield mark
+                unknown = False
+            except AzureMLError as error:
+                unknown = isinstance(error, NotFound) and waited < _MARK_PATIENCE
+        if (run.state.is_final or waited >= patience) and not unknown:
             return run
-        yield Pause(poll_interval)
-        waited += poll_interval
+        pause = min(poll_interval, _MARK_PAUSE) if unknown else poll_interval
+        yield Pause(pause)
+        waited += pause
 
 
 def explain_failure(run: PipelineRun) -> Flow[str]:

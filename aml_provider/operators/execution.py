@@ -73,9 +73,10 @@ class PipelineExecution:
     Args:
         operator: The operator, rendered.
         context: Airflow's context.
+        killed: The task was killed before this began: it may see to runs of before, and submits none.
     """
 
-    def __init__(self, operator: AzureMLRunPipelineOperator, context: Context) -> None:
+    def __init__(self, operator: AzureMLRunPipelineOperator, context: Context, *, killed: bool = False) -> None:
         self._operator = operator
         self._ti: Any = context["ti"]
         self._log = operator.log
@@ -84,7 +85,7 @@ class PipelineExecution:
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
         self._run_id: str | None = None
-        self._killed = False
+        self._killed = killed
         self._timed_out = False
         self._leave_run = False
 
@@ -133,6 +134,7 @@ class PipelineExecution:
                 run = client.call(calls.get_run(run_id))
             if run.state.is_final or event["outcome"] == "deadline":
                 return self._conclude(client, run)
+            self._heed_kill(client, run_id)
         # The service has changed its mind about the run's end; unknown is not success.
         self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
         return self._defer(run_id, self._poll_interval())
@@ -252,6 +254,8 @@ class PipelineExecution:
             throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
+        if self._killed and operator.cancel_on_kill:
+            self._submission.stop()
         return client.run(self._submission.obtain())
 
     def _resolve(self, request: RunRequest) -> Flow[Target]:

@@ -152,6 +152,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.on_timeout = on_timeout
         self.azureml_conn_id = azureml_conn_id
         self._execution: PipelineExecution | None = None
+        self._killed = False
 
     def execute(self, context: Context) -> str:
         """Come to the run and wait for it; Airflow calls this on a worker."""
@@ -174,13 +175,15 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the run: a person, or Airflow itself, ends the task while it is on a worker."""
+        # Airflow 3 may call this while it still renders the arguments, and lets the task begin all the same.
+        self._killed = True
         if self._execution is not None:
             self._execution.kill()
 
     def _begin(self, context: Context) -> PipelineExecution:
         from aml_provider.operators.execution import PipelineExecution
 
-        self._execution = PipelineExecution(self, context)
+        self._execution = PipelineExecution(self, context, killed=self._killed)
         return self._execution
 
 

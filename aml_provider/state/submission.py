@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
@@ -19,6 +19,7 @@ from aml_provider.client.errors import (
     NotFound,
     RunCanceled,
     RunStillActive,
+    RunUnwatched,
     SubmissionUnknown,
     SubmissionUnsettled,
     Throttled,
@@ -31,7 +32,7 @@ from aml_provider.state.lookup import KEY, WAYS, search
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.client.entities import HistoryRun, PipelineRun
+    from aml_provider.client.entities import PipelineRun
     from aml_provider.client.flows import Target
     from aml_provider.client.protocol import Flow
     from aml_provider.client.run_request import RunRequest
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from aml_provider.state.identity import TaskIdentity
     from aml_provider.state.ledger import Ledger
     from aml_provider.state.lookup import Evidence, Search
+
+T = TypeVar("T")
 
 # How long a request may be on its way before the client gives it up: its sender may have died at any moment of that.
 _ON_ITS_WAY = 60.0
@@ -129,6 +132,7 @@ class Submission:
         Raises:
             SubmissionUnknown: A submission may or may not have been carried out, and nothing can tell.
             SubmissionUnsettled: The same, but a retry may be able to tell.
+            RunUnwatched: The run of an earlier try may not be read at the moment.
             RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
             RunStillActive: A run that has to make room has not ended in time.
             AzureMLError: The service refused, or could not be reached; nothing is left behind.
@@ -217,14 +221,13 @@ class Submission:
         """The run of an earlier try, or None if that try certainly submitted none."""
         if record.run_id is not None:
             try:
-                run: PipelineRun = yield calls.get_run(record.run_id)
+                return (yield from self._read(calls.get_run(record.run_id), record.run_id))
             except NotFound as error:
                 raise SubmissionUnknown(
                     f"Run {record.run_id}, which an earlier try submitted, is not in workspace "
                     f"{self._settings.workspace_name!r}, so what became of it is not known. Does the connection lead "
                     "to another workspace now? Clear this task to submit a new run."
                 ) from error
-            return run
         if not record.sent:
             return None
         self._log.info("An earlier try may have submitted a run; looking for key %s.", record.key)
@@ -233,6 +236,22 @@ class Submission:
             self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
         else:
             self._keep(record._replace(run_id=found.id))
+        return found
+
+    def _read(self, call: calls.Call[T], run_id: str) -> Flow[T]:
+        """Read a run that exists; not to be allowed to says nothing about it, and is no reason to give up retries."""
+        try:
+            found: T = yield call
+        except NotFound:
+            raise
+        except AzureMLError as error:
+            if not error.permanent:
+                raise
+            raise RunUnwatched(
+                f"Run {run_id}, which an earlier try submitted, could not be read: {error} It goes on; a retry takes "
+                "it up again.",
+                run_id=run_id,
+            ) from error
         return found
 
     def _patience(self, record: Record) -> float:
@@ -250,8 +269,7 @@ class Submission:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
             self._log.info("Found the run %s by its key (%s).", result.run_ids[0], result.way)
-            run: PipelineRun = yield calls.get_run(result.run_ids[0])
-            return run
+            return (yield from self._read(calls.get_run(result.run_ids[0]), result.run_ids[0]))
         assert self._evidence is not None
         if self._evidence.proves_absence(result):
             return None
@@ -303,7 +321,7 @@ class Submission:
 
     def _is_marked(self, record: Record, run: PipelineRun) -> Flow[bool]:
         try:
-            known: HistoryRun = yield calls.get_history_run(record.experiment, run.id)
+            known = yield from self._read(calls.get_history_run(record.experiment, run.id), run.id)
         except NotFound:
             return CANCEL_MARK in run.tags
         return CANCEL_MARK in known.tags
@@ -334,7 +352,7 @@ class Submission:
         if run_id is None:
             return
         try:
-            run: PipelineRun = yield calls.get_run(run_id)
+            run = yield from self._read(calls.get_run(run_id), run_id)
         except NotFound:
             self._log.warning("The task was cleared; run %s of before is not in this workspace any more.", run_id)
             return

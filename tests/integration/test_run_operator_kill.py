@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
 from support.task import RunPipeline
@@ -36,6 +36,39 @@ def test_a_kill_before_anything_was_sent_does_nothing(workspace, task):
     operator.on_kill()
     operator._begin(task.context).kill()
     assert workspace.requests() == []
+
+
+def test_a_kill_before_the_task_begins_lets_nothing_be_submitted(workspace, task):
+    """Airflow 3 calls on_kill from before it renders the arguments, and the task begins all the same."""
+    operator = RunPipeline(pipeline_id="long")
+    operator.on_kill()
+    with pytest.raises(AzureMLError, match="being killed; nothing was submitted"):
+        operator.execute(task.context)
+    assert workspace.posts() == []
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_kill_before_the_task_begins_cancels_the_run_of_before(workspace, task, cleared):
+    run(task, pipeline_id="long", wait_for_completion=False)
+    task.store["azureml_submission"]["finished"] = False
+    task.clear() if cleared else task.next_try()
+    operator = RunPipeline(pipeline_id="long")
+    operator.on_kill()
+    with pytest.raises(AzureMLError, match="killed"):
+        operator.execute(task.context)
+    assert workspace.status() == "Canceled"
+    assert "airflow.cancel" in workspace.only_run().history_tags
+
+
+def test_a_kill_before_the_task_resumes_cancels_a_run_that_goes_on(workspace, task):
+    with pytest.raises(TaskDeferred):
+        run(task, pipeline_id="long", deferrable=True)
+    operator = RunPipeline(pipeline_id="long", deferrable=True)
+    operator.on_kill()
+    event = {"run_id": workspace.only_run().id, "experiment_name": "exp", "outcome": "ended", "message": ""}
+    with pytest.raises(RunFailed, match="killed"):
+        operator.execute_complete(task.context, event)
+    assert workspace.status() == "Canceled"
 
 
 def kill(operator):

@@ -315,6 +315,18 @@ class TestCancelRun:
         assert len(notes) == 1
         assert "r-1" in notes[0]
 
+    def test_a_run_that_history_does_not_know_yet_is_marked_after_the_cancel(self):
+        missing = NotFound("x", status=404)
+        last, service, notes = self.cancel([a_run(), a_run("Canceled")], tag=[missing, missing, None])
+        assert last.status == "Canceled"
+        marked = [self.CANCEL, self.GET, self.TAG, self.GET, self.TAG]
+        assert service.asked == [self.GET, self.TAG, *marked]
+        assert len(notes) == 1
+
+    def test_a_run_that_history_never_knows_is_given_up_after_some_seconds(self):
+        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), patience=0.0)
+        assert 1 <= sum(service.pauses) <= 3
+
     @pytest.mark.parametrize("kind", [BadRequest, Conflict])
     def test_a_run_that_ends_in_that_very_moment_is_no_error(self, kind):
         last, _, _ = self.cancel([a_run(), a_run("Finished")], cancel=kind("x", status=400))

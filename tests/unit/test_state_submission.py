@@ -7,11 +7,14 @@ from support.service_model import Crash, Fuse
 from support.submissions import GRACE, World, crashes, outcome
 
 from aml_provider.client.errors import (
+    AuthenticationRefused,
     AzureMLError,
     NotFound,
+    PermissionDenied,
     ReplyLost,
     RunCanceled,
     RunStillActive,
+    RunUnwatched,
     ServerFault,
     SubmissionUnknown,
     SubmissionUnsettled,
@@ -43,6 +46,21 @@ def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
         yield
 
     assert world.obtain(resolve=gone) == "run-1"
+
+
+@pytest.mark.parametrize("refused", [PermissionDenied("get", status=403), AuthenticationRefused("get", status=401)])
+@pytest.mark.parametrize("act", [World.close, World.clear, lambda world: None], ids=["closed", "cleared", "active"])
+def test_a_run_that_must_not_be_read_for_a_while_is_left_to_a_retry(refused, act):
+    world = World()
+    world.obtain()
+    act(world)
+    world.service.refusals = {"GET .*run-1": refused}
+    with pytest.raises(RunUnwatched, match=r"run-1.*a retry takes it up again"):
+        world.obtain()
+    assert not RunUnwatched.permanent
+    assert len(world.service.runs) == 1
+    world.service.refusals = {}
+    assert world.obtain() == ("run-2" if act is World.clear else "run-1")
 
 
 def test_a_retry_after_a_failed_run_submits_under_another_key():
