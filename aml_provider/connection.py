@@ -24,9 +24,7 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"", "false", "0", "no", "off", "none"})
 _WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 # Where these are in a workspace's resource id.
-_SCOPE = re.compile(
-    r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?", re.IGNORECASE
-)
+_SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
 
 def read_settings(*, login: str | None, password: str | None, extra: Mapping[str, Any]) -> WorkspaceSettings:
@@ -111,7 +109,7 @@ def _read_config(value: Any) -> dict[str, Any]:
     scope = value.get("Scope")
     if scope:
         # The old form: one Azure Resource Manager id.
-        found = _SCOPE.fullmatch(str(scope).strip())
+        found = re.fullmatch(_SCOPE, str(scope).strip(), re.IGNORECASE)
         if found is None:
             raise InvalidArgument("config_json", f"has a Scope that is no workspace's resource id: {scope!r}")
         return dict(zip(_WORKSPACE, found.groups(), strict=True))

@@ -184,7 +184,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "retry_budget": {
                         "description": (
-                            "Seconds that one request that is safe to repeat (never a submission) may spend on retries."
+                            "Seconds that one request that is safe to repeat (never a submission) may spend on "
+                            "retries; of blobs, one listing."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",
@@ -194,7 +195,8 @@ def get_provider_info() -> dict[str, Any]:
                     "throttled_budget": {
                         "description": (
                             "Seconds for which a request is sent again that the service refuses with 429, because it "
-                            "is too busy; also a submission, since a refused one was not carried out."
+                            "is too busy; also a submission, since a refused one was not carried out. Looks at blobs "
+                            "keep to retry_budget."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",

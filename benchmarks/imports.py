@@ -60,6 +60,7 @@ def rows() -> list[Row]:
     ]
     print("imports", file=sys.stderr, flush=True)
     took, azure = _cost(ours)
+    with_hook, _ = _cost([*ours, "aml_provider.links", "aml_provider.hooks.azure_ml"])
     peers = {
         name: _cost([f"airflow.providers.microsoft.azure.{module}" for module in modules])
         for name, modules in _PEERS.items()
@@ -68,5 +69,6 @@ def rows() -> list[Row]:
     modules = ", ".join(f"{name} {count}" for name, (_, count) in peers.items())
     return [
         Row("importing every operator, sensor and trigger module", took, 15, "ms", beside),
+        Row("the same with the hook and the links", with_hook, None, "ms"),
         Row("modules of Azure's SDK loaded by that", azure, 0, "", modules),
     ]

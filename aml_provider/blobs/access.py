@@ -26,7 +26,7 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.protocol import Request
+from aml_provider.client.protocol import Request, retry_after
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -327,4 +327,12 @@ def refusal(
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
         ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")
-    return kind(operation, status=reply.status, code=code, message=message, request_ids=ids, hint=hint)
+    return kind(
+        operation,
+        status=reply.status,
+        code=code,
+        message=message,
+        request_ids=ids,
+        retry_after=retry_after(reply),
+        hint=hint,
+    )

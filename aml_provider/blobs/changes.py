@@ -13,11 +13,13 @@ import fnmatch
 import re
 from array import array
 from hashlib import blake2b
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 from zlib import crc32
 
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.rules import Counts, age, iso
+from aml_provider.blobs.rules import Counts, iso, settled_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,33 +115,38 @@ class FolderState:
 class _Draft:
     """A parsed page of the poll under way."""
 
-    __slots__ = ("digest", "empty", "folders", "markers", "names", "open", "versions", "waits")
+    __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
 
     def __init__(self, digest: _Digest, rows: Sequence[Row], folders: int) -> None:
         self.digest = digest
-        self.versions = array("Q", b"".join([_version(name, etag) for name, _, etag, _ in rows]))
+        hashes = [blake2b(name + b"\0" + etag, digest_size=8).digest() for name, _, etag, _ in rows]
+        self.versions = array("Q", b"".join(hashes))
         self.names = array("I", [crc32(row[0]) for row in rows])
         self.open: set[int] = set()  # positions of versions that are not decided
+        self.found: list[int] = []  # positions of candidates; those that are not open are reported
         self.waits = False  # some of them will be decided without a change of the page's bytes
         self.empty = self.markers = 0
         self.folders = folders
+
+    def reported(self) -> Chunk:
+        """What is reported of it."""
+        versions, names = self.versions, self.names
+        positions = self.found
+        if self.open:
+            positions = [i for i in positions if i not in self.open]
+        elif len(positions) == len(versions):
+            return versions, names
+        return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
 
     def close(self, older: dict[int, int]) -> _Known:
         """Leave out what is open; a name among it that was known keeps its older version."""
         listed = len(self.versions)
         versions, names = self.versions, self.names
         if self.open:
-            versions, names = array("Q"), array("I")
-            for position, (version, name) in enumerate(zip(self.versions, self.names, strict=True)):
-                kept = older.get(name) if position in self.open else version
-                if kept is not None:
-                    versions.append(kept)
-                    names.append(name)
+            kept = [i for i in range(listed) if i not in self.open or names[i] in older]
+            versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
+            names = array("I", [names[i] for i in kept])
         return _Known(self.digest, (versions, names), not self.waits, listed, self.empty, self.markers, self.folders)
-
-
-def _version(name: bytes, etag: bytes) -> bytes:
-    return blake2b(name + b"\0" + etag, digest_size=8).digest()
 
 
 _Candidate = tuple[str, bytes, bytes, bytes, int, int]
@@ -219,42 +226,53 @@ class Scan:
                 self._markers_open |= not known and not rules.ignore_empty
             fresh = sorted(unknown.difference(empty))
         self._judge(number, fresh, rows, date)
-        if len(self._candidates) > 2 * rules.max_changes + 10_000:
+        if len(self._candidates) > 2 * rules.max_changes:
             self._trim()
 
     def _judge(
         self, number: int, positions: Iterable[int], rows: Sequence[Row] | Mapping[int, Row], date: str | None
     ) -> None:
         """Let the rules decide on new versions of one page."""
-        draft, counts, wanted, settle = self._drafts[number], self._counts, self._wanted, self._rules.settle
-        last = self._last
-        for position in positions:
-            name, modified, etag, size = rows[position]
-            if settle and age(modified, date) < settle:
-                counts.unsettled += 1
-                draft.open.add(position)
-                draft.waits = True
-                continue
-            if wanted is not None and not wanted(name.rpartition(b"/")[2].decode(errors="replace")):
-                counts.filtered += 1
-                continue
-            draft.open.add(position)  # until it is known to be reported
-            stamp = iso(modified)
-            if last is None or (stamp, name) < last[:2]:
-                self._candidates.append((stamp, name, etag, size, number, position))
-            else:
-                counts.held += 1
-                draft.waits = True
+        counts, rules, wanted, last = self._counts, self._rules, self._wanted, self._last
+        found = [
+            (iso(modified), name, etag, size, number, i)
+            for i, (name, modified, etag, size) in zip(positions, map(rows.__getitem__, positions), strict=True)
+        ]
+        if rules.settle:
+            latest = settled_until(date, rules.settle)
+            young = [candidate for candidate in found if candidate[0] > latest]
+            counts.unsettled += len(young)
+            self._hold(young)
+            found = [candidate for candidate in found if candidate[0] <= latest]
+        if wanted is not None:
+            names = [name.rpartition(b"/")[2].decode("utf-8", "replace") for _, name, _, _, _, _ in found]
+            fits = [wanted(name) is not None for name in names]
+            counts.filtered += fits.count(False)
+            found = [*compress(found, fits)]
+        if last is not None:
+            late = [candidate for candidate in found if candidate > last]
+            counts.held += len(late)
+            self._hold(late)
+            found = [candidate for candidate in found if candidate < last]
+        self._candidates += found
+        self._drafts[number].found += map(itemgetter(5), found)
 
     def _trim(self) -> None:
         """Keep only candidates that can be reported, so that a first listing of millions stays small."""
-        self._candidates.sort()
-        for late in self._candidates[self._rules.max_changes :]:
-            self._drafts[late[4]].waits = True
-            self._counts.held += 1
-        del self._candidates[self._rules.max_changes :]
-        if len(self._candidates) == self._rules.max_changes:
+        most = self._rules.max_changes
+        if len(self._candidates) > most:
+            self._candidates.sort()
+            self._counts.held += len(self._candidates) - most
+            self._hold(self._candidates[most:])
+            del self._candidates[most:]
             self._last = self._candidates[-1]
+
+    def _hold(self, candidates: Iterable[_Candidate]) -> None:
+        """Leave versions to a later poll, which has to look at them again."""
+        for _, _, _, _, number, position in candidates:
+            draft = self._drafts[number]
+            draft.open.add(position)
+            draft.waits = True
 
     def _settle_empty(self) -> None:
         """Decide on empty blobs, now that every sub-folder is known."""
@@ -283,19 +301,11 @@ class Scan:
         counts = self._counts
         self._settle_empty()
         self._trim()
-        reported = sorted(self._candidates, key=lambda candidate: candidate[1])
-        older = self._older(reported)
-        changes: list[Change] = []
-        gone: list[tuple[int, int]] = []
-        for modified, path, etag, size, number, position in reported:
-            draft = self._drafts[number]
-            draft.open.discard(position)
-            name = draft.names[position]
-            gone.append((draft.versions[position], name))
-            changes.append(self._change(path.decode(errors="replace"), etag, modified, size, known=name in older))
-        counts.modified = sum(change["change"] == "modified" for change in changes)
+        gone = [draft.reported() for draft in self._drafts]
+        older = self._older(gone)
+        changes = self._changes(older)
+        counts.modified = sum(change["change"] == "modified" for change in changes) if older else 0
         counts.added = len(changes) - counts.modified
-        back = {name: older[name] for _, name in gone if name in older}
         pages = []
         for entry in self._order:
             page = entry if isinstance(entry, _Known) else self._drafts[entry].close(older)
@@ -306,20 +316,27 @@ class Scan:
                 counts.empty += page.empty
                 counts.markers += page.markers
                 counts.unchanged += page.listed - page.empty - page.markers
-        undo = Difference(Cursor.of(gone), Cursor.of((version, name) for name, version in back.items()))
+        back = ((older[name], name) for _, names in gone for name in names if name in older) if older else ()
+        undo = Difference(Cursor(gone), Cursor.of(back))
         return Detection(changes, Cursor(page.chunk for page in pages), undo, counts, self._first, tuple(pages))
 
-    def _change(self, path: str, etag: bytes, modified: str, size: bytes, *, known: bool) -> Change:
-        return {
-            "datastore": self._folder.datastore,
-            "container_url": self._folder.container_url,
-            "path": path,
-            "name": path.rpartition("/")[2],
-            "etag": etag.decode(),
-            "last_modified": modified,
-            "size": int(size),
-            "change": "modified" if known else "added",
-        }
+    def _changes(self, older: dict[int, int]) -> list[Change]:
+        """What is reported, ordered by name."""
+        container_url, _, datastore = self._folder
+        drafts = self._drafts
+        return [
+            {
+                "datastore": datastore,
+                "container_url": container_url,
+                "path": (path := name.decode("utf-8", "replace")),
+                "name": path.rpartition("/")[2],
+                "etag": etag.decode(),
+                "last_modified": modified,
+                "size": int(size),
+                "change": "modified" if older and drafts[number].names[i] in older else "added",
+            }
+            for modified, name, etag, size, number, i in sorted(self._candidates, key=itemgetter(1))
+        ]
 
     def _unrepeated(self) -> Iterator[_Known]:
         # A blob of a page that is as before is on no other page, since the listing is ordered by name.
@@ -332,13 +349,13 @@ class Scan:
                 self._decided.update(page.chunk[0])
         return self._decided
 
-    def _older(self, reported: Iterable[_Candidate]) -> dict[int, int]:
-        """Find the cursor's version of each name that is open or reported."""
+    def _older(self, reported: Iterable[Chunk]) -> dict[int, int]:
+        """Find the cursor's version of each name that is reported or open."""
         pages = list(self._unrepeated())
         if not pages:
             return {}
-        names = {draft.names[i] for draft in self._drafts for i in draft.open}
-        names.update(self._drafts[item[4]].names[item[5]] for item in reported)
+        names = {name for _, chunk in reported for name in chunk}
+        names.update(draft.names[i] for draft in self._drafts for i in draft.open)
         if not names:
             return {}
         return {n: v for page in pages for v, n in zip(*page.chunk, strict=True) if n in names}

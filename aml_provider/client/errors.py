@@ -36,7 +36,8 @@
     └── SubmissionUnknown               ✓  a submission's fate cannot be established
 
 ``permanent`` says whether trying again could help without anybody's act. ``in_doubt`` says whether the request may have
-been carried out although it failed: the question that decides if a submission may be repeated.
+been carried out although it failed: the question that decides if a submission may be repeated. ``retry_after`` are the
+seconds after which the service wants to be asked again; None where it did not say.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class AzureMLError(Exception):
 
     permanent: bool = False
     in_doubt: bool = False
+    retry_after: float | None = None
 
 
 class InvalidArgument(AzureMLError, ValueError):
@@ -89,7 +91,6 @@ class ServiceError(AzureMLError):
         code: The service's own error code, such as ``UserError``; empty when it gave none.
         message: The service's own message.
         request_ids: ``name=value`` facts that Azure support asks for.
-        retry_after: The seconds after which the service wants to be asked again; None where it did not say.
     """
 
     def __init__(

@@ -16,7 +16,6 @@ from aml_provider.client.errors import (
     AuthenticationRefused,
     BadRequest,
     CredentialError,
-    ServiceError,
     Throttled,
 )
 from aml_provider.client.flows import Progress
@@ -231,7 +230,7 @@ class Look:
         return same, watch.steps_at
 
     def _is_throttling(self, error: AzureMLError, now: float) -> bool:
-        if not isinstance(error, Throttled) and (not isinstance(error, ServiceError) or error.retry_after is None):
+        if not isinstance(error, Throttled) and error.retry_after is None:
             return False
         self.batches.clear()
         if not self.throttled:

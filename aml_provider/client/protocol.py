@@ -152,8 +152,13 @@ def _may_pass(status: int) -> bool:
     return status in {408, 429} or (status >= 500 and status != 501)
 
 
-def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
+def attempt(request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None) -> Machine[Reply]:
     """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
+
+    Args:
+        request: What is sent.
+        policy: The budget.
+        spent: What requests before it have used of the budgets, False for failures, True for throttling; None: nothing.
 
     Returns:
         The last reply, whatever its status.
@@ -162,8 +167,7 @@ def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
         Unreachable: No connection came about.
         ReplyLost: The request left, but no answer came back.
     """
-    # A long time of being told to wait leaves the budget for failures as it was.
-    spent = {True: 0.0, False: 0.0}
+    spent = {} if spent is None else spent
     tries = 0
     while True:
         failure: AzureMLError | None = None
@@ -175,15 +179,16 @@ def attempt(request: Request, policy: RetryPolicy) -> Machine[Reply]:
         if reply is not None and not _may_pass(reply.status):
             return reply
         pause = policy.pause(tries, reply)
-        throttled = reply is not None and reply.status == 429
-        budget = max(policy.budget, policy.throttled_budget) if throttled else policy.budget
-        if not request.repeatable or spent[throttled] + pause > budget:
+        # A long time of being told to wait leaves the budget for failures as it was.
+        patient = reply is not None and reply.status == 429 and policy.throttled_budget > policy.budget
+        used = spent.get(patient, 0.0) + pause
+        if not request.repeatable or used > (policy.throttled_budget if patient else policy.budget):
             if failure is not None:
                 raise failure
             assert reply is not None
             return reply
         yield Pause(pause)
-        spent[throttled] += pause
+        spent[patient] = used
         tries += 1
 
 
@@ -201,7 +206,12 @@ class Protocol:
         self._api_url = settings.api_url
 
     def run(self, flow: Flow[T]) -> Machine[T]:
-        """Turn a flow's calls into requests; its requests and pauses pass through."""
+        """Turn a flow's calls into requests; its requests and pauses pass through.
+
+        Each call has a budget for repetitions of its own. A flow's bare requests, such as the pages of a folder's
+        listing, share one: together they are one thing that somebody waits for.
+        """
+        spent: dict[bool, float] = {}
         try:
             step = next(flow)
             while True:
@@ -209,7 +219,7 @@ class Protocol:
                     if isinstance(step, Call):
                         result = yield from self.perform(step)
                     elif isinstance(step, Request):
-                        result = yield from attempt(step, self._policy)
+                        result = yield from attempt(step, self._policy, spent)
                     else:
                         result = yield step
                 except AzureMLError as error:

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from typing import Protocol as Interface
 
+import anyio
 import httpx
 
 from aml_provider import __version__
@@ -270,6 +271,8 @@ class AsyncClient:
 
     def _build(self) -> tuple[Any, httpx.AsyncClient]:
         _hush_http_loggers()
+        # httpx loads what it needs of this with the first request, and the event loop would stand still for 20 ms.
+        anyio.run(anyio.sleep, 0)
         return (
             credentials.build_async_credential(self.settings),
             httpx.AsyncClient(

@@ -6,8 +6,6 @@ import random
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from aml_provider.client.errors import ServiceError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -144,8 +142,7 @@ class Watchlist:
 
     def throttle(self, error: AzureMLError, now: float) -> None:
         """Leave the service alone for as long as it asks for, or for longer and longer."""
-        asked = error.retry_after if isinstance(error, ServiceError) else None
-        self._not_before = now + max(self.policy.pause(self._throttled, None), asked or 0.0)
+        self._not_before = now + max(self.policy.pause(self._throttled, None), error.retry_after or 0.0)
         self._throttled += 1
 
     def schedule(self, looked_at: Sequence[Watch], start: float, now: float) -> None:

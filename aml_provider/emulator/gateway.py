@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from aml_provider.emulator.dialect import Dialect, Question
@@ -70,7 +70,11 @@ class Gateway:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         assert scope["type"] == "http"
-        body = await Request(scope, receive).body()
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            # It went away in the middle of its request: killed, for example.
+            return
         # A page that is looked at asks every second: that must not use up the faults that wait for a client.
         if scope["path"].startswith("/_emulator/") or is_page(scope["path"]):
             await (await _run(self._outside, scope, body))(scope, receive, send)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from aml_provider.blobs.access import ContainerAccess, Location
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
 
@@ -87,11 +87,16 @@ class BlobLocation(NamedTuple):
         normalise_path(self.path)
 
     @contextmanager
-    def open(self) -> Iterator[tuple[Client, Location]]:
-        """Open a client that may list the folder, on a worker."""
+    def open(self, patience: float | None = None) -> Iterator[tuple[Client, Location]]:
+        """Open a client that may list the folder, on a worker.
+
+        Args:
+            patience: The most seconds for which what fails is repeated; None: as ``[azureml] retry_budget`` says.
+        """
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.transport import Client
 
+        policy = _policy(patience)
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
@@ -99,13 +104,13 @@ class BlobLocation(NamedTuple):
         with airflow_errors():
             if rights is not None:
                 settings = rights.settings(settings)
-            with Client(settings, policy=retry_policy()) as client:
+            with Client(settings, policy=policy) as client:
                 location = client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
                     return
             try:
-                client = Client(location.settings, policy=retry_policy())
+                client = Client(location.settings, policy=policy)
             except InvalidArgument as error:
                 # It names a field of the connection, where these values do not come from.
                 raise InvalidArgument(
@@ -121,6 +126,7 @@ class BlobLocation(NamedTuple):
 
         from aml_provider.client.transport import AsyncClient
 
+        policy = _policy()
         with airflow_errors():
             self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
@@ -131,12 +137,12 @@ class BlobLocation(NamedTuple):
         with airflow_errors():
             if rights is not None:
                 settings = rights.settings(settings)
-            async with AsyncClient(settings, policy=retry_policy()) as client:
+            async with AsyncClient(settings, policy=policy) as client:
                 location = await client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
                     return
-            async with AsyncClient(location.settings, policy=retry_policy()) as client:
+            async with AsyncClient(location.settings, policy=policy) as client:
                 yield client, location
 
     def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
@@ -149,6 +155,12 @@ class BlobLocation(NamedTuple):
         if rights is None:
             return Location(folder, ContainerAccess())
         return Location(folder, rights.access(folder.container_url))
+
+
+def _policy(patience: float | None = None) -> RetryPolicy:
+    """Also of a busy service no more is asked than the budget for failures: another look comes anyway."""
+    budget = retry_policy().budget
+    return retry_policy(budget if patience is None else max(0.0, min(budget, patience)))
 
 
 class WasbRights(NamedTuple):

@@ -45,7 +45,8 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         settle: Report a blob only when it was last written so many seconds ago, by the storage service's own clock.
         ignore_empty: Wait until an empty blob is not empty any more.
         on_first_poll: ``"remember"`` or ``"report"`` what is there at the very first look.
-        max_changes: The most changes in one result; the next run gets the rest.
+        max_changes: The most changes in one result; the next run gets the rest. Never more than Airflow's
+            ``max_map_length`` where a task is mapped over the result.
         cursor_key: Names what was seen; default: the DAG, task and map index. Two sensors with one key share the
             changes between them.
         cursor_store: Where what was seen is kept: ``"STORE/FOLDER"``, a blob datastore of the workspace and a folder in
@@ -125,7 +126,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
 
         # One for each wait.
         if self._watch is None or self._watch[0] is not context:
-            self._watch = (context, FolderWatch.of(self, context))
+            self._watch = (context, FolderWatch.of(self, context, self._deadline))
         watch = self._watch[1]
         changes = watch.look()
         if changes is None and self.deferrable:
@@ -135,6 +136,11 @@ class AzureBlobChangeSensor(BaseSensorOperator):
 
             announce(changes, self.outlets, context, self.log)
         return PokeReturnValue(is_done=changes is not None, xcom_value=changes)
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Airflow's own answer, which knows nothing of a service that wants to be left alone for longer."""
+        interval: float = super()._get_next_poke_interval(*args, **kwargs)
+        return interval if self._watch is None else self._watch[1].pause(interval)
 
     def _defer(self, watch: FolderWatch) -> None:
         from aml_provider.durations import in_seconds

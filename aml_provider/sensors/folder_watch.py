@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.access import poll_folder
@@ -13,6 +14,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
+from aml_provider.sensors.mapping import longest_mapping
 from aml_provider.state.blob_cursor import cursor_store
 from aml_provider.state.cursor import (
     Commit,
@@ -25,7 +27,7 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
-from aml_provider.state.instances import owner_state
+from aml_provider.state.instances import owner_state, states_for
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class FolderWatch:
         store: Where the record of the folder is.
         log: Where each look says what it saw.
         state_of: Looks up another task instance's state.
+        deadline: When the wait ends, in seconds since the epoch.
         cursor_store: The author's word for where the record is, for the trigger.
     """
 
@@ -59,6 +62,7 @@ class FolderWatch:
         store: CursorStore,
         log: Any,
         state_of: Callable[[Owner], str | None],
+        deadline: float,
         cursor_store: str | None = None,
     ) -> None:
         self._me = me
@@ -67,6 +71,7 @@ class FolderWatch:
         self._store = store
         self._log = log
         self._state_of = state_of
+        self._deadline = deadline
         self._cursor_store = cursor_store
         self._commit: Commit | None = None
         self._state: FolderState | None = None
@@ -74,10 +79,17 @@ class FolderWatch:
         self._open = True
         # The record says more than what is stored.
         self._ahead = False
+        # Until then the service wants to be left alone.
+        self._not_before = 0.0
 
     @classmethod
-    def of(cls, sensor: AzureBlobChangeSensor, context: Context) -> FolderWatch:
+    def of(cls, sensor: AzureBlobChangeSensor, context: Context, deadline: float | None) -> FolderWatch:
         """Make it for a rendered sensor, whose values are checked here.
+
+        Args:
+            sensor: The sensor.
+            context: Its task's.
+            deadline: When the wait ends, in seconds since the epoch; None: the sensor's ``timeout`` begins now.
 
         Raises:
             AirflowFailException: A value cannot be used; the message names the argument.
@@ -100,6 +112,11 @@ class FolderWatch:
                 max_changes=sensor.max_changes,
                 on_first_poll=sensor.on_first_poll,
             )
+        # Airflow refuses a longer result for a task that is mapped over it, when the batch is already committed.
+        most = longest_mapping(sensor, me.map_index)
+        if most is not None and rules.max_changes > most:
+            sensor.log.info("A task is mapped over these changes: it takes %d of them at most, not max_changes.", most)
+            rules = rules._replace(max_changes=most)
         key = sensor.cursor_key if sensor.cursor_key is not None else default_cursor_key(me)
         prefix = normalise_path(sensor.path)
         with airflow_errors():
@@ -108,8 +125,11 @@ class FolderWatch:
                 raise InvalidArgument(
                     "cursor_store", "is the watched folder; each look would find its own record there"
                 )
+            if deadline is None:
+                deadline = time.time() + in_seconds("timeout", sensor.timeout)
         store = cursor_store(variable_key(sensor.azureml_conn_id, location.name, prefix, key), records)
-        return cls(me, location, rules, store, sensor.log, owner_state, sensor.cursor_store)
+        state_of = states_for(sensor, me, owner_state)
+        return cls(me, location, rules, store, sensor.log, state_of, deadline, sensor.cursor_store)
 
     def look(self) -> list[Change] | None:
         """Look once.
@@ -130,8 +150,14 @@ class FolderWatch:
         except AzureMLError as error:
             # Permanent ones have left as AirflowFailException. The poll is void, nothing has moved: the next one sees
             # all of it.
+            self._not_before = time.time() + (error.retry_after or 0.0)
             self._log.warning("This look failed and counts for nothing; the next one is in a while. %s", error)
         return None
+
+    def pause(self, interval: float) -> float:
+        """Seconds until the next look: an interval, or longer if the service asked for that, within the deadline."""
+        now = time.time()
+        return max(interval, min(self._not_before, self._deadline) - now)
 
     def _look(self) -> list[Change] | None:
         cursor: Cursor | None = None
@@ -162,7 +188,7 @@ class FolderWatch:
                     f"{error}. What this folder held cannot be told any more: delete the {self._store}, "
                     "and the next look starts anew (on_first_poll says how)",
                 ) from error
-        with self._location.open() as (client, location):
+        with self._location.open(self._deadline - time.time()) as (client, location):
             if self._state is None:
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
@@ -225,6 +251,7 @@ class FolderWatch:
             poll_interval: Seconds between two looks.
             deadline: When it stops, in seconds since the epoch.
         """
+        pause = self.pause(poll_interval)
         return AzureBlobLookTrigger(
             **self._location._asdict(),
             settle=self._rules.settle,
@@ -233,7 +260,8 @@ class FolderWatch:
             cursor_variable=self._store.key,
             cursor_store=self._cursor_store,
             serial=self._commit.serial if self._commit is not None else 0,
-            poll_interval=poll_interval,
+            poll_interval=pause,
             deadline=deadline,
-            only_wait=self._open,
+            # As long as the service asked for is waited once; the intervals after that are the author's.
+            only_wait=self._open or pause > poll_interval,
         )

@@ -23,7 +23,7 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
-from aml_provider.state.instances import owner_state
+from aml_provider.state.instances import owner_state, states_for
 from aml_provider.state.run_cursor import RunCursor
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 
@@ -101,7 +101,7 @@ class ScheduleWatch:
             since=since,
             store=VariableCursorStore(variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me))),
             log=sensor.log,
-            state_of=owner_state,
+            state_of=states_for(sensor, me, owner_state),
         )
 
     def look(self) -> str | None:

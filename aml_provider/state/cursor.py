@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
 from aml_provider.state import variables
+from aml_provider.state.instances import BEHIND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +177,8 @@ Decision = Replay | TakeOver | Proceed | WaitFor
 
 # A sensor that took a batch and then ends skipped did not return it: with never_fail or soft_fail, Airflow makes a skip
 # of whatever happened in between. One that found nothing has no batch.
-_LOST = frozenset({"failed", "upstream_failed", "removed", "skipped"})
+# Nor has one that was cleared, and waits for the asker, any part in it for now.
+_LOST = frozenset({"failed", "upstream_failed", "removed", "skipped", BEHIND})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
@@ -192,8 +194,8 @@ def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | N
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    # A run that was seen to succeed may be deleted later, or be cleared and skipped by a task before it.
-    if state == "success" or (commit.arrived and state in {None, "skipped"}):
+    # A run that was seen to succeed may be deleted later, or be cleared, and then skipped by a task before it.
+    if state == "success" or (commit.arrived and state in {None, "skipped", BEHIND}):
         return Proceed()
     if state is None or state in _LOST:
         return TakeOver(commit.batch, commit.owner, state)

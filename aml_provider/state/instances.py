@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import BaseOperator
+
     from aml_provider.state.cursor import Owner
 
-__all__ = ["NO_STATUS", "owner_state"]
+__all__ = ["BEHIND", "NO_STATUS", "owner_state", "states_for"]
 
 NO_STATUS = "no_status"
 """What Airflow's UI calls a task instance that was not scheduled yet, or was just cleared."""
+
+BEHIND = "cleared, and queued behind this run"
+"""The state of one that was cleared in an ended DAG run and cannot begin before the asker's DAG run has ended."""
 
 
 def owner_state(owner: Owner) -> str | None:
@@ -32,6 +39,27 @@ def owner_state(owner: Owner) -> str | None:
     name = f"{owner.task_id}_{owner.map_index}" if owner.map_index >= 0 else owner.task_id
     tasks = runs.get(owner.run_id, {})
     return _text(tasks[name]) if name in tasks else None
+
+
+def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | None]) -> Callable[[Owner], str | None]:
+    """Make a look-up that tells a task also who waits for it.
+
+    With ``max_active_runs=1`` the cleared run of a DAG is queued until the active one has ended. To wait for one of its
+    tasks in the active one would be to wait for ever.
+
+    Args:
+        task: The task that asks.
+        me: Its task instance.
+        state_of: Looks a state up.
+    """
+    alone = task.has_dag() and task.dag.max_active_runs == 1
+
+    def state(owner: Owner) -> str | None:
+        found = state_of(owner)
+        other_run = owner.dag_id == me.dag_id and owner.run_id != me.run_id
+        return BEHIND if found == NO_STATUS and alone and other_run else found
+
+    return state
 
 
 def _state_in_database(owner: Owner) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,7 @@ from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.state import variables
 from aml_provider.state.cursor import CursorMoved, VariableCursorStore
+from aml_provider.state.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,13 +73,14 @@ class AssetRecords:
             if hasattr(store, "aset"):
                 await store.aset(self._key, data)
             else:  # before 3.3.2
-                await asyncio.to_thread(store.set, self._key, data)
+                await in_thread(store.set, self._key, data)
             self._seen[number] = _stamp(data)
 
     async def _read(self, store: Any) -> Any:
         if hasattr(store, "aget"):
             return await store.aget(self._key)
-        return await asyncio.to_thread(store.get, self._key)
+        found: Any = await in_thread(store.get, self._key)
+        return found
 
 
 def _stamp(data: Any) -> bytes:
@@ -101,7 +102,7 @@ class VariableRecords:
 
     async def load(self) -> WatcherRecord:
         """Read the Variable; see :meth:`WatcherRecords.load`."""
-        text = await asyncio.to_thread(self._store.load)
+        text = await in_thread(self._store.load)
         try:
             return WatcherRecord() if text is None else WatcherRecord.from_json(json.loads(text))
         except json.JSONDecodeError as error:
@@ -110,7 +111,7 @@ class VariableRecords:
     async def save(self, record: WatcherRecord) -> None:
         """Write the Variable; see :meth:`WatcherRecords.save`."""
         text = json.dumps(record.to_json(), ensure_ascii=False, separators=(",", ":"))
-        await asyncio.to_thread(self._store.save, text)
+        await in_thread(self._store.save, text)
 
 
 class _Variable(VariableCursorStore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -116,17 +117,27 @@ class AzureBlobLookTrigger(BaseTrigger):
         yield TriggerEvent({"look": True, "deadline": self.deadline})
 
     async def _until_worth_a_look(self) -> None:
+        # The first import takes longer than an event loop may stand still.
+        await asyncio.to_thread(importlib.import_module, "aml_provider.blobs.access")
+        from aml_provider.client.errors import AzureMLError
         from aml_provider.hooks.blob_location import BlobLocation
+        from aml_provider.state.threads import in_thread
 
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
-        state = await asyncio.to_thread(self._state)
-        while state is not None and not await self._changes_in(where, state):
-            pass
+        state = await in_thread(self._state)
+        while state is not None:
+            try:
+                if await self._changes_in(where, state):
+                    return
+            except AzureMLError as error:
+                # A permanent one has left as AirflowFailException.
+                pause = max(self.poll_interval, error.retry_after or 0.0)
+                self.log.warning("This look failed and counts for nothing; the next one is in %.0f s. %s", pause, error)
+                await asyncio.sleep(pause)
 
     async def _changes_in(self, where: BlobLocation, state: FolderState) -> bool:
         """Look with one connection until there are changes, or it is time for a new one."""
         from aml_provider.blobs.access import poll_folder
-        from aml_provider.client.errors import AzureMLError
 
         end = time.monotonic() + self._session
         async with where.async_open() as (client, location):
@@ -134,17 +145,11 @@ class AzureBlobLookTrigger(BaseTrigger):
             while True:
                 # Some 150 ms for the first import, when the right is an account key.
                 await asyncio.to_thread(location.access.signature, location.folder.container_url)
-                try:
-                    detection = await client.run(poll_folder(state, location.access))
-                except AzureMLError as error:
-                    if error.permanent:
-                        raise
-                    self.log.warning("This look failed and counts for nothing. %s", error)
-                else:
-                    self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
-                    if detection.changes:
-                        return True
-                    state.accept(detection)
+                detection = await client.run(poll_folder(state, location.access))
+                self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
+                if detection.changes:
+                    return True
+                state.accept(detection)
                 await asyncio.sleep(self.poll_interval)
                 if time.monotonic() > end:
                     return False

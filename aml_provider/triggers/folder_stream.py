@@ -183,7 +183,8 @@ class FolderStream:
         interval = self._key.poll_interval
         longest = max(interval, _LONGEST_PAUSE_IF_PERMANENT if is_permanent else _LONGEST_PAUSE)
         pause = min(longest, interval * 2.0 ** min(self._failures, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
-        pause = max(pause, getattr(error, "retry_after", None) or 0.0)
+        if isinstance(error, AzureMLError):
+            pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_IF_PERMANENT))
         self._failures += 1
         self._due = self._clock() + pause
         log.log(

@@ -87,8 +87,9 @@ class AzureMLScheduleLookTrigger(BaseTrigger):
         from aml_provider.client import calls
         from aml_provider.client.errors import AzureMLError
         from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.state.threads import in_thread
 
-        cursor = await asyncio.to_thread(self._cursor)
+        cursor = await in_thread(self._cursor)
         since: datetime | None = None if self.since is None else datetime.fromisoformat(self.since)
         async with AzureMLHook(self.azureml_conn_id).async_client() as client:
             # Without a record the worker's first look failed: what "next" means begins with one of its own.

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from airflow.dag_processing.dagbag import DagBag
+    from azure.storage.blob import ContainerClient
+    from azurite import Azurite
+
+    from aml_provider.emulator.server import EmulatorServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,3 +42,25 @@ def dag_bag(airflow_db: None) -> DagBag:
         from airflow.models.dagbag import DagBag
 
     return DagBag()
+
+
+@pytest.fixture
+def landing(emulator: EmulatorServer, azurite: Azurite, azureml_default: str) -> Iterator[ContainerClient]:
+    """A container, which the workspace knows as datastore ``landing``."""
+    from aml_provider.emulator.models import Datastore
+
+    with azurite.container() as container:
+        store = Datastore("landing", azurite.account_name, container.container_name, account_key=azurite.account_key)
+        emulator.state.datastores["landing"] = store
+        yield container
+
+
+@pytest.fixture
+def write(landing: ContainerClient) -> Callable[..., None]:
+    """Write blobs of these names there."""
+
+    def upload(*names: str) -> None:
+        for name in names:
+            landing.upload_blob(name, b"x", overwrite=True)
+
+    return upload

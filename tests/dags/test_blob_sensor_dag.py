@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import json
+import os
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, AirflowTaskTimeout
 from support import dags
+from support.blob_dags import DAY, DONE, MODES, NOTHING, Consume, pipeline, run
 from support.folder import ContainerServer
 from support.watching import Said, context_of
 
-from aml_provider.emulator.models import Datastore
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
-MODES = {
-    "poke": {"mode": "poke"},
-    "reschedule": {"mode": "reschedule"},
-    "deferrable": {"deferrable": True},
-}
 modes = pytest.mark.parametrize("mode", MODES)
-
-
-class Consume(BaseOperator):
-    """What stands for a pipeline: it notes what it was given, rendered as Airflow renders it."""
-
-    template_fields = ("changes",)
-    got: list = []  # noqa: RUF012 - tasks are copied, and the test looks here
-
-    def __init__(self, *, changes, **kwargs):
-        super().__init__(**kwargs)
-        self.changes = changes
-
-    def execute(self, context):
-        changes = self.changes if isinstance(self.changes, list) else [self.changes]
-        Consume.got.append([change["path"] for change in changes])
 
 
 class DiesOnce(AzureBlobChangeSensor):
@@ -54,50 +32,14 @@ class DiesOnce(AzureBlobChangeSensor):
         return answer
 
 
-@pytest.fixture
-def landing(emulator, azurite, azureml_default):
-    Consume.got, DiesOnce.deaths = [], 0
-    with azurite.container() as container:
-        store = Datastore("landing", azurite.account_name, container.container_name, account_key=azurite.account_key)
-        emulator.state.datastores["landing"] = store
-        yield container
-
-
-@pytest.fixture
-def write(landing):
-    def upload(*names):
-        for name in names:
-            landing.upload_blob(name, b"x", overwrite=True)
-
-    return upload
+@pytest.fixture(autouse=True)
+def alive():
+    DiesOnce.deaths = 0
 
 
 @pytest.fixture
 def said(caplog, capsys):
     return Said(caplog, capsys)
-
-
-def pipeline(kind=AzureBlobChangeSensor, *, mapped=False, **arguments):
-    """A DAG that hands what arrives to one consumer, or each change to one of its own."""
-    defaults = {"datastore": "landing", "path": "incoming", "poke_interval": 0.1, "timeout": 0.3, "soft_fail": True}
-    with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY, max_active_runs=1) as dag:
-        watch = kind(task_id="watch", **{**defaults, **arguments})
-        if mapped:
-            Consume.partial(task_id="consume").expand(changes=watch.output)
-        else:
-            Consume(task_id="consume", changes=watch.output)
-    return dag
-
-
-def run(dag, day=0):
-    """Run the DAG for a day; what its consumer got in this run."""
-    Consume.got = []
-    dag_run = dags.run(dag, DAY + timedelta(days=day))
-    return dags.states(dag_run), Consume.got
-
-
-DONE = {"watch": "success", "consume": "success"}
-NOTHING = {"watch": "skipped", "consume": "skipped"}
 
 
 @modes
@@ -219,7 +161,9 @@ def test_a_batch_follows_the_state_that_its_owner_was_left_in(state, taken, writ
     assert run(dag, 1) == (DONE, [[*taken, "incoming/b.csv"]])
 
 
-@pytest.mark.parametrize(("mode", "state"), [("poke", "running"), ("reschedule", None), ("deferrable", "up_for_retry")])
+@pytest.mark.parametrize(
+    ("mode", "state"), [("poke", "running"), ("reschedule", "scheduled"), ("deferrable", "up_for_retry")]
+)
 def test_while_the_owner_is_still_at_it_the_next_run_waits_and_says_for_whom(mode, state, write, said):
     dag = pipeline(**MODES[mode], on_first_poll="report")
     write("incoming/a.csv")
@@ -227,10 +171,23 @@ def test_while_the_owner_is_still_at_it_the_next_run_waits_and_says_for_whom(mod
     dags.set_state(first, "watch", state)
     write("incoming/b.csv")
     assert run(dag, 1) == (NOTHING, [])
-    assert f"taken by {dag.dag_id}.watch of run {first.run_id}, which is {state or 'no_status'}" in str(said)
+    assert f"taken by {dag.dag_id}.watch of run {first.run_id}, which is {state}" in str(said)
 
     dags.set_state(first, "watch", "failed")
     assert run(dag, 2) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+
+
+@modes
+def test_a_cleared_run_that_is_queued_behind_the_next_one_is_not_waited_for(mode, write, said):
+    """With max_active_runs=1 it begins only when the next one has ended: both would wait for ever."""
+    dag = pipeline(**MODES[mode], on_first_poll="report")
+    write("incoming/a.csv")
+    dags.set_state(dags.run(dag, DAY), "watch", None)
+    write("incoming/b.csv")
+    assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
+    assert "which is cleared, and queued behind this run" in str(said)
+    write("incoming/c.csv")
+    assert run(dag, 0) == (DONE, [["incoming/c.csv"]])
 
 
 @pytest.mark.parametrize("seen", [True, False])
@@ -265,64 +222,24 @@ def test_mapped_sensors_have_a_record_each_and_share_nothing(write):
     }
 
 
-@pytest.mark.parametrize("mode", ["poke", "deferrable"])
-def test_a_name_that_looks_like_a_template_arrives_as_it_is(mode, write):
-    dag = pipeline(**MODES[mode], mapped=True, on_first_poll="report")
-    write("incoming/{{ 1+1 }}.csv", "incoming/{% raw %}")
-    _, got = run(dag)
-    assert sorted(got) == [["incoming/{% raw %}"], ["incoming/{{ 1+1 }}.csv"]]
-
-
 @modes
-def test_a_mapped_task_takes_what_airflow_lets_it(mode, write, monkeypatch):
-    """A longer list than [core] max_map_length would lose the sensor its result; what is beyond it comes at once."""
-    assert inspect.signature(AzureBlobChangeSensor).parameters["max_changes"].default <= 1024
-    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
-    dag = pipeline(**MODES[mode], mapped=True, on_first_poll="report", max_changes=3, timeout=60)
-    write(*(f"incoming/{number}" for number in range(7)))
-    taken = []
-    for day in range(3):
-        states, got = run(dag, day)
-        assert set(states.values()) == {"success"}
-        taken.append(sorted(path for [path] in got))
-    assert [len(batch) for batch in taken] == [3, 3, 1]
-    assert sorted(itertools.chain(*taken)) == [f"incoming/{number}" for number in range(7)]
-
-
-def test_three_thousand_files_at_once_reach_three_runs(azureml_default, monkeypatch):
-    """The first two look once; no run waits for a poke_interval while there is more."""
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_says_later_is_asked_later(status, mode, azureml_default, monkeypatch, said):
+    """And not after poke_interval; the look itself is over at once, so that no worker is held meanwhile."""
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1")
     with ContainerServer() as server:
         container = server.container("landing")
-        connection = {
-            "conn_type": "azureml",
-            "password": "static-token",
-            "extra": {
-                "subscription_id": "s",
-                "resource_group": "g",
-                "workspace_name": "w",
-                "region": "westeurope",
-                "auth_method": "static_token",
-                "blob_endpoint": server.url,
-            },
-        }
+        container.write("incoming/a.csv")
+        container.failures, container.retry_after = [status], "2"
+        connection = json.loads(os.environ["AIRFLOW_CONN_AZUREML_DEFAULT"])
+        connection["extra"]["blob_endpoint"] = server.url
         monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
-        for number in range(3000):
-            container.write(f"incoming/{number:04}")
-        dag = pipeline(
-            datastore=None,
-            container_url=f"{server.url}/landing",
-            on_first_poll="report",
-            poke_interval=3600,
-            timeout=7200,
-        )
-        Consume.got, batches = [], []
-        for day in range(3):
-            states, [batch] = run(dag, day)
-            assert states == DONE
-            batches.append(batch)
-        assert [len(batch) for batch in batches] == [1000] * 3
-        assert sorted(itertools.chain(*batches)) == sorted(container.blobs)
-        assert len(container.asked) == 3
+        where = {"datastore": None, "container_url": f"{server.url}/landing"}
+        dag = pipeline(**MODES[mode], **where, on_first_poll="report", timeout=60)
+        assert run(dag) == (DONE, [["incoming/a.csv"]])
+    refused, again = container.moments
+    assert again - refused >= 2.0
+    assert f"the service answered {status}" in str(said)
 
 
 def test_arguments_are_templates(write):

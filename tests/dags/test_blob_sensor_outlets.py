@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
 from airflow.utils.session import create_session
 from support import dags
+from support.blob_dags import DAY, MODES
 from support.watching import Said
 
 from aml_provider.blobs.events import EVENT_BYTES, event_id
-from aml_provider.emulator.models import Datastore
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 try:
@@ -24,17 +23,6 @@ except ImportError:  # Airflow 2
     from airflow.models.dataset import DatasetModel as AssetModel
 
     KEY = "dataset_id"
-
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
-MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
-
-
-@pytest.fixture
-def landing(emulator, azurite, azureml_default):
-    with azurite.container() as container:
-        store = Datastore("landing", azurite.account_name, container.container_name, account_key=azurite.account_key)
-        emulator.state.datastores["landing"] = store
-        yield container
 
 
 @pytest.fixture

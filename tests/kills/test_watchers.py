@@ -133,6 +133,7 @@ def watched(tmp_path_factory):
                 connections={"azureml_default": connection},
                 report=lambda what: None,
                 settings=SETTINGS,
+                serve_tasks_apart=True,
             )
         )
         world = Watched(airflow, container)

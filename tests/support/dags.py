@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -13,19 +15,23 @@ if TYPE_CHECKING:
 
 def run(dag: DAG, at: datetime) -> Any:
     """Run the DAG for a date; a second time for the same date, it is the same run again."""
-    try:
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:  # Airflow 2
+    sync(dag)
+    return dag.test(run_after=at, logical_date=at) if AIRFLOW_V_3_0_PLUS else dag.test(execution_date=at)
+
+
+def sync(dag: DAG) -> None:
+    """Let Airflow see a DAG: Airflow 3 runs only those that its DAG processor has seen."""
+    if not AIRFLOW_V_3_0_PLUS:
         # What its tests' configuration names refuses SQLite.
         os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
-        return dag.test(execution_date=at)
-    # Airflow 3 runs only DAGs that its DAG processor has seen.
+        return
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
     DagBundlesManager().sync_bundles_to_db()
     bag = DagBag(os.devnull)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, "dags-folder", None)
-    return dag.test(run_after=at, logical_date=at)
 
 
 def states(dag_run: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
@@ -36,7 +37,9 @@ class FakeContainer:
         failures: What is answered next instead, one status for each request; 200 is a normal answer, 0 a page that is
             cut off, -200 a success that holds an error.
         arrivals: Blobs that are written just before the listing request of this number is answered.
+        retry_after: The ``Retry-After`` of those failures.
         asked: The listing requests.
+        moments: When they came, by :func:`time.monotonic`.
     """
 
     def __init__(self, page_size: int = 5000) -> None:
@@ -45,7 +48,9 @@ class FakeContainer:
         self.page_size = page_size
         self.failures: list[int] = []
         self.arrivals: dict[int, str] = {}
+        self.retry_after: str | None = None
         self.asked: list[Asked] = []
+        self.moments: list[float] = []
         self._writes = 0
 
     def write(self, name: str, size: int = 1, age: float = 0.0) -> str:
@@ -61,11 +66,14 @@ class FakeContainer:
 
     def answer(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         self.asked.append(asked)
+        self.moments.append(time.monotonic())
         if len(self.asked) in self.arrivals:
             self.write(self.arrivals[len(self.asked)])
         headers = {"date": self.now.strftime(_HTTP_DATE), "content-type": "application/xml"}
         status = self.failures.pop(0) if self.failures else 200
         if status not in {0, 200}:
+            if self.retry_after is not None:
+                headers["retry-after"] = self.retry_after
             body = f"<?xml version='1.0'?><Error><Code>Fault{status}</Code><Message>Told to.</Message></Error>"
             return abs(status), headers, body.encode()
         page = self._page(asked.query.get("prefix", ""), asked.query.get("marker", "")).encode()

@@ -77,7 +77,7 @@ class Place:
         self.meanwhile = None
 
     @contextlib.contextmanager
-    def open(self):
+    def open(self, patience):
         if self.dies == "before the listing":
             raise Killed
         yield self, Location(FOLDER, RIGHT)
@@ -149,7 +149,13 @@ class Storm:
             # Two sensors share one cursor_key.
             me = Owner("dag", run, "watch" if int(run[3:]) % 2 else "other_watch")
             self.watches[run] = FolderWatch(
-                me, Place(self.container), self.rules, Variable(self.kept), QUIET, lambda o: self.states.get(o.run_id)
+                me,
+                Place(self.container),
+                self.rules,
+                Variable(self.kept),
+                QUIET,
+                lambda o: self.states.get(o.run_id),
+                deadline=float("inf"),
             )
         return self.watches[run]
 

@@ -6,82 +6,17 @@ import copy
 import fnmatch
 import gc
 import tracemalloc
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.listed_folder import FOLDER, Container, http_date, take, watch
 
 from aml_provider.blobs.changes import FolderState, Scan
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
-from aml_provider.blobs.folder import Folder, Reply, poll
+from aml_provider.blobs.cursor import Cursor, Difference
+from aml_provider.blobs.folder import Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
-
-START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
-FOLDER = Folder.at("https://acct.blob.core.windows.net/landing", "in", "store")
-
-
-def http_date(seconds):
-    return format_datetime(START + timedelta(seconds=seconds), usegmt=True)
-
-
-class Container:
-    """A folder that answers List Blobs, a few entries a page."""
-
-    def __init__(self, page_size=3):
-        self.blobs = {}
-        self.deep = set()
-        self.now = 0
-        self.writes = 0
-        self.page_size = page_size
-
-    def write(self, name, size=1):
-        self.writes += 1
-        self.blobs[name] = (f"0x{self.writes:X}", self.now, size)
-
-    def pages(self):
-        entries = [
-            (
-                f"in/{name}",
-                (
-                    f"<Blob><Name>in/{name}</Name><Properties><Last-Modified>{http_date(modified)}</Last-Modified><Etag>{etag}"
-                    f"</Etag><Content-Length>{size}</Content-Length></Properties></Blob>"
-                ),
-            )
-            for name, (etag, modified, size) in self.blobs.items()
-        ]
-        entries += [(f"in/{name}/", f"<BlobPrefix><Name>in/{name}/</Name></BlobPrefix>") for name in self.deep]
-        texts = [text for _, text in sorted(entries)]
-        chunks = [texts[i : i + self.page_size] for i in range(0, len(texts), self.page_size)] or [[]]
-        for number, chunk in enumerate(chunks):
-            marker = f">m{number}</NextMarker>" if number + 1 < len(chunks) else " />"
-            yield (
-                f'<?xml version="1.0"?><EnumerationResults ContainerName="landing"><Blobs>{"".join(chunk)}</Blobs>'
-                f"<NextMarker{marker}</EnumerationResults>"
-            ).encode()
-
-    def poll(self, state, date=True):
-        flow = poll(state)
-        next(flow)
-        try:
-            for body in self.pages():
-                flow.send(Reply(200, body, http_date(self.now) if date else None))
-        except StopIteration as stop:
-            return stop.value
-        raise AssertionError("the poll went on after the last page")
-
-
-def take(container, state):
-    """Poll and hand over."""
-    detection = container.poll(state)
-    state.accept(detection)
-    return [(change["name"], change["change"]) for change in detection.changes]
-
-
-def watch(container, cursor=None, **arguments):
-    return FolderState(FOLDER, Rules.of(**arguments), cursor)
 
 
 class Model:
@@ -419,23 +354,6 @@ def test_sizes():
     assert kept <= 14
     assert len(state.cursor) == 20_000
     assert len(state.cursor.encode()) / 20_000 <= 18
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)), unique=True))
-def test_a_cursor_survives_being_stored(entries):
-    assert list(Cursor.decode(Cursor.of(entries).encode()).entries()) == entries
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda t: t[:-4], lambda t: "2" + t[1:], lambda t: "", lambda t: t.replace("A", "!", 1)]
-)
-def test_a_damaged_cursor_is_refused(damage):
-    with pytest.raises(CursorUnreadable):
-        Cursor.decode(damage(Cursor.of([(0, 0), (1, 2)]).encode()))
-
-
-def test_a_cursors_text_is_the_same_on_every_machine():
-    assert Cursor.of([(0x0807060504030201, 0x0C0B0A09)]).encode() == "1.925fc655.AQIDBAUGBwgJCgsM"
 
 
 @pytest.mark.parametrize(

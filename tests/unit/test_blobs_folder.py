@@ -116,8 +116,10 @@ def test_directories_that_the_service_marks():
         page(blob("in/a")).replace(b"<Blob>", b"<Blob kind='new'>"),
         page(blob("in/a"), blob("in/b")).replace(b"<Blob>", b"<Blob kind='new'>", 1),
         page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<BlobPrefix>", b"<BlobPrefix >"),
+        page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Blob>", b"<Blob\n>"),
+        page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Properties>", b"<Properties >"),
     ],
-    ids=["every blob", "one blob", "sub-folder"],
+    ids=["every blob", "one blob", "sub-folder", "blob beside a sub-folder", "properties beside a sub-folder"],
 )
 def test_no_entry_is_passed_over_because_its_tag_looks_another_way(body):
     assert len(parse_page(body).rows) == body.count(b"</Blob>")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
-from airflow.providers.common.compat.sdk import Variable
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, Variable
 
 from aml_provider.blobs.changes import Detection
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
@@ -23,6 +24,7 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
+from aml_provider.state.instances import BEHIND, states_for
 
 ME = Owner("dag", "run1", "watch", -1, 3)
 OTHER = Owner("dag", "run0", "watch")
@@ -80,6 +82,7 @@ def test_another_task_instance_is_another_owner(other):
         ("failed", TakeOver(BATCH, OTHER, "failed")),
         ("upstream_failed", TakeOver(BATCH, OTHER, "upstream_failed")),
         ("removed", TakeOver(BATCH, OTHER, "removed")),
+        (BEHIND, TakeOver(BATCH, OTHER, BEHIND)),
         (None, TakeOver(BATCH, OTHER, None)),
         *[
             (state, WaitFor(OTHER, state))
@@ -109,12 +112,32 @@ def test_anothers_batch_follows_its_owners_state(state, decision):
         ("success", Proceed()),
         (None, Proceed()),
         ("skipped", Proceed()),
+        (BEHIND, Proceed()),
         ("failed", TakeOver(BATCH, OTHER, "failed")),
         ("no_status", WaitFor(OTHER, "no_status")),
     ],
 )
 def test_a_batch_that_was_seen_to_arrive_comes_again_only_when_its_owner_fails_later(state, decision):
     assert decide(commit()._replace(arrived=True), ME, lambda _: state) == decision
+
+
+@pytest.mark.parametrize(
+    ("runs", "owner", "state", "seen"),
+    [
+        (1, OTHER, "no_status", BEHIND),
+        (1, OTHER, "queued", "queued"),
+        (1, OTHER, None, None),
+        # It can begin at any time.
+        (2, OTHER, "no_status", "no_status"),
+        (1, OTHER._replace(dag_id="dag2"), "no_status", "no_status"),
+        (1, ME._replace(task_id="watch2"), "no_status", "no_status"),
+    ],
+)
+def test_a_cleared_owner_whose_run_must_wait_for_ours_is_not_waited_for(runs, owner, state, seen):
+    with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1), max_active_runs=runs):  # noqa: DTZ001
+        task = BaseOperator(task_id="watch")
+    assert states_for(task, ME, lambda _: state)(owner) == seen
+    assert states_for(BaseOperator(task_id="alone"), ME, lambda _: state)(owner) == state
 
 
 def test_the_record_survives_being_stored():

@@ -1,0 +1,24 @@
+"""How long a result may be that a task is mapped over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+
+def longest_mapping(task: BaseOperator, map_index: int) -> int | None:
+    """The most items of a task instance's result that Airflow takes; None where nothing is mapped over it.
+
+    Args:
+        task: The task, in its DAG.
+        map_index: The instance's; of a mapped task each may return what it likes, since what is mapped over them has
+            one instance for each of them.
+    """
+    if map_index >= 0 or not task.has_dag() or next(task.iter_mapped_dependants(), None) is None:
+        return None
+    most: int = conf.getint("core", "max_map_length", fallback=1024)
+    return most

@@ -1,0 +1,74 @@
+"""Dates of a listing, and what is old enough."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aml_provider.blobs.rules import iso, settled_until
+from aml_provider.client.errors import MalformedReply
+
+NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
+
+# From the year 1020 to 9890.
+moments = st.integers(-(3 * 10**10), 25 * 10**10).map(
+    lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
+
+
+def http(moment):
+    return format_datetime(moment, usegmt=True).encode()
+
+
+@given(moments)
+def test_a_date_in_iso_8601(moment):
+    assert iso(http(moment)) == moment.isoformat()
+
+
+@given(moments, moments)
+def test_written_dates_sort_as_text(one, other):
+    assert (iso(http(one)) < iso(http(other))) == (one < other)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "",
+        "2026-11-22T12:00:00Z",
+        "Sun, 22 Nov 2026 12:00:00",
+        "Sun, 22 Nov 2026 12:00:00 +0000",
+        "Sun, 22 nov 2026 12:00:00 GMT",
+        "Sun, 31 Nov 2026 12:00:00 GMT",
+        "Sun, 22 Nov 2026 24:00:00 GMT",
+        "Sun, 22 Nov 2026 12:60:00 GMT",
+        "Sun, 22 Nov 2026 12:00:60 GMT",
+        "Sun, 22 Nov 2026 12:00:00 GMT ",
+        "Sün, 22 Nov 2026 12:00:00 GMT",
+    ],
+)
+def test_what_is_no_date(stamp):
+    with pytest.raises(MalformedReply, match="is no HTTP date"):
+        iso(stamp.encode())
+
+
+@pytest.mark.parametrize("settle", [0.5, 1, 1.5, 60, 86400.0])
+@given(ago=st.integers(-10, 100_000))
+def test_what_is_old_enough(settle, ago):
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    written = iso(http(now - timedelta(seconds=ago)))
+    assert (written <= settled_until(NOW, settle)) == (ago >= settle)
+
+
+@pytest.mark.parametrize("settle", [1e11, 1e300])
+def test_nothing_is_older_than_the_calendar(settle):
+    assert settled_until(NOW, settle) < iso(b"Mon, 01 Jan 0001 00:00:00 GMT")
+
+
+@pytest.mark.parametrize("now", [None, "", "noon"])
+def test_a_reply_without_a_date(now):
+    with pytest.raises(MalformedReply, match=r"(?i)date"):
+        settled_until(now, 1)

@@ -1,0 +1,53 @@
+"""What asks Airflow something from an event loop: Airflow 3.0 and 3.1 answer in that very loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from aml_provider.state.threads import in_thread
+
+
+async def answering_loop():
+    return asyncio.get_running_loop()
+
+
+async def test_what_the_thread_asks_is_answered_in_the_loop_that_it_came_from():
+    assert await in_thread(async_to_sync(answering_loop)) is asyncio.get_running_loop()
+
+
+async def test_it_is_another_thread_and_errors_come_back():
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(divmod, 1, 0)
+
+
+async def test_two_at_a_time():
+    both = threading.Barrier(2)
+    assert sorted(await asyncio.gather(in_thread(both.wait, timeout=30), in_thread(both.wait, timeout=30))) == [0, 1]
+
+
+async def test_who_is_cancelled_leaves_the_question_to_its_answer():
+    asked, answered = asyncio.Event(), asyncio.Event()
+    ended = threading.Event()
+
+    async def ask():
+        asked.set()
+        await answered.wait()
+
+    def question():
+        async_to_sync(ask)()
+        ended.set()
+
+    asking = asyncio.create_task(in_thread(question))
+    await asked.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not ended.is_set()
+    answered.set()
+    async with asyncio.timeout(30):
+        assert await asyncio.to_thread(ended.wait, 20)
