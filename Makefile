@@ -7,6 +7,10 @@ export KEEP ?=
 # A Python to use instead of the first that is found.
 PYTHON ?=
 
+# What the storm is drawn from (nothing: chance), and how strong it is (small or full).
+SEED ?=
+SCALE ?= small
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -33,10 +37,10 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test compat kills conformance bench lint types format lock clean
+.PHONY: help demo test compat kills chaos chaos-oracle conformance bench lint types format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
@@ -49,6 +53,12 @@ compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airfl
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
+
+chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by the records (SEED=1; SCALE=full: an hour, on PostgreSQL)
+	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
+	@.venv/bin/python -m pytest tests/chaos $(ARGS)
 
 conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
 	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)
@@ -128,7 +138,7 @@ compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newer versions)
 	$(compile) pyproject.toml requirements/airflow-3.3.in --extra emulator --group build --group lint --group test \
-		--output-file requirements/airflow-3.3.txt
+		--group chaos --output-file requirements/airflow-3.3.txt
 	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --group build --group test \
 		--output-file requirements/airflow-2.11.txt
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \

@@ -13,18 +13,19 @@ import re
 import secrets
 import signal
 import socket
-import sqlite3
 import sys
+import threading
 import time
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import airflow_sqlite
 import httpx
-from processes import ServiceError, stop
+from processes import ServiceError, processes_of, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from processes import Guard, Process, Service
 
@@ -85,11 +86,14 @@ class LocalAirflow:
         settings: More of Airflow's options, by section and name; they win over ours.
         serve_tasks_apart: Airflow 3's tasks get an API server of their own, the component ``execution-api``. On SQLite
             a single one stands still when people and tasks write at once: it logs what people do in its event loop.
+        database_url: Where its metadata database is, for SQLAlchemy; None: an SQLite file of its own.
+        variables: More of its processes' environment variables.
+        restarted: Told of each component that ended by itself and was started again; None: that is an error.
         start_timeout: Seconds until all components must be healthy.
 
     Attributes:
         url: The address of its pages; known from the start.
-        database: Its metadata database, an SQLite file.
+        database: Its metadata database, if that is an SQLite file.
         logs: The folder of its tasks' logs.
     """
 
@@ -103,6 +107,9 @@ class LocalAirflow:
         report: Callable[[str], None],
         settings: Mapping[str, Mapping[str, object]] | None = None,
         serve_tasks_apart: bool = False,
+        database_url: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        restarted: Callable[[str], None] | None = None,
         start_timeout: float = 300,
     ) -> None:
         port = _free_port()
@@ -120,9 +127,16 @@ class LocalAirflow:
             self._task_api = f"http://127.0.0.1:{other}/execution/"
             self._commands["api-server"] = ("api-server", "--apps", "core")
             self._commands["execution-api"] = ("api-server", "--apps", "execution", "--port", str(other))
-        self._env = _environment(home, _options(home, dags, port, self._task_api), settings or {}) | {
-            f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()
+        self._on_sqlite = database_url is None
+        # One writes at a time, and under load the others wait longer than the five seconds of the default.
+        database_url = database_url or f"sqlite:///{self.database}?timeout=15"
+        self._env = {
+            **_environment(home, _options(home, dags, port, self._task_api, database_url), settings or {}),
+            **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()},
+            **(variables or {}),
         }
+        self._restarted = restarted
+        self._mending = threading.Lock()
         self._components: dict[str, Service] = {}
         self._fallen: list[Service] = []
         self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
@@ -141,9 +155,11 @@ class LocalAirflow:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._mending:
+            services = [*self._components.values(), *self._fallen]
+            self._components, self._fallen = {}, []
         # They stop working at once, but a Python as large as the api-server's takes long to exit.
-        stop([*self._components.values(), *self._fallen], patience=5)
-        self._components, self._fallen = {}, []
+        stop(services, patience=5)
         self._client.close()
 
     @property
@@ -165,8 +181,7 @@ class LocalAirflow:
             ServiceError: A component ended, or is not healthy in time.
         """
         for name in names:
-            command = [sys.executable, "-m", "airflow", *self._commands[re.sub(r"-\d+$", "", name)]]
-            self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=self._env)
+            self._launch(name)
         self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
 
     def kill(self, name: str, *, alone: bool = False) -> None:
@@ -176,18 +191,19 @@ class LocalAirflow:
             name: The component.
             alone: Only the process that was started; what that has started lives on.
         """
-        service = self._components.pop(name)
+        with self._mending:
+            service = self._components.pop(name)
         service.signal(signal.SIGKILL, alone=alone)
         service.process.wait()
         self._fallen.append(service)
 
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """Let a component stand still meanwhile, but not while it writes: SQLite would make all others wait for it."""
+        """Let a component stand still meanwhile; on SQLite not while it writes, as all others would wait for it."""
         service = self._components[name]
         service.signal(signal.SIGSTOP)
         try:
-            while self._writer() in {process.pid for process in service.processes()}:
+            while airflow_sqlite.writer(self.database) in {process.pid for process in service.processes()}:
                 service.signal(signal.SIGCONT)
                 time.sleep(0.01)
                 service.signal(signal.SIGSTOP)
@@ -195,23 +211,9 @@ class LocalAirflow:
         finally:
             service.signal(signal.SIGCONT)
 
-    def _writer(self) -> int | None:
-        """The process that holds the database's lock for writing."""
-        try:
-            index = Path(f"{self.database}-shm").stat().st_ino
-        except FileNotFoundError:  # nobody uses the database at this moment
-            return None
-        for line in Path("/proc/locks").read_text().splitlines():
-            match line.split():
-                # The byte of the lock for writing, as SQLite's documentation of its WAL index has it.
-                case [_, "POSIX", _, "WRITE", pid, file, "120", "120"] if file.endswith(f":{index}"):
-                    return int(pid)
-        return None
-
-    def processes(self) -> Iterator[Process]:
+    def processes(self) -> list[Process]:
         """All processes of all components, also what has outlived a component."""
-        for service in [*self._components.values(), *self._fallen]:
-            yield from service.processes()
+        return processes_of([*list(self._components.values()), *self._fallen])
 
     def get(self, path: str, **query: Any) -> Any:
         """Ask the REST API, below its root.
@@ -282,9 +284,20 @@ class LocalAirflow:
     def _log_of_pages(self) -> Path:
         return self.log(next(iter(_EDITION.commands)))
 
+    def _launch(self, name: str) -> None:
+        command = [sys.executable, "-m", "airflow", *self._commands[re.sub(r"-\d+$", "", name)]]
+        self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=self._env)
+
     def _check(self) -> None:
-        for service in self._components.values():
-            service.check()
+        # Other threads may look too, and kill and start some meanwhile.
+        with self._mending:
+            for name, service in list(self._components.items()):
+                if self._restarted is None:
+                    service.check()
+                elif service.process.poll() is not None and self._components.get(name) is service:
+                    self._fallen.append(service)
+                    self._launch(name)
+                    self._restarted(name)
 
     def _migrate(self) -> None:
         log = self._home / "database.log"
@@ -298,10 +311,8 @@ class LocalAirflow:
             stop([migration], patience=0)
         if not AIRFLOW_3:
             (self._home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
-        with contextlib.closing(sqlite3.connect(self.database)) as connection:
-            # Airflow 3 does so itself: who reads does not wait for who writes.
-            connection.execute("PRAGMA journal_mode=WAL")
-            _number_triggers_once(connection)
+        if self._on_sqlite:
+            airflow_sqlite.prepare(self.database)
 
     def _is_healthy(self) -> bool:
         try:
@@ -313,23 +324,7 @@ class LocalAirflow:
         return all(health.json()[name]["status"] == "healthy" for name in _EDITION.monitored)
 
 
-def _number_triggers_once(connection: sqlite3.Connection) -> None:
-    """Let no trigger get the number of a deleted one, as on the databases that people use.
-
-    SQLite's own numbering does that, and Airflow then delivers a late event of the old trigger to the new one's task.
-    """
-    found = connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'trigger' ORDER BY type DESC")
-    table, *indices = [sql for (sql,) in found if sql]
-    numbered, changes = re.subn(r"\bid INTEGER NOT NULL", "id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL", table)
-    numbered, removals = re.subn(r"CONSTRAINT trigger_pkey PRIMARY KEY \(id\),?", "", numbered)
-    assert (changes, removals) == (1, 1), table
-    connection.execute("DROP TABLE trigger")
-    for sql in [re.sub(r",\s*\)$", "\n)", numbered), *indices]:
-        connection.execute(sql)
-    connection.commit()
-
-
-def _options(home: Path, dags: Path, port: int, task_api: str) -> Settings:
+def _options(home: Path, dags: Path, port: int, task_api: str, database_url: str) -> Settings:
     common: Settings = {
         "core": {
             "dags_folder": dags,
@@ -341,8 +336,7 @@ def _options(home: Path, dags: Path, port: int, task_api: str) -> Settings:
             "parallelism": 4,
             "plugins_folder": home / "plugins",
         },
-        # One writes at a time, and under load the others wait longer than the five seconds of the default.
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout=15"},
+        "database": {"sql_alchemy_conn": database_url},
         "logging": {"base_log_folder": home / "logs"},
     }
     if not AIRFLOW_3:

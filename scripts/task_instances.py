@@ -81,6 +81,11 @@ class TaskInstances:
         with self._acting:
             self._airflow.post(f"/dags/{dag_id}/clearTaskInstances", body)
 
+    def clear_dag_run(self, dag_id: str, run_id: str) -> None:
+        """Clear all task instances of a DAG run, whatever they are doing."""
+        with self._acting:
+            self._airflow.post(f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": False})
+
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, state: str) -> None:
         """Mark a task instance as ``success`` or ``failed``."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"

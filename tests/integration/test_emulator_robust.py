@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -254,3 +255,13 @@ def test_a_filter_of_any_depth_is_answered(api):
     api.submit()
     body = {"filter": "(" * 5000 + "RunId eq x" + ")" * 5000}
     assert "Invalid filter" in api.ask("POST", f"{HISTORY}/experiments/exp/runs:query", 400, json=body)
+
+
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(caplog):
+    with serving() as api:
+        address = api.base_url.host, api.base_url.port
+        with socket.create_connection(address) as client:
+            client.sendall(b"POST /pipelines/v1.0/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        # Its end is noticed before that of a later request.
+        assert api.get("/discovery").status_code < 500
+    assert [record for record in caplog.records if record.exc_info] == []

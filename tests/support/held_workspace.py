@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from support.local_workspace import TOKEN
-
-from aml_provider.emulator.routes.control import describe
-from aml_provider.emulator.server import EmulatorServer
-
-SUBSCRIPTION = {
-    "subscription_id": "00000000-0000-0000-0000-000000000000",
-    "resource_group": "local",
-    "workspace_name": "local",
-}
+from support.recorded_workspace import RecordedWorkspace
 
 
-class HeldWorkspace(EmulatorServer):
+class HeldWorkspace(RecordedWorkspace):
     """Serves pipelines ``p0``, ``p1``, …, whose runs go on until :meth:`finish`; time is real.
 
     Args:
@@ -28,18 +19,7 @@ class HeldWorkspace(EmulatorServer):
             {"name": f"p{i}", "id": f"p{i}", "start_seconds": 0, "steps": [{"name": "work", "run_seconds": 10**6}]}
             for i in range(pipelines)
         ]
-        super().__init__({"pipelines": seed}, token=TOKEN, **options)
-
-    def connection(self):
-        """An Airflow connection that leads here."""
-        extra = {**SUBSCRIPTION, "auth_method": "static_token", "endpoint": self.url}
-        return {"conn_type": "azureml", "password": TOKEN, "extra": extra}
-
-    def record(self, experiment=None):
-        """All runs, oldest first, as ``/_emulator/runs`` tells them."""
-        with self.state.lock:
-            runs = [run for run in self.state.runs.values() if experiment in (None, run.experiment)]
-            return [describe(self.state, run) for run in runs]
+        super().__init__({"pipelines": seed}, **options)
 
     def finish(self, run_id, fails=None):
         """Let a run end now; with a text, let it fail with that message."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from datetime import datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 #: What an act may be. Only ``clear`` begins a generation; each of them is a reason to cancel a run.
-KINDS = ("clear", "mark_success", "mark_failed", "cancel", "deadline", "given_up")
+KINDS = ("clear", "mark_success", "mark_failed", "cancel", "deadline", "given_up", "moved", "lost_mark")
 #: Seconds for which a submission may be under way.
 _ON_ITS_WAY = 10.0
 _KEY, _MARK, _FINGERPRINT = "airflow.key", "airflow.cancel", "airflow.fingerprint"
@@ -39,14 +38,17 @@ class Act(NamedTuple):
 
     Args:
         time: When, in seconds of the workspace's clock, or a little before.
-        kind: One of :data:`KINDS`; ``cancel`` is somebody in the workspace, ``given_up`` is Airflow, which takes a
-            worker for dead that lives (``docs/reliability.md``).
+        kind: One of :data:`KINDS`; ``cancel`` is somebody in the workspace; ``given_up`` is Airflow, which takes a
+            worker for dead that lives, ``moved`` a triggerer that wakes up late, ``lost_mark`` a person's mark that
+            Airflow forgot (``docs/reliability.md``).
         task: The task instance.
+        done: When it had surely taken effect or never would; None: at ``time``.
     """
 
     time: float
     kind: str
     task: Task
+    done: float | None = None
 
 
 class Violation(NamedTuple):
@@ -146,11 +148,20 @@ def _no_key_twice(task: Task, runs: Sequence[_Run]) -> Iterable[Violation]:
 
 
 def _at_most_one_success(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) -> Iterable[Violation]:
-    clears = [act.time for act in acts if act.kind == "clear"]
-    for since, until in pairwise([-math.inf, *clears, math.inf]):
-        good = [run.id for run in runs if since <= run.created < until and run.status == "Finished"]
-        if len(good) > 1:
-            yield Violation("at most one success", task, tuple(good), f"{', '.join(good)} in one generation")
+    clears = [act for act in acts if act.kind == "clear"]
+    latest: tuple[int, str] | None = None
+    for run in runs:
+        if run.status != "Finished":
+            continue
+        # A run that came to be while a clear took effect may be of the generation before it or of the one after.
+        first = sum(_done(act) <= run.created for act in clears)
+        last = sum(act.time <= run.created for act in clears)
+        generation = first if latest is None else max(first, latest[0] + 1)
+        if latest is not None and generation > last:
+            yield Violation(
+                "at most one success", task, (latest[1], run.id), f"{latest[1]}, {run.id} in one generation"
+            )
+        latest = (min(generation, last), run.id)
 
 
 def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) -> Iterable[Violation]:
@@ -160,7 +171,7 @@ def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[A
         # A submission that was under way at the time of the act is cancelled too; but an act that found the run before
         # it active was about that one.
         begin = max(run.created - _ON_ITS_WAY, -math.inf if before is None else min(before.ended, run.created))
-        reasons = {act.kind for act in acts if begin <= act.time <= run.canceled}
+        reasons = {act.kind for act in acts if begin <= _done(act) and act.time <= run.canceled}
         if reasons == {"cancel"} and not run.marked:
             continue
         changed = after is not None and after.fingerprint != run.fingerprint
@@ -184,12 +195,17 @@ def _right_ending(task: Task, state: str | None, runs: Sequence[_Run], acts: Seq
         if state != wanted:
             yield Violation("each task ends right", task, (), f"it was marked {wanted} and is {state}")
         return
-    since = marks[-1].time if marks else -math.inf
-    last = [run for run in runs if run.created >= since]
-    good = any(run.status == "Finished" for run in last)
-    if state not in {"success", "failed"} or (state == "success") != good:
+    last = [run for run in runs if not marks or run.created >= marks[-1].time]
+    good = [run for run in last if run.status == "Finished"]
+    # One that came to be while the clear took effect may be of the generation before it.
+    surely_good = [run for run in good if not marks or run.created >= _done(marks[-1])]
+    if not (state == "success" and good) and not (state == "failed" and not surely_good):
         shown = "; ".join(run.span for run in last) or "none"
         yield Violation("each task ends right", task, tuple(run.id for run in last), f"it is {state}; runs: {shown}")
+
+
+def _done(act: Act) -> float:
+    return act.time if act.done is None else act.done
 
 
 def _told(act: Act) -> str:

@@ -46,8 +46,8 @@ def canceled(name, created, ended, **details):
     return run(name, created, ended, "Canceled", canceled=ended, **details)
 
 
-def act(seconds, kind, task=TASK):
-    return Act(START + seconds, kind, task)
+def act(seconds, kind, task=TASK, *, done=None):
+    return Act(START + seconds, kind, task, None if done is None else START + done)
 
 
 def promises(runs, acts=(), **options):
@@ -70,6 +70,18 @@ KEPT = {
     "somebody in the workspace": ([canceled("r1", 0, 5, marked=False)], [act(4, "cancel")], "failed"),
     "nothing submitted": ([], [], "failed"),
     "tags dropped": ([run("r1", 0, 5, tags=False)], [], "success"),
+    "given up by Airflow": (CLEARED, [act(5, "given_up")], "success"),
+    "a mark that Airflow lost": (CLEARED, [act(4, "lost_mark")], "success"),
+    "a success while the clear took effect": (
+        [run("r1", 10.5, 10.6), run("r2", 12, 13)],
+        [act(10, "clear", done=11)],
+        "success",
+    ),
+    "a success while the clear took effect, then a failure": (
+        [run("r1", 10.5, 10.6), run("r2", 12, 13, "Failed")],
+        [act(10, "clear", done=11)],
+        "failed",
+    ),
 }
 
 BROKEN = {
@@ -87,6 +99,18 @@ BROKEN = {
         [act(10, "clear")],
         "success",
         "at most one success",
+    ),
+    "three successes and one clear that took a while": (
+        [run("r1", 0, 5), run("r2", 10.5, 10.6), run("r3", 12, 13)],
+        [act(10, "clear", done=11)],
+        "success",
+        "at most one success",
+    ),
+    "failure in spite of a run after the clear": (
+        [run("r1", 12, 13)],
+        [act(10, "clear", done=11)],
+        "failed",
+        "each task ends right",
     ),
     "cancelled by nobody": (CLEARED, [], "success", "no cancel without a person's act"),
     "cancelled before the act": (CLEARED, [act(6, "clear")], "success", "no cancel without a person's act"),

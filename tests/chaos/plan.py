@@ -1,0 +1,333 @@
+"""What a storm will do and when, drawn from a seed: the same seed and scale are the same plan.
+
+Pure. What is drawn is what to hit and when, not whom: which process that is depends on what runs at that moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chaos.pipeline_load import DEFERRED, LONG, Start, starts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from support.promises import Task
+
+#: Kills of a task's processes; the others are kills of components.
+TASK_KILLS = ("task", "supervisor", "both")
+
+
+class Kill(NamedTuple):
+    """SIGKILL.
+
+    Args:
+        at: Seconds since the storm began.
+        what: ``task`` (the process that runs an operator), ``supervisor``, ``both``, a component such as
+            ``triggerer``, ``scheduler alone`` (its workers live on), or ``everything``.
+        dice: Picks one of those that there are, from 0 to 1.
+        pause: Seconds until a component is started again.
+    """
+
+    at: float
+    what: str
+    dice: float
+    pause: float = 0.0
+
+
+class Freeze(NamedTuple):
+    """SIGSTOP of a triggerer, and SIGCONT when it counts as dead.
+
+    Args:
+        at: Seconds since the storm began.
+        dice: Picks one of those that there are, from 0 to 1.
+        seconds: For how long it stands still.
+    """
+
+    at: float
+    dice: float
+    seconds: float
+
+
+class Trouble(NamedTuple):
+    """A fault that waits in the workspace for its request.
+
+    Args:
+        at: Seconds since the storm began.
+        kind: A kind of :mod:`aml_provider.emulator.faults`.
+        where: Which requests it is for; see ``REQUESTS``.
+        details: The fault's other fields.
+    """
+
+    at: float
+    kind: str
+    where: str
+    details: Mapping[str, Any]
+
+
+class Story(NamedTuple):
+    """What a person does to one task instance, step by step.
+
+    Args:
+        at: Seconds since the storm began.
+        task: The task instance.
+        steps: ``clear``, ``clear_dag_run``, ``mark_success``, ``mark_failed``; ``cancel`` of its run in the workspace.
+        patience: For how many seconds the person waits for the moment that a step is meant for.
+    """
+
+    at: float
+    task: Task
+    steps: tuple[str, ...]
+    patience: float
+
+
+class Scale(NamedTuple):
+    """How much is done.
+
+    Args:
+        seconds: Until the last act is due; the storm takes longer if the machine does.
+        dag_runs: Of each DAG.
+        kills: Of each kind.
+        freezes: Of triggerers.
+        frozen: For how many seconds.
+        faults: How many.
+        stories: Of tasks that would end by themselves, beside those of all tasks that would not.
+        deadline: ``execution_timeout`` of tasks that have one, in seconds.
+        parallelism: How many tasks may be on a worker.
+        at_least: What a storm must have done and seen to be worth its name, by the report's words.
+    """
+
+    seconds: float
+    dag_runs: Mapping[str, int]
+    kills: Mapping[str, int]
+    freezes: int
+    frozen: float
+    faults: int
+    stories: int
+    deadline: float
+    parallelism: int
+    at_least: Mapping[str, int]
+
+
+SCALES = {
+    "small": Scale(
+        seconds=55,
+        dag_runs={
+            "pipelines_worker": 2,
+            "pipelines_deferred": 3,
+            "pipelines_mapped": 1,
+            "pipelines_deadline": 1,
+            "pipelines_changing": 1,
+            LONG: 2,
+        },
+        kills={"task": 3, "supervisor": 2, "both": 2, "triggerer": 2, "scheduler": 1, "execution-api": 1},
+        freezes=1,
+        frozen=18,
+        faults=40,
+        stories=3,
+        deadline=15,
+        parallelism=8,
+        at_least={
+            "pipeline task instances": 25,
+            "blob versions in watched folders": 300,
+            "kills": 8,
+            "faults": 25,
+        },
+    ),
+    "full": Scale(
+        seconds=1800,
+        dag_runs={
+            "pipelines_worker": 25,
+            "pipelines_deferred": 60,
+            "pipelines_mapped": 30,
+            "pipelines_deadline": 12,
+            "pipelines_changing": 8,
+            LONG: 30,
+        },
+        kills={
+            "task": 65,
+            "supervisor": 45,
+            "both": 50,
+            "triggerer": 30,
+            "scheduler": 8,
+            "scheduler alone": 4,
+            "execution-api": 8,
+            "everything": 2,
+        },
+        freezes=10,
+        frozen=34,
+        faults=620,
+        stories=60,
+        deadline=25,
+        parallelism=10,
+        at_least={
+            "pipeline task instances": 500,
+            "blob versions in watched folders": 5000,
+            "kills": 200,
+            "faults": 500,
+        },
+    ),
+}
+
+#: Which requests a fault may be for: method and path.
+REQUESTS = {
+    "submit": ("POST", "*/PipelineRuns/*Submit/*"),
+    "look": ("GET", "*/PipelineRuns/*"),
+    "query": ("POST", "*/runs:query"),
+    "find": ("GET", "*/Pipelines*"),
+    "explain": ("GET", "*/experiments/*/runs/*"),
+    "mark": ("PATCH", "*/experiments/*/runs/*"),
+    "cancel": ("DELETE", "*/PipelineRuns/*/Execution"),
+    "schedule": ("*", "*/Schedules*"),
+    "datastore": ("GET", "*/datastores/*"),
+}
+# How often each kind of request is meant; those for schedules and datastores are few.
+_WHERE = {
+    "submit": 30,
+    "look": 25,
+    "query": 25,
+    "find": 6,
+    "explain": 4,
+    "mark": 3,
+    "cancel": 3,
+    "schedule": 2,
+    "datastore": 2,
+}
+# What can go wrong with each request, and how often.
+_TROUBLES: tuple[tuple[int, str, Mapping[str, Any]], ...] = (
+    (6, "drop", {}),
+    (3, "refuse", {}),
+    (3, "cut", {}),
+    (3, "broken_json", {}),
+    (2, "malformed_json", {}),
+    (2, "empty", {}),
+    (1, "content_type", {}),
+    (1, "redirect", {}),
+    (3, "delay", {"seconds": 4}),
+    (1, "slow", {"seconds": 3}),
+    (4, "status", {"status": 503}),
+    (2, "status", {"status": 500}),
+    (3, "status", {"status": 503, "after_commit": True}),
+    (2, "html", {"status": 502}),
+    (2, "html", {"status": 504, "after_commit": True}),
+    (4, "status", {"status": 429, "retry_after": 1}),
+    (1, "status", {"status": 429}),
+)
+# A right that is missing for a while. A submission that is refused so fails its task for good, and rightly.
+_DENIED: tuple[tuple[int, str, Mapping[str, Any]], ...] = (
+    (3, "status", {"status": 401}),
+    (3, "status", {"status": 403, "times": 3}),
+)
+_READING = ("look", "query", "explain")
+# One of these holds for the whole storm.
+_QUIRKS = (
+    (),
+    ("history_lag=2s",),
+    ("history_lag=1s", "slow_cancel=2s"),
+    ("slow_cancel=3s",),
+    ("drop_tags",),
+    ("drop_properties", "history_lag=1s"),
+    ("int_enums", "list_envelope=value", "page_size=50"),
+    ("history_late=1s", "late_cancel_refused"),
+)
+# What people do to tasks whose runs do not end by themselves; the last step ends each.
+_ENDINGS = (("mark_success",), ("mark_failed",), ("cancel",))
+_BEGINNINGS = ((), (), ("clear",), ("clear", "clear"), ("mark_failed", "clear"), ("cancel", "clear"))
+
+
+class Plan(NamedTuple):
+    """A whole storm.
+
+    Args:
+        seed: What it was drawn from.
+        scale: The name of its scale.
+        quirks: Those of the workspace.
+        starts: The DAG runs.
+        task_kills: Kills of processes that belong to tasks, in order.
+        breaks: What happens to Airflow's components, in order.
+        troubles: The faults, in order.
+        stories: What people do, in order.
+    """
+
+    seed: int
+    scale: str
+    quirks: tuple[str, ...]
+    starts: tuple[Start, ...]
+    task_kills: tuple[Kill, ...]
+    breaks: tuple[Kill | Freeze, ...]
+    troubles: tuple[Trouble, ...]
+    stories: tuple[Story, ...]
+
+    @property
+    def size(self) -> Scale:
+        """How much is done."""
+        return SCALES[self.scale]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal plans."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    @classmethod
+    def draw(cls, seed: int, scale: str) -> Plan:
+        """The plan of a seed.
+
+        Raises:
+            KeyError: There is no such scale.
+        """
+        size = SCALES[scale]
+        # Each part has dice of its own: a change of one leaves the others as they were.
+        parts = ("quirks", "starts", "kills", "troubles", "stories")
+        dice = {part: random.Random(f"{seed}/{part}") for part in parts}
+        begun = starts(dice["starts"], size.dag_runs, size.seconds)
+        kills = _kills(dice["kills"], size)
+        return cls(
+            seed=seed,
+            scale=scale,
+            quirks=dice["quirks"].choice(_QUIRKS),
+            starts=begun,
+            task_kills=tuple(kill for kill in kills if isinstance(kill, Kill) and kill.what in TASK_KILLS),
+            breaks=tuple(kill for kill in kills if isinstance(kill, Freeze) or kill.what not in TASK_KILLS),
+            troubles=_troubles(dice["troubles"], size),
+            stories=_stories(dice["stories"], size, begun),
+        )
+
+
+def _kills(dice: random.Random, size: Scale) -> list[Kill | Freeze]:
+    moments: list[Kill | Freeze] = [
+        Kill(_moment(dice, size, begin=0.1), what, dice.random(), round(dice.uniform(0, 4), 1))
+        for what, number in size.kills.items()
+        for _ in range(number)
+    ]
+    moments += [Freeze(_moment(dice, size, begin=0.2), dice.random(), size.frozen) for _ in range(size.freezes)]
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _troubles(dice: random.Random, size: Scale) -> tuple[Trouble, ...]:
+    drawn = []
+    for _ in range(size.faults):
+        where = dice.choices(list(_WHERE), list(_WHERE.values()))[0]
+        possible = _TROUBLES + (_DENIED if where in _READING else ())
+        (_, kind, details) = dice.choices(possible, [weight for weight, *_ in possible])[0]
+        drawn.append(Trouble(_moment(dice, size), kind, where, details))
+    return tuple(sorted(drawn, key=lambda trouble: trouble.at))
+
+
+def _stories(dice: random.Random, size: Scale, begun: tuple[Start, ...]) -> tuple[Story, ...]:
+    drawn = [
+        Story(start.at + dice.uniform(5, 15), task, dice.choice(_BEGINNINGS) + dice.choice(_ENDINGS), 60)
+        for start in begun
+        if start.dag_id == LONG
+        for task in start.tasks
+    ]
+    others = [(start, task) for start in begun if start.dag_id in DEFERRED for task in start.tasks]
+    for start, task in dice.sample(others, size.stories):
+        step = dice.choice(("clear", "clear", "clear_dag_run", "mark_success", "mark_failed", "cancel"))
+        drawn.append(Story(start.at + dice.uniform(2, 40), task, (step,), 20))
+    return tuple(sorted(drawn))
+
+
+def _moment(dice: random.Random, size: Scale, begin: float = 0.0) -> float:
+    return round(dice.uniform(begin * size.seconds, size.seconds), 1)

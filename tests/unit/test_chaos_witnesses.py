@@ -1,0 +1,115 @@
+"""What Airflow's own logs say about a task instance, told from what people did to it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from chaos.witnesses import Witnesses
+from support.promises import Act, Task
+
+TASK = Task("dag", "one", "run")
+MAPPED = Task("dag", "one", "run", 3)
+START = datetime(2026, 11, 22, tzinfo=UTC).timestamp()
+GIVEN_UP = "Server indicated the task shouldn't be running anymore. Terminating process"
+KILLED = "Trigger cancelled by user action, invoking on_kill"
+BEGIN = "::group::Pre Execute"
+
+
+@pytest.fixture
+def witnesses(tmp_path):
+    return Witnesses(SimpleNamespace(logs=tmp_path), deadline=10)
+
+
+@pytest.fixture
+def say(tmp_path):
+    """Write lines into a log of the task."""
+
+    def write(name, *lines, task=TASK):
+        mapped = [] if task.map_index < 0 else [f"map_index={task.map_index}"]
+        folder = tmp_path.joinpath(f"dag_id={task.dag_id}", f"run_id={task.run_id}", f"task_id={task.task_id}", *mapped)
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = [{"timestamp": datetime.fromtimestamp(START + at, UTC).isoformat(), "event": e} for at, e in lines]
+        folder.joinpath(name).write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+
+    return write
+
+
+def act(seconds, kind, task=TASK):
+    return Act(START + seconds, kind, task)
+
+
+def seconds(acts):
+    return [round(act.time - START) for act in acts]
+
+
+def test_a_worker_that_nobody_touched_was_given_up(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
+    assert seconds(witnesses.given_up(TASK, [])) == [50]
+    assert seconds(witnesses.given_up(TASK, [act(49, "clear", MAPPED)])) == [50]
+
+
+def test_a_worker_that_a_person_ended_was_not(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
+    assert seconds(witnesses.given_up(TASK, [act(48, "clear")])) == []
+
+
+def test_a_worker_that_was_given_up_before_or_long_after_an_act_was(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
+    assert seconds(witnesses.given_up(TASK, [act(1, "clear"), act(51, "mark_failed")])) == [50]
+
+
+def test_a_mapped_task_has_logs_of_its_own(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (5, GIVEN_UP), task=MAPPED)
+    assert seconds(witnesses.given_up(MAPPED, [])) == [5]
+    assert seconds(witnesses.given_up(TASK, [])) == []
+
+
+def test_a_trigger_whose_task_went_on_without_it_has_moved(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (1, "::endgroup::"), (20, BEGIN), (21, "::endgroup::"))
+    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
+    assert seconds(witnesses.moved(TASK, [])) == [30]
+    assert seconds(witnesses.moved(TASK, [act(28, "clear")])) == []
+
+
+def test_a_trigger_whose_task_still_waits_has_not(witnesses, say):
+    """That it is ended all the same would be our fault: it has to leave its run alone."""
+    say("attempt=1.log", (0, BEGIN), (1, "::endgroup::"))
+    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
+    assert seconds(witnesses.moved(TASK, [])) == []
+
+
+def test_a_mark_is_lost_when_airflow_goes_on(witnesses, say):
+    mark = act(5, "mark_failed")
+    say("attempt=1.log", (0, BEGIN), (40, BEGIN))
+    assert witnesses.is_lost(mark, [mark])
+
+
+@pytest.mark.parametrize(
+    ("lines", "acts"),
+    [
+        ([(0, BEGIN), (6, GIVEN_UP)], []),
+        ([(0, BEGIN), (9, BEGIN)], []),
+        ([(0, BEGIN), (40, BEGIN)], [act(30, "clear")]),
+    ],
+    ids=["ended", "was on its way", "cleared"],
+)
+def test_a_mark_is_not_lost(witnesses, say, lines, acts):
+    mark = act(5, "mark_failed")
+    say("attempt=1.log", *lines)
+    assert not witnesses.is_lost(mark, [mark, *acts])
+
+
+def test_who_was_told_to_end_and_since_when_it_ran(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (4, GIVEN_UP))
+    say("attempt=2.log", (10, BEGIN), (20, BEGIN), (24, GIVEN_UP))
+    (told,) = witnesses.endings_told(TASK, START + 9)
+    assert (told.begun - START, told.time - START, told.is_trigger) == (20, 24, False)
+
+
+def test_a_trigger_that_was_told_to_end(witnesses, say):
+    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
+    (told,) = witnesses.endings_told(TASK, START)
+    assert (told.begun - START, told.time - START, told.is_trigger) == (2, 30, True)
