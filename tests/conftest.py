@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,10 @@ def _isolate() -> None:
 
 
 _isolate()
+
+# Machines are noisy: no test is judged by how long it takes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Ends the fixtures' processes too when the run is terminated; pytest does so by itself on an interrupt only.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
