@@ -78,3 +78,14 @@ def test_a_service_that_ends_by_itself_is_told_with_its_log(tmp_path):
         with pytest.raises(ServiceError, match="short ended by itself with code 1") as caught:
             service.check()
         assert caught.value.log.read_text() == "no\n"
+
+
+def test_one_guard_stands_within_another(tmp_path):
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with Guard() as outer:
+        first = outer.start("first", sleeper, log=tmp_path / "log")
+        with Guard() as inner:
+            second = inner.start("second", sleeper, log=tmp_path / "log")
+        assert second.process.wait() == -signal.SIGKILL
+        first.check()
+    assert first.process.wait() == -signal.SIGKILL
