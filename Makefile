@@ -14,6 +14,10 @@ SCALE ?= small
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
+# Processes that share a suite; 0: none but pytest's own, for a debugger.
+WORKERS ?= 2
+SHARED = --numprocesses $(WORKERS) --dist worksteal
+
 SUITES := tests/unit tests/integration tests/dags
 
 # What imports no Airflow, and takes long: once is enough.
@@ -46,10 +50,10 @@ demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEE
 	@.venv/bin/python scripts/demo.py
 
 test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
-	@.venv/bin/python -m pytest $(SUITES) $(ARGS)
+	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
-	@.venv-2.11/bin/python -m pytest $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
+	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
