@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from chaos.blob_load import BlobLoad
+    from chaos.journal import Journal
     from chaos.storm import Storm
     from chaos.witnesses import Told, Witnesses
 
@@ -30,9 +31,13 @@ _WINDOWS = {
 }
 _UNMARKED = "cancelled without a mark, as that request failed (5)"
 _UNHEARD = "goes on after a mark that no process heard of (by Airflow version)"
+_REFUSED = "goes on as Airflow refused the deferral of a task that was just marked (15)"
+_STRUCK = "goes on after a mark, as what was to cancel it was killed just then (by Airflow version)"
 _TOO_EARLY = "goes on after a mark that met a try which had not come to it yet (6)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
+_TRIGGERER_KILLS = ("kill -9 of triggerer", "kill -9 of everything")
+_WORKER_KILLS = ("kill -9 of a task", "kill -9 of scheduler", "kill -9 of everything")
 # What our tasks say; figures only.
 _ADOPTIONS = {"Taking over run": "runs taken over", "Found the run": "runs found by their key"}
 
@@ -79,7 +84,7 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         excused[window] = len(check([*others, *without])) - len(rest)
     found = []
     for violation in rest:
-        window = _window(violation, storm.witnesses, acts, requests)
+        window = _window(violation, storm, acts, requests)
         if window is None:
             found.append(violation)
         else:
@@ -109,8 +114,8 @@ def _endings(witnesses: Witnesses, dag_ids: Iterable[str], runs: Iterable[Record
     return {task: state for task, state in found.items() if task.dag_id in TASKS or tuple(task) in with_runs}
 
 
-def _window(violation: Violation, witnesses: Witnesses, acts: Iterable[Act], requests: Iterable[Record]) -> str | None:
-    task = violation.task
+def _window(violation: Violation, storm: Storm, acts: Iterable[Act], requests: Iterable[Record]) -> str | None:
+    task, witnesses = violation.task, storm.witnesses
     if task is None:
         return None
     if violation.promise == "each cancel is marked":
@@ -123,8 +128,22 @@ def _window(violation: Violation, witnesses: Witnesses, acts: Iterable[Act], req
         return _UNMARKED if failed and len(failed) == len(marking) else None
     if violation.promise == "no orphan":
         marks = [act.time for act in acts if act.task == task and act.kind in _MARKS]
-        return _why_it_goes_on(violation, list(witnesses.endings_told(task, max(marks))), requests) if marks else None
+        if not marks:
+            return None
+        told = list(witnesses.endings_told(task, max(marks)))
+        if not told and witnesses.was_refused(task, max(marks)):
+            return _REFUSED
+        if told and all(_was_struck(one, storm.journal) for one in told):
+            return _STRUCK
+        return _why_it_goes_on(violation, told, requests)
     return None
+
+
+def _was_struck(told: Told, journal: Journal) -> bool:
+    """Whether what was told to end, and so to cancel the run, was killed with -9 while it did so."""
+    kinds = _TRIGGERER_KILLS if told.is_trigger else _WORKER_KILLS
+    kills = journal.between(told.time, told.time + _KILLED_AFTER)
+    return not told.ended and any(entry.kind.startswith(kinds) for entry in kills)
 
 
 def _why_it_goes_on(violation: Violation, told: Sequence[Told], requests: Iterable[Record]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,6 +92,9 @@ class People:
             state = self._state(story.task)
             if not (now > scene.until or self._is_the_moment(scene, state)):
                 return scene
+            if step == "cancel" and state not in ENDED and not self._active(story.task):
+                # Its run is still to come.
+                return scene
             if step == f"mark_{state}":
                 self._journal.note("found it marked already", str(story.task))
             else:
@@ -113,10 +117,8 @@ class People:
         if step == "cancel":
             self.cancel(task)
             return
-        # Noted first: where the reply is lost it may have happened.
         meant = [*self._siblings(task)] if step == "clear_dag_run" else [task]
-        time_before = self._workspace.clock.now()
-        acts = [Act(time_before, "clear" if step == "clear_dag_run" else step, one) for one in meant]
+        begun, done = self._workspace.clock.now(), math.inf
         try:
             if step == "clear":
                 self._tasks.clear(*task)
@@ -124,15 +126,19 @@ class People:
                 self._tasks.clear_dag_run(task.dag_id, task.run_id)
             else:
                 self._tasks.mark(*task, state=step.removeprefix("mark_"))
+            done = self._workspace.clock.now()
         finally:
-            self.acts += [act._replace(done=self._workspace.clock.now()) for act in acts]
+            # Where the reply is lost it may have happened, or yet happen.
+            kind = "clear" if step == "clear_dag_run" else step
+            self.acts += [Act(begun, kind, one, done) for one in meant]
         self._journal.note(step.replace("_", " "), str(task))
 
     def cancel(self, task: Task) -> None:
         """Cancel a task instance's active runs in the workspace."""
         for run_id in self._active(task):
-            self.acts.append(Act(self._workspace.clock.now(), "cancel", task))
+            begun = self._workspace.clock.now()
             self._workspace.cancel(run_id)
+            self.acts.append(Act(begun, "cancel", task, self._workspace.clock.now()))
             self._journal.note("cancel in the workspace", f"{task}: {run_id}")
 
     def _active(self, task: Task) -> list[str]:

@@ -25,6 +25,11 @@ _PAGE = 500
 _GIVEN_UP = ("Server indicated the task shouldn't be running anymore", "Too many failed heartbeats")
 # The triggerer, when it takes a trigger that is not its own any more for one that a person ended.
 _TRIGGER_KILLED = "Trigger cancelled by user action"
+_TRIGGER_FIRED = "Trigger fired event"
+# The triggerer and the supervisor, when what they had told to end has ended.
+_ENDS = ("trigger completed", "Task killed!")
+# The process of a task, when Airflow's API does not let it defer: it is not running any more.
+_REFUSED = "Failed to report terminal task state to supervisor"
 # For how many seconds after a person's act Airflow's words are about that act.
 _ABOUT_AN_ACT = 45.0
 # What is begun so many seconds after a mark was not on its way before.
@@ -52,11 +57,13 @@ class Told(NamedTuple):
         begun: When that process or trigger had begun.
         time: When it was told.
         is_trigger: Whether it is a trigger.
+        ended: Whether Airflow saw its end.
     """
 
     begun: float
     time: float
     is_trigger: bool
+    ended: bool
 
 
 class Witnesses:
@@ -111,7 +118,8 @@ class Witnesses:
             if not word.event.startswith(_TRIGGER_KILLED) or any(0 <= word.time - at < _ABOUT_AN_ACT for at in own):
                 continue
             begun = min(other.time for other in words if other.log == word.log)
-            if any(".trigger." not in other.log and begun < other.time < word.time for other in words):
+            others = (other for other in words if begun < other.time < word.time)
+            if any(".trigger." not in other.log or other.event == _TRIGGER_FIRED for other in others):
                 yield Act(word.time, "moved", task)
 
     def endings_told(self, task: Task, since: float) -> Iterator[Told]:
@@ -119,12 +127,17 @@ class Witnesses:
         words = list(self.words(task))
         for word in words:
             if word.time >= since and word.event.startswith((*_GIVEN_UP, _TRIGGER_KILLED)):
-                begun = [other.time for other in words if other.log == word.log and _is_begin(other)]
+                own = [other for other in words if other.log == word.log]
                 yield Told(
-                    max((time for time in begun if time <= word.time), default=word.time),
-                    word.time,
-                    ".trigger." in word.log,
+                    begun=max((one.time for one in own if _is_begin(one) and one.time <= word.time), default=word.time),
+                    time=word.time,
+                    is_trigger=".trigger." in word.log,
+                    ended=any(one.time >= word.time and one.event in _ENDS for one in own),
                 )
+
+    def was_refused(self, task: Task, since: float) -> bool:
+        """Whether Airflow refused to be told how a task's process ended."""
+        return any(word.time >= since and word.event.startswith(_REFUSED) for word in self.words(task))
 
     def is_lost(self, mark: Act, acts: Iterable[Act]) -> bool:
         """Whether Airflow went on with a task instance after a person had marked it, and nobody had cleared it."""

@@ -172,7 +172,8 @@ def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[A
         # it active was about that one.
         begin = max(run.created - _ON_ITS_WAY, -math.inf if before is None else min(before.ended, run.created))
         reasons = {act.kind for act in acts if begin <= _done(act) and act.time <= run.canceled}
-        if reasons == {"cancel"} and not run.marked:
+        exactly = any(act.kind == "cancel" and act.time <= run.canceled <= _done(act) for act in acts)
+        if (reasons == {"cancel"} or exactly) and not run.marked:
             continue
         changed = after is not None and after.fingerprint != run.fingerprint
         if not changed and not reasons - {"cancel"}:

@@ -81,6 +81,18 @@ def test_a_trigger_whose_task_still_waits_has_not(witnesses, say):
     assert seconds(witnesses.moved(TASK, [])) == []
 
 
+def test_a_trigger_of_which_another_one_fired_has_moved(witnesses, say):
+    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
+    say("attempt=1.log.trigger.1.log", (0, "trigger dag/one/run/-1/1 (ID 1) starting"), (28, "Trigger fired event"))
+    assert seconds(witnesses.moved(TASK, [])) == [30]
+
+
+def test_a_deferral_that_airflow_refused(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (5, "Failed to report terminal task state to supervisor"))
+    assert witnesses.was_refused(TASK, START + 4)
+    assert not witnesses.was_refused(TASK, START + 6)
+
+
 def test_a_mark_is_lost_when_airflow_goes_on(witnesses, say):
     mark = act(5, "mark_failed")
     say("attempt=1.log", (0, BEGIN), (40, BEGIN))
@@ -106,10 +118,17 @@ def test_who_was_told_to_end_and_since_when_it_ran(witnesses, say):
     say("attempt=1.log", (0, BEGIN), (4, GIVEN_UP))
     say("attempt=2.log", (10, BEGIN), (20, BEGIN), (24, GIVEN_UP))
     (told,) = witnesses.endings_told(TASK, START + 9)
-    assert (told.begun - START, told.time - START, told.is_trigger) == (20, 24, False)
+    assert (told.begun - START, told.time - START, told.is_trigger, told.ended) == (20, 24, False, False)
 
 
 def test_a_trigger_that_was_told_to_end(witnesses, say):
     say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
     (told,) = witnesses.endings_told(TASK, START)
-    assert (told.begun - START, told.time - START, told.is_trigger) == (2, 30, True)
+    assert (told.begun - START, told.time - START, told.is_trigger, told.ended) == (2, 30, True, False)
+
+
+@pytest.mark.parametrize(("word", "end"), [(GIVEN_UP, "Task killed!"), (KILLED, "trigger completed")])
+def test_what_was_told_to_end_and_did(witnesses, say, word, end):
+    say("attempt=1.log", (0, BEGIN), (4, word), (5, end))
+    (told,) = witnesses.endings_told(TASK, START)
+    assert told.ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 import httpx
@@ -68,6 +69,16 @@ KEPT = {
     "a changed request": ([canceled("r1", 0, 5, fp="g"), run("r2", 6, 9)], [], "success"),
     "a deadline": ([canceled("r1", 0, 5)], [act(5, "deadline")], "failed"),
     "somebody in the workspace": ([canceled("r1", 0, 5, marked=False)], [act(4, "cancel")], "failed"),
+    "cleared and taken over, then cancelled in the workspace": (
+        [canceled("r1", 0, 5, marked=False)],
+        [act(2, "clear"), act(4.9, "cancel", done=5.1)],
+        "failed",
+    ),
+    "a clear whose reply was lost and which came late": (
+        [run("r1", 0, 5, "Failed"), canceled("r2", 30, 35), run("r3", 36, 40)],
+        [act(10, "clear", done=math.inf)],
+        "success",
+    ),
     "nothing submitted": ([], [], "failed"),
     "tags dropped": ([run("r1", 0, 5, tags=False)], [], "success"),
     "given up by Airflow": (CLEARED, [act(5, "given_up")], "success"),
@@ -138,6 +149,12 @@ BROKEN = {
         [act(4, "cancel")],
         "failed",
         "no cancel without a person's act",
+    ),
+    "no mark, and the workspace cancelled at another time": (
+        [canceled("r1", 0, 5, marked=False)],
+        [act(2, "clear"), act(3, "cancel", done=3.1)],
+        "failed",
+        "each cancel is marked",
     ),
     "no mark": ([canceled("r1", 0, 5, marked=False)], [act(4, "mark_failed")], "failed", "each cancel is marked"),
     "an orphan": ([run("r1", 0)], [act(4, "mark_success")], "success", "no orphan"),
