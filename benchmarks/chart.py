@@ -34,16 +34,17 @@ class Panel(NamedTuple):
 
 
 def draw(panels: Sequence[Panel], below: str) -> str:
-    """The panels side by side, as one SVG document."""
-    names = list(panels[0].lines)
+    """The panels side by side, as one SVG document; the first one has all lines, another may have fewer."""
+    colours = dict(zip(panels[0].lines, _COLOURS, strict=False))
     width, height = _WIDTH * len(panels), _HEIGHT + 26
     legend = "".join(
-        f'<rect x="{_LEFT + 200 * place}" y="{_HEIGHT + 6}" width="14" height="4" fill="{_COLOURS[place]}"/>'
+        f'<rect x="{_LEFT + 200 * place}" y="{_HEIGHT + 6}" width="14" height="4" fill="{colour}"/>'
         f'<text x="{_LEFT + 200 * place + 20}" y="{_HEIGHT + 12}">{name}</text>'
-        for place, name in enumerate(names)
+        for place, (name, colour) in enumerate(colours.items())
     )
     drawn = "".join(
-        f'<g transform="translate({_WIDTH * place} 0)">{_panel(panel, below)}</g>' for place, panel in enumerate(panels)
+        f'<g transform="translate({_WIDTH * place} 0)">{_panel(panel, below, colours)}</g>'
+        for place, panel in enumerate(panels)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">{_STYLE}'
@@ -51,7 +52,7 @@ def draw(panels: Sequence[Panel], below: str) -> str:
     )
 
 
-def _panel(panel: Panel, below: str) -> str:
+def _panel(panel: Panel, below: str, colours: Mapping[str, str]) -> str:
     points = [point for line in panel.lines.values() for point in line]
     low_x, high_x = (math.log10(pick(x for x, _ in points)) for pick in (min, max))
     heights = [y for _, y in points] + ([panel.budget] if panel.budget else [])
@@ -79,7 +80,8 @@ def _panel(panel: Panel, below: str) -> str:
             f'<line stroke="#57606a" stroke-dasharray="4 3" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" '
             f'y2="{y:.1f}"/><text text-anchor="end" x="{_WIDTH - _RIGHT - 70}" y="{y - 4:.1f}">budget at 1,000</text>'
         )
-    for colour, line in zip(_COLOURS, panel.lines.values(), strict=False):
+    for name, line in panel.lines.items():
+        colour = colours[name]
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in sorted(line))
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
         parts += [f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colour}"/>' for x, y in line]

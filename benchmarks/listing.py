@@ -29,7 +29,8 @@ Costs = dict[int | str, "Mapping[str, float]"]
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
+def serving() -> Iterator[str]:
+    """Replay the pages in a process of its own; its address."""
     command = [sys.executable, "-W", "ignore", str(_HERE / "static_listing.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
@@ -52,7 +53,7 @@ def _measure(folder: str, count: int, url: str) -> Mapping[str, float]:
 
 def measure() -> Costs:
     """All sizes; the ways take turns in one process each, so that a noisy minute meets all of them."""
-    with _serving() as url:
+    with serving() as url:
         costs: Costs = {count: _measure(f"n{count}", count, url) for count in (*SIZES, _LARGEST)}
         costs["deep"] = _measure("deep", 1_000, url)
     return costs
@@ -76,8 +77,16 @@ def rows(costs: Costs) -> list[Row]:
     return [
         *found,
         Row("100,000 blobs in sub-folders below 1,000: CPU of a look", deep["idle"] / flat["idle"], None, "times"),
-        Row("5,000 blobs, all new: longest piece of work in an event loop", costs[5_000]["stall"], 20, "ms"),
-        Row("100,000 blobs, all new: the same", costs[100_000]["stall"], None, "ms"),
+        *(
+            Row(
+                f"{count:,} blobs, everything new: longest stall of the event loop",
+                costs[count]["stall"],
+                budget,
+                "ms",
+                f"{figure(costs[count]['walk stall'])} ms",
+            )
+            for count, budget in ((5_000, 20), (100_000, None))
+        ),
         Row("1,000,000 blobs: memory kept for each", costs[_LARGEST]["memory"], 14, "B"),
         Row("1,000,000 blobs: stored for each", costs[_LARGEST]["text"], 18, "B"),
     ]
@@ -100,7 +109,14 @@ HEADINGS = (
 
 
 def picture(costs: Costs) -> str:
-    """CPU of one look over the folder's size."""
-    ways = ("read", "idle", "first", "walk")
-    drawn = {WAYS[way]: [(count, costs[count][way] * count / 1000) for count in SIZES] for way in ways}
-    return chart.draw([chart.Panel("CPU of one look, ms", drawn)], "blobs in the folder")
+    """CPU and stalls of one look over the folder's size."""
+    looks = {
+        WAYS[way]: [(count, costs[count][way] * count / 1000) for count in SIZES]
+        for way in ("read", "idle", "first", "walk")
+    }
+    stalls = {
+        WAYS[way]: [(count, costs[count][stall]) for count in SIZES]
+        for way, stall in (("first", "stall"), ("walk", "walk stall"))
+    }
+    panels = [chart.Panel("CPU of one look, ms", looks), chart.Panel("Longest stall of the event loop, ms", stalls)]
+    return chart.draw(panels, "blobs in the folder")

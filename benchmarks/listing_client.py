@@ -13,6 +13,8 @@ import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
+from heart import Heart
+
 from aml_provider.blobs.access import ContainerAccess, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder, list_request
@@ -22,7 +24,7 @@ from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.client.transport import AsyncClient, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
 _RIGHT = ContainerAccess(sas="sv=1&sig=x")
 _NEXT = re.compile(rb"<NextMarker>([^<]*)</NextMarker>")
@@ -50,20 +52,14 @@ def _cpu(action: Callable[[], Any]) -> float:
     return time.process_time() - before
 
 
-def _longest_step(flow: Any, client: Client) -> float:
-    """The longest that the poll itself works in one piece, which is what an event loop would stand still."""
-    longest, value = 0.0, None
-    try:
-        while True:
-            before = time.thread_time()
-            step = flow.send(value)
-            longest = max(longest, time.thread_time() - before)
-            value = client._act(step)
-    except StopIteration:
-        return max(longest, time.thread_time() - before)
+async def _stall(work: Coroutine[Any, Any, Any], **how: Any) -> float:
+    """The longest that an event loop stands still meanwhile, in milliseconds."""
+    heart = Heart(**how)
+    await work
+    return await heart.stop()
 
 
-def _peers(folder: Folder, connection: str) -> dict[str, Callable[[], Any]]:
+def _peers(folder: Folder, connection: str, stalls: dict[str, float]) -> dict[str, Callable[[], Any]]:
     from airflow.providers.microsoft.azure.sensors.wasb import WasbPrefixSensor
     from azure.core.credentials import AzureSasCredential
     from azure.storage.blob import ContainerClient
@@ -78,6 +74,9 @@ def _peers(folder: Folder, connection: str) -> dict[str, Callable[[], Any]]:
             assert sum(1 for _ in container.walk_blobs("in/"))
 
     async def walk_async() -> None:
+        stalls["walk stall"] = await _stall(walk_in_loop())
+
+    async def walk_in_loop() -> None:
         async with AsyncContainerClient.from_container_url(
             folder.container_url, AzureSasCredential("sv=1&sig=x")
         ) as container:
@@ -119,6 +118,7 @@ def measure(name: str, count: int, url: str) -> dict[str, float]:
     folder = Folder.at(f"{url}/account/{name}", "in")
     everything = Rules(max_changes=count, report_first=True)
     found: dict[str, list[float]] = {}
+    stalls: dict[str, float] = {}
     with Client(settings) as client:
         if count >= 1_000_000:
             return _kept(folder, count, client)
@@ -136,6 +136,10 @@ def measure(name: str, count: int, url: str) -> dict[str, float]:
                         before = time.process_time()
                         await loop_client.run(flow())
                         found.setdefault(way, []).append(time.process_time() - before)
+                # As in a trigger, which hands on no more than it is allowed to.
+                waiting = Rules(report_first=True)
+                looks = [poll_folder(FolderState(folder, waiting, None), _RIGHT) for _ in range(3)]
+                stalls["stall"] = statistics.median([await _stall(loop_client.run(look), beat=0) for look in looks])
 
         ours = {
             "read": lambda: client.run(_read(folder)),
@@ -147,17 +151,14 @@ def measure(name: str, count: int, url: str) -> dict[str, float]:
             for way, action in ours.items():
                 found.setdefault(way, []).append(_cpu(action))
         asyncio.run(in_loop(times))
-        # As in a trigger, which hands on no more than it is allowed to.
-        waiting = Rules(report_first=True)
-        stall = max(_longest_step(poll_folder(FolderState(folder, waiting, None), _RIGHT), client) for _ in range(3))
-        more = {"stall": stall * 1000, **_kept(folder, count, client)}
+        more = _kept(folder, count, client)
     string = f"BlobEndpoint={url}/account;SharedAccessSignature=sv=1&sig=x"
     connection = json.dumps({"conn_type": "wasb", "extra": {"connection_string": string}})
-    for way, action in _peers(folder, connection).items():
+    for way, action in _peers(folder, connection, stalls).items():
         for _ in range(1 if count >= _SLOW else 4):
             found.setdefault(way, []).append(_cpu(action))
     # The first of each way imports and connects, which does not matter beside half a minute.
-    return {way: statistics.median(values[1:] or values) / count * 1e6 for way, values in found.items()} | more
+    return {way: statistics.median(values[1:] or values) / count * 1e6 for way, values in found.items()} | more | stalls
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Replays pages of List Blobs as Azure writes them, at the speed of the wire: Azurite would hide the client's cost.
 
 ``/account/nCOUNT`` is a folder of so many blobs; ``/account/deep`` one of a thousand, over 100,000 more in sub-folders.
+It counts the pages that it was asked for: ``GET /_counts``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import asyncio
 import re
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from urllib.parse import unquote
 
 PAGE = 5000
@@ -17,8 +20,8 @@ _DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 _MARK = b"#####"
 _BLOB = (
     "<Blob><Name>in/data-#####-{number:08d}.csv</Name><Properties>"
-    f"<Creation-Time>{_DATE}</Creation-Time><Last-Modified>{_DATE}</Last-Modified>"
-    "<Etag>0x8DE#####{number:08X}</Etag><Content-Length>4096</Content-Length><Content-Type>text/csv</Content-Type>"
+    "<Creation-Time>{written}</Creation-Time><Last-Modified>{written}</Last-Modified>"
+    "<Etag>0x8DE#####{number:08X}</Etag><Content-Length>{size}</Content-Length><Content-Type>text/csv</Content-Type>"
     "<Content-Encoding /><Content-Language /><Content-CRC64 /><Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5>"
     "<Cache-Control /><Content-Disposition /><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
     "<AccessTierInferred>true</AccessTierInferred><LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
@@ -30,7 +33,15 @@ _REQUEST = re.compile(rb"^GET /account/(n([0-9]+)|deep)\?([^ ]*) ")
 
 def blobs(count: int) -> bytes:
     """The blobs of one page."""
-    return "".join(_BLOB.format(number=number) for number in range(count)).encode()
+    return "".join(
+        # A minute and a bit between any two, and not in the names' order.
+        _BLOB.format(number=number, size=4096 + number, written=_http_date(number * 61 * 1009 % (61 * PAGE)))
+        for number in range(count)
+    ).encode()
+
+
+def _http_date(seconds: int) -> str:
+    return format_datetime(datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 _FULL = blobs(PAGE)
@@ -55,6 +66,8 @@ def page(count: int, number: int, more: bytes = b"") -> bytes:
 class Connection(asyncio.Protocol):
     """One connection of a client."""
 
+    asked = 0
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         assert isinstance(transport, asyncio.Transport)
@@ -73,6 +86,9 @@ class Connection(asyncio.Protocol):
             )
 
     def _answer(self, head: bytes) -> bytes:
+        if head.startswith(b"GET /_counts "):
+            return b"%d" % Connection.asked
+        Connection.asked += 1
         found = _REQUEST.match(head)
         assert found is not None, head
         query = dict(pair.partition("=")[::2] for pair in unquote(found[3].decode()).split("&"))

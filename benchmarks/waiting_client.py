@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
+from heart import Heart
 
 from aml_provider.client.watchlist import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-_BEAT = 0.005
 
 
 def shared(run_id: str, interval: float) -> BaseTrigger:
@@ -137,29 +136,6 @@ def _resident() -> float:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-class Heart:
-    """Beats in the event loop; what runs between two beats stalls whatever else waits there.
-
-    It counts the CPU time of the loop's thread: on a machine that does other things too, a clock would show those.
-    """
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self._task = asyncio.create_task(self._beat())
-
-    async def _beat(self) -> None:
-        while True:
-            spent = time.thread_time()
-            await asyncio.sleep(_BEAT)
-            self.longest = max(self.longest, time.thread_time() - spent)
-
-    async def stop(self) -> float:
-        """The longest stall in milliseconds."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        return self.longest * 1000
 
 
 async def measure(way: str, runs: int, interval: float, intervals: int, url: str) -> dict[str, float]:
