@@ -38,8 +38,8 @@ _PATIENCE = 3600.0
 # Each question costs Airflow's API server as much as a task does.
 _LOOK_EVERY = 3.0
 _SETTINGS = {
-    # More would take turns, and the triggerer with them.
-    "core": {"parallelism": os.cpu_count() or 2},
+    # One more than can work at once, as they wait for the API server too; with many more the triggerer has to wait.
+    "core": {"parallelism": (os.cpu_count() or 1) + 1},
     # While hundreds of tasks wait, the DAG processor has nothing better to do than to read the DAG again.
     "dag_processor": {"min_file_process_interval": 600, "refresh_interval": 600},
 }
