@@ -26,7 +26,7 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.protocol import Request, retry_after
+from aml_provider.client.protocol import Pause, Request, retry_after
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -253,10 +253,13 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
     """
     machine = blobs.poll(state)
     url = state.folder.container_url
+    begun = False
     try:
         wanted = next(machine)
-        begun = False
         while True:
+            if wanted is None:
+                wanted = machine.send((yield Pause(0)))
+                continue
             reply = yield from ask(
                 access,
                 Request(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from io import BytesIO
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from aml_provider.client.errors import InvalidArgument, MalformedReply, ServiceError
@@ -213,14 +213,15 @@ def list_request(folder: Folder, marker: str = "", *, metadata: bool = False) ->
     return ListRequest(folder.container_url, params, {"x-ms-version": SERVICE_VERSION, "Accept": "application/xml"})
 
 
-def poll(state: FolderState) -> Generator[ListRequest, Reply, Detection]:
+def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
     """List the folder to its end and compare it with what the state knows.
 
     The state is not changed: give the result to :meth:`FolderState.accept` once it is stored. A page whose bytes were
     seen before, with nothing in them left to decide, is not parsed again.
 
     Yields:
-        One request per page; the driver sends the reply, having repeated what is worth repeating.
+        One request per page; the driver sends the reply, having repeated what is worth repeating. And None where others
+        may go first: to read and compare 5,000 blobs takes some 20 ms, for which an event loop should not stand still.
 
     Returns:
         What changed.
@@ -240,7 +241,10 @@ def poll(state: FolderState) -> Generator[ListRequest, Reply, Detection]:
             raise _malformed("The reply to List Blobs is cut off or no listing at all")
         digest = _digest(body)
         if not scan.repeat(digest):
-            scan.add(digest, parse_page(body), date)
+            page = parse_page(body)
+            yield None
+            scan.add(digest, page, date)
+            yield None
         marker = _unescape(end[1] or b"").decode()
         if not marker:
             return scan.finish()

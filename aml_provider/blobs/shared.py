@@ -10,6 +10,7 @@ from aml_provider.blobs.access import poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
+from aml_provider.client.protocol import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -177,11 +178,14 @@ def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
         while not results:
             for flow in flows:
                 try:
-                    question = flow.send(answer)
+                    step = flow.send(answer)
+                    while isinstance(step, Pause):
+                        # Each has its own: what one has to compare, another one knows already.
+                        step = flow.send((yield step))
                 except StopIteration as stop:
                     results.append(stop.value)
             if not results:
-                answer = yield question
+                answer = yield step
     finally:
         for flow in flows:
             flow.close()

@@ -92,7 +92,7 @@ class Reply(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for so many seconds."""
+    """Wait for so many seconds; for none: let others in the event loop go first, which means nothing in a worker."""
 
     seconds: float
 

@@ -229,7 +229,8 @@ class Client:
 
     def _act(self, step: Request | Pause) -> Reply | None:
         if isinstance(step, Pause):
-            self._clock.sleep(step.seconds)
+            if step.seconds:
+                self._clock.sleep(step.seconds)
             return None
         _check_trust(self.settings, step)
         token = None
@@ -312,7 +313,7 @@ class AsyncClient:
 
     async def _act(self, step: Request | Pause) -> Reply | None:
         if isinstance(step, Pause):
-            await self._clock.asleep(step.seconds)
+            await (self._clock.asleep(step.seconds) if step.seconds else asyncio.sleep(0))
             return None
         _check_trust(self.settings, step)
         token = None

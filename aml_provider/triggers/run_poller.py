@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 _BLIP = 2.0
 _QUERIES_AT_ONCE = 4
 _READS_AT_ONCE = 8
-_TOLD_AT_ONCE = 8
 
 
 class _Key(NamedTuple):
@@ -196,11 +195,11 @@ class RunPoller:
         to_read = iter(look.records())
         await _together(_READS_AT_ONCE, lambda: self._read(look, client, to_read))
         await self._list_steps(look, client)
-        for number, watch in enumerate(look.close(self._clock()), start=1):
+        for watch in look.close(self._clock()):
             watch.tell()
-            if number % _TOLD_AT_ONCE == 0:
-                # Who is told logs, and Airflow does after it: hundreds in a row would stall the loop.
-                await asyncio.sleep(0)
+            # Who is told logs, and Airflow does after it. When there are hundreds, each line waits for the triggerer's
+            # supervisor to take it, for milliseconds: all at once they would stall the loop for a second.
+            await asyncio.sleep(0)
         log.debug("Experiment %s: %s in %.1f s", self._key.experiment, look, self._clock() - began)
 
     async def _query(self, look: Look, client: SharedClient) -> None:

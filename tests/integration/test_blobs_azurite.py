@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
+from support.breaths import answer
 
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder, Reply, poll
@@ -49,7 +50,7 @@ class Landing:
                     request.params | {"maxresults": str(self.page_size)}
                 )
                 reply = self.http.get(url, headers=request.headers)
-                request = flow.send(Reply(reply.status_code, reply.content, reply.headers.get("Date")))
+                request = answer(flow, Reply(reply.status_code, reply.content, reply.headers.get("Date")))
         except StopIteration as stop:
             return stop.value
 

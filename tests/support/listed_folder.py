@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+from support.breaths import answer
+
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder, Reply, poll
 from aml_provider.blobs.rules import Rules
@@ -57,7 +59,7 @@ class Container:
         next(flow)
         try:
             for body in self.pages():
-                flow.send(Reply(200, body, http_date(self.now) if date else None))
+                answer(flow, Reply(200, body, http_date(self.now) if date else None))
         except StopIteration as stop:
             return stop.value
         raise AssertionError("the poll went on after the last page")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from support.breaths import answer
 from support.folder import Asked
 
 from aml_provider.blobs.access import ContainerAccess
@@ -29,7 +30,7 @@ def look_at(shared: SharedFolder, container: FakeContainer) -> Look | None:
         while True:
             asked = Asked(urlsplit(request.url).path, dict(request.query), {})
             status, headers, body = container.answer(asked)
-            request = flow.send(Reply(status, headers, body, "id"))
+            request = answer(flow, Reply(status, headers, body, "id"))
     except StopIteration as stop:
         look: Look = stop.value
         return look

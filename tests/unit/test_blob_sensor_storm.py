@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
+from support.breaths import answer
 from support.folder import Asked, FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
@@ -89,7 +90,7 @@ class Place:
                 status, headers, body = self.container.answer(Asked("", dict(request.query), {}))
                 if self.dies == "between two pages":
                     raise Killed
-                request = flow.send(Reply(status, headers, body, ""))
+                request = answer(flow, Reply(status, headers, body, ""))
         except StopIteration as stop:
             if self.meanwhile is not None:
                 self.meanwhile()

@@ -10,6 +10,7 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.breaths import answer
 from support.listed_folder import FOLDER, Container, http_date, take, watch
 
 from aml_provider.blobs.changes import FolderState, Scan
@@ -330,7 +331,7 @@ def test_a_failed_page_voids_the_poll():
     container.write("b")
     flow = poll(state)
     next(flow)
-    flow.send(Reply(200, next(container.pages()), http_date(0)))
+    answer(flow, Reply(200, next(container.pages()), http_date(0)))
     flow.close()
 
     assert take(container, state) == [("a", "added"), ("b", "added")]

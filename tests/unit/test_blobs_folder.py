@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.breaths import answer
 
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import (
@@ -201,7 +202,7 @@ def run(bodies, status=200, folder=None):
     requests = [next(flow)]
     try:
         for body in bodies:
-            request = flow.send(Reply(status, body, DATE))
+            request = answer(flow, Reply(status, body, DATE))
             requests.append(request)
     except StopIteration as stop:
         return requests, stop.value

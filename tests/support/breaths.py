@@ -1,0 +1,15 @@
+"""Drives a listing that now and then lets others work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aml_provider.client.protocol import Pause
+
+
+def answer(flow: Any, reply: Any) -> Any:
+    """Send a reply; what the flow asks for next."""
+    step = flow.send(reply)
+    while step is None or (isinstance(step, Pause) and not step.seconds):
+        step = flow.send(None)
+    return step
