@@ -190,17 +190,21 @@ class Scan:
         self._order.append(page)
         return True
 
-    def add(self, digest: _Digest, page: Page, date: str | None) -> None:
+    def add(self, digest: _Digest, page: Page, date: str | None) -> Iterator[None]:
         """Compare a page.
 
         Args:
             digest: Of the page's bytes.
             page: What it says.
             date: The server's ``Date`` header of the page; needed only for ``settle``.
+
+        Yields:
+            Where others may go first.
         """
         rows, rules, counts = page.rows, self._rules, self._counts
         number = len(self._drafts)
         draft = _Draft(digest, rows, len(page.prefixes))
+        yield
         self._drafts.append(draft)
         self._order.append(number)
         self._prefixes.update(page.prefixes)

@@ -243,7 +243,7 @@ def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
         if not scan.repeat(digest):
             page = parse_page(body)
             yield None
-            scan.add(digest, page, date)
+            yield from scan.add(digest, page, date)
             yield None
         marker = _unescape(end[1] or b"").decode()
         if not marker:

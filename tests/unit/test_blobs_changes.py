@@ -298,7 +298,7 @@ class CountingState(FolderState):
         class CountingScan(Scan):
             def add(self, digest, page, date):
                 state.parsed += 1
-                super().add(digest, page, date)
+                return super().add(digest, page, date)
 
         return CountingScan(self.folder, self.rules, self._pages, first=self._first)
 
