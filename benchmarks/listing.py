@@ -76,6 +76,12 @@ def rows(costs: Costs) -> list[Row]:
     deep, flat = costs["deep"], costs[1_000]
     return [
         *found,
+        Row(
+            "100,000 blobs, everything new and handed on at once: CPU beside the bare read",
+            costs[100_000]["at once"] / costs[100_000]["read"],
+            None,
+            "times",
+        ),
         Row("100,000 blobs in sub-folders below 1,000: CPU of a look", deep["idle"] / flat["idle"], None, "times"),
         *(
             Row(

@@ -39,7 +39,7 @@ async def many(watchers: int, url: str) -> dict[str, float]:
     from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
     patch: Any = SimpleNamespace(setattr=lambda target, name, value, **_: setattr(target, name, value))
-    async with Triggerer(Database(patch)) as triggerer:
+    async with Triggerer(Database(patch), pause=1.0) as triggerer:
         for number in range(watchers):
             trigger = AzureBlobChangeTrigger(
                 container_url=f"{url}/account/n1000", path="in", poll_interval=_INTERVAL, pattern=f"{number}-*"

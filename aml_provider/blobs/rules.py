@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Counts", "Rules", "iso", "settled_until"]
+__all__ = ["Counts", "Rules", "iso_dates", "settled_until"]
 
 
 class Rules(NamedTuple):
@@ -102,16 +102,18 @@ _HOUR = re.compile(rb"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d)")
 _SECOND = re.compile(rb"(:[0-5]\d:[0-5]\d) GMT")
 
 
-def iso(stamp: bytes) -> str:
-    """Write an HTTP date in ISO 8601, so that dates sort as text; email.utils takes twenty times as long.
+def iso_dates(stamps: Sequence[bytes]) -> list[str]:
+    """Write HTTP dates in ISO 8601, so that dates sort as text; email.utils takes twenty times as long.
 
     Raises:
-        MalformedReply: It is none.
+        MalformedReply: One of them is none.
     """
     try:
-        return _hour(stamp[:19]) + _second(stamp[19:])
+        return [_hour(stamp[:19]) + _second(stamp[19:]) for stamp in stamps]
     except (ValueError, LookupError):
-        raise _malformed(f"{stamp.decode(errors='replace')!r} is no HTTP date") from None
+        if len(stamps) > 1:
+            return [date for stamp in stamps for date in iso_dates([stamp])]  # to find out which one it is
+        raise _malformed(f"{stamps[0].decode(errors='replace')!r} is no HTTP date") from None
 
 
 @lru_cache(8192)
@@ -145,7 +147,7 @@ def settled_until(now: str | None, settle: float) -> str:
     if now is None:
         raise _malformed("the reply has no Date, which settle needs")
     try:
-        return (datetime.fromisoformat(iso(now.encode())) - timedelta(seconds=ceil(settle))).isoformat()
+        return (datetime.fromisoformat(*iso_dates([now.encode()])) - timedelta(seconds=ceil(settle))).isoformat()
     except OverflowError:
         return ""  # nothing is that old
 

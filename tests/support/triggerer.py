@@ -71,11 +71,15 @@ class Triggerer:
         database: What is left of earlier ones.
         storing: Hand events on by itself; else :meth:`store` does.
         ack_timeout: Seconds until Airflow gives up on a watcher whose events are not stored.
+        pause: Seconds until events are handed on; Airflow's own takes one.
     """
 
-    def __init__(self, database: Database, *, storing: bool = True, ack_timeout: float = 300.0) -> None:
+    def __init__(
+        self, database: Database, *, storing: bool = True, ack_timeout: float = 300.0, pause: float = 0.02
+    ) -> None:
         self.database = database
         self.storing = storing
+        self._pause = pause
         self.tasks: list[asyncio.Task[None]] = []
         self._streams = SharedStreamManager(ack_timeout=ack_timeout)
         self._outgoing: list[tuple[tuple[str, ...], Any, int | None]] = []
@@ -137,6 +141,6 @@ class Triggerer:
 
     async def _sync(self) -> None:
         while True:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self._pause)
             if self.storing:
                 self.store()

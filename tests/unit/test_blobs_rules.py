@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.rules import iso, settled_until
+from aml_provider.blobs.rules import iso_dates, settled_until
 from aml_provider.client.errors import MalformedReply
 
 NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
@@ -18,6 +19,11 @@ NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
 moments = st.integers(-(3 * 10**10), 25 * 10**10).map(
     lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
+
+
+def iso(stamp):
+    [date] = iso_dates([stamp])
+    return date
 
 
 def http(moment):
@@ -53,6 +59,8 @@ def test_written_dates_sort_as_text(one, other):
 def test_what_is_no_date(stamp):
     with pytest.raises(MalformedReply, match="is no HTTP date"):
         iso(stamp.encode())
+    with pytest.raises(MalformedReply, match=re.escape(f"{stamp!r} is no")):
+        iso_dates([NOW.encode(), stamp.encode(), NOW.encode()])
 
 
 @pytest.mark.parametrize("settle", [0.5, 1, 1.5, 60, 86400.0])
