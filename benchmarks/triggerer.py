@@ -36,8 +36,9 @@ WINDOW = 4
 # What Airflow's triggerer says when its event loop stood still for more than so many seconds.
 _TOO_LONG = 0.2
 _BLOCKED = re.compile(r"^(\S+) .*async thread was blocked for ([0-9.]+) .*$", re.MULTILINE)
-# It looks ten times a second.
+# It looks ten times a second, counts that pause along, and rounds.
 _BEAT = 0.1
+_ROUNDING = 0.005
 _PATIENCE = 3600.0
 # Each question costs Airflow's API server as much as a task does.
 _LOOK_EVERY = 3.0
@@ -48,7 +49,7 @@ _SETTINGS = {
     "dag_processor": {"min_file_process_interval": 600, "refresh_interval": 600},
 }
 # Airflow imports this in each of its processes. Python's full garbage collection walks through some hundred thousand
-# objects of Airflow for 0.1 to 0.3 seconds, which is no trigger's doing, so it is noted. The triggers run in a fork.
+# objects, nearly all of them Airflow's, for 0.1 to 0.3 seconds, so it is noted. The triggers run in the only fork.
 _LOCAL_SETTINGS = """
 import gc, os, sys, time
 
@@ -151,9 +152,9 @@ class Stall(NamedTuple):
 
     def is_of(self, collections: Iterable[tuple[float, float]]) -> bool:
         """Whether it would have been none without those garbage collections."""
-        begin = self.end - self.seconds - _BEAT
-        collecting = sum(max(0.0, min(self.end, end) - max(begin, start)) for start, end in collections)
-        return self.seconds - collecting < _TOO_LONG
+        overdue = self.end - self.seconds + _BEAT
+        collecting = sum(max(0.0, min(self.end, end) - max(overdue, start)) for start, end in collections)
+        return self.seconds + _ROUNDING - collecting < _TOO_LONG
 
 
 def stalls_of(home: Path) -> list[Stall]:

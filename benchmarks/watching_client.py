@@ -77,8 +77,11 @@ def _sensor(url: str) -> tuple[str, dict[str, Any]]:
     from aml_provider.blobs.rules import Rules
     from aml_provider.state.cursor import Commit, Owner
 
-    nothing = FolderState(Folder("", ""), Rules(), None).scan().finish()
-    os.environ["AIRFLOW_VAR_SEEN"] = Commit.of(nothing, Owner("dag", "run", "task"), None).encode()
+    finishing = FolderState(Folder("", ""), Rules(), None).scan().finish()
+    try:
+        next(finishing)
+    except StopIteration as stop:
+        os.environ["AIRFLOW_VAR_SEEN"] = Commit.of(stop.value, Owner("dag", "run", "task"), None).encode()
     return "aml_provider.triggers.blob.AzureBlobLookTrigger", {
         "container_url": f"{url}/account/n1000",
         "path": "in",

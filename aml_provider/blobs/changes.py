@@ -14,7 +14,6 @@ import re
 from array import array
 from hashlib import blake2b
 from itertools import compress, repeat
-from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 from zlib import crc32
 
@@ -22,7 +21,7 @@ from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.rules import Counts, iso_dates, settled_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.folder import Folder, Page, Row
@@ -173,6 +172,21 @@ In this order candidates are taken: the oldest first, then by name.
 """
 
 
+# Some milliseconds' worth; a cursor that was read back is a single chunk, of a million perhaps.
+_PIECE = 20_000
+
+
+def _pieces(chunk: Chunk) -> Iterator[Chunk]:
+    """A chunk in pieces, between which others may go first."""
+    versions, names = chunk
+    for at in range(0, len(versions), _PIECE):
+        yield versions[at : at + _PIECE], names[at : at + _PIECE]
+
+
+def _name(candidate: _Candidate) -> bytes:
+    return candidate[1][0]
+
+
 class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
@@ -226,7 +240,7 @@ class Scan:
         self._order.append(number)
         self._prefixes.update(page.prefixes)
         self._folder_names.update(page.directories)
-        decided = self._known_versions()
+        decided = yield from self._known_versions()
         empty = [i for i, row in enumerate(rows) if row[3] == b"0"]
         fresh: Sequence[int] = ()
         if not self._silent:
@@ -310,13 +324,20 @@ class Scan:
             else:
                 self._judge(number, (position,), (row,), date)
 
-    def finish(self) -> Detection:
-        """Close the listing and say what changed."""
+    def finish(self) -> Generator[None, None, Detection]:
+        """Close the listing.
+
+        Yields:
+            Where others may go first.
+
+        Returns:
+            What changed.
+        """
         counts = self._counts
         self._settle_empty()
         self._trim()
         gone = [draft.reported() for draft in self._drafts]
-        older = self._older(gone)
+        older = yield from self._older(gone)
         changes = self._changes(older)
         counts.modified = sum(change["change"] == "modified" for change in changes) if older else 0
         counts.added = len(changes) - counts.modified
@@ -349,21 +370,24 @@ class Scan:
                 "size": int(size),
                 "change": "modified" if older and drafts[number].names[i] in older else "added",
             }
-            for modified, (name, _, etag, size), number, i in sorted(self._candidates, key=itemgetter(1))
+            for modified, (name, _, etag, size), number, i in sorted(self._candidates, key=_name)
         ]
 
     def _unrepeated(self) -> Iterator[_Known]:
         # A blob of a page that is as before is on no other page, since the listing is ordered by name.
         return (page for page in self._pages if page.digest is None or page.digest not in self._repeated)
 
-    def _known_versions(self) -> set[int]:
+    def _known_versions(self) -> Generator[None, None, set[int]]:
         if self._decided is None:
-            self._decided = set()
+            decided: set[int] = set()
             for page in self._unrepeated():
-                self._decided.update(page.chunk[0])
+                for versions, _ in _pieces(page.chunk):
+                    decided.update(versions)
+                    yield
+            self._decided = decided
         return self._decided
 
-    def _older(self, reported: Iterable[Chunk]) -> dict[int, int]:
+    def _older(self, reported: Iterable[Chunk]) -> Generator[None, None, dict[int, int]]:
         """Find the cursor's version of each name that is reported or open."""
         pages = list(self._unrepeated())
         if not pages:
@@ -372,4 +396,9 @@ class Scan:
         names.update(draft.names[i] for draft in self._drafts for i in draft.open)
         if not names:
             return {}
-        return {n: v for page in pages for v, n in zip(*page.chunk, strict=True) if n in names}
+        found: dict[int, int] = {}
+        for page in pages:
+            for piece in _pieces(page.chunk):
+                found.update((n, v) for v, n in zip(*piece, strict=True) if n in names)
+                yield
+        return found

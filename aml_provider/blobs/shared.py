@@ -10,6 +10,7 @@ from aml_provider.blobs.access import poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
+from aml_provider.client.errors import AzureMLError
 from aml_provider.client.protocol import Pause
 
 if TYPE_CHECKING:
@@ -185,7 +186,12 @@ def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
                 except StopIteration as stop:
                     results.append(stop.value)
             if not results:
-                answer = yield step
+                try:
+                    answer = yield step
+                except AzureMLError as error:
+                    # Each would say the same about whose right it was.
+                    flows[0].throw(error)
+                    raise
     finally:
         for flow in flows:
             flow.close()

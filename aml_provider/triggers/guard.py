@@ -1,4 +1,4 @@
-"""Did a person end the task, or does another triggerer have its trigger?
+"""Did a person end the task, or is its trigger only moving to another triggerer?
 
 Airflow calls ``on_kill`` for both (3.3.0 to 3.3.2), and cancels ``run()`` for both on versions before that. A moved
 trigger's run must go on: cancelling it would end what nobody asked to end.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-#: The XCom that holds a task's pipeline run; written before the task defers, wiped when a cleared one begins anew.
+#: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
-# A running one as well: a resumed task keeps its XCom, a cleared one loses it as it begins.
-_GOING_ON = frozenset({"deferred", "up_for_retry", "running"})
-_ON_ITS_WAY = frozenset({"scheduled", "queued"})
+_STILL_WAITING = frozenset({"deferred", "up_for_retry"})
 
 
-def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -> bool | None:
+def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -> bool:
     """Whether a task instance still wants a run.
 
     Args:
@@ -25,14 +23,11 @@ def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -
         pipeline_run_id: The run in question.
 
     Returns:
-        True for a task that is deferred for this very run (its trigger has moved), or was resumed for it by another
-        triggerer. The state alone is not enough: after a clear the next try may be deferred already, for a run of its
-        own. And no person makes a task wait for a retry: that retry takes the run up again.
-        None for one that is about to run: whether it was resumed or cleared shows when it does.
+        True for a task that is deferred for this very run: its trigger has moved. The state alone is not enough: after
+        a clear the next try may be deferred already, for a run of its own. And no person makes a task wait for a retry:
+        that retry takes the run up again.
     """
-    if known_run_id != pipeline_run_id:
-        return False
-    return None if state in _ON_ITS_WAY else state in _GOING_ON
+    return state in _STILL_WAITING and known_run_id == pipeline_run_id
 
 
 def look(ti: Any) -> tuple[str | None, object]:
@@ -44,7 +39,7 @@ def look(ti: Any) -> tuple[str | None, object]:
 
     owner = Owner(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
     state = owner_state(owner)
-    if state not in _GOING_ON | _ON_ITS_WAY:
+    if state not in _STILL_WAITING:
         return state, None
     known = XCom.get_one(
         key=RUN_ID_XCOM, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from aml_provider.triggers.watcher import RunWatcher
 
-# Airflow gives on_kill 30 seconds for all of it: for finding out whether the task goes on, for repeating each of four
-# requests, and for waiting for the end.
+# Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
 _CANCEL_BUDGET = 3.0
-_CANCEL_PATIENCE = 10.0
+_CANCEL_PATIENCE = 15.0
 # An event loop holds its tasks only weakly.
 _cancelling: set[asyncio.Task[None]] = set()
 
@@ -41,9 +40,6 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         azureml_conn_id: The connection.
         cancel_on_kill: Cancel the run when a person ends the task (clears it, marks it) while it waits here.
     """
-
-    #: Seconds between looks at a task that is about to run, once its trigger was ended.
-    pauses: ClassVar[tuple[float, ...]] = (2.0, 4.0)
 
     def __init__(
         self,
@@ -138,21 +134,12 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
             self.log.error("Run %s could not be cancelled; cancel it in the studio. %s", self.run_id, error)  # noqa: TRY400
 
     async def _is_still_wanted(self) -> bool:
-        wanted = await self._ask()
-        for pause in self.pauses:
-            if wanted is not None:
-                break
-            await asyncio.sleep(pause)
-            wanted = await self._ask()
-        # A busy Airflow may let it wait for longer, and a person may have cleared it.
-        return bool(wanted)
-
-    async def _ask(self) -> bool | None:
         from asgiref.sync import sync_to_async
 
         from aml_provider.triggers.guard import still_wants
 
-        return still_wants(*await sync_to_async(self.look)(), self.run_id)
+        state, known_run_id = await sync_to_async(self.look)()
+        return still_wants(state, known_run_id, self.run_id)
 
     def look(self) -> tuple[str | None, object]:
         """What the task instance is doing, and the run that it knows of."""

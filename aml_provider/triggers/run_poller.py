@@ -171,9 +171,12 @@ class RunPoller:
                     if due:
                         await self._carry_out(Look(self._list, due, now), client)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            for watch in self._list:
-                watch.error = error
-                watch.tell()
+            # One by one, as in a look; whoever joins meanwhile is told as well.
+            while untold := [watch for watch in self._list if watch.error is None]:
+                for watch in untold:
+                    watch.error = error
+                    watch.tell()
+                    await asyncio.sleep(0)
 
     async def _sleep(self) -> None:
         """Sleep until a run is due."""

@@ -14,6 +14,8 @@ from support.driving import one
 from support.local_workspace import TOKEN, serving
 
 from aml_provider.client import calls
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.protocol import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.client.transport import Client
 from aml_provider.triggers import clients, run_poller
@@ -195,6 +197,34 @@ async def test_a_connection_that_was_changed_has_a_poller_of_its_own(workspace, 
             events = await asyncio.gather(*new.values())
         assert {event["outcome"] for event in events} == {"unwatched"}
         assert not any(task.done() for task in old.values())
+
+
+async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
+    settings = WorkspaceSettings(
+        subscription_id="s",
+        resource_group="g",
+        workspace_name="w",
+        tenant_id="t",
+        client_id="c",
+        auth_method="client_certificate",
+        certificate_path="/nowhere.pem",
+    )
+    poller = run_poller.RunPoller(run_poller._Key("c", settings, "exp"), RetryPolicy())
+    late = []
+
+    async def told(number):
+        try:
+            await poller.wait(f"run-{number}", poll_interval=1.0, deadline=None, report=print)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            if number == 0:
+                late.append(asyncio.create_task(told(3)))
+            return type(error)
+
+    async with asyncio.timeout(10):
+        kinds = await asyncio.gather(*map(told, range(3)))
+        kinds.append(await late[0])
+    assert kinds == [InvalidArgument] * 4
+    await poller.stop()
 
 
 async def test_each_has_its_own_deadline_and_leaves_alone(workspace):

@@ -13,3 +13,14 @@ def answer(flow: Any, reply: Any) -> Any:
     while step is None or (isinstance(step, Pause) and not step.seconds):
         step = flow.send(None)
     return step
+
+
+def ended(flow: Any) -> tuple[Any, int]:
+    """Run a flow to its end, which asks for nothing any more; its result, and how often it let others work."""
+    breaths = 0
+    try:
+        while True:
+            assert next(flow) is None
+            breaths += 1
+    except StopIteration as stop:
+        return stop.value, breaths

@@ -7,13 +7,15 @@ import random
 
 import pytest
 from support.folder import FakeContainer
-from support.looking import look_at
+from support.looking import FOLDER, look_at
 
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable
 from aml_provider.blobs.events import event_id, split
 from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.shared import SharedFolder
 from aml_provider.blobs.watcher import Watcher, WatcherRecord
+from aml_provider.client.errors import CredentialError
 
 
 class Folder:
@@ -53,6 +55,16 @@ def test_each_has_its_own_pattern_and_all_have_one_listing(folder):
     assert folder.look(*watchers) == [["a.txt"], ["a.csv", "a.json"], ["A.TXT", "a.csv", "a.json", "a.txt"]]
     assert len(folder.container.asked) == 2
     assert folder.look(*watchers) == [[], [], []]
+
+
+def test_a_token_that_cannot_be_had_is_laid_at_the_right_door(folder):
+    watcher = folder.watch()
+    right = ContainerAccess(identity="the service principal of x")
+    flow = folder.shared.look(FOLDER, right)
+    next(flow)
+    with pytest.raises(CredentialError, match="the service principal of x"):
+        flow.throw(CredentialError("no token"))
+    assert folder.look(watcher) == [[]]
 
 
 def test_they_know_the_same_thing_once(folder):
