@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.pipeline_load import TASKS
-from support.promises import Act, Task, Violation, violations
+from support.promises import Act, Task, Violation, task_of, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ _UNHEARD = "goes on after a mark that no process heard of (by Airflow version)"
 _REFUSED = "goes on as Airflow refused the deferral of a task that was just marked (15)"
 _STRUCK = "goes on after a mark, as what was to cancel it was killed just then (by Airflow version)"
 _TOO_EARLY = "goes on after a mark that met a try which had not come to it yet (6)"
+_COUNTED = "takes the success that a clear met in its last moment (16)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
 _TRIGGERER_KILLS = ("kill -9 of triggerer", "kill -9 of everything")
@@ -84,7 +85,7 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         excused[window] = len(check([*others, *without])) - len(rest)
     found = []
     for violation in rest:
-        window = _window(violation, storm, acts, requests)
+        window = _window(violation, storm, acts, requests, runs)
         if window is None:
             found.append(violation)
         else:
@@ -114,10 +115,15 @@ def _endings(witnesses: Witnesses, dag_ids: Iterable[str], runs: Iterable[Record
     return {task: state for task, state in found.items() if task.dag_id in TASKS or tuple(task) in with_runs}
 
 
-def _window(violation: Violation, storm: Storm, acts: Iterable[Act], requests: Iterable[Record]) -> str | None:
+def _window(
+    violation: Violation, storm: Storm, acts: Iterable[Act], requests: Iterable[Record], runs: Iterable[Record] = ()
+) -> str | None:
     task, witnesses = violation.task, storm.witnesses
     if task is None:
         return None
+    if violation.promise == "each task ends right" and not violation.runs:
+        clear = max((act.time for act in acts if act.task == task and act.kind == "clear"), default=None)
+        return _COUNTED if clear is not None and _had_just_succeeded(task, clear, runs, witnesses) else None
     if violation.promise == "each cancel is marked":
         marking = [
             request
@@ -137,6 +143,14 @@ def _window(violation: Violation, storm: Storm, acts: Iterable[Act], requests: I
             return _STRUCK
         return _why_it_goes_on(violation, told, requests)
     return None
+
+
+def _had_just_succeeded(task: Task, clear: float, runs: Iterable[Record], witnesses: Witnesses) -> bool:
+    """Whether a run had ended well before a clear, and Airflow told the worker that was about to say so to end."""
+    good = [run for run in runs if run["status"] == "Finished" and task_of(run) == task]
+    return any(datetime.fromisoformat(run["ended"]).timestamp() <= clear for run in good) and any(
+        not one.is_trigger and one.begun <= clear for one in witnesses.endings_told(task, clear)
+    )
 
 
 def _was_struck(told: Told, journal: Journal) -> bool:

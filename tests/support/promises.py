@@ -106,7 +106,7 @@ def violations(
     by_task: dict[Task, list[_Run]] = defaultdict(list)
     found: list[Violation] = []
     for record in runs:
-        task = _task(record)
+        task = task_of(record)
         if task is not None:
             by_task[task].append(_read(record))
         elif record["id"] not in not_ours:
@@ -165,13 +165,22 @@ def _at_most_one_success(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) 
 
 
 def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) -> Iterable[Violation]:
+    earlier: Sequence[Act] = ()  # what was done to the run before
     for before, run, after in zip([None, *runs[:-1]], runs, [*runs[1:], None], strict=True):
         if run.canceled is None:
+            earlier = ()
             continue
-        # A submission that was under way at the time of the act is cancelled too; but an act that found the run before
-        # it active was about that one.
-        begin = max(run.created - _ON_ITS_WAY, -math.inf if before is None else min(before.ended, run.created))
-        reasons = {act.kind for act in acts if begin <= _done(act) and act.time <= run.canceled}
+        # A submission that was under way at the time of the act is cancelled too. The first act that found the run
+        # before it active was about that one.
+        begin = run.created - _ON_ITS_WAY
+        alone = -math.inf if before is None else min(before.ended, run.created)
+        about = [
+            act
+            for act in acts
+            if act.time <= run.canceled and begin <= _done(act) and (alone <= _done(act) or act in earlier[1:])
+        ]
+        reasons = {act.kind for act in about}
+        earlier = about
         exactly = any(act.kind == "cancel" and act.time <= run.canceled <= _done(act) for act in acts)
         if (reasons == {"cancel"} or exactly) and not run.marked:
             continue
@@ -213,7 +222,8 @@ def _told(act: Act) -> str:
     return f"{act.kind} at {act.time:.1f}"
 
 
-def _task(record: Mapping[str, Any]) -> Task | None:
+def task_of(record: Mapping[str, Any]) -> Task | None:
+    """The task instance that a run names."""
     # Some workspaces drop the tags, some the properties.
     names = {**record["properties"], **record["tags"]}
     if _KEY not in names:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from chaos.journal import Journal
 from chaos.judge import _was_struck, _why_it_goes_on, _window
 from chaos.witnesses import Told
-from support.promises import Task, Violation
+from support.promises import Act, Task, Violation
 
 TASK = Task("dag", "one", "run")
 ORPHAN = Violation("no orphan", TASK, ("r-1",), "r-1 is Running")
@@ -83,3 +85,33 @@ def test_an_orphan_that_nobody_marked_is_never_excused():
         witnesses = journal = None
 
     assert _window(ORPHAN, Storm(), [], []) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "one", "excused"),
+    [
+        pytest.param(15, told(begun=114, time=121), True, id="about to say so"),
+        pytest.param(25, told(begun=114, time=121), False, id="the run ended after the clear"),
+        pytest.param(15, told(begun=120.5, time=121), False, id="begun after the clear"),
+        pytest.param(15, told(begun=114, time=121, is_trigger=True), False, id="a trigger"),
+        pytest.param(15, None, False, id="nobody was told to end"),
+    ],
+)
+def test_a_clear_in_the_last_moment_of_a_success(ended, one, excused):
+    class Storm:
+        journal = None
+
+        class witnesses:  # noqa: N801 - as an attribute
+            @staticmethod
+            def endings_told(task, since):
+                assert (task, since) == (TASK, 120.0)
+                return [] if one is None else [one]
+
+    names = {"airflow.key": "k", "airflow.dag_id": "dag", "airflow.run_id": "one", "airflow.task_id": "run"}
+    end = datetime.fromtimestamp(100 + ended, UTC).isoformat()
+    run = {"status": "Finished", "ended": end, "tags": {}, "properties": {**names, "airflow.map_index": "-1"}}
+    violation = Violation("each task ends right", TASK, (), "it is success; runs: none")
+    assert bool(_window(violation, Storm(), [Act(120.0, "clear", TASK)], [], [run])) == excused
+    assert _window(violation, Storm(), [], [], [run]) is None
+    of_runs = violation._replace(runs=("r-1",))
+    assert _window(of_runs, Storm(), [Act(120.0, "clear", TASK)], [], [run]) is None

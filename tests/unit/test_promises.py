@@ -83,6 +83,11 @@ KEPT = {
     "tags dropped": ([run("r1", 0, 5, tags=False)], [], "success"),
     "given up by Airflow": (CLEARED, [act(5, "given_up")], "success"),
     "a mark that Airflow lost": (CLEARED, [act(4, "lost_mark")], "success"),
+    "acted on again while the next try still cancels": (
+        [canceled("r1", 0, 10), canceled("r2", 10.5, 10.6)],
+        [act(5, "mark_failed"), act(7, "clear"), act(9.5, "mark_success")],
+        "success",
+    ),
     "a success while the clear took effect": (
         [run("r1", 10.5, 10.6), run("r2", 12, 13)],
         [act(10, "clear", done=11)],
@@ -135,6 +140,12 @@ BROKEN = {
         [*CLEARED[:1], canceled("r2", 6, 8), run("r3", 9, 10)],
         [act(4, "clear")],
         "success",
+        "no cancel without a person's act",
+    ),
+    "two acts, and a third run cancelled too": (
+        [canceled("r1", 0, 10), canceled("r2", 10.5, 10.6), canceled("r3", 11, 12)],
+        [act(7, "clear"), act(9.5, "mark_failed")],
+        "failed",
         "no cancel without a person's act",
     ),
     "an act of another task": (CLEARED, [act(4, "clear", OTHER)], "success", "no cancel without a person's act"),
