@@ -147,7 +147,7 @@ def measure(name: str, count: int, url: str) -> dict[str, float]:
             "first": lambda: client.run(poll_folder(FolderState(folder, everything, None), _RIGHT)),
             "at once": lambda: client.run(poll_folder(FolderState(folder, at_once, None), _RIGHT)),
         }
-        times = max(5, 100_000 // count)
+        times = max(9, 100_000 // count)
         for _ in range(times + 1):
             for way, action in ours.items():
                 found.setdefault(way, []).append(_cpu(action))

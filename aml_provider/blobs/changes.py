@@ -21,7 +21,7 @@ from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.rules import Counts, iso_dates, settled_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.folder import Folder, Page, Row
@@ -116,8 +116,8 @@ class _Draft:
 
     __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
 
-    def __init__(self, digest: _Digest, rows: Sequence[Row], folders: int) -> None:
-        self.digest = digest
+    def __init__(self, rows: Sequence[Row], folders: int) -> None:
+        self.digest: _Digest | None = None
         self.versions = array("Q", b"".join(_hashes(rows)))
         self.names = array("I", [crc32(row[0]) for row in rows])
         self.open: set[int] = set()  # positions of versions that are not decided
@@ -208,24 +208,27 @@ class Scan:
         self._markers_open = False
         self._counts = Counts()
 
-    def repeat(self, digest: _Digest) -> bool:
+    def repeat(self, digest: Callable[[], _Digest]) -> bool:
         """Take a page for one that was seen before; False when it has to be parsed and added.
 
-        Only a page of which nothing can be decided otherwise this time is taken: no version in it waits for its time or
-        its turn, and no new empty blob of an earlier page may have its sub-folder in it.
+        Its bytes are digested only where there is something to compare them with. And only a page of which nothing can
+        be decided otherwise this time is taken: no version in it waits for its time or its turn, and no new empty blob
+        of an earlier page may have its sub-folder in it.
         """
-        page = self._repeatable.get(digest)
-        if page is None or self._markers_open or digest in self._repeated:
+        if self._markers_open or not self._repeatable:
             return False
-        self._repeated.add(digest)
+        page = self._repeatable.get(digest())
+        if page is None or digest() in self._repeated:
+            return False
+        self._repeated.add(digest())
         self._order.append(page)
         return True
 
-    def add(self, digest: _Digest, page: Page, date: str | None) -> Iterator[None]:
+    def add(self, digest: Callable[[], _Digest], page: Page, date: str | None) -> Iterator[None]:
         """Compare a page.
 
         Args:
-            digest: Of the page's bytes.
+            digest: Digests the page's bytes.
             page: What it says.
             date: The server's ``Date`` header of the page; needed only for ``settle``.
 
@@ -234,7 +237,7 @@ class Scan:
         """
         rows, rules, counts = page.rows, self._rules, self._counts
         number = len(self._drafts)
-        draft = _Draft(digest, rows, len(page.prefixes))
+        draft = _Draft(rows, len(page.prefixes))
         yield
         self._drafts.append(draft)
         self._order.append(number)
@@ -249,8 +252,6 @@ class Scan:
             counts.remembered += len(rows) - len(empty)
         else:
             counts.unchanged += len(rows) - len(fresh)
-        if not (fresh or empty):
-            return
         if empty:
             unknown = set(fresh)
             for i in empty:
@@ -260,9 +261,13 @@ class Scan:
                 self._zero.append((number, i, rows[i], known, date))
                 self._markers_open |= not known and not rules.ignore_empty
             fresh = sorted(unknown.difference(empty))
-        self._judge(number, fresh, rows if len(fresh) == len(rows) else [rows[i] for i in fresh], date)
-        if len(self._candidates) > 2 * rules.max_changes:
-            self._trim()
+        if fresh:
+            self._judge(number, fresh, rows if len(fresh) == len(rows) else [rows[i] for i in fresh], date)
+            if len(self._candidates) > 2 * rules.max_changes:
+                self._trim()
+        if not draft.waits:
+            # What waits is parsed again the next time, whatever its bytes are.
+            draft.digest = digest()
 
     def _judge(self, number: int, positions: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
         """Let the rules decide on new versions of one page: rows, and where they are in it."""

@@ -8,6 +8,7 @@ costs a hundred times the CPU; whatever the expression does not fit goes through
 from __future__ import annotations
 
 import re
+from functools import cache, partial
 from io import BytesIO
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -239,7 +240,7 @@ def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
         end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
         if end is None:
             raise _malformed("The reply to List Blobs is cut off or no listing at all")
-        digest = _digest(body)
+        digest = cache(partial(_digest, body))
         if not scan.repeat(digest):
             page = parse_page(body)
             yield None

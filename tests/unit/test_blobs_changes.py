@@ -343,7 +343,7 @@ def test_of_one_name_on_two_pages_the_listing_s_order_holds():
     newer = (b"in/a", b"Fri, 02 Jan 2026 00:00:00 GMT", b"2", b"1")
     scan = FolderState(FOLDER, Rules(report_first=True), None).scan()
     for number, row in enumerate((older, newer)):
-        assert list(scan.add((number, 1), Page([row], frozenset(), []), None)) == [None]
+        assert list(scan.add(lambda at=number: (at, 1), Page([row], frozenset(), []), None)) == [None]
     detection, _ = ended(scan.finish())
     assert [change["etag"] for change in detection.changes] == ["1", "2"]
 
