@@ -35,6 +35,7 @@ _REFUSED = "goes on as Airflow refused the deferral of a task that was just mark
 _STRUCK = "goes on after a mark, as what was to cancel it was killed just then (by Airflow version)"
 _TOO_EARLY = "goes on after a mark that met a try which had not come to it yet (6)"
 _COUNTED = "takes the success that a clear met in its last moment (16)"
+_UNTOLD = "takes over the run that a clear met, as its worker was killed just then (13)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
 _TRIGGERER_KILLS = ("kill -9 of triggerer", "kill -9 of everything")
@@ -123,7 +124,7 @@ def _window(
         return None
     if violation.promise == "each task ends right" and not violation.runs:
         clear = max((act.time for act in acts if act.task == task and act.kind == "clear"), default=None)
-        return _COUNTED if clear is not None and _had_just_succeeded(task, clear, runs, witnesses) else None
+        return None if clear is None else _why_it_succeeds(task, clear, storm, runs)
     if violation.promise == "each cancel is marked":
         marking = [
             request
@@ -136,8 +137,8 @@ def _window(
         marks = [act.time for act in acts if act.task == task and act.kind in _MARKS]
         if not marks:
             return None
-        told = list(witnesses.endings_told(task, max(marks)))
-        if not told and witnesses.was_refused(task, max(marks)):
+        told = [one for one in witnesses.endings_told(task, max(marks)) if _may_know(one, violation.runs[0])]
+        if not told and any(witnesses.refusals(task, max(marks))):
             return _REFUSED
         if told and all(_was_struck(one, storm.journal) for one in told):
             return _STRUCK
@@ -145,12 +146,24 @@ def _window(
     return None
 
 
-def _had_just_succeeded(task: Task, clear: float, runs: Iterable[Record], witnesses: Witnesses) -> bool:
-    """Whether a run had ended well before a clear, and Airflow told the worker that was about to say so to end."""
+def _why_it_succeeds(task: Task, clear: float, storm: Storm, runs: Iterable[Record]) -> str | None:
+    """Why a task takes a success whose run is older than the clear."""
     good = [run for run in runs if run["status"] == "Finished" and task_of(run) == task]
-    return any(datetime.fromisoformat(run["ended"]).timestamp() <= clear for run in good) and any(
-        not one.is_trigger and one.begun <= clear for one in witnesses.endings_told(task, clear)
-    )
+    told = [*storm.witnesses.endings_told(task, clear), *storm.witnesses.refusals(task, clear)]
+    workers = [one for one in told if not one.is_trigger and one.begun <= clear]
+    if workers:
+        had_ended = any(datetime.fromisoformat(run["ended"]).timestamp() <= clear for run in good)
+        return _COUNTED if had_ended else None
+    begun = storm.witnesses.unfinished(task, clear)
+    if not good or begun is None:
+        return None
+    kills = storm.journal.between(begun, clear + _KILLED_AFTER)
+    return _UNTOLD if any(entry.kind.startswith(_WORKER_KILLS) for entry in kills) else None
+
+
+def _may_know(told: Told, run_id: str) -> bool:
+    """Whether what was told to end could cancel a run: each trigger has one run only."""
+    return not told.is_trigger or not told.runs or run_id in told.runs
 
 
 def _was_struck(told: Told, journal: Journal) -> bool:

@@ -1,7 +1,8 @@
 """What Airflow itself says about task instances: their final states, their deadlines, and whom it gave up.
 
 Airflow may end a task that nobody touched as if a person had (``docs/reliability.md``, "What is left"). Whether it did
-is read from its own words in the task's log, those of the supervisor and of the triggerer, and never from ours.
+is read from its own words in the task's log, those of the supervisor and of the triggerer. Our own words there say no
+more than which run a trigger watches.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ _TRIGGER_KILLED = "Trigger cancelled by user action"
 _TRIGGER_FIRED = "Trigger fired event"
 # The triggerer and the supervisor, when what they had told to end has ended.
 _ENDS = ("trigger completed", "Task killed!")
-# The process of a task, when Airflow's API does not let it defer: it is not running any more.
+# The process of a task, when Airflow's API takes neither its deferral nor its success: it is not running any more.
 _REFUSED = "Failed to report terminal task state to supervisor"
 # For how many seconds after a person's act Airflow's words are about that act.
 _ABOUT_AN_ACT = 45.0
 # What is begun so many seconds after a mark was not on its way before.
 _STARTING = 10.0
+_BEGIN, _END = "::group::Pre Execute", "::group::Post Execute"
+_RUN = re.compile(r"\b[Rr]un ([0-9a-f]{8}-[0-9a-f-]{27})\b")
 
 
 class Word(NamedTuple):
@@ -51,19 +54,21 @@ class Word(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Airflow has told a task's process, or its trigger, to end.
+    """Airflow has told a task's process, or its trigger, that the task is not its own any more.
 
     Args:
         begun: When that process or trigger had begun.
         time: When it was told.
         is_trigger: Whether it is a trigger.
         ended: Whether Airflow saw its end.
+        runs: The runs that its log names.
     """
 
     begun: float
     time: float
     is_trigger: bool
     ended: bool
+    runs: frozenset[str] = frozenset()
 
 
 class Witnesses:
@@ -124,20 +129,32 @@ class Witnesses:
 
     def endings_told(self, task: Task, since: float) -> Iterator[Told]:
         """When Airflow told a task's process, or its trigger, to end."""
+        return self._told(task, since, (*_GIVEN_UP, _TRIGGER_KILLED))
+
+    def refusals(self, task: Task, since: float) -> Iterator[Told]:
+        """When Airflow refused to be told how a task's process ended."""
+        return self._told(task, since, (_REFUSED,))
+
+    def _told(self, task: Task, since: float, beginnings: tuple[str, ...]) -> Iterator[Told]:
         words = list(self.words(task))
         for word in words:
-            if word.time >= since and word.event.startswith((*_GIVEN_UP, _TRIGGER_KILLED)):
+            if word.time >= since and word.event.startswith(beginnings):
                 own = [other for other in words if other.log == word.log]
                 yield Told(
                     begun=max((one.time for one in own if _is_begin(one) and one.time <= word.time), default=word.time),
                     time=word.time,
                     is_trigger=".trigger." in word.log,
                     ended=any(one.time >= word.time and one.event in _ENDS for one in own),
+                    runs=frozenset(match for one in own for match in _RUN.findall(one.event)),
                 )
 
-    def was_refused(self, task: Task, since: float) -> bool:
-        """Whether Airflow refused to be told how a task's process ended."""
-        return any(word.time >= since and word.event.startswith(_REFUSED) for word in self.words(task))
+    def unfinished(self, task: Task, at: float) -> float | None:
+        """When the process of a task began that was at work at an instant, and never came to its end."""
+        words = sorted(word for word in self.words(task) if ".trigger." not in word.log)
+        begun = max((word.time for word in words if word.event == _BEGIN and word.time <= at), default=None)
+        later = (word.event for word in words if begun is not None and word.time > begun)
+        # Whichever comes first, its own end or the next process.
+        return None if next((event for event in later if event in {_BEGIN, _END}), _BEGIN) == _END else begun
 
     def is_lost(self, mark: Act, acts: Iterable[Act]) -> bool:
         """Whether Airflow went on with a task instance after a person had marked it, and nobody had cleared it."""
@@ -176,7 +193,7 @@ class Witnesses:
 
 def _is_begin(word: Word) -> bool:
     # A task's process, or a trigger.
-    return word.event == "::group::Pre Execute" or re.fullmatch("trigger .* starting", word.event) is not None
+    return word.event == _BEGIN or re.fullmatch("trigger .* starting", word.event) is not None
 
 
 def _seconds(time: str) -> float:

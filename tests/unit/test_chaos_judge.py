@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
-from chaos.journal import Journal
+from chaos.journal import Entry, Journal
 from chaos.judge import _was_struck, _why_it_goes_on, _window
 from chaos.witnesses import Told
 from support.promises import Act, Task, Violation
@@ -13,6 +14,13 @@ from support.promises import Act, Task, Violation
 TASK = Task("dag", "one", "run")
 ORPHAN = Violation("no orphan", TASK, ("r-1",), "r-1 is Running")
 UNMARKED = Violation("each cancel is marked", TASK, ("r-1",), "r-1")
+
+
+class Storm(NamedTuple):
+    """What a window is told by."""
+
+    witnesses: object = None
+    journal: object = None
 
 
 def told(begun=100.0, time=110.0, *, is_trigger=False, ended=True):
@@ -74,44 +82,113 @@ def test_what_was_killed_while_it_cancelled(kill, one, struck):
     ids=["refused", "lost", "taken", "of another run", "never asked"],
 )
 def test_a_cancel_without_a_mark_is_excused_only_if_marking_failed(requests, excused):
-    class Storm:
-        witnesses = journal = None
-
     assert bool(_window(UNMARKED, Storm(), [], requests)) == excused
 
 
 def test_an_orphan_that_nobody_marked_is_never_excused():
-    class Storm:
-        witnesses = journal = None
-
     assert _window(ORPHAN, Storm(), [], []) is None
 
 
+class Witnesses:
+    """Witnesses who say what they are told to."""
+
+    def __init__(self, told=(), refused=(), unfinished=None):
+        self.told, self.refused, self.begun = list(told), list(refused), unfinished
+
+    def endings_told(self, task, since):
+        assert task == TASK
+        return (one for one in self.told if one.time >= since)
+
+    def refusals(self, task, since):
+        assert task == TASK
+        return (one for one in self.refused if one.time >= since)
+
+    def unfinished(self, task, at):
+        assert task == TASK
+        return self.begun
+
+
+class Kills:
+    """A journal with one kill."""
+
+    def __init__(self, kind=None, time=0.0):
+        self.entries = [] if kind is None else [Entry(time, kind, "")]
+
+    def between(self, since, until):
+        return [entry for entry in self.entries if since <= entry.time <= until]
+
+
+MARKED = [Act(105.0, "clear", TASK), Act(109.0, "mark_success", TASK)]
+
+
+@pytest.mark.parametrize(
+    ("told_to_end", "window"),
+    [
+        ([told(is_trigger=True)._replace(runs=frozenset({"r-0"}))], "no process heard of"),
+        ([told(is_trigger=True)._replace(runs=frozenset({"r-0", "r-1"}))], None),
+        ([told(is_trigger=True)], None),
+        ([told(time=108, is_trigger=True)], "no process heard of"),
+        ([told()._replace(runs=frozenset({"r-0"}))], "had not come to it yet"),
+    ],
+    ids=["a trigger of the run before", "of both", "of one unknown", "before the mark", "a worker"],
+)
+def test_a_trigger_of_another_run_did_not_hear_of_the_mark(told_to_end, window):
+    found = _window(ORPHAN, Storm(Witnesses(told_to_end), Kills()), MARKED, [])
+    assert found is window is None or window in found
+
+
+def test_a_deferral_that_was_refused_leaves_nobody_to_tell():
+    found = _window(ORPHAN, Storm(Witnesses(refused=[told()]), Kills()), MARKED, [])
+    assert "refused the deferral" in found
+    assert "refused" not in _window(ORPHAN, Storm(Witnesses(refused=[told(time=108)]), Kills()), MARKED, [])
+
+
+CLEAR = [Act(120.0, "clear", TASK)]
+NOT_AGAIN = Violation("each task ends right", TASK, (), "it is success; runs: none")
+
+
+def run(ended, task="run"):
+    names = {"airflow.key": "k", "airflow.dag_id": "dag", "airflow.run_id": "one", "airflow.task_id": task}
+    end = datetime.fromtimestamp(100 + ended, UTC).isoformat()
+    return {"status": "Finished", "ended": end, "tags": {}, "properties": {**names, "airflow.map_index": "-1"}}
+
+
+@pytest.mark.parametrize("how", ["told", "refused"])
 @pytest.mark.parametrize(
     ("ended", "one", "excused"),
     [
         pytest.param(15, told(begun=114, time=121), True, id="about to say so"),
         pytest.param(25, told(begun=114, time=121), False, id="the run ended after the clear"),
         pytest.param(15, told(begun=120.5, time=121), False, id="begun after the clear"),
+        pytest.param(15, told(begun=114, time=119), False, id="told before the clear"),
         pytest.param(15, told(begun=114, time=121, is_trigger=True), False, id="a trigger"),
-        pytest.param(15, None, False, id="nobody was told to end"),
     ],
 )
-def test_a_clear_in_the_last_moment_of_a_success(ended, one, excused):
-    class Storm:
-        journal = None
+def test_a_clear_in_the_last_moment_of_a_success(how, ended, one, excused):
+    storm = Storm(Witnesses(**{how: [one]}), Kills())
+    found = _window(NOT_AGAIN, storm, CLEAR, [], [run(ended)])
+    assert "in its last moment" in found if excused else found is None
+    assert _window(NOT_AGAIN, storm, [], [], [run(ended)]) is None
+    assert _window(NOT_AGAIN._replace(runs=("r-1",)), storm, CLEAR, [], [run(ended)]) is None
+    assert _window(NOT_AGAIN, storm, CLEAR, [], [run(ended, task="other")]) is None
 
-        class witnesses:  # noqa: N801 - as an attribute
-            @staticmethod
-            def endings_told(task, since):
-                assert (task, since) == (TASK, 120.0)
-                return [] if one is None else [one]
 
-    names = {"airflow.key": "k", "airflow.dag_id": "dag", "airflow.run_id": "one", "airflow.task_id": "run"}
-    end = datetime.fromtimestamp(100 + ended, UTC).isoformat()
-    run = {"status": "Finished", "ended": end, "tags": {}, "properties": {**names, "airflow.map_index": "-1"}}
-    violation = Violation("each task ends right", TASK, (), "it is success; runs: none")
-    assert bool(_window(violation, Storm(), [Act(120.0, "clear", TASK)], [], [run])) == excused
-    assert _window(violation, Storm(), [], [], [run]) is None
-    of_runs = violation._replace(runs=("r-1",))
-    assert _window(of_runs, Storm(), [Act(120.0, "clear", TASK)], [], [run]) is None
+@pytest.mark.parametrize(
+    ("begun", "kill", "excused"),
+    [
+        pytest.param(114.0, ("kill -9 of a task's process", 119), True, id="killed just before"),
+        pytest.param(114.0, ("kill -9 of scheduler", 125), True, id="killed as it was about to hear"),
+        pytest.param(114.0, ("kill -9 of triggerer", 119), False, id="a triggerer was killed"),
+        pytest.param(114.0, ("kill -9 of a task's process", 127), False, id="killed too late"),
+        pytest.param(114.0, ("kill -9 of a task's process", 113), False, id="killed before it began"),
+        pytest.param(114.0, (), False, id="nothing was killed"),
+        pytest.param(None, ("kill -9 of a task's process", 119), False, id="it came to its end"),
+    ],
+)
+def test_a_clear_of_a_worker_that_was_killed(begun, kill, excused):
+    storm = Storm(Witnesses(unfinished=begun), Kills(*kill))
+    found = _window(NOT_AGAIN, storm, CLEAR, [], [run(25)])
+    assert "killed just then" in found if excused else found is None
+    assert _window(NOT_AGAIN, storm, CLEAR, [], []) is None
+    heard = Storm(Witnesses([told(begun=114, time=121)], unfinished=begun), Kills(*kill))
+    assert _window(NOT_AGAIN, heard, CLEAR, [], [run(25)]) is None

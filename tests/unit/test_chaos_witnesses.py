@@ -89,8 +89,10 @@ def test_a_trigger_of_which_another_one_fired_has_moved(witnesses, say):
 
 def test_a_deferral_that_airflow_refused(witnesses, say):
     say("attempt=1.log", (0, BEGIN), (5, "Failed to report terminal task state to supervisor"))
-    assert witnesses.was_refused(TASK, START + 4)
-    assert not witnesses.was_refused(TASK, START + 6)
+    (one,) = witnesses.refusals(TASK, START + 4)
+    assert (one.begun - START, one.time - START, one.is_trigger) == (0, 5, False)
+    assert not list(witnesses.refusals(TASK, START + 6))
+    assert not list(witnesses.endings_told(TASK, START))
 
 
 def test_a_mark_is_lost_when_airflow_goes_on(witnesses, say):
@@ -132,3 +134,31 @@ def test_what_was_told_to_end_and_did(witnesses, say, word, end):
     say("attempt=1.log", (0, BEGIN), (4, word), (5, end))
     (told,) = witnesses.endings_told(TASK, START)
     assert told.ended
+
+
+def test_which_runs_a_trigger_names(witnesses, say):
+    one, other = "9d0be1c2-b7d5-4e91-864c-d8acfb1b72fd", "24bb6529-6ae3-4c84-8cb8-387f14507e7c"
+    begin = (2, "trigger dag/one/run/-1/1 (ID 1) starting")
+    say("attempt=1.log", (0, BEGIN), (1, f"Run {other}: https://ml.azure.com/runs/{other}"))
+    say("attempt=1.log.trigger.2.log", begin, (30, KILLED), (31, f"The task was ended; cancelling run {one}."))
+    (told,) = witnesses.endings_told(TASK, START)
+    assert told.runs == {one}
+
+
+@pytest.mark.parametrize(
+    ("lines", "begun"),
+    [
+        ([(0, BEGIN), (3, "::endgroup::")], 0),
+        ([(0, BEGIN), (3, "::group::Post Execute")], None),
+        ([(0, BEGIN), (8, "::group::Post Execute")], None),
+        ([(0, BEGIN), (2, "::group::Post Execute"), (4, BEGIN)], 4),
+        ([(0, BEGIN), (8, BEGIN), (9, "::group::Post Execute")], 0),
+        ([(8, BEGIN)], None),
+    ],
+    ids=["unfinished", "finished", "later", "resumed", "tried again", "not begun"],
+)
+def test_a_process_that_never_came_to_its_end(witnesses, say, lines, begun):
+    say("attempt=1.log", *lines)
+    say("attempt=1.log.trigger.2.log", (1, BEGIN), (2, "::group::Post Execute"))
+    found = witnesses.unfinished(TASK, START + 5)
+    assert found == (None if begun is None else START + begun)
