@@ -17,7 +17,8 @@ from heart import Heart
 
 from aml_provider.blobs.access import ContainerAccess, poll_folder
 from aml_provider.blobs.changes import FolderState
-from aml_provider.blobs.folder import Folder, list_request
+from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.listing import list_request
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.protocol import Request
 from aml_provider.client.settings import WorkspaceSettings

@@ -1,7 +1,7 @@
 """How a container's blobs are reached: its address, and the right to what is done there.
 
 The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
-Listing itself is :mod:`aml_provider.blobs.folder`'s.
+Listing itself is :mod:`aml_provider.blobs.listing`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import folder as blobs
+from aml_provider.blobs import listing
+from aml_provider.blobs.folder import Folder, normalise_path
 from aml_provider.client import calls
 from aml_provider.client.errors import (
     BadRequest,
@@ -137,7 +138,7 @@ class Location(NamedTuple):
         settings: As whom requests are made, where that is not the connection's identity.
     """
 
-    folder: blobs.Folder
+    folder: Folder
     access: ContainerAccess
     settings: WorkspaceSettings | None = None
 
@@ -149,7 +150,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
         InvalidArgument: There is no such datastore, its kind has no blobs or its credential cannot be used; or ``path``
             cannot be used.
     """
-    blobs.normalise_path(path)
+    normalise_path(path)
     try:
         store: Datastore = yield calls.get_datastore(datastore)
     except NotFound as error:
@@ -163,7 +164,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
             "those, or give the container's address as container_url",
         )
     base = settings.blob_endpoint or f"{store.protocol}://{store.account}.blob.{store.endpoint}"
-    folder = blobs.Folder.at(
+    folder = Folder.at(
         f"{base.rstrip('/')}/{store.container}", path, datastore, allow_http=settings.blob_endpoint is not None
     )
     if store.credential_type == "None":
@@ -251,7 +252,7 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
         ReplyLost: The connection broke.
         CredentialError: No token.
     """
-    machine = blobs.poll(state)
+    machine = listing.poll(state)
     url = state.folder.container_url
     begun = False
     try:
@@ -273,7 +274,7 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
             if reply.status != 200:
                 raise refusal("list blobs", url, access, LIST, reply, begun=begun)
             begun = True
-            wanted = machine.send(blobs.Reply(reply.status, reply.body, reply.headers.get("date")))
+            wanted = machine.send(listing.Reply(reply.status, reply.body, reply.headers.get("date")))
     except StopIteration as stop:
         detection: Detection = stop.value
         return detection
@@ -326,7 +327,7 @@ def refusal(
         kind = Throttled
     elif reply.status >= 500 or reply.status == 408:
         kind = ServerFault
-    code, message = blobs.error_facts(reply.body)
+    code, message = listing.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
         ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")

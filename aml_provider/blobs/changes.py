@@ -21,15 +21,14 @@ from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.rules import Counts, iso_dates, settled_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from aml_provider.blobs.cursor import Chunk
-    from aml_provider.blobs.folder import Folder, Page, Row
+    from aml_provider.blobs.folder import Folder
+    from aml_provider.blobs.listing import Page, Row
     from aml_provider.blobs.rules import Rules
 
 __all__ = ["Change", "Detection", "FolderState", "Scan"]
-
-_Digest = tuple[int, int]
 
 
 class Change(TypedDict):
@@ -48,7 +47,7 @@ class Change(TypedDict):
 class _Known(NamedTuple):
     """A page that was listed before, or (without a digest) all that a decoded cursor holds."""
 
-    digest: _Digest | None
+    digest: bytes | None
     chunk: Chunk
     final: bool = False  # nothing in it can be decided otherwise while its bytes stay the same
     listed: int = 0
@@ -116,15 +115,26 @@ class _Draft:
 
     __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
 
-    def __init__(self, rows: Sequence[Row], folders: int) -> None:
-        self.digest: _Digest | None = None
-        self.versions = array("Q", b"".join(_hashes(rows)))
-        self.names = array("I", [crc32(row[0]) for row in rows])
+    def __init__(self, digest: bytes, folders: int) -> None:
+        self.digest = digest
+        self.versions, self.names = array("Q"), array("I")
         self.open: set[int] = set()  # positions of versions that are not decided
         self.found: list[int] = []  # positions of candidates; those that are not open are reported
         self.waits = False  # some of them will be decided without a change of the page's bytes
         self.empty = self.markers = 0
         self.folders = folders
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """Take the versions of all rows but those that are open by now, which a later poll will look at again."""
+        if not self.open:
+            self.versions = array("Q", b"".join(_hashes(rows)))
+            self.names = array("I", [crc32(row[0]) for row in rows])
+            return
+        self.versions, self.names = array("Q", bytes(8 * len(rows))), array("I", bytes(4 * len(rows)))
+        positions = [i for i in range(len(rows)) if i not in self.open]
+        for i, version in zip(positions, array("Q", b"".join(_hashes(rows[i] for i in positions))), strict=True):
+            self.versions[i] = version
+            self.names[i] = crc32(rows[i][0])
 
     def hold(self, positions: Iterable[int]) -> None:
         """Leave versions to a later poll, which has to look at them again."""
@@ -156,7 +166,7 @@ class _Draft:
 _UNUSED = blake2b(digest_size=8)
 
 
-def _hashes(rows: Sequence[Row]) -> Iterator[bytes]:
+def _hashes(rows: Iterable[Row]) -> Iterator[bytes]:
     """Hash versions: 64 bits of each name with its ETag."""
     unused = _UNUSED.copy  # takes half the time of a new one
     for name, _, etag, _ in rows:
@@ -196,7 +206,7 @@ class Scan:
         self._silent = first and not rules.report_first
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
-        self._repeated: set[_Digest] = set()
+        self._repeated: set[bytes] = set()
         self._order: list[_Known | int] = []  # pages as before, or the number of a draft
         self._drafts: list[_Draft] = []
         self._decided: set[int] | None = None  # versions of the cursor, built for the first page that has to be parsed
@@ -208,27 +218,24 @@ class Scan:
         self._markers_open = False
         self._counts = Counts()
 
-    def repeat(self, digest: Callable[[], _Digest]) -> bool:
+    def repeat(self, digest: bytes) -> bool:
         """Take a page for one that was seen before; False when it has to be parsed and added.
 
-        Its bytes are digested only where there is something to compare them with. And only a page of which nothing can
-        be decided otherwise this time is taken: no version in it waits for its time or its turn, and no new empty blob
-        of an earlier page may have its sub-folder in it.
+        Only one of which nothing can be decided otherwise this time: no version in it waits for its time or its turn,
+        and no new empty blob of an earlier page may have its sub-folder in it.
         """
-        if self._markers_open or not self._repeatable:
+        page = None if self._markers_open else self._repeatable.get(digest)
+        if page is None or digest in self._repeated:
             return False
-        page = self._repeatable.get(digest())
-        if page is None or digest() in self._repeated:
-            return False
-        self._repeated.add(digest())
+        self._repeated.add(digest)
         self._order.append(page)
         return True
 
-    def add(self, digest: Callable[[], _Digest], page: Page, date: str | None) -> Iterator[None]:
+    def add(self, digest: bytes, page: Page, date: str | None) -> Iterator[None]:
         """Compare a page.
 
         Args:
-            digest: Digests the page's bytes.
+            digest: Of the page's bytes.
             page: What it says.
             date: The server's ``Date`` header of the page; needed only for ``settle``.
 
@@ -237,17 +244,18 @@ class Scan:
         """
         rows, rules, counts = page.rows, self._rules, self._counts
         number = len(self._drafts)
-        draft = _Draft(rows, len(page.prefixes))
-        yield
+        draft = _Draft(digest, len(page.prefixes))
         self._drafts.append(draft)
         self._order.append(number)
         self._prefixes.update(page.prefixes)
         self._folder_names.update(page.directories)
         decided = yield from self._known_versions()
         empty = [i for i, row in enumerate(rows) if row[3] == b"0"]
-        fresh: Sequence[int] = ()
-        if not self._silent:
-            fresh = [i for i, v in enumerate(draft.versions) if v not in decided] if decided else range(len(rows))
+        fresh: Sequence[int] = () if self._silent else range(len(rows))
+        if decided:
+            draft.remember(rows)
+            yield
+            fresh = [i for i, version in enumerate(draft.versions) if version not in decided]
         if self._silent:
             counts.remembered += len(rows) - len(empty)
         else:
@@ -265,9 +273,10 @@ class Scan:
             self._judge(number, fresh, rows if len(fresh) == len(rows) else [rows[i] for i in fresh], date)
             if len(self._candidates) > 2 * rules.max_changes:
                 self._trim()
-        if not draft.waits:
-            # What waits is parsed again the next time, whatever its bytes are.
-            draft.digest = digest()
+        if not decided:
+            # With nothing to compare them with, the versions of what waits need not be known.
+            yield
+            draft.remember(rows)
 
     def _judge(self, number: int, positions: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
         """Let the rules decide on new versions of one page: rows, and where they are in it."""
@@ -287,10 +296,11 @@ class Scan:
             left = [*compress(left, fits)]
         if last is not None:
             end, row = last[:2]
-            late = {i for i in left if dates[i] > end or (dates[i] == end and rows[i] > row)}
+            early = [i for i in left if dates[i] < end or (dates[i] == end and rows[i] <= row)]
+            late = set(left).difference(early)
             counts.held += len(late)
-            draft.hold(positions[i] for i in late)
-            left = [i for i in left if i not in late]
+            draft.hold(map(positions.__getitem__, late))
+            left = early
         if len(left) < len(rows):
             dates, rows, positions = [dates[i] for i in left], [rows[i] for i in left], [positions[i] for i in left]
         self._candidates += zip(dates, rows, repeat(number), positions)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from aml_provider.blobs.access import KEEP, ask, refusal
-from aml_provider.blobs.folder import SERVICE_VERSION, error_facts
+from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.protocol import Request
 

@@ -11,7 +11,8 @@ from azure.storage.blob import ContainerClient, ContainerSasPermissions, generat
 from support.breaths import answer
 
 from aml_provider.blobs.changes import FolderState
-from aml_provider.blobs.folder import Folder, Reply, poll
+from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.listing import Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import ServiceError
 

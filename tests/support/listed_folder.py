@@ -8,7 +8,8 @@ from email.utils import format_datetime
 from support.breaths import answer
 
 from aml_provider.blobs.changes import FolderState
-from aml_provider.blobs.folder import Folder, Reply, poll
+from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.listing import Reply, poll
 from aml_provider.blobs.rules import Rules
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from support.listed_folder import FOLDER, Container, http_date, take, watch
 
 from aml_provider.blobs.changes import FolderState, Scan
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.folder import Page, Reply, poll
+from aml_provider.blobs.listing import Page, Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
@@ -321,6 +321,26 @@ def test_a_page_is_parsed_again_only_while_something_in_it_waits():
     assert take(container, state) == [("d", "modified")]
     take(container, state)
     assert state.parsed == 7
+
+
+def test_only_what_a_page_says_of_its_blobs_makes_it_another_one():
+    """Its head and its marker may vary from listing to listing; what stands between them must not."""
+
+    class Varying(Container):
+        def pages(self):
+            for body in super().pages():
+                yield body.replace(b">m", b">%d-" % self.polls).replace(b"landing", b"x" * self.polls)
+
+    container = Varying(page_size=2)
+    state = CountingState(FOLDER, Rules.of(), None)
+    for name in "abcd":
+        container.write(name)
+    for container.polls in (3, 11, 7):
+        assert take(container, state) == []
+    assert state.parsed == 2
+    container.blobs["d"] = (container.blobs["d"][0], 1, 2)
+    assert take(container, state) == []
+    assert state.parsed == 3
 
 
 def test_a_large_cursor_is_compared_in_pieces():

@@ -38,6 +38,7 @@ print("LOADED", json.dumps(sorted(set(sys.modules) - before)))
 # They load when a task runs: dataclasses cost time, clients and credentials a lot of it.
 AT_RUN_TIME = {
     "aml_provider.blobs.folder",
+    "aml_provider.blobs.listing",
     "aml_provider.client.calls",
     "aml_provider.client.credentials",
     "aml_provider.client.entities",
