@@ -195,7 +195,7 @@ def get_provider_info() -> dict[str, Any]:
                     "throttled_budget": {
                         "description": (
                             "Seconds for which a request is sent again that the service refuses with 429, because it "
-                            "is too busy; also a submission, since a refused one was not carried out. Looks at blobs "
+                            "is too busy; also a submission, since a refused one was not carried out. Sensors' looks "
                             "keep to retry_budget."
                         ),
                         "version_added": "0.1.0",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.providers.common.compat.sdk import BaseHook
 
 from aml_provider.connection import airflow_errors
-from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import look_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from aml_provider.blobs.access import ContainerAccess, Location
-    from aml_provider.client.protocol import Flow, RetryPolicy
+    from aml_provider.client.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
 
@@ -96,7 +97,7 @@ class BlobLocation(NamedTuple):
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.transport import Client
 
-        policy = _policy(patience)
+        policy = look_policy(patience)
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
@@ -126,7 +127,7 @@ class BlobLocation(NamedTuple):
 
         from aml_provider.client.transport import AsyncClient
 
-        policy = _policy()
+        policy = look_policy()
         with airflow_errors():
             self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
@@ -155,12 +156,6 @@ class BlobLocation(NamedTuple):
         if rights is None:
             return Location(folder, ContainerAccess())
         return Location(folder, rights.access(folder.container_url))
-
-
-def _policy(patience: float | None = None) -> RetryPolicy:
-    """Also of a busy service no more is asked than the budget for failures: another look comes anyway."""
-    budget = retry_policy().budget
-    return retry_policy(budget if patience is None else max(0.0, min(budget, patience)))
 
 
 class WasbRights(NamedTuple):

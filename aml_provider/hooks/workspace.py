@@ -64,12 +64,16 @@ class WorkspaceHook(BaseHook):
             return settings_of(connection, extra=extra)
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
-        """Open a client for several requests; permanent errors leave it as ``AirflowFailException``."""
+    def client(self, policy: RetryPolicy | None = None) -> Iterator[Client]:
+        """Open a client for several requests; permanent errors leave it as ``AirflowFailException``.
+
+        Args:
+            policy: How long requests are repeated; None: as the configuration says.
+        """
         from aml_provider.client.transport import Client
 
         settings = self.settings()
-        with airflow_errors(), Client(settings, policy=retry_policy()) as client:
+        with airflow_errors(), Client(settings, policy=retry_policy() if policy is None else policy) as client:
             yield client
 
     @asynccontextmanager
@@ -142,3 +146,13 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
         budget=conf.getfloat("azureml", "retry_budget", fallback=120.0),
         throttled_budget=conf.getfloat("azureml", "throttled_budget", fallback=3600.0),
     )
+
+
+def look_policy(patience: float | None = None) -> RetryPolicy:
+    """How long the requests of one look are repeated; of a busy service no more is asked, as another look comes anyway.
+
+    Args:
+        patience: The most seconds; None: as ``[azureml] retry_budget`` says.
+    """
+    budget = retry_policy().budget
+    return retry_policy(budget if patience is None else max(0.0, min(budget, patience)))

@@ -59,9 +59,10 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
         from aml_provider.client.flows import explain_failure
         from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.hooks.workspace import look_policy
         from aml_provider.sensors.patience import deadline_of
 
-        with AzureMLHook(self.azureml_conn_id).client() as client:
+        with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
             try:
                 run = client.call(calls.get_run(self.run_id))
             except AzureMLError as error:

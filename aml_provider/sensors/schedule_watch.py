@@ -11,6 +11,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.schedule_flows import find_schedule
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import look_policy
 from aml_provider.state.cursor import (
     Commit,
     CursorMoved,
@@ -166,7 +167,7 @@ class ScheduleWatch:
         return None
 
     def _runs(self) -> tuple[PipelineRun, ...]:
-        with self._hook.client() as client:
+        with self._hook.client(look_policy()) as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
             return client.call(calls.list_runs_of_schedule(self._schedule_id))

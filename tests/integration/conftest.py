@@ -44,6 +44,16 @@ def workspace(running_workspace, monkeypatch):
 
 
 @pytest.fixture
+def pauses(monkeypatch):
+    """How long requests waited for their repetitions, without the wait."""
+    from aml_provider.client import transport
+
+    seconds = []
+    monkeypatch.setattr(transport.RealClock, "sleep", lambda clock, pause: seconds.append(pause))
+    return seconds
+
+
+@pytest.fixture
 def task():
     """One task instance with its store."""
     from support.task import Task

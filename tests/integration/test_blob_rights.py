@@ -225,9 +225,6 @@ def test_a_sas_that_was_rotated_is_read_anew(register, landing, https):
     assert look(sensor(**watched)) == [("incoming/a.csv", "added")]
 
 
-# --- the record in a blob ---
-
-
 @pytest.fixture
 def records(register, landing, https, authority, connect):
     """Where records are kept, by each right that can."""

@@ -69,9 +69,6 @@ def names(taken):
     return [path for path, _ in taken]
 
 
-# --- which folder ---
-
-
 @pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "//a/b//"])
 def test_a_path_means_one_folder_however_its_slashes_are_written(path, watch, container, variables):
     assert look(watch(path="a/b")) == []
@@ -102,9 +99,6 @@ def test_two_folders_have_two_records(watch, container, variables):
     assert names(look(watch(path="a"))) == ["a/x"]
     assert look(watch(path="b")) == []
     assert len(variables) == 2
-
-
-# --- which blobs, and when ---
 
 
 @pytest.mark.parametrize(
@@ -214,9 +208,6 @@ def test_two_sensors_with_one_key_share_the_changes(watch, container, states):
     assert look(watch(), one) == [], "a key of its own begins with a first look"
 
 
-# --- what goes wrong ---
-
-
 @pytest.mark.parametrize(
     ("fault", "page"),
     [(503, 1), (503, 2), (0, 1), (0, 2), (-200, 1), (-200, 2), (408, 2), (403, 2)],
@@ -318,9 +309,6 @@ def test_a_lost_race_is_logged_and_nothing_is_lost(watch, container, states, sai
     assert "taken by dag.watch of run fast, which is running" in str(said)
     states["fast"] = "success"
     assert [change["name"] for change in slow.poke(context).xcom_value] == ["b"]
-
-
-# --- the trigger ---
 
 
 def test_the_trigger_carries_names_only_and_survives_being_stored(watch, container):

@@ -30,14 +30,6 @@ def variables(monkeypatch):
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    """How long requests waited for their repetitions, without the wait."""
-    seconds = []
-    monkeypatch.setattr(transport.RealClock, "sleep", lambda clock, pause: seconds.append(pause))
-    return seconds
-
-
-@pytest.fixture
 def container(monkeypatch, variables):
     """A container that lists what the test writes, and the connection that leads to it."""
     with ContainerServer() as server:

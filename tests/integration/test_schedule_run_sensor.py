@@ -95,6 +95,16 @@ def test_a_retried_or_cleared_task_gets_its_run_again(workspace, schedule, owner
     assert look(workspace, "day1") == first
 
 
+def test_a_busy_workspace_is_left_to_the_next_look(workspace, schedule, owners, pauses, monkeypatch):
+    """It would hold a worker for an hour."""
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
+    workspace.clock.advance(2 * 3600 + 60)
+    workspace.faults.add("status", status=429, retry_after=45, times=3)
+    assert look(workspace, "day1") is None
+    assert pauses == [45.0, 45.0]
+    assert look(workspace, "day1") == runs(workspace)[0]
+
+
 @pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed", None])
 def test_a_run_whose_taker_came_to_nothing_is_handed_on(workspace, schedule, owners, state):
     workspace.clock.advance(2 * 3600 + 60)

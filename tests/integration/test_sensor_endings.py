@@ -1,8 +1,7 @@
-"""How sensors end, on a worker and deferred: time, flags, faults; and the sensor for a run that others started."""
+"""How the blob sensor ends, on a worker and deferred: time, flags, faults."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from datetime import timedelta
@@ -14,36 +13,11 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
+from support.ending import FLAGS, MODES, end, modes
 from support.folder import ContainerServer
-from support.watching import context_of, fire, sensor, variables_in_memory
+from support.watching import context_of, sensor, variables_in_memory
 
-from aml_provider.client.errors import RunFailed
-from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.state.cursor import VariableCursorStore
-from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
-
-MODES = {"poke": {}, "deferrable": {"deferrable": True}}
-FLAGS = {"plain": {}, "soft_fail": {"soft_fail": True}, "never_fail": {"never_fail": True}}
-modes = pytest.mark.parametrize("mode", MODES)
-
-
-def end(task, meanwhile=lambda: None, deferrals=None):
-    """Run a sensor to its end, each trigger from what Airflow stores of it; the result and the deferrals."""
-    context, deferrals = context_of(), [] if deferrals is None else deferrals
-    step = task.execute
-    while True:
-        try:
-            return step(context), deferrals
-        except TaskDeferred as deferral:
-            deferrals.append(deferral)
-            meanwhile()
-            _, arguments = deferral.trigger.serialize()
-            event = fire(type(deferral.trigger)(**json.loads(json.dumps(arguments))))
-            kwargs = {**(deferral.kwargs or {}), "event": event}
-
-            def step(context, method=deferral.method_name, kwargs=kwargs):
-                return task.resume_execution(method, kwargs, context)
 
 
 @pytest.fixture
@@ -140,94 +114,3 @@ def test_airflow_ends_the_deferral_only_when_no_triggerer_did(folder):
 def test_a_poke_interval_too_short_for_a_trigger_is_named(folder):
     with pytest.raises(AirflowFailException, match=r"poke_interval: is 0\.01 s; it must be at least 0.1 s"):
         watch(folder, poke_interval=0.01, deferrable=True).execute(context_of())
-
-
-# --- a run that somebody else started ---
-
-
-@pytest.fixture
-def started(workspace, kept_in_memory):
-    def submit(pipeline_id="quick"):
-        return AzureMLHook().submit_pipeline(pipeline_id, experiment_name="others").id
-
-    return submit
-
-
-def run_sensor(run_id, **arguments):
-    defaults = {"task_id": "wait", "run_id": run_id, "poke_interval": 0.1, "timeout": 60}
-    return AzureMLPipelineRunSensor(**{**defaults, **arguments})
-
-
-@modes
-def test_a_run_that_ends_well_is_returned(mode, started, workspace):
-    run_id = started()
-    if mode == "deferrable":
-        workspace.clock.hold()  # until it has deferred
-    result, deferrals = end(run_sensor(run_id, **MODES[mode]), workspace.clock.release)
-    assert result == run_id
-    assert len(deferrals) == (mode == "deferrable")
-
-
-@modes
-def test_a_run_that_failed_says_why(mode, started):
-    with pytest.raises(RunFailed, match=r"failed.*score.*row 2 is empty[\s\S]*oh no[\s\S]*See http"):
-        end(run_sensor(started("fails"), **MODES[mode]))
-
-
-@modes
-def test_a_run_that_was_cancelled_fails_for_good(mode, started, workspace):
-    run_id = started("long")
-
-    def cancel():
-        AzureMLHook().cancel_run(run_id)
-
-    if mode == "poke":
-        cancel()
-    with pytest.raises(AirflowFailException, match=f"Run {run_id} was cancelled"):
-        end(run_sensor(run_id, **MODES[mode]), cancel)
-
-
-@modes
-def test_a_run_that_does_not_exist_fails_for_good(mode, started):
-    with pytest.raises(AirflowFailException, match="404"):
-        end(run_sensor("no-such-run", **MODES[mode]))
-
-
-@modes
-@pytest.mark.parametrize("flag", ["plain", "soft_fail"])
-def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
-    run_id = started("long")
-    before = len(workspace.sent())
-    expected = (
-        AirflowSensorTimeout if flag == "plain" or (flag, mode) == ("never_fail", "poke") else AirflowSkipException
-    )
-    with pytest.raises(expected):
-        end(run_sensor(run_id, timeout=0.4, **FLAGS[flag], **MODES[mode]))
-    assert workspace.status(run_id) == "Running"
-    assert len(workspace.sent()) == before
-
-
-@modes
-def test_an_outage_says_nothing_about_the_run(mode, started, workspace):
-    run_id = started()
-    workspace.faults.add("status", status=503, times=2)
-    assert end(run_sensor(run_id, **MODES[mode]))[0] == run_id
-
-
-@modes
-def test_an_outage_does_not_stop_the_time(mode, started, workspace):
-    run_id = started("long")
-    with contextlib.ExitStack() as faults:
-        faults.callback(workspace.faults.clear)
-        with pytest.raises(AirflowSensorTimeout):
-            end(
-                run_sensor(run_id, timeout=0.5, **MODES[mode]),
-                lambda: workspace.faults.add("status", status=503, times=1000),
-            )
-
-
-def test_the_trigger_of_a_run_that_is_not_ours_never_cancels_it(started):
-    with pytest.raises(TaskDeferred) as caught:
-        run_sensor(started("long"), deferrable=True).execute(context_of())
-    assert isinstance(caught.value.trigger, AzureMLPipelineRunTrigger)
-    assert caught.value.trigger.cancel_on_kill is False
