@@ -1,0 +1,231 @@
+"""Looking at many waiting runs: who is looked at when, and what is asked."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.waiting_runs import World, name, statuses
+
+from aml_provider.client.errors import ServerFault, Throttled
+from aml_provider.client.run_queries import filter_of
+from aml_provider.client.watchlist import WIDTH
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_the_filter_names_every_run():
+    assert filter_of("RunId", ["a", "b"]) == "(RunId eq a or RunId eq b)"
+    assert re.fullmatch(r"\(ParentRunId eq a\)", filter_of("ParentRunId", ["a"]))
+
+
+@pytest.mark.parametrize(("runs", "queries"), [(10, 1), (WIDTH, 1), (WIDTH + 1, 2), (1000, 4), (5000, 20)])
+def test_a_round_costs_a_query_for_hundreds_of_runs(world, runs, queries):
+    watches = [world.watch() for _ in range(runs)]
+    world.run(3)
+    assert world.counted() == {"query": queries, "get": 2, "steps": 1}
+    world.run(300)
+    assert world.counted() == {"query": 10 * queries, "get": 20, "steps": 10}
+    assert all(statuses(watch) == "Running" for watch in watches)
+
+
+def test_a_thousand_waits_are_ten_requests_per_interval_whenever_they_began(world):
+    for _ in range(1000):
+        world.watch()
+        world.run(0.04)
+    world.run(60)
+    world.counted()
+    world.run(300)
+    assert sum(world.counted().values()) <= 10 * 10
+
+
+@pytest.mark.parametrize("takes", [0.0, 0.7, 2.5])
+@pytest.mark.parametrize("gap", [0.13, 0.7, 3.1])
+def test_waits_that_begin_one_by_one_come_in_step(gap, takes):
+    world = World(stagger=0.4)
+    world.takes = takes
+    for _ in range(300):
+        world.watch()
+        world.run(gap)
+    world.run(90)
+    looks = len(world.looks)
+    world.run(6 * 31)
+    assert len(world.looks) - looks <= 7
+
+
+def test_what_had_to_be_tried_again_comes_in_step_again(world):
+    watches = [world.watch() for _ in range(20)]
+    world.run(40)
+    for n in (2, 3):
+        world.service.unreadable[name(n)] = ServerFault("x", status=500)
+    world.run(35)
+    world.service.unreadable.clear()
+    world.run(60)
+    looks = len(world.looks)
+    world.run(300)
+    assert len(world.looks) - looks == 10
+    assert all(watch.failing_since is None for watch in watches)
+
+
+def test_those_who_were_not_looked_at_when_throttled_come_in_step_again(world):
+    for _ in range(600):
+        world.watch()
+    world.run(40)
+    world.service.query_error = Throttled("x", status=429, retry_after=50.0)
+    world.run(30)
+    world.watch()
+    world.service.query_error = None
+    world.run(100)
+    looks = len(world.looks)
+    world.run(300)
+    assert len(world.looks) - looks == 10
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_one_or_two_runs_are_simply_read(world, runs):
+    for _ in range(runs):
+        world.watch(steps=[("work", "Running")])
+    world.run(3)
+    assert world.counted() == {"get": runs, "steps": 1}
+
+
+def test_no_query_is_longer_than_another(world):
+    for _ in range(600):
+        world.watch()
+    world.run(3)
+    assert [len(ids) for kind, ids in world.asked if kind == "query"] == [250, 250, 100]
+    assert {run_id for kind, ids in world.asked if kind == "query" for run_id in ids} == {name(n) for n in range(600)}
+
+
+def test_one_run_that_two_wait_for_is_asked_for_once(world):
+    runs = [world.watch(name(0)), world.watch(name(0)), world.watch(name(1))]
+    world.run(3)
+    assert world.counted() == {"get": 2, "steps": 1}
+    world.service.end(name(0))
+    world.run(60)
+    assert [watch.run is not None for watch in runs] == [True, True, False]
+
+
+@pytest.mark.parametrize("odd", ["x or RunId ne null", "null", 'a"b', "a)", "run 1 and more"])
+def test_an_id_that_could_mean_something_to_the_filter_is_asked_for_by_itself(world, odd):
+    watches = [world.watch(odd), *(world.watch() for _ in range(3))]
+    world.run(3)
+    (queried,) = [ids for kind, ids in world.asked if kind == "query"]
+    assert odd not in queried
+    assert ("get", (odd,)) in world.asked
+    assert all(odd not in ids for kind, ids in world.asked if kind == "steps")
+    assert all(statuses(watch) == "Running" for watch in watches)
+
+
+# When
+
+
+def test_newcomers_wait_for_each_other_a_tenth_of_their_interval(world):
+    world.watch()
+    world.run(1)
+    world.watch()
+    world.run(1.9)
+    assert world.looks == []
+    world.run(0.2)
+    assert world.looks == [1003.0]
+    world.watch(poll_interval=5.0)
+    world.run(0.6)
+    assert world.looks == [1003.0, pytest.approx(1003.6)]
+
+
+def test_the_second_look_is_that_of_the_others(world):
+    first = world.watch()
+    world.run(20)
+    second = world.watch()
+    world.run(60)
+    assert world.looked[first] == [1003, 1033, 1063]
+    assert world.looked[second] == [1023, 1033, 1063]
+
+
+def test_a_long_wait_is_looked_at_less_often(world):
+    watch = world.watch(poll_interval=30.0)
+    world.run(3 * 3600)
+    gaps = [later - sooner for sooner, later in pairwise(world.looked[watch])]
+    assert set(gaps) == {30, 60, 120}
+    assert gaps == sorted(gaps)
+    at = 3.0
+    for gap in gaps:
+        assert gap == 30 or gap <= at / 20 + 30
+        at += gap
+
+
+def test_lists_do_not_go_in_step():
+    for stagger, interval in ((0.0, 30.0), (0.5, 30.75), (0.999, 31.5)):
+        world = World(stagger=stagger)
+        world.watch()
+        world.run(70)
+        assert world.looks[1] - world.looks[0] == pytest.approx(interval, abs=0.01)
+
+
+def test_who_asks_for_a_little_more_is_looked_at_with_the_others(world):
+    patient, other = world.watch(poll_interval=33.0), world.watch(poll_interval=30.0)
+    world.run(200)
+    assert world.looked[patient] == world.looked[other] == world.looks
+
+
+def test_a_slow_service_is_asked_less_often(world):
+    world.takes = 100.0
+    world.watch()
+    world.run(1000)
+    gaps = [later - sooner for sooner, later in pairwise(world.looks)]
+    assert min(gaps) >= 115
+
+
+def test_a_list_without_waits_never_wakes(world):
+    assert world.list.wake_at() is None
+    watch = world.watch()
+    world.list.leave(watch)
+    world.list.leave(watch)
+    assert world.list.wake_at() is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    waits=st.lists(
+        st.tuples(st.floats(0, 600), st.sampled_from([5.0, 30.0, 30.0, 30.0, 45.0, 61.0, 300.0]), st.floats(0, 2000)),
+        min_size=1,
+        max_size=25,
+    ),
+    stagger=st.floats(0, 0.99),
+    takes=st.floats(0, 2),
+)
+def test_never_sooner_than_asked_for_and_little_later(waits, stagger, takes):
+    world = World(stagger=stagger)
+    world.takes = takes
+    events = []
+    for joins, interval, lasts in waits:
+        events += [(joins, "join", interval, lasts)]
+    open_waits = []
+    watches = []
+    for joins, _, interval, lasts in sorted(events):
+        for leaves, watch in sorted(open_waits, key=lambda item: item[0]):
+            if leaves <= joins:
+                world.run(max(0.0, 1000 + leaves - world.now))
+                world.list.leave(watch)
+                open_waits.remove((leaves, watch))
+        world.run(max(0.0, 1000 + joins - world.now))
+        watch = world.watch(poll_interval=interval)
+        watches.append((watch, world.now, interval))
+        open_waits.append((joins + lasts, watch))
+    world.run(700)
+    for watch, begun, interval in watches:
+        looked = world.looked.get(watch, [])
+        if looked:
+            assert looked[0] - begun <= min(3.0, interval / 10) + takes + 0.01
+        for sooner, later in pairwise(looked[1:]):
+            age = sooner + takes - begun
+            # What it was when the next look was planned.
+            wanted = interval * (4 if age >= 80 * interval else 2 if age >= 40 * interval else 1)
+            assert later - sooner >= wanted - 0.01
+            assert later - sooner <= max(wanted * 1.05, takes + wanted / 2) + wanted * 0.25 + takes + 0.01
