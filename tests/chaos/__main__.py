@@ -50,6 +50,7 @@ def main() -> int:
         print(f"The storm could not be carried out: {error}\n--- {error.log}\n{tail(error.log, 40)}")
         return 2
     if is_good:
+        home.joinpath("report.json").rename(home.with_suffix(".json"))
         shutil.rmtree(home)
         return 0
     print(f"\nEverything about it: {home}\nAgain: make chaos SEED={seed} SCALE={arguments.scale}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chaos.blob_load import BlobLoad
     from chaos.journal import Journal
     from chaos.storm import Storm
-    from chaos.witnesses import Told, Witnesses
+    from chaos.witnesses import Life, Told, Witnesses
 
 Record = dict[str, Any]
 _MARKS = ("mark_success", "mark_failed")
@@ -30,7 +30,7 @@ _WINDOWS = {
     "lost_mark": "goes on although it was marked, as Airflow lost the mark (15)",
 }
 _UNMARKED = "cancelled without a mark, as that request failed (5)"
-_UNHEARD = "goes on after a mark that no process heard of (by Airflow version)"
+_UNHEARD = "goes on after a mark that found neither a process nor a begun trigger (15)"
 _REFUSED = "goes on as Airflow refused the deferral of a task that was just marked (15)"
 _STRUCK = "goes on after a mark, as what was to cancel it was killed just then (by Airflow version)"
 _TOO_EARLY = "goes on after a mark that met a try which had not come to it yet (6)"
@@ -38,8 +38,10 @@ _COUNTED = "takes the success that a clear met in its last moment (16)"
 _UNTOLD = "takes over the run that a clear met, as its worker was killed just then (13)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
-_TRIGGERER_KILLS = ("kill -9 of triggerer", "kill -9 of everything")
-_WORKER_KILLS = ("kill -9 of a task", "kill -9 of scheduler", "kill -9 of everything")
+_TRIGGERER_KILLS = {"kill -9 of triggerer", "kill -9 of triggerer alone", "kill -9 of everything"}
+# Of the scheduler with its workers; alone it leaves them alive. And of one task, which the journal names.
+_WORKER_KILLS = {"kill -9 of scheduler", "kill -9 of everything"}
+_TASK_KILLS = "kill -9 of a task"
 # What our tasks say; figures only.
 _ADOPTIONS = {"Taking over run": "runs taken over", "Found the run": "runs found by their key"}
 
@@ -49,14 +51,14 @@ class Verdict(NamedTuple):
 
     Args:
         violations: The broken promises.
-        excused: How often Airflow did what the documentation says that nobody can mend, by window.
+        excused: What looks broken and is what the documentation says that nobody can mend, each with its window.
         seen: Figures.
         runs: The workspace's record.
         acts: What people did, and when deadlines passed.
     """
 
     violations: list[Violation]
-    excused: Mapping[str, int]
+    excused: list[tuple[str, Violation]]
     seen: Mapping[str, int]
     runs: list[Record]
     acts: list[Act]
@@ -80,17 +82,17 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         excuses += [*storm.witnesses.given_up(task, acts), *storm.witnesses.moved(task, acts)]
     others = [act for act in acts if act not in lost]
     rest = check([*others, *excuses])
-    excused: Counter[str] = Counter()
+    excused = []
     for kind, window in _WINDOWS.items():
         without = [act for act in excuses if act.kind != kind] + (lost if kind == "lost_mark" else [])
-        excused[window] = len(check([*others, *without])) - len(rest)
+        excused += [(window, violation) for violation in check([*others, *without]) if violation not in rest]
     found = []
     for violation in rest:
-        window = _window(violation, storm, acts, requests, runs)
-        if window is None:
+        its_window = _window(violation, storm, acts, requests, runs, endings)
+        if its_window is None:
             found.append(violation)
         else:
-            excused[window] += 1
+            excused.append((its_window, violation))
     ours = [run for run in runs if run["id"] not in not_ours]
     seen = {
         "pipeline task instances": sum(task.dag_id in TASKS for task in endings),
@@ -101,7 +103,7 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         "requests": len(requests),
         **load.figures(),
     }
-    return Verdict([*found, *load.violations(storm.airflow)], +excused, seen, runs, acts)
+    return Verdict([*found, *load.violations(storm.airflow)], excused, seen, runs, acts)
 
 
 def _endings(witnesses: Witnesses, dag_ids: Iterable[str], runs: Iterable[Record]) -> dict[Task, str | None]:
@@ -117,14 +119,21 @@ def _endings(witnesses: Witnesses, dag_ids: Iterable[str], runs: Iterable[Record
 
 
 def _window(
-    violation: Violation, storm: Storm, acts: Iterable[Act], requests: Iterable[Record], runs: Iterable[Record] = ()
+    violation: Violation,
+    storm: Storm,
+    acts: Iterable[Act],
+    requests: Iterable[Record],
+    runs: Iterable[Record],
+    endings: Mapping[Task, str | None],
 ) -> str | None:
-    task, witnesses = violation.task, storm.witnesses
+    task = violation.task
     if task is None:
         return None
-    if violation.promise == "each task ends right" and not violation.runs:
-        clear = max((act.time for act in acts if act.task == task and act.kind == "clear"), default=None)
-        return None if clear is None else _why_it_succeeds(task, clear, storm, runs)
+    own = [run for run in runs if task_of(run) == task]
+    deeds = sorted(act for act in acts if act.task == task and act.kind in {"clear", *_MARKS})
+    if violation.promise == "each task ends right":
+        cleared = bool(deeds) and deeds[-1].kind == "clear" and not violation.runs
+        return _why_it_succeeds(task, deeds, storm, own) if cleared and endings.get(task) == "success" else None
     if violation.promise == "each cancel is marked":
         marking = [
             request
@@ -134,55 +143,74 @@ def _window(
         failed = [request for request in marking if request["fault"] or (request["status"] or 500) >= 400]
         return _UNMARKED if failed and len(failed) == len(marking) else None
     if violation.promise == "no orphan":
-        marks = [act.time for act in acts if act.task == task and act.kind in _MARKS]
-        if not marks:
-            return None
-        told = [one for one in witnesses.endings_told(task, max(marks)) if _may_know(one, violation.runs[0])]
-        if not told and any(witnesses.refusals(task, max(marks))):
-            return _REFUSED
-        if told and all(_was_struck(one, storm.journal) for one in told):
-            return _STRUCK
-        return _why_it_goes_on(violation, told, requests)
+        marks = [act.time for act in deeds if act.kind in _MARKS]
+        (orphan,) = [run for run in own if run["id"] == violation.runs[0]]
+        return _why_it_goes_on(orphan, marks[-1], storm, requests) if marks else None
     return None
 
 
-def _why_it_succeeds(task: Task, clear: float, storm: Storm, runs: Iterable[Record]) -> str | None:
-    """Why a task takes a success whose run is older than the clear."""
-    good = [run for run in runs if run["status"] == "Finished" and task_of(run) == task]
-    told = [*storm.witnesses.endings_told(task, clear), *storm.witnesses.refusals(task, clear)]
-    workers = [one for one in told if not one.is_trigger and one.begun <= clear]
-    if workers:
-        had_ended = any(datetime.fromisoformat(run["ended"]).timestamp() <= clear for run in good)
-        return _COUNTED if had_ended else None
-    begun = storm.witnesses.unfinished(task, clear)
-    if not good or begun is None:
+def _why_it_succeeds(task: Task, deeds: Sequence[Act], storm: Storm, runs: Iterable[Record]) -> str | None:
+    """Why a task takes the success of a run that is older than its last clear."""
+    *_, clear = deeds
+    before = [act.time for act in deeds if act.kind == "clear" and act.time < clear.time]
+    met = max((run for run in runs if _created(run) <= clear.time), key=_created, default=None)
+    if met is None or met["status"] != "Finished" or (before and _created(met) <= before[-1]):
         return None
-    kills = storm.journal.between(begun, clear + _KILLED_AFTER)
-    return _UNTOLD if any(entry.kind.startswith(_WORKER_KILLS) for entry in kills) else None
+    witnesses = storm.witnesses
+    told = [*witnesses.endings_told(task, clear.time), *witnesses.refusals(task, clear.time, "success")]
+    if any(not one.is_trigger and one.begun <= clear.time for one in told):
+        return _COUNTED if _seconds(met["ended"]) <= clear.time else None
+    workers = [life for life in witnesses.alive(task, clear.time) if not life.is_trigger and life.end is None]
+    return _UNTOLD if any(_was_killed(life, storm.journal, life.begun, clear.time) for life in workers) else None
 
 
-def _may_know(told: Told, run_id: str) -> bool:
-    """Whether what was told to end could cancel a run: each trigger has one run only."""
-    return not told.is_trigger or not told.runs or run_id in told.runs
+def _was_killed(one: Told | Life, journal: Journal, since: float, act: float) -> bool:
+    """Whether the storm killed a task's process, its supervisor or its triggerer before it was done with an act."""
+    kills = journal.between(since, act + _KILLED_AFTER)
+    if one.is_trigger:
+        return any(entry.kind in _TRIGGERER_KILLS for entry in kills)
+    return any(
+        entry.kind in _WORKER_KILLS or (entry.kind.startswith(_TASK_KILLS) and entry.detail == one.try_id)
+        for entry in kills
+    )
 
 
-def _was_struck(told: Told, journal: Journal) -> bool:
-    """Whether what was told to end, and so to cancel the run, was killed with -9 while it did so."""
-    kinds = _TRIGGERER_KILLS if told.is_trigger else _WORKER_KILLS
-    kills = journal.between(told.time, told.time + _KILLED_AFTER)
-    return not told.ended and any(entry.kind.startswith(kinds) for entry in kills)
-
-
-def _why_it_goes_on(violation: Violation, told: Sequence[Told], requests: Iterable[Record]) -> str | None:
+def _why_it_goes_on(orphan: Record, mark: float, storm: Storm, requests: Iterable[Record]) -> str | None:
+    """Why a run goes on although its task was marked."""
+    task = task_of(orphan)
+    assert task is not None
+    # A trigger that was there before the run is another run's.
+    told = [
+        one for one in storm.witnesses.endings_told(task, mark) if not one.is_trigger or one.begun >= _created(orphan)
+    ]
     if not told:
-        return _UNHEARD
+        if storm.witnesses.refusals(task, mark, "deferred"):
+            return _REFUSED
+        there = [life for life in storm.witnesses.alive(task, mark) if _may_hold(life, orphan)]
+        if not there:
+            return _UNHEARD
+        return _STRUCK if all(_was_killed(life, storm.journal, life.begun, mark) for life in there) else None
+    if all(not one.ended and _was_killed(one, storm.journal, one.time, one.time) for one in told):
+        return _STRUCK
     if any(one.is_trigger for one in told):
         # A trigger knows its run from its first moment on.
         return None
-    (run_id,) = violation.runs
-    about = [datetime.fromisoformat(request["time"]).timestamp() for request in requests if run_id in request["path"]]
+    about = [_seconds(request["time"]) for request in requests if orphan["id"] in request["path"]]
     early = not any(one.begun <= time <= one.time + _KILLED_AFTER for one in told for time in about)
     return _TOO_EARLY if early else None
+
+
+def _may_hold(one: Told | Life, run: Record) -> bool:
+    # A trigger that was there before the run is another run's.
+    return not one.is_trigger or one.begun >= _created(run)
+
+
+def _created(run: Record) -> float:
+    return _seconds(run["created"])
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 def _adoptions(witnesses: Witnesses, tasks: Iterable[Task]) -> dict[str, int]:

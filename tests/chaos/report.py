@@ -47,6 +47,7 @@ class Report:
             for name, least in storm.plan.size.at_least.items()
             if figures.get(name, 0) < least
         }
+        self._excused = Counter(window for window, _ in verdict.excused)
         self._totals = {"kills": kills, "faults met by a request": sum(met.values())}
 
     @property
@@ -61,7 +62,9 @@ class Report:
         yield from _table("done", {**self._counts, **self._totals})
         yield from _table("faults that met a request", self._faults)
         yield from _table("seen", self._verdict.seen)
-        yield from _table("what Airflow did by itself (docs/reliability.md)", self._verdict.excused)
+        yield from _table("what Airflow did by itself (docs/reliability.md)", self._excused)
+        for window, violation in self._verdict.excused:
+            yield f"  {window}: {violation}"
         for name, (figure, least) in self._short.items():
             yield f"TOO WEAK: {name}: {figure}, not {least}"
         yield f"broken promises: {len(self._verdict.violations)}"
@@ -81,7 +84,7 @@ class Report:
             "done": self._counts,
             "faults": self._faults,
             "seen": dict(verdict.seen),
-            "excused": dict(verdict.excused),
+            "excused": [{"window": window, **violation._asdict()} for window, violation in verdict.excused],
             "too weak": self._short,
             "violations": [violation._asdict() for violation in verdict.violations],
             "journal": [str(entry) for entry in self._storm.journal.between(0, float("inf"))],

@@ -1,8 +1,7 @@
 """What Airflow itself says about task instances: their final states, their deadlines, and whom it gave up.
 
 Airflow may end a task that nobody touched as if a person had (``docs/reliability.md``, "What is left"). Whether it did
-is read from its own words in the task's log, those of the supervisor and of the triggerer. Our own words there say no
-more than which run a trigger watches.
+is read from its own words in the task's log, those of the supervisor and of the triggerer, and never from ours.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from itertools import zip_longest
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from support.promises import Act, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from local_airflow import LocalAirflow
 
@@ -29,14 +29,16 @@ _TRIGGER_KILLED = "Trigger cancelled by user action"
 _TRIGGER_FIRED = "Trigger fired event"
 # The triggerer and the supervisor, when what they had told to end has ended.
 _ENDS = ("trigger completed", "Task killed!")
-# The process of a task, when Airflow's API takes neither its deferral nor its success: it is not running any more.
-_REFUSED = "Failed to report terminal task state to supervisor"
+# The process of a task, when it could not say how it ended; and Airflow's API, where that is because it was refused.
+_UNREPORTED = "Failed to report terminal task state to supervisor"
+_REFUSAL = re.compile(r"'status_code': 4\d\d\b")
 # For how many seconds after a person's act Airflow's words are about that act.
 _ABOUT_AN_ACT = 45.0
 # What is begun so many seconds after a mark was not on its way before.
 _STARTING = 10.0
-_BEGIN, _END = "::group::Pre Execute", "::group::Post Execute"
-_RUN = re.compile(r"\b[Rr]un ([0-9a-f]{8}-[0-9a-f-]{27})\b")
+_BEGIN = "::group::Pre Execute"
+# From then on it has nothing to hear any more: a process has done its work, a trigger has fired or was ended.
+_LAST = {"::group::Post Execute", _TRIGGER_FIRED, "trigger completed"}
 
 
 class Word(NamedTuple):
@@ -46,11 +48,15 @@ class Word(NamedTuple):
         time: In seconds since the epoch.
         event: What it says.
         log: Its file's name.
+        try_id: Airflow's id of the try, where the line names it.
+        refused: The state that a task's process was not allowed to end in.
     """
 
     time: float
     event: str
     log: str
+    try_id: str | None = None
+    refused: str | None = None
 
 
 class Told(NamedTuple):
@@ -61,14 +67,30 @@ class Told(NamedTuple):
         time: When it was told.
         is_trigger: Whether it is a trigger.
         ended: Whether Airflow saw its end.
-        runs: The runs that its log names.
+        try_id: Airflow's id of the try.
     """
 
     begun: float
     time: float
     is_trigger: bool
     ended: bool
-    runs: frozenset[str] = frozenset()
+    try_id: str | None
+
+
+class Life(NamedTuple):
+    """A task's process, or its trigger, in the time for which it heard.
+
+    Args:
+        begun: When it began.
+        end: When it came to its end; None: never.
+        is_trigger: Whether it is a trigger.
+        try_id: Airflow's id of the try.
+    """
+
+    begun: float
+    end: float | None
+    is_trigger: bool
+    try_id: str | None
 
 
 class Witnesses:
@@ -127,34 +149,56 @@ class Witnesses:
             if any(".trigger." not in other.log or other.event == _TRIGGER_FIRED for other in others):
                 yield Act(word.time, "moved", task)
 
-    def endings_told(self, task: Task, since: float) -> Iterator[Told]:
+    def endings_told(self, task: Task, since: float) -> list[Told]:
         """When Airflow told a task's process, or its trigger, to end."""
-        return self._told(task, since, (*_GIVEN_UP, _TRIGGER_KILLED))
+        return self._told(task, since, lambda word: word.event.startswith((*_GIVEN_UP, _TRIGGER_KILLED)))
 
-    def refusals(self, task: Task, since: float) -> Iterator[Told]:
-        """When Airflow refused to be told how a task's process ended."""
-        return self._told(task, since, (_REFUSED,))
+    def refusals(self, task: Task, since: float, state: str) -> list[Told]:
+        """When Airflow did not let a task's process end in a state."""
+        return self._told(task, since, lambda word: word.refused == state)
 
-    def _told(self, task: Task, since: float, beginnings: tuple[str, ...]) -> Iterator[Told]:
+    def _told(self, task: Task, since: float, says_so: Callable[[Word], bool]) -> list[Told]:
         words = list(self.words(task))
-        for word in words:
-            if word.time >= since and word.event.startswith(beginnings):
-                own = [other for other in words if other.log == word.log]
-                yield Told(
-                    begun=max((one.time for one in own if _is_begin(one) and one.time <= word.time), default=word.time),
-                    time=word.time,
-                    is_trigger=".trigger." in word.log,
-                    ended=any(one.time >= word.time and one.event in _ENDS for one in own),
-                    runs=frozenset(match for one in own for match in _RUN.findall(one.event)),
-                )
+        return [
+            self._of(word, [other for other in words if other.log == word.log])
+            for word in words
+            if word.time >= since and says_so(word)
+        ]
 
-    def unfinished(self, task: Task, at: float) -> float | None:
-        """When the process of a task began that was at work at an instant, and never came to its end."""
-        words = sorted(word for word in self.words(task) if ".trigger." not in word.log)
-        begun = max((word.time for word in words if word.event == _BEGIN and word.time <= at), default=None)
-        later = (word.event for word in words if begun is not None and word.time > begun)
-        # Whichever comes first, its own end or the next process.
-        return None if next((event for event in later if event in {_BEGIN, _END}), _BEGIN) == _END else begun
+    def _of(self, word: Word, own: Sequence[Word]) -> Told:
+        return Told(
+            begun=max((one.time for one in own if _is_begin(one) and one.time <= word.time), default=word.time),
+            time=word.time,
+            is_trigger=".trigger." in word.log,
+            ended=any(one.time >= word.time and one.event in _ENDS for one in own),
+            try_id=_try_id(own),
+        )
+
+    def alive(self, task: Task, at: float) -> list[Life]:
+        """What of a task was there to hear something at an instant: its process, and triggers."""
+        begun = [life for life in self._lives(task) if life.begun <= at]
+        processes = [life for life in begun if not life.is_trigger]
+        # A process follows another one only when that has gone.
+        candidates = [*processes[-1:], *(life for life in begun if life.is_trigger)]
+        return [life for life in candidates if life.end is None or life.end > at]
+
+    def _lives(self, task: Task) -> list[Life]:
+        words = list(self.words(task))
+        lives = []
+        for log in dict.fromkeys(word.log for word in words):
+            own = [word for word in words if word.log == log]
+            marks = [word for word in own if _is_begin(word) or word.event in _LAST]
+            lives += [
+                Life(
+                    begun=mark.time,
+                    end=None if after is None or _is_begin(after) else after.time,
+                    is_trigger=".trigger." in log,
+                    try_id=_try_id(own),
+                )
+                for mark, after in zip_longest(marks, marks[1:])
+                if _is_begin(mark)
+            ]
+        return sorted(lives, key=lambda life: life.begun)
 
     def is_lost(self, mark: Act, acts: Iterable[Act]) -> bool:
         """Whether Airflow went on with a task instance after a person had marked it, and nobody had cleared it."""
@@ -169,7 +213,9 @@ class Witnesses:
             for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry: dict[str, Any] = json.loads(line)
-                    yield Word(_seconds(entry["timestamp"]), str(entry["event"]), log.name)
+                    yield Word(
+                        _seconds(entry["timestamp"]), str(entry["event"]), log.name, entry.get("ti_id"), _refused(entry)
+                    )
                 except (ValueError, LookupError, TypeError):
                     continue
 
@@ -194,6 +240,16 @@ class Witnesses:
 def _is_begin(word: Word) -> bool:
     # A task's process, or a trigger.
     return word.event == _BEGIN or re.fullmatch("trigger .* starting", word.event) is not None
+
+
+def _refused(entry: Mapping[str, Any]) -> str | None:
+    if entry["event"] != _UNREPORTED or not _REFUSAL.search(str(entry.get("error_detail"))):
+        return None
+    return str(entry.get("state"))
+
+
+def _try_id(words: Iterable[Word]) -> str | None:
+    return next((word.try_id for word in words if word.try_id is not None), None)
 
 
 def _seconds(time: str) -> float:

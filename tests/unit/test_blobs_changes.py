@@ -6,6 +6,9 @@ import copy
 import fnmatch
 import gc
 import tracemalloc
+from array import array
+from hashlib import blake2b
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -57,6 +60,14 @@ class Model:
         return changes, after
 
 
+def entries(decided):
+    """What the cursor holds of these ETags by name: 64 bits of the version, 32 of the name."""
+    return sorted(
+        (array("Q", blake2b(f"in/{name}\0{etag}".encode(), digest_size=8).digest())[0], crc32(f"in/{name}".encode()))
+        for name, etag in decided.items()
+    )
+
+
 NAMES = st.sampled_from(["a.csv", "b.csv", "c.txt", "d.csv", "e.txt", "f.csv", "sub", "sub.csv"])
 STEPS = st.lists(
     st.one_of(
@@ -83,11 +94,14 @@ STEPS = st.lists(
         max_changes=st.sampled_from([1, 2, 1000]),
         on_first_poll=st.sampled_from(["remember", "report"]),
     ),
+    was_empty=st.booleans(),
 )
-def test_every_poll_reports_what_the_rules_say(steps, page_size, rules):
+def test_every_poll_reports_what_the_rules_say(steps, page_size, rules, was_empty):
     container, model = Container(page_size), Model(rules)
-    state = FolderState(FOLDER, rules, None)
-    stored = (None, None)  # what a new process finds: the cursor's text and the model's state with it
+    # What a new process finds: the cursor's text and the model's state with it.
+    stored = (Cursor().encode(), {}) if was_empty else (None, None)
+    state = FolderState(FOLDER, rules, Cursor() if was_empty else None)
+    model.decided = copy.copy(stored[1])
     handed_over = []
     for step in [*steps, ("wait", 9), *[("poll", "hand over")] * 9]:
         if step[0] == "write":
@@ -102,6 +116,7 @@ def test_every_poll_reports_what_the_rules_say(steps, page_size, rules):
             detection = container.poll(state)
             expected, after = model.poll(container)
             assert [(change["name"], change["change"]) for change in detection.changes] == expected
+            assert sorted(detection.cursor.entries()) == entries(after)
             counts = detection.counts
             assert counts.listed == len(container.blobs)
             assert counts.folders == len(container.deep)
@@ -242,6 +257,7 @@ def test_a_first_listing_beyond_max_changes_keeps_only_what_can_be_reported():
     state = watch(container, on_first_poll="report", max_changes=3)
 
     assert take(container, state) == [("12997", "added"), ("12998", "added"), ("12999", "added")]
+    assert len(state.cursor) == 3
     assert take(container, state) == [("12994", "added"), ("12995", "added"), ("12996", "added")]
     assert container.poll(state).counts.held == 13_000 - 9
 
@@ -363,7 +379,7 @@ def test_of_one_name_on_two_pages_the_listing_s_order_holds():
     newer = (b"in/a", b"Fri, 02 Jan 2026 00:00:00 GMT", b"2", b"1")
     scan = FolderState(FOLDER, Rules(report_first=True), None).scan()
     for number, row in enumerate((older, newer)):
-        assert list(scan.add(lambda at=number: (at, 1), Page([row], frozenset(), []), None)) == [None]
+        assert list(scan.add(bytes([number]) * 16, Page([row], frozenset(), []), None)) == [None]
     detection, _ = ended(scan.finish())
     assert [change["etag"] for change in detection.changes] == ["1", "2"]
 

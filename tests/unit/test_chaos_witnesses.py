@@ -31,7 +31,10 @@ def say(tmp_path):
         mapped = [] if task.map_index < 0 else [f"map_index={task.map_index}"]
         folder = tmp_path.joinpath(f"dag_id={task.dag_id}", f"run_id={task.run_id}", f"task_id={task.task_id}", *mapped)
         folder.mkdir(parents=True, exist_ok=True)
-        entries = [{"timestamp": datetime.fromtimestamp(START + at, UTC).isoformat(), "event": e} for at, e in lines]
+        entries = [
+            {"timestamp": datetime.fromtimestamp(START + at, UTC).isoformat(), "event": event, **dict(*more)}
+            for at, event, *more in lines
+        ]
         folder.joinpath(name).write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
 
     return write
@@ -87,12 +90,26 @@ def test_a_trigger_of_which_another_one_fired_has_moved(witnesses, say):
     assert seconds(witnesses.moved(TASK, [])) == [30]
 
 
-def test_a_deferral_that_airflow_refused(witnesses, say):
-    say("attempt=1.log", (0, BEGIN), (5, "Failed to report terminal task state to supervisor"))
-    (one,) = witnesses.refusals(TASK, START + 4)
-    assert (one.begun - START, one.time - START, one.is_trigger) == (0, 5, False)
-    assert not list(witnesses.refusals(TASK, START + 6))
-    assert not list(witnesses.endings_told(TASK, START))
+@pytest.mark.parametrize(
+    ("error", "is_refusal"),
+    [
+        ("API_SERVER_ERROR: {'status_code': 404, 'detail': {'reason': 'not_found'}}", True),
+        ("API_SERVER_ERROR: {'status_code': 409, 'detail': {'reason': 'invalid_state'}}", True),
+        ("API_SERVER_ERROR: {'status_code': 502}", False),
+        ("Connection refused", False),
+    ],
+)
+def test_a_state_that_airflow_refused(witnesses, say, error, is_refusal):
+    unreported = "Failed to report terminal task state to supervisor"
+    more = {"state": "deferred", "error_detail": [{"exc_type": "AirflowRuntimeError", "exc_value": error}]}
+    say("attempt=1.log", (0, BEGIN), (5, unreported, more | {"ti_id": "a1"}))
+    refusals = witnesses.refusals(TASK, START + 4, "deferred")
+    assert [(one.begun - START, one.time - START, one.is_trigger, one.try_id) for one in refusals] == (
+        [(0, 5, False, "a1")] if is_refusal else []
+    )
+    assert witnesses.refusals(TASK, START + 6, "deferred") == []
+    assert witnesses.refusals(TASK, START + 4, "success") == []
+    assert witnesses.endings_told(TASK, START) == []
 
 
 def test_a_mark_is_lost_when_airflow_goes_on(witnesses, say):
@@ -136,29 +153,43 @@ def test_what_was_told_to_end_and_did(witnesses, say, word, end):
     assert told.ended
 
 
-def test_which_runs_a_trigger_names(witnesses, say):
-    one, other = "9d0be1c2-b7d5-4e91-864c-d8acfb1b72fd", "24bb6529-6ae3-4c84-8cb8-387f14507e7c"
-    begin = (2, "trigger dag/one/run/-1/1 (ID 1) starting")
-    say("attempt=1.log", (0, BEGIN), (1, f"Run {other}: https://ml.azure.com/runs/{other}"))
-    say("attempt=1.log.trigger.2.log", begin, (30, KILLED), (31, f"The task was ended; cancelling run {one}."))
-    (told,) = witnesses.endings_told(TASK, START)
-    assert told.runs == {one}
+END = "::group::Post Execute"
 
 
 @pytest.mark.parametrize(
-    ("lines", "begun"),
+    ("lines", "lives"),
     [
-        ([(0, BEGIN), (3, "::endgroup::")], 0),
-        ([(0, BEGIN), (3, "::group::Post Execute")], None),
-        ([(0, BEGIN), (8, "::group::Post Execute")], None),
-        ([(0, BEGIN), (2, "::group::Post Execute"), (4, BEGIN)], 4),
-        ([(0, BEGIN), (8, BEGIN), (9, "::group::Post Execute")], 0),
-        ([(8, BEGIN)], None),
+        ([(0, BEGIN), (3, "::endgroup::")], [(0, None)]),
+        ([(0, BEGIN), (3, END)], []),
+        ([(0, BEGIN), (8, END)], [(0, 8)]),
+        ([(0, BEGIN), (2, END), (4, BEGIN)], [(4, None)]),
+        ([(0, BEGIN), (4, BEGIN), (9, END)], [(4, 9)]),
+        ([(0, BEGIN), (8, BEGIN), (9, END)], [(0, None)]),
+        ([(8, BEGIN)], []),
     ],
-    ids=["unfinished", "finished", "later", "resumed", "tried again", "not begun"],
+    ids=["unfinished", "finished", "finishes later", "resumed", "tried again", "is tried again later", "not begun"],
 )
-def test_a_process_that_never_came_to_its_end(witnesses, say, lines, begun):
+def test_which_process_was_there(witnesses, say, lines, lives):
     say("attempt=1.log", *lines)
-    say("attempt=1.log.trigger.2.log", (1, BEGIN), (2, "::group::Post Execute"))
-    found = witnesses.unfinished(TASK, START + 5)
-    assert found == (None if begun is None else START + begun)
+    found = witnesses.alive(TASK, START + 5)
+    assert [(one.begun - START, one.end and one.end - START, one.is_trigger) for one in found] == [
+        (*life, False) for life in lives
+    ]
+
+
+@pytest.mark.parametrize("last", ["trigger completed", "Trigger fired event"])
+def test_which_triggers_were_there(witnesses, say, last):
+    begin = "trigger dag/one/run/-1/1 (ID 1) starting"
+    say("attempt=1.log", (0, BEGIN), (1, "a word", {"ti_id": "a1"}), (2, END))
+    say("attempt=1.log.trigger.1.log", (2, begin, {"ti_id": "a1"}))
+    say("attempt=1.log.trigger.2.log", (3, begin), (4, last))
+    say("attempt=1.log.trigger.3.log", (3.5, begin), (8, last))
+    say("attempt=1.log.trigger.4.log", (6, begin))
+    found = witnesses.alive(TASK, START + 5)
+    assert [(one.begun - START, one.is_trigger, one.try_id) for one in found] == [(2, True, "a1"), (3.5, True, None)]
+
+
+def test_of_two_tries_the_later_one_was_there(witnesses, say):
+    say("attempt=1.log", (0, BEGIN), (1, "a word", {"ti_id": "a1"}))
+    say("attempt=2.log", (3, BEGIN), (4, "a word", {"ti_id": "a2"}))
+    assert [one.try_id for one in witnesses.alive(TASK, START + 5)] == ["a2"]
