@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 from zlib import crc32
 
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.rules import Counts, iso_dates, settled_until
+from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -270,7 +270,7 @@ class Scan:
                 self._markers_open |= not known and not rules.ignore_empty
             fresh = sorted(unknown.difference(empty))
         if fresh:
-            self._judge(number, fresh, rows if len(fresh) == len(rows) else [rows[i] for i in fresh], date)
+            self._judge(number, fresh, rows, date)
             if len(self._candidates) > 2 * rules.max_changes:
                 self._trim()
         if not decided:
@@ -278,33 +278,35 @@ class Scan:
             yield
             draft.remember(rows)
 
-    def _judge(self, number: int, positions: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
-        """Let the rules decide on new versions of one page: rows, and where they are in it."""
-        counts, rules, wanted, last, draft = self._counts, self._rules, self._wanted, self._last, self._drafts[number]
-        dates = iso_dates([row[1] for row in rows])
-        left: Sequence[int] = range(len(rows))
+    def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row] | dict[int, Row], date: str | None) -> None:
+        """Let the rules decide on new versions of one page: where they are in it, and its rows by position."""
+        counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
+        left = new
         if rules.settle:
             latest = settled_until(date, rules.settle)
-            young = [i for i in left if dates[i] > latest]
-            counts.unsettled += len(young)
-            draft.hold(positions[i] for i in young)
-            left = [i for i in left if dates[i] <= latest]
+            left = [
+                i for i, written in zip(new, iso_dates([rows[i][1] for i in new]), strict=True) if written <= latest
+            ]
+            counts.unsettled += len(new) - len(left)
+            draft.hold(set(new).difference(left))
         if wanted is not None:
             names = [rows[i][0].rpartition(b"/")[2].decode("utf-8", "replace") for i in left]
             fits = [wanted(name) is not None for name in names]
             counts.filtered += fits.count(False)
             left = [*compress(left, fits)]
-        if last is not None:
-            end, row = last[:2]
-            early = [i for i in left if dates[i] < end or (dates[i] == end and rows[i] <= row)]
-            late = set(left).difference(early)
-            counts.held += len(late)
-            draft.hold(map(positions.__getitem__, late))
-            left = early
-        if len(left) < len(rows):
-            dates, rows, positions = [dates[i] for i in left], [rows[i] for i in left], [positions[i] for i in left]
-        self._candidates += zip(dates, rows, repeat(number), positions)
-        draft.found += positions
+        if self._last is not None:
+            end, last = self._last[:2]
+            # Most are told by their hour, which takes a third of the time.
+            hours = zip(left, iso_hours([rows[i][1] for i in left]), strict=True)
+            soon = [i for i, hour in hours if hour <= end[: len(hour)]]
+            dates = zip(soon, iso_dates([rows[i][1] for i in soon]), strict=True)
+            soon = [i for i, written in dates if written < end or (written == end and rows[i] <= last)]
+            counts.held += len(left) - len(soon)
+            draft.hold(set(left).difference(soon))
+            left = soon
+        found = [rows[i] for i in left]
+        self._candidates += zip(iso_dates([row[1] for row in found]), found, repeat(number), left)
+        draft.found += left
 
     def _trim(self) -> None:
         """Keep only candidates that can be reported, so that a first listing of millions stays small."""
@@ -337,7 +339,7 @@ class Scan:
                 draft.empty += 1
                 draft.open.add(position)
             else:
-                self._judge(number, (position,), (row,), date)
+                self._judge(number, (position,), {position: row}, date)
 
     def finish(self) -> Generator[None, None, Detection]:
         """Close the listing.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.rules import iso_dates, settled_until
+from aml_provider.blobs.rules import iso_dates, iso_hours, settled_until
 from aml_provider.client.errors import MalformedReply
 
 NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
@@ -33,6 +33,18 @@ def http(moment):
 @given(moments)
 def test_a_date_in_iso_8601(moment):
     assert iso(http(moment)) == moment.isoformat()
+    assert iso_hours([http(moment)]) == [moment.isoformat()[:13]]
+
+
+def test_more_hours_than_are_remembered():
+    stamps = [http(datetime(1990, 1, 1, tzinfo=UTC) + timedelta(hours=hours)) for hours in range(20_000)]
+    assert iso_hours(stamps) == [date[:13] for date in iso_dates(stamps)]
+    assert len(set(iso_hours(stamps))) == 20_000
+
+
+def test_what_has_no_hour():
+    with pytest.raises(MalformedReply, match="'tomorrow' is no HTTP date"):
+        iso_hours([NOW.encode(), b"tomorrow"])
 
 
 @given(moments, moments)
