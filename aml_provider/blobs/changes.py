@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from array import array
-from hashlib import blake2b
 from itertools import compress, repeat
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
-from zlib import crc32
 
 from aml_provider.blobs.cursor import Cursor, Difference
+from aml_provider.blobs.pages import Draft, Known, pieces
 from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
 
 if TYPE_CHECKING:
@@ -44,18 +42,6 @@ class Change(TypedDict):
     change: Literal["added", "modified"]
 
 
-class _Known(NamedTuple):
-    """A page that was listed before, or (without a digest) all that a decoded cursor holds."""
-
-    digest: bytes | None
-    chunk: Chunk
-    final: bool = False  # nothing in it can be decided otherwise while its bytes stay the same
-    listed: int = 0
-    empty: int = 0
-    markers: int = 0
-    folders: int = 0
-
-
 class Detection(NamedTuple):
     """The result of one poll.
 
@@ -73,7 +59,7 @@ class Detection(NamedTuple):
     undo: Difference
     counts: Counts
     first: bool
-    pages: tuple[_Known, ...]
+    pages: tuple[Known, ...]
 
     @property
     def must_save(self) -> bool:
@@ -93,7 +79,7 @@ class FolderState:
         self.folder = folder
         self.rules = rules
         self._first = cursor is None
-        self._pages: tuple[_Known, ...] = tuple(_Known(None, chunk) for chunk in cursor.chunks) if cursor else ()
+        self._pages: tuple[Known, ...] = tuple(Known(None, chunk) for chunk in cursor.chunks) if cursor else ()
 
     @property
     def cursor(self) -> Cursor | None:
@@ -110,87 +96,11 @@ class FolderState:
         self._first = False
 
 
-class _Draft:
-    """A parsed page of the poll under way."""
-
-    __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
-
-    def __init__(self, digest: bytes, folders: int) -> None:
-        self.digest = digest
-        self.versions, self.names = array("Q"), array("I")
-        self.open: set[int] = set()  # positions of versions that are not decided
-        self.found: list[int] = []  # positions of candidates; those that are not open are reported
-        self.waits = False  # some of them will be decided without a change of the page's bytes
-        self.empty = self.markers = 0
-        self.folders = folders
-
-    def remember(self, rows: Sequence[Row]) -> None:
-        """Take the versions of all rows but those that are open by now, which a later poll will look at again."""
-        if not self.open:
-            self.versions = array("Q", b"".join(_hashes(rows)))
-            self.names = array("I", [crc32(row[0]) for row in rows])
-            return
-        self.versions, self.names = array("Q", bytes(8 * len(rows))), array("I", bytes(4 * len(rows)))
-        positions = [i for i in range(len(rows)) if i not in self.open]
-        for i, version in zip(positions, array("Q", b"".join(_hashes(rows[i] for i in positions))), strict=True):
-            self.versions[i] = version
-            self.names[i] = crc32(rows[i][0])
-
-    def hold(self, positions: Iterable[int]) -> None:
-        """Leave versions to a later poll, which has to look at them again."""
-        before = len(self.open)
-        self.open.update(positions)
-        self.waits |= len(self.open) > before
-
-    def reported(self) -> Chunk:
-        """What is reported of it."""
-        versions, names = self.versions, self.names
-        positions = self.found
-        if self.open:
-            positions = [i for i in positions if i not in self.open]
-        elif len(positions) == len(versions):
-            return versions, names
-        return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
-
-    def close(self, older: dict[int, int]) -> _Known:
-        """Leave out what is open; a name among it that was known keeps its older version."""
-        listed = len(self.versions)
-        versions, names = self.versions, self.names
-        if self.open:
-            kept = [i for i in range(listed) if i not in self.open or names[i] in older]
-            versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
-            names = array("I", [names[i] for i in kept])
-        return _Known(self.digest, (versions, names), not self.waits, listed, self.empty, self.markers, self.folders)
-
-
-_UNUSED = blake2b(digest_size=8)
-
-
-def _hashes(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Hash versions: 64 bits of each name with its ETag."""
-    unused = _UNUSED.copy  # takes half the time of a new one
-    for name, _, etag, _ in rows:
-        blake = unused()
-        blake.update(name + b"\0" + etag)
-        yield blake.digest()
-
-
 _Candidate = tuple[str, "Row", int, int]
 """A new version that the rules let through: last_modified, its row, number of its draft, position in it.
 
 In this order candidates are taken: the oldest first, then by name.
 """
-
-
-# Some milliseconds' worth; a cursor that was read back is a single chunk, of a million perhaps.
-_PIECE = 20_000
-
-
-def _pieces(chunk: Chunk) -> Iterator[Chunk]:
-    """A chunk in pieces, between which others may go first."""
-    versions, names = chunk
-    for at in range(0, len(versions), _PIECE):
-        yield versions[at : at + _PIECE], names[at : at + _PIECE]
 
 
 def _name(candidate: _Candidate) -> bytes:
@@ -200,15 +110,15 @@ def _name(candidate: _Candidate) -> bytes:
 class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
-    def __init__(self, folder: Folder, rules: Rules, pages: tuple[_Known, ...], *, first: bool) -> None:
+    def __init__(self, folder: Folder, rules: Rules, pages: tuple[Known, ...], *, first: bool) -> None:
         self._folder, self._rules, self._pages = folder, rules, pages
         self._first = first
         self._silent = first and not rules.report_first
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
         self._repeated: set[bytes] = set()
-        self._order: list[_Known | int] = []  # pages as before, or the number of a draft
-        self._drafts: list[_Draft] = []
+        self._order: list[Known | int] = []  # pages as before, or the number of a draft
+        self._drafts: list[Draft] = []
         self._decided: set[int] | None = None  # versions of the cursor, built for the first page that has to be parsed
         self._candidates: list[_Candidate] = []
         self._last: _Candidate | None = None  # no candidate after this one can be among the first max_changes
@@ -244,7 +154,7 @@ class Scan:
         """
         rows, rules, counts = page.rows, self._rules, self._counts
         number = len(self._drafts)
-        draft = _Draft(digest, len(page.prefixes))
+        draft = Draft(digest, len(page.prefixes))
         self._drafts.append(draft)
         self._order.append(number)
         self._prefixes.update(page.prefixes)
@@ -360,11 +270,11 @@ class Scan:
         counts.added = len(changes) - counts.modified
         pages = []
         for entry in self._order:
-            page = entry if isinstance(entry, _Known) else self._drafts[entry].close(older)
+            page = entry if isinstance(entry, Known) else self._drafts[entry].close(older)
             pages.append(page)
             counts.listed += page.listed
             counts.folders += page.folders
-            if isinstance(entry, _Known):
+            if isinstance(entry, Known):
                 counts.empty += page.empty
                 counts.markers += page.markers
                 counts.unchanged += page.listed - page.empty - page.markers
@@ -390,7 +300,7 @@ class Scan:
             for modified, (name, _, etag, size), number, i in sorted(self._candidates, key=_name)
         ]
 
-    def _unrepeated(self) -> Iterator[_Known]:
+    def _unrepeated(self) -> Iterator[Known]:
         # A blob of a page that is as before is on no other page, since the listing is ordered by name.
         return (page for page in self._pages if page.digest is None or page.digest not in self._repeated)
 
@@ -398,7 +308,7 @@ class Scan:
         if self._decided is None:
             decided: set[int] = set()
             for page in self._unrepeated():
-                for versions, _ in _pieces(page.chunk):
+                for versions, _ in pieces(page.chunk):
                     decided.update(versions)
                     yield
             self._decided = decided
@@ -415,7 +325,7 @@ class Scan:
             return {}
         found: dict[int, int] = {}
         for page in pages:
-            for piece in _pieces(page.chunk):
+            for piece in pieces(page.chunk):
                 found.update((n, v) for v, n in zip(*piece, strict=True) if n in names)
                 yield
         return found

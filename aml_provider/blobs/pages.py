@@ -1,0 +1,103 @@
+"""What is known of one page of a folder's listing, and of one that is being compared."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from aml_provider.blobs.cursor import Chunk
+    from aml_provider.blobs.listing import Row
+
+__all__ = ["Draft", "Known", "pieces"]
+
+# Some milliseconds' worth; a cursor that was read back is a single chunk, of a million perhaps.
+_PIECE = 20_000
+
+
+class Known(NamedTuple):
+    """A page that was listed before, or (without a digest) all that a decoded cursor holds."""
+
+    digest: bytes | None
+    chunk: Chunk
+    final: bool = False  # nothing in it can be decided otherwise while its bytes stay the same
+    listed: int = 0
+    empty: int = 0
+    markers: int = 0
+    folders: int = 0
+
+
+class Draft:
+    """A parsed page of the poll under way."""
+
+    __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
+
+    def __init__(self, digest: bytes, folders: int) -> None:
+        self.digest = digest
+        self.versions, self.names = array("Q"), array("I")
+        self.open: set[int] = set()  # positions of versions that are not decided
+        self.found: list[int] = []  # positions of candidates; those that are not open are reported
+        self.waits = False  # some of them will be decided without a change of the page's bytes
+        self.empty = self.markers = 0
+        self.folders = folders
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """Take the versions of all rows but those that are open by now, which a later poll will look at again."""
+        if not self.open:
+            self.versions = array("Q", b"".join(_hashes(rows)))
+            self.names = array("I", [crc32(row[0]) for row in rows])
+            return
+        self.versions, self.names = array("Q", bytes(8 * len(rows))), array("I", bytes(4 * len(rows)))
+        positions = [i for i in range(len(rows)) if i not in self.open]
+        for i, version in zip(positions, array("Q", b"".join(_hashes(rows[i] for i in positions))), strict=True):
+            self.versions[i] = version
+            self.names[i] = crc32(rows[i][0])
+
+    def hold(self, positions: Iterable[int]) -> None:
+        """Leave versions to a later poll, which has to look at them again."""
+        before = len(self.open)
+        self.open.update(positions)
+        self.waits |= len(self.open) > before
+
+    def reported(self) -> Chunk:
+        """What is reported of it."""
+        versions, names = self.versions, self.names
+        positions = self.found
+        if self.open:
+            positions = [i for i in positions if i not in self.open]
+        elif len(positions) == len(versions):
+            return versions, names
+        return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
+
+    def close(self, older: dict[int, int]) -> Known:
+        """Leave out what is open; a name among it that was known keeps its older version."""
+        listed = len(self.versions)
+        versions, names = self.versions, self.names
+        if self.open:
+            kept = [i for i in range(listed) if i not in self.open or names[i] in older]
+            versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
+            names = array("I", [names[i] for i in kept])
+        return Known(self.digest, (versions, names), not self.waits, listed, self.empty, self.markers, self.folders)
+
+
+_UNUSED = blake2b(digest_size=8)
+
+
+def _hashes(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Hash versions: 64 bits of each name with its ETag."""
+    unused = _UNUSED.copy  # takes half the time of a new one
+    for name, _, etag, _ in rows:
+        blake = unused()
+        blake.update(name + b"\0" + etag)
+        yield blake.digest()
+
+
+def pieces(chunk: Chunk) -> Iterator[Chunk]:
+    """A chunk in pieces, between which others may go first."""
+    versions, names = chunk
+    for at in range(0, len(versions), _PIECE):
+        yield versions[at : at + _PIECE], names[at : at + _PIECE]
