@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 from support.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED, SEED, populate, populate_hostile
+from support.studio_page import Page, every_page
 
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.emulation import Emulation
@@ -20,63 +20,6 @@ from aml_provider.emulator.studio.pages import StudioRoutes, is_page
 from aml_provider.emulator.submission import Submission
 
 WSID = "?wsid=/subscriptions/s/resourcegroups/rg/workspaces/ws&tid=t"
-
-
-class Page(HTMLParser):
-    """What a page says: its text, its tables, its links, its tags."""
-
-    def __init__(self, reply):
-        super().__init__()
-        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
-        self.status, self.headers, self.source = reply.status_code, reply.headers, reply.text
-        self.tags, self.links, self.ids, self.rows = [], [], [], []
-        self._texts, self._silent, self._in_cell = [], 0, False
-        self.feed(reply.text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.ids += [value for name, value in attrs if name == "id"]
-        self._silent += tag in ("style", "script")
-        if tag == "a":
-            self.links.append(dict(attrs)["href"])
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-            self._in_cell = True
-
-    def handle_endtag(self, tag):
-        self._silent -= tag in ("style", "script")
-        self._in_cell = self._in_cell and tag not in ("td", "th")
-
-    def handle_data(self, data):
-        if not self._silent:
-            self._texts.append(data)
-            if self._in_cell:
-                self.rows[-1][-1] += data
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self._texts).split())
-
-    @property
-    def cells(self):
-        return [[" ".join(cell.split()) for cell in row] for row in self.rows]
-
-    def row(self, first):
-        """The cells of the row that begins with a text, without it."""
-        (row,) = [row for row in self.cells if row and row[0] == first]
-        return row[1:]
-
-    def fact(self, name):
-        found = re.search(rf"<dt>{name}</dt><dd>(.*?)</dd>", self.source, re.DOTALL)
-        return " ".join(re.sub(r"<[^>]*>", "", found[1]).split()) if found else None
-
-    @property
-    def runs(self):
-        """The ids of the runs in lists, in their order."""
-        return [name.removeprefix("run-") for name in self.ids if name.startswith("run-")]
 
 
 @pytest.fixture
@@ -95,18 +38,6 @@ def look(emulator):
     """Open a page."""
     with httpx.Client(base_url=emulator.url, follow_redirects=True) as client:
         yield lambda path: Page(client.get(path))
-
-
-def every_page(look, start="/"):
-    """All pages that links lead to, by their addresses."""
-    found, waiting = {}, [start]
-    while waiting:
-        address = urlsplit(waiting.pop())._replace(fragment="").geturl()
-        if address in found or address.endswith("/log"):
-            continue
-        found[address] = look(address)
-        waiting += [urljoin(address, link) for link in found[address].links]
-    return found
 
 
 class TestEveryPage:
