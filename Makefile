@@ -58,7 +58,7 @@ compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airfl
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
 
-chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by the records (SEED=1; SCALE=full: an hour, on PostgreSQL)
+chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by the records (SEED=1; SCALE=full: half an hour, on PostgreSQL)
 	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
