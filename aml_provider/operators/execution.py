@@ -245,6 +245,7 @@ class PipelineExecution:
             ledger=self._ledger,
             evidence=evidence,
             settings=client.settings,
+            conn_id=operator.azureml_conn_id,
             subject=json.dumps([*subject, operator.endpoint_version]),
             resolve=lambda: self._resolve(request),
             request=request,

@@ -32,6 +32,8 @@ class Record(NamedTuple):
         run_id: The run; None while that is not known.
         sent: Whether a submission may have left. False after one that certainly did not, or was refused.
         finished: Whether the task ended with this run.
+        azureml_conn_id: The connection that it was submitted with; None in a record of an earlier version.
+        cancel_on_kill: Whether a person who ends the task ends the run.
     """
 
     generation: str
@@ -46,6 +48,8 @@ class Record(NamedTuple):
     run_id: str | None = None
     sent: bool = True
     finished: bool = False
+    azureml_conn_id: str | None = None
+    cancel_on_kill: bool = True
 
 
 class Ledger(Protocol):
@@ -150,6 +154,14 @@ def open_ledger(context: Context) -> Ledger:
         ti.run_id,
         ti.try_number,
     )
+
+
+def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Record | None:
+    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_ledger`."""
+    from airflow.state import TaskScope, get_state_backend
+
+    scope = TaskScope(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
+    return _decode(get_state_backend().get(scope, _STORE_KEY))
 
 
 def _short(names: list[Any]) -> str:

@@ -24,6 +24,8 @@ KEY = "airflow.key"
 #: The ways of looking, best first: by tag is the one that a product in the field relies on (``workspace-rest`` 5.4).
 WAYS = ("tag", "property", "pipeline")
 
+# Seconds for which a request may be on its way; its sender may have died at any moment of them.
+_ON_ITS_WAY = 60.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # A way that did not find a run of ours is asked again after a day: the service may have learnt it.
@@ -106,6 +108,23 @@ def search(
             return Search((), "", frozenset(answered), problem)
         yield Pause(min(pause, max(0.0, end - now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def patience_for(submitted_at: float, grace: float, now: float) -> float:
+    """For how long to look for a submission of another process, which may have left at any moment until that died.
+
+    Its clock may be ahead, so there is an upper bound; if it is behind, a search looks once.
+
+    Args:
+        submitted_at: When it was about to be sent, by the other clock, in seconds since the epoch.
+        grace: Seconds for which a key is looked up before its run counts as absent.
+        now: The time by our clock.
+
+    Returns:
+        Seconds.
+    """
+    longest = grace + _ON_ITS_WAY
+    return min(longest, max(0.0, submitted_at + longest - now))
 
 
 class Evidence:

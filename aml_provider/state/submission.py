@@ -27,7 +27,7 @@ from aml_provider.client.errors import (
 from aml_provider.client.flows import CANCEL_MARK, cancel_run
 from aml_provider.client.protocol import Pause
 from aml_provider.state.ledger import Record
-from aml_provider.state.lookup import KEY, WAYS, search
+from aml_provider.state.lookup import KEY, WAYS, patience_for, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How long a request may be on its way before the client gives it up: its sender may have died at any moment of that.
-_ON_ITS_WAY = 60.0
 # Seconds between two submissions to a service that is too busy and does not say for how long.
 _THROTTLED_PAUSE = 15.0
 
@@ -68,6 +66,7 @@ class Submission:
             taken over, and each try submits.
         evidence: What "not found" proves.
         settings: The workspace.
+        conn_id: The connection to it.
         subject: What is run, as the author named it; a retry that names something else asks for something else.
         resolve: Finds what is run, and makes sure that it accepts the request, just before a submission. A run that
             exists already is taken over without it: its pipeline may have been renamed or disabled since.
@@ -88,6 +87,7 @@ class Submission:
         ledger: Ledger | None,
         evidence: Evidence | None,
         settings: WorkspaceSettings,
+        conn_id: str,
         subject: str,
         resolve: Callable[[], Flow[Target]],
         request: RunRequest,
@@ -103,6 +103,7 @@ class Submission:
         self._ledger = ledger
         self._evidence = evidence
         self._settings = settings
+        self._conn_id = conn_id
         self._resolve = resolve
         self._request = request
         self._parent_run_id = parent_run_id
@@ -163,6 +164,8 @@ class Submission:
             experiment=self._request.experiment_name,
             pipeline_id=target.pipeline_id,
             submitted_at=self._now(),
+            azureml_conn_id=self._conn_id,
+            cancel_on_kill=self._cancel_older,
         )
         waited = 0.0
         while True:
@@ -255,12 +258,8 @@ class Submission:
         return found
 
     def _patience(self, record: Record) -> float:
-        """For how long to look for the submission of an earlier try, which may have left at any moment until it died.
-
-        The other worker's clock may be ahead, so there is an upper bound; if it is behind, this looks once.
-        """
-        longest = self._grace + _ON_ITS_WAY
-        return min(longest, max(0.0, record.submitted_at + longest - self._now()))
+        """For how long to look for the submission of an earlier try."""
+        return patience_for(record.submitted_at, self._grace, self._now())
 
     def _find(self, record: Record, patience: float, *, cause: AzureMLError | None) -> Flow[PipelineRun | None]:
         """Look up a submission in doubt; None proves that it was not carried out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from math import isinf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.pipeline_load import TASKS
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from chaos.blob_load import BlobLoad
     from chaos.journal import Journal
     from chaos.storm import Storm
-    from chaos.witnesses import Life, Told, Witnesses
+    from chaos.witnesses import Life, Witnesses
 
 Record = dict[str, Any]
 _MARKS = ("mark_success", "mark_failed")
@@ -30,15 +31,14 @@ _WINDOWS = {
     "lost_mark": "goes on although it was marked, as Airflow lost the mark (15)",
 }
 _UNMARKED = "cancelled without a mark, as that request failed (5)"
-_UNHEARD = "goes on after a mark that found neither a process nor a begun trigger (15)"
-_REFUSED = "goes on as Airflow refused the deferral of a task that was just marked (15)"
-_STRUCK = "goes on after a mark, as what was to cancel it was killed just then (by Airflow version)"
-_TOO_EARLY = "goes on after a mark that met a try which had not come to it yet (6)"
+_STRUCK = "goes on after a mark, as Airflow's API server was killed just then (15)"
 _COUNTED = "takes the success that a clear met in its last moment (16)"
 _UNTOLD = "takes over the run that a clear met, as its worker was killed just then (13)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
-_TRIGGERER_KILLS = {"kill -9 of triggerer", "kill -9 of triggerer alone", "kill -9 of everything"}
+# And so long the API server takes to see to a mark that it was told of.
+_SEEN_TO_AFTER = 20.0
+_SERVER_KILL = "kill -9 of everything"
 # Of the scheduler with its workers; alone it leaves them alive. And of one task, which the journal names.
 _WORKER_KILLS = {"kill -9 of scheduler", "kill -9 of everything"}
 _TASK_KILLS = "kill -9 of a task"
@@ -143,9 +143,8 @@ def _window(
         failed = [request for request in marking if request["fault"] or (request["status"] or 500) >= 400]
         return _UNMARKED if failed and len(failed) == len(marking) else None
     if violation.promise == "no orphan":
-        marks = [act.time for act in deeds if act.kind in _MARKS]
-        (orphan,) = [run for run in own if run["id"] == violation.runs[0]]
-        return _why_it_goes_on(orphan, marks[-1], storm, requests) if marks else None
+        marks = [act for act in deeds if act.kind in _MARKS]
+        return _STRUCK if marks and _server_was_killed(storm.journal, marks[-1]) else None
     return None
 
 
@@ -157,52 +156,26 @@ def _why_it_succeeds(task: Task, deeds: Sequence[Act], storm: Storm, runs: Itera
     if met is None or met["status"] != "Finished" or (before and _created(met) <= before[-1]):
         return None
     witnesses = storm.witnesses
-    told = [*witnesses.endings_told(task, clear.time), *witnesses.refusals(task, clear.time, "success")]
+    told = [*witnesses.endings_told(task, clear.time), *witnesses.refusals(task, clear.time)]
     if any(not one.is_trigger and one.begun <= clear.time for one in told):
         return _COUNTED if _seconds(met["ended"]) <= clear.time else None
-    workers = [life for life in witnesses.alive(task, clear.time) if not life.is_trigger and life.end is None]
-    return _UNTOLD if any(_was_killed(life, storm.journal, life.begun, clear.time) for life in workers) else None
+    worker = witnesses.worker(task, clear.time)
+    untold = worker is not None and worker.end is None and _was_killed(worker, storm.journal, clear.time)
+    return _UNTOLD if untold else None
 
 
-def _was_killed(one: Told | Life, journal: Journal, since: float, act: float) -> bool:
-    """Whether the storm killed a task's process, its supervisor or its triggerer before it was done with an act."""
-    kills = journal.between(since, act + _KILLED_AFTER)
-    if one.is_trigger:
-        return any(entry.kind in _TRIGGERER_KILLS for entry in kills)
+def _was_killed(worker: Life, journal: Journal, act: float) -> bool:
+    """Whether the storm killed a task's process or its supervisor before it was done with an act."""
     return any(
-        entry.kind in _WORKER_KILLS or (entry.kind.startswith(_TASK_KILLS) and entry.detail == one.try_id)
-        for entry in kills
+        entry.kind in _WORKER_KILLS or (entry.kind.startswith(_TASK_KILLS) and entry.detail == worker.try_id)
+        for entry in journal.between(worker.begun, act + _KILLED_AFTER)
     )
 
 
-def _why_it_goes_on(orphan: Record, mark: float, storm: Storm, requests: Iterable[Record]) -> str | None:
-    """Why a run goes on although its task was marked."""
-    task = task_of(orphan)
-    assert task is not None
-    # A trigger that was there before the run is another run's.
-    told = [
-        one for one in storm.witnesses.endings_told(task, mark) if not one.is_trigger or one.begun >= _created(orphan)
-    ]
-    if not told:
-        if storm.witnesses.refusals(task, mark, "deferred"):
-            return _REFUSED
-        there = [life for life in storm.witnesses.alive(task, mark) if _may_hold(life, orphan)]
-        if not there:
-            return _UNHEARD
-        return _STRUCK if all(_was_killed(life, storm.journal, life.begun, mark) for life in there) else None
-    if all(not one.ended and _was_killed(one, storm.journal, one.time, one.time) for one in told):
-        return _STRUCK
-    if any(one.is_trigger for one in told):
-        # A trigger knows its run from its first moment on.
-        return None
-    about = [_seconds(request["time"]) for request in requests if orphan["id"] in request["path"]]
-    early = not any(one.begun <= time <= one.time + _KILLED_AFTER for one in told for time in about)
-    return _TOO_EARLY if early else None
-
-
-def _may_hold(one: Told | Life, run: Record) -> bool:
-    # A trigger that was there before the run is another run's.
-    return not one.is_trigger or one.begun >= _created(run)
+def _server_was_killed(journal: Journal, mark: Act) -> bool:
+    """Whether the storm killed Airflow's API server before it had seen to a mark."""
+    done = mark.time if mark.done is None or isinf(mark.done) else mark.done
+    return any(entry.kind == _SERVER_KILL for entry in journal.between(mark.time, done + _SEEN_TO_AFTER))
 
 
 def _created(run: Record) -> float:

@@ -32,6 +32,8 @@ DAGS = Path(__file__).parent / "dags"
 FIRST = Start(0, "pipelines_deferred", "before-the-storm", ("1", "1", "1"))
 # Seconds until DAGs are loaded, and for each DAG run until all have ended, on a machine that has much else to do.
 _LOADED, _CALM, _SETTLED = 180, 900, 300
+# And for the runs of tasks that have ended, which others than the task may have to end.
+_RESTS = 60
 # Seconds after which people end what would go on for ever.
 _PATIENCE = 60
 _TOLD_EVERY = 120
@@ -145,6 +147,7 @@ class Storm:
         for condition, what, timeout in (
             (self._all_have_ended, "every DAG run has ended", _CALM),
             (lambda: self.load.settled(self.airflow), "every blob has arrived", _SETTLED),
+            (self.workspace.rests, "no run goes on", _RESTS),
         ):
             try:
                 self.airflow.wait(condition, what, timeout=timeout)

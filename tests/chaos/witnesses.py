@@ -27,8 +27,6 @@ _GIVEN_UP = ("Server indicated the task shouldn't be running anymore", "Too many
 # The triggerer, when it takes a trigger that is not its own any more for one that a person ended.
 _TRIGGER_KILLED = "Trigger cancelled by user action"
 _TRIGGER_FIRED = "Trigger fired event"
-# The triggerer and the supervisor, when what they had told to end has ended.
-_ENDS = ("trigger completed", "Task killed!")
 # The process of a task, when it could not say how it ended; and Airflow's API, where that is because it was refused.
 _UNREPORTED = "Failed to report terminal task state to supervisor"
 _REFUSAL = re.compile(r"'status_code': 4\d\d\b")
@@ -37,8 +35,8 @@ _ABOUT_AN_ACT = 45.0
 # What is begun so many seconds after a mark was not on its way before.
 _STARTING = 10.0
 _BEGIN = "::group::Pre Execute"
-# From then on it has nothing to hear any more: a process has done its work, a trigger has fired or was ended.
-_LAST = {"::group::Post Execute", _TRIGGER_FIRED, "trigger completed"}
+# From then on a process has nothing to hear any more: it has done its work.
+_LAST = "::group::Post Execute"
 
 
 class Word(NamedTuple):
@@ -66,30 +64,24 @@ class Told(NamedTuple):
         begun: When that process or trigger had begun.
         time: When it was told.
         is_trigger: Whether it is a trigger.
-        ended: Whether Airflow saw its end.
-        try_id: Airflow's id of the try.
     """
 
     begun: float
     time: float
     is_trigger: bool
-    ended: bool
-    try_id: str | None
 
 
 class Life(NamedTuple):
-    """A task's process, or its trigger, in the time for which it heard.
+    """A task's process, in the time for which it heard.
 
     Args:
         begun: When it began.
         end: When it came to its end; None: never.
-        is_trigger: Whether it is a trigger.
         try_id: Airflow's id of the try.
     """
 
     begun: float
     end: float | None
-    is_trigger: bool
     try_id: str | None
 
 
@@ -153,9 +145,9 @@ class Witnesses:
         """When Airflow told a task's process, or its trigger, to end."""
         return self._told(task, since, lambda word: word.event.startswith((*_GIVEN_UP, _TRIGGER_KILLED)))
 
-    def refusals(self, task: Task, since: float, state: str) -> list[Told]:
-        """When Airflow did not let a task's process end in a state."""
-        return self._told(task, since, lambda word: word.refused == state)
+    def refusals(self, task: Task, since: float) -> list[Told]:
+        """When Airflow did not let a task's process end well."""
+        return self._told(task, since, lambda word: word.refused == "success")
 
     def _told(self, task: Task, since: float, says_so: Callable[[Word], bool]) -> list[Told]:
         words = list(self.words(task))
@@ -170,35 +162,24 @@ class Witnesses:
             begun=max((one.time for one in own if _is_begin(one) and one.time <= word.time), default=word.time),
             time=word.time,
             is_trigger=".trigger." in word.log,
-            ended=any(one.time >= word.time and one.event in _ENDS for one in own),
-            try_id=_try_id(own),
         )
 
-    def alive(self, task: Task, at: float) -> list[Life]:
-        """What of a task was there to hear something at an instant: its process, and triggers."""
-        begun = [life for life in self._lives(task) if life.begun <= at]
-        processes = [life for life in begun if not life.is_trigger]
-        # A process follows another one only when that has gone.
-        candidates = [*processes[-1:], *(life for life in begun if life.is_trigger)]
-        return [life for life in candidates if life.end is None or life.end > at]
+    def worker(self, task: Task, at: float) -> Life | None:
+        """The process of a task that was there to hear something at an instant."""
+        # One follows another only when that has gone.
+        begun = (life for life in self._lives(task) if life.begun <= at)
+        latest = max(begun, key=lambda life: life.begun, default=None)
+        return latest if latest is not None and (latest.end is None or latest.end > at) else None
 
-    def _lives(self, task: Task) -> list[Life]:
-        words = list(self.words(task))
-        lives = []
+    def _lives(self, task: Task) -> Iterator[Life]:
+        words = [word for word in self.words(task) if ".trigger." not in word.log]
         for log in dict.fromkeys(word.log for word in words):
             own = [word for word in words if word.log == log]
-            marks = [word for word in own if _is_begin(word) or word.event in _LAST]
-            lives += [
-                Life(
-                    begun=mark.time,
-                    end=None if after is None or _is_begin(after) else after.time,
-                    is_trigger=".trigger." in log,
-                    try_id=_try_id(own),
-                )
-                for mark, after in zip_longest(marks, marks[1:])
-                if _is_begin(mark)
-            ]
-        return sorted(lives, key=lambda life: life.begun)
+            marks = [word for word in own if word.event in {_BEGIN, _LAST}]
+            for mark, after in zip_longest(marks, marks[1:]):
+                if mark.event == _BEGIN:
+                    end = None if after is None or after.event == _BEGIN else after.time
+                    yield Life(mark.time, end, _try_id(own))
 
     def is_lost(self, mark: Act, acts: Iterable[Act]) -> bool:
         """Whether Airflow went on with a task instance after a person had marked it, and nobody had cleared it."""

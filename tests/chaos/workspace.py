@@ -56,6 +56,13 @@ class StormWorkspace(RecordedWorkspace):
                 if run.parameters.get("name") == name and self.state.view(run).ended is None
             ]
 
+    def rests(self):
+        """Whether no run of a task goes on."""
+        with self.state.lock:
+            return all(
+                self.state.view(run).ended is not None for run in self.state.runs.values() if "name" in run.parameters
+            )
+
     def _set_length(self):
         # Called with the lock, before anybody can see a new run.
         runs = self.state.runs

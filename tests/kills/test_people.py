@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from local_airflow import AIRFLOW_3
 
 
@@ -71,6 +72,21 @@ def mark_failed_while_submitting(case):
     case.check("failed", ["Canceled"])
 
 
+def mark_success_in_the_moment_of_deferral(case):
+    # No trigger has begun by then, and none will: Airflow tells nobody but its API server's plugins.
+    case.start()
+    case.until_runs(1)
+    case.mark("success")
+    case.check("success", ["Canceled"])
+
+
+def mark_failed_in_the_moment_of_deferral(case):
+    case.start()
+    case.until_runs(1)
+    case.mark("failed")
+    case.check("failed", ["Canceled"])
+
+
 def mark_failed_then_clear(case):
     case.start_and_wait()
     case.mark("failed")
@@ -88,6 +104,11 @@ MATRIX = [
     (clear_twice, True),
     (clear_while_submitting, False),
     (mark_failed_while_submitting, False),
+    *(
+        (act, True)
+        for act in (mark_success_in_the_moment_of_deferral, mark_failed_in_the_moment_of_deferral)
+        if AIRFLOW_V_3_3_PLUS
+    ),
 ]
 # Airflow 2 may take a cleared task, while it is on a worker, for a lost one: then the clear is no more than a retry.
 UNCERTAIN_BEFORE_3 = {(clear, False), (clear_while_submitting, False)}

@@ -55,7 +55,7 @@ class PlayedDag:
         """A person clears the whole DAG run, and it runs again."""
         self._sync()
         with create_session() as session:
-            dag = self._scheduler_dag()
+            dag = self.scheduler_dag()
             if AIRFLOW_V_3_0_PLUS:
                 dag.clear(run_id=self.dag_run.run_id, session=session)
             else:
@@ -76,7 +76,8 @@ class PlayedDag:
 
             SerializedDagModel.write_dag(self._dag, min_update_interval=0)
 
-    def _scheduler_dag(self) -> Any:
+    def scheduler_dag(self) -> Any:
+        """The DAG as the scheduler and the API server have it."""
         if not AIRFLOW_V_3_0_PLUS:
             return self._dag
         from airflow.serialization.serialized_objects import DagSerialization
@@ -87,7 +88,7 @@ class PlayedDag:
         with create_session() as session:
             dag_run = session.merge(self.dag_run)
             session.refresh(dag_run)
-            dag_run.dag = self._scheduler_dag()
+            dag_run.dag = self.scheduler_dag()
             dag_run.state = DagRunState.RUNNING
             while dag_run.state == DagRunState.RUNNING:
                 session.expire_all()

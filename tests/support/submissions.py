@@ -65,6 +65,7 @@ class World:
             "ledger": ledger_of(self.store),
             "evidence": self.evidence(),
             "settings": SETTINGS,
+            "conn_id": "azureml_default",
             "subject": "pipe",
             "resolve": self.resolve,
             "request": RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants}),

@@ -27,7 +27,18 @@ class Rule(NamedTuple):
         return under(module, self.who) and not under(module, self.but) and under(imported, self.what)
 
 
-AIRFLOW_SIDE = ("hooks", "operators", "sensors", "triggers", "state", "links", "connection", "cli")
+AIRFLOW_SIDE = (
+    "hooks",
+    "listeners",
+    "operators",
+    "plugin",
+    "sensors",
+    "triggers",
+    "state",
+    "links",
+    "connection",
+    "cli",
+)
 OURS = tuple(f"aml_provider.{name}" for name in AIRFLOW_SIDE)
 OUTSIDE_EMULATOR = tuple(sorted({".".join(name.split(".")[:2]) for name in PRODUCTION if name != "aml_provider"}))
 RULES = {
@@ -64,6 +75,14 @@ RULES = {
     ),
     "triggers import no operators or sensors": Rule(
         ("aml_provider.triggers",), ("aml_provider.operators", "aml_provider.sensors")
+    ),
+    "listeners import no operators, sensors or triggers": Rule(
+        ("aml_provider.listeners", "aml_provider.plugin"),
+        ("aml_provider.operators", "aml_provider.sensors", "aml_provider.triggers"),
+    ),
+    "nothing but the plugin imports listeners": Rule(
+        tuple(name for name in OUTSIDE_EMULATOR if name not in {"aml_provider.listeners", "aml_provider.plugin"}),
+        ("aml_provider.listeners",),
     ),
     "operators and sensors do without each other": Rule(("aml_provider.operators",), ("aml_provider.sensors",)),
     "the command line imports no operators, sensors, triggers or state": Rule(

@@ -1,0 +1,1 @@
+"""What hears what people do in Airflow, in its API server."""

@@ -1,0 +1,82 @@
+"""Ending the run of a task instance that was marked. It loads with the first mark, in Airflow's API server."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from aml_provider.client.flows import cancel_run
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.state.ledger import stored_record
+from aml_provider.state.lookup import patience_for, search
+
+if TYPE_CHECKING:
+    from aml_provider.client.protocol import Flow
+    from aml_provider.listeners.marks import Mark
+    from aml_provider.state.ledger import Record
+
+log = logging.getLogger(__name__)
+
+_MARKED = frozenset({"success", "failed", "skipped"})
+
+
+def end_run(mark: Mark) -> bool:
+    """Cancel the run of a marked task instance, if it goes on; asks Airflow's database.
+
+    Returns:
+        Whether that is all. False: Airflow does not show the mark, or not yet.
+
+    Raises:
+        Exception: The connection cannot be read, or the workspace does not answer, or refuses.
+    """
+    # The record first: a clear after it is the next try's business, which cancels this run and knows the newer one.
+    record = stored_record(mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
+    if record is None or record.finished or not record.cancel_on_kill or record.azureml_conn_id is None:
+        return True
+    if _state(mark) not in _MARKED:
+        return False
+    with _ServerHook(record.azureml_conn_id).client() as client:
+        run_id = client.run(_run_of(record))
+        if run_id is None:
+            return True
+        run = client.run(
+            cancel_run(run_id, record.experiment, reason="the task was marked in Airflow", note=log.warning)
+        )
+    log.info("%s was marked; its run %s is %s.", mark, run_id, run.status)
+    return True
+
+
+def _run_of(record: Record) -> Flow[str | None]:
+    """The run, also of a submission that was under way."""
+    if record.run_id is not None or not record.sent:
+        return record.run_id
+    patience = patience_for(record.submitted_at, conf.getfloat("azureml", "lookup_grace", fallback=60.0), time.time())
+    found = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
+    return found.run_ids[0] if found.run_ids else None
+
+
+def _state(mark: Mark) -> str | None:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    names = (mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    with create_session() as session:
+        state = session.scalar(
+            select(TaskInstance.state).where(*(column == name for column, name in zip(columns, names, strict=True)))
+        )
+    return None if state is None else str(getattr(state, "value", state))
+
+
+class _ServerHook(AzureMLHook):
+    """Finds connections as the API server does, in Airflow's database too; a task has to ask for them."""
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        from airflow.models.connection import Connection
+
+        return Connection.get_connection_from_secrets(conn_id)
