@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.state import variables
-from aml_provider.state.cursor import CursorMoved, VariableCursorStore
+from aml_provider.state.asset_record import AssetRecord
+from aml_provider.state.cursor import VariableCursorStore
 from aml_provider.state.threads import in_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["AssetRecords", "VariableRecords", "WatcherRecords"]
 
@@ -35,7 +32,7 @@ class WatcherRecords(Protocol):
         """Replace what :meth:`load` gave; when this returns, it is stored.
 
         Raises:
-            CursorMoved: Somebody else has written meanwhile; nothing was written.
+            CursorMoved: Somebody else has taken it over, or has written; nothing may be made of what was written.
         """
 
 
@@ -51,40 +48,22 @@ class AssetRecords:
     def __init__(self, accessors: Any, key: str) -> None:
         self._key = key
         # Airflow 3.3 has no public way to all of them, only to one that can be named, and no trigger knows the names.
-        self._stores: Sequence[Any] = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
-        # Not the records themselves: a thousand watchers of a large folder would keep a thousand of them.
-        self._seen: list[bytes] = []
+        stores = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
+        self._records = [AssetRecord(store, key) for store in stores]
 
     def __str__(self) -> str:
-        return f"key {self._key} of {' and '.join(map(repr, self._stores))}"
+        return f"keys that begin with {self._key} of {' and '.join(map(repr, self._records))}"
 
     async def load(self) -> WatcherRecord:
         """Read what is stored with each asset; see :meth:`WatcherRecords.load`."""
-        found = [await self._read(store) for store in self._stores]
-        self._seen = [_stamp(data) for data in found]
+        found = [await record.load() for record in self._records]
         return WatcherRecord.united([WatcherRecord.from_json(data) for data in found if data is not None])
 
     async def save(self, record: WatcherRecord) -> None:
         """Write it with each asset; see :meth:`WatcherRecords.save`."""
         data = record.to_json()
-        for number, store in enumerate(self._stores):
-            if _stamp(await self._read(store)) != self._seen[number]:
-                raise CursorMoved(f"The {self} was changed by somebody else since it was read")
-            if hasattr(store, "aset"):
-                await store.aset(self._key, data)
-            else:  # before 3.3.2
-                await in_thread(store.set, self._key, data)
-            self._seen[number] = _stamp(data)
-
-    async def _read(self, store: Any) -> Any:
-        if hasattr(store, "aget"):
-            return await store.aget(self._key)
-        found: Any = await in_thread(store.get, self._key)
-        return found
-
-
-def _stamp(data: Any) -> bytes:
-    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).digest()
+        for kept in self._records:
+            await kept.save(data)
 
 
 class VariableRecords:

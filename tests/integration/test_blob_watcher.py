@@ -278,15 +278,17 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
     ((place, text),) = database.states.items()
-    database.states[place] = json.dumps({**json.loads(text), "format": 7})
+    database.kept[place] = json.dumps({**json.loads(text), "format": 7})
     landing.write("in/a.csv")
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         triggerer.start(watcher(url=landing.url), "other")
-        await triggerer.until(lambda: f"delete the key {place[1]}" in str(said))
+        await triggerer.until(lambda: f"delete the keys that begin with {place[1]}" in str(said))
         await looked(triggerer, landing, 2)
         assert "has format 7; this version reads 1" in str(said)
-        del database.states[place]
+        for asset, key in [*database.kept]:
+            if asset == place[0] and key.startswith(place[1]):
+                del database.kept[asset, key]
         await triggerer.until(lambda: place in database.states)
         landing.write("in/b.csv")
         await triggerer.until(database.changed)
@@ -303,7 +305,7 @@ async def test_two_watchers_that_share_a_record_are_told(landing, database):
         await triggerer.until(lambda: database.writes == 2)
         for name in ("in/a.csv", "in/a.txt"):
             landing.write(name)
-        with pytest.raises(CursorMoved, match="changed by somebody else"):
+        with pytest.raises(CursorMoved, match="give each a state_key of its own"):
             await triggerer.until(lambda: False)
 
 

@@ -19,6 +19,7 @@ from airflow import __version__
 from local_airflow import LocalAirflow
 from processes import Guard
 from support.folder import ContainerServer
+from support.triggerer import latest_records
 
 pytestmark = pytest.mark.skipif(
     tuple(map(int, __version__.split(".")[:2])) < (3, 3), reason="assets have a state from Airflow 3.3 on"
@@ -51,10 +52,9 @@ class Watched:
 
     def records(self):
         """What is stored of each watcher, by asset."""
-        query = (
-            "SELECT a.name, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id WHERE s.key != 'taken'"
-        )
-        return {name: json.loads(value) for name, value in self.ask(query)}
+        query = "SELECT a.name, s.key, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id"
+        kept = {(name, key): value for name, key, value in self.ask(query) if key != "taken"}
+        return {name: json.loads(text) for (name, _), text in latest_records(kept).items()}
 
     def events(self, asset):
         """What an asset's events carry, oldest first."""

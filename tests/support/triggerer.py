@@ -26,7 +26,7 @@ from airflow.triggers.shared_stream import SharedStreamManager
 from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pytest
 
@@ -35,16 +35,21 @@ class Database:
     """What outlives a triggerer.
 
     Attributes:
-        states: Of assets: their state store, by asset and key.
+        kept: Of assets: their state store, by asset and key.
         events: Of assets: what watchers fired, by asset.
-        writes: How often a state was written.
+        writes: How often a record was written.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.states: dict[tuple[str, str], Any] = {}
+        self.kept: dict[tuple[str, str], str] = {}
         self.events: dict[str, list[Any]] = {}
         self.writes = 0
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=self._answer), raising=False)
+
+    @property
+    def states(self) -> dict[tuple[str, str], str]:
+        """The latest record of each watcher, by asset and record."""
+        return latest_records(self.kept)
 
     def changed(self, asset: str = "asset") -> list[str]:
         """The names in an asset's events."""
@@ -54,14 +59,24 @@ class Database:
         # An answer takes a while.
         await asyncio.sleep(0)
         if isinstance(message, SetAssetStateStoreByName):
-            self.writes += 1
-            self.states[message.name, message.key] = json.dumps(message.value)
+            self.writes += not message.key.endswith(" owner")
+            self.kept[message.name, message.key] = json.dumps(message.value)
             return None
         assert isinstance(message, GetAssetStateStoreByName)
-        found = self.states.get((message.name, message.key))
+        found = self.kept.get((message.name, message.key))
         if found is None:
             return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND, detail={"key": message.key})
         return AssetStateStoreResult(value=json.loads(found))
+
+
+def latest_records(kept: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Of all that is kept of watchers, by asset and key, their latest records."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (asset, key), text in kept.items():
+        record, _, place = key.partition(" ")
+        if place != "owner":
+            found.setdefault((asset, record), []).append(text)
+    return {name: max(texts, key=lambda text: json.loads(text).get("epoch", 0)) for name, texts in found.items()}
 
 
 class Triggerer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 import pytest
@@ -23,20 +24,19 @@ class Witnesses(NamedTuple):
 
     told: tuple = ()
     refused: tuple = ()
-    state: str = "success"
     lives: tuple = ()
 
     def endings_told(self, task, since):
         assert task == TASK
         return [one for one in self.told if one.time >= since]
 
-    def refusals(self, task, since, state):
+    def refusals(self, task, since):
         assert task == TASK
-        return [one for one in self.refused if one.time >= since and state == self.state]
+        return [one for one in self.refused if one.time >= since]
 
-    def alive(self, task, at):
+    def worker(self, task, at):
         assert task == TASK
-        return [life for life in self.lives if life.begun <= at]
+        return max((life for life in self.lives if life.begun <= at), default=None)
 
 
 class Kills(NamedTuple):
@@ -55,12 +55,12 @@ class Storm(NamedTuple):
     journal: Kills = Kills()
 
 
-def told(begun=100.0, time=110.0, *, is_trigger=False, ended=True, try_id=TRY):
-    return Told(begun, time, is_trigger, ended, try_id)
+def told(begun=100.0, time=110.0, *, is_trigger=False):
+    return Told(begun, time, is_trigger)
 
 
-def life(begun=103.0, end=None, *, is_trigger=False, try_id=TRY):
-    return Life(begun, end, is_trigger, try_id)
+def life(begun=103.0, end=None):
+    return Life(begun, end, TRY)
 
 
 def stamp(seconds):
@@ -87,96 +87,41 @@ def window(violation, storm=Storm(), acts=(), requests=(), runs=(), state="succe
     return _window(violation, storm, acts, requests, runs, {TASK: state})
 
 
-MARKED = [Act(105.0, "clear", TASK), Act(109.0, "mark_success", TASK)]
-
-
-def orphaned(*told_to_end, requests=(), created=102.0, journal=Kills(), **how):  # noqa: B008 - immutable
-    storm = Storm(Witnesses(told_to_end, **how), journal)
-    return window(ORPHAN, storm, MARKED, requests, [run(created=created, ended=None, status="Running")])
-
-
-def test_a_try_that_never_asked_for_the_run_came_too_late_for_it():
-    others = [request("/runs/r-2", 5), request("/runs/r-1", 19)]
-    assert "had not come to it yet" in orphaned(told(), requests=others)
-
-
-def test_a_try_that_knew_its_run_had_to_cancel_it():
-    assert orphaned(told(), requests=[request("/PipelineRuns/r-1", 5)]) is None
-
-
-def test_a_trigger_knows_its_run_from_its_first_moment_on():
-    assert orphaned(told(begun=103, is_trigger=True)) is None
-
-
-def test_a_trigger_that_was_there_before_the_run_is_another_run_s():
-    assert "found neither" in orphaned(told(begun=101, is_trigger=True))
-
-
-def test_a_mark_of_which_nobody_was_told():
-    assert "found neither" in orphaned()
-    assert "found neither" in orphaned(told(time=108, is_trigger=True))
+GOING_ON = [run(ended=None, status="Running")]
+SERVER = ("kill -9 of everything", "api-server")
 
 
 @pytest.mark.parametrize(
-    ("state", "time", "words"),
+    ("kill", "at", "excused"),
     [
-        ("deferred", 110, "refused the deferral"),
-        ("deferred", 108, "found neither"),
-        ("success", 110, "found neither"),
+        (SERVER, 110, True),
+        (SERVER, 130.5, True),
+        (SERVER, 108.5, False),
+        (SERVER, 131.5, False),
+        (("kill -9 of triggerer", "triggerer"), 110, False),
+        (("kill -9 of scheduler", "scheduler"), 110, False),
+        (("kill -9 of execution-api", "execution-api"), 110, False),
+        (("kill -9 of a task and its supervisor", TRY), 110, False),
     ],
 )
-def test_a_deferral_that_was_refused_leaves_nobody_to_tell(state, time, words):
-    assert words in orphaned(refused=(told(time=time),), state=state)
+def test_a_marked_run_goes_on_only_where_the_api_server_was_killed(kill, at, excused):
+    """The mark is of 109.0, and Airflow had answered by 111.0."""
+    storm = Storm(journal=Kills((Entry(at, *kill),)))
+    marks = [Act(105.0, "clear", TASK), Act(109.0, "mark_success", TASK, 111.0)]
+    found = window(ORPHAN, storm, marks, runs=GOING_ON)
+    assert "API server was killed just then" in found if excused else found is None
+
+
+def test_a_mark_that_was_never_answered_is_judged_from_its_beginning():
+    marks = [Act(109.0, "mark_success", TASK, inf)]
+    assert window(ORPHAN, Storm(journal=Kills((Entry(112, *SERVER),))), marks, runs=GOING_ON) is not None
+    assert window(ORPHAN, Storm(journal=Kills((Entry(130, *SERVER),))), marks, runs=GOING_ON) is None
 
 
 def test_an_orphan_that_nobody_marked_is_never_excused():
-    going_on = [run(ended=None, status="Running")]
-    assert window(ORPHAN, runs=going_on) is None
-    assert window(ORPHAN, acts=[Act(105.0, "clear", TASK)], runs=going_on) is None
-
-
-def test_a_mark_that_what_was_there_should_have_heard_of():
-    assert orphaned(lives=(life(),)) is None
-    assert orphaned(lives=(life(is_trigger=True),)) is None
-    assert "found neither" in orphaned(lives=(life(begun=101, is_trigger=True),)), "another run's trigger"
-
-
-STRIKES = [
-    ("kill -9 of triggerer", "triggerer", True, True),
-    ("kill -9 of triggerer alone", "triggerer", True, True),
-    ("kill -9 of everything", "scheduler", True, True),
-    ("kill -9 of a task and its supervisor", TRY, False, True),
-    ("kill -9 of a task's process", "another", False, False),
-    ("kill -9 of scheduler", "scheduler", False, True),
-    ("kill -9 of scheduler alone", "scheduler", False, False),
-    ("kill -9 of a task's process", TRY, True, False),
-    ("kill -9 of triggerer", "triggerer", False, False),
-    ("start", "triggerer", True, False),
-]
-
-
-@pytest.mark.parametrize(("kind", "detail", "is_trigger", "struck"), STRIKES)
-@pytest.mark.parametrize(("at", "in_time"), [(112.0, True), (116.5, False), (102.5, False)])
-def test_what_was_killed_as_it_was_to_hear(kind, detail, is_trigger, struck, at, in_time):
-    """The mark is of 109.0."""
-    journal = Kills((Entry(at, kind, detail),))
-    found = orphaned(lives=(life(is_trigger=is_trigger),), journal=journal)
-    assert "was killed just then" in found if struck and in_time else found is None
-    assert orphaned(lives=(life(is_trigger=is_trigger), life(is_trigger=not is_trigger)), journal=journal) is None or (
-        kind == "kill -9 of everything" and in_time
-    )
-
-
-@pytest.mark.parametrize(("kind", "detail", "is_trigger", "struck"), STRIKES)
-@pytest.mark.parametrize(("at", "in_time"), [(112.0, True), (116.5, False), (109.5, False)])
-def test_what_was_killed_while_it_cancelled(kind, detail, is_trigger, struck, at, in_time):
-    """It was told at 110.0."""
-    journal, asked = Kills((Entry(at, kind, detail),)), [request("/runs/r-1", 5)]
-    one = told(begun=103.0, is_trigger=is_trigger, ended=False)
-    found = orphaned(one, journal=journal, requests=asked)
-    assert "was killed just then" in found if struck and in_time else found is None
-    assert orphaned(one._replace(ended=True), journal=journal, requests=asked) is None
-    assert orphaned(one, told(begun=104.0, is_trigger=True), journal=journal, requests=asked) is None
+    storm = Storm(journal=Kills((Entry(106, *SERVER),)))
+    assert window(ORPHAN, storm, runs=GOING_ON) is None
+    assert window(ORPHAN, storm, acts=[Act(105.0, "clear", TASK)], runs=GOING_ON) is None
 
 
 @pytest.mark.parametrize(
@@ -254,7 +199,6 @@ def test_a_success_is_excused_for_its_own_run_only(violation, acts, runs, state)
         pytest.param(life(114), ("kill -9 of a task's process", 113, TRY), False, id="killed before it began"),
         pytest.param(life(114), None, False, id="nothing was killed"),
         pytest.param(life(114, 121), ("kill -9 of a task's process", 119, TRY), False, id="it came to its end"),
-        pytest.param(life(114, is_trigger=True), ("kill -9 of triggerer", 119, ""), False, id="a trigger"),
     ],
 )
 def test_a_clear_of_a_worker_that_was_killed(worker, kill, excused):

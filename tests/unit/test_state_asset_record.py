@@ -1,0 +1,155 @@
+"""The record in an asset's state store: readers that take over, stand still, and wake up late."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aml_provider.state.asset_record import AssetRecord
+from aml_provider.state.cursor import CursorMoved
+
+
+class Store:
+    """A state store whose requests are carried out when the test says so."""
+
+    def __init__(self):
+        self.kept = {}
+        self.claims = []
+
+    async def aget(self, key):
+        await Gate()
+        return self.kept.get(key)
+
+    async def aset(self, key, value):
+        await Gate()
+        self.kept[key] = value
+        if key == "key owner":
+            self.claims.append(value)
+
+
+class Gate:
+    def __await__(self):
+        yield
+
+
+class Reader:
+    """A watcher that loads the record, and adds a number to it whenever it saves."""
+
+    def __init__(self, store, world):
+        self._store = store
+        self._record = AssetRecord(store, "key")
+        self._world = world
+        self._steps = self._live()
+        self.is_over = False
+
+    async def _live(self):
+        data = await self._record.load()
+        known = [] if data is None else data["numbers"]
+        while True:
+            number = self._world.number()
+            known = [*known, number]
+            try:
+                await self._record.save({"numbers": known})
+            except CursorMoved:
+                return
+            self._world.fired(number, known)
+
+    @property
+    def has_claimed(self):
+        mine = self._record._me
+        return bool(mine) and self._store.claims.count(mine) > 0
+
+    def step(self):
+        """Let its request be carried out, and go on until the next one."""
+        try:
+            self._steps.send(None)
+        except StopIteration:
+            self.is_over = True
+
+
+class World:
+    def __init__(self):
+        self.store = Store()
+        self._numbers = 0
+        self._fired = []
+        self.readers = []
+
+    def number(self):
+        self._numbers += 1
+        return self._numbers
+
+    def fired(self, number, known):
+        """What was fired before is known to who fires."""
+        assert set(self._fired) <= set(known), f"{set(self._fired) - set(known)} would be fired again"
+        self._fired.append(number)
+
+    def start(self):
+        """Another reader comes, once the latest one has made its claim."""
+        if all(reader.has_claimed for reader in self.readers[-1:]):
+            self.readers.append(Reader(self.store, self))
+        self.readers[-1].step()
+
+    def check(self):
+        last = asyncio.run(AssetRecord(self.store, "key").load())
+        assert set(self._fired) <= set([] if last is None else last["numbers"])
+
+
+@settings(max_examples=3000)
+@given(st.lists(st.sampled_from(["latest", "before", "another"]), max_size=60))
+def test_what_was_fired_is_known_to_whoever_comes_later(turns):
+    """In each turn one of the two latest readers goes on by a request; who gets no turn stands still, or is dead."""
+    world = World()
+    world.start()
+    for turn in turns:
+        if turn == "another":
+            world.start()
+            continue
+        reader = world.readers[-2:][0 if turn == "before" else -1]
+        if not reader.is_over:
+            reader.step()
+    world.check()
+
+
+def run(*steps):
+    async def each():
+        return [await step for step in steps]
+
+    return asyncio.run(each())[-1]
+
+
+def test_a_late_write_of_the_one_before_is_not_seen():
+    store = Store()
+    late, later = AssetRecord(store, "key"), AssetRecord(store, "key")
+    run(late.load(), late.save({"n": 1}), later.load(), later.save({"n": 2}))
+    with pytest.raises(CursorMoved, match=r"The record key of .* was taken over by another watcher"):
+        run(late.save({"n": 3}))
+    assert run(AssetRecord(store, "key").load())["n"] == 2
+
+
+def test_a_record_of_an_earlier_version_is_taken_over():
+    store = Store()
+    store.kept["key"] = {"n": 1}
+    record = AssetRecord(store, "key")
+    assert run(record.load()) == {"n": 1}
+    run(record.save({"n": 2}))
+    assert store.kept["key"] == {"n": 1}, "its late write would come there"
+    assert run(AssetRecord(store, "key").load())["n"] == 2
+
+
+def test_one_whose_keys_a_person_deletes_begins_anew():
+    store = Store()
+    record = AssetRecord(store, "key")
+    run(record.load(), record.save({"n": 1}))
+    store.kept.clear()
+    with pytest.raises(CursorMoved):
+        run(record.save({"n": 2}))
+
+
+@pytest.mark.parametrize("damaged", ["text", [1], {"epoch": 1}])
+def test_what_is_damaged_is_read_as_it_is(damaged):
+    store = Store()
+    store.kept["key"] = damaged
+    assert run(AssetRecord(store, "key").load()) == damaged
