@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from airflow.providers.common.compat.sdk import AirflowPlugin
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from aml_provider.listeners import marks
-
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow tell :mod:`aml_provider.listeners.marks` what people mark."""
+    """Makes Airflow's API server tell :mod:`aml_provider.listeners.marks` what people mark."""
 
     name = "azureml"
-    # Before 3.3 a task's record is where only the task finds it.
-    listeners = [marks] if AIRFLOW_V_3_3_PLUS else []
+
+    @property
+    def listeners(self) -> list[Any]:  # type: ignore[override]
+        """Nothing but in the API server: where a DAG is read, any listener forbids ``end_from_trigger`` to its tasks.
+
+        Before 3.3 a task's record is where only the task finds it.
+        """
+        if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
+            return []
+        from aml_provider.listeners import marks
+
+        return [marks]

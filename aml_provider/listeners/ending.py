@@ -36,14 +36,16 @@ def end_run(mark: Mark) -> bool:
     record = stored_record(mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
     if record is None or record.finished or not record.cancel_on_kill or record.azureml_conn_id is None:
         return True
-    if _state(mark) not in _MARKED:
+    if not _is_shown(mark):
         return False
     with _ServerHook(record.azureml_conn_id).client() as client:
         run_id = client.run(_run_of(record))
         if run_id is None:
             return True
         run = client.run(
-            cancel_run(run_id, record.experiment, reason="the task was marked in Airflow", note=log.warning)
+            cancel_run(
+                run_id, record.experiment, reason="the task was marked in Airflow", patience=0.0, note=log.warning
+            )
         )
     log.info("%s was marked; its run %s is %s.", mark, run_id, run.status)
     return True
@@ -55,10 +57,13 @@ def _run_of(record: Record) -> Flow[str | None]:
         return record.run_id
     patience = patience_for(record.submitted_at, conf.getfloat("azureml", "lookup_grace", fallback=60.0), time.time())
     found = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
+    if not found.run_ids and found.error is not None:
+        raise found.error
     return found.run_ids[0] if found.run_ids else None
 
 
-def _state(mark: Mark) -> str | None:
+def _is_shown(mark: Mark) -> bool:
+    """Whether the task is as it was marked, and has not been cleared or ended otherwise since."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -66,10 +71,12 @@ def _state(mark: Mark) -> str | None:
     names = (mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
     columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
     with create_session() as session:
-        state = session.scalar(
-            select(TaskInstance.state).where(*(column == name for column, name in zip(columns, names, strict=True)))
-        )
-    return None if state is None else str(getattr(state, "value", state))
+        found = session.execute(
+            select(TaskInstance.state, TaskInstance.end_date).where(
+                *(column == name for column, name in zip(columns, names, strict=True))
+            )
+        ).one_or_none()
+    return found is not None and found.state in _MARKED and found.end_date == mark.end_date
 
 
 class _ServerHook(AzureMLHook):

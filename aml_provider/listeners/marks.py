@@ -14,9 +14,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import hookimpl
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +29,21 @@ _PAUSE = 10.0
 # How often to look whether Airflow has come to show a mark, before that counts as forgotten.
 _LOOKS = 4
 # Airflow sets both in one write, one line after the other.
-_ONE_WRITE = timedelta(seconds=1)
+_ONE_WRITE = timedelta(seconds=0.5)
 
 
 class Mark(NamedTuple):
-    """Which task instance a person has marked."""
+    """Which task instance a person has marked, and which of its ends that is.
+
+    Args:
+        end_date: The mark's own time; any other end of the task has another one.
+    """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
+    end_date: datetime
 
     def __str__(self) -> str:
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
@@ -61,16 +69,23 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 
 
 def _hear(previous_state: Any, ti: Any) -> None:
-    # Whatever ends by itself comes with the state before. And the run of a task that had ended before its mark was left
-    # to go on for a reason: on_timeout="leave", or a retry that a person now does without.
-    if previous_state is None and ti.updated_at - ti.end_date < _ONE_WRITE:
-        mark = Mark(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-        _threads().submit(_see_to, mark, time.monotonic() + _PAUSE)
+    # Whatever ends by itself comes with the state before.
+    if previous_state is not None:
+        return
+    try:
+        # The run of a task that had ended before its mark was left to go on for a reason: on_timeout="leave", or a
+        # retry that a person now does without. Its end may be of another machine's clock.
+        if timedelta(0) <= ti.updated_at - ti.end_date < _ONE_WRITE:
+            index = -1 if ti.map_index is None else ti.map_index
+            mark = Mark(ti.dag_id, ti.run_id, ti.task_id, index, ti.end_date)
+            _threads().submit(_see_to, mark, time.monotonic() + _PAUSE)
+    except Exception as error:  # noqa: BLE001 - what this raises would be taken from other listeners too
+        log.warning("A mark of %s could not be noted, and its run may go on. %s", ti, error)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    # Made where the first mark is heard: API servers fork. When one stops, it ends what it has heard.
+    # Made where the first mark is heard: API servers fork. When one stops, it ends what it has heard, if it has time.
     return ThreadPoolExecutor(max_workers=4, thread_name_prefix="azureml-marks")
 
 

@@ -5,8 +5,9 @@ carry it out when another one has long gone on from the record before. So each r
 own and where it will write it: neither where the record is, nor where the reader before it writes. A late write of that
 one lands where nobody looks, and as it asks after each write whose the record is, it notices.
 
-Left are a reader that stands still between its look at the claim and its own claim, and one whose late write comes when
-two others have taken over: then versions may come again in another event. None is lost.
+A reader that stands still before its own claim finds afterwards what others have saved meanwhile, and begins again.
+What is left: a write that is so late that two others have taken over since, or that comes from one of two who have read
+at the same moment. Versions may come again in another event then.
 """
 
 from __future__ import annotations
@@ -43,25 +44,31 @@ class AssetRecord:
         Returns:
             JSON data; None where nothing was saved before.
         """
-        before = await self._get(self._claim) or {}
-        kept = {place: await self._get(place) for place in self._places}
-        theirs = before.get(_PLACE)
-        free = (place for place in self._places if place not in {_latest(kept, before), theirs})
-        self._me = {_EPOCH: before.get(_EPOCH, 0) + 1, _OWNER: uuid.uuid4().hex, _PLACE: next(free)}
-        await self._set(self._claim, self._me)
-        if theirs is not None:
-            # What the one before saves from now on, it will not act upon; what it has saved until now, it may have.
-            kept[theirs] = await self._get(theirs)
-        latest = _latest(kept, before)
-        return None if latest is None else kept[latest]
+        while True:
+            before = await self._get(self._claim) or {}
+            kept = await self._kept()
+            taken = {_latest(kept, before), before.get(_PLACE)}
+            epoch = 1 + max(before.get(_EPOCH, 0), *map(_epoch, kept.values()))
+            place = next(place for place in self._places if place not in taken)
+            self._me = {_EPOCH: epoch, _OWNER: uuid.uuid4().hex, _PLACE: place}
+            await self._set(self._claim, self._me)
+            # What others save from now on they will not act upon; what they have saved until now, they may have.
+            kept = await self._kept()
+            if max(map(_epoch, kept.values())) < epoch:
+                latest = _latest(kept, before)
+                return None if latest is None else kept[latest]
 
     async def save(self, data: dict[str, Any]) -> None:
         """Replace the record; when this returns, the next reader finds it.
 
         Raises:
-            CursorMoved: Somebody has made it its own since; nothing may be made of what was written.
+            CursorMoved: Somebody has made it its own since, or deleted it; nothing may be made of what was written.
         """
+        await self._check()
         await self._set(self._me[_PLACE], data | self._me)
+        await self._check()
+
+    async def _check(self) -> None:
         if await self._get(self._claim) != self._me:
             key = self._places[0]
             raise CursorMoved(
@@ -69,6 +76,9 @@ class AssetRecord:
                 "triggerer stood still. If it goes on, two watchers of this asset have one record: give each a "
                 "state_key of its own"
             )
+
+    async def _kept(self) -> dict[str, Any]:
+        return {place: await self._get(place) for place in self._places}
 
     async def _get(self, name: str) -> Any:
         if hasattr(self._store, "aget"):
@@ -82,11 +92,18 @@ class AssetRecord:
             await in_thread(self._store.set, name, data)
 
 
+def _epoch(data: Any) -> int:
+    epoch: int = data.get(_EPOCH, 0) if isinstance(data, dict) else 0
+    return epoch
+
+
 def _latest(kept: dict[str, Any], before: dict[str, Any]) -> str | None:
     """Where the latest record is; of two readers at once, with the same epoch, the one before is who claimed last."""
 
-    def rank(place: str) -> tuple[int, bool]:
-        fields = kept[place] if isinstance(kept[place], dict) else {}
-        return fields.get(_EPOCH, 0), fields.get(_OWNER) == before.get(_OWNER)
+    def rank(place: str) -> tuple[bool, int, bool]:
+        data = kept[place]
+        # What is no record at all must not be passed over for one that is older.
+        is_damaged = not isinstance(data, dict)
+        return is_damaged, _epoch(data), not is_damaged and data.get(_OWNER) == before.get(_OWNER)
 
     return max((place for place, data in kept.items() if data is not None), key=rank, default=None)

@@ -157,11 +157,18 @@ def open_ledger(context: Context) -> Ledger:
 
 
 def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Record | None:
-    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_ledger`."""
+    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_ledger`.
+
+    Raises:
+        RuntimeError: It is there, but not in Airflow's database.
+    """
     from airflow.state import TaskScope, get_state_backend
 
     scope = TaskScope(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
-    return _decode(get_state_backend().get(scope, _STORE_KEY))
+    stored = get_state_backend().get(scope, _STORE_KEY)
+    if stored is not None and "key" not in json.loads(stored):
+        raise RuntimeError("The workers' state_store_backend keeps its record where the API server cannot read it")
+    return _decode(stored)
 
 
 def _short(names: list[Any]) -> str:

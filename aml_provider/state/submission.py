@@ -149,6 +149,7 @@ class Submission:
         if run is None:
             return (yield from self._submit(record.generation, record.ordinal))
         if (yield from self._make_room_or_adopt(record, run)):
+            self._agree()
             return run.id
         return (yield from self._submit(record.generation, record.ordinal + 1))
 
@@ -358,6 +359,13 @@ class Submission:
         if not run.state.is_final:
             self._log.info("The task was cleared; cancelling run %s of before.", run_id)
             yield from self._end(record, run_id, "the task was cleared")
+
+    def _agree(self) -> None:
+        """Let the record of a run that is taken over say what this try says: somebody may have changed the DAG."""
+        assert self.record is not None
+        agreed = self.record._replace(azureml_conn_id=self._conn_id, cancel_on_kill=self._cancel_older)
+        if agreed != self.record:
+            self._keep(agreed)
 
     def _keep(self, record: Record) -> None:
         self.record = record

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
@@ -31,6 +34,17 @@ def little_waiting(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
     # A clock of a thread of the API server, which has no other way in.
     monkeypatch.setattr(marks, "_PAUSE", 0.2)
+
+
+@pytest.fixture
+def api_server(monkeypatch):
+    """This process stands for an API server, which is told by the module that it is made of."""
+    from airflow.listeners.listener import get_listener_manager
+
+    monkeypatch.setitem(sys.modules, "airflow.api_fastapi.main", ModuleType("airflow.api_fastapi.main"))
+    get_listener_manager.cache_clear()
+    yield
+    get_listener_manager.cache_clear()
 
 
 class Left:
@@ -70,14 +84,16 @@ class Left:
 
     def change_record(self, **fields):
         """Change what is stored of its submission."""
-        import json
-
         from airflow.state import TaskScope, get_state_backend
 
         store = get_state_backend()
         scope = TaskScope(dag_id=self.ti.dag_id, run_id=self.ti.run_id, task_id="run", map_index=-1)
         record = json.loads(store.get(scope, "azureml_submission"))
-        store.set(scope, "azureml_submission", json.dumps(record | fields))
+        store.set(scope, "azureml_submission", json.dumps(fields.get("instead", record | fields)))
+
+    def instances(self):
+        """The task instance, as Airflow shows it now."""
+        return self._played.instances()
 
     def wait_until(self, status):
         deadline = time.monotonic() + 20
@@ -95,7 +111,7 @@ def calm():
 
 
 @pytest.fixture
-def leave(airflow_db, monkeypatch, workspace):
+def leave(airflow_db, api_server, monkeypatch, workspace):
     dags = load_dags(monkeypatch)
 
     def play(dag_id="what_is_left"):
@@ -160,6 +176,23 @@ def test_what_has_no_run_to_cancel_is_left_alone(leave, fields):
     assert left.status == "Running"
 
 
+def test_a_task_that_ends_by_itself_just_after_its_mark_was_lost_keeps_its_run(leave):
+    left = leave()
+    left.show("running")
+    left.mark("failed")
+    left.show("failed", ended=datetime.now(UTC) + timedelta(seconds=2))
+    calm()
+    assert left.status == "Running"
+
+
+def test_a_worker_whose_clock_is_ahead_is_no_mark(leave):
+    left = leave()
+    left.show("failed", ended=datetime.now(UTC) + timedelta(minutes=1))
+    left.mark("success")
+    calm()
+    assert left.status == "Running"
+
+
 def test_a_mark_that_airflow_forgets_cancels_nothing(leave):
     left = leave()
     left.show("running")
@@ -173,9 +206,10 @@ def test_a_mark_that_airflow_shows_late_is_seen_to(leave):
     left = leave()
     left.show("running")
     left.mark("failed")
+    (ended,) = [ti.end_date for ti in left.instances()]
     left.show("deferred")
     time.sleep(0.3)
-    left.show("failed")
+    left.show("failed", ended)
     left.wait_until("Canceled")
 
 
@@ -190,6 +224,43 @@ def test_an_end_of_its_own_is_no_mark(leave):
     )
     calm()
     assert left.status == "Running"
+
+
+def test_a_submission_that_cannot_be_looked_for_is_told_in_the_log(leave, workspace, caplog):
+    left = leave()
+    left.show("running")
+    left.change_record(run_id=None)
+    workspace.faults.add("status", status=403, method="POST", path="*/runs:query", times=50)
+    workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/Pipeline/*", times=50)
+    left.mark("failed")
+    calm()
+    assert "was marked, and its run may go on" in caplog.text
+    assert "403" in caplog.text
+    assert left.status == "Running"
+
+
+def test_a_record_that_only_workers_can_read_is_told_in_the_log(leave, caplog):
+    left = leave()
+    left.show("running")
+    left.change_record(instead={"ref": "somewhere"})
+    left.mark("failed")
+    calm()
+    assert "keeps its record where the API server cannot read it" in caplog.text
+
+
+def test_what_cannot_be_noted_is_told_and_disturbs_nobody(airflow_db, api_server, caplog):
+    from airflow.listeners.listener import get_listener_manager
+
+    get_listener_manager().hook.on_task_instance_success(previous_state=None, task_instance="no task instance")
+    assert "A mark of no task instance could not be noted" in caplog.text
+
+
+def test_where_dags_are_read_nothing_listens(airflow_db):
+    """Airflow refuses DAGs with ``end_from_trigger`` where anything does."""
+    from airflow.listeners.listener import get_listener_manager
+
+    get_listener_manager.cache_clear()
+    assert not get_listener_manager().has_listeners
 
 
 def test_a_workspace_that_refuses_is_told_in_the_log(leave, workspace, caplog):
