@@ -67,10 +67,13 @@ class Report:
             yield f"  {window}: {violation}"
         for name, (figure, least) in self._short.items():
             yield f"TOO WEAK: {name}: {figure}, not {least}"
-        yield f"broken promises: {len(self._verdict.violations)}"
-        for violation in self._verdict.violations:
+        violations = self._verdict.violations
+        for violation in violations:
             yield f"\n=== {violation}"
             yield from self._trace(violation)
+        # What matters most comes last: often only the end of a log is kept.
+        yield f"broken promises: {len(violations)}"
+        yield from (f"  {violation}" for violation in violations)
 
     def save(self, file: Path) -> None:
         """Write all of it, with everything that was done, as JSON."""
