@@ -76,11 +76,15 @@ async def test_every_version_is_in_an_event_of_each_asset_under_one_id(seed, lan
     dice, database = random.Random(seed), Database(monkeypatch)
     for life in range(LIVES):
         # What is not stored when it dies is lost; what is stored just before, it does not know of.
-        async with Triggerer(database, storing=dice.random() < 0.5) as triggerer:
+        storing = dice.random() < 0.5
+        async with Triggerer(database, storing=storing) as triggerer:
             start(triggerer, life)
             for _ in range(dice.randrange(1, 8)):
                 await asyncio.to_thread(change_something, landing, dice)
                 await asyncio.sleep(dice.choice([0, 0, 0.1, 0.3]))
+                if not storing and dice.random() < 0.3:
+                    triggerer.store()
+                assert not any(task.done() for task in triggerer.tasks)
             if dice.random() < 0.5:
                 triggerer.store()
     wanted = {asset: survivors(landing, pattern) for asset, (pattern, _) in WATCHERS.items()}
