@@ -10,7 +10,10 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server tell :mod:`aml_provider.listeners.marks` what people mark."""
+    """Makes Airflow's API server tell :mod:`aml_provider.listeners.marks` what people mark.
+
+    It is an entry point; of plugins that a provider's description names, Airflow makes no instances.
+    """
 
     name = "azureml"
 

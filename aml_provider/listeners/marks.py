@@ -29,7 +29,7 @@ _PAUSE = 10.0
 # How often to look whether Airflow has come to show a mark, before that counts as forgotten.
 _LOOKS = 4
 # Airflow sets both in one write, one line after the other.
-_ONE_WRITE = timedelta(seconds=0.5)
+_ONE_WRITE = timedelta(seconds=1)
 
 
 class Mark(NamedTuple):

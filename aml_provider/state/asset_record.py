@@ -1,4 +1,4 @@
-"""A watcher's record in one asset's state store, which only its latest reader can replace.
+"""A watcher's record in one asset's state store, which its latest reader replaces and no earlier one.
 
 The store cannot compare and swap. A triggerer that stands still in the middle of a write (its machine was paused) may
 carry it out when another one has long gone on from the record before. So each reader says first that the record is its
@@ -6,8 +6,8 @@ own and where it will write it: neither where the record is, nor where the reade
 one lands where nobody looks, and as it asks after each write whose the record is, it notices.
 
 A reader that stands still before its own claim finds afterwards what others have saved meanwhile, and begins again.
-What is left: a write that is so late that two others have taken over since, or that comes from one of two who have read
-at the same moment. Versions may come again in another event then.
+What is left: a write that is so late that several others have taken over since, or that comes from one of two who have
+read at the same moment. Versions may come again in another event then.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ class AssetRecord:
             JSON data; None where nothing was saved before.
         """
         while True:
-            before = await self._get(self._claim) or {}
+            claim = await self._get(self._claim)
+            before = claim if isinstance(claim, dict) else {}
             kept = await self._kept()
-            taken = {_latest(kept, before), before.get(_PLACE)}
-            epoch = 1 + max(before.get(_EPOCH, 0), *map(_epoch, kept.values()))
-            place = next(place for place in self._places if place not in taken)
+            taken = (_latest(kept, before), before.get(_PLACE))
+            epoch = 1 + max(map(_epoch, (before, *kept.values())))
+            # The one that was used longest ago: who wrote there is hardly writing still.
+            place = min((place for place in self._places if place not in taken), key=lambda place: _epoch(kept[place]))
             self._me = {_EPOCH: epoch, _OWNER: uuid.uuid4().hex, _PLACE: place}
             await self._set(self._claim, self._me)
             # What others save from now on they will not act upon; what they have saved until now, they may have.
@@ -93,8 +95,9 @@ class AssetRecord:
 
 
 def _epoch(data: Any) -> int:
-    epoch: int = data.get(_EPOCH, 0) if isinstance(data, dict) else 0
-    return epoch
+    epoch = data.get(_EPOCH) if isinstance(data, dict) else None
+    # A record of an earlier version has none.
+    return epoch if isinstance(epoch, int) else 0
 
 
 def _latest(kept: dict[str, Any], before: dict[str, Any]) -> str | None:

@@ -149,7 +149,8 @@ class Submission:
         if run is None:
             return (yield from self._submit(record.generation, record.ordinal))
         if (yield from self._make_room_or_adopt(record, run)):
-            self._agree()
+            if not run.state.is_final:
+                self._agree()
             return run.id
         return (yield from self._submit(record.generation, record.ordinal + 1))
 
