@@ -27,13 +27,14 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.protocol import Pause, Request, retry_after
+from aml_provider.client.protocol import Pause, Request
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.protocol import Flow, Reply
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
 # Kinds whose containers the Blob service lists.
@@ -337,6 +338,6 @@ def refusal(
         code=code,
         message=message,
         request_ids=ids,
-        retry_after=retry_after(reply),
+        retry_after=reply.retry_after(),
         hint=hint,
     )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess
     from aml_provider.blobs.changes import Detection
     from aml_provider.blobs.rules import Rules
-    from aml_provider.client.protocol import Flow, Reply
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.reply import Reply
 
 __all__ = ["Knowledge", "Look", "SharedFolder", "Step"]
 

@@ -1,18 +1,15 @@
 """How a call becomes requests and a reply a result, without doing I/O.
 
 Everything with a decision in it is a generator that yields what it wants done, a :class:`Request` or a :class:`Pause`,
-and is sent a :class:`Reply`. The two drivers in :mod:`aml_provider.client.transport` do those two things and nothing
-else, so that sync and async cannot differ.
+and is sent a :class:`~aml_provider.client.reply.Reply`. The two drivers in :mod:`aml_provider.client.transport` do
+those two things and nothing else, so that sync and async cannot differ.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
-from collections.abc import Callable, Generator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client import calls
@@ -32,8 +29,10 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
+from aml_provider.client.reply import error_facts, masked
 
 if TYPE_CHECKING:
+    from aml_provider.client.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -47,13 +46,12 @@ _PREFIXES = {
     "artifact": "/artifact/v2.0",
     "metric": "/metric/v2.0",
 }
+#: Seconds for which a request may be on its way: whoever sent it gives it up then, and may have died at any moment.
+ON_ITS_WAY = 60.0
 # Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
 _MOST_PAGES = 1000
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-# What an error page may echo.
-_SECRET = re.compile(r"(?i)\b(bearer\s+|sig=|sig%3D)[^\s&\"'<>]+")
-_ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
 class Request(NamedTuple):
@@ -80,15 +78,6 @@ class Request(NamedTuple):
     scope: str | None = None
     repeatable: bool = True
     tail: int | None = None
-
-
-class Reply(NamedTuple):
-    """One HTTP reply; header names are lower case, ``request_id`` is the id that our request carried."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    request_id: str
 
 
 class Pause(NamedTuple):
@@ -125,26 +114,9 @@ class RetryPolicy(NamedTuple):
     def pause(self, attempt: int, reply: Reply | None) -> float:
         """Seconds before the next attempt: exponential with jitter, and at least what the service asks for."""
         own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10)) * (0.5 + self.jitter() / 2)
-        asked = retry_after(reply) if reply is not None else None
+        asked = reply.retry_after() if reply is not None else None
         # "At once", and a date that has passed, would repeat without end and without a pause.
         return own if asked is None else max(asked, own)
-
-
-def retry_after(reply: Reply) -> float | None:
-    """The seconds that a Retry-After header asks for; in its date form they count from the reply's own Date."""
-    value = reply.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        then = parsedate_to_datetime(value)
-        now = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else datetime.now(UTC)
-        return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _may_pass(status: int) -> bool:
@@ -305,13 +277,13 @@ class Protocol:
                     f"which is no host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
                 )
             reply = yield from attempt(request, self._policy)
-            services = _json_or_none(reply.body) if reply.status == 200 else None
+            services = reply.json() if reply.status == 200 else None
             if not isinstance(services, dict) or not isinstance(services.get("api"), str):
                 raise MalformedReply(
                     request.operation,
                     status=reply.status,
                     message="no service named 'api' in the answer",
-                    request_ids=_request_ids(reply, None),
+                    request_ids=reply.ids(None),
                     hint="Set region or endpoint in the connection.",
                 )
             self._api_url = services["api"].rstrip("/")
@@ -319,23 +291,25 @@ class Protocol:
 
     def _read(self, call: Call[Any], reply: Reply, read: Callable[[Any], R]) -> R:
         try:
-            if _is_page(reply):
+            if reply.is_page:
                 # Not even where the answer does not matter is a gateway's page one.
                 raise ValueError("a page")  # noqa: TRY301 - it is told below, like all that cannot be read
-            return read(reply.body.decode("utf-8", "replace") if call.text else _json_or_none(reply.body))
+            if call.text:
+                return read(reply.body.decode("utf-8", "replace"))
+            return read(reply.json())
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise MalformedReply(
                 call.operation,
                 status=reply.status,
-                message=f"the answer is not what this operation answers ({_excerpt(reply.body)!r})",
-                request_ids=_request_ids(reply, None),
+                message=f"the answer is not what this operation answers ({reply.excerpt()!r})",
+                request_ids=reply.ids(None),
                 hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
             ) from error
 
     def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
-        wire = _json_or_none(reply.body)
-        code, message = _error_facts(wire)
-        message = _masked(message) or _excerpt(reply.body)
+        wire = reply.json()
+        code, message = error_facts(wire)
+        message = masked(message) or reply.excerpt()
         kind: type[ServiceError] = BadRequest
         hint = ""
         if reply.status == 401:
@@ -369,52 +343,11 @@ class Protocol:
             status=reply.status,
             code=code,
             message=message,
-            request_ids=_request_ids(reply, wire),
-            retry_after=retry_after(reply),
+            request_ids=reply.ids(wire),
+            retry_after=reply.retry_after(),
             hint=hint,
         )
 
     def _identity(self) -> str:
         who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"
         return f"auth_method {self.settings.auth_method!r}, {who}"
-
-
-def _is_page(reply: Reply) -> bool:
-    return reply.headers.get("content-type", "").startswith("text/html") and reply.body.lstrip().startswith(b"<")
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _masked(text: str) -> str:
-    return _SECRET.sub(r"\1***", text)
-
-
-def _excerpt(body: bytes) -> str:
-    text = _masked(" ".join(body[:4000].decode("utf-8", "replace").split()))
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _error_facts(wire: Any) -> tuple[str, str]:
-    """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others."""
-    if not isinstance(wire, dict):
-        return "", ""
-    error = wire.get("Error") or wire.get("error")
-    if not isinstance(error, dict):
-        return "", str(wire.get("Message") or wire.get("message") or "")
-    return str(error.get("Code") or error.get("code") or ""), str(error.get("Message") or error.get("message") or "")
-
-
-def _request_ids(reply: Reply, wire: Any) -> list[str]:
-    """The ids that Azure support asks for: ours and the service's."""
-    ids = [f"x-ms-client-request-id={reply.request_id}"]
-    ids += [f"{name}={reply.headers[name]}" for name in _ID_HEADERS if reply.headers.get(name)]
-    if isinstance(wire, dict):
-        correlation = wire.get("Correlation") or wire.get("correlation")
-        if isinstance(correlation, dict):
-            ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
-    return ids

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
-from aml_provider.client.protocol import Flow, Pause
+from aml_provider.client.protocol import ON_ITS_WAY, Flow, Pause
 from aml_provider.client.recurrence import park
 from aml_provider.client.schedule_flows import (
     CREATING,
@@ -43,8 +43,6 @@ _TASK = "airflow.schedule_task_id"
 _RUN = "airflow.schedule_run_id"
 _MAP_INDEX = "airflow.schedule_map_index"
 
-# How long a request may be on its way before the client gives it up: its sender may have died at any moment of that.
-_ON_ITS_WAY = 60.0
 _LOOK_EVERY = 5.0
 _LATER = datetime.max.replace(tzinfo=UTC)
 
@@ -159,7 +157,7 @@ class Upkeep:
         intent = self._intents.load()
         if intent is not None and intent.key == self._key:
             # An earlier try has made it, or may have, and came no further.
-            made = yield from self._await_arrival(intent, intent.at + _ON_ITS_WAY + self._grace)
+            made = yield from self._await_arrival(intent, intent.at + ON_ITS_WAY + self._grace)
             if made is not None:
                 return (yield from self._complete(made))
         found = yield from self._look()

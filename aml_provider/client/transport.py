@@ -21,7 +21,8 @@ import httpx
 from aml_provider import __version__
 from aml_provider.client import credentials
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
-from aml_provider.client.protocol import Flow, Machine, Pause, Protocol, Reply, Request, RetryPolicy, flow_of
+from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
+from aml_provider.client.reply import Reply
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # A submission makes the service build a run's graph; the other calls answer in well under a second.
-_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+_TIMEOUT = httpx.Timeout(ON_ITS_WAY, connect=15.0)
 # The timeout for reading counts from byte to byte, so a body that trickles in would never end. Whole, it may take so
 # many times as long.
 _PATIENCE = 5

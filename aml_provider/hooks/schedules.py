@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.hooks.operation import in_event_loop, operation
-from aml_provider.hooks.workspace import WorkspaceHook
+from aml_provider.hooks.workspace import WorkspaceHook, lookup_grace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,8 +116,6 @@ class ScheduleMethods(WorkspaceHook):
             ProvisioningFailed: The service could not set it up.
             ProvisioningUnsettled: The timeout passed.
         """
-        from airflow.providers.common.compat.sdk import conf
-
         from aml_provider.client.run_request import RunRequest
         from aml_provider.client.schedule_creation import create_schedule
         from aml_provider.client.schedule_request import ScheduleRequest
@@ -146,7 +144,7 @@ class ScheduleMethods(WorkspaceHook):
             endpoint_id=endpoint_id,
             if_exists=if_exists,
             deadline=time.time() + timeout if wait_for_provisioning else None,
-            grace=conf.getfloat("azureml", "lookup_grace", fallback=60.0),
+            grace=lookup_grace(),
             say=self.log.info,
             warn=self.log.warning,
         )

@@ -129,6 +129,14 @@ class WorkspaceHook(BaseHook):
             return False, f"Step {steps[-1]!r} failed: {error}"
 
 
+def lookup_grace() -> float:
+    """Seconds for which a run or schedule that was asked for may take to show, as ``[azureml] lookup_grace`` says."""
+    from airflow.providers.common.compat.sdk import conf
+
+    seconds: float = conf.getfloat("azureml", "lookup_grace", fallback=60.0)
+    return seconds
+
+
 def retry_policy(budget: float | None = None) -> RetryPolicy:
     """How long repeatable requests are repeated.
 

@@ -6,10 +6,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-
 from aml_provider.client.flows import cancel_run
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.state.ledger import stored_record
 from aml_provider.state.lookup import patience_for, search
 
@@ -55,7 +54,7 @@ def _run_of(record: Record) -> Flow[str | None]:
     """The run, also of a submission that was under way."""
     if record.run_id is not None or not record.sent:
         return record.run_id
-    patience = patience_for(record.submitted_at, conf.getfloat("azureml", "lookup_grace", fallback=60.0), time.time())
+    patience = patience_for(record.submitted_at, lookup_grace(), time.time())
     found = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
     if not found.run_ids and found.error is not None:
         raise found.error

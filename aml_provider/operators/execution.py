@@ -36,6 +36,7 @@ from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.state.identity import TaskIdentity, deployment_id
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
@@ -251,7 +252,7 @@ class PipelineExecution:
             request=request,
             parent_run_id=operator.parent_run_id,
             cancel_older=operator.cancel_on_kill,
-            grace=_grace(),
+            grace=lookup_grace(),
             throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
@@ -292,7 +293,7 @@ class PipelineExecution:
             return
         try:
             with Client(client.settings, policy=_BRIEF) as brief:
-                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=_grace()))
+                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=lookup_grace()))
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
@@ -404,7 +405,3 @@ class PipelineExecution:
             self._timed_out = True
             self._leave_run = self._operator.on_timeout == "leave"
             raise
-
-
-def _grace() -> float:
-    return float(conf.getfloat("azureml", "lookup_grace", fallback=60.0))

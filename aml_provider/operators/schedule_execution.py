@@ -17,6 +17,7 @@ from aml_provider.client.schedule_request import ScheduleRequest
 from aml_provider.client.schedule_upkeep import Keeper, Upkeep
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.operators.status_execution import check_names
 from aml_provider.state.identity import deployment_id
 from aml_provider.state.schedule_intents import open_intents
@@ -134,7 +135,7 @@ class ScheduleExecution:
             ),
             if_exists=operator.if_exists,
             intents=open_intents(self._context),
-            grace=conf.getfloat("azureml", "lookup_grace", fallback=60.0),
+            grace=lookup_grace(),
             say=operator.log.info,
             warn=operator.log.warning,
         )

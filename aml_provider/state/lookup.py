@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
-from aml_provider.client.protocol import Flow, Pause
+from aml_provider.client.protocol import ON_ITS_WAY, Flow, Pause
 from aml_provider.state import variables
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ KEY = "airflow.key"
 #: The ways of looking, best first: by tag is the one that a product in the field relies on (``workspace-rest`` 5.4).
 WAYS = ("tag", "property", "pipeline")
 
-# Seconds for which a request may be on its way; its sender may have died at any moment of them.
-_ON_ITS_WAY = 60.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # A way that did not find a run of ours is asked again after a day: the service may have learnt it.
@@ -123,7 +121,7 @@ def patience_for(submitted_at: float, grace: float, now: float) -> float:
     Returns:
         Seconds.
     """
-    longest = grace + _ON_ITS_WAY
+    longest = grace + ON_ITS_WAY
     return min(longest, max(0.0, submitted_at + longest - now))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aml_provider.client.protocol import Pause, Protocol, Reply, Request, RetryPolicy
+from aml_provider.client.protocol import Pause, Protocol, Request, RetryPolicy
+from aml_provider.client.reply import Reply
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.client.transport import AsyncClient, Client
 

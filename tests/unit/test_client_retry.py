@@ -22,7 +22,7 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.protocol import Pause, Request, RetryPolicy, attempt, retry_after
+from aml_provider.client.protocol import Pause, Request, RetryPolicy, attempt
 
 SUBMISSIONS = [calls.submit_pipeline("p", {}), calls.submit_endpoint("e", {}, version="1")]
 # One of each method, and the POSTs that only read.
@@ -181,16 +181,16 @@ def test_jitter_takes_away_half_at_most(jitter, tries):
     ],
 )
 def test_retry_after_in_both_forms(headers, seconds):
-    assert retry_after(reply(429, **headers)) == seconds
+    assert reply(429, **headers).retry_after() == seconds
 
 
 def test_a_retry_after_date_without_a_date_counts_from_now():
-    assert retry_after(reply(429, retry_after="Mon, 01 Jan 2001 00:00:00 GMT")) == 0.0
+    assert reply(429, retry_after="Mon, 01 Jan 2001 00:00:00 GMT").retry_after() == 0.0
 
 
 @given(st.text())
 def test_no_retry_after_breaks_anything(text):
-    seconds = retry_after(reply(429, retry_after=text))
+    seconds = reply(429, retry_after=text).retry_after()
     assert seconds is None or seconds >= 0
 
 

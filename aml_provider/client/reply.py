@@ -1,0 +1,91 @@
+"""An HTTP reply, and what can be told about it whatever was asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# What an error page may echo.
+_SECRET = re.compile(r"(?i)\b(bearer\s+|sig=|sig%3D)[^\s&\"'<>]+")
+_ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
+
+
+class Reply(NamedTuple):
+    """One HTTP reply; header names are lower case, ``request_id`` is the id that our request carried."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people, as gateways send them."""
+        return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
+
+    def json(self, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+        """Its body; None also where it is no JSON.
+
+        Args:
+            object_hook: As :func:`json.loads` takes it.
+        """
+        try:
+            return json.loads(self.body, object_hook=object_hook)
+        except (ValueError, RecursionError):
+            return None
+
+    def retry_after(self) -> float | None:
+        """The seconds that a Retry-After header asks for; in its date form they count from the reply's own Date."""
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            pass
+        try:
+            then = parsedate_to_datetime(value)
+            now = parsedate_to_datetime(self.headers["date"]) if "date" in self.headers else datetime.now(UTC)
+            return max(0.0, (then - now).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+    def excerpt(self) -> str:
+        """The beginning of its body for a message, without secrets."""
+        text = masked(" ".join(self.body[:4000].decode("utf-8", "replace").split()))
+        return text if len(text) <= 200 else f"{text[:200]}…"
+
+    def ids(self, wire: Any) -> list[str]:
+        """The ids that Azure support asks for, ours and the service's.
+
+        Args:
+            wire: Its body's JSON, where it may have some.
+        """
+        ids = [f"x-ms-client-request-id={self.request_id}"]
+        ids += [f"{name}={self.headers[name]}" for name in _ID_HEADERS if self.headers.get(name)]
+        if isinstance(wire, dict):
+            correlation = wire.get("Correlation") or wire.get("correlation")
+            if isinstance(correlation, dict):
+                ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
+        return ids
+
+
+def masked(text: str) -> str:
+    """A text without the tokens and signatures that it may echo."""
+    return _SECRET.sub(r"\1***", text)
+
+
+def error_facts(wire: Any) -> tuple[str, str]:
+    """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others."""
+    if not isinstance(wire, dict):
+        return "", ""
+    error = wire.get("Error") or wire.get("error")
+    if not isinstance(error, dict):
+        return "", str(wire.get("Message") or wire.get("message") or "")
+    return str(error.get("Code") or error.get("code") or ""), str(error.get("Message") or error.get("message") or "")
