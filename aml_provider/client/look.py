@@ -58,12 +58,12 @@ class Look:
     def __init__(self, watchlist: Watchlist, watches: Sequence[Watch], now: float) -> None:
         self._list = watchlist
         self._start = now
-        self._watches: dict[str, list[Watch]] = {}
-        for watch in watches:
-            self._watches.setdefault(watch.run_id, []).append(watch)
-        plain = [run_id for run_id in self._watches if _PLAIN.fullmatch(run_id)]
+        self._watches = watches
+        # Of several who wait for the same run, any one stands for it.
+        self._by_run = {watch.run_id: watch for watch in watches}
+        plain = [run_id for run_id in self._by_run if _PLAIN.fullmatch(run_id)]
         self.batches: list[tuple[str, ...]] = []
-        if len(self._watches) > _CHECKS:
+        if len(self._by_run) > _CHECKS:
             width = watchlist.width
             self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
         self._seen: dict[str, str] = {}
@@ -79,14 +79,14 @@ class Look:
 
     def __str__(self) -> str:
         return (
-            f"{len(self._watches)} runs, {len(self._seen)} found in the history, {len(self._read)} records read, "
+            f"{len(self._by_run)} runs, {len(self._seen)} found in the history, {len(self._read)} records read, "
             f"{len(self._errors)} not read{', throttled' if self.throttled else ''}"
         )
 
     def found(self, runs: Iterable[Sighting]) -> None:
         """Take a query's answer."""
         for run_id, status in runs:
-            if run_id in self._watches:
+            if run_id in self._by_run:
                 state = _STATES.get(status, RunState.UNKNOWN)
                 if state.is_final:
                     self._ended.add(run_id)
@@ -110,9 +110,9 @@ class Look:
         """Ids of the runs whose records are to be read: those that may have ended come first."""
         if self.throttled:
             return []
-        unseen = [run_id for run_id in self._watches if run_id not in self._seen]
+        unseen = [run_id for run_id in self._by_run if run_id not in self._seen]
         # The others in turn; one that could not be read stays the next.
-        checks = nsmallest(_CHECKS, self._watches, key=lambda run_id: self._watches[run_id][0].read_at)
+        checks = nsmallest(_CHECKS, self._by_run, key=lambda run_id: self._by_run[run_id].read_at)
         return list(dict.fromkeys([*sorted(self._ended), *checks, *unseen]))
 
     @property
@@ -137,12 +137,12 @@ class Look:
         """Ids of the runs whose steps are to be listed: those that have changed, then in turn, one page in all."""
         if self.is_down:
             return []
-        known = [run_id for run_id in self._watches if self._status(run_id) and _PLAIN.fullmatch(run_id)]
+        known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
         turn = nsmallest(min(self._list.width, _STEPS_PAGE), known, key=self._steps_turn)
         room = _STEPS_PAGE
         chosen: list[str] = []
         for run_id in turn:
-            steps = self._watches[run_id][0].steps
+            steps = self._by_run[run_id].steps
             room -= _STEPS_EXPECTED if steps is None else len(steps)
             if chosen and (room < 0 or not self._list.queries_steps):
                 break
@@ -164,14 +164,13 @@ class Look:
         Returns:
             Those for whom something has changed; they are still to be told.
         """
-        going_on = [
-            watch for run_id, watches in self._watches.items() for watch in watches if self._settle(run_id, watch, now)
-        ]
+        going_on = [watch for watch in self._watches if self._settle(watch, now)]
         self._list.schedule(going_on, self._start, now)
         return self._news
 
-    def _settle(self, run_id: str, watch: Watch, now: float) -> bool:
+    def _settle(self, watch: Watch, now: float) -> bool:
         """Whether it has been looked at, and the wait goes on."""
+        run_id = watch.run_id
         own = self._errors.get(run_id)
         run = self._read.get(run_id)
         if own is not None:
@@ -225,7 +224,7 @@ class Look:
         return self._seen.get(run_id, "")
 
     def _steps_turn(self, run_id: str) -> tuple[bool, float]:
-        watch = self._watches[run_id][0]
+        watch = self._by_run[run_id]
         same = watch.progress is not None and watch.progress.status == self._status(run_id)
         return same, watch.steps_at
 

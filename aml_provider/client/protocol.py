@@ -296,7 +296,7 @@ class Protocol:
                 raise ValueError("a page")  # noqa: TRY301 - it is told below, like all that cannot be read
             if call.text:
                 return read(reply.body.decode("utf-8", "replace"))
-            return read(reply.json())
+            return read(reply.json(call.object_hook))
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise MalformedReply(
                 call.operation,

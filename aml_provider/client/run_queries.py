@@ -1,16 +1,16 @@
 """Questions to the run history about many runs at once.
 
-Of each record only what a wait needs is read and kept: some thousand dictionaries in each look would make Python's
-garbage collector go through the whole process again and again, and stall the event loop.
+Of each record only what a wait needs is kept, from the moment when it is read: some thousand dictionaries at a time
+would make Python's garbage collector go through the whole process again and again, and stall the event loop.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.calls.call import each
+from aml_provider.client.calls.call import LISTS, each
 from aml_provider.client.entities.wire import read_id
 from aml_provider.client.flows import list_steps
 
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from aml_provider.client.watchlist import Steps
 
 
+_ENVELOPE = frozenset(LISTS)
+
+
 class Sighting(NamedTuple):
     """A run as the history shows it; ``status`` is the history's word."""
 
     run_id: str
     status: str
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """Read it from the run history's JSON."""
+        return cls(read_id(wire, "runId"), _status(wire))
 
 
 class _Step(NamedTuple):
@@ -34,6 +42,21 @@ class _Step(NamedTuple):
     name: str
     status: str
     parent_id: str
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """Read it from the run history's JSON."""
+        run_id = read_id(wire, "runId")
+        return cls(
+            # In one notation, so that their texts are in the order of the moments; what has none comes last.
+            created=str(wire.get("createdUtc") or "~"),
+            name=str(wire.get("displayName") or wire.get("name") or run_id),
+            status=_status(wire),
+            parent_id=str(wire.get("parentRunId") or ""),
+        )
+
+
+_Record = TypeVar("_Record", Sighting, _Step)
 
 
 def filter_of(field: str, run_ids: Iterable[str]) -> str:
@@ -43,13 +66,8 @@ def filter_of(field: str, run_ids: Iterable[str]) -> str:
 
 def query_statuses(experiment: str, run_ids: Sequence[str]) -> Call[tuple[Sighting, ...]]:
     """Ask for the statuses of these runs; who is not known there is not in the answer."""
-    query: Call[Any] = calls.query_runs(experiment, filter_of("RunId", run_ids))
-    call = replace(
-        query,
-        operation=f"query the statuses of runs of experiment {experiment!r}",
-        parse=lambda wire: each(_read_run, wire),
-    )
-    return cast("Call[tuple[Sighting, ...]]", call)
+    call = _query(experiment, filter_of("RunId", run_ids), Sighting)
+    return replace(call, operation=f"query the statuses of runs of experiment {experiment!r}")
 
 
 def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Steps]]:
@@ -58,8 +76,7 @@ def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Ste
         # The way that is known best.
         found = yield from list_steps(experiment, run_ids[0])
         return {run_ids[0]: tuple((step.name, step.status) for step in found)}
-    query: Call[Any] = calls.query_runs(experiment, filter_of("ParentRunId", run_ids))
-    steps: tuple[_Step, ...] = yield replace(query, parse=lambda wire: each(_read_step, wire))
+    steps: tuple[_Step, ...] = yield _query(experiment, filter_of("ParentRunId", run_ids), _Step)
     by_parent: dict[str, list[tuple[str, str]]] = {run_id: [] for run_id in run_ids}
     for step in sorted(steps):
         if step.parent_id in by_parent:
@@ -67,15 +84,23 @@ def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Ste
     return {run_id: tuple(own) for run_id, own in by_parent.items()}
 
 
-def _read_run(wire: dict[str, Any]) -> Sighting:
-    return Sighting(read_id(wire, "runId"), str(wire.get("status") or "NotStarted"))
+def _query(experiment: str, filter_text: str, kind: type[_Record]) -> Call[tuple[_Record, ...]]:
+    def shrink(wire: dict[str, Any]) -> Any:
+        if "runId" in wire:
+            try:
+                return kind.from_wire(wire)
+            except ValueError:
+                return None  # nothing is lost if it is within another record
+        return None if _ENVELOPE.isdisjoint(wire) else wire
+
+    def check(item: Any) -> _Record:
+        if not isinstance(item, kind):
+            raise TypeError("a run was expected")
+        return item
+
+    query: Call[Any] = calls.query_runs(experiment, filter_text)
+    return replace(query, object_hook=shrink, parse=lambda wire: each(check, wire))
 
 
-def _read_step(wire: dict[str, Any]) -> _Step:
-    return _Step(
-        # In one notation, so that their texts are in the order of the moments; what has none comes last.
-        created=str(wire.get("createdUtc") or "~"),
-        name=str(wire.get("displayName") or wire.get("name") or read_id(wire, "runId")),
-        status=str(wire.get("status") or "NotStarted"),
-        parent_id=str(wire.get("parentRunId") or ""),
-    )
+def _status(wire: dict[str, Any]) -> str:
+    return str(wire.get("status") or "NotStarted")

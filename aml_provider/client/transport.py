@@ -9,9 +9,9 @@ import asyncio
 import functools
 import logging
 import platform
+import sys
 import time
 import uuid
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from typing import Protocol as Interface
 
@@ -80,10 +80,8 @@ def _hush_http_loggers() -> None:
 
 @functools.cache
 def _user_agent() -> str:
-    try:
-        airflow = version("apache-airflow")
-    except PackageNotFoundError:
-        airflow = "none"
+    # Not by importlib.metadata: it reads the names of all installed packages, and keeps them.
+    airflow = getattr(sys.modules.get("airflow"), "__version__", "none")
     return (
         f"airflow-provider-azureml/{__version__} apache-airflow/{airflow} httpx/{httpx.__version__} "
         f"python/{platform.python_version()}"

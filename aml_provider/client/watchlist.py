@@ -37,12 +37,12 @@ class Watch:
     Args:
         run_id: The pipeline run.
         poll_interval: The least seconds between two looks.
-        tell: To be called when one of the attributes has changed.
 
     Attributes:
         progress: How far the run is; None before the first look.
         run: The run, once it has ended.
         error: Why the run cannot be watched, once that is so.
+        is_late: Whether who waits does so no longer. It is theirs, and changes no look.
     """
 
     __slots__ = (
@@ -51,6 +51,7 @@ class Watch:
         "error",
         "failing_since",
         "in_step",
+        "is_late",
         "poll_interval",
         "progress",
         "read_at",
@@ -59,17 +60,16 @@ class Watch:
         "slack",
         "steps",
         "steps_at",
-        "tell",
         "tries",
     )
 
-    def __init__(self, run_id: str, poll_interval: float, tell: Callable[[], None]) -> None:
+    def __init__(self, run_id: str, poll_interval: float) -> None:
         self.run_id = run_id
         self.poll_interval = poll_interval
-        self.tell = tell
         self.progress: Progress | None = None
         self.run: PipelineRun | None = None
         self.error: Exception | None = None
+        self.is_late = False
         self.begun = 0.0
         self.due = 0.0
         # Seconds that the look may be late for the sake of others.

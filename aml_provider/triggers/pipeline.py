@@ -14,6 +14,7 @@ from aml_provider.connection import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from aml_provider.client.flows import Progress
     from aml_provider.triggers.watcher import RunWatcher
 
 # Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
@@ -72,22 +73,18 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
             },
         )
 
-    def watcher(self) -> RunWatcher:
+    async def watcher(self) -> RunWatcher:
         """Who polls the run."""
-        from aml_provider.triggers.watcher import SharedRunWatcher
+        from aml_provider.triggers.watcher import shared_watcher
 
-        return SharedRunWatcher(self.azureml_conn_id)
+        return await shared_watcher(self.azureml_conn_id, self.experiment_name)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the run and fire once."""
         try:
-            run = await self.watcher().watch(
-                self.run_id,
-                self.experiment_name,
-                poll_interval=self.poll_interval,
-                deadline=self.deadline,
-                # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
-                report=lambda progress: self.log.info("Run %s: %s", self.run_id, str(progress)),
+            watcher = await self.watcher()
+            run = await watcher.watch(
+                self.run_id, poll_interval=self.poll_interval, deadline=self.deadline, report=self._report
             )
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
@@ -98,6 +95,10 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
             yield self._event("unwatched", str(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)
+
+    def _report(self, progress: Progress) -> None:
+        # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+        self.log.info("Run %s: %s", self.run_id, str(progress))
 
     def _event(self, outcome: str, message: str) -> TriggerEvent:
         return TriggerEvent(

@@ -10,7 +10,6 @@ import contextvars
 import logging
 import threading
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,7 +22,7 @@ from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.triggers.clients import shared_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.flows import Progress
@@ -52,42 +51,23 @@ _POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, RunPoller]] = 
 _LOCK = threading.Lock()
 
 
-async def watch_run(
-    azureml_conn_id: str,
-    run_id: str,
-    experiment_name: str,
-    *,
-    poll_interval: float,
-    deadline: float | None,
-    report: Callable[[Progress], None],
-) -> PipelineRun | None:
-    """Wait for a run together with all who wait for one of its experiment; see ``watcher.RunWatcher``."""
-    settings = await AzureMLHook(azureml_conn_id).async_settings()
-    async with _poller(_Key(azureml_conn_id, settings, experiment_name)) as poller:
-        return await poller.wait(run_id, poll_interval=poll_interval, deadline=deadline, report=report)
-
-
-@asynccontextmanager
-async def _poller(key: _Key) -> AsyncIterator[RunPoller]:
-    """Take part in this event loop's poller; it ends with the last who does."""
-    with _LOCK:
-        pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
+async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller:
+    """This event loop's poller for an experiment; who gets it is to watch a run at once, for it ends with its last."""
+    key = _Key(azureml_conn_id, await AzureMLHook(azureml_conn_id).async_settings(), experiment_name)
+    pollers = _pollers()
     poller = pollers.get(key)
     if poller is None or poller.is_over:
         poller = pollers[key] = RunPoller(key, retry_policy())
-    poller.users += 1
-    try:
-        yield poller
-    finally:
-        poller.users -= 1
-        if not poller.users:
-            if pollers.get(key) is poller:
-                del pollers[key]
-            await poller.stop()
+    return poller
+
+
+def _pollers() -> dict[_Key, RunPoller]:
+    with _LOCK:
+        return _POLLERS.setdefault(asyncio.get_running_loop(), {})
 
 
 class RunPoller:
-    """Looks at runs for those who wait for them, until it is stopped.
+    """Looks at runs for those who wait for them, until the last one has gone.
 
     Args:
         key: Whose runs, and which.
@@ -99,58 +79,69 @@ class RunPoller:
         self._list = Watchlist(policy)
         self._joined = asyncio.Event()
         self._wakes_at: float | None = None
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._users = 0
+        # What those who wait sleep on until there is something to tell them.
+        self._news: dict[Watch, asyncio.Future[None]] = {}
         # In a context of its own: what it logs belongs to no single task.
-        self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
-        self.users = 0
+        self._task = self._loop.create_task(self._run(), context=contextvars.Context())
 
     @property
     def is_over(self) -> bool:
         """Whether it looks no more."""
         return self._task.done()
 
-    async def stop(self) -> None:
-        """End it, and what it has opened."""
+    async def watch(
+        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
+    ) -> PipelineRun | None:
+        """Wait for a run's end; see :class:`~aml_provider.triggers.watcher.RunWatcher`.
+
+        Each wait takes few objects: those of hundreds that begin together make Python's garbage collector go through
+        the whole triggerer.
+        """
+        watch = Watch(run_id, poll_interval)
+        timer = None
+        if deadline is not None:
+            timer = self._loop.call_later(deadline - time.time(), self._expire, watch)
+        told: Progress | None = None
+        self._users += 1
+        self._join(watch)
+        try:
+            while watch.run is None and not watch.is_late:
+                # Nothing is missed until the next one is there: between two awaits nobody else does anything.
+                self._news[watch] = news = self._loop.create_future()
+                await news
+                if watch.error is not None:
+                    raise watch.error.with_traceback(None)
+                if watch.progress != told and watch.progress is not None:
+                    told = watch.progress
+                    report(told)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._news.pop(watch, None)
+            self._list.leave(watch)
+            self._users -= 1
+            if not self._users:
+                await self._stop()
+        return watch.run
+
+    async def _stop(self) -> None:
+        pollers = _pollers()
+        if pollers.get(self._key) is self:
+            del pollers[self._key]
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def wait(
-        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
-    ) -> PipelineRun | None:
-        """Wait for a run's end.
+    def _tell(self, watch: Watch) -> None:
+        news = self._news.pop(watch, None)
+        if news is not None and not news.done():
+            news.set_result(None)
 
-        Args:
-            run_id: The pipeline run.
-            poll_interval: The least seconds between two looks.
-            deadline: Seconds since the epoch; None: wait for ever.
-            report: Called with the progress whenever it has changed.
-
-        Returns:
-            The run; None when the deadline has passed.
-
-        Raises:
-            AzureMLError: It could not be read within the retry budget. It goes on all the same.
-        """
-        news = asyncio.Event()
-        watch = Watch(run_id, poll_interval, news.set)
-        self._join(watch)
-        told: Progress | None = None
-        try:
-            async with asyncio.timeout(None if deadline is None else deadline - time.time()) as limit:
-                while watch.run is None:
-                    await news.wait()
-                    news.clear()
-                    if watch.error is not None:
-                        raise watch.error.with_traceback(None)
-                    if watch.progress != told and watch.progress is not None:
-                        told = watch.progress
-                        report(told)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        finally:
-            self._list.leave(watch)
-        return watch.run
+    def _expire(self, watch: Watch) -> None:
+        watch.is_late = True
+        self._tell(watch)
 
     def _join(self, watch: Watch) -> None:
         self._list.join(watch, self._clock())
@@ -175,7 +166,7 @@ class RunPoller:
             while untold := [watch for watch in self._list if watch.error is None]:
                 for watch in untold:
                     watch.error = error
-                    watch.tell()
+                    self._tell(watch)
                     await asyncio.sleep(0)
 
     async def _sleep(self) -> None:
@@ -199,7 +190,7 @@ class RunPoller:
         await _together(_READS_AT_ONCE, lambda: self._read(look, client, to_read))
         await self._list_steps(look, client)
         for watch in look.close(self._clock()):
-            watch.tell()
+            self._tell(watch)
             # Who is told logs, and Airflow does after it. When there are hundreds, each line waits for the triggerer's
             # supervisor to take it, for milliseconds: all at once they would stall the loop for a second.
             await asyncio.sleep(0)

@@ -12,25 +12,21 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.flows import Progress
 
+_POLLER = "aml_provider.triggers.run_poller"
+_loaded = False
+
 
 class RunWatcher(Protocol):
-    """Watches one run."""
+    """Watches runs of one experiment."""
 
     async def watch(
-        self,
-        run_id: str,
-        experiment_name: str,
-        *,
-        poll_interval: float,
-        deadline: float | None,
-        report: Callable[[Progress], None],
+        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
     ) -> PipelineRun | None:
         """Wait until a run is final or the deadline has passed.
 
         Args:
             run_id: The pipeline run.
-            experiment_name: Its experiment.
-            poll_interval: Seconds between two looks.
+            poll_interval: The least seconds between two looks.
             deadline: Seconds since the epoch; None: wait for ever.
             report: Called with the progress whenever it has changed.
 
@@ -42,39 +38,22 @@ class RunWatcher(Protocol):
         """
 
 
-class SharedRunWatcher:
-    """Watches a run together with all others of its experiment that are waited for in this event loop.
+async def shared_watcher(azureml_conn_id: str, experiment_name: str) -> RunWatcher:
+    """The watcher for all runs of an experiment that are waited for in this event loop.
 
     Args:
         azureml_conn_id: The connection.
+        experiment_name: The experiment.
+
+    Raises:
+        AirflowNotFoundException: There is no such connection.
+        InvalidArgument: What it says does not make a workspace.
     """
+    global _loaded  # noqa: PLW0603 - loading is the process's
+    if not _loaded:
+        # The first import takes longer than an event loop may stand still.
+        await asyncio.to_thread(importlib.import_module, _POLLER)
+        _loaded = True
+    from aml_provider.triggers.run_poller import shared_poller
 
-    _is_loaded = False
-
-    def __init__(self, azureml_conn_id: str) -> None:
-        self._conn_id = azureml_conn_id
-
-    async def watch(
-        self,
-        run_id: str,
-        experiment_name: str,
-        *,
-        poll_interval: float,
-        deadline: float | None,
-        report: Callable[[Progress], None],
-    ) -> PipelineRun | None:
-        """Wait until a run is final or the deadline has passed; see :meth:`RunWatcher.watch`."""
-        if not SharedRunWatcher._is_loaded:
-            # The first import takes longer than an event loop may stand still.
-            await asyncio.to_thread(importlib.import_module, "aml_provider.triggers.run_poller")
-            SharedRunWatcher._is_loaded = True
-        from aml_provider.triggers.run_poller import watch_run
-
-        return await watch_run(
-            self._conn_id,
-            run_id,
-            experiment_name,
-            poll_interval=poll_interval,
-            deadline=deadline,
-            report=report,
-        )
+    return await shared_poller(azureml_conn_id, experiment_name)

@@ -21,7 +21,7 @@ from aml_provider.client.transport import Client
 from aml_provider.triggers import clients, run_poller
 from aml_provider.triggers.clients import shared_client
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
-from aml_provider.triggers.watcher import SharedRunWatcher
+from aml_provider.triggers.watcher import shared_watcher
 
 INTERVAL = 0.2
 
@@ -214,7 +214,7 @@ async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
 
     async def told(number):
         try:
-            await poller.wait(f"run-{number}", poll_interval=1.0, deadline=None, report=print)
+            await poller.watch(f"run-{number}", poll_interval=1.0, deadline=None, report=print)
         except Exception as error:  # noqa: BLE001 - the test looks at it
             if number == 0:
                 late.append(asyncio.create_task(told(3)))
@@ -224,7 +224,7 @@ async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
         kinds = await asyncio.gather(*map(told, range(3)))
         kinds.append(await late[0])
     assert kinds == [InvalidArgument] * 4
-    await poller.stop()
+    assert poller.is_over
 
 
 async def test_each_has_its_own_deadline_and_leaves_alone(workspace):
@@ -257,13 +257,9 @@ async def test_progress_is_told_to_each_whose_run_it_is(workspace):
         told[run_id] = []
         return lambda progress: told[run_id].append(str(progress))
 
+    watcher = await shared_watcher("azureml_default", "exp")
     await asyncio.gather(
-        *(
-            SharedRunWatcher("azureml_default").watch(
-                run_id, "exp", poll_interval=0.05, deadline=None, report=report_of(run_id)
-            )
-            for run_id in ok + bad
-        )
+        *(watcher.watch(run_id, poll_interval=0.05, deadline=None, report=report_of(run_id)) for run_id in ok + bad)
     )
     for run_id in ok:
         assert told[run_id][-1] == "Finished (work Completed)"
@@ -282,11 +278,11 @@ async def test_hundreds_who_have_news_are_not_told_all_at_once(workspace):
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    watcher = SharedRunWatcher("azureml_default")
+    watcher = await shared_watcher("azureml_default", "exp")
     waits = [
         asyncio.create_task(
             watcher.watch(
-                run_id, "exp", poll_interval=1.0, deadline=None, report=lambda progress: told.append((turns, progress))
+                run_id, poll_interval=1.0, deadline=None, report=lambda progress: told.append((turns, progress))
             )
         )
         for run_id in run_ids

@@ -97,9 +97,8 @@ class World:
         run_id = run_id or name(len(self.service.records))
         if run_id not in self.service.records:
             self.service.submit(run_id, **how)
-        told = []
-        watch = Watch(run_id, poll_interval, lambda: told.append(self.now))
-        self.told[watch] = told
+        watch = Watch(run_id, poll_interval)
+        self.told[watch] = []
         self.list.join(watch, self.now)
         return watch
 
@@ -143,7 +142,7 @@ class World:
             else:
                 look.stepped({run_id: self.service.steps.get(run_id, ()) for run_id in parents})
         for watch in look.close(self.now):
-            watch.tell()
+            self.told[watch].append(self.now)
         assert str(look)
 
     def counted(self):

@@ -102,6 +102,17 @@ class Waiting:
         await asyncio.Event().wait()
 
 
+class Watched(Trigger):
+    """Waits with such a watcher."""
+
+    def __init__(self):
+        super().__init__()
+        self.watching = Waiting()
+
+    async def watcher(self):
+        return self.watching
+
+
 @pytest.mark.parametrize("has_on_kill", [True, False], ids=["3.3", "before"])
 async def test_a_cancelled_trigger_cancels_the_run_only_where_airflow_has_no_on_kill(monkeypatch, has_on_kill):
     from airflow.triggers.base import BaseTrigger
@@ -110,32 +121,26 @@ async def test_a_cancelled_trigger_cancels_the_run_only_where_airflow_has_no_on_
         monkeypatch.setattr(BaseTrigger, "on_kill", AzureMLPipelineRunTrigger.on_kill, raising=False)
     else:
         monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
-    watcher = Waiting()
-    trigger = Trigger()
-    trigger.watcher = lambda: watcher
+    trigger = Watched()
 
     async def first():
         return [event async for event in trigger.run()]
 
     running = asyncio.create_task(first())
-    await watcher.begun.wait()
+    await trigger.watching.begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert trigger.cancelled is not has_on_kill
 
 
-class Slow(Trigger):
+class Slow(Watched):
     """Takes its time to cancel."""
 
     def __init__(self):
         super().__init__()
-        self.watching = Waiting()
         self.begun = asyncio.Event()
         self.answered = asyncio.Event()
-
-    def watcher(self):
-        return self.watching
 
     async def _cancel(self):
         self.begun.set()

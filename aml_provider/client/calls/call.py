@@ -19,7 +19,8 @@ RIGHTS = "Microsoft.MachineLearningServices/workspaces"
 #: A built-in role that may change what belongs to pipelines, runs and datastores.
 WRITER = "AzureML Data Scientist"
 
-_LISTS = ("value", "Value", "Entity", "entity")
+#: Under one of these an envelope has its list.
+LISTS = ("value", "Value", "Entity", "entity")
 _TOKENS = ("continuationToken", "ContinuationToken")
 _LINKS = ("nextLink", "NextLink")
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
@@ -45,6 +46,8 @@ class Call(Generic[T]):
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body where there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: no further page is asked for once so many items are there, and no more are returned.
+        object_hook: As :func:`json.loads` takes it: makes something smaller of each of the reply's objects before the
+            next one is read.
     """
 
     operation: str
@@ -61,6 +64,7 @@ class Call(Generic[T]):
     text: bool = False
     page_key: str | None = None
     limit: int | None = None
+    object_hook: Callable[[dict[str, Any]], Any] | None = None
 
     def page(self, token: str) -> Call[T]:
         """The same list's page of this token."""
@@ -93,7 +97,7 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     """
     found = wire
     if isinstance(wire, dict):
-        found = next((wire[key] for key in _LISTS if key in wire), None)
+        found = next((wire[key] for key in LISTS if key in wire), None)
     if not isinstance(found, list):
         raise TypeError(f"a list was expected, not {type(wire).__name__}")
     return tuple(read(item) for item in found)
