@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from support.local_workspace import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
     from azure.storage.blob import ContainerClient
     from azurite import Azurite
+    from support.local_workspace import Workspace
 
     from aml_provider.emulator.server import EmulatorServer
 
@@ -42,6 +44,13 @@ def dag_bag(airflow_db: None) -> DagBag:
         from airflow.models.dagbag import DagBag
 
     return DagBag()
+
+
+@pytest.fixture
+def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A local workspace of its own, to which the default connection leads."""
+    with serving(monkeypatch) as running:
+        yield running
 
 
 @pytest.fixture

@@ -13,17 +13,10 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
-from support.local_workspace import serving
 from support.played_dag import PlayedDag
 from support.run_operator_dags import load_dags
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 a task's record is where only it finds it")
-
-
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -10,16 +10,9 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-from support.local_workspace import serving
 from support.run_operator_dags import load_dags
 
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
-
-
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 
 import pytest
-from support.local_workspace import serving
 from support.played_dag import PlayedDag
 from support.run_operator_dags import load_dags
 
@@ -27,12 +26,6 @@ def row(text):
         return test
 
     return note
-
-
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.local_workspace import serving
 from support.task import RunPipeline
 
@@ -22,11 +21,6 @@ from aml_provider.client.errors import (
 from aml_provider.client.models import DataPath
 from aml_provider.state import variables
 
-if AIRFLOW_V_3_0_PLUS:
-    pass
-else:
-    pass
-
 SUBMIT = "*PipelineSubmit*"
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
@@ -38,9 +32,6 @@ def kept_variables(kept_in_memory):
 
 def run(task, **arguments):
     return RunPipeline(**arguments).execute(task.context)
-
-
-# Coming to the run
 
 
 @pytest.mark.parametrize(
@@ -128,9 +119,6 @@ def test_progress_is_told_only_when_it_has_changed(workspace, task):
     assert "Finished" in told[-1]
 
 
-# What is refused before anything is sent
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -169,9 +157,6 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(workspace, task, ar
 @pytest.mark.parametrize("interval", [0.5, 1, timedelta(milliseconds=300)])
 def test_durations_are_seconds_or_timedeltas(workspace, task, interval):
     run(task, pipeline_id="quick", poll_interval=interval)
-
-
-# A reply that does not come
 
 
 @pytest.mark.parametrize(
@@ -264,9 +249,6 @@ def test_a_service_that_cannot_be_reached_leaves_no_doubt(monkeypatch, task):
     with pytest.raises(Unreachable):
         run(task, pipeline_id="quick", validate=False)
     assert not task.record["sent"]
-
-
-# The next try
 
 
 def test_a_retry_takes_over_a_run_whose_pipeline_was_disabled_since(workspace, task):

@@ -96,9 +96,6 @@ def test_what_is_no_recurrence(value, said):
         as_recurrence(value)
 
 
-# Zones
-
-
 def test_every_name_of_the_service_is_taken_as_it_is():
     assert all(windows_zone("z", name) == name for name in KNOWN_ZONES)
 

@@ -146,9 +146,6 @@ def test_mapped_tasks_need_names_of_their_own():
         world.settle(wanted(), keeper=KEEPER._replace(map_index=1), target=OTHER_PIPELINE)
 
 
-# Provisioning, and a service that starts a run all the same
-
-
 def test_a_failed_provisioning_is_told_and_a_retry_writes_again():
     world = World(provisioning="Failed")
     with pytest.raises(ProvisioningFailed, match=r"'nightly' .*Failed"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.service_model import Crash, Fuse
+from support.service_model import Crash, Fuse, ledger_of
 from support.submissions import GRACE, World, crashes, outcome
 
 from aml_provider.client.errors import (
@@ -153,6 +153,17 @@ def test_a_marked_run_is_never_taken_over():
     world.kill()
     assert world.obtain() == "run-2"
     assert world.service.runs[0].status == "Canceled"
+
+
+@pytest.mark.parametrize("status", ["Running", "Finished"])
+def test_a_run_that_is_taken_over_goes_by_what_its_try_says_as_long_as_it_is_active(status):
+    world = World()
+    world.obtain()
+    world.only_run().status = status
+    assert world.obtain(cancel_older=False, conn_id="other") == "run-1"
+    kept = ledger_of(world.store).load()
+    now = (False, "other") if status == "Running" else (True, "azureml_default")
+    assert (kept.cancel_on_kill, kept.azureml_conn_id) == now
 
 
 def test_a_clear_leaves_the_old_run_alone_if_that_is_wanted():
