@@ -187,7 +187,7 @@ def measure(tasks: int, home: Path) -> list[Row]:
         dag = WatchedDag(airflow, "waiting")
         dag.unpause()
         # A machine that is busy with starting Airflow is no trigger's doing.
-        earlier = len(stalls_of(home))
+        earlier, begun = len(stalls_of(home)), time.time()
         waits = Waits(airflow, dag, dag.trigger())
         airflow.wait(lambda: waits.all_are("deferred", tasks), "all tasks are deferred", timeout=_PATIENCE)
         say(f"{tasks} tasks are deferred: {dict(kinds(workspace.requests()))}")
@@ -203,7 +203,7 @@ def measure(tasks: int, home: Path) -> list[Row]:
         ending = kinds(workspace.requests()[before:])
         say(f"from the runs' end to the last task's: {dict(ending)}")
         runs = len(workspace.runs())
-        collections = collections_of(home)
+        collections = [(start, end) for start, end in collections_of(home) if start > begun]
         stalls = stalls_of(home)[earlier:]
     for stall in stalls[:20]:
         say(stall)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.calls.call import LISTS, each
+from aml_provider.client.calls.call import each
 from aml_provider.client.entities.wire import read_id
 from aml_provider.client.flows import list_steps
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from aml_provider.client.calls import Call
     from aml_provider.client.protocol import Flow
     from aml_provider.client.watchlist import Steps
-
-
-_ENVELOPE = frozenset(LISTS)
 
 
 class Sighting(NamedTuple):
@@ -86,12 +83,12 @@ def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Ste
 
 def _query(experiment: str, filter_text: str, kind: type[_Record]) -> Call[tuple[_Record, ...]]:
     def shrink(wire: dict[str, Any]) -> Any:
-        if "runId" in wire:
-            try:
-                return kind.from_wire(wire)
-            except ValueError:
-                return None  # nothing is lost if it is within another record
-        return None if _ENVELOPE.isdisjoint(wire) else wire
+        if "runId" not in wire:
+            return wire  # what is within a record is gone with it, an envelope is not
+        try:
+            return kind.from_wire(wire)
+        except ValueError:
+            return None  # nothing is lost if it is within another record
 
     def check(item: Any) -> _Record:
         if not isinstance(item, kind):

@@ -100,19 +100,21 @@ class RunPoller:
         Each wait takes few objects: those of hundreds that begin together make Python's garbage collector go through
         the whole triggerer.
         """
+        if self.is_over:
+            raise RuntimeError("this poller has ended with its last wait; ask for another one")
         watch = Watch(run_id, poll_interval)
-        timer = None
-        if deadline is not None:
-            timer = self._loop.call_later(deadline - time.time(), self._expire, watch)
+        timer: asyncio.TimerHandle | None = None
         told: Progress | None = None
         self._users += 1
-        self._join(watch)
         try:
+            if deadline is not None:
+                timer = self._loop.call_later(deadline - time.time(), self._expire, watch)
+            self._join(watch)
             while watch.run is None and not watch.is_late:
                 # Nothing is missed until the next one is there: between two awaits nobody else does anything.
                 self._news[watch] = news = self._loop.create_future()
                 await news
-                if watch.error is not None:
+                if watch.error is not None and not watch.is_late:
                     raise watch.error.with_traceback(None)
                 if watch.progress != told and watch.progress is not None:
                     told = watch.progress

@@ -17,7 +17,7 @@ _loaded = False
 
 
 class RunWatcher(Protocol):
-    """Watches runs of one experiment."""
+    """Watches runs of one experiment; it is over when nobody waits any more."""
 
     async def watch(
         self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
@@ -39,7 +39,7 @@ class RunWatcher(Protocol):
 
 
 async def shared_watcher(azureml_conn_id: str, experiment_name: str) -> RunWatcher:
-    """The watcher for all runs of an experiment that are waited for in this event loop.
+    """The watcher for all runs of an experiment that are waited for in this event loop, for a wait that begins at once.
 
     Args:
         azureml_conn_id: The connection.

@@ -227,6 +227,22 @@ async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
     assert poller.is_over
 
 
+@pytest.mark.parametrize("arguments", [{"poll_interval": "1"}, {"deadline": "tomorrow"}], ids=str)
+async def test_a_wait_that_cannot_begin_leaves_nothing_behind(workspace, arguments):
+    (run_id,) = submit(workspace, 1)
+    assert (await fire(run_id, **arguments))["outcome"] == "unwatched"
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_poller_that_has_ended_says_so(workspace):
+    (run_id,) = submit(workspace, 1)
+    poller = await shared_watcher("azureml_default", "exp")
+    how = {"poll_interval": 1.0, "report": print}
+    assert await poller.watch(run_id, deadline=time.time(), **how) is None
+    with pytest.raises(RuntimeError, match="has ended"):
+        await poller.watch(run_id, deadline=None, **how)
+
+
 async def test_each_has_its_own_deadline_and_leaves_alone(workspace):
     run_ids = submit(workspace, 6)
     async with waiting(run_ids[3:]) as others:

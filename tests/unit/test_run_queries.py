@@ -75,6 +75,10 @@ def test_pages_are_followed():
     assert statuses(first, {"value": [record("b")]}) == (("a", "Running"), ("b", "Running"))
 
 
+def test_a_link_that_cannot_be_followed_is_no_end():
+    assert isinstance(statuses({"value": [record("a")], "nextLink": {"href": "https://host/x?page=2"}}), MalformedReply)
+
+
 @pytest.mark.parametrize(
     "item",
     [{"status": "Running"}, record(None), record(""), record(7), record("\ud800"), {"value": []}, "a", 7, None, []],

@@ -19,8 +19,7 @@ RIGHTS = "Microsoft.MachineLearningServices/workspaces"
 #: A built-in role that may change what belongs to pipelines, runs and datastores.
 WRITER = "AzureML Data Scientist"
 
-#: Under one of these an envelope has its list.
-LISTS = ("value", "Value", "Entity", "entity")
+_LISTS = ("value", "Value", "Entity", "entity")
 _TOKENS = ("continuationToken", "ContinuationToken")
 _LINKS = ("nextLink", "NextLink")
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
@@ -97,7 +96,7 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     """
     found = wire
     if isinstance(wire, dict):
-        found = next((wire[key] for key in LISTS if key in wire), None)
+        found = next((wire[key] for key in _LISTS if key in wire), None)
     if not isinstance(found, list):
         raise TypeError(f"a list was expected, not {type(wire).__name__}")
     return tuple(read(item) for item in found)
