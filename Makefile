@@ -41,13 +41,16 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test compat kills chaos chaos-oracle conformance bench lint types format lock clean
+.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
+
+workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C
+	@.venv/bin/python scripts/workspace.py
 
 test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
 	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -134,6 +135,32 @@ def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = Non
         )
     except InvalidArgument as error:
         raise InvalidArgument(f"connection {connection.conn_id!r}, {error.argument}", error.problem) from error
+
+
+@contextmanager
+def told_why_not_found(conn_id: str) -> Iterator[None]:
+    """Say so where a connection is not found because it cannot be read: Airflow passes over a variable with a typo.
+
+    Raises:
+        AirflowNotFoundException: There is no such connection.
+    """
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    try:
+        yield
+    except AirflowNotFoundException as error:
+        name = f"AIRFLOW_CONN_{conn_id.upper()}"
+        text = os.environ.get(name, "").strip()
+        if not text.startswith("{"):
+            raise
+        try:
+            json.loads(text)
+        except ValueError as problem:
+            # Where it is, and nothing of what is there: it may be a secret.
+            raise AirflowNotFoundException(
+                f"{error}: the environment variable {name} is set, but is not JSON: {problem}"
+            ) from error
+        raise
 
 
 @contextmanager

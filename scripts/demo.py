@@ -24,6 +24,7 @@ from processes import Guard, ServiceError
 from schedule_story import ScheduleChapter, ScheduleStory
 from story import CONTAINER, DAG_ID, FILE, STRAYS, Story
 from task_log import tail
+from visit import prepare
 from watched_dag import StoryError
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -105,6 +106,7 @@ def _run(home: Path, *, keep: bool) -> None:
             if keep:
                 _conclude(story, scheduled, search, home, stopped=False)
                 _wait_for_interrupt(
+                    prepare(workspace, home / "environment.sh"),
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
                     f"Workspace     {workspace.url}",
                     f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
@@ -146,9 +148,10 @@ def _conclude(story: Story, scheduled: ScheduleChapter, search: LeakSearch, home
         print("Processes    all stopped")
 
 
-def _wait_for_interrupt(*addresses: str) -> None:
+def _wait_for_interrupt(how: str, *addresses: str) -> None:
     print("\nEverything is up; a CSV file put into incoming/ starts the next run. Ctrl-C stops it all.\n")
-    print("\n".join(addresses), flush=True)
+    print("\n".join(addresses))
+    print(f"\n{how}", flush=True)
     with contextlib.suppress(_Interrupted):
         threading.Event().wait()
 

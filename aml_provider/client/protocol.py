@@ -314,10 +314,7 @@ class Protocol:
         hint = ""
         if reply.status == 401:
             kind = AuthenticationRefused
-            hint = (
-                f"The token was for {self.settings.token_scope}, got by auth_method {self.settings.auth_method!r}; "
-                "check the connection's tenant_id and cloud, and that the workspace is in that tenant."
-            )
+            hint = self._hint_on_token()
         elif reply.status == 403:
             kind = PermissionDenied
             hint = (
@@ -346,6 +343,17 @@ class Protocol:
             request_ids=reply.ids(wire),
             retry_after=reply.retry_after(),
             hint=hint,
+        )
+
+    def _hint_on_token(self) -> str:
+        if self.settings.auth_method == "static_token":
+            return (
+                "With auth_method 'static_token' the connection's password is the token: a current one for "
+                f"{self.settings.token_scope}, or what a local workspace has in AML_EMULATOR_TOKEN."
+            )
+        return (
+            f"The token was for {self.settings.token_scope}, got by auth_method {self.settings.auth_method!r}; check "
+            "the connection's tenant_id and cloud, and that the workspace is in that tenant."
         )
 
     def _identity(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -10,7 +11,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.server import EmulatorServer
+try:
+    from aml_provider.emulator.server import EmulatorServer
+except ModuleNotFoundError as error:
+    if str(error.name).startswith("aml_provider"):
+        raise
+    sys.exit(f"{error}: install this package with its extra 'emulator'")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             control_token=options.control_token,
         )
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{_told(error, options)}\n")
         return 2
     with server:
         sys.stdout.write(f"listening on {server.url}\n")
         sys.stdout.flush()
         stop.wait()
     return 0
+
+
+def _told(error: OSError | ValueError, options: argparse.Namespace) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"port {options.port} of {options.host} is in use; --port 0 takes a free one"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -51,7 +51,7 @@ class Clock:
 
     def __init__(self, speed: float = 1.0) -> None:
         self._lock = threading.Lock()
-        self._first_speed = self._speed = _positive(speed)
+        self._first_speed = self._speed = _positive("speed", speed)
         self._held = False
         self._move_to(time.time())
         self.agenda: Agenda = Agendas()
@@ -84,7 +84,7 @@ class Clock:
         with self._lock:
             self._move_to(self._now())
             self._held = self._held if held is None else held
-            self._speed = self._speed if speed is None else _positive(speed)
+            self._speed = self._speed if speed is None else _positive("speed", speed)
         self.agenda.wake()
 
     def reset(self) -> None:
@@ -104,7 +104,7 @@ class Clock:
 
         A bound step function takes no time here: it starts at its instant and has returned before time moves on.
         """
-        target = self.now() + _positive(seconds)
+        target = self.now() + _positive("seconds", seconds)
         self.agenda.catch_up()
         while (due := self.agenda.next_due(target)) is not None:
             self._reach(due)
@@ -126,7 +126,7 @@ class Clock:
         return self._anchor_time + (time.monotonic() - self._anchor_real) * self._speed
 
 
-def _positive(value: float) -> float:
+def _positive(name: str, value: float) -> float:
     if not value > 0:
-        raise ValueError(f"must be above 0, got {value}")
+        raise ValueError(f"{name} must be above 0, got {value}")
     return value

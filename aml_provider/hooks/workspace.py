@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors
+from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, told_why_not_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -46,7 +46,7 @@ class WorkspaceHook(BaseHook):
         """
         from aml_provider.connection import settings_of
 
-        with airflow_errors():
+        with airflow_errors(), told_why_not_found(self.azureml_conn_id):
             return settings_of(self.get_connection(self.azureml_conn_id))
 
     async def async_settings(self) -> WorkspaceSettings:
@@ -58,7 +58,8 @@ class WorkspaceHook(BaseHook):
 
         from aml_provider.connection import settings_of
 
-        connection = await get_async_connection(self.azureml_conn_id)
+        with told_why_not_found(self.azureml_conn_id):
+            connection = await get_async_connection(self.azureml_conn_id)
         extra = await get_async_extra_dejson(connection)
         with airflow_errors():
             return settings_of(connection, extra=extra)

@@ -232,10 +232,32 @@ class TestCommandLine:
             _, errors = process.communicate(timeout=30)
         assert not any(secret in errors for secret in (token, control))
 
-    @pytest.mark.parametrize("arguments", [["--quirk", "nonsense"], ["--seed", "missing.yaml"], ["--speed", "0"]])
-    def test_says_what_is_wrong(self, arguments):
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--quirk", "nonsense"], "nonsense"),
+            (["--seed", "missing.yaml"], "missing.yaml: No such file or directory"),
+            (["--speed", "0"], "speed"),
+        ],
+        ids=str,
+    )
+    def test_says_what_is_wrong(self, arguments, said):
         with command_line(*arguments) as (process, line):
             _, errors = process.communicate(timeout=30)
             assert (line, process.returncode) == ("", 2)
+            assert said in errors
             assert "Traceback" not in errors
-            assert errors.strip()
+
+    def test_says_which_port_is_taken(self, emulator):
+        port = emulator.url.rpartition(":")[2]
+        with command_line("--port", port) as (process, _):
+            _, errors = process.communicate(timeout=30)
+        assert errors == f"port {port} of 127.0.0.1 is in use; --port 0 takes a free one\n"
+
+    def test_without_its_extra_says_what_to_install(self):
+        # As if it were not there: the finder of modules is told so before anything is imported.
+        program = "import sys; sys.modules['uvicorn'] = None; import aml_provider.emulator.__main__"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "install this package with its extra 'emulator'" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import socket
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 from support.authority import CLIENT, TENANT, Authority
 from support.recorder import Answer, Recorder
 
@@ -21,6 +21,23 @@ from aml_provider.hooks.azure_ml import AzureMLHook
 
 SECRET = "connection-secret"
 PIPELINES = "*/pipelines/v1.0/*/Pipelines"
+
+
+def test_a_variable_with_a_typo_is_not_called_missing(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AML", f'{{"conn_type": "azureml", "password": "{SECRET}", "extra": {{broken')
+    hook = AzureMLHook("aml")
+    for read in (hook.settings, lambda: asyncio.run(hook.async_settings())):
+        with pytest.raises(
+            AirflowNotFoundException, match=r"AIRFLOW_CONN_AML is set, but is not JSON: .* column "
+        ) as found:
+            read()
+        assert SECRET not in str(found.value)
+
+
+def test_what_is_missing_is_called_missing():
+    with pytest.raises(AirflowNotFoundException, match="isn't defined") as found:
+        AzureMLHook("nobody").settings()
+    assert "AIRFLOW_CONN" not in str(found.value)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +150,11 @@ class TestTestConnection:
             monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", **connection}))
             message = self.failed(AzureMLHook("aml"), "workspace")
         assert "401" in message
-        assert "tenant_id and cloud" in message
+        assert (
+            "The request has no valid bearer token. With auth_method 'static_token' the connection's password"
+            in message
+        )
+        assert "tenant_id" not in message
 
     @pytest.mark.parametrize(
         ("status", "parts"),

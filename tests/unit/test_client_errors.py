@@ -106,10 +106,17 @@ def test_each_operation_knows_its_right(call, action, role):
     assert repr(role) in message
 
 
-def test_a_refused_token_says_whose_it_was_and_where_to_look():
-    error = refusal(401)
+@pytest.mark.parametrize(
+    ("method", "parts"),
+    [
+        ("static_token", ["'static_token'", "password is the token", "AML_EMULATOR_TOKEN"]),
+        ("managed_identity", ["'managed_identity'", "tenant_id", "cloud"]),
+    ],
+)
+def test_a_refused_token_says_whose_it_was_and_where_to_look(method, parts):
+    error = refusal(401, settings=workspace(auth_method=method, secret=TOKEN if method == "static_token" else None))
     assert isinstance(error, AuthenticationRefused)
-    for part in ("https://management.azure.com/.default", "'static_token'", "tenant_id", "cloud"):
+    for part in ("https://management.azure.com/.default", *parts):
         assert part in str(error)
 
 
