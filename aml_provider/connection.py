@@ -149,18 +149,22 @@ def told_why_not_found(conn_id: str) -> Iterator[None]:
     try:
         yield
     except AirflowNotFoundException as error:
-        name = f"AIRFLOW_CONN_{conn_id.upper()}"
-        text = os.environ.get(name, "").strip()
-        if not text.startswith("{"):
+        problem = _typo_in_variable(f"AIRFLOW_CONN_{conn_id.upper()}")
+        if problem is None:
             raise
-        try:
-            json.loads(text)
-        except ValueError as problem:
-            # Where it is, and nothing of what is there: it may be a secret.
-            raise AirflowNotFoundException(
-                f"{error}: the environment variable {name} is set, but is not JSON: {problem}"
-            ) from error
-        raise
+        raise AirflowNotFoundException(f"{error}: {problem}") from error
+
+
+def _typo_in_variable(name: str) -> str | None:
+    """Where it is, and nothing of what is there: it may be a secret, and the decoder's error holds it all."""
+    text = os.environ.get(name, "").strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return f"the environment variable {name} is set, but is not JSON: {error}"
+    return None
 
 
 @contextmanager
