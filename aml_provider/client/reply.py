@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# What an error page may echo: "bearer token" is none.
-_SECRET = re.compile(r"(?i)\b(?:(bearer\s+)[^\s&\"'<>]{8,}|(sig=|sig%3D)[^\s&\"'<>]+)")
+# What an error page may echo. The bare word in "no valid bearer token." is none.
+_SECRET = re.compile(r"(?i)\b(bearer\s+(?!token(?:[\s.,;:]|$))|sig=|sig%3D)[^\s&\"'<>]+")
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -78,7 +78,7 @@ class Reply(NamedTuple):
 
 def masked(text: str) -> str:
     """A text without the tokens and signatures that it may echo."""
-    return _SECRET.sub(r"\1\2***", text)
+    return _SECRET.sub(r"\1***", text)
 
 
 def error_facts(wire: Any) -> tuple[str, str]:

@@ -47,7 +47,7 @@ async def shared_watcher(azureml_conn_id: str, experiment_name: str) -> RunWatch
 
     Raises:
         AirflowNotFoundException: There is no such connection.
-        InvalidArgument: What it says does not make a workspace.
+        AirflowFailException: What it says does not make a workspace.
     """
     global _loaded  # noqa: PLW0603 - loading is the process's
     if not _loaded:

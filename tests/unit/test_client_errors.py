@@ -191,6 +191,16 @@ def test_a_page_that_echoes_the_request_does_not_lead_the_token_into_a_message(s
         assert "***" in str(error)
 
 
+@pytest.mark.parametrize("echo", ["Bearer x", "bearer token-1", "Bearer tokens", "BEARER token=a.b"])
+def test_no_token_is_too_short_or_too_much_like_a_word_to_be_masked(echo):
+    assert refusal(403, json.dumps({"error": {"message": echo}}).encode()).message == f"{echo.split()[0]} ***"
+
+
+def test_the_word_token_is_no_token():
+    said = "The request has no valid bearer token."
+    assert refusal(403, json.dumps({"error": {"message": said}}).encode()).message == said
+
+
 def test_no_request_holds_a_token():
     _, steps = play(protocol().run(one(calls.get_run("r"))), reply(404))
     assert TOKEN not in repr(requests(steps))
