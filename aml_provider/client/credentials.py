@@ -40,6 +40,9 @@ __all__ = [
 _RENEW_BEFORE = 300.0
 _FOREVER = 253402300799  # the last second of the year 9999
 
+# How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
+_LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
+
 # What a setting is called in the connection, where that differs.
 _FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
 
@@ -349,10 +352,11 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
         options.update(more)
     try:
         return getattr(importlib.import_module(module), method.credential)(**options)
-    except (OSError, TypeError, ValueError) as error:
+    except Exception as error:
+        # Of a key that it cannot read, cryptography raises errors of its own too, which are no ValueError.
         if settings.auth_method == "client_certificate":
             raise _unusable_certificate(settings, error) from None
-        if isinstance(error, TypeError):
+        if not isinstance(error, (OSError, ValueError)):
             raise
         raise InvalidArgument("auth_method", f"{settings.auth_method} cannot be used: {error}") from None
 
@@ -365,9 +369,31 @@ def _unusable_certificate(settings: WorkspaceSettings, error: Exception) -> Inva
     reason = str(error.__cause__ or error).rstrip(".")
     if "password" in reason.lower():
         return InvalidArgument("certificate_password", f"does not fit {path}: {reason}")
+    if _decrypts_to_garbage(settings):
+        return InvalidArgument(
+            "certificate_password", f"does not fit {path}, or the key in it is damaged: what it decrypts is no key"
+        )
     return InvalidArgument(
         "certificate_path", f"{path} is not a PEM or PKCS12 file with a certificate and its RSA key: {reason}"
     )
+
+
+def _decrypts_to_garbage(settings: WorkspaceSettings) -> bool:
+    """Whether the password decrypts the private key of a PEM file, but not to a key.
+
+    A wrong password shows in the padding of the decrypted bytes. Once in about 256 times that padding is right by
+    chance, and cryptography reports an unreadable file instead. (PKCS12 has a checksum, which a wrong password fails.)
+    """
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - only for this error
+
+    content = settings.certificate or Path(settings.certificate_path or "").read_bytes()
+    if not settings.certificate_password or not _LOCKED_KEY.search(content):
+        return False
+    try:
+        load_pem_private_key(content, settings.certificate_password.encode())
+    except ValueError:
+        return True
+    return False
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,6 +36,11 @@ from aml_provider.client.settings import AUTH_METHODS, CLOUDS, WorkspaceSettings
 
 BUILDERS = pytest.mark.parametrize("build", [build_credential, build_async_credential], ids=["sync", "aio"])
 SCOPE = "https://management.azure.com/.default"
+# cryptography calls that an internal error, which is no ValueError.
+TOO_SHORT_FOR_X448 = b"""-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VxBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g
+-----END PRIVATE KEY-----
+"""
 FULL = {
     "client_secret": {"tenant_id": "contoso.com", "client_id": "app", "secret": "s3cret"},
     "client_certificate": {"tenant_id": "contoso.com", "client_id": "app", "certificate_path": "cert.pem"},
@@ -136,6 +142,7 @@ def certificates(tmp_path_factory):
         "keyless.pem": certificate,
         "elliptic.pem": elliptic.private_key_and_cert_chain_pem.bytes(),
         "garbage.p12": b"garbage",
+        "damaged.pem": TOO_SHORT_FOR_X448 + certificate,
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -151,6 +158,7 @@ def certificates(tmp_path_factory):
         ("keyless.pem", None, "certificate_path"),
         ("elliptic.pem", None, "certificate_path"),
         ("garbage.p12", None, "certificate_path"),
+        ("damaged.pem", None, "certificate_path"),
         ("open.pem", "hunter2", "certificate_password"),
         ("locked.pem", None, "certificate_password"),
         ("locked.pem", "hunter2", "certificate_password"),
@@ -166,6 +174,48 @@ def test_a_certificate_that_cannot_be_used(build, certificates, name, password, 
     assert caught.value.argument == argument
     assert path in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture(scope="module", params=["PKCS8", "TraditionalOpenSSL"])
+def lucky(request, tmp_path_factory):
+    """A locked PEM file and a wrong password for it, which decrypts its key to bytes with a valid padding."""
+    issued = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, getattr(PrivateFormat, request.param), BestAvailableEncryption(b"right"))
+    path = tmp_path_factory.mktemp("lucky") / "locked.pem"
+    path.write_bytes(locked + issued.cert_chain_pems[0].bytes())
+    # One in some 256 is such a password: that none of so many is one will not happen (e to the power of -78).
+    for number in range(20_000):
+        try:
+            load_pem_private_key(locked, b"hunter%d" % number)
+        except ValueError as error:
+            if "password" not in str(error).lower():
+                return str(path), f"hunter{number}"
+    raise AssertionError
+
+
+@BUILDERS
+@pytest.mark.parametrize("held_as", ["path", "content"])
+def test_a_wrong_password_is_named_although_its_padding_is_right_by_chance(build, lucky, held_as):
+    path, password = lucky
+    where = {"certificate_path": path} if held_as == "path" else {"certificate": Path(path).read_bytes()}
+    fields = {"tenant_id": "contoso.com", "client_id": "app", **where, "certificate_password": password}
+    with pytest.raises(InvalidArgument, match=r"^certificate_password: does not fit .*damaged") as caught:
+        build(settings("client_certificate", **fields))
+    assert password not in str(caught.value)
+
+
+@BUILDERS
+def test_a_locked_key_without_a_certificate_is_not_blamed_on_its_password(build, certificates, tmp_path):
+    key_alone = (certificates / "locked.pem").read_bytes().partition(b"-----BEGIN CERTIFICATE")[0]
+    (tmp_path / "key.pem").write_bytes(key_alone)
+    fields = {
+        **FULL["client_certificate"],
+        "certificate_path": str(tmp_path / "key.pem"),
+        "certificate_password": "right",
+    }
+    with pytest.raises(InvalidArgument, match=r"^certificate_path: .*key\.pem is not a PEM"):
+        build(settings("client_certificate", **fields))
 
 
 async def test_a_static_token_is_used_as_it_is():
