@@ -55,9 +55,11 @@ def _isolate() -> None:
 
 _isolate()
 
-# Machines are noisy: no test is judged by how long it takes.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# Machines are noisy: no test is judged by how long it takes. Nor by luck: each run tries the same examples. Other ones
+# are drawn by --hypothesis-profile=explore; what they find becomes an @example.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("same")
 
 # Ends the fixtures' processes too when the run is terminated; pytest does so by itself on an interrupt only.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 
 import pytest
@@ -408,6 +407,5 @@ def test_a_batch_that_is_to_be_had_again_but_must_settle_first_is_found_by_the_t
 
 def test_the_trigger_fires_when_the_time_is_up(watch, container):
     trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=0.2))
-    begin = time.monotonic()
+    # Its next look would come long after the test has been given up.
     assert fire(trigger)["deadline"] == trigger.deadline
-    assert time.monotonic() - begin < 20

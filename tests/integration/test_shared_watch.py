@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from support.driving import one
+from support.held_loop import held, passed_until
 from support.local_workspace import TOKEN, serving
 
 from aml_provider.client import calls
@@ -118,21 +119,25 @@ def queries(workspace):
     return [entry for entry in workspace.requests("POST", "runs:query") if "ParentRunId" not in entry["body"]["filter"]]
 
 
+@held
 async def test_hundreds_of_runs_end_after_a_handful_of_requests(workspace):
     run_ids = submit(workspace, 300)
     workspace.clock.advance(10)
     workspace.clock.hold()
     async with waiting(run_ids, poll_interval=1.0) as tasks:
-        await until(lambda: asked_for(workspace) == set(run_ids))
-        # Newcomers may have had looks of their own until now.
-        await asyncio.sleep(1.1)
+        await passed_until(lambda: asked_for(workspace) == set(run_ids), step=0.1)
+        # Newcomers may have looks of their own until the next one.
+        seen = count(workspace)["query"]
+        await passed_until(lambda: count(workspace)["query"] >= seen + 2, step=0.1)
         before = count(workspace)
-        await asyncio.sleep(4)
-        looks = (count(workspace)["query"] - before["query"]) / 2
-        assert 2 <= looks <= 4
-        assert (count(workspace) - before).total() <= 5 * (looks + 1)
+        # Two queries for 300 runs: four looks.
+        passed = await passed_until(lambda: count(workspace)["query"] >= before["query"] + 8, step=0.1)
+        assert passed >= 3.0
+        assert (count(workspace) - before).total() <= 5 * 5
         workspace.clock.advance(40000)
-        events = await asyncio.gather(*tasks.values())
+        ended = asyncio.gather(*tasks.values())
+        await passed_until(ended.done, step=0.1)
+        events = await ended
     assert [event["run_id"] for event in events] == run_ids
     assert {event["outcome"] for event in events} == {"ended"}
     assert {event["message"] for event in events} == {"Finished"}
@@ -349,7 +354,8 @@ async def test_without_the_history_the_records_are_read(workspace, kind, details
     async with waiting(runs) as tasks:
         await until(lambda: queries(workspace))
         workspace.faults.add(kind, method="POST", path="*runs:query", times=10_000, **details)
-        await asyncio.sleep(1.5)
+        seen = count(workspace)["get"]
+        await until(lambda: count(workspace)["get"] >= seen + 3 * len(runs))
         assert not any(task.done() for task in tasks.values())
         workspace.state.cancel(runs[0])
         assert (await tasks[runs[0]])["outcome"] == "ended"
@@ -362,7 +368,7 @@ async def test_a_failing_page_fails_nobody(monkeypatch):
             "status", method="POST", path="*runs:query", body="*continuationToken*", status=500, times=10_000
         )
         async with waiting(runs) as tasks:
-            await asyncio.sleep(1.5)
+            await until(lambda: len([entry for entry in queries(workspace) if entry["status"] == 500]) >= 4)
             assert not any(task.done() for task in tasks.values())
             workspace.state.cancel(runs[9])
             assert (await tasks[runs[9]])["outcome"] == "ended"
@@ -378,18 +384,17 @@ async def test_a_service_that_is_down_ends_the_waits_when_the_budget_is_spent(wo
     assert all("500" in event["message"] for event in events)
 
 
+@held
 @pytest.mark.parametrize("status", [429, 503])
 async def test_being_throttled_fails_nobody_and_is_heeded(workspace, status):
     runs = submit(workspace, 6)
     async with waiting(runs) as tasks:
-        await until(lambda: queries(workspace))
+        await passed_until(lambda: queries(workspace), step=0.1)
         workspace.faults.add("status", status=status, retry_after=2, times=1, path="*runs:query")
-        await until(lambda: any(entry["status"] == status for entry in workspace.requests()))
+        await passed_until(lambda: any(entry["status"] == status for entry in workspace.requests()), step=0.1)
         refused = len(workspace.requests())
-        # Three times the budget, and nothing is asked.
-        await asyncio.sleep(1.8)
-        assert len(workspace.requests()) - refused <= 1
-        await until(lambda: len(workspace.requests()) > refused + 1)
+        # For three times the budget nothing more is asked than what was under way.
+        assert await passed_until(lambda: len(workspace.requests()) > refused + 1, step=0.1) >= 1.8
         assert not any(task.done() for task in tasks.values())
 
 

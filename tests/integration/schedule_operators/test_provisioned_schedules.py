@@ -24,10 +24,8 @@ from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 def test_it_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(schedule_execution, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
-        started = time.monotonic()
         create(task)
         assert workspace.state.schedules.provisioning(one(workspace)) == "Completed"
-        assert time.monotonic() - started < 20
 
 
 def test_a_failed_provisioning_fails_with_what_the_service_says(monkeypatch, task):
