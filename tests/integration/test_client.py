@@ -11,6 +11,7 @@ import uuid
 from threading import Thread
 from urllib.parse import unquote
 
+import httpx
 import pytest
 from support.driving import DRIVERS, TOKEN, DrivenClock, one, workspace
 from support.recorder import Answer, Recorder
@@ -88,7 +89,7 @@ class TestBrokenConnections:
     @pytest.mark.parametrize("fault", ["drop", "truncate", "hang"])
     def test_a_reply_that_does_not_come_is_in_doubt(self, drive, recorder, settings, call, fault):
         recorder.answer(call.method, "*", Answer(json={"Id": "r"}, fault=fault))
-        error = failure(drive, settings, call, timeout=0.3)
+        error = failure(drive, settings, call, timeout=httpx.Timeout(30.0, read=0.3))
         assert type(error) is ReplyLost
         assert error.in_doubt
         assert call.operation in str(error)

@@ -145,14 +145,14 @@ def test_a_body_that_trickles_in(emulator, api):
     with api.stream("GET", GET) as reply:
         pieces = list(reply.iter_raw())
     assert time.monotonic() - started >= 0.3
-    assert len(pieces) > 3
+    assert len(pieces) > 1
     assert len(b"".join(pieces)) == int(reply.headers["Content-Length"])
 
 
 def test_a_delay_carries_it_out_all_the_same(emulator, api):
-    emulator.faults.add("delay", seconds=0.3)
+    emulator.faults.add("delay", seconds=2.0)
     with pytest.raises(httpx.ReadTimeout):
-        api.post(SUBMIT, json=BODY, timeout=0.1)
+        api.post(SUBMIT, json=BODY, timeout=httpx.Timeout(10.0, read=0.1))
     deadline = time.monotonic() + 30
     while not emulator.requests("POST") and time.monotonic() < deadline:
         time.sleep(0.01)
