@@ -122,9 +122,7 @@ class FolderWatch:
         with airflow_errors():
             records = BlobLocation.of_cursor_store(sensor.cursor_store, sensor.azureml_conn_id)
             if records is not None and records.is_same_folder(location):
-                raise InvalidArgument(
-                    "cursor_store", "is the watched folder; each look would find its own record there"
-                )
+                raise _own_record(location.name, prefix)
             if deadline is None:
                 deadline = time.time() + in_seconds("timeout", sensor.timeout)
         store = cursor_store(variable_key(sensor.azureml_conn_id, location.name, prefix, key), records)
@@ -190,6 +188,9 @@ class FolderWatch:
                 ) from error
         with self._location.open(self._deadline - time.time()) as (client, location):
             if self._state is None:
+                # The same under another name; only now is it known where either is.
+                if self._store.is_in(location.folder):
+                    raise _own_record(location.folder.container_url, location.folder.prefix)
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
@@ -265,3 +266,11 @@ class FolderWatch:
             # As long as the service asked for is waited once; the intervals after that are the author's.
             only_wait=self._open or pause > poll_interval,
         )
+
+
+def _own_record(place: str, prefix: str) -> InvalidArgument:
+    return InvalidArgument(
+        "cursor_store",
+        f"is the watched folder, {place}/{prefix}; each poll would find its own record there. Name another folder; one "
+        "below it will do",
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.blobs.changes import Change, Detection
+    from aml_provider.blobs.folder import Folder
 
 __all__ = [
     "Commit",
@@ -227,6 +228,9 @@ class CursorStore(Protocol):
             CursorMoved: It is not there any more; nothing was written.
         """
 
+    def is_in(self, folder: Folder) -> bool:
+        """Whether the record that :meth:`load` gave is a blob of this folder."""
+
 
 def default_cursor_key(owner: Owner) -> str:
     """Name the cursor of a sensor that was given no ``cursor_key``: its DAG, task and map index."""
@@ -307,6 +311,10 @@ class VariableCursorStore:
         if after != wanted:
             raise CursorMoved(f"The {self} was changed by somebody else while it was written")
         self._seen = after
+
+    def is_in(self, folder: Folder) -> bool:
+        """Never."""
+        return False
 
     def _read(self) -> str | None:
         return variables.read(self.key)

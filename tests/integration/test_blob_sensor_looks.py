@@ -69,7 +69,7 @@ def names(taken):
     return [path for path, _ in taken]
 
 
-@pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "//a/b//"])
+@pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "/a/b/"])
 def test_a_path_means_one_folder_however_its_slashes_are_written(path, watch, container, variables):
     assert look(watch(path="a/b")) == []
     for name in ("a/b/x", "a/b/c/x", "a/bc/x", "a/x", "x", "a/b-old/x"):
@@ -86,7 +86,7 @@ def test_no_path_means_the_containers_root(path, watch, container):
     assert names(look(watch(path=path))) == ["x", "ä b.csv"]
 
 
-@pytest.mark.parametrize("path", ["a\\b", "a/../b", "./a", 7])
+@pytest.mark.parametrize("path", ["a\\b", "a/../b", "./a", "dbl//", 7])
 def test_a_path_that_blob_storage_would_not_understand_is_refused(path, watch, container):
     with pytest.raises(AirflowFailException, match=r"^path: "):
         look(watch(path=path))
