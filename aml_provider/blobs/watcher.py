@@ -12,8 +12,9 @@ import re
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable
-from aml_provider.blobs.events import ChangeEvent, split
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, damaged
+from aml_provider.blobs.events import ChangeEvent, changes_of, split
+from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +52,13 @@ class WatcherRecord(NamedTuple):
         Raises:
             CursorUnreadable: It is something else, or of a newer format.
         """
-        try:
+        with reading(damaged):
             form = data["format"]
             if form == _FORMAT:
-                outbox = tuple(ChangeEvent(id=event["id"], changes=event["changes"]) for event in data["outbox"])
-                return cls(str(data["cursor"]), outbox)
-        except (TypeError, LookupError, AttributeError) as error:
-            raise CursorUnreadable(f"The stored record is damaged: {type(error).__name__}: {error}") from None
+                events = [(event["id"], changes_of(event["changes"])) for event in data["outbox"]]
+                if not all(isinstance(text, str) for text in (data["cursor"], *(name for name, _ in events))):
+                    raise TypeError("the cursor, or the id of an event, is no text")
+                return cls(data["cursor"], tuple(ChangeEvent(id=name, changes=changes) for name, changes in events))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
     @classmethod

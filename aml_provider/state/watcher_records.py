@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.state import variables
 from aml_provider.state.asset_record import AssetRecord
 from aml_provider.state.cursor import VariableCursorStore
 from aml_provider.state.threads import in_thread
+from aml_provider.stored import parse, reading
 
 __all__ = ["AssetRecords", "VariableRecords", "WatcherRecords"]
 
@@ -82,10 +83,8 @@ class VariableRecords:
     async def load(self) -> WatcherRecord:
         """Read the Variable; see :meth:`WatcherRecords.load`."""
         text = await in_thread(self._store.load)
-        try:
-            return WatcherRecord() if text is None else WatcherRecord.from_json(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise CursorUnreadable(f"The stored record is damaged: {error}") from None
+        with reading(damaged):
+            return WatcherRecord() if text is None else WatcherRecord.from_json(parse(text))
 
     async def save(self, record: WatcherRecord) -> None:
         """Write the Variable; see :meth:`WatcherRecords.save`."""

@@ -349,7 +349,7 @@ def test_the_watched_folder_by_another_name_is_refused_before_anything_is_writte
     register(landing, account_key=https.account_key)
     register(landing, "StoreByAnotherName", account_key=https.account_key)
     for watched in ({"datastore": "StoreByAnotherName"}, {"container_url": landing.url, "wasb_conn_id": "blobs"}):
-        with pytest.raises(AirflowFailException, match="^cursor_store: is the watched folder, http"):
+        with pytest.raises(AirflowFailException, match=r"^cursor_store: is the watched folder, http"):
             look(sensor(**watched, cursor_store="store/incoming"))
     assert [*landing.list_blob_names()] == []
 
