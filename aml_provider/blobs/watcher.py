@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, damaged
+from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.blobs.events import ChangeEvent, changes_of, split
 from aml_provider.stored import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.shared import Look, SharedFolder
 
@@ -60,22 +57,6 @@ class WatcherRecord(NamedTuple):
                     raise TypeError("the cursor, or the id of an event, is no text")
                 return cls(data["cursor"], tuple(ChangeEvent(id=name, changes=changes) for name, changes in events))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
-
-    @classmethod
-    def united(cls, records: Sequence[WatcherRecord]) -> WatcherRecord:
-        """Make one record for a watcher that serves several assets.
-
-        Where they differ, because somebody died between two writes or an asset came later, what counts is what all of
-        them know: anything else would be lost to one of them. One that knows nothing yet has no say.
-        """
-        told = [record for record in records if record.cursor_text is not None]
-        texts = {record.cursor_text: None for record in told}
-        outbox = {event["id"]: event for record in told for event in record.outbox}
-        if len(texts) < 2:
-            return cls(next(iter(texts), None), tuple(outbox.values()))
-        cursors = [dict.fromkeys(Cursor.decode(str(text)).entries()) for text in texts]
-        common = reduce(lambda one, other: {entry: None for entry in one if entry in other}, cursors)
-        return cls(Cursor.of(common).encode(), tuple(outbox.values()))
 
 
 class Watcher:
