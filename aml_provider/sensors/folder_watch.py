@@ -11,6 +11,7 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
 from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
+from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
@@ -191,6 +192,9 @@ class FolderWatch:
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
             detection = client.run(poll_folder(self._state, location.access))
+            warning = client.run(nothing_there(location.folder, location.access, detection))
+        if warning:
+            self._log.warning("%s: %s", self._location.name, warning)
         return self._take(detection)
 
     @contextmanager

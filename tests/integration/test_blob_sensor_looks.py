@@ -411,3 +411,11 @@ def test_the_trigger_fires_when_the_time_is_up(watch, container):
     begin = time.monotonic()
     assert fire(trigger)["deadline"] == trigger.deadline
     assert time.monotonic() - begin < 20
+
+
+def test_a_misspelt_folder_is_told_once_with_the_nearest(watch, container, said):
+    container.write("incoming/a")
+    for _ in range(3):
+        assert look(watch(path="incomming")) == []
+    assert str(said).count("no folder 'incomming'; similar ones: 'incoming'") in {1, 2}
+    assert len(container.asked) == 4, "three polls and one for the hint"
