@@ -119,6 +119,23 @@ def test_a_pattern_is_about_the_last_part_of_the_name_and_case_matters(pattern, 
     assert names(look(watch(pattern=pattern))) == [f"incoming/{name}" for name in taken]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("caf\u00e9.csv", "nfc"),
+        ("cafe\u0301.csv", "nfd"),
+        ("caf?*.csv", "nfc nfd"),
+        (["caf\u00e9*", "cafe\u0301*"], "nfc nfd"),
+    ],
+)
+def test_a_pattern_matches_the_unicode_form_in_which_it_is_written(pattern, taken, watch, container):
+    forms = {"nfc": "incoming/caf\u00e9.csv", "nfd": "incoming/cafe\u0301.csv"}
+    assert look(watch(pattern=pattern)) == []
+    for name in forms.values():
+        container.write(name)
+    assert sorted(names(look(watch(pattern=pattern)))) == sorted(forms[form] for form in taken.split())
+
+
 def test_another_pattern_does_not_bring_back_what_was_passed_over(watch, container):
     assert look(watch(pattern="*.csv")) == []
     container.write("incoming/a.txt")
