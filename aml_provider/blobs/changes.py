@@ -193,11 +193,14 @@ class Scan:
             yield
             fresh = [i for i, version in enumerate(draft.versions) if version not in decided]
         unchanged = len(rows) - len(fresh)
-        aside = [i for i, row in enumerate(rows) if row[3] == b"0" or row[0] == self._prefix]
+        names = [row[0] for row in rows]
+        aside = [i for i, row in enumerate(rows) if row[3] == b"0"]
+        if self._prefix in names:
+            aside = sorted({*aside, names.index(self._prefix)})
         if aside:
             unknown = set(fresh)
             for i in aside:
-                name = rows[i][0]
+                name = names[i]
                 is_marker = name == self._prefix or name in page.directories
                 if is_marker or rules.ignore_empty:
                     known = i not in unknown
@@ -211,6 +214,12 @@ class Scan:
             counts.remembered += unchanged
         else:
             counts.unchanged += unchanged
+        if fresh and _RECORDS in b"".join(names):
+            records = {i for i in fresh if _RECORD.fullmatch(names[i], len(self._prefix))}
+            # Never decided either: to store that would write the record, which might be the very one.
+            draft.open |= records
+            counts.records += len(records)
+            fresh = [i for i in fresh if i not in records]
         if fresh:
             self._judge(number, fresh, rows, date)
             if len(self._candidates) > 2 * rules.max_changes:
@@ -239,13 +248,6 @@ class Scan:
     def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
         """Let the rules decide on new versions of one page: where they are in it, and its rows."""
         counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
-        start = self._prefix + _RECORDS
-        if any(rows[i][0].startswith(start) for i in new):
-            records = {i for i in new if _RECORD.fullmatch(rows[i][0], len(self._prefix))}
-            # Never decided either: to store that would write the record, which might be the very one.
-            draft.open |= records
-            counts.records += len(records)
-            new = [i for i in new if i not in records]
         left = new
         if rules.settle:
             latest = settled_until(date, rules.settle)
@@ -336,22 +338,26 @@ class Scan:
 
     def _gone(self, older: dict[int, int], most: int | None) -> Generator[None, None, Chunk | None]:
         """Collect the versions that were decided and are not listed any more, the latest first."""
-        pages = list(self._unrepeated()) if self._keeps_gone else []
-        self._decided = None
-        if not self._drafts and len(pages) == 1 and most is None:
-            return pages[0].chunk
-        listed: set[int] = set()
-        if pages:
+        if not self._keeps_gone:
+            return None
+        pages = list(self._unrepeated())
+        left, self._decided = self._decided, None
+        if left is None:  # nothing had to be parsed
+            if len(pages) == 1 and most is None:
+                return pages[0].chunk
+        else:
             for draft in self._drafts:
-                listed.update(draft.versions)
-                listed.update(older[draft.names[i]] for i in draft.open if draft.names[i] in older)
+                left.difference_update(draft.versions)
+                left.difference_update([older[draft.names[i]] for i in draft.open if draft.names[i] in older])
                 yield
+            if not left:
+                return None
         gone = array("Q"), array("I")
         for page in pages:
             for versions, names in pieces(page.chunk):
-                left = [i for i, version in enumerate(versions) if version not in listed]
-                gone[0].extend([versions[i] for i in left])
-                gone[1].extend([names[i] for i in left])
+                positions = [i for i, version in enumerate(versions) if left is None or version in left]
+                gone[0].extend([versions[i] for i in positions])
+                gone[1].extend([names[i] for i in positions])
                 yield
         return (gone[0][:most], gone[1][:most]) if gone[0] else None
 
