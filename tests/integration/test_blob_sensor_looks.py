@@ -179,7 +179,7 @@ def test_empty_blobs(ignore_empty, watch, container):
     container.write("incoming/sub/x")
     container.write("incoming/done", size=0)
     taken = watcher.poke(context).xcom_value
-    assert [change["name"] for change in taken or ()] == ([] if ignore_empty else ["done"])
+    assert [change["name"] for change in taken or ()] == ([] if ignore_empty else ["done", "sub"])
 
 
 def test_one_result_has_max_changes_at_most_and_the_next_run_gets_the_rest(watch, container, states):
