@@ -5,12 +5,18 @@ that, because a high-water mark loses writes within one second, writes behind th
 cursor holds each listed version that was decided: reported, or refused by the pattern. A version that is not decided
 yet (too young, empty, or beyond ``max_changes``) stays out and comes up again; until then the cursor keeps the name's
 older version, so that an overwritten blob is "modified" whenever its turn comes.
+
+A version that is not listed any more stays decided: it was handed over, and would be once more if it came back
+(undeleted, renamed back, or missed by one listing). Nothing is forgotten between two writes of the cursor, so that it
+does not matter whether a process goes on from what it holds or from what is stored. A write keeps the latest of those
+that are gone.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
+from array import array
 from itertools import compress, repeat
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
@@ -27,6 +33,12 @@ if TYPE_CHECKING:
     from aml_provider.blobs.rules import Rules
 
 __all__ = ["Change", "Detection", "FolderState", "Scan"]
+
+# How many versions that are gone a stored cursor keeps: 16 KB.
+_MOST_GONE = 1000
+# What the records of watched folders are called, wherever they are kept (state/blob_cursor.py).
+_RECORD = re.compile(rb"azureml_cursor_(?:[A-Za-z0-9_.-]*_)?[0-9a-f]{16}\.json")
+_RECORDS = b"azureml_cursor_"
 
 
 class Change(TypedDict):
@@ -65,19 +77,27 @@ class Detection(NamedTuple):
     def must_save(self) -> bool:
         """Something was decided that a later process has to know, though there may be nothing to report.
 
-        Names that are gone do not count: keeping them longer harms nobody.
+        Versions that are gone do not count: they stay decided.
         """
         return self.first or bool(self.changes or self.counts.filtered)
 
 
 class FolderState:
-    """What a process knows about one folder between polls: 12 bytes per blob and a digest per page."""
+    """What a process knows about one folder between polls: 12 bytes per blob and a digest per page.
 
-    __slots__ = ("_first", "_pages", "folder", "rules")
+    Args:
+        folder: The folder.
+        rules: Which versions are reported, and when.
+        cursor: What was decided so far; None before the first poll.
+        keeps_gone: Whether versions that are gone stay decided.
+    """
 
-    def __init__(self, folder: Folder, rules: Rules, cursor: Cursor | None) -> None:
+    __slots__ = ("_first", "_keeps_gone", "_pages", "folder", "rules")
+
+    def __init__(self, folder: Folder, rules: Rules, cursor: Cursor | None, *, keeps_gone: bool = True) -> None:
         self.folder = folder
         self.rules = rules
+        self._keeps_gone = keeps_gone
         self._first = cursor is None
         self._pages: tuple[Known, ...] = tuple(Known(None, chunk) for chunk in cursor.chunks) if cursor else ()
 
@@ -88,7 +108,7 @@ class FolderState:
 
     def scan(self) -> Scan:
         """Begin a poll; nothing moves before :meth:`accept`."""
-        return Scan(self.folder, self.rules, self._pages, first=self._first)
+        return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
 
     def accept(self, detection: Detection) -> None:
         """Go on from a poll's result: its changes are handed over, and stored if they have to be."""
@@ -110,35 +130,40 @@ def _name(candidate: _Candidate) -> bytes:
 class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
-    def __init__(self, folder: Folder, rules: Rules, pages: tuple[Known, ...], *, first: bool) -> None:
+    def __init__(
+        self, folder: Folder, rules: Rules, pages: tuple[Known, ...], *, first: bool, keeps_gone: bool = True
+    ) -> None:
         self._folder, self._rules, self._pages = folder, rules, pages
+        self._prefix = folder.prefix.encode()
         self._first = first
+        self._keeps_gone = keeps_gone
         self._silent = first and not rules.report_first
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
-        self._repeated: set[bytes] = set()
+        self._repeated: dict[bytes | None, Known] = {}
         self._order: list[Known | int] = []  # pages as before, or the number of a draft
         self._drafts: list[Draft] = []
         self._decided: set[int] | None = None  # versions of the cursor, built for the first page that has to be parsed
         self._candidates: list[_Candidate] = []
         self._last: _Candidate | None = None  # no candidate after this one can be among the first max_changes
-        self._zero: list[tuple[int, int, Row, bool, str | None]] = []  # draft, position, row, known, date
+        self._aside: list[tuple[Draft, bytes, bool, bool]] = []  # draft, name, known, certainly a directory marker
         self._prefixes: set[bytes] = set()
-        self._folder_names: set[bytes] = set()
-        self._markers_open = False
+        self._farthest = b""  # of the names listed so far
+        self._overlaps = False  # a page began before it
         self._counts = Counts()
 
     def repeat(self, digest: bytes) -> bool:
         """Take a page for one that was seen before; False when it has to be parsed and added.
 
         Only one of which nothing can be decided otherwise this time: no version in it waits for its time or its turn,
-        and no new empty blob of an earlier page may have its sub-folder in it.
+        and no page before this one may have listed its names already.
         """
-        page = None if self._markers_open else self._repeatable.get(digest)
-        if page is None or digest in self._repeated:
+        page = self._repeatable.get(digest)
+        if page is None or digest in self._repeated or (page.last and page.first <= self._farthest):
             return False
-        self._repeated.add(digest)
+        self._repeated[digest] = page
         self._order.append(page)
+        self._farthest = page.last or self._farthest
         return True
 
     def add(self, digest: bytes, page: Page, date: str | None) -> Iterator[None]:
@@ -154,31 +179,47 @@ class Scan:
         """
         rows, rules, counts = page.rows, self._rules, self._counts
         number = len(self._drafts)
-        draft = Draft(digest, len(page.prefixes))
+        draft = Draft(digest, rows, len(page.prefixes))
         self._drafts.append(draft)
         self._order.append(number)
         self._prefixes.update(page.prefixes)
-        self._folder_names.update(page.directories)
+        if rows and draft.first <= self._farthest:
+            self._supersede({row[0] for row in rows})
+        self._farthest = max(self._farthest, draft.last)
         decided = yield from self._known_versions()
-        empty = [i for i, row in enumerate(rows) if row[3] == b"0"]
         fresh: Sequence[int] = () if self._silent else range(len(rows))
         if decided:
             draft.remember(rows)
             yield
             fresh = [i for i, version in enumerate(draft.versions) if version not in decided]
-        if self._silent:
-            counts.remembered += len(rows) - len(empty)
-        else:
-            counts.unchanged += len(rows) - len(fresh)
-        if empty:
+        unchanged = len(rows) - len(fresh)
+        names = [row[0] for row in rows]
+        aside = [i for i, row in enumerate(rows) if row[3] == b"0"]
+        if self._prefix in names:
+            aside = sorted({*aside, names.index(self._prefix)})
+        if aside:
             unknown = set(fresh)
-            for i in empty:
-                known = i not in unknown
-                if known and not self._silent:
-                    counts.unchanged -= 1  # until it is clear that it is no directory marker
-                self._zero.append((number, i, rows[i], known, date))
-                self._markers_open |= not known and not rules.ignore_empty
-            fresh = sorted(unknown.difference(empty))
+            for i in aside:
+                name = names[i]
+                is_marker = name == self._prefix or name in page.directories
+                if is_marker or rules.ignore_empty:
+                    known = i not in unknown
+                    unchanged -= known
+                    self._aside.append((draft, name, known, is_marker))
+                    if not known:
+                        unknown.remove(i)
+                        draft.open.add(i)
+            fresh = sorted(unknown)
+        if self._silent:
+            counts.remembered += unchanged
+        else:
+            counts.unchanged += unchanged
+        if fresh and _RECORDS in b"".join(names):
+            records = {i for i in fresh if _RECORD.fullmatch(names[i], len(self._prefix))}
+            # Never decided either: to store that would write the record, which might be the very one.
+            draft.open |= records
+            counts.records += len(records)
+            fresh = [i for i in fresh if i not in records]
         if fresh:
             self._judge(number, fresh, rows, date)
             if len(self._candidates) > 2 * rules.max_changes:
@@ -188,8 +229,24 @@ class Scan:
             yield
             draft.remember(rows)
 
-    def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row] | dict[int, Row], date: str | None) -> None:
-        """Let the rules decide on new versions of one page: where they are in it, and its rows by position."""
+    def _supersede(self, names: set[bytes]) -> None:
+        """Leave out what a page before this one said of the same blobs: the later row counts.
+
+        A listing is no snapshot, so a blob that is written meanwhile may come twice.
+        """
+        if not self._overlaps:
+            self._overlaps, self._decided = True, None
+        left: list[_Candidate] = []
+        for candidate in self._candidates:
+            if _name(candidate) in names:
+                self._drafts[candidate[2]].hold((candidate[3],))
+                self._counts.twice += 1
+            else:
+                left.append(candidate)
+        self._candidates = left
+
+    def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
+        """Let the rules decide on new versions of one page: where they are in it, and its rows."""
         counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
         left = new
         if rules.settle:
@@ -229,27 +286,20 @@ class Scan:
             del self._candidates[most:]
             self._last = self._candidates[-1]
 
-    def _settle_empty(self) -> None:
-        """Decide on empty blobs, now that every sub-folder is known."""
+    def _count_aside(self) -> None:
+        """Count empty blobs and directory markers, now that every sub-folder is known."""
         counts = self._counts
-        prefix = self._folder.prefix.encode()
-        for number, position, row, known, date in self._zero:
-            name, draft = row[0], self._drafts[number]
-            if name == prefix or name in self._folder_names or name + b"/" in self._prefixes:
+        for draft, name, known, is_marker in self._aside:
+            if is_marker or name + b"/" in self._prefixes:
                 counts.markers += 1
                 draft.markers += 1
-                if not known and self._rules.ignore_empty and not self._silent:
-                    draft.open.add(position)  # like any empty blob, whether its sub-folder is still there or not
             elif self._silent:
                 counts.remembered += 1
             elif known:
                 counts.unchanged += 1
-            elif self._rules.ignore_empty:
+            else:
                 counts.empty += 1
                 draft.empty += 1
-                draft.open.add(position)
-            else:
-                self._judge(number, (position,), {position: row}, date)
 
     def finish(self) -> Generator[None, None, Detection]:
         """Close the listing.
@@ -261,10 +311,10 @@ class Scan:
             What changed.
         """
         counts = self._counts
-        self._settle_empty()
+        self._count_aside()
         self._trim()
-        gone = [draft.reported() for draft in self._drafts]
-        older = yield from self._older(gone)
+        reported = [draft.reported() for draft in self._drafts]
+        older = yield from self._older(reported)
         changes = self._changes(older)
         counts.modified = sum(change["change"] == "modified" for change in changes) if older else 0
         counts.added = len(changes) - counts.modified
@@ -278,9 +328,38 @@ class Scan:
                 counts.empty += page.empty
                 counts.markers += page.markers
                 counts.unchanged += page.listed - page.empty - page.markers
-        back = ((older[name], name) for _, names in gone for name in names if name in older) if older else ()
-        undo = Difference(Cursor(gone), Cursor.of(back))
+        back = ((older[name], name) for _, names in reported for name in names if name in older) if older else ()
+        undo = Difference(Cursor(reported), Cursor.of(back))
+        # A write follows, see Detection.must_save.
+        most = _MOST_GONE if changes or counts.filtered else None
+        if gone := (yield from self._gone(older, most)):
+            pages.append(Known(None, gone))
         return Detection(changes, Cursor(page.chunk for page in pages), undo, counts, self._first, tuple(pages))
+
+    def _gone(self, older: dict[int, int], most: int | None) -> Generator[None, None, Chunk | None]:
+        """Collect the versions that were decided and are not listed any more, the latest first."""
+        if not self._keeps_gone:
+            return None
+        pages = list(self._unrepeated())
+        left, self._decided = self._decided, None
+        if left is None:  # nothing had to be parsed
+            if len(pages) == 1 and most is None:
+                return pages[0].chunk
+        else:
+            for draft in self._drafts:
+                left.difference_update(draft.versions)
+                left.difference_update([older[draft.names[i]] for i in draft.open if draft.names[i] in older])
+                yield
+            if not left:
+                return None
+        gone = array("Q"), array("I")
+        for page in pages:
+            for versions, names in pieces(page.chunk):
+                positions = [i for i, version in enumerate(versions) if left is None or version in left]
+                gone[0].extend([versions[i] for i in positions])
+                gone[1].extend([names[i] for i in positions])
+                yield
+        return (gone[0][:most], gone[1][:most]) if gone[0] else None
 
     def _changes(self, older: dict[int, int]) -> list[Change]:
         """What is reported, ordered by name."""
@@ -301,13 +380,19 @@ class Scan:
         ]
 
     def _unrepeated(self) -> Iterator[Known]:
-        # A blob of a page that is as before is on no other page, since the listing is ordered by name.
-        return (page for page in self._pages if page.digest is None or page.digest not in self._repeated)
+        return (page for page in self._pages if self._repeated.get(page.digest) is not page)
+
+    def _compared(self) -> Iterable[Known]:
+        """The pages that may hold what a parsed page lists.
+
+        A blob of a page that is as before is on no other page, since the listing is ordered by name; if it is.
+        """
+        return self._pages if self._overlaps else self._unrepeated()
 
     def _known_versions(self) -> Generator[None, None, set[int]]:
         if self._decided is None:
             decided: set[int] = set()
-            for page in self._unrepeated():
+            for page in self._compared():
                 for versions, _ in pieces(page.chunk):
                     decided.update(versions)
                     yield
@@ -315,8 +400,8 @@ class Scan:
         return self._decided
 
     def _older(self, reported: Iterable[Chunk]) -> Generator[None, None, dict[int, int]]:
-        """Find the cursor's version of each name that is reported or open."""
-        pages = list(self._unrepeated())
+        """Find the cursor's version of each name that is reported or open; the latest one, not one that is gone."""
+        pages = list(self._compared())
         if not pages:
             return {}
         names = {name for _, chunk in reported for name in chunk}
@@ -326,6 +411,8 @@ class Scan:
         found: dict[int, int] = {}
         for page in pages:
             for piece in pieces(page.chunk):
-                found.update((n, v) for v, n in zip(*piece, strict=True) if n in names)
+                for version, name in zip(*piece, strict=True):
+                    if name in names:
+                        found.setdefault(name, version)
                 yield
         return found

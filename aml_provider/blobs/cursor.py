@@ -13,7 +13,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference"]
+__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference", "damaged"]
 
 Chunk = tuple["array[int]", "array[int]"]
 """Version hashes (8 bytes) and name hashes (4 bytes) of the same blobs, in listing order."""
@@ -27,6 +27,11 @@ class CursorUnreadable(ValueError):
 
     It is never taken for an absent one, because that would silently pass over every change since it was written.
     """
+
+
+def damaged(problem: str) -> CursorUnreadable:
+    """The error for a record of what was seen, or a cursor, that is damaged."""
+    return CursorUnreadable(f"The stored record is damaged: {problem}")
 
 
 class Cursor:

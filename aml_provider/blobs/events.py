@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from aml_provider.blobs.changes import Change
 
-__all__ = ["EVENT_BYTES", "ChangeEvent", "event_id", "split"]
+__all__ = ["EVENT_BYTES", "ChangeEvent", "changes_of", "event_id", "split"]
 
 EVENT_BYTES = 512 * 1024
 """The most bytes that an event takes as JSON.
@@ -42,6 +42,23 @@ def event_id(changes: Iterable[Change]) -> str:
     """The SHA-256 of the sorted versions: container, path and ETag of each blob."""
     versions = sorted((change["container_url"], change["path"], change["etag"]) for change in changes)
     return sha256(json.dumps(versions).encode()).hexdigest()
+
+
+def changes_of(stored: Any) -> list[Change]:
+    """Read changes that were stored.
+
+    Raises:
+        TypeError: They are none.
+        LookupError: A part is missing.
+    """
+    if not isinstance(stored, list):
+        raise TypeError(f"changes are {stored!r:.80}")
+    for change in stored:
+        texts = {change["container_url"], change["path"], change["name"], change["etag"], change["last_modified"]}
+        texts |= {change["change"], change["datastore"] or ""}
+        if not all(isinstance(text, str) for text in texts) or type(change["size"]) is not int:
+            raise TypeError(f"a change is {change!r:.200}")
+    return stored
 
 
 def split(changes: Sequence[Change], limit: int = EVENT_BYTES) -> list[ChangeEvent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -46,21 +46,42 @@ class Folder(NamedTuple):
         """
         return cls(_checked_container(container_url, allow_http=allow_http), normalise_path(path), datastore)
 
+    def is_same_as(self, other: Folder) -> bool:
+        """Whether the other is this folder too, however its address is written.
 
-def normalise_path(path: str) -> str:
+        An account of Azure has several addresses: over a private link, as its secondary, behind a gateway that has the
+        account in the path. Two servers that are none of Azure's (two Azurites) are two, whatever their accounts.
+        """
+        if self.prefix != other.prefix:
+            return False
+        (server, *one), (other_server, *two) = _account(self.container_url), _account(other.container_url)
+        return one == two and (server == other_server or "" in {server, other_server})
+
+
+def normalise_path(path: str, argument: str = "path") -> str:
     """Turn a folder path into the prefix of the names in it: no leading slash, one final slash, empty for the root.
 
+    Args:
+        path: The path; a slash at either end does not matter.
+        argument: Where it comes from, for messages.
+
     Raises:
-        ValueError: The path holds a backslash or a ``.`` or ``..`` segment, or is no string.
+        ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is no string.
     """
     if not isinstance(path, str):
-        raise InvalidArgument("path", f"a string is needed, not {type(path).__name__}")
+        raise InvalidArgument(argument, f"a string is needed, not {type(path).__name__}")
     if "\\" in path:
-        raise InvalidArgument("path", f"{path!r} has a backslash; folders are separated by /")
-    trimmed = path.strip("/")
-    if any(segment in {".", ".."} for segment in trimmed.split("/")):
-        raise InvalidArgument("path", f"{path!r} has a segment . or .., which blob storage does not resolve")
-    return f"{trimmed}/" if trimmed else ""
+        raise InvalidArgument(argument, f"{path!r} has a backslash; folders are separated by /")
+    if path in {"", "/"}:
+        return ""
+    segments = path.removeprefix("/").removesuffix("/").split("/")
+    if any(segment in {".", ".."} for segment in segments):
+        raise InvalidArgument(argument, f"{path!r} has a segment . or .., which blob storage does not resolve")
+    if "" in segments:
+        # To blob storage that is a folder without a name, and another place than the one with a single slash.
+        meant = "/".join(filter(None, segments))
+        raise InvalidArgument(argument, f"{path!r} has two slashes in a row; is {meant!r} meant?")
+    return f"{'/'.join(segments)}/"
 
 
 def _checked_container(container_url: str, *, allow_http: bool) -> str:
@@ -93,6 +114,18 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
         form = "http://HOST:PORT/ACCOUNT/CONTAINER" if path_style else "https://ACCOUNT.blob.core.windows.net/CONTAINER"
         raise InvalidArgument("container_url", f"{bare!r} is not of the form {form}; a folder in it goes into path")
     return f"{parts.scheme}://{parts.netloc}/{'/'.join(segments)}"
+
+
+def _account(container_url: str) -> tuple[str, str, str]:
+    """The server, empty where it is one of Azure's; the account and the container."""
+    parts = urlsplit(container_url)
+    host = (parts.hostname or "").rstrip(".")
+    *before, container = unquote(parts.path).strip("/").split("/")
+    if ".blob." in host:
+        return "", host.partition(".")[0].removesuffix("-secondary"), container
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    server = f"{'localhost' if _is_loopback(host) else host}:{port}"
+    return server, before[0].lower() if before else server, container
 
 
 def _is_ip(host: str) -> bool:

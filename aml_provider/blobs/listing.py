@@ -40,21 +40,29 @@ Row = tuple[bytes, bytes, bytes, bytes]
 # time: the XML parser then reads the page. Elements must follow each other, so that no row runs into the next.
 # (?:|x) is tried faster than x?, and the likelier one first.
 _FIELDS = (
-    rb"([^<]*)</Name>"
+    rb"([^<]+)</Name>"
     rb"(?:|<VersionId>[^<]*</VersionId><IsCurrentVersion>[^<]*</IsCurrentVersion>)"
     rb"<Properties>(?:<Creation-Time>[^<]*</Creation-Time>|)"
-    rb"<Last-Modified>([^<]+)</Last-Modified><Etag>([^<]+)</Etag>"
+    rb"<Last-Modified>([\w ,:]+)</Last-Modified><Etag>([\w\x22&;#.-]+)</Etag>"
     rb"(?:|(?:<(?:Owner|Group|Permissions|Acl|ResourceType|Placeholder)>[^<]*</[^>]*>)+)"
-    rb"<Content-Length>([0-9]+)</Content-Length>"
+    rb"<Content-Length>(0|[1-9][0-9]{0,18})</Content-Length>"
 )
 # Every <Blob> and <BlobPrefix> matches, also one that the fields do not fit, but neither <Blobs> nor <BlobType>.
 _PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS + rb"|)")
 _ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS + rb"|)")
-_PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]*)</Name>')
-_DIRECTORY = re.compile(rb"(?i)<hdi_isfolder>\s*true\s*</hdi_isfolder>|<ResourceType>directory</ResourceType>")
+_PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]+)</Name>')
+# Both in small letters, since metadata keeps the case in which it was written.
+_MARKS = (b"hdi_isfolder", b"<resourcetype>directory<")
 _NEXT_MARKER = re.compile(rb"<NextMarker(?: ?/>|>([^<]*)</NextMarker>)\s*</EnumerationResults>\s*\Z")
-_ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|);?")
 _ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
+# What XML cannot hold, or would read as something else (a carriage return).
+_NO_TEXT = bytes({*range(32)} - {9, 10})
+_NO_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SIZE = re.compile(r"0*([0-9]{1,19})")
+# Of 5,000 blobs each: far beyond what a cursor can be kept for. A service that always has one page more must not fill
+# the memory of a triggerer.
+_MOST_PAGES = 5000
 
 
 class ListRequest(NamedTuple):
@@ -129,7 +137,7 @@ def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
     """
     scan = state.scan()
     marker, seen = "", {""}
-    while True:
+    while len(seen) <= _MOST_PAGES:
         status, body, date = yield list_request(state.folder, marker, metadata=not state.rules.ignore_empty)
         if status != 200:
             code, message = error_facts(body)
@@ -143,12 +151,16 @@ def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
             yield None
             yield from scan.add(digest, page, date)
             yield None
-        marker = _unescape(end[1] or b"").decode()
+        try:
+            marker = _unescape(end[1] or b"").decode()
+        except ValueError as error:
+            raise _malformed(f"The continuation marker of List Blobs cannot be read: {error}") from None
         if not marker:
             return (yield from scan.finish())
         if marker in seen:
             raise _malformed("List Blobs gave the same continuation marker twice")
         seen.add(marker)
+    raise _malformed(f"List Blobs gave {_MOST_PAGES} pages and did not come to an end")
 
 
 def _digest(body: bytes) -> bytes:
@@ -181,11 +193,18 @@ def parse_page(body: bytes) -> Page:
     Raises:
         MalformedReply: The body is not a listing.
     """
-    return _parse_fast(body) or _parse_xml(body)
+    try:
+        return _parse_fast(body) or _parse_xml(body)
+    except ValueError:  # an entity, or bytes that are no text: what it means is the XML parser's to say
+        return _parse_xml(body)
 
 
 def _parse_fast(body: bytes) -> Page | None:
-    """Read a page by pattern; None when any blob or prefix in it has another shape than the pattern's."""
+    """Read a page by pattern; None when any blob or prefix in it has another shape than the pattern's.
+
+    Raises:
+        ValueError: It may have, too.
+    """
     start = body.find(b"<Blobs>")
     if b"<EnumerationResults" not in body[:512]:
         return None
@@ -193,27 +212,54 @@ def _parse_fast(body: bytes) -> Page | None:
     # Past the head of the page, a quote is an encoded name or a quoted ETag (or in metadata, which does no harm).
     if body.find(b"&", start) < 0 and body.find(b'"', start) < 0:
         rows = _PLAIN_ROW.findall(body)
+        _check_text(b"".join([row[0] for row in rows]))
     else:
+        found = _ROW.findall(body)
+        _check_text(b"".join([name for _, name, *_ in found]))
         rows = [
             (_name(name, encoded), modified, _unescape(etag).strip(b'"'), size)
-            for encoded, name, modified, etag, size in _ROW.findall(body)
+            for encoded, name, modified, etag, size in found
         ]
     # The guard: what has no ETag is a sub-folder, or the XML parser decides.
     prefixes: list[bytes] = []
     if b"" in [row[2] for row in rows]:
         entries, rows = len(rows), [row for row in rows if row[2]]
-        prefixes = [_name(name, encoded) for encoded, name in _PREFIX.findall(body)]
-        if len(rows) + len(prefixes) != entries:
+        named = _PREFIX.findall(body)
+        if len(rows) + len(named) != entries:
             return None
+        _check_text(b"".join([name for _, name in named]))
+        prefixes = [_name(name, encoded) for encoded, name in named]
     directories: frozenset[bytes] = frozenset()
-    if b"0" in [row[3] for row in rows] and _DIRECTORY.search(body):
-        pieces = body.split(b"<Blob>")[1:]
-        directories = frozenset(row[0] for row, piece in zip(rows, pieces, strict=True) if _is_directory(row, piece))
+    if b"0" in [row[3] for row in rows]:
+        small = body.lower()
+        if any(mark in small for mark in _MARKS):
+            pieces = body.split(b"<Blob>")[1:]
+            directories = frozenset(
+                row[0] for row, piece in zip(rows, pieces, strict=True) if row[3] == b"0" and _is_directory(piece)
+            )
     return Page(rows, directories, prefixes)
 
 
-def _is_directory(row: Row, piece: bytes) -> bool:
-    return row[3] == b"0" and _DIRECTORY.search(piece.partition(b"</Blob>")[0]) is not None
+def _check_text(text: bytes) -> None:
+    """Raise ValueError where an XML parser would read something else, or nothing."""
+    if b"]]>" in text or text.translate(None, _NO_TEXT) != text:
+        raise ValueError("no text of XML")
+    if not text.isascii() and _NO_CHARACTERS.search(text.decode()):
+        raise ValueError("no characters of XML")
+
+
+def _is_directory(piece: bytes) -> bool:
+    """Ask the XML parser, but only where the answer may be yes."""
+    piece = piece.partition(b"</Blob>")[0]
+    small = piece.lower()
+    if not any(mark in small for mark in _MARKS):
+        return False
+    from xml.etree.ElementTree import ParseError, fromstring  # noqa: PLC0415 - see _parse_xml()
+
+    try:
+        return _xml_directory(fromstring(b"<Blob>%b</Blob>" % piece))  # noqa: S314 - see _parse_xml()
+    except ParseError as error:
+        raise ValueError(str(error)) from None
 
 
 def _name(text: bytes, encoded: bytes) -> bytes:
@@ -227,7 +273,12 @@ def _unescape(text: bytes) -> bytes:
 
 def _character(entity: re.Match[bytes]) -> bytes:
     name, decimal, hexadecimal = entity.groups()
-    return _ENTITIES[name] if name else chr(int(decimal) if decimal else int(hexadecimal, 16)).encode()
+    if name and entity[0].endswith(b";"):
+        return _ENTITIES[name]
+    character = chr(int(decimal) if decimal else int(hexadecimal or b"0", 16))
+    if not entity[0].endswith(b";") or _NO_CHARACTERS.match(character):
+        raise ValueError(f"{entity[0].decode()} is no character of XML")
+    return character.encode()
 
 
 def _parse_xml(body: bytes) -> Page:
@@ -237,23 +288,29 @@ def _parse_xml(body: bytes) -> Page:
     rows: list[Row] = []
     directories: set[bytes] = set()
     prefixes: list[bytes] = []
-    root = None
+    path: list[str] = []
+    root = ""
     try:
         # The storage service's own reply; expat bounds what entities may expand to.
-        for _, element in iterparse(BytesIO(body)):  # noqa: S314
-            root = element
-            if element.tag == "Blob":
+        for event, element in iterparse(BytesIO(body), ("start", "end")):  # noqa: S314
+            if event == "start":
+                path.append(element.tag)
+                continue
+            root = path[0]
+            # Metadata may have any name, also one of these.
+            if path[1:] == ["Blobs", "Blob"]:
                 row = _xml_row(element)
                 rows.append(row)
-                if _xml_directory(element):
+                if row[3] == b"0" and _xml_directory(element):
                     directories.add(row[0])
                 element.clear()
-            elif element.tag == "BlobPrefix":
+            elif path[1:] == ["Blobs", "BlobPrefix"]:
                 prefixes.append(_xml_name(element))
                 element.clear()
-    except ParseError as error:
+            path.pop()
+    except (ParseError, LookupError, ValueError) as error:  # the latter two of its encoding
         raise _malformed(f"The reply to List Blobs is not XML: {error}") from None
-    if root is None or root.tag != "EnumerationResults":
+    if root != "EnumerationResults":
         raise _malformed("The reply to List Blobs is no listing")
     return Page(rows, frozenset(directories), prefixes)
 
@@ -262,9 +319,10 @@ def _xml_row(blob: Element) -> Row:
     modified, etag, size = (
         blob.findtext(f"Properties/{field}", "") for field in ("Last-Modified", "Etag", "Content-Length")
     )
-    if not (modified and etag and size.isdecimal()):
-        raise _malformed("A blob in the listing has no Last-Modified, Etag or Content-Length")
-    return _xml_name(blob), modified.encode(), etag.strip('"').encode(), size.encode()
+    etag, digits = etag.strip('"'), _SIZE.fullmatch(size)
+    if not (modified and etag and digits and size.isascii()):
+        raise _malformed("A blob in the listing has no Last-Modified, Etag or Content-Length that can be used")
+    return _xml_name(blob), modified.encode(), etag.encode(), str(int(digits[1])).encode()
 
 
 def _xml_name(element: Element) -> bytes:
@@ -275,5 +333,10 @@ def _xml_name(element: Element) -> bytes:
 
 
 def _xml_directory(blob: Element) -> bool:
-    marks = (blob.findtext("Properties/ResourceType", ""), blob.findtext("Metadata/hdi_isfolder", ""))
-    return marks[0].lower() == "directory" or marks[1].strip().lower() == "true"
+    """Whether an empty blob stands for a directory."""
+    if blob.findtext("Properties/ResourceType", "").lower() == "directory":
+        return True
+    metadata = blob.find("Metadata")
+    return metadata is not None and any(
+        key.tag.lower() == "hdi_isfolder" and (key.text or "").strip().lower() == "true" for key in metadata
+    )

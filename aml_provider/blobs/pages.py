@@ -20,11 +20,13 @@ _PIECE = 20_000
 
 
 class Known(NamedTuple):
-    """A page that was listed before, or (without a digest) all that a decoded cursor holds."""
+    """A page that was listed before, or (without a digest) what a decoded cursor holds, or what is gone."""
 
     digest: bytes | None
     chunk: Chunk
     final: bool = False  # nothing in it can be decided otherwise while its bytes stay the same
+    first: bytes = b""  # its first blob's name, and its last one's
+    last: bytes = b""
     listed: int = 0
     empty: int = 0
     markers: int = 0
@@ -34,10 +36,23 @@ class Known(NamedTuple):
 class Draft:
     """A parsed page of the poll under way."""
 
-    __slots__ = ("digest", "empty", "folders", "found", "markers", "names", "open", "versions", "waits")
+    __slots__ = (
+        "digest",
+        "empty",
+        "first",
+        "folders",
+        "found",
+        "last",
+        "markers",
+        "names",
+        "open",
+        "versions",
+        "waits",
+    )
 
-    def __init__(self, digest: bytes, folders: int) -> None:
+    def __init__(self, digest: bytes, rows: Sequence[Row], folders: int) -> None:
         self.digest = digest
+        self.first, self.last = (rows[0][0], rows[-1][0]) if rows else (b"", b"")
         self.versions, self.names = array("Q"), array("I")
         self.open: set[int] = set()  # positions of versions that are not decided
         self.found: list[int] = []  # positions of candidates; those that are not open are reported
@@ -81,7 +96,8 @@ class Draft:
             kept = [i for i in range(listed) if i not in self.open or names[i] in older]
             versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
             names = array("I", [names[i] for i in kept])
-        return Known(self.digest, (versions, names), not self.waits, listed, self.empty, self.markers, self.folders)
+        counts = (listed, self.empty, self.markers, self.folders)
+        return Known(self.digest, (versions, names), not self.waits, self.first, self.last, *counts)
 
 
 _UNUSED = blake2b(digest_size=8)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from aml_provider.blobs.access import KEEP, ask, refusal
+from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.protocol import Request
+from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
@@ -29,6 +31,7 @@ def read_record(location: Location, name: str) -> Flow[Kept]:
 
     Raises:
         ServiceError: It cannot be read; a missing container is never taken for a missing blob.
+        CursorUnreadable: It is no text.
     """
     operation = "read the stored record"
     reply = yield from ask(location.access, _request(operation, "GET", location, name))
@@ -37,12 +40,10 @@ def read_record(location: Location, name: str) -> Flow[Kept]:
     etag = reply.headers.get("etag")
     if reply.status != 200:
         raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)
-    try:
-        if not etag:
-            raise ValueError("no ETag")  # noqa: TRY301 - told below
+    if not etag:
+        raise MalformedReply(operation, status=200, message="the reply has no ETag")
+    with reading(damaged):
         return Kept(reply.body.decode(), etag)
-    except ValueError as error:
-        raise MalformedReply(operation, status=200, message=f"the reply is no stored record: {error}") from None
 
 
 def replace_record(location: Location, name: str, before: Kept, text: str) -> Flow[Kept | None]:

@@ -75,12 +75,14 @@ class Counts:
         empty: Empty, and ``ignore_empty``.
         held: Beyond ``max_changes``; a later result has them.
         markers: Directory markers.
+        records: Records of this provider.
+        twice: Versions of which the same listing gave the name again further on, where it counts.
         folders: Sub-folders, not looked into.
     """
 
     def __init__(self) -> None:
         self.listed = self.added = self.modified = self.unchanged = self.remembered = self.filtered = 0
-        self.unsettled = self.empty = self.held = self.markers = self.folders = 0
+        self.unsettled = self.empty = self.held = self.markers = self.records = self.twice = self.folders = 0
 
     def __str__(self) -> str:
         others = {
@@ -90,6 +92,8 @@ class Counts:
             "waiting because empty": self.empty,
             "waiting beyond max_changes": self.held,
             "directory markers": self.markers,
+            "records of this provider": self.records,
+            "listed again further on": self.twice,
         }
         rest = "".join(f", {number} {text}" for text, number in others.items() if number)
         deeper = f"; {self.folders} sub-folders not looked into" if self.folders else ""

@@ -128,7 +128,7 @@ class SharedFolder:
             if other.cursor_text == cursor_text and other.is_of(rules):
                 return other
         cursor = None if cursor_text is None else Cursor.decode(cursor_text)
-        new = Knowledge(FolderState(_NOWHERE, rules, cursor), cursor_text)
+        new = Knowledge(FolderState(_NOWHERE, rules, cursor, keeps_gone=False), cursor_text)
         self._all.add(new)
         return new
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable
-from aml_provider.blobs.events import ChangeEvent, split
+from aml_provider.blobs.cursor import CursorUnreadable, damaged
+from aml_provider.blobs.events import ChangeEvent, changes_of, split
+from aml_provider.stored import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.shared import Look, SharedFolder
 
@@ -51,30 +49,14 @@ class WatcherRecord(NamedTuple):
         Raises:
             CursorUnreadable: It is something else, or of a newer format.
         """
-        try:
+        with reading(damaged):
             form = data["format"]
             if form == _FORMAT:
-                outbox = tuple(ChangeEvent(id=event["id"], changes=event["changes"]) for event in data["outbox"])
-                return cls(str(data["cursor"]), outbox)
-        except (TypeError, LookupError, AttributeError) as error:
-            raise CursorUnreadable(f"The stored record is damaged: {type(error).__name__}: {error}") from None
+                events = [(event["id"], changes_of(event["changes"])) for event in data["outbox"]]
+                if not all(isinstance(text, str) for text in (data["cursor"], *(name for name, _ in events))):
+                    raise TypeError("the cursor, or the id of an event, is no text")
+                return cls(data["cursor"], tuple(ChangeEvent(id=name, changes=changes) for name, changes in events))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
-
-    @classmethod
-    def united(cls, records: Sequence[WatcherRecord]) -> WatcherRecord:
-        """Make one record for a watcher that serves several assets.
-
-        Where they differ, because somebody died between two writes or an asset came later, what counts is what all of
-        them know: anything else would be lost to one of them. One that knows nothing yet has no say.
-        """
-        told = [record for record in records if record.cursor_text is not None]
-        texts = {record.cursor_text: None for record in told}
-        outbox = {event["id"]: event for record in told for event in record.outbox}
-        if len(texts) < 2:
-            return cls(next(iter(texts), None), tuple(outbox.values()))
-        cursors = [dict.fromkeys(Cursor.decode(str(text)).entries()) for text in texts]
-        common = reduce(lambda one, other: {entry: None for entry in one if entry in other}, cursors)
-        return cls(Cursor.of(common).encode(), tuple(outbox.values()))
 
 
 class Watcher:

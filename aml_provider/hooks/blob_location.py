@@ -55,11 +55,11 @@ class BlobLocation(NamedTuple):
         if value is None:
             return None
         datastore, path = as_data_path("cursor_store", value)
-        normalise_path(path)
+        normalise_path(path, "cursor_store")
         return cls(datastore, None, path, None, azureml_conn_id)
 
     def is_same_folder(self, other: BlobLocation) -> bool:
-        """Whether the other has the same name."""
+        """Whether the other has the same name; where neither is asked, one place may have several."""
         from aml_provider.blobs.folder import normalise_path
 
         return self.name == other.name and normalise_path(self.path) == normalise_path(other.path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.access import poll_folder
 from aml_provider.blobs.changes import FolderState
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
+from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
+from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
@@ -28,10 +31,11 @@ from aml_provider.state.cursor import (
     variable_key,
 )
 from aml_provider.state.instances import owner_state, states_for
+from aml_provider.stored import reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -122,9 +126,7 @@ class FolderWatch:
         with airflow_errors():
             records = BlobLocation.of_cursor_store(sensor.cursor_store, sensor.azureml_conn_id)
             if records is not None and records.is_same_folder(location):
-                raise InvalidArgument(
-                    "cursor_store", "is the watched folder; each look would find its own record there"
-                )
+                raise _own_record(location.name, prefix)
             if deadline is None:
                 deadline = time.time() + in_seconds("timeout", sensor.timeout)
         store = cursor_store(variable_key(sensor.azureml_conn_id, location.name, prefix, key), records)
@@ -141,7 +143,7 @@ class FolderWatch:
             AirflowFailException: What waiting longer cannot mend.
         """
         try:
-            with airflow_errors():
+            with airflow_errors(), self._readable():
                 return self._look()
         except CursorMoved as moved:
             self._log.warning("%s. Does more than one DAG run wait for this folder? Starting over.", moved)
@@ -165,36 +167,46 @@ class FolderWatch:
             # Until it is settled whose the stored batch is, and a listing begun, the record is read anew each time;
             # then never again, because with a secrets backend each look-up of a Variable asks that backend first.
             self._open = True
-            try:
-                self._commit = self._load()
-                decision = decide(self._commit, self._me, self._state_of)
-                if isinstance(decision, Replay):
-                    return self._replay(decision)
-                if isinstance(decision, WaitFor):
-                    self._log.info(
-                        "The last changes were taken by %s, which is %s; waiting for its end.",
-                        decision.owner,
-                        decision.state,
-                    )
-                    return None
-                if isinstance(decision, TakeOver):
-                    self._take_over(decision)
-                else:
-                    self._proceed()
-                cursor = self._commit.cursor() if self._commit is not None else None
-            except CursorUnreadable as error:
-                raise InvalidArgument(
-                    "cursor_key",
-                    f"{error}. What this folder held cannot be told any more: delete the {self._store}, "
-                    "and the next look starts anew (on_first_poll says how)",
-                ) from error
+            self._commit = self._load()
+            decision = decide(self._commit, self._me, self._state_of)
+            if isinstance(decision, Replay):
+                return self._replay(decision)
+            if isinstance(decision, WaitFor):
+                self._log.info(
+                    "The last changes were taken by %s, which is %s; waiting for its end.",
+                    decision.owner,
+                    decision.state,
+                )
+                return None
+            if isinstance(decision, TakeOver):
+                self._take_over(decision)
+            else:
+                self._proceed()
+            cursor = self._commit.cursor() if self._commit is not None else None
         with self._location.open(self._deadline - time.time()) as (client, location):
             if self._state is None:
+                # The same under another name; only now is it known where either is.
+                if self._store.is_in(location.folder):
+                    raise _own_record(location.folder.container_url, location.folder.prefix)
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
             detection = client.run(poll_folder(self._state, location.access))
+            warning = client.run(nothing_there(location.folder, location.access, detection))
+        if warning:
+            self._log.warning("%s: %s", self._location.name, warning)
         return self._take(detection)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except CursorUnreadable as error:
+            raise InvalidArgument(
+                "cursor_key",
+                f"{error}. What this folder held cannot be told any more: delete the {self._store}, and the next look "
+                "starts anew (on_first_poll says how)",
+            ) from error
 
     def _load(self) -> Commit | None:
         text = self._store.load()
@@ -203,6 +215,8 @@ class FolderWatch:
     def _replay(self, decision: Replay) -> list[Change]:
         """Hand this task's own batch on again; writing so lets whoever is about to take it over notice."""
         assert self._commit is not None
+        with reading(damaged):
+            changes_of(decision.batch)
         self._log.info("This task took %d changes before; here they are again.", len(decision.batch))
         self._store.save(self._commit.again(self._me).encode())
         return decision.batch
@@ -265,3 +279,11 @@ class FolderWatch:
             # As long as the service asked for is waited once; the intervals after that are the author's.
             only_wait=self._open or pause > poll_interval,
         )
+
+
+def _own_record(place: str, prefix: str) -> InvalidArgument:
+    return InvalidArgument(
+        "cursor_store",
+        f"is the watched folder, {place}/{prefix}; each poll would find its own record there. Name another folder; one "
+        "below it will do",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.schedule_flows import find_schedule
@@ -26,6 +26,7 @@ from aml_provider.state.cursor import (
 )
 from aml_provider.state.instances import owner_state, states_for
 from aml_provider.state.run_cursor import RunCursor
+from aml_provider.stored import reading
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ class ScheduleWatch:
             if isinstance(decision, Replay):
                 assert commit is not None
                 self._store.save(commit.again(self._me).encode())
-                run_id = str(_entry(commit)["run_id"])
+                with reading(damaged):
+                    run_id = str(_entry(commit)["run_id"])
                 self._log.info("This task took run %s before; here it is again.", run_id)
                 return run_id
             if isinstance(decision, WaitFor):

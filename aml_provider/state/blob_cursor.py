@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from aml_provider.blobs.access import Location
+    from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.record import Kept
     from aml_provider.client.transport import Client
 
@@ -44,6 +45,7 @@ class BlobCursorStore:
         self._folder = folder
         self._blob = f"{key}.json"
         self._seen: Kept | None = None
+        self._place: Folder | None = None
 
     def __str__(self) -> str:
         path = "/".join(filter(None, (self._folder.name, self._folder.path.strip("/"), self._blob)))
@@ -59,6 +61,7 @@ class BlobCursorStore:
 
         with self._folder.open() as (client, location):
             self._seen = client.run(read_record(location, self._blob))
+            self._place = location.folder
         return self._seen.text
 
     def save(self, text: str) -> None:
@@ -77,6 +80,10 @@ class BlobCursorStore:
         if kept is None:
             raise CursorMoved(f"The {self} was changed by somebody else since it was read")
         self._seen = kept
+
+    def is_in(self, folder: Folder) -> bool:
+        """Compare where the record was found, since one place has many names."""
+        return self._place is not None and self._place.is_same_as(folder)
 
 
 def cursor_store(key: str, folder: BlobFolder | None) -> CursorStore:

@@ -12,14 +12,16 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
 from aml_provider.state import variables
 from aml_provider.state.instances import BEHIND
+from aml_provider.stored import made, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.blobs.changes import Change, Detection
+    from aml_provider.blobs.folder import Folder
 
 __all__ = [
     "Commit",
@@ -136,15 +138,18 @@ class Commit(NamedTuple):
         Raises:
             CursorUnreadable: The text is something else, or of a newer format.
         """
-        try:
-            record: dict[str, Any] = json.loads(text)
+        with reading(damaged):
+            record: dict[str, Any] = parse(text)
             form = record["format"]
             if form == _FORMAT:
-                owner, batch = Owner(**record["owner"]), list(record["batch"])
-                arrived = bool(record.get("arrived"))
-                return cls(int(record["serial"]), owner, batch, str(record["cursor"]), str(record["undo"]), arrived)
-        except (ValueError, TypeError, LookupError) as error:
-            raise CursorUnreadable(f"The stored record is damaged: {type(error).__name__}: {error}") from None
+                owner, batch, arrived = made(Owner, record["owner"]), record["batch"], record.get("arrived", False)
+                texts = (record["cursor"], record["undo"])
+                if not (isinstance(batch, list) and all(isinstance(one, dict) for one in (*batch, record))):
+                    raise TypeError(f"the batch is {batch!r:.80}")
+                if type(record["serial"]) is not int or not all(isinstance(text, str) for text in texts):
+                    raise TypeError("the serial is no number, or a cursor no text")
+                json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
+                return cls(record["serial"], owner, batch, *texts, bool(arrived))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
@@ -227,6 +232,9 @@ class CursorStore(Protocol):
             CursorMoved: It is not there any more; nothing was written.
         """
 
+    def is_in(self, folder: Folder) -> bool:
+        """Whether the record that :meth:`load` gave is a blob of this folder."""
+
 
 def default_cursor_key(owner: Owner) -> str:
     """Name the cursor of a sensor that was given no ``cursor_key``: its DAG, task and map index."""
@@ -307,6 +315,11 @@ class VariableCursorStore:
         if after != wanted:
             raise CursorMoved(f"The {self} was changed by somebody else while it was written")
         self._seen = after
+
+    def is_in(self, folder: Folder) -> bool:
+        """Never."""
+        del folder
+        return False
 
     def _read(self) -> str | None:
         return variables.read(self.key)

@@ -7,8 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.state import variables
+from aml_provider.stored import StoredRecordDamaged, made, parse, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.providers.common.compat.sdk import Context
 
 _STORE_KEY = "azureml_submission"
@@ -73,7 +76,7 @@ class TaskStateLedger:
 
     def load(self) -> Record | None:
         """Read the record."""
-        return _decode(self._store.get(_STORE_KEY))
+        return _decode(self._store.get(_STORE_KEY), f"the key {_STORE_KEY} in its task state store")
 
     def save(self, record: Record) -> None:
         """Replace the record."""
@@ -106,7 +109,7 @@ class VariableLedger:
 
     def load(self) -> Record | None:
         """Read the record; if the task had ended, the one that it ended with."""
-        record = _decode(variables.read(self._key))
+        record = _decode(variables.read(self._key), f"the Variable {self._key}")
         if record is not None:
             return record
         ended = self._ended()
@@ -114,7 +117,7 @@ class VariableLedger:
             return None
         try_number, fields = ended[self._run_id]
         if self._try_number > try_number:
-            return _decode(fields)
+            return _decode(fields, f"the Variable {self._archive}")
         # Of a DAG run that had the same name and is no more; its later tries must not take it for their own.
         del ended[self._run_id]
         self._write(ended)
@@ -135,7 +138,9 @@ class VariableLedger:
     def _ended(self) -> dict[str, Any]:
         """Number of the last try and record of each DAG run, the one that ended last at the end."""
         stored = variables.read(self._archive)
-        return dict(json.loads(stored)) if stored is not None else {}
+        with reading(_damaged(f"the Variable {self._archive}")):
+            ended = parse(stored) if stored is not None else {}
+            return {run: (int(number), dict(fields)) for run, (number, fields) in ended.items()}
 
     def _write(self, ended: dict[str, Any]) -> None:
         kept = dict(list(ended.items())[-_DAG_RUNS_KEPT:])
@@ -168,17 +173,23 @@ def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Rec
     stored = get_state_backend().get(scope, _STORE_KEY)
     if stored is not None and "key" not in json.loads(stored):
         raise RuntimeError("The workers' state_store_backend keeps its record where the API server cannot read it")
-    return _decode(stored)
+    return _decode(stored, f"the key {_STORE_KEY} in its task state store")
 
 
 def _short(names: list[Any]) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
-def _decode(stored: Any) -> Record | None:
-    fields = json.loads(stored) if isinstance(stored, str) else stored
-    if fields is None:
+def _decode(stored: Any, place: str) -> Record | None:
+    if stored is None:
         return None
-    # A later version of this package may have stored more. What is no record fails here: taking it for none would
-    # submit a second run.
-    return Record(**{name: value for name, value in fields.items() if name in Record._fields})
+    with reading(_damaged(place)):
+        # A later version of this package may have stored more.
+        return made(Record, parse(stored) if isinstance(stored, str) else stored)
+
+
+def _damaged(place: str) -> Callable[[str], StoredRecordDamaged]:
+    return lambda problem: StoredRecordDamaged(
+        f"The record of this task's submission is damaged ({problem}), so whether it has a run cannot be told. See in "
+        f"the workspace whether one of this task is active, and then delete {place}: the next try submits a new run"
+    )

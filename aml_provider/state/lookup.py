@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Pause
 from aml_provider.state import variables
+from aml_provider.stored import parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,13 +156,17 @@ class Evidence:
     def _read(self) -> None:
         """Add what is stored: another task may have learnt something meanwhile."""
         try:
-            stored = json.loads(self._load() or "{}")
-            self._found |= set(WAYS).intersection(stored.get("found", ()))
-            for way, moment in dict(stored.get("missed", {})).items():
-                self._missed[way] = max(float(moment), self._missed.get(way, 0.0))
-        except (ValueError, TypeError, AttributeError):
+            with reading(ValueError):
+                stored = parse(self._load() or "{}")
+                found = set(WAYS).intersection(stored.get("found", ()))
+                missed = {way: float(moment) for way, moment in dict(stored.get("missed", {})).items()}
+        except ValueError:
             # Somebody edited it. Nothing learnt is the safe reading, and the next run teaches it again.
             return
+        self._found |= found
+        for way, moment in missed.items():
+            if isfinite(moment):
+                self._missed[way] = max(moment, self._missed.get(way, 0.0))
         for way in self._found:
             self._missed.pop(way, None)
 

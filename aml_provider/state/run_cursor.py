@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.blobs.cursor import damaged
+from aml_provider.stored import parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,13 +70,24 @@ class RunCursor(NamedTuple):
         Raises:
             CursorUnreadable: The text is something else.
         """
-        try:
-            stored = json.loads(text)
+        with reading(damaged):
+            stored = parse(text)
             latest = stored["latest"]
             return cls(
-                datetime.fromisoformat(stored["since"]),
-                None if latest is None else datetime.fromisoformat(latest),
-                tuple((str(run_id), datetime.fromisoformat(began)) for run_id, began in stored["seen"]),
+                _moment(stored["since"]),
+                None if latest is None else _moment(latest),
+                tuple((_text(run_id), _moment(began)) for run_id, began in stored["seen"]),
             )
-        except (ValueError, TypeError, LookupError) as error:
-            raise CursorUnreadable(f"The stored cursor is damaged: {type(error).__name__}: {error}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a run id is {value!r:.80}")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment

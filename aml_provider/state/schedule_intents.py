@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.schedule_upkeep import Intent
 from aml_provider.state import variables
+from aml_provider.stored import StoredRecordDamaged, made, parse, reading
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -25,7 +26,7 @@ class TaskStateIntents:
 
     def load(self) -> Intent | None:
         """Read the intent."""
-        return _decode(self._store.get(_STORE_KEY))
+        return _decode(self._store.get(_STORE_KEY), f"the key {_STORE_KEY} in its task state store")
 
     def save(self, intent: Intent) -> None:
         """Replace the intent."""
@@ -44,7 +45,7 @@ class VariableIntents:
 
     def load(self) -> Intent | None:
         """Read the intent."""
-        return _decode(variables.read(self._key))
+        return _decode(variables.read(self._key), f"the Variable {self._key}")
 
     def save(self, intent: Intent) -> None:
         """Replace the intent."""
@@ -65,9 +66,15 @@ def open_intents(context: Context) -> Intents:
     return VariableIntents(f"azureml_schedule_intent_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
 
 
-def _decode(stored: Any) -> Intent | None:
-    fields = json.loads(stored) if isinstance(stored, str) else stored
-    if fields is None:
+def _decode(stored: Any, place: str) -> Intent | None:
+    if stored is None:
         return None
-    # What is no intent fails here: taking it for none would make a second schedule.
-    return Intent(**{name: value for name, value in fields.items() if name in Intent._fields})
+
+    def damaged(problem: str) -> StoredRecordDamaged:
+        return StoredRecordDamaged(
+            f"The record of a schedule that this task was about to create is damaged ({problem}). See in the workspace "
+            f"whether the schedule is there, and then delete {place}"
+        )
+
+    with reading(damaged):
+        return made(Intent, parse(stored) if isinstance(stored, str) else stored)

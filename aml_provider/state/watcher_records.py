@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from aml_provider.blobs.cursor import CursorUnreadable
+from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.state import variables
 from aml_provider.state.asset_record import AssetRecord
 from aml_provider.state.cursor import VariableCursorStore
 from aml_provider.state.threads import in_thread
+from aml_provider.stored import parse, reading
 
-__all__ = ["AssetRecords", "VariableRecords", "WatcherRecords"]
+__all__ = ["AssetRecords", "SeveralAssets", "VariableRecords", "WatcherRecords"]
+
+
+class SeveralAssets(RuntimeError):
+    """One watcher serves several assets, each of which would need a record of its own."""
 
 
 class WatcherRecords(Protocol):
@@ -40,30 +45,38 @@ class AssetRecords:
     """Keeps the record in Airflow's asset state store, with each asset that the watcher serves.
 
     Args:
-        accessors: What the triggerer gave the trigger. Watchers with the same arguments are one for Airflow, which then
-            serves several assets.
+        accessors: What the triggerer gave the trigger.
         key: The record's name.
     """
 
     def __init__(self, accessors: Any, key: str) -> None:
         self._key = key
         # Airflow 3.3 has no public way to all of them, only to one that can be named, and no trigger knows the names.
-        stores = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
-        self._records = [AssetRecord(store, key) for store in stores]
+        self._stores = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
+        self._record = AssetRecord(self._stores[0], key)
 
     def __str__(self) -> str:
-        return f"keys that begin with {self._key} of {' and '.join(map(repr, self._records))}"
+        return f"keys that begin with {self._key} of {self._record!r}"
 
     async def load(self) -> WatcherRecord:
-        """Read what is stored with each asset; see :meth:`WatcherRecords.load`."""
-        found = [await record.load() for record in self._records]
-        return WatcherRecord.united([WatcherRecord.from_json(data) for data in found if data is not None])
+        """Read what is stored with the asset; see :meth:`WatcherRecords.load`.
+
+        Raises:
+            SeveralAssets: Airflow takes the watchers of several assets for one.
+        """
+        if len(self._stores) > 1:
+            raise SeveralAssets(
+                f"This watcher serves several assets: {', '.join(map(repr, self._stores))}. Airflow makes one of "
+                "watchers with the same arguments, and an asset of which the DAG is paused would then miss what the "
+                "others see. So nothing is fired, and nothing lost. This ends when their DAG files have been read by "
+                "this version of the provider; if it does not, give one of the watchers a state_key"
+            )
+        data = await self._record.load()
+        return WatcherRecord() if data is None else WatcherRecord.from_json(data)
 
     async def save(self, record: WatcherRecord) -> None:
-        """Write it with each asset; see :meth:`WatcherRecords.save`."""
-        data = record.to_json()
-        for kept in self._records:
-            await kept.save(data)
+        """Write it with the asset; see :meth:`WatcherRecords.save`."""
+        await self._record.save(record.to_json())
 
 
 class VariableRecords:
@@ -71,10 +84,12 @@ class VariableRecords:
 
     Args:
         key: The Variable's key.
+        before: Where it was kept by an earlier version, which several assets shared.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, before: str | None = None) -> None:
         self._store = _Variable(key)
+        self._before = None if before is None else _Variable(before)
 
     def __str__(self) -> str:
         return f"Variable {self._store.key}"
@@ -82,10 +97,10 @@ class VariableRecords:
     async def load(self) -> WatcherRecord:
         """Read the Variable; see :meth:`WatcherRecords.load`."""
         text = await in_thread(self._store.load)
-        try:
-            return WatcherRecord() if text is None else WatcherRecord.from_json(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise CursorUnreadable(f"The stored record is damaged: {error}") from None
+        if text is None and self._before is not None:
+            text = await in_thread(self._before.load)
+        with reading(damaged):
+            return WatcherRecord() if text is None else WatcherRecord.from_json(parse(text))
 
     async def save(self, record: WatcherRecord) -> None:
         """Write the Variable; see :meth:`WatcherRecords.save`."""

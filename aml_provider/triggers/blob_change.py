@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import sys
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from aml_provider.connection import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import timedelta
+    from types import FrameType
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 # The most changes that a watcher takes in at once, for the sake of its memory; the rest follows within seconds.
 _MOST_CHANGES = 5000
+# How far up the asset is looked for; in Airflow 3.0 to 3.3 it is three calls up.
+_CALLERS = 6
 
 
 class FolderKey(NamedTuple):
@@ -73,6 +77,7 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
         poll_interval: Seconds between two looks.
         state_key: Names what was seen. Two watchers of one asset on one folder need different ones.
         azureml_conn_id: The connection.
+        asset: Not for DAG authors: the asset that is watched, which this class finds out when a DAG file is read.
 
     Raises:
         RuntimeError: Airflow is older than 3.0.
@@ -93,6 +98,7 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
         poll_interval: float | timedelta = 60.0,
         state_key: str | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,
+        asset: str | None = None,
     ) -> None:
         if not AIRFLOW_V_3_0_PLUS:
             raise RuntimeError(
@@ -114,6 +120,7 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
         self.poll_interval = poll_interval
         self.state_key = state_key
         self.azureml_conn_id = azureml_conn_id
+        self.asset = asset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database.
@@ -129,7 +136,7 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
         location = self._location()
         location.check()
         rules = self._rules()
-        for name in ("azureml_conn_id", "wasb_conn_id", "state_key"):
+        for name in ("azureml_conn_id", "wasb_conn_id", "state_key", "asset"):
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and (value is not None or name == "azureml_conn_id"):
                 raise InvalidArgument(name, f"is {value!r}; use text")
@@ -141,6 +148,9 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
             "on_first_poll": self.on_first_poll,
             "poll_interval": self._key().poll_interval,
             "state_key": self.state_key,
+            # Of watchers with the same arguments Airflow makes one, also where they are of different assets. An asset
+            # of which the DAG is paused would then miss what the others see.
+            "asset": self.asset or _asset_of(self, sys._getframe(1)),  # noqa: SLF001 - see _asset_of()
         }
 
     def shared_stream_key(self) -> FolderKey:
@@ -190,9 +200,12 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
     async def _begin(self, stream: FolderStream, records: WatcherRecords) -> Watcher | None:
         """Go on from what is stored; None where that cannot be read."""
         from aml_provider.blobs.cursor import CursorUnreadable
+        from aml_provider.state.watcher_records import SeveralAssets
 
         try:
             return stream.join(self._rules(), await records.load())
+        except SeveralAssets as error:
+            self.log.error("%s", error)  # noqa: TRY400 - it says all that there is to say
         except CursorUnreadable as error:
             self.log.error(  # noqa: TRY400 - it says all that there is to say
                 "%s. What this folder held cannot be told any more, so nothing is fired: delete the %s, and the "
@@ -244,7 +257,31 @@ class AzureBlobChangeTrigger(BaseEventTrigger):
             filters = json.dumps(self._rules()[:3])
             name += f" {blake2b(filters.encode(), digest_size=4).hexdigest()}"
         key = variable_key(self.azureml_conn_id, location.name, location.path, name)
-        return VariableRecords(key) if accessors is None else AssetRecords(accessors, key)
+        if accessors is not None:
+            return AssetRecords(accessors, key)
+        if self.asset is None:
+            return VariableRecords(key)
+        return VariableRecords(
+            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), before=key
+        )
+
+
+def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str | None:
+    """The asset that is being serialised together with its trigger, by name.
+
+    Airflow tells a trigger nothing of it, so the callers' variables have to: one of them is the asset. Where none is,
+    the watchers of several assets stay one trigger, which refuses to run.
+    """
+    from airflow.providers.common.compat.sdk import Asset
+
+    for _ in range(_CALLERS):
+        if frame is None:
+            break
+        for value in frame.f_locals.values():
+            if isinstance(value, Asset) and any(watcher.trigger is trigger for watcher in value.watchers):
+                return value.name
+        frame = frame.f_back
+    return None
 
 
 async def open_stream(key: FolderKey) -> FolderStream:

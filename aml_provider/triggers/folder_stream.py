@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
+from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.shared import Look, SharedFolder
 from aml_provider.blobs.watcher import Watcher
 from aml_provider.client.errors import AzureMLError
@@ -77,6 +78,7 @@ class FolderStream:
         self._wake = asyncio.Event()
         self._has_news = False
         self._failures = 0
+        self._has_warned = False
         self._session: _Session | None = None
 
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
@@ -161,6 +163,11 @@ class FolderStream:
         look = await session.client.run(self._folder.look(location.folder, location.access))
         for step in look.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)
+            if not self._has_warned:
+                hint = nothing_there(location.folder, location.access, step.detection)
+                if warning := await session.client.run(hint):
+                    self._has_warned = True
+                    log.warning("%s: %s", self._key.location.name, warning)
         return look
 
     async def _connect(self) -> _Session:

@@ -339,3 +339,28 @@ def test_a_place_that_will_not_do_is_named(value, told, register, landing, https
     register(landing, account_key=https.account_key)
     with pytest.raises(AirflowFailException, match=told):
         look(sensor(datastore="store", cursor_store=value))
+
+
+def test_the_watched_folder_by_another_name_is_refused_before_anything_is_written(
+    register, landing, https, monkeypatch
+):
+    key = {"conn_type": "wasb", "login": https.account_name, "password": https.account_key}
+    monkeypatch.setenv("AIRFLOW_CONN_BLOBS", json.dumps(key))
+    register(landing, account_key=https.account_key)
+    register(landing, "StoreByAnotherName", account_key=https.account_key)
+    for watched in ({"datastore": "StoreByAnotherName"}, {"container_url": landing.url, "wasb_conn_id": "blobs"}):
+        with pytest.raises(AirflowFailException, match=r"^cursor_store: is the watched folder, http"):
+            look(sensor(**watched, cursor_store="store/incoming"))
+    assert [*landing.list_blob_names()] == []
+
+
+def test_a_folder_of_records_may_be_watched_and_holds_nothing_new(records, register, landing, https, variables):
+    """By a sensor that keeps its own record elsewhere, or in a folder below."""
+    register(landing, account_key=https.account_key)
+    kept = f"{records()}/cursors"
+    watched = {"datastore": "records", "path": "cursors", "on_first_poll": "report"}
+    for name in ("a", "b"):
+        look(sensor(datastore="store", cursor_store=kept, cursor_key=name))
+        assert look(sensor(**watched)) == []
+    landing.upload_blob("cursors/file.csv", b"x")
+    assert look(sensor(**watched)) == [("cursors/file.csv", "added")]

@@ -124,6 +124,7 @@ def test_a_datastore_without_a_credential_is_listed_as_the_connections_identity(
 ):
     workspace(server.url, endpoint=emulator.url)
     container = server.container("landing")
+    container.write("incoming/old.csv")
     watched = {"datastore": datastore(container="landing")}
     assert look(sensor(**watched)) == []
     trigger = deferred(sensor(**watched, deferrable=True), context_of("run2"))
@@ -221,6 +222,7 @@ def test_a_wasb_service_principal_lists_as_itself(
     connection, workspace, server, tmp_path, monkeypatch, variables, said
 ):
     container = server.container("landing")
+    container.write("incoming/old.csv")
     workspace(server.url)
     connection("storage", conn_type="wasb", login=CLIENT, password="app-secret", extra={"tenant_id": TENANT})
     with Authority(tmp_path) as authority:

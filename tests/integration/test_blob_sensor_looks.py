@@ -68,7 +68,7 @@ def names(taken):
     return [path for path, _ in taken]
 
 
-@pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "//a/b//"])
+@pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "/a/b/"])
 def test_a_path_means_one_folder_however_its_slashes_are_written(path, watch, container, variables):
     assert look(watch(path="a/b")) == []
     for name in ("a/b/x", "a/b/c/x", "a/bc/x", "a/x", "x", "a/b-old/x"):
@@ -85,7 +85,7 @@ def test_no_path_means_the_containers_root(path, watch, container):
     assert names(look(watch(path=path))) == ["x", "ä b.csv"]
 
 
-@pytest.mark.parametrize("path", ["a\\b", "a/../b", "./a", 7])
+@pytest.mark.parametrize("path", ["a\\b", "a/../b", "./a", "dbl//", 7])
 def test_a_path_that_blob_storage_would_not_understand_is_refused(path, watch, container):
     with pytest.raises(AirflowFailException, match=r"^path: "):
         look(watch(path=path))
@@ -116,6 +116,23 @@ def test_a_pattern_is_about_the_last_part_of_the_name_and_case_matters(pattern, 
     for name in ("a.csv", "b.CSV", "c.json", "d[1].csv", "sub.csv.tmp", "deep/a.csv"):
         container.write(f"incoming/{name}")
     assert names(look(watch(pattern=pattern))) == [f"incoming/{name}" for name in taken]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("caf\u00e9.csv", "nfc"),
+        ("cafe\u0301.csv", "nfd"),
+        ("caf?*.csv", "nfc nfd"),
+        (["caf\u00e9*", "cafe\u0301*"], "nfc nfd"),
+    ],
+)
+def test_a_pattern_matches_the_unicode_form_in_which_it_is_written(pattern, taken, watch, container):
+    forms = {"nfc": "incoming/caf\u00e9.csv", "nfd": "incoming/cafe\u0301.csv"}
+    assert look(watch(pattern=pattern)) == []
+    for name in forms.values():
+        container.write(name)
+    assert sorted(names(look(watch(pattern=pattern)))) == sorted(forms[form] for form in taken.split())
 
 
 def test_another_pattern_does_not_bring_back_what_was_passed_over(watch, container):
@@ -161,7 +178,7 @@ def test_empty_blobs(ignore_empty, watch, container):
     container.write("incoming/sub/x")
     container.write("incoming/done", size=0)
     taken = watcher.poke(context).xcom_value
-    assert [change["name"] for change in taken or ()] == ([] if ignore_empty else ["done"])
+    assert [change["name"] for change in taken or ()] == ([] if ignore_empty else ["done", "sub"])
 
 
 def test_one_result_has_max_changes_at_most_and_the_next_run_gets_the_rest(watch, container, states):
@@ -409,3 +426,11 @@ def test_the_trigger_fires_when_the_time_is_up(watch, container):
     trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=0.2))
     # Its next look would come long after the test has been given up.
     assert fire(trigger)["deadline"] == trigger.deadline
+
+
+def test_a_misspelt_folder_is_told_once_with_the_nearest(watch, container, said):
+    container.write("incoming/a")
+    for _ in range(3):
+        assert look(watch(path="incomming")) == []
+    assert str(said).count("no folder 'incomming'; similar ones: 'incoming'") in {1, 2}
+    assert len(container.asked) == 4, "three polls and one for the hint"

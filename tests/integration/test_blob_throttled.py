@@ -180,6 +180,7 @@ def test_a_deferral_of_a_look_that_was_refused_waits_as_long_as_the_service_aske
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_trigger_leaves_a_busy_service_alone(status, watch, container, monkeypatch, said):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.2")
+    container.write("incoming/old")
     trigger = deferred(watch(deferrable=True, poke_interval=0.1))
     container.write("incoming/a")
     container.failures, container.retry_after = [status], "1"
@@ -222,6 +223,7 @@ def stream(container, monkeypatch):
 
 @busy
 async def test_watchers_leave_a_busy_service_alone(status, stream, container, said):
+    container.write("incoming/old")
     container.failures, container.retry_after = [status], "1"
     folder, _watcher = stream()
     async with asyncio.timeout(30):

@@ -117,23 +117,61 @@ async def test_watchers_at_different_times_or_with_other_rights_share_nothing(la
     assert one.shared_stream_key() != watcher(datastore="landing").shared_stream_key()
 
 
+def stored(asset):
+    """The triggers of an asset as Airflow stores them, and what it tells them from others by."""
+    from airflow.serialization.encoders import encode_asset_like
+    from airflow.triggers.base import BaseEventTrigger
+
+    found = [watcher["trigger"] for watcher in encode_asset_like(asset)["watchers"]]
+    return [(AzureBlobChangeTrigger(**one["kwargs"]), BaseEventTrigger.hash(**one)) for one in found]
+
+
+def assets_of(*triggers):
+    from airflow.sdk import Asset, AssetWatcher
+
+    names = ("one", "two")
+    return [
+        Asset(name=name, watchers=[AssetWatcher(name="w", trigger=trigger)])
+        for name, trigger in zip(names, triggers, strict=True)
+    ]
+
+
 @shared
-async def test_two_assets_of_one_watcher_both_get_it(landing, database):
-    """Airflow makes one trigger of two watchers with the same arguments."""
+@pytest.mark.parametrize("is_one_object", [True, False])
+async def test_assets_with_equal_watchers_have_a_state_each(is_one_object, landing, database):
+    """One whose DAG is paused for a while finds afterwards what has changed, and the other gets nothing twice."""
+    trigger = watcher(url=landing.url)
+    assets = assets_of(trigger, trigger if is_one_object else watcher(url=landing.url))
+    (one, its_hash), (two, other_hash) = (stored(asset)[0] for asset in assets)
+    assert its_hash != other_hash
+    assert stored(assets[0])[0][1] == its_hash, "the same asset in another DAG file is one trigger"
+    assert one.shared_stream_key() == two.shared_stream_key()
+    async with Triggerer(database) as triggerer:
+        triggerer.start(one, "one")
+        pausing = triggerer.start(two, "two")
+        await triggerer.until(lambda: len(database.states) == 2)
+        pausing.cancel()
+        await asyncio.wait([pausing])
+        triggerer.tasks.remove(pausing)
+        landing.write("in/a.csv")
+        await triggerer.until(lambda: database.changed("one"))
+        triggerer.start(two, "two")
+        await triggerer.until(lambda: database.changed("two"))
+        landing.write("in/b.csv")
+        await triggerer.until(lambda: len(database.changed("one")) == len(database.changed("two")) == 2)
+    assert database.changed("one") == database.changed("two") == ["a.csv", "b.csv"]
+
+
+@shared
+async def test_a_watcher_that_serves_several_assets_all_the_same_says_so_and_fires_nothing(landing, database, said):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url), "one", "two")
-        await triggerer.until(lambda: len(database.states) == 2)
+        triggerer.start(watcher(url=landing.url), "other")
+        await triggerer.until(lambda: database.states and "serves several assets: " in str(said))
         landing.write("in/a.csv")
-        await triggerer.until(database.events.copy)
-        await triggerer.until(lambda: not any('"name"' in text for text in database.states.values()))
-    # The second one leaves, a third one comes.
-    async with Triggerer(database) as triggerer:
-        triggerer.start(watcher(url=landing.url), "one", "three")
-        landing.write("in/b.csv")
-        await triggerer.until(lambda: database.changed("three"))
-    assert database.changed("one") == ["a.csv", "b.csv"]
-    assert database.changed("two") == ["a.csv"]
-    assert database.changed("three") == ["b.csv"]
+        await triggerer.until(lambda: database.changed("other"))
+    assert "give one of the watchers a state_key" in str(said)
+    assert {asset for asset, _ in database.kept} == {"other"}
 
 
 @shared
@@ -375,6 +413,25 @@ def test_without_assets_each_filter_has_a_record_of_its_own(landing):
     assert place() == place(poll_interval=9, on_first_poll="report")
     assert len({place(), place(pattern="a"), place(settle=1), place(path="b"), place(state_key="k")}) == 5
     assert place(pattern="a", state_key="k") == place(state_key="k")
+
+
+@watching
+async def test_without_a_state_of_its_own_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
+    from aml_provider.blobs.cursor import Cursor
+    from aml_provider.blobs.watcher import WatcherRecord
+    from aml_provider.state import variables
+
+    kept = {}
+    monkeypatch.setattr(variables, "read", kept.get)
+    monkeypatch.setattr(variables, "write", lambda key, value, description: kept.__setitem__(key, value))
+    none, one, two = (AzureBlobChangeTrigger(datastore="d", asset=name)._records() for name in (None, "one", "two"))
+    assert len({str(none), str(one), str(two)}) == 3
+    before, after = (WatcherRecord(Cursor.of([(number, number)]).encode()) for number in (1, 2))
+    await none.load()
+    await none.save(before)
+    assert await one.load() == before
+    await one.save(after)
+    assert (await one.load(), await two.load(), await none.load()) == (after, before, before)
 
 
 @watching

@@ -117,7 +117,7 @@ def test_what_counts_as_a_new_version(landing):
     blob.delete_blob()
     assert landing.take(state) == []
     landing.write("in/a")
-    assert landing.take(state) == [("in/a", "added")]
+    assert landing.take(state) == [("in/a", "modified")]
 
 
 @pytest.mark.parametrize("ignore_empty", [True, False])

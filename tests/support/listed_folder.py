@@ -26,6 +26,7 @@ class Container:
     def __init__(self, page_size=3):
         self.blobs = {}
         self.deep = set()
+        self.directories = set()
         self.now = 0
         self.writes = 0
         self.page_size = page_size
@@ -34,13 +35,18 @@ class Container:
         self.writes += 1
         self.blobs[name] = (f"0x{self.writes:X}", self.now, size)
 
+    def metadata(self, name):
+        return (
+            "<Metadata><Hdi_isfolder>true</Hdi_isfolder></Metadata>" if name in self.directories else "<OrMetadata />"
+        )
+
     def pages(self):
         entries = [
             (
                 f"in/{name}",
                 (
                     f"<Blob><Name>in/{name}</Name><Properties><Last-Modified>{http_date(modified)}</Last-Modified><Etag>{etag}"
-                    f"</Etag><Content-Length>{size}</Content-Length></Properties></Blob>"
+                    f"</Etag><Content-Length>{size}</Content-Length></Properties>{self.metadata(name)}</Blob>"
                 ),
             )
             for name, (etag, modified, size) in self.blobs.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 import gc
+import re
 import tracemalloc
 from array import array
 from hashlib import blake2b
@@ -16,15 +17,16 @@ from hypothesis import strategies as st
 from support.breaths import answer, ended
 from support.listed_folder import FOLDER, Container, http_date, take, watch
 
-from aml_provider.blobs.changes import FolderState, Scan
+from aml_provider.blobs.changes import _RECORD, FolderState, Scan
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.listing import Page, Reply, poll
+from aml_provider.blobs.listing import Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
+from aml_provider.state.cursor import variable_key
 
 
 class Model:
-    """The rules in their plainest form: of each name, the ETag that was decided last."""
+    """The rules in their plainest form: of each name, the ETags that were decided, the latest one at the end."""
 
     def __init__(self, rules):
         self.rules = rules
@@ -34,26 +36,29 @@ class Model:
         """Return what is to be reported and what is decided then."""
         old, rules = self.decided, self.rules
         if old is None and not rules.report_first:
-            return [], {name: blob[0] for name, blob in container.blobs.items()}
+            return [], {name: [blob[0]] for name, blob in container.blobs.items()}
         old = old or {}
-        ready, after = [], {}
+        ready, after = [], {name: [*etags] for name, etags in old.items()}
+
+        def decide(name, etag):
+            after.setdefault(name, []).append(etag)
+
         for name, (etag, modified, size) in container.blobs.items():
-            if name in old:
-                after[name] = old[name]
-            if old.get(name) == etag:
+            if etag in old.get(name, ()):
                 continue
-            if size == 0 and rules.ignore_empty:
+            if name == "" or (size == 0 and (rules.ignore_empty or name in container.directories)):
                 continue
-            if size == 0 and name in container.deep:
-                after[name] = etag
-            elif rules.settle and container.now - modified < rules.settle:
+            if RECORD.fullmatch(name):
                 continue
-            elif rules.patterns and not any(fnmatch.fnmatchcase(name, glob) for glob in rules.patterns):
-                after[name] = etag
+            if rules.settle and container.now - modified < rules.settle:
+                continue
+            if rules.patterns and not any(fnmatch.fnmatchcase(name, glob) for glob in rules.patterns):
+                decide(name, etag)
             else:
                 ready.append((modified, f"in/{name}", name, etag))
         taken = sorted(ready)[: rules.max_changes]
-        after |= {name: etag for _, _, name, etag in taken}
+        for _, _, name, etag in taken:
+            decide(name, etag)
         changes = [
             (name, "modified" if name in old else "added") for _, _, name, _ in sorted(taken, key=lambda t: t[1])
         ]
@@ -64,16 +69,21 @@ def entries(decided):
     """What the cursor holds of these ETags by name: 64 bits of the version, 32 of the name."""
     return sorted(
         (array("Q", blake2b(f"in/{name}\0{etag}".encode(), digest_size=8).digest())[0], crc32(f"in/{name}".encode()))
-        for name, etag in decided.items()
+        for name, etags in decided.items()
+        for etag in etags
     )
 
 
-NAMES = st.sampled_from(["a.csv", "b.csv", "c.txt", "d.csv", "e.txt", "f.csv", "sub", "sub.csv"])
+RECORD = re.compile("azureml_cursor_.*0123456789abcdef.json")
+OURS = "azureml_cursor_my_dag_0123456789abcdef.json"
+NAMES = st.sampled_from(["a.csv", "b.csv", "c.txt", "d.csv", "e.txt", "f.csv", "sub", "sub.csv", "", "20260101", OURS])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), NAMES, st.sampled_from([0, 1, 1, 7])),
         st.tuples(st.just("delete"), NAMES),
-        st.tuples(st.just("deep"), st.sampled_from(["sub", "z"])),
+        st.tuples(st.just("restore"), NAMES),
+        st.tuples(st.just("deep"), st.sampled_from(["sub", "z", "20260101"])),
+        st.tuples(st.just("directory"), st.sampled_from(["sub", "d.csv"])),
         st.tuples(st.just("wait"), st.integers(1, 4)),
         st.tuples(st.just("poll"), st.sampled_from(["hand over", "hand over", "crash before", "crash after", "undo"])),
     ),
@@ -101,15 +111,20 @@ def test_every_poll_reports_what_the_rules_say(steps, page_size, rules, was_empt
     # What a new process finds: the cursor's text and the model's state with it.
     stored = (Cursor().encode(), {}) if was_empty else (None, None)
     state = FolderState(FOLDER, rules, Cursor() if was_empty else None)
-    model.decided = copy.copy(stored[1])
-    handed_over = []
+    model.decided = copy.deepcopy(stored[1])
+    handed_over, bin_ = [], {}
     for step in [*steps, ("wait", 9), *[("poll", "hand over")] * 9]:
         if step[0] == "write":
             container.write(step[1], step[2])
         elif step[0] == "delete":
-            container.blobs.pop(step[1], None)
+            bin_[step[1]] = container.blobs.pop(step[1], None) or bin_.get(step[1])
+        elif step[0] == "restore":
+            if bin_.get(step[1]) is not None:
+                container.blobs[step[1]] = bin_[step[1]]
         elif step[0] == "deep":
             container.deep ^= {step[1]}
+        elif step[0] == "directory":
+            container.directories ^= {step[1]}
         elif step[0] == "wait":
             container.now += step[1]
         else:
@@ -122,16 +137,17 @@ def test_every_poll_reports_what_the_rules_say(steps, page_size, rules, was_empt
             assert counts.folders == len(container.deep)
             assert (counts.added + counts.modified) == len(expected)
             parts = (counts.unchanged, counts.remembered, counts.filtered, counts.unsettled, counts.empty, counts.held)
-            assert counts.listed == counts.added + counts.modified + counts.markers + sum(parts)
+            aside = counts.markers + counts.records
+            assert counts.listed == counts.added + counts.modified + aside + sum(parts)
             if step[1] == "crash before":
                 state = FolderState(FOLDER, rules, Cursor.decode(stored[0]) if stored[0] else None)
-                model.decided = copy.copy(stored[1])
+                model.decided = copy.deepcopy(stored[1])
                 continue
             before = model.decided
             state.accept(detection)
             model.decided = after
             if detection.must_save:
-                stored = (detection.cursor.encode(), copy.copy(after))
+                stored = (detection.cursor.encode(), copy.deepcopy(after))
             if step[1] == "undo" and expected:
                 undo = Difference.decode(detection.undo.encode())
                 cursor = Cursor.decode(stored[0]).apply(undo)
@@ -139,13 +155,14 @@ def test_every_poll_reports_what_the_rules_say(steps, page_size, rules, was_empt
                     after.pop(name)
                     if name in (before or {}):
                         after[name] = before[name]
-                stored = (cursor.encode(), copy.copy(after))
+                model.decided = copy.deepcopy(after)
+                stored = (cursor.encode(), copy.deepcopy(after))
                 state = FolderState(FOLDER, rules, cursor)
             else:
                 handed_over += [(change["path"], change["etag"]) for change in detection.changes]
             if step[1] == "crash after":
                 state = FolderState(FOLDER, rules, Cursor.decode(stored[0]) if stored[0] else None)
-                model.decided = copy.copy(stored[1])
+                model.decided = copy.deepcopy(stored[1])
     assert len(handed_over) == len(set(handed_over)), "a version was handed over twice"
     assert container.poll(state).changes == []
 
@@ -269,7 +286,7 @@ def test_directory_markers_are_no_blobs(ignore_empty):
     take(container, state)
     container.write("", 0)  # in/
     container.write("sub", 0)
-    container.deep = {"sub"}
+    container.deep = container.directories = {"sub"}
     for name in ("sub-1", "sub.csv"):  # both sort between in/sub and in/sub/
         container.write(name)
 
@@ -281,16 +298,64 @@ def test_directory_markers_are_no_blobs(ignore_empty):
     assert take(container, state) == []
 
 
-def test_a_marker_whose_sub_folder_is_on_an_unchanged_page():
+def test_an_empty_blob_beside_a_folder_of_its_name_is_a_blob():
+    """A flag file; only its metadata would make it a directory."""
     container = Container(page_size=1)
     state = watch(container, ignore_empty=False)
-    container.deep = {"sub"}
+    container.deep = {"20260101"}
     take(container, state)
-    container.write("sub", 0)
-
-    assert take(container, state) == []
+    container.write("20260101", 0)
+    assert take(container, state) == [("20260101", "added")]
+    container.write("20260101", 0)
     container.write("other", 0)
-    assert take(container, state) == [("other", "added")]
+    assert take(container, state) == [("20260101", "modified"), ("other", "added")]
+
+
+@pytest.mark.parametrize("ignore_empty", [True, False])
+@pytest.mark.parametrize("size", [0, 7])
+def test_no_change_has_an_empty_name(ignore_empty, size):
+    """A blob `in/` with content would be a data path to all of the folder."""
+    container = Container()
+    state = watch(container, ignore_empty=ignore_empty, on_first_poll="report")
+    for _ in range(2):
+        container.write("", size)
+        container.write("a")
+        detection = container.poll(state)
+        state.accept(detection)
+        assert [change["name"] for change in detection.changes] == ["a"]
+        assert detection.counts.markers == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "is_record"),
+    [
+        (OURS, True),
+        ("azureml_cursor_0123456789abcdef.json", True),
+        ("azureml_cursor_a.b-c_d_0123456789abcdef.json", True),
+        ("azureml_cursor_0123456789abcdef.json.bak", False),
+        ("azureml_cursor_notes.json", False),
+        ("my_azureml_cursor_0123456789abcdef.json", False),
+    ],
+)
+@pytest.mark.parametrize("rules", [{}, {"on_first_poll": "report"}, {"ignore_empty": False}, {"settle": 1}])
+def test_a_record_of_ours_is_never_reported_and_never_a_reason_to_write_one(name, is_record, rules):
+    container = Container()
+    state = watch(container, **rules)
+    take(container, state)
+    for _ in range(3):
+        container.write(name)
+        container.now += 5
+        detection = container.poll(state)
+        state.accept(detection)
+        assert [change["name"] for change in detection.changes] == [name] * (not is_record)
+        assert detection.must_save is not is_record
+        assert detection.counts.records == is_record
+
+
+def test_the_names_of_our_records_are_known():
+    for key in ("", "a", "dag/task/7", "with secret", "ä" * 300, "x" * 300):
+        name = f"{variable_key('conn', 'store', 'in/', key)}.json"
+        assert _RECORD.fullmatch(name.encode()), name
 
 
 def test_settle_needs_the_servers_date():
@@ -373,15 +438,96 @@ def test_a_large_cursor_is_compared_in_pieces():
     assert [change["name"] for change in detection.changes] == ["a"]
 
 
-def test_of_one_name_on_two_pages_the_listing_s_order_holds():
-    """A blob that is overwritten during the listing may come twice; dates as text would not sort."""
-    older = (b"in/a", b"Thu, 01 Jan 2026 00:00:00 GMT", b"1", b"1")
-    newer = (b"in/a", b"Fri, 02 Jan 2026 00:00:00 GMT", b"2", b"1")
-    scan = FolderState(FOLDER, Rules(report_first=True), None).scan()
-    for number, row in enumerate((older, newer)):
-        assert list(scan.add(bytes([number]) * 16, Page([row], frozenset(), []), None)) == [None]
-    detection, _ = ended(scan.finish())
-    assert [change["etag"] for change in detection.changes] == ["1", "2"]
+class Overlapping(Container):
+    """Its pages are what a test says: lists of (name, ETag, size)."""
+
+    listing = ()
+
+    def pages(self):
+        self.blobs = {}
+        for number, rows in enumerate(self.listing):
+            marker = f">m{number}</NextMarker>" if number + 1 < len(self.listing) else " />"
+            texts = [
+                f"<Blob><Name>in/{name}</Name><Properties><Last-Modified>{http_date(0)}</Last-Modified><Etag>{etag}</Etag>"
+                f"<Content-Length>{size}</Content-Length></Properties></Blob>"
+                for name, etag, size in rows
+            ]
+            body = f"<EnumerationResults><Blobs>{''.join(texts)}</Blobs><NextMarker{marker}</EnumerationResults>"
+            yield body.encode()
+
+
+def etags(container, state):
+    detection = container.poll(state)
+    state.accept(detection)
+    return [(change["name"], change["etag"], change["change"]) for change in detection.changes]
+
+
+def test_of_one_name_on_two_pages_the_later_row_counts():
+    container = Overlapping()
+    state = watch(container, on_first_poll="report")
+    container.listing = [[("a", "1", 1), ("b", "1", 1)], [("b", "2", 1), ("c", "1", 1)]]
+    assert etags(container, state) == [("a", "1", "added"), ("b", "2", "added"), ("c", "1", "added")]
+    assert etags(container, state) == []
+    container.listing = [[("a", "1", 1), ("b", "2", 1)], [("c", "1", 1)]]
+    assert etags(container, state) == []
+
+
+def test_a_version_on_two_pages_is_handed_out_once():
+    container = Overlapping()
+    state = watch(container)
+    container.listing = [[("a", "1", 1)]]
+    etags(container, state)
+    container.listing = [[("a", "1", 1), ("b", "1", 1)], [("b", "1", 1), ("c", "1", 1)]]
+    assert etags(container, state) == [("b", "1", "added"), ("c", "1", "added")]
+
+
+def test_what_is_on_a_page_that_is_as_before_is_known_on_the_next_one_too():
+    container = Overlapping()
+    state = watch(container)
+    container.listing = [[("a", "1", 1), ("b", "1", 1)], [("c", "1", 1)]]
+    etags(container, state)
+    container.listing[1] = [("b", "1", 1), ("c", "1", 1)]
+    assert etags(container, state) == []
+    container.listing[1] = [("b", "2", 1), ("c", "1", 1)]
+    assert etags(container, state) == [("b", "2", "modified")]
+
+
+def test_a_new_version_before_the_old_one_waits_for_the_next_listing():
+    container = Overlapping()
+    state = watch(container)
+    container.listing = [[("a", "1", 1)], [("b", "1", 1)]]
+    etags(container, state)
+    container.listing = [[("a", "1", 1), ("b", "2", 1)], [("b", "1", 1)]]
+    assert etags(container, state) == []
+    assert str(container.poll(state).counts).endswith("1 listed again further on")
+    container.listing[1] = []
+    assert etags(container, state) == [("b", "2", "modified")]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    listings=st.lists(
+        st.lists(
+            st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("123")), max_size=4),
+            min_size=1,
+            max_size=4,
+        ),
+        max_size=5,
+    ),
+    ignore_empty=st.booleans(),
+    report=st.booleans(),
+)
+def test_a_listing_with_names_twice_is_as_good_as_one_with_their_last_rows(listings, ignore_empty, report):
+    rules = {"ignore_empty": ignore_empty, "on_first_poll": "report" if report else "remember"}
+    container, plain = Overlapping(), Overlapping()
+    state, other = watch(container, **rules), watch(plain, **rules)
+    for listing in [[], *(listing for listing in listings for _ in range(2))]:
+        # Within one page a name stands once, and one version has one size.
+        pages = [sorted({name: (name, etag, int(etag) % 2) for name, etag in page}.values()) for page in listing]
+        container.listing = pages or [[]]
+        last = {row[0]: row for page in pages for row in page}
+        plain.listing = [sorted(last.values())]
+        assert etags(container, state) == etags(plain, other)
 
 
 def test_a_failed_page_voids_the_poll():

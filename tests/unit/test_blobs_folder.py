@@ -17,7 +17,6 @@ URL = "https://acct.blob.core.windows.net/landing"
         ("/", ""),
         ("in", "in/"),
         ("/in/", "in/"),
-        ("//a/b//", "a/b/"),
         ("a b/ü?#%", "a b/ü?#%/"),
         ("a..b", "a..b/"),
     ],
@@ -26,7 +25,7 @@ def test_a_path_becomes_a_prefix(path, prefix):
     assert normalise_path(path) == prefix
 
 
-@pytest.mark.parametrize("path", ["..", "a/../b", "./a", "a\\b", None, 3])
+@pytest.mark.parametrize("path", ["..", "a/../b", "./a", "a\\b", "dbl//", "//a", "a//b", "//", None, 3])
 def test_a_bad_path_is_named(path):
     with pytest.raises(ValueError, match=r"^path: "):
         normalise_path(path)
@@ -86,3 +85,38 @@ def test_a_login_in_the_address_is_refused_and_not_repeated(url):
     with pytest.raises(InvalidArgument, match="secrets belong in the connection") as refused:
         Folder.at(url)
     assert "s3cret" not in str(refused.value)
+
+
+SAME = [
+    ("https://acct.blob.core.windows.net/landing", "https://ACCT.Blob.Core.Windows.net:443/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct.blob.core.windows.net./landing/"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct.privatelink.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct-secondary.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct.z12.blob.storage.azure.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "http://acct.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://gateway.example.org/acct/landing"),
+    ("https://acct.blob.core.windows.net/$root", "https://acct.blob.core.windows.net:443/$root/"),
+    ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://localhost:10000/DevStoreAccount1/landing"),
+    ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://[::1]:10000/devstore%61ccount1/landing"),
+    ("https://blobs.example.org/landing", "https://Blobs.example.org:443/landing/"),
+]
+OTHERS = [
+    ("https://acct.blob.core.windows.net/landing", "https://acct2.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct.blob.core.windows.net/landing2"),
+    ("https://acct.blob.core.windows.net/landing", "https://gateway.example.org/other/landing"),
+    ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://127.0.0.1:10001/devstoreaccount1/landing"),
+    ("https://blobs.example.org/landing", "https://blobs2.example.org/landing"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_a_folder_is_the_same_however_its_address_is_written(one, other):
+    one, other = (Folder.at(url, "in", allow_http=True) for url in (one, other))
+    assert one.is_same_as(other)
+    assert other.is_same_as(one)
+    assert not one.is_same_as(Folder.at(other.container_url, "in/sub", allow_http=True))
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_another_container_is_another_folder(one, other):
+    assert not Folder.at(one, "in").is_same_as(Folder.at(other, "in"))

@@ -188,6 +188,121 @@ def test_both_parsers_read_the_same(entries):
     ]
 
 
+ODD = st.sampled_from(
+    [
+        *("&#x110000;", "&#0;", "&#1;", "&#xD800;", "&#xFFFE;", "&#13;", "&#65;", "&#00000065;", "&amp", "&nbsp;", "&"),
+        *(
+            "\r",
+            "\x01",
+            "\x0b",
+            "\x7f",
+            "\u2003",
+            "\ufffe",
+            "\n",
+            " ",
+            '"',
+            "%41",
+            "%",
+            "]]>",
+            "<!-- -->",
+            "<![CDATA[x]]>",
+            "",
+        ),
+    ]
+)
+VALUE = st.one_of(ODD, TEXT.map(escape), st.tuples(TEXT.map(escape), ODD).map("".join))
+SIZES = st.sampled_from(["0", "1", "7", "00", "007", "9" * 19, "9" * 20, "1" * 5000, "٣", " 1", "-1", "1e3", ""])
+ETAGS = st.one_of(st.sampled_from(["0x8D", '"0x8D"', '""', '"', "ü", "0x8D "]), VALUE)
+KEYS = st.sampled_from(
+    ["hdi_isfolder", "Hdi_isfolder", "HDI_ISFOLDER", "hdi_isfolder2", "Blob", "BlobPrefix", "Name", "Etag"]
+)
+FLAGS = st.sampled_from(
+    ["true", "True", " true\n", "false", "", "&#116;rue", "\u2003true", "<![CDATA[true]]>", "truer"]
+)
+TYPES = st.sampled_from(
+    [
+        "",
+        "<ResourceType>directory</ResourceType>",
+        "<ResourceType>Directory</ResourceType>",
+        "<ResourceType>file</ResourceType>",
+    ]
+)
+
+
+@st.composite
+def odd_row(draw):
+    attribute = draw(st.sampled_from(["", ' Encoded="true"', ' Encoded="false"']))
+    keys = "".join(f"<{key}>{draw(FLAGS)}</{key}>" for key in draw(st.lists(KEYS, max_size=2)))
+    metadata = draw(
+        st.sampled_from(["<OrMetadata />", f"<Metadata>{keys}</Metadata>", f"<Metadata >{keys}</Metadata>"])
+    )
+    if draw(st.booleans()):
+        return blob(
+            draw(VALUE), attribute=attribute, etag=draw(ETAGS), size=draw(SIZES), metadata=metadata, extra=draw(TYPES)
+        )
+    return blob("in/flag", size=draw(st.sampled_from(["0", "1"])), metadata=metadata, extra=draw(TYPES))
+
+
+def read(parser, body):
+    try:
+        return parser(body)
+    except MalformedReply:
+        return None
+
+
+@settings(max_examples=1000, deadline=None)
+@given(odd_row(), st.booleans())
+def test_both_parsers_read_each_row_the_same(row, in_company):
+    body = page(row, *[blob("in/x"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>"] * in_company)
+
+    assert read(parse_page, body) == read(_parse_xml, body)
+
+
+@pytest.mark.parametrize("text", ["&#x110000;", "&#xD800;", "&#0;", "&nbsp;", "&", "\x01", "\ufffe"])
+@pytest.mark.parametrize(
+    "body",
+    [blob("in/{}"), blob("in/a", etag="0x{}"), "<BlobPrefix><Name>in/{}/</Name></BlobPrefix>"],
+    ids=["name", "etag", "sub-folder"],
+)
+def test_what_is_no_character_is_refused(body, text):
+    with pytest.raises(MalformedReply):
+        run([page(body.format(text))])
+
+
+@pytest.mark.parametrize("marker", ["&#x110000;", "&#xD800;", "&nbsp;", "&"])
+def test_a_marker_that_cannot_be_read_is_refused(marker):
+    with pytest.raises(MalformedReply, match="marker"):
+        run([page(tail=f"</Blobs><NextMarker>m{marker}</NextMarker></EnumerationResults>")])
+
+
+@pytest.mark.parametrize("size", ["9" * 20, "1" * 5000, "", "-1", "٣"])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(MalformedReply, match="Content-Length"):
+        run([page(blob("in/a", size=size))])
+
+
+def test_a_listing_without_an_end_is_refused():
+    def pages():
+        for number in range(1_000_000):
+            tail = f"</Blobs><NextMarker>{number}</NextMarker></EnumerationResults>"
+            yield page(tail=tail)
+
+    with pytest.raises(MalformedReply, match="5000 pages"):
+        run(pages())
+
+
+@pytest.mark.parametrize("key", ["hdi_isfolder", "Hdi_isfolder", "HDI_IsFolder"])
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
+def test_a_directory_is_known_by_its_metadata_however_they_are_written(key, value):
+    body = page(blob("in/dir", size=0, metadata=f"<Metadata><a>1</a><{key}>{value}</{key}></Metadata>"))
+    assert _parse_fast(body) == _parse_xml(body) == ([(b"in/dir", DATE.encode(), b"0x8DC1", b"0")], {b"in/dir"}, [])
+
+
+def test_metadata_may_be_named_like_anything_in_a_listing():
+    keys = "".join(f"<{key}>x</{key}>" for key in ("Blob", "BlobPrefix", "Blobs", "Name", "NextMarker"))
+    assert names(page(blob("in/a", metadata=f"<Metadata>{keys}</Metadata>"), blob("in/b"))) == ["in/a", "in/b"]
+
+
 def run(bodies, status=200, folder=None):
     state = FolderState(folder or Folder.at(URL, "in"), Rules(), None)
     flow = poll(state)

@@ -45,9 +45,8 @@ def test_only_a_missing_blob_is_no_record():
     for status, code in ((404, "ContainerNotFound"), (404, ""), (403, "AuthorizationFailure"), (409, "BlobArchived")):
         with pytest.raises(ServiceError):
             replies(read_record(PLACE, "r"), (status, {}, error(code)))
-    for headers, body in (({}, b"x"), ({"etag": "1"}, b"\xff\xfe")):
-        with pytest.raises(MalformedReply):
-            replies(read_record(PLACE, "r"), (200, headers, body))
+    with pytest.raises(MalformedReply):
+        replies(read_record(PLACE, "r"), (200, {}, b"x"))
 
 
 @pytest.mark.parametrize(

@@ -229,23 +229,6 @@ def test_a_record_survives_json(folder):
     assert WatcherRecord.from_json(watcher.record.to_json()) == watcher.record
 
 
-def test_of_several_assets_what_all_know_counts(folder):
-    watcher = folder.watch(on_first_poll="report")
-    folder.container.write("in/a.csv")
-    folder.look(watcher)
-    old = watcher.record._replace(outbox=())
-    folder.container.write("in/b.csv")
-    folder.look(watcher)
-    new = watcher.record
-    # One of them died between two writes, a third came later.
-    united = WatcherRecord.united([new, old, WatcherRecord()])
-    assert sorted(names(united.outbox)) == ["a.csv", "b.csv"]
-    repeats = folder.watch(united)
-    assert folder.look(repeats) == [["a.csv", "b.csv", "b.csv"]]
-    assert WatcherRecord.united([new, new]) == new
-    assert WatcherRecord.united([WatcherRecord()]) == WatcherRecord()
-
-
 class Death(Exception):
     pass
 

@@ -10,6 +10,7 @@ from support.service_model import Service, Store
 
 from aml_provider.state import ledger
 from aml_provider.state.ledger import Record, TaskStateLedger, VariableLedger, open_ledger
+from aml_provider.stored import StoredRecordDamaged
 
 RECORD = Record("g", 2, 1, 0, "k" * 32, "f" * 16, "exp", None, 1.5)
 
@@ -151,5 +152,5 @@ def test_what_a_later_version_stored_is_read(variables):
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '"text"', "{}", '{"generation": "g"}'])
 def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged):
     variables["key"] = damaged
-    with pytest.raises((ValueError, TypeError, AttributeError)):
+    with pytest.raises(StoredRecordDamaged, match="delete the Variable key"):
         VariableLedger("key", "archive", "r", 1).load()
