@@ -15,7 +15,7 @@ from support.studio_page import Page, every_page
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.emulation import Emulation
 from aml_provider.emulator.server import EmulatorServer
-from aml_provider.emulator.studio.documents import utc
+from aml_provider.emulator.studio.documents import Documents, utc
 from aml_provider.emulator.studio.pages import StudioRoutes, is_page
 from aml_provider.emulator.submission import Submission
 
@@ -82,7 +82,7 @@ class TestEveryPage:
         assert [waiting["id"] for waiting in emulator.faults.pending()] == [fault.id]
 
     def test_the_gateway_knows_each_of_them(self):
-        routes = StudioRoutes(Emulation("none")).routes()
+        routes = StudioRoutes(Emulation("none"), Documents()).routes()
         assert [route.path for route in routes if not is_page(re.sub(r"{\w+}", "x", route.path))] == []
 
     @pytest.mark.parametrize("path", ["/discovery", "/pipelines/v1.0/subscriptions/s", "/runs/x/y", "/_emulator/runs"])
@@ -257,7 +257,7 @@ class TestRunList:
     def test_conditions(self, look, ids, query, names):
         page = look(f"/runs?{query}")
         assert page.runs == [ids[name] for name in names]
-        assert f"{len(names)} runs" in page.text
+        assert (f" {len(names)} runs" if len(names) != 1 else " 1 run ") in page.text
 
     def test_of_an_experiment_of_a_parent_and_by_id(self, emulator, look, ids):
         experiment = emulator.state.experiments.named("scoring").id

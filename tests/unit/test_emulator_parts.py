@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import re
 import stat
@@ -38,6 +39,9 @@ def a_workspace(seed="demo") -> Workspace:
     workspace.clock.hold()
     fill(workspace, read(seed))
     return workspace
+
+
+DIGITS = "a number of more than 18 digits"
 
 
 class TestClock:
@@ -301,6 +305,20 @@ class TestSeed:
                 {"pipelines": [{"name": "p", "steps": [{"name": "s", "run_seconds": "1"}]}]},
                 "pipelines[0].steps[0].run_seconds is a text, not a number",
             ),
+            *(
+                (
+                    {"pipelines": [{"name": "p", "steps": [{"name": "s", "run_seconds": value}]}]},
+                    f"pipelines[0].steps[0].run_seconds is {says}, not a number from 0 to 1e+10",
+                )
+                for value, says in (
+                    (math.inf, "inf"),
+                    (math.nan, "nan"),
+                    (-1, "-1"),
+                    (10**5000, "a number of more than 18 digits"),
+                )
+            ),
+            ({"clock": 1e300}, "clock is 1e+300, not a number from 0 to 1e+10"),
+            ({"clock": 7258118401}, "clock is 7258118401, which is after the year 2199, where the clock ends"),
             (
                 {"pipelines": [{"name": "p", "data_paths": [{"name": "d", "default": {"store": "x"}}]}]},
                 "pipelines[0].data_paths[0].default.store is not known here; known are datastore, path",
