@@ -68,6 +68,18 @@ class TestEveryPage:
             assert page.headers["Cache-Control"] == "no-store"
             assert not any(name == "style" or name.startswith("on") for _, attrs in page.tags for name in attrs)
 
+    def test_one_of_a_kind_is_called_so(self, emulator, look, ids):
+        for state in (emulator.state.endpoints, emulator.state.datastores):
+            assert len(state) == 1
+        run = emulator.state.runs[ids["finished"]]
+        run.steps[0].blobs.append(("store", "result", 1))
+        texts = [page.text for page in every_page(look).values()]
+        texts.append(look("/runs?experiment=none").text)
+        for one, many in (("1 endpoint", "0 runs"), ("(1 byte)", "4 schedules"), ("1 run", "4 pipelines")):
+            assert any(one in text for text in texts), one
+            assert any(many in text for text in texts), many
+        assert [text for text in texts if re.search(r"(?<![\d.])1 [a-z]+s\b(?! ago)", text)] == []
+
     def test_nothing_comes_from_elsewhere(self, look, ids):
         for page in every_page(look).values():
             assert all(link.startswith(("/", "#")) for link in page.links)
@@ -397,6 +409,20 @@ class TestSchedules:
             page = Page(httpx.get(f"{emulator.url}/schedules/{created['Id']}"))
         assert page.fact("Provisioning") == provisioning
         assert (error or "") in page.text
+
+    @pytest.mark.parametrize("path", ["/", "/runs", "/schedules/nightly", "/runs/nobody"])
+    def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
+        assert "real time" not in look(path).text
+        emulator.clock.advance(5 * 3600 + 90)
+        assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        emulator.reset()
+        assert "real time" not in look(path).text
+
+    def test_a_clock_that_stood_still_is_explained(self, emulator, look, monkeypatch):
+        emulator.clock.hold()
+        # The real clock cannot be moved.
+        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7200)
+        assert "It is 2 h behind real time, because it was held" in look("/").text
 
     def test_the_overview_tells_what_comes_next(self, look, ids):
         page = look("/")

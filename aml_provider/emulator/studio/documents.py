@@ -65,7 +65,7 @@ class Documents:
 
     def refusal(self, error: ServiceError) -> Response:
         """What programs are told as JSON, for people. It says nothing of the workspace."""
-        values = {"title": HTTPStatus(error.status).phrase, "message": error.message}
+        values = {"title": HTTPStatus(error.status).phrase.capitalize(), "message": error.message}
         return self.page("refusal.html", values, error.status)
 
     def text(self, text: str) -> Response:
