@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aml_provider.emulator.clock import Agendas, Clock
+from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
 from aml_provider.emulator.models import DataPath, DatastoreTrigger
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.recurrence import Recurrence
@@ -151,6 +151,25 @@ class TestTimetable:
 
 
 class TestWatch:
+    def test_it_rests_until_something_is_due(self):
+        clock = Clock(speed=1e6)
+        watch = Watch(clock, lambda: None, "watch")
+        assert watch.left(clock.now() - 1) == 0
+        assert 0 < watch.left(clock.now() + 1e6) <= 1
+        clock.set(speed=1e-6)
+        assert watch.left(clock.now() + 60) == 3600
+        assert watch.left(None) is None
+        clock.hold()
+        assert watch.left(clock.now() + 60) is None
+
+    def test_it_does_not_wait_for_what_is_beyond_the_clocks_end(self):
+        clock = Clock(speed=1e6)
+        clock.not_before(LAST_INSTANT)
+        watch = Watch(clock, lambda: None, "watch")
+        assert watch.left(LAST_INSTANT) == 0
+        # Else it would look again and again, for ever.
+        assert watch.left(LAST_INSTANT + 0.001) is None
+
     def test_it_works_when_something_is_due_and_after_every_change(self):
         clock = Clock(speed=1000)
         begin, calls = clock.now(), queue.SimpleQueue()
