@@ -98,7 +98,7 @@ class Gateway:
         for_people = is_page(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
         if refusal := self._callers.refusal(request.headers, request.method, page=for_people):
             # It is no caller of the services: it stays out of the request log and meets no fault.
-            _log.warning("%s %s %d: %s", request.method, ascii(path)[1:-1], refusal.status, refusal)
+            _log.warning("%s %s %d: %s", request.method, _sent_path(scope), refusal.status, refusal)
             await self._refusal(request, refusal)(scope, receive, send)
             return
         try:
@@ -203,7 +203,13 @@ class Gateway:
             fault=fault.kind if fault else None,
         )
         shown = f"?{mask_text(query)}" if query else ""
-        _log.info("%s %s%s %s", entry.method, entry.path, shown, entry.status or "no reply")
+        _log.info("%s %s%s %s", entry.method, _sent_path(scope), shown, entry.status or "no reply")
+
+
+def _sent_path(scope: AsgiScope) -> str:
+    """The path as it came, still encoded: it may hold what moves a terminal's cursor."""
+    path: bytes = scope["raw_path"]
+    return path.decode("latin-1")
 
 
 def _protecting(send: Send) -> Send:

@@ -139,6 +139,15 @@ class TestRequestLog:
         assert "sig=***" in caplog.text
         assert "SECRET" not in caplog.text + json.dumps(emulator.requests())
 
+    def test_a_path_does_not_write_on_the_terminal(self, emulator, api, caplog):
+        with caplog.at_level("INFO", "aml_provider.emulator.gateway"):
+            api.get("/no%0Athing%1B%5B2J")
+            api.get("/no%0Athing%1B%5B2J", headers={"Origin": "http://evil.example", "Accept": "text/html"})
+        assert [record.getMessage().split(": ")[0] for record in caplog.records if "thing" in record.getMessage()] == [
+            "GET /no%0Athing%1B%5B2J 501",
+            "GET /no%0Athing%1B%5B2J 403",
+        ]
+
 
 class TestClock:
     def test_drive(self, api, emulator):
