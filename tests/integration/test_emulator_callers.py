@@ -72,6 +72,11 @@ def state(api):
     )
 
 
+def browse(api, path, **headers):
+    """What a person sees who enters an address."""
+    return httpx.get(api.base_url.join(path), headers={**BROWSER, **headers}, trust_env=False)
+
+
 def refused(reply, status):
     assert reply.status_code == status, reply.text
     assert KEY not in reply.text
@@ -106,7 +111,7 @@ class TestPagesOfOtherSites:
         link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         link |= {"Accept": "text/html,*/*;q=0.8", "Referer": f"{FOREIGN}/"}
         assert [api.get(path, headers=link).status_code for path in PAGES] == [200] * 3
-        assert api.get("/nothing", headers=link).status_code == 404
+        assert browse(api, "/nothing", **link).status_code == 404
         for path in READS:
             refused(api.get(path, headers=link), 403)
         refused(api.post("/runs", headers=link), 403)
@@ -134,7 +139,7 @@ class TestPagesOfOtherSites:
             reply = api.post(SUBMIT, headers={"Origin": FOREIGN}, json={})
         assert "other sites" in reply.json()["Error"]["Message"]
         assert f"POST {SUBMIT} 403: The workspace does not answer to the pages of other sites" in caplog.text
-        page = api.get("/_emulator/runs", headers={"Origin": FOREIGN, "Accept": "text/html"})
+        page = browse(api, "/_emulator/runs", Origin=FOREIGN)
         assert (page.status_code, page.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
         assert "other sites" in page.text
 
@@ -183,10 +188,10 @@ class TestNames:
     def test_the_refusal_says_what_to_do(self, api):
         reply = api.get(STORE, headers={"Host": "workspace:8700"})
         assert "start it with --allowed-host workspace." in reply.json()["error"]["message"]
-        page = api.get("/", headers={"Host": "workspace:8700", "Accept": "text/html"})
+        page = browse(api, "/", Host="workspace:8700")
         assert "--allowed-host workspace." in page.text
         assert "<script" not in page.text
-        hostile = api.get("/", headers={"Host": "<script>alert(1)</script>", "Accept": "text/html"})
+        hostile = browse(api, "/", Host="<script>alert(1)</script>")
         assert "<script" not in hostile.text
         assert "--allowed-host NAME." in hostile.text
 
@@ -240,7 +245,7 @@ class TestReplies:
 class TestPeople:
     @pytest.mark.parametrize("path", ["/nothing", "/runs/a/b/c", "/favicon.ico", "/models", "/<script>x</script>"])
     def test_get_a_page_where_there_is_nothing(self, api, path):
-        reply = api.get(path, headers=BROWSER)
+        reply = browse(api, path)
         assert (reply.status_code, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
         assert "There is nothing at" in reply.text
         assert 'href="/"' in reply.text
@@ -249,13 +254,15 @@ class TestPeople:
         assert api.emulator.requests() == []
 
     def test_get_a_page_for_what_programs_may_not(self, api):
-        anonymous = {**BROWSER, "Authorization": ""}
         for path, status in ((STORE, 401), (SCOPE, 401), ("/_content/c/p", 403), (f"{PIPELINES}/nothing", 401)):
-            reply = api.get(path, headers=anonymous)
+            reply = browse(api, path)
             assert (reply.status_code, reply.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
 
-    def test_programs_get_json(self, api):
-        reply = api.get("/nothing")
+    @pytest.mark.parametrize(
+        "accept", ["*/*", "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"], ids=["all", "Java"]
+    )
+    def test_programs_get_json(self, api, accept):
+        reply = api.get("/nothing", headers={"Accept": accept})
         assert (reply.status_code, reply.headers["Content-Type"]) == (501, "application/json; charset=utf-8")
         assert reply.json()["error"]["message"] == "The emulator does not have GET /nothing"
 

@@ -289,6 +289,17 @@ class TestPagesOfOtherSites:
 
 
 class TestLive:
+    def test_the_note_about_the_clock_comes_and_goes(self, page, emulator):
+        page.goto("/")
+        note = page.get_by_role("note")
+        expect(note).to_be_hidden()
+        emulator.clock.advance(7200)
+        refresh(page)
+        expect(note).to_contain_text("It is 2 h ahead of real time")
+        emulator.reset()
+        refresh(page)
+        expect(note).to_be_hidden()
+
     def test_a_run_goes_on_before_ones_eyes(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         page.evaluate("window.loaded = true")
@@ -412,8 +423,12 @@ class TestLive:
 class TestEverybody:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_can_be_read(self, browser, emulator, ids, scheme):
+        # So that the note about the clock is there too.
+        emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
             faint = {address: page.evaluate(FAINT) for address in one_of_each_kind(page, ids)}
+            page.goto("/nothing")
+            faint["/nothing"] = page.evaluate(FAINT)
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert {address: texts for address, texts in faint.items() if texts} == {}
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
@@ -426,7 +441,7 @@ class TestEverybody:
         for schedule in state.schedules.all():
             schedule.name = LONG
         run = state.submit("twin-1", Submission("e" * 255, description=LONG, tags={LONG: LONG}))
-        emulator.clock.advance(60)
+        emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, viewport={"width": 320, "height": 640}) as page:
             widths = {
                 address: page.evaluate("document.scrollingElement.scrollWidth")

@@ -45,8 +45,8 @@ def is_page(path: str) -> bool:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person reads the reply, in a browser; no client of the services asks for HTML."""
-    return "text/html" in request.headers.get("Accept", "").lower()
+    """Whether a person reads the reply, in a browser; programs that would take HTML too bring a token."""
+    return "text/html" in request.headers.get("Accept", "").lower() and "Authorization" not in request.headers
 
 
 class StudioRoutes:
