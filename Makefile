@@ -11,6 +11,10 @@ PYTHON ?=
 SEED ?=
 SCALE ?= small
 
+# Where `make workspace` listens; its blob storage takes the next port. Nothing: 8700, or a free one where that is taken.
+# 0: a free one. A variable of the environment does not count, as other tools have one of this name.
+PORT :=
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -49,8 +53,8 @@ help: ## Show this list
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
 
-workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C
-	@.venv/bin/python scripts/workspace.py
+workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C (PORT=8700)
+	@.venv/bin/python scripts/workspace.py $(PORT)
 
 test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
 	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)

@@ -44,21 +44,25 @@ class AzuriteError(RuntimeError):
 
 
 class Azurite:
-    """One blob service on a free loopback port, with everything in memory.
+    """One blob service on loopback, with everything in memory.
 
     Args:
         tls: PEM file with a certificate and its key. With it, it serves https and takes bearer tokens too, whose
             signature it does not check.
         log: File for its output with the access log, signatures masked. Without it requests are not logged.
+        port: Where it listens, on loopback; 0 takes a free port.
         start_timeout: Seconds until it must have answered.
     """
 
     account_name = ACCOUNT_NAME
     account_key = ACCOUNT_KEY
 
-    def __init__(self, *, tls: Path | None = None, log: Path | None = None, start_timeout: float = 60) -> None:
+    def __init__(
+        self, *, tls: Path | None = None, log: Path | None = None, port: int = 0, start_timeout: float = 60
+    ) -> None:
         self._tls = tls
         self._log = log
+        self._port = port
         self._start_timeout = start_timeout
         self._resources = contextlib.ExitStack()
         self.blob_endpoint = ""
@@ -107,7 +111,7 @@ class Azurite:
             options.append("--silent")
         if self._tls is not None:
             options += ["--oauth", "basic", "--cert", str(self._tls), "--key", str(self._tls)]
-        return [_node(), "--eval", _LAUNCHER, "--", "--blobHost", "127.0.0.1", "--blobPort", "0", *options]
+        return [_node(), "--eval", _LAUNCHER, "--", "--blobHost", "127.0.0.1", "--blobPort", str(self._port), *options]
 
     def _wait(self, lines: queue.SimpleQueue[str | None]) -> str:
         output: list[str] = []

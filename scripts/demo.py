@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from azurite import Azurite, AzuriteError
+from cryptography.fernet import Fernet
 from leaks import LeakSearch
 from local_airflow import LocalAirflow
 from local_workspace import LocalWorkspace
@@ -89,25 +90,32 @@ def _run(home: Path, *, keep: bool) -> None:
                 LocalWorkspace(guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
             )
             _say(f"the emulated workspace is up at {workspace.url}")
+            fernet_key = Fernet.generate_key()
             airflow = resources.enter_context(
                 LocalAirflow(
                     guard,
                     home,
                     dags=_ROOT / "example_dags",
-                    connections={"azureml_default": workspace.connection()},
+                    connections={},
                     report=_say,
+                    settings={"core": {"fernet_key": fernet_key.decode()}},
                 )
             )
-            _say(f"Airflow is up at {airflow.url}")
-            search = LeakSearch({"the workspace's token": workspace.token, "the account key": azurite.account_key})
+            airflow.add_connection("azureml_default", workspace.connection())
+            _say(f"Airflow is up at {airflow.url}, with the connection azureml_default")
+            search = LeakSearch(
+                {"the workspace's token": workspace.token, "the account key": azurite.account_key},
+                fernet_key=fernet_key,
+            )
             story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
             story.tell()
             scheduled = ScheduleStory(airflow, workspace, search=search, report=_say).tell()
             if keep:
                 _conclude(story, scheduled, search, home, stopped=False)
                 _wait_for_interrupt(
-                    prepare(workspace, home / "environment.sh"),
+                    prepare(workspace, home),
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
+                    f"Connection    {airflow.url}/connections",
                     f"Workspace     {workspace.url}",
                     f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
                 )

@@ -8,10 +8,15 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from cryptography.fernet import Fernet, InvalidToken
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+# Airflow's table for secrets. It encrypts them there, if it has a key.
+_SAFE_TABLE = "connection"
+_ENCRYPTED = re.compile(rb"gAAAAA[A-Za-z0-9_-]{64,}={0,2}")
 # A signature of a SAS, plain or as part of another URL, unless it is masked.
 _SIGNATURE = re.compile(rb"(?i)(?:\b|%3F|%26)sig(?:=|%3D)(?!\*\*\*)[A-Za-z0-9%+/]{8}")
 
@@ -30,6 +35,8 @@ class LeakSearch:
 
     Args:
         secrets: Their values by name.
+        fernet_key: The key with which Airflow encrypts variables and connections. What is encrypted is searched too,
+            except in the table of connections, which is there to keep secrets.
 
     Attributes:
         secrets: The names of what is looked for.
@@ -38,10 +45,11 @@ class LeakSearch:
         leaks: What was found.
     """
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(self, secrets: Mapping[str, str], *, fernet_key: bytes | None = None) -> None:
         self._needles = [
             (name, form.encode()) for name, value in secrets.items() for form in {value, quote(value, safe="")}
         ]
+        self._fernet = Fernet(fernet_key) if fernet_key is not None else None
         self.secrets = [*secrets, _SIGNATURE_NAME]
         self.files = 0
         self.rows: dict[str, int] = {}
@@ -61,7 +69,16 @@ class LeakSearch:
             for table in tables:
                 for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the database's own names
                     self.rows[table] = self.rows.get(table, 0) + 1
-                    self._look(b"\n".join(_bytes(row)), f"table {table} of {path}")
+                    content = b"\n".join(_bytes(row))
+                    if table != _SAFE_TABLE:
+                        content += b"\n".join(self._decrypted(content))
+                    self._look(content, f"table {table} of {path}")
+
+    def _decrypted(self, content: bytes) -> Iterable[bytes]:
+        if self._fernet is not None:
+            for found in _ENCRYPTED.findall(content):
+                with contextlib.suppress(InvalidToken):
+                    yield self._fernet.decrypt(found)
 
     def _look(self, content: bytes, place: str) -> None:
         found = {name for name, needle in self._needles if needle in content}

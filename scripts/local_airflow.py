@@ -81,7 +81,8 @@ class LocalAirflow:
         guard: Starts its processes.
         home: Its AIRFLOW_HOME, which must exist.
         dags: The folder of the DAGs; all of them begin paused.
-        connections: Connections by id, in Airflow's JSON format; they stay in the environment.
+        connections: Connections by id, in Airflow's JSON format; they stay in the environment, where Airflow's pages do
+            not show them.
         report: Told what has happened so far.
         settings: More of Airflow's options, by section and name; they win over ours.
         serve_tasks_apart: Airflow 3's tasks get an API server of their own, the component ``execution-api``. On SQLite
@@ -231,6 +232,19 @@ class LocalAirflow:
         """
         return self._ask("POST", path, json=body)
 
+    def add_connection(self, connection_id: str, connection: Mapping[str, Any]) -> None:
+        """Save a connection in the metadata database, where people see it under *Admin*, *Connections*.
+
+        Args:
+            connection_id: Its id.
+            connection: The connection, in Airflow's JSON format.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        extra = json.dumps(connection.get("extra", {}))
+        self.post("/connections", {"connection_id": connection_id, **connection, "extra": extra})
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask the REST API, below its root, for a change.
 
@@ -330,7 +344,7 @@ def _options(home: Path, dags: Path, port: int, task_api: str, database_url: str
             "dags_folder": dags,
             "dags_are_paused_at_creation": True,
             "executor": "LocalExecutor",
-            # Nothing is encrypted, so that the search for secrets sees all that is stored.
+            # Nothing is encrypted, so that whoever searches for secrets sees all that is stored.
             "fernet_key": "",
             "load_examples": False,
             "parallelism": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import select
@@ -27,6 +28,8 @@ class LocalWorkspace:
         guard: Starts the process.
         blob_endpoint: Where its datastores are.
         log: The file that gets its output.
+        port: Where it listens, on loopback; 0 takes a free port.
+        token: The one bearer token that it takes; None: a new one.
         start_timeout: Seconds until it must listen.
 
     Attributes:
@@ -34,18 +37,33 @@ class LocalWorkspace:
         token: The one bearer token that it takes.
     """
 
-    def __init__(self, guard: Guard, *, blob_endpoint: str, log: Path, start_timeout: float = 60) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        blob_endpoint: str,
+        log: Path,
+        port: int = 0,
+        token: str | None = None,
+        start_timeout: float = 60,
+    ) -> None:
         self.url = ""
-        self.token = secrets.token_urlsafe(24)
+        self.token = token or secrets.token_urlsafe(24)
+        self._port = port
         self._guard = guard
         self._blob_endpoint = blob_endpoint
         self._log = log
         self._start_timeout = start_timeout
 
     def __enter__(self) -> Self:
-        options = ["--port", "0", "--seed", "demo", "--blob-endpoint", self._blob_endpoint, f"--token={self.token}"]
+        options = ["--port", str(self._port), "--seed", "demo", "--blob-endpoint", self._blob_endpoint]
         self._service = self._guard.start(
-            "the workspace", [sys.executable, "-m", "aml_provider.emulator", *options], log=self._log, piped=True
+            "the workspace",
+            [sys.executable, "-m", "aml_provider.emulator", *options],
+            log=self._log,
+            # Everybody on the machine can see a command line. Its control API is for this machine only.
+            env={**os.environ, "AML_EMULATOR_TOKEN": self.token, "AML_EMULATOR_CONTROL_TOKEN": ""},
+            piped=True,
         )
         try:
             self.url = self._wait()

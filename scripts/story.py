@@ -210,7 +210,7 @@ class Story:
         Raises:
             StoryError: It is not so.
         """
-        for table in ("trigger", "variable", "xcom"):
+        for table in ("connection", "trigger", "variable", "xcom"):
             require(table in self._search.rows, f"the search for secrets saw no row of the table {table}")
         places = "".join(f"\n  {leak.secret} in {leak.place}" for leak in self._search.leaks)
         require(not places, f"secrets were found:{places}")

@@ -15,24 +15,34 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-def prepare(workspace: LocalWorkspace, file: Path) -> str:
-    """Write a file for a shell that leads to the workspace; what to do with it, as text.
+def prepare(workspace: LocalWorkspace, folder: Path) -> str:
+    """Write files that lead a shell, or an Airflow, to the workspace; what to do with them, as text.
 
     Args:
         workspace: The local workspace.
-        file: For the owner's eyes only, as the token is in it.
+        folder: Gets the files, which are for their owner's eyes only, as the token is in them.
     """
-    lines = [
-        f"export AIRFLOW_CONN_AZUREML_DEFAULT={shlex.quote(json.dumps(workspace.connection()))}",
-        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
-    ]
+    connection = workspace.connection()
+    shell, saved = folder / "environment.sh", folder / "connections.json"
+    write_secret(
+        shell,
+        f"export AIRFLOW_CONN_AZUREML_DEFAULT={shlex.quote(json.dumps(connection))}\n"
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n',
+    )
+    write_secret(saved, json.dumps({"azureml_default": {**connection, "extra": json.dumps(connection["extra"])}}))
+    return (
+        "In another terminal, in this folder:\n\n"
+        f"  . {shell.relative_to(_ROOT)}    # the connection azureml_default, and this Python\n"
+        "  python -m aml_provider pipelines list\n"
+        "  python scripts/put.py incoming/new.csv < FILE\n\n"
+        "Into the database of an Airflow of your own:\n\n"
+        f"  airflow connections import {saved.relative_to(_ROOT)}\n"
+    )
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, in place of what may be there."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:
-        opened.write("".join(f"{line}\n" for line in lines))
-    return (
-        "In another terminal, in this folder:\n\n"
-        f"  . {file.relative_to(_ROOT)}    # the connection azureml_default, and this Python\n"
-        "  python -m aml_provider pipelines list\n"
-        "  python scripts/put.py incoming/new.csv < FILE\n"
-    )
+        opened.write(text)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # A secret on the command line is there for everybody on the machine to see.
 TOKEN_VARIABLE = "AML_EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 CONTROL_TOKEN_VARIABLE = "AML_EMULATOR_CONTROL_TOKEN"  # noqa: S105 - the name of a variable
+HOSTS_VARIABLE = "AML_EMULATOR_ALLOWED_HOSTS"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             quirks=options.quirk,
             token=options.token,
             control_token=options.control_token,
+            allowed_hosts=options.allowed_host or os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split(),
         )
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{_told(error, options)}\n")
@@ -62,17 +64,26 @@ def _told(error: OSError | ValueError, options: argparse.Namespace) -> str:
         return str(error)
     if error.errno == errno.EADDRINUSE:
         return f"port {options.port} of {options.host} is in use; --port 0 takes a free one"
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if error.filename is None:
+        return f"cannot listen on port {options.port} of {options.host!r}: {error.strerror}"
+    return f"{error.filename}: {error.strerror}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aml_provider.emulator", description="A local Azure ML workspace.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8700, help="0 takes a free one")
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        metavar="NAME",
+        help="a name under which it answers too, such as host.docker.internal or that of a container; may be given "
+        f"repeatedly; default: the names in ${HOSTS_VARIABLE}",
+    )
     parser.add_argument("--seed", default="demo", metavar="demo|none|FILE", help="what the workspace holds at first")
     parser.add_argument("--blob-endpoint", metavar="URL", help="where step functions reach blobs")
     parser.add_argument("--state", metavar="FILE", help="keep the workspace in this file; it beats the seed")
-    parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per second")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per real second")
     parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="may be given repeatedly")
     parser.add_argument(
         "--token",

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aml_provider.emulator.callers import Callers
 from aml_provider.emulator.errors import (
     Envelope,
     ServiceError,
@@ -27,14 +28,16 @@ from aml_provider.emulator.routes.datastores import DatastoreRoutes
 from aml_provider.emulator.routes.endpoints import EndpointRoutes
 from aml_provider.emulator.routes.experiments import ExperimentRoutes
 from aml_provider.emulator.routes.history import HistoryRoutes
+from aml_provider.emulator.routes.http import bearer_token
 from aml_provider.emulator.routes.metrics import MetricRoutes
 from aml_provider.emulator.routes.pipelines import PipelineRoutes
 from aml_provider.emulator.routes.runs import RunRoutes
 from aml_provider.emulator.routes.schedules import ScheduleRoutes
-from aml_provider.emulator.studio.pages import StudioRoutes
+from aml_provider.emulator.studio.documents import Documents
+from aml_provider.emulator.studio.pages import StudioRoutes, wants_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as AsgiScope
@@ -42,29 +45,41 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
 
 
-def build_app(emulation: Emulation, *, token: str | None = None, control_token: str | None = None) -> ASGIApp:
+def build_app(
+    emulation: Emulation, *, token: str | None = None, control_token: str | None = None, hosts: Iterable[str] = ()
+) -> ASGIApp:
     """The emulated services, its pages and the control API as one application.
 
     Args:
         emulation: The workspace and what belongs to it.
         token: The bearer token that API calls must bring; without it any will do.
         control_token: The bearer token of the control API; without it the API answers to this machine only.
+        hosts: The names under which it answers, beside ``localhost`` and addresses.
+
+    Raises:
+        ValueError: A token is empty, or one of the names is none.
     """
+    if "" in (token, control_token):
+        # Who brings none would bring the right one.
+        raise ValueError("a token must not be empty; leave it out to do without")
+    documents = Documents()
+    studio = StudioRoutes(emulation, documents)
     casings: tuple[Envelope, Envelope] = (pascal_envelope, camel_envelope)
     pascal, camel = reversed(casings) if emulation.workspace.quirks.swapped_errors else casings
     envelopes = {"/pipelines/v1.0": pascal, "": arm_envelope}
     services = {
-        prefix: _service(emulation, routes, envelopes.get(prefix, camel), token)
+        prefix: _service(emulation, routes, envelopes.get(prefix, camel), token, documents)
         for prefix, routes in service_routes(emulation).items()
     }
-    listings, _ = _service(emulation, ArmRoutes(emulation).listings(), arm_envelope, token)
+    listings, _ = _service(emulation, ArmRoutes(emulation).listings(), arm_envelope, token, documents)
     outside = [
         Route("/discovery", discovery),
         Route("/_content/{container}/{path:path}", ArtifactRoutes(emulation).content),
-        *StudioRoutes(emulation).routes(),
+        *studio.routes(),
         *ControlRoutes(emulation, control_token).routes(),
     ]
-    return Gateway(emulation, services, _outside(listings, _starlette(emulation, outside, camel_envelope)))
+    rest = _starlette(emulation, outside, camel_envelope, documents)
+    return Gateway(emulation, Callers(hosts), services, _outside(listings, rest), documents)
 
 
 def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
@@ -102,14 +117,14 @@ def _outside(listings: ASGIApp, app: ASGIApp) -> ASGIApp:
     return found
 
 
-def _starlette(emulation: Emulation, routes: Sequence[Route], envelope: Envelope) -> Starlette:
-    def refuse(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)
-        content = json.dumps(envelope(error, emulation.clock.now()))
-        return Response(content, error.status, media_type=JSON)
+def _starlette(emulation: Emulation, routes: Sequence[Route], envelope: Envelope, documents: Documents) -> Starlette:
+    refuse = _refusing(emulation, envelope, documents)
 
     def unknown(request: Request, _error: Exception) -> Response:
-        route = f"{request.method} {request.scope.get('azureml_path', request.scope['path'])}"
+        path = request.scope.get("azureml_path", request.scope["path"])
+        if wants_page(request):
+            return refuse(request, ServiceError(404, f"There is nothing at {path}."))
+        route = f"{request.method} {path}"
         return refuse(request, ServiceError(501, f"The emulator does not have {route}", code="NotImplemented"))
 
     # Only the router raises HTTPException here: no such path, or not with this method.
@@ -118,19 +133,31 @@ def _starlette(emulation: Emulation, routes: Sequence[Route], envelope: Envelope
     return app
 
 
+def _refusing(
+    emulation: Emulation, envelope: Envelope, documents: Documents
+) -> Callable[[Request, Exception], Response]:
+    """Words a service's refusals: for programs, and for people who have come across its address."""
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        if wants_page(request):
+            return documents.refusal(error)
+        content = json.dumps(envelope(error, emulation.clock.now()))
+        return Response(content, error.status, media_type=JSON)
+
+    return refuse
+
+
 def _service(
-    emulation: Emulation, routes: Sequence[Route], envelope: Envelope, token: str | None
+    emulation: Emulation, routes: Sequence[Route], envelope: Envelope, token: str | None, documents: Documents
 ) -> tuple[ASGIApp, Envelope]:
-    app = _starlette(emulation, routes, envelope)
+    app = _starlette(emulation, routes, envelope, documents)
+    refuse = _refusing(emulation, envelope, documents)
 
     async def guarded(scope: AsgiScope, receive: Receive, send: Send) -> None:
-        given = Request(scope).headers.get("Authorization", "")
-        scheme, _, value = given.partition(" ")
-        if (
-            scheme.lower() == "bearer"
-            and value
-            and (token is None or hmac.compare_digest(value.encode(), token.encode()))
-        ):
+        request = Request(scope)
+        value = bearer_token(request)
+        if value and (token is None or hmac.compare_digest(value.encode(), token.encode())):
             await app(scope, receive, send)
             return
         error = ServiceError(
@@ -139,7 +166,8 @@ def _service(
             code="AuthenticationFailed" if envelope is arm_envelope else "UserError",
             inner="AuthenticationFailed",
         )
-        content = json.dumps(envelope(error, emulation.clock.now()))
-        await Response(content, 401, {"WWW-Authenticate": "Bearer"}, JSON)(scope, receive, send)
+        reply = refuse(request, error)
+        reply.headers["WWW-Authenticate"] = "Bearer"
+        await reply(scope, receive, send)
 
     return guarded, envelope

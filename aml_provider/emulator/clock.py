@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Protocol
+
+LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+"""Where the clock stops: later there are no start times either, and the calendar of replies has an end."""
+
+SPEEDS = (1e-6, 1e6)
+"""The slowest and the fastest."""
+
+LONGEST_MOVE = 366 * 86400.0
+"""Seconds, at most, by which the clock is moved at once: every run that is due on the way is made."""
+
+_MOST_DIGITS = 18
+_MOST_SHOWN = 80
 
 
 class Agenda(Protocol):
@@ -47,11 +60,15 @@ class Clock:
 
     Args:
         speed: Workspace seconds per real second.
+
+    Raises:
+        ValueError: No clock has this speed.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
         self._lock = threading.Lock()
-        self._first_speed = self._speed = _positive("speed", speed)
+        check_speed(speed)
+        self._first_speed = self._speed = speed
         self._held = False
         self._move_to(time.time())
         self.agenda: Agenda = Agendas()
@@ -71,6 +88,10 @@ class Clock:
         with self._lock:
             return self._now()
 
+    def ahead(self) -> float:
+        """Seconds that the clock is ahead of real time; below 0 it is behind."""
+        return self.now() - time.time()
+
     def hold(self) -> None:
         """Let time stand still until it is released; ``advance`` still moves it."""
         self.set(held=True)
@@ -80,11 +101,17 @@ class Clock:
         self.set(held=False)
 
     def set(self, *, held: bool | None = None, speed: float | None = None) -> None:
-        """Hold or release the clock, or change its speed, without a jump."""
+        """Hold or release the clock, or change its speed, without a jump.
+
+        Raises:
+            ValueError: No clock has this speed; nothing has changed.
+        """
+        if speed is not None:
+            check_speed(speed)
         with self._lock:
             self._move_to(self._now())
             self._held = self._held if held is None else held
-            self._speed = self._speed if speed is None else _positive("speed", speed)
+            self._speed = self._speed if speed is None else speed
         self.agenda.wake()
 
     def reset(self) -> None:
@@ -103,8 +130,12 @@ class Clock:
         """Move time forward, stopping at everything that has to be done on the way.
 
         A bound step function takes no time here: it starts at its instant and has returned before time moves on.
+
+        Raises:
+            ValueError: The clock does not move so far; it has not moved.
         """
-        target = self.now() + _positive("seconds", seconds)
+        check_move(seconds)
+        target = self.now() + seconds
         self.agenda.catch_up()
         while (due := self.agenda.next_due(target)) is not None:
             self._reach(due)
@@ -114,7 +145,7 @@ class Clock:
 
     def _reach(self, instant: float) -> None:
         with self._lock:
-            self._move_to(max(instant, self._now()))
+            self._move_to(min(max(instant, self._now()), LAST_INSTANT))
 
     def _move_to(self, instant: float) -> None:
         self._anchor_time = instant
@@ -123,10 +154,36 @@ class Clock:
     def _now(self) -> float:
         if self._held:
             return self._anchor_time
-        return self._anchor_time + (time.monotonic() - self._anchor_real) * self._speed
+        return min(LAST_INSTANT, self._anchor_time + (time.monotonic() - self._anchor_real) * self._speed)
 
 
-def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ValueError(f"{name} must be above 0, got {value}")
-    return value
+def check_speed(speed: float) -> None:
+    """Make sure that a clock can have a speed.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    least, most = SPEEDS
+    # A comparison is false for what is no number, and needs no float of a huge whole number.
+    if not least <= speed <= most:
+        raise ValueError(f"speed is a number from {least:g} to {most:,.0f}, not {shown(speed)}")
+
+
+def check_move(seconds: float) -> None:
+    """Make sure that a clock can be moved so far at once.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not 0 < seconds <= LONGEST_MOVE:
+        raise ValueError(
+            f"advance is a number of seconds above 0 and at most {LONGEST_MOVE:,.0f} (366 days), not {shown(seconds)}"
+        )
+
+
+def shown(value: object) -> str:
+    """A value for a message, however long it is; a whole number can have more digits than Python writes."""
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        return f"a number of more than {_MOST_DIGITS} digits"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

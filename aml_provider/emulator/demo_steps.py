@@ -7,6 +7,8 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.emulator.studio.words import counted
+
 if TYPE_CHECKING:
     from aml_provider.emulator.steps import ResolvedPath, StepContext
 
@@ -27,11 +29,11 @@ def read(context: StepContext) -> None:
     sums: dict[str, float] = {}
     for item in inputs:
         count, columns = _summary(item.read_bytes())
-        context.log(f"{item.datastore}/{item.path}: {count} rows")
+        context.log(f"{item.datastore}/{item.path}: {counted(count, 'rows')}")
         rows += count
         for name, total in columns.items():
             sums[name] = sums.get(name, 0.0) + total
-    context.log(f"{len(inputs)} files, {rows} rows")
+    context.log(f"{counted(len(inputs), 'files')}, {counted(rows, 'rows')}")
     context.outputs.update(inputs=[item.path for item in inputs], rows=rows, sums=sums)
 
 
@@ -47,7 +49,7 @@ def score(context: StepContext) -> None:
         return
     target = f"results/{context.run_id}.json"
     context.write_blob(context.data_paths["input_datapath"].datastore, target, json.dumps(result, indent=1).encode())
-    context.log(f"wrote {target}: {result['rows']} rows of {len(result['inputs'])} files")
+    context.log(f"wrote {target}: {counted(result['rows'], 'rows')} of {counted(len(result['inputs']), 'files')}")
 
 
 def reject(context: StepContext) -> None:

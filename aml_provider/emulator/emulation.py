@@ -44,7 +44,7 @@ class Emulation:
         saved = seeds.read(state_file) if state_file and state_file.exists() else None
         self.clock = Clock(speed)
         if saved is not None:
-            self.clock.not_before(saved.get("clock", 0.0))
+            self.clock.not_before(saved.get("clock") or 0.0)
         self.workspace = Workspace(self.clock, quirks or Quirks())
         seeds.fill(self.workspace, self._seed if saved is None else saved)
         self.faults = Faults()

@@ -8,6 +8,8 @@ from typing import Any
 
 from aml_provider.emulator.times import wire_time
 
+_MOST_SHOWN = 100
+
 
 class ServiceError(Exception):
     """A refusal: HTTP status, top-level code, message and the specific inner code."""
@@ -28,6 +30,21 @@ def not_found(what: str) -> ServiceError:
 def bad_request(message: str, inner: str = "BadArgument") -> ServiceError:
     """The request itself is wrong."""
     return ServiceError(400, message, inner=inner)
+
+
+def not_json(method: str, content_type: str | None, body: bytes) -> ServiceError | None:
+    """Why a request is not taken, if it brings anything but JSON, or does not say that it is.
+
+    A page of another site can send a form or plain text without asking first, but no JSON.
+    """
+    if method in ("GET", "HEAD") or (not body and content_type is None):
+        return None
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    # Microsoft's SDK sends most bodies as a JSON patch, which they are not.
+    if kind in ("application/json", "application/json-patch+json"):
+        return None
+    said = f"is {kind[:_MOST_SHOWN]!r}" if kind else "is missing"
+    return ServiceError(415, f"The body must be JSON, with Content-Type application/json; that header {said}.")
 
 
 Envelope = Callable[[ServiceError, float], dict[str, Any]]

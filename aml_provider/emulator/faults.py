@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider.emulator.clock import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -30,8 +32,9 @@ def _status(says: str, known: range | frozenset[int]) -> _Rule:
     return _Rule(says, lambda value: isinstance(value, int) and not isinstance(value, bool) and value in known)
 
 
-def _is_duration(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+def _is_number(value: Any) -> bool:
+    # A comparison is false for what is no number, and needs no float of a huge whole number.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _is_header(value: Any) -> bool:
@@ -41,7 +44,11 @@ def _is_header(value: Any) -> bool:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GLOB = _Rule("a text with *, ? and [...]", lambda value: isinstance(value, str))
 _HEADER = _Rule("one line of ASCII text", _is_header)
-_SECONDS = _Rule("a number of seconds, 0 or more", _is_duration)
+# A request that waits longer is never answered.
+_MOST_SECONDS = 86400
+_SECONDS = _Rule(
+    f"a number of seconds from 0 to {_MOST_SECONDS:,}", lambda value: _is_number(value) and value <= _MOST_SECONDS
+)
 _ANY_STATUS = _status("an HTTP status from 200 to 599", range(200, 600))
 # Which requests a fault meets; all kinds have these.
 _PATTERN: Mapping[str, _Rule] = {
@@ -69,7 +76,7 @@ _KINDS: Mapping[str, Mapping[str, _Rule]] = {
         "status": _ANY_STATUS,
         "retry_after": _Rule(
             "seconds, or one line of ASCII text",
-            lambda value: value is None or _is_duration(value) or _is_header(value),
+            lambda value: value is None or _is_number(value) or _is_header(value),
         ),
         "after_commit": _COMMIT,
         "envelope": _Rule(
@@ -161,15 +168,15 @@ class Faults:
         """
         kind = values.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
-            raise ValueError(f"kind: {kind!r} is none of {', '.join(KINDS)}")
+            raise ValueError(f"kind: {shown(kind)} is none of {', '.join(KINDS)}")
         rules = {**_PATTERN, **_KINDS[kind]}
         for name, value in values.items():
             if name == "kind":
                 continue
             if name not in rules:
-                raise ValueError(f"{name}: {kind} does not have it; it has {', '.join(rules)}")
+                raise ValueError(f"{shown(name)[1:-1]}: {kind} does not have it; it has {', '.join(rules)}")
             if not rules[name].holds(value):
-                raise ValueError(f"{name}: {value!r} is not {rules[name].says}")
+                raise ValueError(f"{name}: {shown(value)} is not {rules[name].says}")
         with self._lock:
             self._last_id += 1
             fault = Fault(**{"status": _DEFAULT_STATUS.get(kind), **values}, id=self._last_id)

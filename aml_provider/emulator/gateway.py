@@ -9,14 +9,15 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from aml_provider.emulator.dialect import Dialect, Question
-from aml_provider.emulator.errors import Envelope, ServiceError, camel_envelope, pascal_envelope
+from aml_provider.emulator.errors import Envelope, ServiceError, camel_envelope, not_json, pascal_envelope
 from aml_provider.emulator.requests_log import mask_text
 from aml_provider.emulator.routes.http import Scope
-from aml_provider.emulator.studio.pages import is_page
+from aml_provider.emulator.studio.pages import is_page, wants_page
 from aml_provider.emulator.times import wire_time
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
+    from aml_provider.emulator.callers import Callers
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.faults import Fault
+    from aml_provider.emulator.studio.documents import Documents
 
 CLOSE_CONNECTION = "aml_provider.close_connection"
 """The ASGI extension with which the server lets the application close a connection without a reply."""
@@ -41,6 +44,17 @@ _SCOPED = re.compile(
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/]+))(?P<rest>(?:/.*)?)"
 )
 _ENVELOPES: Mapping[str | None, Envelope] = {"camel": camel_envelope, "pascal": pascal_envelope}
+# What is for programs. All else is for people, whether there is a page of this address or not.
+_PROGRAMS = re.compile(r"(?is)/(?:_emulator|_content|discovery|(?:[a-z]+/v\d\.\d/)?subscriptions)(?:/.*)?")
+# A browser neither keeps a reply, nor takes it for another type, nor shows it within a page of another site. Pages
+# bring rules of their own, by which they load their style and script.
+_PROTECTION = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 # These have no body, whatever is to be sent.
 _BODILESS = frozenset({204, 205, 304})
 _PIECES = 10
@@ -55,29 +69,46 @@ class Gateway:
 
     Args:
         emulation: The workspace and what belongs to it.
+        callers: Who may ask.
         services: By prefix, each with the casing of its errors.
         outside: What is under no workspace's path.
+        documents: Writes what people are told in place of JSON.
     """
 
     def __init__(
-        self, emulation: Emulation, services: Mapping[str, tuple[ASGIApp, Envelope]], outside: ASGIApp
+        self,
+        emulation: Emulation,
+        callers: Callers,
+        services: Mapping[str, tuple[ASGIApp, Envelope]],
+        outside: ASGIApp,
+        documents: Documents,
     ) -> None:
         self._emulation = emulation
+        self._callers = callers
         self._services = services
         self._outside = outside
+        self._documents = documents
         self._dialect = Dialect(emulation.workspace.quirks)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         assert scope["type"] == "http"
+        request, send = Request(scope, receive), _protecting(send)
+        path = scope["path"]
+        for_people = is_page(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
+        if refusal := self._callers.refusal(request.headers, request.method, page=for_people):
+            # It is no caller of the services: it stays out of the request log and meets no fault.
+            _log.warning("%s %s %d: %s", request.method, _sent_path(scope), refusal.status, refusal)
+            await self._refusal(request, refusal)(scope, receive, send)
+            return
         try:
-            body = await Request(scope, receive).body()
+            body = await request.body()
         except ClientDisconnect:
             # It went away in the middle of its request: killed, for example.
             return
         # A page that is looked at asks every second: that must not use up the faults that wait for a client.
-        if scope["path"].startswith("/_emulator/") or is_page(scope["path"]):
-            await (await _run(self._outside, scope, body))(scope, receive, send)
+        if for_people or path.startswith("/_emulator/"):
+            await (await self._answer(scope, body))(scope, receive, send)
             return
         query, text = scope["query_string"].decode("latin-1"), body.decode(errors="replace")
         fault = self._emulation.faults.take(scope["method"], scope["path"], query, text)
@@ -112,12 +143,10 @@ class Gateway:
     def _status(self, scope: AsgiScope, fault: Fault) -> Response:
         assert fault.status is not None
         error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
-        match = _SCOPED.fullmatch(scope["path"])
-        own = self._services[match["service"]][1] if match else camel_envelope
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.status in _BODILESS:
             return Response(None, fault.status, headers)
-        return self._refusal(error, _ENVELOPES.get(fault.envelope, own), headers)
+        return self._worded(error, _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"]), headers)
 
     def _page(self, fault: Fault) -> Response:
         assert fault.status is not None
@@ -125,11 +154,23 @@ class Gateway:
             return Response(None, fault.status)
         return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
 
-    def _refusal(self, error: ServiceError, envelope: Envelope, headers: Mapping[str, str] | None = None) -> Response:
+    def _refusal(self, request: Request, error: ServiceError) -> Response:
+        if wants_page(request):
+            return self._documents.refusal(error)
+        return self._worded(error, self._envelope(request.scope["path"]))
+
+    def _envelope(self, path: str) -> Envelope:
+        match = _SCOPED.fullmatch(path)
+        return self._services[match["service"]][1] if match else camel_envelope
+
+    def _worded(self, error: ServiceError, envelope: Envelope, headers: Mapping[str, str] | None = None) -> Response:
         content = json.dumps(envelope(error, self._emulation.clock.now()))
         return Response(content, error.status, headers, JSON)
 
     async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
+        request = Request(scope)
+        if problem := not_json(request.method, request.headers.get("Content-Type"), body):
+            return self._refusal(request, problem)
         match = _SCOPED.fullmatch(scope["path"])
         if match is None:
             return await _run(self._outside, scope, body)
@@ -147,7 +188,7 @@ class Gateway:
             reply = await _run(service, {**inner, "query_string": understood.query}, understood.body)
             return self._dialect.word(asked, reply)
         except ServiceError as error:
-            return self._refusal(error, envelope)
+            return self._worded(error, envelope)
 
     def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
         query = scope["query_string"].decode("latin-1")
@@ -162,7 +203,27 @@ class Gateway:
             fault=fault.kind if fault else None,
         )
         shown = f"?{mask_text(query)}" if query else ""
-        _log.info("%s %s%s %s", entry.method, entry.path, shown, entry.status or "no reply")
+        _log.info("%s %s%s %s", entry.method, _sent_path(scope), shown, entry.status or "no reply")
+
+
+def _sent_path(scope: AsgiScope) -> str:
+    """The path as it came, still encoded: it may hold what moves a terminal's cursor."""
+    path: bytes = scope["raw_path"]
+    return path.decode("latin-1")
+
+
+def _protecting(send: Send) -> Send:
+    """Adds to each reply what keeps browsers from making more of it than it is."""
+
+    async def protecting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in _PROTECTION.items():
+                headers.setdefault(name, value)
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return protecting
 
 
 class _Collected:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.emulator.clock import LONGEST_MOVE, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -129,12 +131,12 @@ def _value(name: str, kind: type, text: str | None) -> Any:
 
 
 def _number(name: str, kind: type, text: str) -> Any:
-    least, most = _RANGES.get(name, (0, math.inf))
+    least, most = _RANGES.get(name, (0, LONGEST_MOVE))
     try:
         number = kind(text if kind is int else text.removesuffix("s"))
     except ValueError:
         number = math.nan
-    if math.isnan(number) or math.isinf(number) or not least <= number <= most:
-        wanted = "a number of seconds, 0 or more" if kind is float else f"a whole number from {least} to {most}"
-        raise ValueError(f"quirk {name} is {wanted}, not {text!r}")
+    if not least <= number <= most:
+        wanted = f"a {'number of seconds' if kind is float else 'whole number'} from {least} to {most:.0f}"
+        raise ValueError(f"quirk {name} is {wanted}, not {shown(text)}")
     return number

@@ -54,7 +54,10 @@ def read(seed: Seed) -> Mapping[str, Any]:
     if seed == "demo":
         text = (resources.files(__package__) / "seeds" / "demo.yaml").read_text(encoding="utf-8")
     else:
-        text = Path(seed).read_text(encoding="utf-8")
+        try:
+            text = Path(seed).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise SeedError(f"{seed}: {error}") from error
     return check(_parsed(text, str(seed)), text, str(seed))
 
 
@@ -62,11 +65,11 @@ def _parsed(text: str, source: str) -> object:
     try:
         # What we have written ourselves, and much faster than YAML.
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise SeedError(f"{source}: {error}") from error
 
 

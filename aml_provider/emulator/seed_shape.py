@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from aml_provider.emulator.clock import LAST_INSTANT, shown
 from aml_provider.emulator.models import (
     Datastore,
     DataType,
@@ -44,7 +45,15 @@ _CHOICES = {
 }
 # YAML reads 5 and true as such, and their text is meant.
 _SCALARS = {(Parameter, "default")}
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+# Seconds, of instants and of lengths of time; the clock goes less far.
+_MOST_SECONDS = 1e10
+_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: f"a number from 0 to {_MOST_SECONDS:g}",
+    bool: "true or false",
+    type(None): "null",
+}
 
 Path = tuple[str | int, ...]
 
@@ -87,6 +96,8 @@ def _checked(seed: object) -> Mapping[str, Any]:
         # A key without anything below it is null in YAML.
         if value is not None:
             _check(value, _KEYS[key], (key,))
+    if (clock := seed.get("clock")) is not None and clock > LAST_INSTANT:
+        raise _Misfit(("clock",), f"is {shown(clock)}, which is after the year 2199, where the clock ends")
     return seed
 
 
@@ -161,7 +172,8 @@ def _check_keys(value: Mapping[Any, Any], path: Path, known: Mapping[str, Any]) 
 
 def _fits(value: object, kind: Any) -> bool:
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        # A comparison is false for what is no number, and needs no float of a huge whole number.
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST_SECONDS
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return kind in _NAMES and isinstance(value, kind)
@@ -170,7 +182,7 @@ def _fits(value: object, kind: Any) -> bool:
 def _shown(value: object) -> str:
     # Not the value itself: it may be a key of an account.
     if isinstance(value, (bool, int, float)):
-        return repr(value)
+        return shown(value)
     kinds = {str: "a text", list: "a list", dict: "a mapping", type(None): "empty"}
     return kinds.get(type(value), type(value).__name__)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from aml_provider.emulator.seed import Seed
     from aml_provider.emulator.state import Workspace
 
+_LAST_PORT = 65535
+
 
 class EmulatorServer:
     """A context manager that serves an emulated workspace.
@@ -41,6 +43,12 @@ class EmulatorServer:
         quirks: Texts like ``history_lag=30s``.
         token: The bearer token that API calls must bring; without it any will do.
         control_token: The bearer token of the control API; without it the API answers to this machine only.
+        allowed_hosts: Names of this machine under which it answers, beside ``localhost`` and ``host``. Under an address
+            it always answers.
+
+    Raises:
+        OSError: It cannot listen there, or a file cannot be read.
+        ValueError: An argument does not fit.
 
     Attributes:
         url: Where the emulator listens; known from the start.
@@ -58,6 +66,7 @@ class EmulatorServer:
         quirks: Iterable[str] = (),
         token: str | None = None,
         control_token: str | None = None,
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         self._emulation = Emulation(
             seed,
@@ -66,7 +75,7 @@ class EmulatorServer:
             blob_endpoint=blob_endpoint,
             state_file=Path(state_file) if state_file else None,
         )
-        app = build_app(self._emulation, token=token, control_token=control_token)
+        app = build_app(self._emulation, token=token, control_token=control_token, hosts=[host, *allowed_hosts])
         self._ready = threading.Event()
         self._server = _Server(app, self._ready)
         self._thread = threading.Thread(target=self._serve, name="emulator-server", daemon=True)
@@ -133,6 +142,8 @@ class _Server(uvicorn.Server):
             lifespan="off",
             log_config=None,
             access_log=False,
+            # What a proxy on this machine says of its callers counts, whatever FORWARDED_ALLOW_IPS is set to.
+            forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
@@ -163,6 +174,8 @@ class _ClosableProtocol(H11Protocol):
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"port is a whole number from 0 to {_LAST_PORT}, not {port}")
     # Only for sockets that name their protocol does asyncio set TCP_NODELAY; without it each reply takes 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+# The calendar's first and last instants, in seconds; what lies beyond is written as these.
+_CALENDAR = (
+    datetime(1, 1, 1, tzinfo=UTC).timestamp(),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp(),
+)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 def wire_time(seconds: float) -> str:
     """An instant with seven fractional digits and a Z, as in the services' replies."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    first, last = _CALENDAR
+    return datetime.fromtimestamp(min(max(seconds, first), last), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
 def optional_wire_time(seconds: float | None) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from aml_provider.emulator.clock import LAST_INSTANT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,13 +46,18 @@ class Watch:
         """Look again, because something changed."""
         self._wake.set()
 
+    def left(self, due: float | None) -> float | None:
+        """Real seconds until an instant, or until it is looked at again; None: only a change ends the wait.
+
+        Args:
+            due: The instant; None: there is none.
+        """
+        # A held clock does not get there, and no clock gets beyond its end.
+        if due is None or due > LAST_INSTANT or self._clock.held:
+            return None
+        return min(max(0.0, (due - self._clock.now()) / self._clock.speed), _LONGEST_WAIT)
+
     def _loop(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            due = self._work()
-            # A held clock, or nothing to do: only a change ends the wait.
-            if due is None or self._clock.held:
-                self._wake.wait()
-            else:
-                left = (due - self._clock.now()) / self._clock.speed
-                self._wake.wait(min(max(0.0, left), _LONGEST_WAIT))
+            self._wake.wait(self.left(self._work()))

@@ -60,6 +60,13 @@ def shape(value, other):
     return type(value).__name__ if value is not None and other is not None else None
 
 
+def send(api, request, path=None, changes=(), **options):
+    """Send what the SDK sent, in its bytes and with its Content-Type."""
+    body = {**request["json"], **dict(changes)} if changes else request["json"]
+    headers = {"Content-Type": request["headers"]["Content-Type"]}
+    return api.request(request["method"], path or request["path"], content=json.dumps(body), headers=headers, **options)
+
+
 def assert_same_shape(ours, theirs):
     assert shape(ours, theirs) == shape(theirs, ours)
 
@@ -127,13 +134,7 @@ def test_get(api, capture, part, path):
 def test_post_as_the_sdk_sends_it(api, capture, part):
     sent = next(item for item in exchanges(capture) if part in item["request"]["path"])
     request = sent["request"]
-    reply = api.request(
-        request["method"],
-        request["path"],
-        params=request["query"],
-        content=json.dumps(request["json"]),
-        headers={"Content-Type": request["headers"]["Content-Type"]},
-    )
+    reply = send(api, request, params=request["query"])
     assert reply.status_code == 200
     assert_same_shape(reply.json(), sent["response"]["json"])
 
@@ -150,7 +151,7 @@ SCHEDULES = (
 @pytest.mark.parametrize("capture", SCHEDULES)
 def test_a_schedule_as_the_sdk_creates_it(api, capture):
     sent = next(item for item in exchanges(capture) if item["request"]["method"] == "POST")
-    reply = api.post(sent["request"]["path"], content=json.dumps(sent["request"]["json"]))
+    reply = send(api, sent["request"])
     assert reply.status_code == 200, reply.text
     theirs = sent["response"]["json"]
     assert_same_shape(reply.json(), theirs)
@@ -164,14 +165,13 @@ def test_a_schedule_as_the_sdk_creates_it(api, capture):
 
 def test_a_schedule_as_the_sdk_lists_and_disables_it(api):
     sent = exchanges("schedule_create_minute15")[-1]["request"]
-    entity = api.post(f"{PIPELINES}/Schedules/Create", content=json.dumps(sent["json"])).json()
+    entity = send(api, sent).json()
     assert_same_shape(
         [item for item in api.get(f"{PIPELINES}/Schedules?activeOnly=true").json() if item["Id"] == entity["Id"]],
         captured("schedule_list_active", "GET", "/Schedules"),
     )
     put = next(item for item in exchanges("schedule_disable") if item["request"]["method"] == "PUT")
-    body = {**put["request"]["json"], "Id": entity["Id"]}
-    reply = api.put(f"{PIPELINES}/Schedules/{entity['Id']}", content=json.dumps(body))
+    reply = send(api, put["request"], f"{PIPELINES}/Schedules/{entity['Id']}", {"Id": entity["Id"]})
     assert reply.status_code == 200, reply.text
     assert_same_shape(reply.json(), put["response"]["json"])
     assert reply.json()["EntityStatus"] == "Disabled"
@@ -179,7 +179,7 @@ def test_a_schedule_as_the_sdk_lists_and_disables_it(api):
 
 def test_the_runs_of_a_schedule(api):
     sent = exchanges("schedule_create_minute15")[-1]["request"]
-    entity = api.post(f"{PIPELINES}/Schedules/Create", content=json.dumps(sent["json"])).json()
+    entity = send(api, sent).json()
     runs = f"{PIPELINES}/PipelineRuns/Schedule/{entity['Id']}"
     assert_same_shape(api.get(runs).json(), captured("schedule_pipeline_runs", "GET", "/Schedule/"))
     assert_same_shape(api.get(f"{runs}/Last").json(), captured("schedule_last_run", "GET", "/Last"))
@@ -200,7 +200,7 @@ def test_status_of_a_pipeline_as_the_sdk_sets_it(api):
         api.put(f"{PIPELINES}/Schedules/{schedule['Id']}", json={**schedule, "EntityStatus": "Disabled"})
     for capture, status in (("pipeline_disable", "Disabled"), ("pipeline_enable", "Active")):
         request = next(item["request"] for item in exchanges(capture) if item["request"]["method"] == "PUT")
-        reply = api.put(request["path"], content=json.dumps(request["json"]))
+        reply = send(api, request)
         assert reply.status_code == 200
         assert api.get(f"{PIPELINES}/Pipelines/{PIPELINE}").json()["EntityStatus"] == status
 
@@ -208,7 +208,7 @@ def test_status_of_a_pipeline_as_the_sdk_sets_it(api):
 def test_tags_as_the_sdk_sets_them(api):
     request = exchanges("run_tags_set")[0]["request"]
     path = f"{HISTORY}/experiments/MyExperiment/runs/{api.run_id}"
-    reply = api.patch(path, content=json.dumps({**request["json"], "runId": api.run_id}))
+    reply = send(api, request, path, {"runId": api.run_id})
     assert_same_shape(reply.json(), captured("run_tags_set", "PATCH", "/runs/"))
     assert reply.json()["tags"]["k"] == "v"
 

@@ -10,10 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import pytest
 
+from aml_provider.emulator.clock import LAST_INSTANT
+from aml_provider.emulator.seed_shape import SeedError
 from aml_provider.emulator.server import EmulatorServer
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -22,6 +25,9 @@ SCORE = "10000000-0000-4000-8000-000000000001"
 TWIN = "10000000-0000-4000-8000-000000000004"
 SUBMIT = f"{PIPELINES}/PipelineRuns/PipelineSubmit/{TWIN}"
 BODY = {"ExperimentName": "exp"}
+AS_JSON = {"Content-Type": "application/json"}
+HUGE = "9" * 400
+NO_NUMBERS = ["1e300", "-1e300", "-1", "NaN", "Infinity", "-Infinity", "1e999", HUGE, '"1"', "true", "null", "[]", "{}"]
 
 
 def client_of(emulator, token="t"):
@@ -133,6 +139,15 @@ class TestRequestLog:
         assert "sig=***" in caplog.text
         assert "SECRET" not in caplog.text + json.dumps(emulator.requests())
 
+    def test_a_path_does_not_write_on_the_terminal(self, emulator, api, caplog):
+        with caplog.at_level("INFO", "aml_provider.emulator.gateway"):
+            api.get("/no%0Athing%1B%5B2J")
+            api.get("/no%0Athing%1B%5B2J", headers={"Origin": "http://evil.example"})
+        assert [record.getMessage().split(": ")[0] for record in caplog.records if "thing" in record.getMessage()] == [
+            "GET /no%0Athing%1B%5B2J 501",
+            "GET /no%0Athing%1B%5B2J 403",
+        ]
+
 
 class TestClock:
     def test_drive(self, api, emulator):
@@ -145,9 +160,46 @@ class TestClock:
         assert api.post("/_emulator/clock", json={"held": False, "speed": 5}).json()["speed"] == 5
         assert not emulator.clock.held
 
-    @pytest.mark.parametrize("body", [{"advance": -1}, {"advance": "1"}, {"hold": True}, {"speed": 0}, 5])
-    def test_nonsense_is_refused(self, api, body):
-        assert api.post("/_emulator/clock", json=body).status_code == 400
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *(f'{{"{key}": {value}}}' for key in ("advance", "speed") for value in NO_NUMBERS),
+            '{"advance": 0}',
+            '{"advance": 31622401}',
+            '{"speed": 0}',
+            '{"speed": 1000001}',
+            '{"held": 1}',
+            '{"held": null}',
+            '{"hold": true}',
+            '{"held": false, "speed": 5, "advance": 1e300}',
+            "5",
+            "[]",
+            "null",
+        ],
+    )
+    def test_what_no_clock_can_do_is_refused_and_changes_nothing(self, api, emulator, body):
+        before = api.get("/_emulator/clock").json()
+        reply = api.post("/_emulator/clock", content=body, headers=AS_JSON)
+        assert (reply.status_code, len(reply.text) < 1500) == (400, True), reply.text
+        assert api.get("/_emulator/clock").json() == before
+        assert emulator.clock.held
+        assert api.get("/runs").status_code == 200
+
+    @pytest.mark.parametrize("value", [0.001, 31622400, 60])
+    def test_what_it_can_do(self, api, value):
+        assert api.post("/_emulator/clock", json={"advance": value}).status_code == 200
+
+    def test_it_ends_with_the_year_2199_and_everything_goes_on(self, api, emulator):
+        emulator.clock.not_before(LAST_INSTANT - 5)
+        run_id = api.post(SUBMIT, json=BODY).json()["Id"]
+        end = "2200-01-01T00:00:00.0000000Z"
+        assert api.post("/_emulator/clock", json={"advance": 31622400}).json()["now"] == end
+        emulator.clock.set(held=False, speed=1e6)
+        assert api.get("/_emulator/clock").json()["now"] == end
+        assert api.get(f"{PIPELINES}/PipelineRuns/{run_id}").json()["Status"]["StatusCode"] == "Finished"
+        assert [api.get(path).status_code for path in ("/", f"/runs/{run_id}", "/_emulator/runs")] == [200] * 3
+        assert api.post("/_emulator/reset").status_code == 200
+        assert not emulator.clock.now() > time.time() + 60
 
     def test_reset(self, api, emulator):
         api.put(f"{PIPELINES}/Pipelines/{TWIN}/status", json="Disabled")
@@ -159,6 +211,33 @@ class TestClock:
         assert emulator.requests() == []
         assert not emulator.clock.held
         assert api.get(f"{PIPELINES}/Pipelines/{TWIN}").json()["EntityStatus"] == "Active"
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("value", NO_NUMBERS)
+    @pytest.mark.parametrize(("kind", "key"), [("delay", "seconds"), ("slow", "seconds"), ("status", "status")])
+    def test_of_faults(self, api, kind, key, value):
+        reply = api.post("/_emulator/faults", content=f'{{"kind": "{kind}", "{key}": {value}}}', headers=AS_JSON)
+        assert (reply.status_code, len(reply.text) < 1500) == (400, True), reply.text
+        assert api.get("/_emulator/faults").json() == {"faults": []}
+
+    @pytest.mark.parametrize("value", [value for value in NO_NUMBERS if value != HUGE])
+    @pytest.mark.parametrize("key", ["times", "after"])
+    def test_of_the_requests_that_faults_meet(self, api, key, value):
+        self.test_of_faults(api, "drop", key, value)
+
+    @pytest.mark.parametrize("value", [HUGE, "1e300", "0"])
+    def test_a_service_may_ask_for_any_pause(self, api, value):
+        body = f'{{"kind": "status", "retry_after": {value}}}'
+        assert api.post("/_emulator/faults", content=body, headers=AS_JSON).status_code == 200
+        reply = api.get(f"{PIPELINES}/Pipelines")
+        assert (reply.status_code, reply.headers["Retry-After"]) == (503, str(json.loads(value)))
+
+    @pytest.mark.parametrize("value", ["-1", "1e3", "1.5", "1001", "9" * 5000, "x", "", "²"])
+    def test_of_schedules(self, api, value):
+        reply = api.get("/_emulator/schedules", params={"count": value})
+        assert (reply.status_code, len(reply.text) < 1500) == (400, True)
+        assert "count is a whole number from 0 to 1000" in reply.text
 
 
 class TestServer:
@@ -237,7 +316,17 @@ class TestCommandLine:
         [
             (["--quirk", "nonsense"], "nonsense"),
             (["--seed", "missing.yaml"], "missing.yaml: No such file or directory"),
-            (["--speed", "0"], "speed"),
+            *(
+                ([f"--speed={value}"], "speed is a number from 1e-06 to 1,000,000")
+                for value in ("inf", "nan", "-1", "1e300")
+            ),
+            (["--quirk", "history_lag=1e300"], "quirk history_lag is a number of seconds from 0 to 31622400"),
+            (["--quirk", "provisioning=nan"], "quirk provisioning is a number of seconds from 0 to 31622400"),
+            (["--port", "65536"], "port is a whole number from 0 to 65535"),
+            (["--port=-1"], "port is a whole number from 0 to 65535"),
+            (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
+            (["--allowed-host", "http://a:1"], "allowed host 'http://a:1' is no name of a machine"),
+            (["--token="], "a token must not be empty"),
         ],
         ids=str,
     )
@@ -247,6 +336,25 @@ class TestCommandLine:
             assert (line, process.returncode) == ("", 2)
             assert said in errors
             assert "Traceback" not in errors
+
+    @pytest.mark.parametrize("value", ["1e300", "-1", "NaN", "Infinity", '"x"', "true", "9" * 400, "7258118401"])
+    def test_says_that_a_state_file_has_a_broken_clock(self, tmp_path, value):
+        state = tmp_path / "state.json"
+        state.write_text(f'{{"clock": {value}, "location": "eastus"}}')
+        with pytest.raises(SeedError, match=re.escape(f"{state}, line 1: clock is")):
+            EmulatorServer(state_file=state)
+
+    def test_a_state_file_without_a_clock_is_now(self, tmp_path):
+        state = tmp_path / "state.json"
+        state.write_text('{"clock": null}')
+        with EmulatorServer(state_file=state) as emulator:
+            assert abs(emulator.clock.ahead()) < 60
+
+    def test_more_names_may_come_from_the_environment(self, monkeypatch):
+        monkeypatch.setenv("AML_EMULATOR_ALLOWED_HOSTS", "workspace, host.docker.internal")
+        with command_line("--seed", "none") as (_, line):
+            for host, status in (("workspace:1", 200), ("host.docker.internal", 200), ("evil.example", 421)):
+                assert httpx.get(line.split()[-1], headers={"Host": host}).status_code == status
 
     def test_says_which_port_is_taken(self, emulator):
         port = emulator.url.rpartition(":")[2]

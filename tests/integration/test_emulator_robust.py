@@ -214,7 +214,9 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
 
         url = f"{prefix}{SCOPE}{re.sub(r'{(.+?)}', fill, path)}"
         body = data.draw(near_misses(path) if data.draw(st.integers(0, 4)) else bodies) if method != "GET" else None
-        headers = {"BatchSize": data.draw(st.sampled_from(["1", "x", "-1", "9" * 5000]))} if method == "GET" else {}
+        headers = {"Content-Type": "application/json"}
+        if method == "GET":
+            headers["BatchSize"] = data.draw(st.sampled_from(["1", "x", "-1", "9" * 5000]))
         reply = api.request(
             method, url, params=data.draw(queries.get(method, st.none())), headers=headers, content=json.dumps(body)
         )
@@ -243,8 +245,9 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
 )
 def test_what_is_no_json_is_refused(api, content):
     path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
-    assert "not JSON" in api.ask("POST", path, 400, content=content)
-    assert "not JSON" in api.ask("POST", f"{HISTORY}/experiments:query", 400, content=content)
+    sent = {"content": content, "headers": {"Content-Type": "application/json"}}
+    assert "not JSON" in api.ask("POST", path, 400, **sent)
+    assert "not JSON" in api.ask("POST", f"{HISTORY}/experiments:query", 400, **sent)
 
 
 def test_a_path_is_not_redirected(api):

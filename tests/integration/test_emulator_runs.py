@@ -175,7 +175,8 @@ class TestSubmission:
         assert (entity["RunSource"], entity["RunType"]) == ("Unavailable", "HTTP")
 
     def test_not_json(self, api):
-        assert "not JSON" in message(api.post(f"{SUBMIT}/{SCORE}", content=b"{"), 400)
+        reply = api.post(f"{SUBMIT}/{SCORE}", content=b"{", headers={"Content-Type": "application/json"})
+        assert "not JSON" in message(reply, 400)
 
     def test_history_has_the_run_at_once(self, api):
         run_id = api.submit(

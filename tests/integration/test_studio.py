@@ -15,7 +15,7 @@ from support.studio_page import Page, every_page
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.emulation import Emulation
 from aml_provider.emulator.server import EmulatorServer
-from aml_provider.emulator.studio.documents import utc
+from aml_provider.emulator.studio.documents import Documents, utc
 from aml_provider.emulator.studio.pages import StudioRoutes, is_page
 from aml_provider.emulator.submission import Submission
 
@@ -68,6 +68,18 @@ class TestEveryPage:
             assert page.headers["Cache-Control"] == "no-store"
             assert not any(name == "style" or name.startswith("on") for _, attrs in page.tags for name in attrs)
 
+    def test_one_of_a_kind_is_called_so(self, emulator, look, ids):
+        for state in (emulator.state.endpoints, emulator.state.datastores):
+            assert len(state) == 1
+        run = emulator.state.runs[ids["finished"]]
+        run.steps[0].blobs.append(("store", "result", 1))
+        texts = [page.text for page in every_page(look).values()]
+        texts.append(look("/runs?experiment=none").text)
+        for one, many in (("1 endpoint", "0 runs"), ("(1 byte)", "4 schedules"), ("1 run", "4 pipelines")):
+            assert any(one in text for text in texts), one
+            assert any(many in text for text in texts), many
+        assert [text for text in texts if re.search(r"(?<![\d.])1 [a-z]+s\b(?! ago)", text)] == []
+
     def test_nothing_comes_from_elsewhere(self, look, ids):
         for page in every_page(look).values():
             assert all(link.startswith(("/", "#")) for link in page.links)
@@ -82,7 +94,7 @@ class TestEveryPage:
         assert [waiting["id"] for waiting in emulator.faults.pending()] == [fault.id]
 
     def test_the_gateway_knows_each_of_them(self):
-        routes = StudioRoutes(Emulation("none")).routes()
+        routes = StudioRoutes(Emulation("none"), Documents()).routes()
         assert [route.path for route in routes if not is_page(re.sub(r"{\w+}", "x", route.path))] == []
 
     @pytest.mark.parametrize("path", ["/discovery", "/pipelines/v1.0/subscriptions/s", "/runs/x/y", "/_emulator/runs"])
@@ -257,7 +269,7 @@ class TestRunList:
     def test_conditions(self, look, ids, query, names):
         page = look(f"/runs?{query}")
         assert page.runs == [ids[name] for name in names]
-        assert f"{len(names)} runs" in page.text
+        assert (f" {len(names)} runs" if len(names) != 1 else " 1 run ") in page.text
 
     def test_of_an_experiment_of_a_parent_and_by_id(self, emulator, look, ids):
         experiment = emulator.state.experiments.named("scoring").id
@@ -397,6 +409,20 @@ class TestSchedules:
             page = Page(httpx.get(f"{emulator.url}/schedules/{created['Id']}"))
         assert page.fact("Provisioning") == provisioning
         assert (error or "") in page.text
+
+    @pytest.mark.parametrize("path", ["/", "/runs", "/schedules/nightly", "/runs/nobody"])
+    def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
+        assert "real time" not in look(path).text
+        emulator.clock.advance(5 * 3600 + 90)
+        assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        emulator.reset()
+        assert "real time" not in look(path).text
+
+    def test_a_clock_that_stood_still_is_explained(self, emulator, look, monkeypatch):
+        emulator.clock.hold()
+        # The real clock cannot be moved.
+        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7200)
+        assert "It is 2 h behind real time, because it was held" in look("/").text
 
     def test_the_overview_tells_what_comes_next(self, look, ids):
         page = look("/")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 from support.browser import chromium, find_chromium, new_page
+from support.elsewhere import Elsewhere
 from support.studio import HOSTILE, HOSTILE_SEED, LONG, SEED, populate, populate_hostile
 
 from aml_provider.emulator.server import EmulatorServer
@@ -47,7 +49,8 @@ FAINT = """() => {
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium(EXECUTABLE) as running:
+    # A name that its owner lets lead to this machine.
+    with chromium(EXECUTABLE, "--host-resolver-rules=MAP evil.example 127.0.0.1") as running:
         yield running
 
 
@@ -75,6 +78,15 @@ def refresh(page):
     """Let a second pass in the browser, and the page ask for what is new."""
     with page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
         page.clock.run_for(1000)
+
+
+def wait_until(page, condition):
+    """Let the browser go on until something outside of it has happened."""
+    for _ in range(1000):
+        if condition():
+            return
+        page.wait_for_timeout(10)
+    pytest.fail("it has not happened")
 
 
 def every_page(page, visit):
@@ -155,7 +167,139 @@ class TestHostileText:
             assert len(refused) >= 3
 
 
+# What a page can make a browser send: each answers what it could read, or that it could read nothing.
+SENDS = {
+    "fetch": """async ([url, method, type, body]) => {
+      try {
+        const reply = await fetch(url, {method, body, headers: type ? {"Content-Type": type} : {}});
+        return await reply.text();
+      } catch { return ""; }
+    }""",
+    "fetch without reading": """async ([url, method, type, body]) => {
+      try {
+        // No page may send another method so; a Blob without a type has no Content-Type.
+        const how = {method: method === "GET" ? "GET" : "POST", mode: "no-cors"};
+        const reply = await fetch(url, body ? {...how, body: new Blob([body], {type: type ?? ""})} : how);
+        return await reply.text();
+      } catch { return ""; }
+    }""",
+    "form": """async ([url, method, type, body]) => {
+      const form = document.createElement("form"), field = document.createElement("input");
+      const frame = document.createElement("iframe");
+      frame.name = form.target = "f" + Math.random();
+      [field.name, field.value] = [(body ?? "").replace(/}$/, ', "x": "'), '"}'];
+      [form.action, form.method, form.enctype] = [url, method === "GET" ? "get" : "post", "text/plain"];
+      form.append(field);
+      const loaded = new Promise((done) => { frame.onload = done; });
+      document.body.append(form, frame);
+      form.submit();
+      await loaded;
+      try { return frame.contentDocument?.body.textContent ?? ""; } catch { return ""; }
+    }""",
+    "script": """async ([url]) => {
+      const script = document.createElement("script");
+      script.src = url;
+      const over = new Promise((done) => { script.onload = () => done("it ran"); script.onerror = () => done(""); });
+      document.body.append(script);
+      return await over;
+    }""",
+    "beacon": """async ([url, method, type, body]) => {
+      navigator.sendBeacon(url, body && new Blob([body], {type: "text/plain"}));
+      return "";
+    }""",
+}
+ASKED = [
+    ("GET", "/_emulator/requests", None, None),
+    ("GET", "/runs", None, None),
+    ("POST", "/_emulator/reset", "text/plain", "{}"),
+    ("POST", "/_emulator/reset", None, None),
+    ("POST", "/_emulator/clock", "text/plain", '{"advance": 60}'),
+    ("POST", "/_emulator/clock", "application/json", '{"advance": 60}'),
+    ("POST", "/_emulator/clock", None, '{"advance": 60}'),
+    ("DELETE", "/_emulator/requests", None, None),
+]
+
+
+class TestPagesOfOtherSites:
+    """They are on another port of this machine, or under a name that leads here."""
+
+    @pytest.fixture
+    def elsewhere(self):
+        with Elsewhere() as site:
+            yield site
+
+    def unchanged(self, emulator):
+        return len(emulator.state.runs), emulator.clock.now(), len(emulator.requests()), emulator.faults.pending()
+
+    @pytest.fixture(autouse=True)
+    def _something_to_lose(self, emulator, ids):
+        emulator.clock.hold()
+        httpx.get(f"{emulator.url}/subscriptions", headers={"Authorization": "Bearer t"})
+        emulator.faults.add("status")
+
+    @pytest.mark.parametrize("how", SENDS)
+    @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+    def test_can_neither_read_nor_change_anything(self, browser, emulator, elsewhere, caplog, how, name):
+        def refused():
+            return caplog.text.count("does not answer to the pages of other sites")
+
+        with new_page(browser) as page:
+            page.goto(elsewhere.url.replace("127.0.0.1", name))
+            for method, path, kind, body in ASKED:
+                before, count = self.unchanged(emulator), refused()
+                assert page.evaluate(SENDS[how], [emulator.url + path, method, kind, body]) == ""
+                # A beacon is sent when the browser has time.
+                wait_until(page, lambda count=count: refused() > count)
+                assert self.unchanged(emulator) == before, (method, path, kind, body)
+
+    def test_nor_those_whose_name_leads_here_by_now(self, browser, emulator):
+        evil = emulator.url.replace("127.0.0.1", "evil.example")
+        with new_page(browser) as page:
+            assert page.goto(f"{evil}/runs").status == 421
+            expect(page.locator("main")).to_contain_text("--allowed-host evil.example")
+            before = self.unchanged(emulator)
+            for method, path, kind, body in ASKED:
+                page.evaluate(SENDS["fetch"], [evil + path, method, kind, body])
+            assert self.unchanged(emulator) == before
+            key = page.evaluate(
+                """async (url) => (await fetch(url, {headers: {Authorization: "Bearer t"}})).text()""",
+                f"{evil}/datastore/v1.0/subscriptions/s/resourceGroups/r/providers/"
+                "Microsoft.MachineLearningServices/workspaces/w/datastores/store",
+            )
+            assert "a2V5" not in key
+
+    def test_cannot_show_the_pages_within_theirs(self, browser, emulator, elsewhere):
+        with new_page(browser) as page:
+            page.goto(elsewhere.url)
+            with page.expect_response(f"{emulator.url}/runs") as reply:
+                page.set_content(f"<iframe src='{emulator.url}/runs'></iframe>")
+            assert reply.value.status == 403
+
+    def test_can_lead_to_them(self, browser, emulator, elsewhere):
+        with new_page(browser) as page:
+            page.goto(elsewhere.url)
+            page.set_content(f"<a href='{emulator.url}/runs' target='_blank'>the run, in the studio</a>")
+            with page.expect_popup() as opened:
+                page.get_by_role("link").click()
+            expect(opened.value.get_by_role("heading", level=1)).to_have_text("Runs")
+            # And it lives: it is asked for again by its own script.
+            with opened.value.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+                pass
+            expect(opened.value.locator("#connection")).to_be_empty()
+
+
 class TestLive:
+    def test_the_note_about_the_clock_comes_and_goes(self, page, emulator):
+        page.goto("/")
+        note = page.get_by_role("note")
+        expect(note).to_be_hidden()
+        emulator.clock.advance(7200)
+        refresh(page)
+        expect(note).to_contain_text("It is 2 h ahead of real time")
+        emulator.reset()
+        refresh(page)
+        expect(note).to_be_hidden()
+
     def test_a_run_goes_on_before_ones_eyes(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         page.evaluate("window.loaded = true")
@@ -279,8 +423,12 @@ class TestLive:
 class TestEverybody:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_can_be_read(self, browser, emulator, ids, scheme):
+        # So that the note about the clock is there too.
+        emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
             faint = {address: page.evaluate(FAINT) for address in one_of_each_kind(page, ids)}
+            page.goto("/nothing")
+            faint["/nothing"] = page.evaluate(FAINT)
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert {address: texts for address, texts in faint.items() if texts} == {}
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
@@ -293,7 +441,7 @@ class TestEverybody:
         for schedule in state.schedules.all():
             schedule.name = LONG
         run = state.submit("twin-1", Submission("e" * 255, description=LONG, tags={LONG: LONG}))
-        emulator.clock.advance(60)
+        emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, viewport={"width": 320, "height": 640}) as page:
             widths = {
                 address: page.evaluate("document.scrollingElement.scrollWidth")

@@ -19,12 +19,14 @@ def find_chromium():
 
 
 @contextmanager
-def chromium(executable):
-    """A headless Chromium."""
+def chromium(executable, *arguments):
+    """A headless Chromium, with more arguments if need be."""
     # Chromium refuses to start its sandbox for root.
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=executable, chromium_sandbox=os.geteuid() != 0) as browser,
+        playwright.chromium.launch(
+            executable_path=executable, chromium_sandbox=os.geteuid() != 0, args=[*arguments]
+        ) as browser,
     ):
         yield browser
 

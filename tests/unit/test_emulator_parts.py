@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import re
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aml_provider.emulator.clock import Agendas, Clock
+from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
 from aml_provider.emulator.models import DataPath, DatastoreTrigger
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.recurrence import Recurrence
@@ -38,6 +39,9 @@ def a_workspace(seed="demo") -> Workspace:
     workspace.clock.hold()
     fill(workspace, read(seed))
     return workspace
+
+
+DIGITS = "a number of more than 18 digits"
 
 
 class TestClock:
@@ -147,6 +151,25 @@ class TestTimetable:
 
 
 class TestWatch:
+    def test_it_rests_until_something_is_due(self):
+        clock = Clock(speed=1e6)
+        watch = Watch(clock, lambda: None, "watch")
+        assert watch.left(clock.now() - 1) == 0
+        assert 0 < watch.left(clock.now() + 1e6) <= 1
+        clock.set(speed=1e-6)
+        assert watch.left(clock.now() + 60) == 3600
+        assert watch.left(None) is None
+        clock.hold()
+        assert watch.left(clock.now() + 60) is None
+
+    def test_it_does_not_wait_for_what_is_beyond_the_clocks_end(self):
+        clock = Clock(speed=1e6)
+        clock.not_before(LAST_INSTANT)
+        watch = Watch(clock, lambda: None, "watch")
+        assert watch.left(LAST_INSTANT) == 0
+        # Else it would look again and again, for ever.
+        assert watch.left(LAST_INSTANT + 0.001) is None
+
     def test_it_works_when_something_is_due_and_after_every_change(self):
         clock = Clock(speed=1000)
         begin, calls = clock.now(), queue.SimpleQueue()
@@ -301,6 +324,20 @@ class TestSeed:
                 {"pipelines": [{"name": "p", "steps": [{"name": "s", "run_seconds": "1"}]}]},
                 "pipelines[0].steps[0].run_seconds is a text, not a number",
             ),
+            *(
+                (
+                    {"pipelines": [{"name": "p", "steps": [{"name": "s", "run_seconds": value}]}]},
+                    f"pipelines[0].steps[0].run_seconds is {says}, not a number from 0 to 1e+10",
+                )
+                for value, says in (
+                    (math.inf, "inf"),
+                    (math.nan, "nan"),
+                    (-1, "-1"),
+                    (10**5000, "a number of more than 18 digits"),
+                )
+            ),
+            ({"clock": 1e300}, "clock is 1e+300, not a number from 0 to 1e+10"),
+            ({"clock": 7258118401}, "clock is 7258118401, which is after the year 2199, where the clock ends"),
             (
                 {"pipelines": [{"name": "p", "data_paths": [{"name": "d", "default": {"store": "x"}}]}]},
                 "pipelines[0].data_paths[0].default.store is not known here; known are datastore, path",

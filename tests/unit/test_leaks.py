@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 import pytest
+from cryptography.fernet import Fernet
 from leaks import Leak, LeakSearch
 
 KEY = "Ab+/cd=="
@@ -52,3 +53,32 @@ def test_database(search, tmp_path, value):
     search.read_database(path)
     assert search.leaks == [Leak(NAME, f"table order of {path}")] * 2
     assert search.rows == {"order": 6}
+
+
+def test_what_airflow_encrypts_is_searched_too_except_where_it_keeps_secrets(tmp_path):
+    key = Fernet.generate_key()
+    fernet = Fernet(key)
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as database:
+        for table, value in (
+            ("variable", fernet.encrypt(f"a {KEY}".encode()).decode()),
+            ("xcom", json.dumps({"x": fernet.encrypt(KEY.encode()).decode()})),
+            ("job", Fernet(Fernet.generate_key()).encrypt(KEY.encode()).decode()),
+            ("connection", fernet.encrypt(KEY.encode()).decode()),
+        ):
+            database.execute(f"CREATE TABLE {table} (value TEXT)")
+            database.execute(f"INSERT INTO {table} VALUES (?)", (value,))
+    database.close()
+    search = LeakSearch({NAME: KEY}, fernet_key=key)
+    search.read_database(path)
+    assert search.leaks == [Leak(NAME, f"table {table} of {path}") for table in ("variable", "xcom")]
+
+
+def test_a_connection_in_clear_is_a_leak(search, tmp_path):
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE connection (password TEXT)")
+        database.execute("INSERT INTO connection VALUES (?)", (KEY,))
+    database.close()
+    search.read_database(path)
+    assert search.leaks == [Leak(NAME, f"table connection of {path}")]

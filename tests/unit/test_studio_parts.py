@@ -8,7 +8,7 @@ from aml_provider.emulator.models import DatastoreTrigger, Run, Step, StepRun
 from aml_provider.emulator.recurrence import Recurrence
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import RunFilter, Slice
-from aml_provider.emulator.studio.words import distance, duration, recurrence_words, trigger_words
+from aml_provider.emulator.studio.words import ahead, counted, distance, duration, recurrence_words, trigger_words
 from aml_provider.emulator.timeline import view
 
 
@@ -174,3 +174,33 @@ def test_a_filters_address_leads_back_to_it():
     assert wanted.url() == "/runs?pipeline=a%26b%3Dc&find=x"
     assert wanted.url("pipeline") == "/runs?find=x"
     assert wanted.url("pipeline", "find") == "/runs"
+
+
+@pytest.mark.parametrize(
+    ("number", "things", "words"),
+    [
+        (0, "runs", "0 runs"),
+        (1, "runs", "1 run"),
+        (2, "runs", "2 runs"),
+        (1, "bytes", "1 byte"),
+        (11, "days", "11 days"),
+    ],
+)
+def test_how_many(number, things, words):
+    assert counted(number, things) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, ""),
+        (59.9, ""),
+        (-59.9, ""),
+        (60, "1 min ahead of real time"),
+        (5 * 3600 + 100, "5 h ahead of real time"),
+        (-7200, "2 h behind real time"),
+        (5e9, "57870 d ahead of real time"),
+    ],
+)
+def test_how_far_a_clock_is_from_real_time(seconds, words):
+    assert ahead(seconds) == words

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
+from aml_provider.emulator.clock import check_move, check_speed, shown
 from aml_provider.emulator.errors import ServiceError, bad_request
-from aml_provider.emulator.routes.http import read_json, reply
+from aml_provider.emulator.routes.http import bearer_token, read_json, reply
 from aml_provider.emulator.times import optional_wire_time, wire_time
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from aml_provider.emulator.state import Workspace
 
 _UPCOMING, _MOST_UPCOMING = 5, 1000
-_CLOCK_KEYS: dict[str, type | tuple[type, ...]] = {"held": bool, "speed": (int, float), "advance": (int, float)}
+_CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}
 
 
 class ControlRoutes:
@@ -91,16 +92,12 @@ class ControlRoutes:
         self._admit(request)
         given = _object(await read_json(request))
         for key, value in given.items():
-            if key not in _CLOCK_KEYS or not isinstance(value, _CLOCK_KEYS[key]):
-                raise bad_request(f"{key}={value!r}: known are held (bool), speed and advance (seconds, above 0).")
+            _check_clock(key, value)
         clock = self._emulation.clock
-        try:
-            clock.set(held=given.get("held"), speed=given.get("speed"))
-            if "advance" in given:
-                # Step functions run meanwhile, and they may ask this very server for something.
-                await asyncio.to_thread(clock.advance, given["advance"])
-        except ValueError as error:
-            raise bad_request(str(error)) from error
+        clock.set(held=given.get("held"), speed=given.get("speed"))
+        if "advance" in given:
+            # Step functions run meanwhile, and they may ask this very server for something.
+            await asyncio.to_thread(clock.advance, given["advance"])
         return await self.clock(request)
 
     async def reset(self, request: Request) -> Response:
@@ -120,8 +117,8 @@ class ControlRoutes:
         """All schedules with what the services do not show, and when they fire next."""
         self._admit(request)
         text = request.query_params.get("count", str(_UPCOMING))
-        if not text.isdecimal() or int(text) > _MOST_UPCOMING:
-            raise bad_request(f"count={text}: at most {_MOST_UPCOMING}.")
+        if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
+            raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")
         workspace = self._emulation.workspace
         return reply(
             {"schedules": [describe_schedule(workspace, item, int(text)) for item in workspace.schedules.all()]}
@@ -129,11 +126,35 @@ class ControlRoutes:
 
     def _admit(self, request: Request) -> None:
         if self._token is not None:
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
+            if not hmac.compare_digest(bearer_token(request).encode(), self._token.encode()):
                 raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
-        elif request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+        elif request.client is None or not _is_this_machine(request.client.host):
             raise ServiceError(403, "The control API answers to this machine only.", code="Forbidden")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # What a proxy says of its caller can be anything.
+        return False
+    # A socket for both families shows 127.0.0.1 as an address of IPv6.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _check_clock(key: str, value: object) -> None:
+    """Make sure that the clock takes a value, before it takes any."""
+    if key == "held" and isinstance(value, bool):
+        return
+    if key not in _CLOCK_CHECKS or isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise bad_request(
+            f"{shown(key)[1:-1]}={shown(value)}: known are held (true or false), speed and advance (numbers)."
+        )
+    try:
+        _CLOCK_CHECKS[key](value)
+    except ValueError as error:
+        raise bad_request(str(error)) from error
 
 
 def describe(workspace: Workspace, run: Run) -> dict[str, Any]:

@@ -41,13 +41,19 @@ def scope_of(request: Request) -> Scope:
     return cast("Scope", request.scope["azureml"])
 
 
+def bearer_token(request: Request) -> str:
+    """The token that the request brings; empty without one."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
 def base_url(request: Request) -> str:
     """The emulator's address as this caller wrote it, so that it works from inside a container too."""
     return str(request.base_url).rstrip("/")
 
 
 async def read_json(request: Request) -> Any:
-    """The body, whatever the Content-Type says: the services' callers send JSON as ``json-patch+json``.
+    """The body, which the gateway lets in as JSON only.
 
     What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters.
     """

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from http import HTTPStatus
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
-from aml_provider.emulator.studio.words import distance, duration
+from aml_provider.emulator.studio.words import counted, distance, duration, noun
 from aml_provider.emulator.times import wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aml_provider.emulator.errors import ServiceError
 
 _LONGEST_LINE = 80
 
@@ -33,8 +36,10 @@ class Documents:
             lstrip_blocks=True,
         )
         self._templates.filters |= {
-            "duration": duration,
+            "counted": counted,
             "distance": distance,
+            "duration": duration,
+            "noun": noun,
             "iso": wire_time,
             "utc": utc,
             "json": _json,
@@ -52,16 +57,16 @@ class Documents:
             "base-uri": "'none'",
             "frame-ancestors": "'none'",
         }
-        self._headers = {
-            "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items()),
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",
-        }
+        self._headers = {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items())}
 
     def page(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
         """A template with what it shows."""
         return self._reply(self._templates.get_template(template).render(values), "text/html", status)
+
+    def refusal(self, error: ServiceError) -> Response:
+        """What programs are told as JSON, for people. It says nothing of the workspace."""
+        values = {"title": HTTPStatus(error.status).phrase.capitalize(), "message": error.message}
+        return self.page("refusal.html", values, error.status)
 
     def text(self, text: str) -> Response:
         """A text as it is."""

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from aml_provider.emulator.errors import ServiceError
 from aml_provider.emulator.files import run_log, step_log
 from aml_provider.emulator.studio.chart import chart
-from aml_provider.emulator.studio.documents import Documents
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
 from aml_provider.emulator.studio.records import Records
+from aml_provider.emulator.studio.words import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.models import Experiment, Run
+    from aml_provider.emulator.studio.documents import Documents
 
 _LATEST = 10
 _UPCOMING = 5
@@ -43,13 +44,18 @@ def is_page(path: str) -> bool:
     return _PAGE.fullmatch(path) is not None
 
 
+def wants_page(request: Request) -> bool:
+    """Whether a person reads the reply, in a browser; programs that would take HTML too bring a token."""
+    return "text/html" in request.headers.get("Accept", "").lower() and "Authorization" not in request.headers
+
+
 class StudioRoutes:
     """The overview, a list of each kind of thing, and a page of each thing."""
 
-    def __init__(self, emulation: Emulation) -> None:
+    def __init__(self, emulation: Emulation, documents: Documents) -> None:
         self._workspace = emulation.workspace
         self._records = Records(emulation.workspace)
-        self._documents = Documents()
+        self._documents = documents
 
     def routes(self) -> list[Route]:
         """At the root. Those of experiments and runs are Azure ML's own, in the links of Microsoft's SDK."""
@@ -260,6 +266,7 @@ class StudioRoutes:
     def _show(self, template: str, section: str, values: Show, status: int = 200) -> Response:
         clock = self._workspace.clock
         common = {"section": section, "sections": _SECTIONS, "clock": clock, "now": clock.now()}
+        common["apart"] = ahead(clock.ahead())
         return self._documents.page(template, common | values, status)
 
     def _last_runs(self, wanted: RunFilter) -> Show:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from aml_provider.emulator.recurrence import Recurrence
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+# A clock that is no further from real time needs no word.
+_NEAR = 60
 # More times of day than these are shorter as minutes of hours.
 _MOST_TIMES = 6
 
@@ -35,6 +37,24 @@ def distance(seconds: float) -> str:
     return f"in {length}" if seconds > 0 else f"{length} ago"
 
 
+def counted(number: int, things: str) -> str:
+    """How many there are of what ``things`` names: ``1 run``, ``2 runs``."""
+    return f"{number} {noun(number, things)}"
+
+
+def noun(number: int, things: str) -> str:
+    """The word for so many: ``run`` for 1, else ``runs``."""
+    return things.removesuffix("s") if number == 1 else things
+
+
+def ahead(seconds: float) -> str:
+    """How far a clock is from real time: ``5 h ahead of real time``; empty up to a minute."""
+    if abs(seconds) < _NEAR:
+        return ""
+    length = " ".join(duration(abs(seconds)).split()[:2])
+    return f"{length} {'ahead of' if seconds > 0 else 'behind'} real time"
+
+
 def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> str:
     """When a recurrence fires, without its time zone.
 
@@ -43,7 +63,7 @@ def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> st
         minute_zero: Hours without minutes mean minute 0, in place of the minute of the start.
     """
     unit = recurrence.frequency.lower()
-    text = f"Every {unit}" if recurrence.interval == 1 else f"Every {recurrence.interval} {unit}s"
+    text = f"Every {unit}" if recurrence.interval == 1 else f"Every {counted(recurrence.interval, f'{unit}s')}"
     if recurrence.week_days:
         text += f" on {_listed(recurrence.week_days)}"
     text += _times(recurrence, "minute 0" if minute_zero else "the minute of its start")
@@ -55,7 +75,7 @@ def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> st
 def trigger_words(trigger: DatastoreTrigger) -> str:
     """What a trigger waits for."""
     folder = f"{trigger.datastore}/{(trigger.path or '').strip('/')}".rstrip("/")
-    pause = "every minute" if trigger.polling_interval == 1 else f"every {trigger.polling_interval} minutes"
+    pause = "every minute" if trigger.polling_interval == 1 else f"every {counted(trigger.polling_interval, 'minutes')}"
     return f"When a blob directly in {folder} is added or modified; looks {pause}"
 
 
@@ -64,14 +84,14 @@ def _times(recurrence: Recurrence, start_minute: str) -> str:
     if hours and minutes and len(hours) * len(minutes) <= _MOST_TIMES:
         return f" at {_listed(f'{hour:02}:{minute:02}' for hour in hours for minute in minutes)}"
     if hours and minutes:
-        return f" at {_count('minute', minutes)} of {_count('hour', hours)}"
+        return f" at {_numbered('minutes', minutes)} of {_numbered('hours', hours)}"
     if hours:
-        return f" in {_count('hour', hours)} at {start_minute}"
-    return f" at {_count('minute', minutes)} of the hour of its start" if minutes else ""
+        return f" in {_numbered('hours', hours)} at {start_minute}"
+    return f" at {_numbered('minutes', minutes)} of the hour of its start" if minutes else ""
 
 
-def _count(unit: str, numbers: list[int]) -> str:
-    return f"{unit}{'s' if len(numbers) > 1 else ''} {_listed(map(str, numbers))}"
+def _numbered(units: str, numbers: list[int]) -> str:
+    return f"{noun(len(numbers), units)} {_listed(map(str, numbers))}"
 
 
 def _listed(texts: Iterable[str]) -> str:
