@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What an error page may echo. The bare word in "no valid bearer token." is none.
 _SECRET = re.compile(r"(?i)\b(bearer\s+(?!token(?:[\s.,;:]|$))|sig=|sig%3D)[^\s&\"'<>]+")
-#: The most seconds for which a service is left alone because it asks for that: a wrong date would make us deaf for ever.
+#: The most seconds for which a service is left alone because it asks for that: a wrong date would make us deaf.
 LONGEST_PAUSE = 3600.0
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ _CANCEL_PATIENCE = 15.0
 _cancelling: set[asyncio.Task[None]] = set()
 
 
-class AzureMLPipelineRunTrigger(BaseTrigger):
+class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     """Wait for one pipeline run.
 
     Its event is ``{"run_id", "experiment_name", "outcome", "message"}`` with the outcome ``ended``, ``deadline`` (it
