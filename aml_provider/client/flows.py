@@ -258,6 +258,7 @@ def cancel_run(
     patience: float = 60.0,
     poll_interval: float = 2.0,
     note: Callable[[str], None] = lambda _: None,
+    check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
     """Mark a run as unwanted, cancel it and watch it end. Doing it twice does no harm.
 
@@ -268,6 +269,7 @@ def cancel_run(
         patience: Seconds to wait for its end.
         poll_interval: Seconds between two looks.
         note: Called with what was not as expected.
+        check: Called with a run that goes on; what it raises leaves the run alone.
 
     Returns:
         The run as it was seen last: final, unless patience ran out.
@@ -275,6 +277,7 @@ def cancel_run(
     run: PipelineRun = yield calls.get_run(run_id)
     if run.state.is_final:
         return run
+    check(run)
     mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
     unknown = False
     try:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
+    ForeignRun,
     InvalidArgument,
     RunCanceled,
     RunFailed,
@@ -37,7 +38,7 @@ from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.state.identity import TaskIdentity, deployment_id
+from aml_provider.state.identity import Deployment, TaskIdentity, this_deployment
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
 from aml_provider.state.submission import Submission
@@ -85,6 +86,7 @@ class PipelineExecution:
         self._ledger = open_ledger(context) if operator.durable else None
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
+        self._deployment: Deployment | None = None
         self._run_id: str | None = None
         self._killed = killed
         self._timed_out = False
@@ -179,6 +181,8 @@ class PipelineExecution:
                 self._log.info("The task is being killed; cancelling run %s.", run_id)
                 run = self._cancel(client, run_id, _KILLED, patience=_KILL_PATIENCE)
             self._log.info("Run %s is %s.", run_id, run.status)
+        except ForeignRun as error:
+            self._log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - raised in a signal handler it would go off anywhere in the task
             self._log.warning("Run %s could not be cancelled; cancel it in the studio. %s", run_id, error)
 
@@ -196,6 +200,7 @@ class PipelineExecution:
     @contextmanager
     def _client(self) -> Iterator[Client]:
         with self._hook.client() as client:
+            self._deployment = this_deployment()
             self._settings = client.settings
             yield client
 
@@ -232,16 +237,18 @@ class PipelineExecution:
 
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
+        assert self._deployment is not None
         subject = [operator.pipeline_id, operator.pipeline_name, operator.endpoint_id, operator.endpoint_name]
         self._submission = Submission(
             identity=TaskIdentity(
-                deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
+                deployment=self._deployment.name,
                 dag_id=self._ti.dag_id,
                 run_id=self._ti.run_id,
                 task_id=self._ti.task_id,
                 map_index=self._ti.map_index,
                 max_tries=self._ti.max_tries,
                 retries=operator.retries or 0,
+                url=self._deployment.url,
             ),
             ledger=self._ledger,
             evidence=evidence,
@@ -373,8 +380,16 @@ class PipelineExecution:
         )
 
     def _cancel(self, client: Client, run_id: str, reason: str, *, patience: float) -> PipelineRun:
+        assert self._deployment is not None
         return client.run(
-            cancel_run(run_id, self._operator.experiment_name, reason=reason, patience=patience, note=self._log.warning)
+            cancel_run(
+                run_id,
+                self._operator.experiment_name,
+                reason=reason,
+                patience=patience,
+                note=self._log.warning,
+                check=self._deployment.check,
+            )
         )
 
     def _close(self, run_id: str) -> None:

@@ -128,10 +128,14 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         if self.deadline is not None and time.time() >= self.deadline:
             # Airflow before 3.3 ends the wait at execution_timeout in the same way; the worker that resumes decides.
             return
+        from aml_provider.client.errors import ForeignRun
+
         try:
             if not await self._is_still_wanted():
                 self.log.info("The task was ended; cancelling run %s.", self.run_id)
                 await self._cancel()
+        except ForeignRun as error:
+            self.log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - the log is the only place left to say so
             self.log.error("Run %s could not be cancelled; cancel it in the studio. %s", self.run_id, error)  # noqa: TRY400
 
@@ -150,12 +154,16 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         return look(self.task_instance)
 
     async def _cancel(self) -> None:
+        from asgiref.sync import sync_to_async
+
         from aml_provider.client.flows import cancel_run
         from aml_provider.client.protocol import RetryPolicy
         from aml_provider.client.transport import AsyncClient
         from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.state.identity import this_deployment
 
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        deployment = await sync_to_async(this_deployment)()
         async with AsyncClient(settings, policy=RetryPolicy(budget=_CANCEL_BUDGET)) as client:
             run = await client.run(
                 cancel_run(
@@ -164,6 +172,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                     reason="the task was ended in Airflow",
                     patience=_CANCEL_PATIENCE,
                     note=self.log.warning,
+                    check=deployment.check,
                 )
             )
         self.log.info("Run %s is %s.", self.run_id, run.status)

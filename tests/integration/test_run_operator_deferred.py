@@ -70,7 +70,6 @@ def test_only_ids_and_durations_travel(workspace, task):
         "deadline": None,
         "azureml_conn_id": "azureml_default",
         "cancel_on_kill": True,
-        "stored": True,
     }
     assert deferred.method_name == "execute_complete"
     for secret in (TOKEN, "hunter2"):
