@@ -57,6 +57,11 @@ class AzureMLError(Exception):
     retry_after: float | None = None
 
 
+def ends_a_wait(error: AzureMLError) -> bool:
+    """Whether the service has said that a run cannot be read; a refused identity may be a passing trouble of all."""
+    return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))
+
+
 class InvalidArgument(AzureMLError, ValueError):
     """An argument or a connection field cannot be used; the message names it."""
 
