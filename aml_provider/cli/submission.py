@@ -108,6 +108,7 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
                 report=lambda progress: say(f"Run {run.id}: {progress}"),
+                warn=say,
             )
         )
     except (Exception, KeyboardInterrupt):

@@ -32,6 +32,7 @@
     │   ├── ScheduleStartedRun          ✓  a run came of a schedule that was to start none
     │   ├── ProvisioningFailed             the service could not set it up
     │   └── ProvisioningUnsettled          its deadline passed, or it could not be read
+    ├── ForeignRun                      ✓  a run, or the submission of one, that is another Airflow's
     ├── SubmissionUnsettled                a submission's fate is not known yet; a retry looks again
     └── SubmissionUnknown               ✓  a submission's fate cannot be established
 
@@ -54,6 +55,11 @@ class AzureMLError(Exception):
     permanent: bool = False
     in_doubt: bool = False
     retry_after: float | None = None
+
+
+def ends_a_wait(error: AzureMLError) -> bool:
+    """Whether the service has said that a run cannot be read; a refused identity may be a passing trouble of all."""
+    return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))
 
 
 class InvalidArgument(AzureMLError, ValueError):
@@ -218,6 +224,12 @@ class RunUnwatched(RunError):
 
 class RunStillActive(RunError):
     """A run that has to end before another may be submitted has not ended in time."""
+
+
+class ForeignRun(AzureMLError):
+    """A run, or the submission of one, is another Airflow's: it is left alone."""
+
+    permanent = True
 
 
 class SubmissionUnsettled(AzureMLError):

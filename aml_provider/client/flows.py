@@ -23,11 +23,15 @@ from aml_provider.client.errors import (
     NotFound,
     PipelineDisabled,
     PipelineError,
+    ends_a_wait,
 )
-from aml_provider.client.protocol import Flow, Pause, Request
+from aml_provider.client.protocol import Flow, Pause, Request, RetryPolicy, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+#: As the client's own.
+DEFAULT_POLICY = RetryPolicy()
 
 #: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
 CANCEL_MARK = "airflow.cancel"
@@ -205,6 +209,8 @@ def wait_for_run(
     poll_interval: float,
     deadline: float | None = None,
     report: Callable[[Progress], None],
+    policy: RetryPolicy = DEFAULT_POLICY,
+    warn: Callable[[str], None] = lambda _: None,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
     """Poll a run until it is final or its deadline has passed.
@@ -215,6 +221,8 @@ def wait_for_run(
         poll_interval: Seconds between two looks.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
         report: Called with the progress whenever it has changed.
+        policy: How long a run that cannot be read is tried again.
+        warn: Called with a sentence when that begins.
         now: The wall clock.
 
     Returns:
@@ -225,7 +233,7 @@ def wait_for_run(
     """
     last: Progress | None = None
     while True:
-        run: PipelineRun = yield calls.get_run(run_id)
+        run: PipelineRun = yield from read_run(run_id, policy=policy, warn=warn)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
         if progress != last:
             report(progress)
@@ -239,6 +247,46 @@ def wait_for_run(
                 return run
             pause = min(pause, left)
         yield Pause(pause)
+
+
+def read_run(
+    run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY, warn: Callable[[str], None] = lambda _: None
+) -> Flow[PipelineRun]:
+    """Read a run that exists, as a wait for it does, on a worker and in a triggerer alike.
+
+    What may pass by itself is tried again within the retry budget, also where one request alone would not be repeated:
+    a refused token, a conflict, an answer that cannot be read.
+
+    Args:
+        run_id: The pipeline run.
+        policy: The budget, in all.
+        warn: Called with a sentence when the run cannot be read at once.
+
+    Raises:
+        AzureMLError: The run could not be read. It goes on all the same.
+    """
+    waited = 0.0
+    tries = 0
+    while True:
+        try:
+            run: PipelineRun = yield calls.get_run(run_id)
+        except AzureMLError as error:
+            pause = policy.pause(tries, None)
+            # What each request is repeated for has used the budget up already.
+            if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
+                raise
+            if not tries:
+                warn(trouble_with(run_id, policy.budget, error))
+        else:
+            return run
+        yield Pause(pause)
+        waited += pause
+        tries += 1
+
+
+def trouble_with(run_id: str, budget: float, error: AzureMLError | None) -> str:
+    """What is told when a run cannot be read: what, why, and for how long that goes on."""
+    return f"Run {run_id} cannot be read; it is tried again for {budget:.0f} seconds, and the run goes on. {error}"
 
 
 def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ...]]:
@@ -258,6 +306,7 @@ def cancel_run(
     patience: float = 60.0,
     poll_interval: float = 2.0,
     note: Callable[[str], None] = lambda _: None,
+    check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
     """Mark a run as unwanted, cancel it and watch it end. Doing it twice does no harm.
 
@@ -268,6 +317,7 @@ def cancel_run(
         patience: Seconds to wait for its end.
         poll_interval: Seconds between two looks.
         note: Called with what was not as expected.
+        check: Called with a run that goes on; what it raises leaves the run alone.
 
     Returns:
         The run as it was seen last: final, unless patience ran out.
@@ -275,6 +325,7 @@ def cancel_run(
     run: PipelineRun = yield calls.get_run(run_id)
     if run.state.is_final:
         return run
+    check(run)
     mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
     unknown = False
     try:

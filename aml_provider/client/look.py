@@ -12,12 +12,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import (
-    AuthenticationRefused,
-    BadRequest,
-    CredentialError,
-    Throttled,
-)
+from aml_provider.client.errors import BadRequest, Throttled, ends_a_wait
 from aml_provider.client.flows import Progress
 
 if TYPE_CHECKING:
@@ -128,7 +123,7 @@ class Look:
         """Take the failure to read a record."""
         if self._is_throttling(error, now):
             return
-        if not _is_for_good(error):
+        if not ends_a_wait(error):
             self._strikes += 1
         self._errors[run_id] = error
         self._outage = self._outage or error
@@ -207,12 +202,15 @@ class Look:
             watch.failing_since = now
         pause = self._list.policy.pause(watch.tries, None)
         watch.tries += 1
-        of_run = watch.run_id in self._errors and _is_for_good(error)
+        of_run = watch.run_id in self._errors and ends_a_wait(error)
         if of_run or now - watch.failing_since + pause > self._list.policy.budget:
             self._list.leave(watch)
             watch.error = error
             self._news.append(watch)
             return False
+        if watch.tries == 1:
+            watch.trouble = error
+            self._news.append(watch)
         return True
 
     def _status(self, run_id: str) -> str:
@@ -236,8 +234,3 @@ class Look:
             self.throttled = True
             self._list.throttle(error, now)
         return True
-
-
-def _is_for_good(error: AzureMLError) -> bool:
-    """Whether the service has said that this run cannot be read; a refused identity may be a passing trouble of all."""
-    return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))

@@ -124,6 +124,11 @@ def _may_pass(status: int) -> bool:
     return status in {408, 429} or (status >= 500 and status != 501)
 
 
+def may_pass(error: AzureMLError) -> bool:
+    """Whether it is what each request is repeated for, if it may be."""
+    return isinstance(error, (Unreachable, ReplyLost)) or (isinstance(error, ServiceError) and _may_pass(error.status))
+
+
 def attempt(request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None) -> Machine[Reply]:
     """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # What an error page may echo. The bare word in "no valid bearer token." is none.
 _SECRET = re.compile(r"(?i)\b(bearer\s+(?!token(?:[\s.,;:]|$))|sig=|sig%3D)[^\s&\"'<>]+")
+#: The most seconds for which a service is left alone because it asks for that: a wrong date would make us deaf.
+LONGEST_PAUSE = 3600.0
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -41,20 +44,23 @@ class Reply(NamedTuple):
             return None
 
     def retry_after(self) -> float | None:
-        """The seconds that a Retry-After header asks for; in its date form they count from the reply's own Date."""
+        """The seconds that a Retry-After header asks for, an hour at most; None where it says nothing that can be read.
+
+        In its date form they count from the reply's own Date.
+        """
         value = self.headers.get("retry-after", "").strip()
         if not value:
             return None
         try:
-            return max(0.0, float(value))
+            seconds = float(value)
         except ValueError:
-            pass
-        try:
-            then = parsedate_to_datetime(value)
-            now = parsedate_to_datetime(self.headers["date"]) if "date" in self.headers else datetime.now(UTC)
-            return max(0.0, (then - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
+            try:
+                then = parsedate_to_datetime(value)
+                now = parsedate_to_datetime(self.headers["date"]) if "date" in self.headers else datetime.now(UTC)
+                seconds = (then - now).total_seconds()
+            except (ValueError, TypeError, OverflowError):
+                return None
+        return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def excerpt(self) -> str:
         """The beginning of its body for a message, without secrets."""

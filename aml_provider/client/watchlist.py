@@ -42,6 +42,7 @@ class Watch:
         progress: How far the run is; None before the first look.
         run: The run, once it has ended.
         error: Why the run cannot be watched, once that is so.
+        trouble: Why it could not be read when that began last.
         is_late: Whether who waits does so no longer. It is theirs, and changes no look.
     """
 
@@ -61,6 +62,7 @@ class Watch:
         "steps",
         "steps_at",
         "tries",
+        "trouble",
     )
 
     def __init__(self, run_id: str, poll_interval: float) -> None:
@@ -69,6 +71,7 @@ class Watch:
         self.progress: Progress | None = None
         self.run: PipelineRun | None = None
         self.error: Exception | None = None
+        self.trouble: AzureMLError | None = None
         self.is_late = False
         self.begun = 0.0
         self.due = 0.0

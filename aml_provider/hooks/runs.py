@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.hooks.operation import in_event_loop, operation
-from aml_provider.hooks.workspace import WorkspaceHook
+from aml_provider.hooks.workspace import WorkspaceHook, retry_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,6 +209,8 @@ class RunMethods(WorkspaceHook):
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
                 report=lambda progress: self.log.info("Run %s: %s", run_id, progress),
+                policy=retry_policy(),
+                warn=self.log.warning,
             )
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client.flows import cancel_run
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.state.identity import TaskIdentity, this_deployment
 from aml_provider.state.ledger import stored_record
 from aml_provider.state.lookup import patience_for, search
 
@@ -37,13 +38,30 @@ def end_run(mark: Mark) -> bool:
         return True
     if not _is_shown(mark):
         return False
+    deployment = this_deployment(read=_variable)
+    identity = TaskIdentity(
+        deployment.name, mark.dag_id, mark.run_id, mark.task_id, mark.map_index, record.max_tries, record.retries
+    )
+    if not identity.wrote(record):
+        log.warning(
+            "%s was marked; its submission was not made under this Airflow's deployment_id, %r, and is left alone. "
+            "Is this database a copy, or is [azureml] deployment_id not the same for the API server and the workers?",
+            mark,
+            deployment.name,
+        )
+        return True
     with _ServerHook(record.azureml_conn_id).client() as client:
         run_id = client.run(_run_of(record))
         if run_id is None:
             return True
         run = client.run(
             cancel_run(
-                run_id, record.experiment, reason="the task was marked in Airflow", patience=0.0, note=log.warning
+                run_id,
+                record.experiment,
+                reason="the task was marked in Airflow",
+                patience=0.0,
+                note=log.warning,
+                check=deployment.check,
             )
         )
     log.info("%s was marked; its run %s is %s.", mark, run_id, run.status)
@@ -76,6 +94,14 @@ def _is_shown(mark: Mark) -> bool:
             )
         ).one_or_none()
     return found is not None and found.state in _MARKED and found.end_date == mark.end_date
+
+
+def _variable(key: str) -> str | None:
+    """Read a Variable as the API server does, in Airflow's database too; a task has to ask for it."""
+    from airflow.models.variable import Variable
+
+    value: str | None = Variable.get(key, None)
+    return value
 
 
 class _ServerHook(AzureMLHook):

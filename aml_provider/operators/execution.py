@@ -8,18 +8,20 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
+    ForeignRun,
     InvalidArgument,
     RunCanceled,
     RunFailed,
     RunTimedOut,
     RunUnwatched,
+    Throttled,
 )
 from aml_provider.client.flows import (
     CANCEL_MARK,
@@ -28,16 +30,17 @@ from aml_provider.client.flows import (
     explain_failure,
     find_target,
     inspect_target,
+    read_run,
     wait_for_run,
 )
-from aml_provider.client.protocol import RetryPolicy
+from aml_provider.client.protocol import Pause, RetryPolicy
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.state.identity import TaskIdentity, deployment_id
+from aml_provider.state.identity import Deployment, TaskIdentity, this_deployment
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
 from aml_provider.state.submission import Submission
@@ -64,6 +67,8 @@ _SHORT_KILL_PATIENCE = 1.0
 _KILLED = "the task was killed in Airflow"
 # Where the run matters more than the answer: in on_kill, and in learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
+# Between two hours of being told "later".
+_BUSY_PAUSE = 15.0
 # How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
 _BACKSTOP = 300.0
 
@@ -85,6 +90,7 @@ class PipelineExecution:
         self._ledger = open_ledger(context) if operator.durable else None
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
+        self._deployment: Deployment | None = None
         self._run_id: str | None = None
         self._killed = killed
         self._timed_out = False
@@ -111,8 +117,7 @@ class PipelineExecution:
             self._heed_kill(client, run_id)
             if self._submission is not None and not self._submission.submitted:
                 # A run that was taken over may have ended long ago: then there is nothing to wait for.
-                with self._watching(run_id):
-                    run = client.call(calls.get_run(run_id))
+                run = self._read(client, run_id)
                 if run.state.is_final:
                     return self._conclude(client, run)
         return self._defer(run_id, poll_interval)
@@ -131,8 +136,7 @@ class PipelineExecution:
         if event["outcome"] == "unwatched":
             raise self._unwatched(run_id, event.get("message"))
         with self._timeout_noticed(), self._client() as client:
-            with self._watching(run_id):
-                run = client.call(calls.get_run(run_id))
+            run = self._read(client, run_id)
             if run.state.is_final or event["outcome"] == "deadline":
                 return self._conclude(client, run)
             self._heed_kill(client, run_id)
@@ -146,8 +150,7 @@ class PipelineExecution:
         if run_id is None:
             return
         with self._client() as client:
-            with self._watching(run_id):
-                run = client.call(calls.get_run(run_id))
+            run = self._read(client, run_id)
             if not run.state.is_final:
                 self._end_at_deadline(client, run)
 
@@ -179,6 +182,8 @@ class PipelineExecution:
                 self._log.info("The task is being killed; cancelling run %s.", run_id)
                 run = self._cancel(client, run_id, _KILLED, patience=_KILL_PATIENCE)
             self._log.info("Run %s is %s.", run_id, run.status)
+        except ForeignRun as error:
+            self._log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - raised in a signal handler it would go off anywhere in the task
             self._log.warning("Run %s could not be cancelled; cancel it in the studio. %s", run_id, error)
 
@@ -196,6 +201,7 @@ class PipelineExecution:
     @contextmanager
     def _client(self) -> Iterator[Client]:
         with self._hook.client() as client:
+            self._deployment = this_deployment()
             self._settings = client.settings
             yield client
 
@@ -232,16 +238,18 @@ class PipelineExecution:
 
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
+        assert self._deployment is not None
         subject = [operator.pipeline_id, operator.pipeline_name, operator.endpoint_id, operator.endpoint_name]
         self._submission = Submission(
             identity=TaskIdentity(
-                deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
+                deployment=self._deployment.name,
                 dag_id=self._ti.dag_id,
                 run_id=self._ti.run_id,
                 task_id=self._ti.task_id,
                 map_index=self._ti.map_index,
                 max_tries=self._ti.max_tries,
                 retries=operator.retries or 0,
+                url=self._deployment.url,
             ),
             ledger=self._ledger,
             evidence=evidence,
@@ -297,18 +305,36 @@ class PipelineExecution:
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
+    def _read(self, client: Client, run_id: str) -> PipelineRun:
+        with self._watching(run_id):
+            return client.run(read_run(run_id, policy=retry_policy(), warn=self._log.warning))
+
     def _wait(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
         with self._watching(run_id):
-            return client.run(
-                wait_for_run(
-                    run_id,
-                    self._operator.experiment_name,
-                    poll_interval=poll_interval,
-                    deadline=self._deadline(),
-                    # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
-                    report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+            return client.run(self._wait_on(run_id, poll_interval))
+
+    def _wait_on(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
+        policy, deadline = retry_policy(), self._deadline()
+        while True:
+            try:
+                return (
+                    yield from wait_for_run(
+                        run_id,
+                        self._operator.experiment_name,
+                        poll_interval=poll_interval,
+                        deadline=deadline,
+                        # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+                        report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+                        policy=policy,
+                        warn=self._log.warning,
+                    )
                 )
-            )
+            except Throttled as error:
+                # As in the triggerer: a service that says "later" is no service that fails, however often it does.
+                if deadline is not None and time.time() >= deadline:
+                    raise
+                self._log.warning("The service is too busy to tell how run %s is; asking on. %s", run_id, error)
+            yield Pause(_BUSY_PAUSE)
 
     def _defer(self, run_id: str, poll_interval: float) -> NoReturn:
         deadline = self._deadline()
@@ -365,7 +391,17 @@ class PipelineExecution:
                 run_id=run.id,
                 link=link,
             )
-        ended = self._cancel(client, run.id, "execution_timeout passed", patience=60.0)
+        try:
+            ended = self._cancel(client, run.id, "execution_timeout passed", patience=60.0)
+        except ForeignRun:
+            raise
+        except AzureMLError as error:
+            raise RunTimedOut(
+                f"Run {run.id} was {run.status} when execution_timeout passed, and could not be cancelled: {error} It "
+                "goes on; a retry takes it up again.",
+                run_id=run.id,
+                link=link,
+            ) from error
         raise RunTimedOut(
             f"Run {run.id} was {run.status} when execution_timeout passed; it was cancelled and is {ended.status}.",
             run_id=run.id,
@@ -373,8 +409,16 @@ class PipelineExecution:
         )
 
     def _cancel(self, client: Client, run_id: str, reason: str, *, patience: float) -> PipelineRun:
+        assert self._deployment is not None
         return client.run(
-            cancel_run(run_id, self._operator.experiment_name, reason=reason, patience=patience, note=self._log.warning)
+            cancel_run(
+                run_id,
+                self._operator.experiment_name,
+                reason=reason,
+                patience=patience,
+                note=self._log.warning,
+                check=self._deployment.check,
+            )
         )
 
     def _close(self, run_id: str) -> None:

@@ -6,8 +6,6 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import conf
-
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
 from aml_provider.client.flows import find_target
@@ -19,7 +17,7 @@ from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.operators.status_execution import check_names
-from aml_provider.state.identity import deployment_id
+from aml_provider.state.identity import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 
@@ -127,7 +125,7 @@ class ScheduleExecution:
             wanted=wanted,
             target=target,
             keeper=Keeper(
-                deployment=deployment_id(conf.get("azureml", "deployment_id", fallback=None)),
+                deployment=this_deployment().name,
                 dag_id=self._ti.dag_id,
                 task_id=self._ti.task_id,
                 run_id=self._ti.run_id,

@@ -54,17 +54,16 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
-        from aml_provider.client import calls
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
-        from aml_provider.client.flows import explain_failure
+        from aml_provider.client.flows import explain_failure, read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import look_policy
         from aml_provider.sensors.patience import deadline_of
 
         with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
             try:
-                run = client.call(calls.get_run(self.run_id))
+                run = client.run(read_run(self.run_id, policy=look_policy(), warn=self.log.warning))
             except AzureMLError as error:
                 if error.permanent:
                     raise

@@ -308,10 +308,7 @@ class VariableCursorStore:
         self._write(text)
         after = _stamp(self._read())
         if after == before != wanted:
-            raise RuntimeError(
-                f"The {self} was written, but reads as before: a secrets backend or the environment "
-                "overrides it. Remove it there"
-            )
+            raise variables.overridden(self.key)
         if after != wanted:
             raise CursorMoved(f"The {self} was changed by somebody else while it was written")
         self._seen = after

@@ -6,13 +6,20 @@ import hashlib
 import json
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
+from aml_provider.client.errors import ForeignRun
 from aml_provider.state import variables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineRun
     from aml_provider.state.ledger import Record
 
-_DEPLOYMENT_VARIABLE = "azureml_deployment_id"
+#: Keeps the name of an Airflow that was given none.
+DEPLOYMENT_VARIABLE = "azureml_deployment_id"
+_NAME, _URL = "airflow.deployment", "airflow.url"
 
 
 class TaskIdentity(NamedTuple):
@@ -26,6 +33,7 @@ class TaskIdentity(NamedTuple):
         map_index: The index of a mapped task, else -1.
         max_tries: The task instance's ``max_tries``.
         retries: The task's ``retries``.
+        url: That Airflow's address; see :class:`Deployment`.
     """
 
     deployment: str
@@ -35,11 +43,16 @@ class TaskIdentity(NamedTuple):
     map_index: int
     max_tries: int
     retries: int
+    url: str | None = None
 
     def key(self, generation: str, ordinal: int) -> str:
         """The key of one submission: 32 hexadecimal digits."""
         text = json.dumps([*self[:5], generation, ordinal])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def wrote(self, record: Record) -> bool:
+        """Whether a stored record is this task's: one that another Airflow wrote came with a copy of its database."""
+        return record.key == self.key(record.generation, record.ordinal)
 
     def began_anew(self, record: Record) -> bool:
         """Whether the task was cleared since this record.
@@ -50,18 +63,93 @@ class TaskIdentity(NamedTuple):
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
 
 
-def deployment_id(configured: str | None) -> str:
-    """The name of this Airflow: the configured one, else a random one that is kept in a Variable."""
+class Deployment(NamedTuple):
+    """One Airflow, as its runs name it.
+
+    Args:
+        name: The deployment id.
+        url: Its address, where the id is one that was made up: a copy of the database has that id too, and mostly
+            another address. None: not known, or not needed, as somebody has chosen the id.
+    """
+
+    name: str
+    url: str | None = None
+
+    def marks(self) -> dict[str, str]:
+        """The tags by which a run is known as this Airflow's."""
+        return {_NAME: self.name} | ({} if self.url is None else {_URL: self.url})
+
+    def submitted(self, run: PipelineRun) -> bool:
+        """Whether a run may be this Airflow's; not everything that a run was given stays with it."""
+        url = _mark(run, _URL)
+        return _mark(run, _NAME) in {None, self.name} and (url is None or self.url is None or url == self.url)
+
+    def check(self, run: PipelineRun) -> None:
+        """Make sure that a run is this Airflow's, before it is cancelled.
+
+        Raises:
+            ForeignRun: It is another one's.
+        """
+        if self.submitted(run):
+            return
+        name = _mark(run, _NAME)
+        if name != self.name:
+            raise ForeignRun(
+                f"Run {run.id} was submitted by another Airflow (deployment_id {name!r}, this one has {self.name!r}), "
+                "so it is left alone. If it is not wanted, cancel it in the studio."
+            )
+        error = ForeignRun(
+            f"Run {run.id} was submitted by the Airflow at {_mark(run, _URL)}, and this one, with the same deployment "
+            f"id, is at {self.url}; so the run is left alone. If this database is a copy of that Airflow's, give this "
+            "one a name of its own, [azureml] deployment_id. If Airflow has moved and the run is not wanted, cancel "
+            "it in the studio; a retry goes on once it has ended."
+        )
+        error.permanent = False
+        raise error
+
+
+def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployment:
+    """This Airflow: by its configured name, else by a random one that is kept in a Variable.
+
+    Args:
+        read: Reads a Variable where a task's way is none: in the API server, where no name is made up either.
+
+    Raises:
+        RuntimeError: The Variable cannot be read, or is empty.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    configured = conf.get("azureml", "deployment_id", fallback=None)
     if configured:
-        return configured
-    stored = variables.read(_DEPLOYMENT_VARIABLE)
-    if stored is None:
+        return Deployment(configured)
+    stored = variables.read(DEPLOYMENT_VARIABLE) if read is None else read(DEPLOYMENT_VARIABLE)
+    if stored is None and read is None:
         variables.write(
-            _DEPLOYMENT_VARIABLE,
+            DEPLOYMENT_VARIABLE,
             uuid.uuid4().hex[:12],
             "Azure ML: names this Airflow in its runs' keys; never change it",
         )
         # Two first tasks may both write: what counts is what stayed.
-        stored = variables.read(_DEPLOYMENT_VARIABLE)
-    assert stored is not None
-    return stored
+        stored = variables.read(DEPLOYMENT_VARIABLE)
+    if not stored:
+        raise RuntimeError(
+            f"The Variable {DEPLOYMENT_VARIABLE} {'cannot be found' if stored is None else 'is empty'}; set the option "
+            "[azureml] deployment_id to a name for this Airflow, the same one for all its components"
+        )
+    return Deployment(stored, airflow_url())
+
+
+def airflow_url() -> str | None:
+    """The address of this Airflow; None where it is not set, or leads only to the machine that asks."""
+    from airflow.providers.common.compat.sdk import conf
+    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+    url = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None) or ""
+    host = urlsplit(url).hostname or ""
+    if not host or host == "localhost" or host.startswith("127.") or host in {"0.0.0.0", "::1"}:  # noqa: S104
+        return None
+    return url.rstrip("/").lower()
+
+
+def _mark(run: PipelineRun, name: str) -> str | None:
+    return run.tags.get(name) or run.properties.get(name)

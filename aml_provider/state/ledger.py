@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.state import variables
 from aml_provider.stored import StoredRecordDamaged, made, parse, reading
+from aml_provider.state.variables import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import Context
 
+log = logging.getLogger(__name__)
+
 _STORE_KEY = "azureml_submission"
 # A record has some 400 characters.
 _DAG_RUNS_KEPT = 16
+# How often to write among those that ended: another DAG run of the task may end, and write, at the same moment.
+_MERGES = 3
 
 
 class Record(NamedTuple):
@@ -124,16 +130,31 @@ class VariableLedger:
         return None
 
     def save(self, record: Record) -> None:
-        """Replace the record."""
-        variables.write(self._key, json.dumps(record._asdict()), "Azure ML: a submission of a task that has not ended")
+        """Replace the record.
+
+        Raises:
+            RuntimeError: It cannot be read back, so that no submission may follow.
+        """
+        text = json.dumps(record._asdict())
+        variables.write(self._key, text, "Azure ML: a submission of a task that has not ended")
+        if variables.read(self._key) != text:
+            raise overridden(self._key)
 
     def close(self, record: Record) -> None:
-        """Move the record to those that ended; only then delete the Variable."""
-        ended = self._ended()
-        ended.pop(self._run_id, None)
-        ended[self._run_id] = [self._try_number, record._replace(finished=True)._asdict()]
-        self._write(ended)
-        variables.delete(self._key)
+        """Move the record to those that ended; only once it is there, delete the Variable."""
+        finished = record._replace(finished=True)
+        entry = [self._try_number, finished._asdict()]
+        for _ in range(_MERGES):
+            ended = self._ended()
+            ended.pop(self._run_id, None)
+            ended[self._run_id] = entry
+            self._write(ended)
+            if self._ended().get(self._run_id) == entry:
+                variables.delete(self._key)
+                return
+        # Where it is, it says the same; the task has ended, and must not fail for this.
+        log.warning("%s. Until then the record of this task stays in %s.", overridden(self._archive), self._key)
+        self.save(finished)
 
     def _ended(self) -> dict[str, Any]:
         """Number of the last try and record of each DAG run, the one that ended last at the end."""

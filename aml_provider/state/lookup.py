@@ -153,22 +153,24 @@ class Evidence:
         self._missed: dict[str, float] = {}
         self._read()
 
-    def _read(self) -> None:
-        """Add what is stored: another task may have learnt something meanwhile."""
+    def _read(self) -> str | None:
+        """Add what is stored, and return it: another task may have learnt something meanwhile."""
+        text = self._load()
         try:
             with reading(ValueError):
-                stored = parse(self._load() or "{}")
+                stored = parse(text or "{}")
                 found = set(WAYS).intersection(stored.get("found", ()))
                 missed = {way: float(moment) for way, moment in dict(stored.get("missed", {})).items()}
         except ValueError:
             # Somebody edited it. Nothing learnt is the safe reading, and the next run teaches it again.
-            return
+            return text
         self._found |= found
         for way, moment in missed.items():
             if isfinite(moment):
                 self._missed[way] = max(moment, self._missed.get(way, 0.0))
         for way in self._found:
             self._missed.pop(way, None)
+        return text
 
     @property
     def due(self) -> tuple[str, ...]:
@@ -189,6 +191,9 @@ class Evidence:
 
         Just now, because it is the time until it is found that counts: an older one proves nothing. This waits only
         while no way at all is known to work: that happens once for a workspace.
+
+        Raises:
+            RuntimeError: What was learnt cannot be read back, and would be learnt with every run.
         """
         due = self.due
         if not self._found:
@@ -203,8 +208,12 @@ class Evidence:
                 self._found.add(way)
             else:
                 self._missed[way] = self._now()
-        self._read()
-        self._save(json.dumps({"found": sorted(self._found), "missed": self._missed}))
+        before = self._read()
+        text = json.dumps({"found": sorted(self._found), "missed": self._missed})
+        self._save(text)
+        # Another task's own writing is no harm: what was learnt twice is learnt again.
+        if self._load() == before != text:
+            raise variables.overridden(self._variable)
 
     def _load(self) -> str | None:
         return variables.read(self._variable)

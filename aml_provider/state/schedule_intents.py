@@ -48,8 +48,15 @@ class VariableIntents:
         return _decode(variables.read(self._key), f"the Variable {self._key}")
 
     def save(self, intent: Intent) -> None:
-        """Replace the intent."""
-        variables.write(self._key, json.dumps(intent._asdict()), "Azure ML: the creation of a schedule is under way")
+        """Replace the intent.
+
+        Raises:
+            RuntimeError: It cannot be read back, so that no creation may follow.
+        """
+        text = json.dumps(intent._asdict())
+        variables.write(self._key, text, "Azure ML: the creation of a schedule is under way")
+        if variables.read(self._key) != text:
+            raise variables.overridden(self._key)
 
     def clear(self) -> None:
         """Delete the Variable."""

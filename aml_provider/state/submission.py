@@ -16,6 +16,7 @@ from aml_provider.client import calls
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import (
     AzureMLError,
+    ForeignRun,
     NotFound,
     RunCanceled,
     RunStillActive,
@@ -26,6 +27,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows import CANCEL_MARK, cancel_run
 from aml_provider.client.protocol import Pause
+from aml_provider.state.identity import Deployment
 from aml_provider.state.ledger import Record
 from aml_provider.state.lookup import KEY, WAYS, patience_for, search
 
@@ -100,6 +102,7 @@ class Submission:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
+        self._deployment = Deployment(identity.deployment, identity.url)
         self._ledger = ledger
         self._evidence = evidence
         self._settings = settings
@@ -133,6 +136,7 @@ class Submission:
         Raises:
             SubmissionUnknown: A submission may or may not have been carried out, and nothing can tell.
             SubmissionUnsettled: The same, but a retry may be able to tell.
+            ForeignRun: An earlier try was another Airflow's, or a run that has to make room is.
             RunUnwatched: The run of an earlier try may not be read at the moment.
             RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
             RunStillActive: A run that has to make room has not ended in time.
@@ -140,6 +144,9 @@ class Submission:
         """
         record = self._ledger.load() if self._ledger is not None else None
         if record is None:
+            return (yield from self._submit(uuid.uuid4().hex[:8], 0))
+        if not self._identity.wrote(record):
+            self._leave_alone(record)
             return (yield from self._submit(uuid.uuid4().hex[:8], 0))
         if self._identity.began_anew(record):
             yield from self._leave_behind(record)
@@ -152,6 +159,9 @@ class Submission:
             if not run.state.is_final:
                 self._agree()
             return run.id
+        if not self._deployment.submitted(run):
+            # Perhaps the one whose database this is a copy of, and which does the same.
+            return (yield from self._submit(uuid.uuid4().hex[:8], 0))
         return (yield from self._submit(record.generation, record.ordinal + 1))
 
     def _submit(self, generation: str, ordinal: int) -> Flow[str]:
@@ -211,6 +221,7 @@ class Submission:
     def _call(self, target: Target, record: Record) -> calls.Call[PipelineRun]:
         marks = {
             KEY: record.key,
+            **self._deployment.marks(),
             "airflow.fingerprint": record.fingerprint,
             "airflow.dag_id": self._identity.dag_id,
             "airflow.run_id": self._identity.run_id,
@@ -328,7 +339,9 @@ class Submission:
         return CANCEL_MARK in known.tags
 
     def _end(self, record: Record, run_id: str, reason: str) -> Flow[PipelineRun]:
-        ended = yield from cancel_run(run_id, record.experiment, reason=reason, note=self._log.warning)
+        ended = yield from cancel_run(
+            run_id, record.experiment, reason=reason, note=self._log.warning, check=self._deployment.check
+        )
         if not ended.state.is_final:
             raise RunStillActive(
                 f"Run {run_id} was cancelled, but is still {ended.status}; no other run is submitted before it has "
@@ -337,6 +350,26 @@ class Submission:
                 link=self._settings.run_url(run_id),
             )
         return ended
+
+    def _leave_alone(self, record: Record) -> None:
+        """The record came with a copy of another Airflow's database, or this one has another name since.
+
+        A person who clears the task wants a run of this Airflow. A retry was nobody's wish: it would run beside that
+        Airflow's own.
+        """
+        if record.run_id is None and not record.sent:
+            return
+        what = f"Run {record.run_id}" if record.run_id is not None else f"The submission with the key {record.key}"
+        told = (
+            f"{what} of an earlier try was not made under this Airflow's deployment_id, {self._identity.deployment!r}"
+        )
+        if self._identity.began_anew(record):
+            self._log.warning("%s; it is left alone.", told)
+            return
+        raise ForeignRun(
+            f"{told}; it is left alone, and none is submitted beside it. Is this database a copy of another Airflow's, "
+            "or was deployment_id changed? Clear this task to submit a run of this Airflow's own."
+        )
 
     def _leave_behind(self, record: Record) -> Flow[None]:
         """The task was cleared: what the older generation left active is cancelled first, and never taken over."""

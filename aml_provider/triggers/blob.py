@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.blob_change import AzureBlobChangeTrigger
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AzureBlobChangeTrigger", "AzureBlobLookTrigger"]
 
 
-class AzureBlobLookTrigger(BaseTrigger):
+class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
     """Tell a deferred sensor when its folder is worth a look.
 
     It decides and stores nothing: the worker that resumes lists the folder itself and commits. So there is one place

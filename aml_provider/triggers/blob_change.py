@@ -14,6 +14,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -49,7 +50,7 @@ class FolderKey(NamedTuple):
     poll_interval: float
 
 
-class AzureBlobChangeTrigger(BaseEventTrigger):
+class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
 
     It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3. What counts as a change is told with

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ _CANCEL_PATIENCE = 15.0
 _cancelling: set[asyncio.Task[None]] = set()
 
 
-class AzureMLPipelineRunTrigger(BaseTrigger):
+class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     """Wait for one pipeline run.
 
     Its event is ``{"run_id", "experiment_name", "outcome", "message"}`` with the outcome ``ended``, ``deadline`` (it
@@ -127,10 +128,14 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         if self.deadline is not None and time.time() >= self.deadline:
             # Airflow before 3.3 ends the wait at execution_timeout in the same way; the worker that resumes decides.
             return
+        from aml_provider.client.errors import ForeignRun
+
         try:
             if not await self._is_still_wanted():
                 self.log.info("The task was ended; cancelling run %s.", self.run_id)
                 await self._cancel()
+        except ForeignRun as error:
+            self.log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - the log is the only place left to say so
             self.log.error("Run %s could not be cancelled; cancel it in the studio. %s", self.run_id, error)  # noqa: TRY400
 
@@ -149,12 +154,16 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         return look(self.task_instance)
 
     async def _cancel(self) -> None:
+        from asgiref.sync import sync_to_async
+
         from aml_provider.client.flows import cancel_run
         from aml_provider.client.protocol import RetryPolicy
         from aml_provider.client.transport import AsyncClient
         from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.state.identity import this_deployment
 
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        deployment = await sync_to_async(this_deployment)()
         async with AsyncClient(settings, policy=RetryPolicy(budget=_CANCEL_BUDGET)) as client:
             run = await client.run(
                 cancel_run(
@@ -163,6 +172,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
                     reason="the task was ended in Airflow",
                     patience=_CANCEL_PATIENCE,
                     note=self.log.warning,
+                    check=deployment.check,
                 )
             )
         self.log.info("Run %s is %s.", self.run_id, run.status)

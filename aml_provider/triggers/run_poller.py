@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.flows import trouble_with
 from aml_provider.client.look import Look
 from aml_provider.client.run_queries import list_steps_of, query_statuses
 from aml_provider.client.watchlist import Watch, Watchlist
@@ -105,6 +106,7 @@ class RunPoller:
         watch = Watch(run_id, poll_interval)
         timer: asyncio.TimerHandle | None = None
         told: Progress | None = None
+        trouble: AzureMLError | None = None
         self._users += 1
         try:
             if deadline is not None:
@@ -116,6 +118,10 @@ class RunPoller:
                 await news
                 if watch.error is not None and not watch.is_late:
                     raise watch.error.with_traceback(None)
+                if watch.trouble is not trouble and watch.run is None:
+                    trouble = watch.trouble
+                    # In the context of who waits: it is in their task's log.
+                    log.warning("%s", trouble_with(run_id, self._list.policy.budget, trouble))
                 if watch.progress != told and watch.progress is not None:
                     told = watch.progress
                     report(told)

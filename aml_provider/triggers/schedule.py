@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class AzureMLScheduleProvisioningTrigger(BaseTrigger):
+class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
     """Wait until the service has set a schedule up.
 
     Its event is ``{"schedule_id", "outcome", "message"}`` with the outcome ``settled``, ``deadline`` (it passed) or

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from aml_provider.state.run_cursor import RunCursor
 
 
-class AzureMLScheduleLookTrigger(BaseTrigger):
+class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
     """Tell a deferred sensor when its schedule has a run that it has not taken.
 
     It decides and stores nothing: the worker that resumes looks itself and commits.

@@ -265,3 +265,13 @@ def test_a_workspace_that_refuses_is_told_in_the_log(leave, workspace, caplog):
     assert f"what_is_left.run of DAG run {left.ti.run_id} was marked, and its run may go on" in caplog.text
     assert "403" in caplog.text
     assert left.status == "Running"
+
+
+def test_a_mark_in_a_copy_of_the_database_leaves_the_run_of_the_other_airflow_alone(leave, monkeypatch, caplog):
+    left = leave()
+    left.show("running")
+    monkeypatch.setenv("AIRFLOW__AZUREML__DEPLOYMENT_ID", "staging")
+    left.mark("failed")
+    calm()
+    assert left.status == "Running"
+    assert "its submission was not made under this Airflow's deployment_id, 'staging'" in caplog.text

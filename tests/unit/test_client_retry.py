@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import format_datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,7 +174,17 @@ def test_jitter_takes_away_half_at_most(jitter, tries):
         ({"retry_after": "7"}, 7.0),
         ({"retry_after": " 7.5 "}, 7.5),
         ({"retry_after": "-3"}, 0.0),
-        ({"retry_after": "nan"}, 0.0),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "3600"}, 3600.0),
+        ({"retry_after": "3601"}, 3600.0),
+        ({"retry_after": "inf"}, 3600.0),
+        ({"retry_after": "-inf"}, 0.0),
+        ({"retry_after": "1e999"}, 3600.0),
+        ({"retry_after": "9" * 5000}, 3600.0),
+        ({"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 3600.0),
+        ({"retry_after": "Fri, 31 Dec 9999 23:59:59 -2359", "date": "Mon, 01 Jan 0001 00:00:00 +2359"}, 3600.0),
+        ({"retry_after": "Sun, 22 Nov 2026 10:00:20 GMT", "date": "Mon, 01 Jan 2001 00:00:00 GMT"}, 3600.0),
+        ({"retry_after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
         ({"retry_after": "Sun, 22 Nov 2026 10:00:20 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 20.0),
         ({"retry_after": "Sun, 22 Nov 2026 09:00:00 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 0.0),
         ({"retry_after": "Sun, 22 Nov 2026 10:00:20 -0000", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, None),
@@ -191,7 +203,15 @@ def test_a_retry_after_date_without_a_date_counts_from_now():
 @given(st.text())
 def test_no_retry_after_breaks_anything(text):
     seconds = reply(429, retry_after=text).retry_after()
-    assert seconds is None or seconds >= 0
+    assert seconds is None or 0 <= seconds <= 3600
+
+
+@given(
+    st.one_of(st.floats().map(str), st.integers().map(str), st.datetimes(timezones=st.timezones()).map(format_datetime))
+)
+def test_no_service_makes_us_wait_for_longer_than_an_hour(asked):
+    seconds = reply(429, retry_after=asked, date="Sun, 22 Nov 2026 10:00:00 GMT").retry_after()
+    assert seconds is None or 0 <= seconds <= 3600
 
 
 def test_what_the_service_asks_for_is_waited_at_least():

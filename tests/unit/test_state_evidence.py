@@ -123,3 +123,15 @@ def test_workspaces_do_not_share_evidence():
     assert len(names) == 4
     same = WorkspaceSettings(**vars(SETTINGS) | {"workspace_name": "W"})
     assert KnownEvidence(same, Service(), [])._variable in names
+
+
+def test_what_cannot_be_read_back_is_told():
+    class Overridden(KnownEvidence):
+        def _load(self):
+            return "{}"
+
+    service = Service()
+    submit(service)
+    known = Overridden(SETTINGS, service, [])
+    with pytest.raises(RuntimeError, match=r"Variable azureml_evidence_.* does not read as written"):
+        service.drive(known.gather("k1", "exp", "pipe", patience=60.0))

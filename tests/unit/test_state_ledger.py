@@ -20,9 +20,11 @@ class KeptVariables:
 
     def __init__(self):
         self.kept = {}
+        # What a secrets backend answers, whatever is written.
+        self.overrides = {}
 
     def read(self, key):
-        return self.kept.get(key)
+        return self.overrides.get(key, self.kept.get(key))
 
     def write(self, key, value, description):
         assert description
@@ -154,3 +156,40 @@ def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged)
     variables["key"] = damaged
     with pytest.raises(StoredRecordDamaged, match="delete the Variable key"):
         VariableLedger("key", "archive", "r", 1).load()
+
+
+@pytest.mark.parametrize("shadow", ["null", json.dumps(RECORD._replace(key="o" * 32)._asdict())])
+def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeypatch, shadow):
+    kept = KeptVariables()
+    monkeypatch.setattr(ledger, "variables", kept)
+    kept.overrides["key"] = shadow
+    with pytest.raises(RuntimeError, match="Variable key was written, but does not read as written: a secrets backend"):
+        VariableLedger("key", "archive", "r", 1).save(RECORD)
+
+
+def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeypatch, caplog):
+    kept = KeptVariables()
+    monkeypatch.setattr(ledger, "variables", kept)
+    kept.overrides["archive"] = "{}"
+    book = VariableLedger("key", "archive", "r", 1)
+    book.save(RECORD)
+    book.close(RECORD)
+    assert VariableLedger("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
+    assert "Variable archive was written, but does not read as written" in caplog.text
+
+
+def test_of_two_dag_runs_that_end_at_the_same_moment_neither_loses_its_record(monkeypatch):
+    class Raced(KeptVariables):
+        def write(self, key, value, description):
+            super().write(key, value, description)
+            if key == "archive" and "other" not in value and not raced:
+                # The other one has read before this write, and writes after it.
+                raced.append(value)
+                self.kept[key] = json.dumps({"other": [1, RECORD._asdict()]})
+
+    raced = []
+    kept = Raced()
+    monkeypatch.setattr(ledger, "variables", kept)
+    VariableLedger("key", "archive", "r", 1).close(RECORD)
+    assert raced
+    assert json.loads(kept.kept["archive"]).keys() == {"other", "r"}

@@ -1,0 +1,78 @@
+"""Trigger rows that another version of this package wrote, through Airflow's own database and triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from airflow import __version__
+from airflow.jobs.triggerer_job_runner import TriggerRunner
+from airflow.models.trigger import Trigger
+from airflow.utils.session import create_session
+
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
+
+
+def stored(trigger, **unknown):
+    """The row of a trigger, written by a version that knows more, as the triggerer reads it."""
+    path, arguments = trigger.serialize()
+    with create_session() as session:
+        row = Trigger(classpath=path, kwargs={**arguments, **unknown})
+        session.add(row)
+        session.flush()
+        number = row.id
+    return number, Trigger.bulk_fetch({number})[number]
+
+
+def inflated(number, row):
+    """What the triggerer makes of it."""
+    runner = TriggerRunner()
+    if __version__.startswith("2."):
+        # As update_triggers() does, which wants a task instance.
+        return runner.get_trigger_by_classpath(row.classpath)(**row.kwargs), runner
+    from airflow.executors import workloads
+
+    made = []
+
+    class Runner(TriggerRunner):
+        async def run_trigger(self, trigger_id, trigger, *_, **__):
+            made.append(trigger)
+
+    runner = Runner()
+    runner.job_id = 1
+    runner.to_create.append(
+        workloads.RunTrigger(id=number, classpath=row.classpath, encrypted_kwargs=row.encrypted_kwargs)
+    )
+
+    async def create():
+        await runner.create_triggers()
+        await asyncio.gather(*(details["task"] for details in runner.triggers.values()))
+
+    asyncio.run(create())
+    assert not runner.failed_triggers
+    return made[0], runner
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        AzureMLPipelineRunTrigger("run-1", "exp", deadline=5.0),
+        AzureMLScheduleProvisioningTrigger("schedule-1", 5.0),
+    ],
+    ids=lambda trigger: type(trigger).__name__,
+)
+def test_an_argument_of_a_newer_version_fails_no_trigger(trigger, caplog):
+    again, _ = inflated(*stored(trigger, new_option=["a"], other={"b": 1}))
+    assert again.serialize() == trigger.serialize()
+    assert "new_option, other" in caplog.text
+
+
+@pytest.mark.skipif(__version__.startswith("2."), reason="no asset watchers")
+def test_nor_does_it_fail_a_watcher(caplog):
+    from aml_provider.triggers.blob import AzureBlobChangeTrigger
+
+    trigger = AzureBlobChangeTrigger(datastore="landing", pattern=["*.csv"])
+    again, _ = inflated(*stored(trigger, new_option=1))
+    assert again.serialize() == trigger.serialize()
+    assert "AzureBlobChangeTrigger" in caplog.text
