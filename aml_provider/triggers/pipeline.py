@@ -39,7 +39,8 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         poll_interval: The least seconds between two looks; of a run that takes long there are fewer.
         deadline: When to stop, in seconds since the epoch; None: never.
         azureml_conn_id: The connection.
-        cancel_on_kill: Cancel the run when a person ends the task (clears it, marks it) while it waits here.
+        cancel_on_kill: Cancel the run when a person ends the task while it waits here.
+        durable: The task's next try knows of the run; that one cancels it after a clear.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         deadline: float | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,
         cancel_on_kill: bool = True,
+        durable: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.run_id = run_id
@@ -58,6 +60,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         self.deadline = deadline
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
@@ -70,6 +73,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "azureml_conn_id": self.azureml_conn_id,
                 "cancel_on_kill": self.cancel_on_kill,
+                "durable": self.durable,
             },
         )
 
@@ -140,7 +144,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         from aml_provider.triggers.guard import still_wants
 
         state, known_run_id = await sync_to_async(self.look)()
-        return still_wants(state, known_run_id, self.run_id)
+        return still_wants(state, known_run_id, self.run_id, durable=self.durable)
 
     def look(self) -> tuple[str | None, object]:
         """What the task instance is doing, and the run that it knows of."""

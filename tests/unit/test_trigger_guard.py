@@ -8,11 +8,33 @@ from types import SimpleNamespace
 
 import pytest
 
-from aml_provider.triggers.guard import still_wants
+from aml_provider.triggers.guard import still_wants, was_ended
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 OURS, OTHER = "run-1", "run-2"
 TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+
+
+# States of a task instance that is in a try, or has one before it.
+GOING_ON = (
+    "no_status",
+    "scheduled",
+    "queued",
+    "running",
+    "restarting",
+    "deferred",
+    "up_for_reschedule",
+    "up_for_retry",
+)
+ENDED = ("failed", "success", "skipped", "upstream_failed", "removed", None)
+
+
+@pytest.mark.parametrize("known", [OURS, OTHER, None])
+@pytest.mark.parametrize(
+    ("state", "wanted"), [*((state, True) for state in GOING_ON), *((state, False) for state in ENDED)]
+)
+def test_the_next_try_of_a_durable_task_decides_what_becomes_of_its_run(state, known, wanted):
+    assert still_wants(state, known, OURS, durable=True) is wanted
 
 
 @pytest.mark.parametrize(
@@ -21,18 +43,25 @@ TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
         pytest.param("deferred", OURS, True, id="the trigger has moved"),
         pytest.param("deferred", OTHER, False, id="cleared, and the next try waits for its own run"),
         pytest.param("deferred", None, False, id="cleared, and the next try waits for something else"),
-        pytest.param("up_for_retry", OURS, True, id="the try failed, the retry takes the run up"),
+        pytest.param("up_for_retry", OURS, True, id="the try failed"),
         pytest.param("up_for_retry", OTHER, False, id="cleared, and the next try failed"),
         *(
             pytest.param(state, known, False, id=f"{state}, {known}")
-            for state in ("failed", "success", "skipped", "removed", "no_status", "scheduled", "queued", "running")
+            for state in (*ENDED, "no_status", "scheduled", "queued", "running")
             for known in (OURS, OTHER, None)
         ),
-        *(pytest.param(None, known, False, id=f"gone, {known}") for known in (OURS, None)),
     ],
 )
-def test_whether_a_task_still_wants_a_run(state, known, wanted):
-    assert still_wants(state, known, OURS) is wanted
+def test_whether_a_task_that_is_not_durable_still_wants_a_run(state, known, wanted):
+    assert still_wants(state, known, OURS, durable=False) is wanted
+
+
+@pytest.mark.parametrize("marks_are_heard", [True, False])
+@pytest.mark.parametrize("state", [*GOING_ON, *ENDED])
+def test_whether_a_task_whose_process_is_interrupted_was_ended(state, marks_are_heard):
+    # Airflow fails a task too whose worker it has given up; one that was cleared while it ran is "restarting".
+    ended = state == "restarting" or (state in ENDED and not (state == "failed" and marks_are_heard))
+    assert was_ended(state, marks_are_heard=marks_are_heard) is ended
 
 
 class Trigger(AzureMLPipelineRunTrigger):
@@ -85,7 +114,7 @@ async def test_a_trigger_without_a_task_cancels_nothing():
 @pytest.mark.parametrize(("left", "cancelled"), [(60.0, True), (-1.0, False)])
 async def test_what_happens_at_the_deadline_is_for_the_worker_to_decide(left, cancelled):
     # Airflow before 3.3 cancels a trigger at execution_timeout too: the task is no longer deferred then.
-    trigger = Trigger(deadline=time.time() + left)
+    trigger = Trigger(deadline=time.time() + left, durable=False)
     trigger.seen = ("scheduled", OURS)
     await trigger.on_kill()
     assert trigger.cancelled is cancelled

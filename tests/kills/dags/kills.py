@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
@@ -23,6 +24,6 @@ for name, deferrable in (("on_worker", False), ("deferred", True)):
             experiment_name="{{ run_id }}",
             deferrable=deferrable,
             poll_interval=1,
-            retries=5,
-            retry_delay=timedelta(0),
+            retries=int(os.environ["KILLS_RETRIES"]),
+            retry_delay=timedelta(seconds=int(os.environ["KILLS_RETRY_DELAY"])),
         )
