@@ -96,12 +96,13 @@ class PipelineExecution:
     def start(self) -> str:
         """Come to the run and wait for it; returns its id."""
         operator = self._operator
+        if self._ledger is not None and is_test(self._ti):
+            with self._client() as client:
+                client.run(refuse_active(self._ledger.load()))
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
         with self._interruptible(), self._client() as client:
-            if self._ledger is not None and is_test(self._ti):
-                client.run(refuse_active(self._ledger.load()))
             evidence = Evidence(client.settings) if operator.durable else None
             run_id = self._run_id = self._obtain_run(client, request, evidence)
             self._heed_kill(client, run_id)
@@ -171,11 +172,19 @@ class PipelineExecution:
             self._end_run("execution_timeout passed")
             return
         interruption = Interruption(
-            self._ti, durable=self._operator.durable, end_run=lambda: self._end_run(_KILLED), log=self._log
+            self._ti,
+            durable=self._operator.durable,
+            last_try=self._is_last_try(),
+            end_run=lambda: self._end_run(_KILLED),
+            log=self._log,
         )
         self._interruptions.append(interruption)
         if not AIRFLOW_V_3_0_PLUS:
             interruption.wait(_KILL_TIMEOUT)
+
+    def _is_last_try(self) -> bool:
+        # As Airflow has it: without retries in the DAG there is none, whatever max_tries says.
+        return not self._operator.retries or self._ti.try_number > self._ti.max_tries
 
     def _end_run(self, reason: str) -> None:
         """Cancel the run, or the one of a submission that is under way; raises nothing."""
@@ -336,6 +345,7 @@ class PipelineExecution:
                 azureml_conn_id=self._operator.azureml_conn_id,
                 cancel_on_kill=self._operator.cancel_on_kill,
                 durable=self._operator.durable,
+                last_try=self._is_last_try(),
             ),
             method_name="execute_complete",
             timeout=None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),

@@ -11,12 +11,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
-
 from aml_provider.state import instances
 from aml_provider.state.cursor import Owner
-from aml_provider.triggers.guard import was_ended
+from aml_provider.triggers.guard import leaves_failed, was_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +27,14 @@ class Interruption:
     Args:
         ti: The task instance.
         durable: Whether it keeps a submission record.
+        last_try: No retry follows this try.
         end_run: Ends the run; raises nothing.
         log: Where it is told what Airflow says.
     """
 
-    def __init__(self, ti: Any, *, durable: bool, end_run: Callable[[], None], log: Log) -> None:
+    def __init__(self, ti: Any, *, durable: bool, last_try: bool, end_run: Callable[[], None], log: Log) -> None:
         self._ti = ti
-        self._durable = durable
+        self._leaves_failed = leaves_failed(durable=durable, last_try=last_try)
         self._end_run = end_run
         self._log = log
         self._ended = False
@@ -70,11 +68,7 @@ class Interruption:
     def _ask(self) -> bool:
         ti = self._ti
         state = instances.owner_state(Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index))
-        # The API server ends the run of a task that is marked as failed, if it can read the task's record.
-        marks_are_heard = (
-            AIRFLOW_V_3_3_PLUS and self._durable and not conf.get("workers", "state_store_backend", fallback="")
-        )
-        ended = was_ended(state, marks_are_heard=marks_are_heard)
+        ended = was_ended(state, leaves_failed=self._leaves_failed)
         if not ended:
             self._log.warning("Airflow interrupts this task, which is %s; its run goes on.", state)
         return ended

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
-from aml_provider.client.errors import RunStillActive
+from aml_provider.client.errors import AzureMLError, RunStillActive
 
 if TYPE_CHECKING:
     from aml_provider.client.protocol import Flow
@@ -27,15 +27,19 @@ def refuse_active(record: Record | None) -> Flow[None]:
         record: The submission record of the task instance.
 
     Raises:
-        RunStillActive: Its run may go on.
-        AzureMLError: The run could not be read.
+        RunStillActive: Its run may go on, or could not be read.
     """
     if record is None or (record.run_id is None and not record.sent):
         return
     if record.run_id is not None:
-        run = yield calls.get_run(record.run_id)
-        if run.state.is_final:
-            return
+        try:
+            run = yield calls.get_run(record.run_id)
+        except AzureMLError:
+            # Not an end of the task either, which Airflow 3 would take for its own: what cannot be read may go on.
+            pass
+        else:
+            if run.state.is_final:
+                return
     what = f"run {record.run_id}" if record.run_id is not None else f"a run with the key {record.key}"
     raise RunStillActive(
         f"Airflow's own try of this task instance has submitted {what}, which may go on. A test neither takes it over "

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
 #: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
@@ -17,23 +20,35 @@ _STILL_WAITING = frozenset({"deferred", "up_for_retry"})
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
-def was_ended(state: str | None, *, marks_are_heard: bool) -> bool:
+def leaves_failed(*, durable: bool, last_try: bool) -> bool:
+    """Whether the run of a failed task is left to Airflow's API server, which hears of marks and can read its record.
+
+    Airflow fails a task not only where a person marks it so, but also where it has given up its worker, and where
+    somebody tests it (``airflow tasks test``). Then there is no retry left: else it would wait for that.
+    """
+    stored = durable and not conf.get("workers", "state_store_backend", fallback="")
+    return AIRFLOW_V_3_3_PLUS and stored and last_try
+
+
+def was_ended(state: str | None, *, leaves_failed: bool) -> bool:
     """Whether a person, or a deadline of the DAG run, has ended a task whose process Airflow interrupts.
 
     Args:
         state: The task instance's state now; None when it is gone.
-        marks_are_heard: Airflow's API server ends the run of a task that is marked as failed.
+        leaves_failed: What :func:`leaves_failed` says.
 
     Returns:
-        False also for a failed task, if marks are heard: Airflow fails one too whose worker it has given up. True for
-        one that was cleared while it ran ("restarting"): to Airflow 2 the next try may be no more than a retry.
+        True also for one that was cleared while it ran ("restarting"): to Airflow 2 the next try may be no more than a
+        retry.
     """
     if state == "failed":
-        return not marks_are_heard
+        return not leaves_failed
     return state is None or state == "restarting" or state in _ENDED
 
 
-def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str, *, durable: bool) -> bool:
+def still_wants(
+    state: str | None, known_run_id: object, pipeline_run_id: str, *, durable: bool, leaves_failed: bool
+) -> bool:
     """Whether a task instance still wants a run whose trigger Airflow cancels.
 
     Args:
@@ -41,11 +56,14 @@ def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str, *
         known_run_id: The run that its XCom names.
         pipeline_run_id: The run in question.
         durable: The task's next try knows of the run.
+        leaves_failed: What :func:`leaves_failed` says.
 
     Returns:
         True as long as the task has not ended, because then the next try decides. Of a task that is not durable only
         if it is deferred for this very run, or waits for a retry.
     """
+    if state == "failed":
+        return leaves_failed
     if state is None or state in _ENDED:
         return False
     return durable or (state in _STILL_WAITING and known_run_id == pipeline_run_id)

@@ -41,6 +41,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         azureml_conn_id: The connection.
         cancel_on_kill: Cancel the run when a person ends the task while it waits here.
         durable: The task's next try knows of the run; that one cancels it after a clear.
+        last_try: No retry follows this try.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         azureml_conn_id: str = DEFAULT_CONN_ID,
         cancel_on_kill: bool = True,
         durable: bool = True,
+        last_try: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.run_id = run_id
@@ -61,6 +63,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
+        self.last_try = last_try
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
@@ -74,6 +77,7 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
                 "azureml_conn_id": self.azureml_conn_id,
                 "cancel_on_kill": self.cancel_on_kill,
                 "durable": self.durable,
+                "last_try": self.last_try,
             },
         )
 
@@ -141,10 +145,11 @@ class AzureMLPipelineRunTrigger(BaseTrigger):
     async def _is_still_wanted(self) -> bool:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.triggers.guard import still_wants
+        from aml_provider.triggers.guard import leaves_failed, still_wants
 
         state, known_run_id = await sync_to_async(self.look)()
-        return still_wants(state, known_run_id, self.run_id, durable=self.durable)
+        left = leaves_failed(durable=self.durable, last_try=self.last_try)
+        return still_wants(state, known_run_id, self.run_id, durable=self.durable, leaves_failed=left)
 
     def look(self) -> tuple[str | None, object]:
         """What the task instance is doing, and the run that it knows of."""

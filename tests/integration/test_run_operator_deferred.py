@@ -71,6 +71,7 @@ def test_only_ids_and_durations_travel(workspace, task):
         "azureml_conn_id": "azureml_default",
         "cancel_on_kill": True,
         "durable": True,
+        "last_try": True,
     }
     assert deferred.method_name == "execute_complete"
     for secret in (TOKEN, "hunter2"):
@@ -215,7 +216,7 @@ class WatchedTrigger(AzureMLPipelineRunTrigger):
         ("no_status", True, "Running"),
         ("queued", True, "Running"),
         ("running", True, "Running"),
-        ("failed", True, "Canceled"),
+        ("skipped", True, "Canceled"),
         ("success", True, "Canceled"),
         (None, True, "Canceled"),
     ],
@@ -234,7 +235,7 @@ def test_on_kill_ends_in_time_though_the_run_does_not(monkeypatch, task):
     with serving(monkeypatch, quirks=["slow_cancel=100000s"]) as workspace:
         trigger = WatchedTrigger(**defer(task, pipeline_id="long").trigger.serialize()[1])
         trigger.task_instance = task.ti
-        trigger.now = "failed", trigger.run_id
+        trigger.now = "success", trigger.run_id
         monkeypatch.setattr(pipeline, "_CANCEL_PATIENCE", 0.0)
         asyncio.run(trigger.on_kill())
         assert workspace.state.view(workspace.only_run()).cancelling

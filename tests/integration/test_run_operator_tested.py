@@ -50,6 +50,15 @@ def test_a_run_that_goes_on_is_left_alone(workspace, task, as_a_test, how):
     assert task.ti.xcoms == {}
 
 
+def test_a_test_that_cannot_read_the_run_fails_as_one_that_may_be_retried(workspace, task, as_a_test):
+    """Airflow 3 takes the test's end for the task's own; with a wrong argument, too, the run has to come first."""
+    run(task)
+    as_a_test()
+    workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=9)
+    with pytest.raises(RunStillActive):
+        run(task, on_timeout="kill")
+
+
 def test_a_test_of_a_cleared_task_leaves_the_run_of_before_too(workspace, task, as_a_test):
     run(task)
     as_a_test()

@@ -7,8 +7,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from aml_provider.triggers.guard import still_wants, was_ended
+from aml_provider.triggers.guard import leaves_failed, still_wants, was_ended
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 OURS, OTHER = "run-1", "run-2"
@@ -29,12 +30,12 @@ GOING_ON = (
 ENDED = ("failed", "success", "skipped", "upstream_failed", "removed", None)
 
 
+@pytest.mark.parametrize("leaves_failed", [True, False])
 @pytest.mark.parametrize("known", [OURS, OTHER, None])
-@pytest.mark.parametrize(
-    ("state", "wanted"), [*((state, True) for state in GOING_ON), *((state, False) for state in ENDED)]
-)
-def test_the_next_try_of_a_durable_task_decides_what_becomes_of_its_run(state, known, wanted):
-    assert still_wants(state, known, OURS, durable=True) is wanted
+@pytest.mark.parametrize("state", [*GOING_ON, *ENDED])
+def test_the_next_try_of_a_durable_task_decides_what_becomes_of_its_run(state, known, leaves_failed):
+    wanted = state in GOING_ON or (state == "failed" and leaves_failed)
+    assert still_wants(state, known, OURS, durable=True, leaves_failed=leaves_failed) is wanted
 
 
 @pytest.mark.parametrize(
@@ -53,15 +54,26 @@ def test_the_next_try_of_a_durable_task_decides_what_becomes_of_its_run(state, k
     ],
 )
 def test_whether_a_task_that_is_not_durable_still_wants_a_run(state, known, wanted):
-    assert still_wants(state, known, OURS, durable=False) is wanted
+    assert still_wants(state, known, OURS, durable=False, leaves_failed=False) is wanted
 
 
-@pytest.mark.parametrize("marks_are_heard", [True, False])
+@pytest.mark.parametrize("leaves_failed", [True, False])
 @pytest.mark.parametrize("state", [*GOING_ON, *ENDED])
-def test_whether_a_task_whose_process_is_interrupted_was_ended(state, marks_are_heard):
-    # Airflow fails a task too whose worker it has given up; one that was cleared while it ran is "restarting".
-    ended = state == "restarting" or (state in ENDED and not (state == "failed" and marks_are_heard))
-    assert was_ended(state, marks_are_heard=marks_are_heard) is ended
+def test_whether_a_task_whose_process_is_interrupted_was_ended(state, leaves_failed):
+    # One that was cleared while it ran is "restarting".
+    ended = state == "restarting" or (state in ENDED and not (state == "failed" and leaves_failed))
+    assert was_ended(state, leaves_failed=leaves_failed) is ended
+
+
+@pytest.mark.parametrize("backend", ["", "some.Backend"])
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("last_try", [True, False])
+def test_when_a_failed_task_is_left_to_the_api_server(monkeypatch, durable, last_try, backend):
+    """Who fails a task that has retries left is a person; and the API server has to have its record."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__STATE_STORE_BACKEND", backend)
+    assert leaves_failed(durable=durable, last_try=last_try) is (
+        AIRFLOW_V_3_3_PLUS and durable and last_try and not backend
+    )
 
 
 class Trigger(AzureMLPipelineRunTrigger):
@@ -89,6 +101,12 @@ async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
     trigger.seen = seen
     await trigger.on_kill()
     assert trigger.cancelled is cancelled
+
+
+async def test_on_kill_leaves_the_run_of_a_last_try_that_failed_to_the_api_server():
+    trigger = Trigger(last_try=True)
+    await trigger.on_kill()
+    assert trigger.cancelled is not AIRFLOW_V_3_3_PLUS
 
 
 async def test_on_kill_leaves_the_run_alone_if_that_is_wanted():
