@@ -100,7 +100,7 @@ class World:
                 )
             )
             self.tasks = TaskInstances(self.airflow)
-            for dag_id in ("on_worker", "deferred"):
+            for dag_id in ("on_worker", "deferred", "on_worker_once", "deferred_once"):
                 loaded = functools.partial(self._is_loaded, dag_id)
                 self.airflow.wait(loaded, f"the DAG {dag_id} is loaded", timeout=PATIENCE)
                 self.airflow.unpause(dag_id)
@@ -111,9 +111,10 @@ class World:
         self.closing.set()
         self._resources.close()
 
-    def case(self, name, *, deferred):
-        """A task instance that is about to run."""
-        case = Case(self, name, "deferred" if deferred else "on_worker", f"p{next(self._numbers)}")
+    def case(self, name, *, deferred, once=False):
+        """A task instance that is about to run; ``once``: without retries."""
+        dag_id = ("deferred" if deferred else "on_worker") + ("_once" if once else "")
+        case = Case(self, name, dag_id, f"p{next(self._numbers)}")
         self.cases.append(case)
         return case
 
@@ -217,6 +218,15 @@ class Case:
     @property
     def state(self):
         return self.info.get("state")
+
+    @property
+    def is_deferred(self):
+        """Whether it waits for its run in a triggerer."""
+        return self.task.dag_id.startswith("deferred")
+
+    def once(self):
+        """Another task instance like it, without retries."""
+        return self._world.case(f"{self.name}-once", deferred=self.is_deferred, once=True)
 
     def runs(self):
         """Its runs, oldest first, as the workspace records them."""
@@ -323,7 +333,7 @@ class Case:
     def until_waiting(self):
         """Wait until its newest run is active and watched."""
         self.until(lambda: self.statuses()[-1:] == ["Running"], "its run is active")
-        if self.task.dag_id == "deferred":
+        if self.is_deferred:
             self.until(lambda: self.state == "deferred" and self.info.get("triggerer_job"), "a triggerer has it")
         else:
             run = self.runs()[-1]["id"]
