@@ -6,6 +6,10 @@ import contextlib
 import re
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def prepare(database: Path) -> None:
@@ -28,6 +32,14 @@ def writer(database: Path) -> int | None:
             case [_, "POSIX", _, "WRITE", pid, file, "120", "120"] if file.endswith(f":{index}"):
                 return int(pid)
     return None
+
+
+@contextlib.contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Let nobody write meanwhile."""
+    with contextlib.closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 def _number_triggers_once(connection: sqlite3.Connection) -> None:

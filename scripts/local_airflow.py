@@ -13,6 +13,7 @@ import re
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -252,6 +253,13 @@ class LocalAirflow:
             ServiceError: It does not answer, or refuses.
         """
         return self._ask("PATCH", path, json=body)
+
+    def command(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start one of Airflow's commands, as a person does at a terminal; who starts it ends it."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "airflow", *arguments], env=self._env, stdout=output, stderr=subprocess.STDOUT
+            )
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG.

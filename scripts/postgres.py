@@ -6,6 +6,7 @@ programs are used: on its own it would add a user to the machine.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Self
 from processes import ServiceError, stop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from processes import Guard
 
 # PostgreSQL refuses to run as root.
@@ -62,22 +65,16 @@ class Postgres:
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         try:
             # They may lie where only we can read them.
-            programs = _copy_programs(self._folder)
+            self._programs = programs = _copy_programs(self._folder)
             if self._user is not None:
                 shutil.chown(self._folder, self._user)
             self._run(
                 programs / "initdb",
                 *("--pgdata", self._data, "--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--no-sync"),
             )
-            options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-            self._server = self._guard.start(
-                "PostgreSQL",
-                [str(programs / "postgres"), "-D", self._data, f"--unix_socket_directories={self._folder}", *options],
-                log=self._log,
-                user=self._user,
-            )
+            self._serve()
             try:
-                self._wait(programs / "pg_isready")
+                self._wait()
                 self._run(programs / "createdb", "--host", str(self._folder), "--username", _USER, _USER)
             except BaseException:
                 self._stop()
@@ -92,9 +89,33 @@ class Postgres:
         self._stop()
         shutil.rmtree(self._folder)
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Be gone meanwhile, as a database that fails over: its connections break, and no other comes about."""
+        self._server.signal(signal.SIGQUIT, alone=True)
+        self._server.process.wait()
+        try:
+            yield
+        finally:
+            self._serve()
+            self._wait()
+
     @property
     def _data(self) -> str:
         return str(self._folder / "data")
+
+    def _serve(self) -> None:
+        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        self._server = self._guard.start(
+            "PostgreSQL",
+            [
+                str(self._programs / "postgres"),
+                *("-D", self._data, f"--unix_socket_directories={self._folder}"),
+                *options,
+            ],
+            log=self._log,
+            user=self._user,
+        )
 
     def _stop(self) -> None:
         # A SIGTERM would let it wait for clients; after this it still cleans up.
@@ -109,7 +130,8 @@ class Postgres:
         if done.returncode:
             raise ServiceError(f"{Path(command[0]).name} ended with code {done.returncode}", self._log)
 
-    def _wait(self, pg_isready: Path) -> None:
+    def _wait(self) -> None:
+        pg_isready = self._programs / "pg_isready"
         deadline = time.monotonic() + self._start_timeout
         while subprocess.run([pg_isready, "--quiet", "--host", self._folder], check=False).returncode:
             self._server.check()

@@ -40,6 +40,8 @@ from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.operators.interruption import Interruption
+from aml_provider.operators.rehearsal import is_test, refuse_active
 from aml_provider.state.identity import Deployment, TaskIdentity, this_deployment
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
@@ -60,11 +62,13 @@ if TYPE_CHECKING:
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
 
-# Airflow 2 kills a task that does not end within killed_task_cleanup_time, 60 seconds by default.
+# Seconds for finding the run of a submission under way, and for its end, when the task has been ended.
 _KILL_PATIENCE = 15.0
-# Airflow 3 does so after 5 seconds, but until then the task goes on where it was when on_kill returns.
-_SHORT_KILL_PATIENCE = 1.0
-_KILLED = "the task was killed in Airflow"
+# And for all of it on Airflow 2, which kills a task that does not end within killed_task_cleanup_time, 60 by default.
+_KILL_TIMEOUT = 45.0
+# Seconds for Airflow to say whether the task has been ended; Airflow 3 kills one after 5.
+_ANSWER_TIMEOUT = 10.0
+_KILLED = "the task was ended in Airflow"
 # Where the run matters more than the answer: in on_kill, and in learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
 # Between two hours of being told "later".
@@ -79,10 +83,9 @@ class PipelineExecution:
     Args:
         operator: The operator, rendered.
         context: Airflow's context.
-        killed: The task was killed before this began: it may see to runs of before, and submits none.
     """
 
-    def __init__(self, operator: AzureMLRunPipelineOperator, context: Context, *, killed: bool = False) -> None:
+    def __init__(self, operator: AzureMLRunPipelineOperator, context: Context) -> None:
         self._operator = operator
         self._ti: Any = context["ti"]
         self._log = operator.log
@@ -92,17 +95,20 @@ class PipelineExecution:
         self._settings: WorkspaceSettings | None = None
         self._deployment: Deployment | None = None
         self._run_id: str | None = None
-        self._killed = killed
+        self._interruptions: list[Interruption] = []
         self._timed_out = False
         self._leave_run = False
 
     def start(self) -> str:
         """Come to the run and wait for it; returns its id."""
         operator = self._operator
+        if self._ledger is not None and is_test(self._ti):
+            with self._client() as client:
+                client.run(refuse_active(self._ledger.load()))
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
-        with self._timeout_noticed(), self._client() as client:
+        with self._interruptible(), self._client() as client:
             evidence = Evidence(client.settings) if operator.durable else None
             run_id = self._run_id = self._obtain_run(client, request, evidence)
             self._heed_kill(client, run_id)
@@ -135,7 +141,7 @@ class PipelineExecution:
             self._defer(known, self._poll_interval())
         if event["outcome"] == "unwatched":
             raise self._unwatched(run_id, event.get("message"))
-        with self._timeout_noticed(), self._client() as client:
+        with self._interruptible(), self._client() as client:
             run = self._read(client, run_id)
             if run.state.is_final or event["outcome"] == "deadline":
                 return self._conclude(client, run)
@@ -149,23 +155,42 @@ class PipelineExecution:
         run_id = self._run_id = self._known_run()
         if run_id is None:
             return
-        with self._client() as client:
+        with self._interruptible(), self._client() as client:
             run = self._read(client, run_id)
             if not run.state.is_final:
                 self._end_at_deadline(client, run)
 
     def kill(self) -> None:
-        """Cancel the run, and the one of a submission that is under way; bounded, and harmless when repeated.
+        """Airflow interrupts the try: end its run if ``execution_timeout`` passed, or if a person has ended the task.
 
         It is called in a signal handler, wherever the task is: perhaps in the middle of a request to the service or to
-        Airflow. So it asks Airflow for nothing (its client's lock would never come free), has a client of its own, and
-        raises nothing. Airflow 3 lets the task go on afterwards; what cannot be done here is done there.
+        Airflow. So what it does has a thread and an HTTP client of its own, and it raises nothing. Airflow 3 lets the
+        task go on afterwards; Airflow 2 ends it.
         """
-        self._killed = True
         if not self._operator.cancel_on_kill or self._leave_run:
             return
         if self._submission is not None:
             self._submission.stop()
+        if self._timed_out:
+            self._end_run("execution_timeout passed")
+            return
+        interruption = Interruption(
+            self._ti,
+            durable=self._operator.durable,
+            last_try=self._is_last_try(),
+            end_run=lambda: self._end_run(_KILLED),
+            log=self._log,
+        )
+        self._interruptions.append(interruption)
+        if not AIRFLOW_V_3_0_PLUS:
+            interruption.wait(_KILL_TIMEOUT)
+
+    def _is_last_try(self) -> bool:
+        # As Airflow has it: without retries in the DAG there is none, whatever max_tries says.
+        return not self._operator.retries or self._ti.try_number > self._ti.max_tries
+
+    def _end_run(self, reason: str) -> None:
+        """Cancel the run, or the one of a submission that is under way; raises nothing."""
         record = self._submission.record if self._submission is not None else None
         run_id = self._run_id or (record.run_id if record is not None else None)
         if self._settings is None or (run_id is None and record is None):
@@ -173,23 +198,22 @@ class PipelineExecution:
         try:
             with Client(self._settings, policy=_BRIEF) as client:
                 if run_id is None and record is not None and record.sent and self._ledger is not None:
-                    goes_on = AIRFLOW_V_3_0_PLUS and not self._timed_out
-                    patience = _SHORT_KILL_PATIENCE if goes_on else _KILL_PATIENCE
-                    result = client.run(search(record.key, record.experiment, record.pipeline_id, patience=patience))
+                    looking = search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE)
+                    result = client.run(looking)
                     run_id = result.run_ids[0] if result.run_ids else None
                 if run_id is None:
                     return
-                self._log.info("The task is being killed; cancelling run %s.", run_id)
-                run = self._cancel(client, run_id, _KILLED, patience=_KILL_PATIENCE)
+                self._log.info("Cancelling run %s: %s.", run_id, reason)
+                run = self._cancel(client, run_id, reason, patience=_KILL_PATIENCE)
             self._log.info("Run %s is %s.", run_id, run.status)
         except ForeignRun as error:
             self._log.warning("%s", error)
-        except Exception as error:  # noqa: BLE001 - raised in a signal handler it would go off anywhere in the task
+        except Exception as error:  # noqa: BLE001 - nobody hears what is raised in a thread; in a handler it would go off anywhere
             self._log.warning("Run %s could not be cancelled; cancel it in the studio. %s", run_id, error)
 
     def _heed_kill(self, client: Client, run_id: str) -> None:
-        """Cancel a run that came to be while the task was being killed: nobody would watch it."""
-        if self._killed and self._operator.cancel_on_kill and not self._leave_run:
+        """Cancel a run that came to be while a person ended the task: nobody would watch it."""
+        if any(interruption.ends_the_task(_ANSWER_TIMEOUT) for interruption in self._interruptions):
             self._cancel(client, run_id, _KILLED, patience=0.0)
             raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
 
@@ -264,7 +288,7 @@ class PipelineExecution:
             throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
-        if self._killed and operator.cancel_on_kill:
+        if self._interruptions:
             self._submission.stop()
         return client.run(self._submission.obtain())
 
@@ -346,6 +370,8 @@ class PipelineExecution:
                 deadline=deadline,
                 azureml_conn_id=self._operator.azureml_conn_id,
                 cancel_on_kill=self._operator.cancel_on_kill,
+                durable=self._operator.durable,
+                last_try=self._is_last_try(),
             ),
             method_name="execute_complete",
             timeout=None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
@@ -441,11 +467,18 @@ class PipelineExecution:
             raise self._unwatched(run_id, error) from error
 
     @contextmanager
-    def _timeout_noticed(self) -> Iterator[None]:
-        """Airflow raises its timeout wherever the worker is, then calls ``on_kill``: that must know what was wanted."""
+    def _interruptible(self) -> Iterator[None]:
+        """Airflow may interrupt what is done here, wherever it is.
+
+        It raises its timeout and then calls ``on_kill``, which must know what was wanted. And it leaves the process as
+        soon as the task is done, whatever an interruption has still to do.
+        """
         try:
             yield
         except AirflowTaskTimeout:
             self._timed_out = True
             self._leave_run = self._operator.on_timeout == "leave"
             raise
+        finally:
+            for interruption in self._interruptions:
+                interruption.wait(_KILL_TIMEOUT)

@@ -174,7 +174,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the run: a person, or Airflow itself, ends the task while it is on a worker."""
+        """See to the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
         # Airflow 3 may call this while it still renders the arguments, and lets the task begin all the same.
         self._killed = True
         if self._execution is not None:
@@ -183,7 +183,9 @@ class AzureMLRunPipelineOperator(BaseOperator):
     def _begin(self, context: Context) -> PipelineExecution:
         from aml_provider.operators.execution import PipelineExecution
 
-        self._execution = PipelineExecution(self, context, killed=self._killed)
+        self._execution = PipelineExecution(self, context)
+        if self._killed:
+            self._execution.kill()
         return self._execution
 
 

@@ -1,33 +1,72 @@
-"""Did a person end the task, or is its trigger only moving to another triggerer?
+"""Did a person end the task, or does Airflow only interrupt what watches its run?
 
-Airflow calls ``on_kill`` for both (3.3.0 to 3.3.2), and cancels ``run()`` for both on versions before that. A moved
-trigger's run must go on: cancelling it would end what nobody asked to end.
+Airflow tells both alike. A process gets the same signal when its task is cleared or marked and when heartbeats fail or
+its worker is shut down. A trigger is cancelled when its task has ended, when it moves to another triggerer, and when a
+triggerer wakes up late. Only the task instance's state tells which. Where the task is tried again the next try decides:
+it takes the run over after a retry and cancels it after a clear. To cancel earlier might end what nobody asked to end.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
 #: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
 _STILL_WAITING = frozenset({"deferred", "up_for_retry"})
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
-def still_wants(state: str | None, known_run_id: object, pipeline_run_id: str) -> bool:
-    """Whether a task instance still wants a run.
+def leaves_failed(*, durable: bool, last_try: bool) -> bool:
+    """Whether the run of a failed task is left to Airflow's API server, which hears of marks and can read its record.
+
+    Airflow fails a task not only where a person marks it so, but also where it has given up its worker, and where
+    somebody tests it (``airflow tasks test``). Then there is no retry left: else it would wait for that.
+    """
+    stored = durable and not conf.get("workers", "state_store_backend", fallback="")
+    return AIRFLOW_V_3_3_PLUS and stored and last_try
+
+
+def was_ended(state: str | None, *, leaves_failed: bool) -> bool:
+    """Whether a person, or a deadline of the DAG run, has ended a task whose process Airflow interrupts.
+
+    Args:
+        state: The task instance's state now; None when it is gone.
+        leaves_failed: What :func:`leaves_failed` says.
+
+    Returns:
+        True also for one that was cleared while it ran ("restarting"): to Airflow 2 the next try may be no more than a
+        retry.
+    """
+    if state == "failed":
+        return not leaves_failed
+    return state is None or state == "restarting" or state in _ENDED
+
+
+def still_wants(
+    state: str | None, known_run_id: object, pipeline_run_id: str, *, durable: bool, leaves_failed: bool
+) -> bool:
+    """Whether a task instance still wants a run whose trigger Airflow cancels.
 
     Args:
         state: The task instance's state now; None when it is gone.
         known_run_id: The run that its XCom names.
         pipeline_run_id: The run in question.
+        durable: The task's next try knows of the run.
+        leaves_failed: What :func:`leaves_failed` says.
 
     Returns:
-        True for a task that is deferred for this very run: its trigger has moved. The state alone is not enough: after
-        a clear the next try may be deferred already, for a run of its own. And no person makes a task wait for a retry:
-        that retry takes the run up again.
+        True as long as the task has not ended, because then the next try decides. Of a task that is not durable only
+        if it is deferred for this very run, or waits for a retry.
     """
-    return state in _STILL_WAITING and known_run_id == pipeline_run_id
+    if state == "failed":
+        return leaves_failed
+    if state is None or state in _ENDED:
+        return False
+    return durable or (state in _STILL_WAITING and known_run_id == pipeline_run_id)
 
 
 def look(ti: Any) -> tuple[str | None, object]:

@@ -40,7 +40,9 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         poll_interval: The least seconds between two looks; of a run that takes long there are fewer.
         deadline: When to stop, in seconds since the epoch; None: never.
         azureml_conn_id: The connection.
-        cancel_on_kill: Cancel the run when a person ends the task (clears it, marks it) while it waits here.
+        cancel_on_kill: Cancel the run when a person ends the task while it waits here.
+        durable: The task's next try knows of the run; that one cancels it after a clear.
+        last_try: No retry follows this try.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         deadline: float | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,
         cancel_on_kill: bool = True,
+        durable: bool = True,
+        last_try: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.run_id = run_id
@@ -59,6 +63,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         self.deadline = deadline
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        self.last_try = last_try
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
@@ -71,6 +77,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                 "deadline": self.deadline,
                 "azureml_conn_id": self.azureml_conn_id,
                 "cancel_on_kill": self.cancel_on_kill,
+                "durable": self.durable,
+                "last_try": self.last_try,
             },
         )
 
@@ -142,10 +150,11 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _is_still_wanted(self) -> bool:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.triggers.guard import still_wants
+        from aml_provider.triggers.guard import leaves_failed, still_wants
 
         state, known_run_id = await sync_to_async(self.look)()
-        return still_wants(state, known_run_id, self.run_id)
+        left = leaves_failed(durable=self.durable, last_try=self.last_try)
+        return still_wants(state, known_run_id, self.run_id, durable=self.durable, leaves_failed=left)
 
     def look(self) -> tuple[str | None, object]:
         """What the task instance is doing, and the run that it knows of."""

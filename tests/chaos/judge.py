@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _MARKS = ("mark_success", "mark_failed")
-#: The windows, as the report calls them, with their places in ``docs/reliability.md``.
-_WINDOWS = {
-    "given_up": "cancelled as Airflow gave up a worker that lives (12)",
-    "moved": "cancelled by a triggerer that woke up late (7)",
-    "lost_mark": "goes on although it was marked, as Airflow lost the mark (15)",
-}
+# The windows, as the report calls them, with their places in ``docs/reliability.md``.
+_LOST = "goes on although it was marked, as Airflow lost the mark (15)"
 _UNMARKED = "cancelled without a mark, as that request failed (5)"
 _STRUCK = "goes on after a mark, as Airflow's API server was killed just then (15)"
 _COUNTED = "takes the success that a clear met in its last moment (16)"
@@ -77,15 +73,8 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
 
     suspects = {violation.task for violation in check(acts) if violation.task is not None}
     lost = [act for act in acts if act.task in suspects and act.kind in _MARKS and storm.witnesses.is_lost(act, acts)]
-    excuses = [act._replace(kind="lost_mark") for act in lost]
-    for task in suspects:
-        excuses += [*storm.witnesses.given_up(task, acts), *storm.witnesses.moved(task, acts)]
-    others = [act for act in acts if act not in lost]
-    rest = check([*others, *excuses])
-    excused = []
-    for kind, window in _WINDOWS.items():
-        without = [act for act in excuses if act.kind != kind] + (lost if kind == "lost_mark" else [])
-        excused += [(window, violation) for violation in check([*others, *without]) if violation not in rest]
+    rest = check([*(act for act in acts if act not in lost), *(act._replace(kind="lost_mark") for act in lost)])
+    excused = [(_LOST, violation) for violation in check(acts) if violation not in rest]
     found = []
     for violation in rest:
         its_window = _window(violation, storm, acts, requests, runs, endings)

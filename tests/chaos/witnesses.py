@@ -1,7 +1,7 @@
-"""What Airflow itself says about task instances: their final states, their deadlines, and whom it gave up.
+"""What Airflow itself says about task instances: their final states, their deadlines, and whom it told to end.
 
-Airflow may end a task that nobody touched as if a person had (``docs/reliability.md``, "What is left"). Whether it did
-is read from its own words in the task's log, those of the supervisor and of the triggerer, and never from ours.
+Whether it has lost what a person did (``docs/reliability.md``, "What is left") is read from its own words in the task's
+log, those of the supervisor and of the triggerer, and never from ours.
 """
 
 from __future__ import annotations
@@ -26,12 +26,9 @@ _PAGE = 500
 _GIVEN_UP = ("Server indicated the task shouldn't be running anymore", "Too many failed heartbeats")
 # The triggerer, when it takes a trigger that is not its own any more for one that a person ended.
 _TRIGGER_KILLED = "Trigger cancelled by user action"
-_TRIGGER_FIRED = "Trigger fired event"
 # The process of a task, when it could not say how it ended; and Airflow's API, where that is because it was refused.
 _UNREPORTED = "Failed to report terminal task state to supervisor"
 _REFUSAL = re.compile(r"'status_code': 4\d\d\b")
-# For how many seconds after a person's act Airflow's words are about that act.
-_ABOUT_AN_ACT = 45.0
 # What is begun so many seconds after a mark was not on its way before.
 _STARTING = 10.0
 _BEGIN = "::group::Pre Execute"
@@ -118,28 +115,6 @@ class Witnesses:
             for item in self._airflow.get(path)["task_instances"]:
                 if item["start_date"] is not None:
                     yield Act(_seconds(item["start_date"]) + self._deadline, "deadline", task)
-
-    def given_up(self, task: Task, acts: Iterable[Act]) -> Iterator[Act]:
-        """When Airflow ended a task instance on a worker though nobody had acted."""
-        own = [act.time for act in acts if act.task == task]
-        for word in self.words(task):
-            if word.event.startswith(_GIVEN_UP) and not any(0 <= word.time - time < _ABOUT_AN_ACT for time in own):
-                yield Act(word.time, "given_up", task)
-
-    def moved(self, task: Task, acts: Iterable[Act]) -> Iterator[Act]:
-        """When a late triggerer ended a trigger whose task went on without it, though nobody had acted.
-
-        Its words alone would not do: a trigger that only moved has to leave its run alone.
-        """
-        own = [act.time for act in acts if act.task == task]
-        words = list(self.words(task))
-        for word in words:
-            if not word.event.startswith(_TRIGGER_KILLED) or any(0 <= word.time - at < _ABOUT_AN_ACT for at in own):
-                continue
-            begun = min(other.time for other in words if other.log == word.log)
-            others = (other for other in words if begun < other.time < word.time)
-            if any(".trigger." not in other.log or other.event == _TRIGGER_FIRED for other in others):
-                yield Act(word.time, "moved", task)
 
     def endings_told(self, task: Task, since: float) -> list[Told]:
         """When Airflow told a task's process, or its trigger, to end."""

@@ -26,6 +26,24 @@ def kept_in_memory(monkeypatch):
     return kept
 
 
+@pytest.fixture
+def airflow(monkeypatch):
+    """What Airflow says of the task instance: a person has cleared it. Its database and API are in ``tests/kills``."""
+    from types import SimpleNamespace
+
+    from aml_provider.state import instances
+
+    def owner_state(owner):
+        assert (owner.dag_id, owner.task_id) == ("dag", "run")
+        if isinstance(says.state, Exception):
+            raise says.state
+        return says.state
+
+    says = SimpleNamespace(state="restarting")
+    monkeypatch.setattr(instances, "owner_state", owner_state)
+    return says
+
+
 @pytest.fixture(scope="session")
 def running_workspace():
     """Serve a local workspace with small pipelines that need no blobs, once."""

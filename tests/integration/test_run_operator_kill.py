@@ -1,7 +1,8 @@
-"""The task is killed, or Airflow's own timeout goes off, at any moment of a try."""
+"""Airflow interrupts a try at any moment: a person ended the task, or Airflow has its own reasons, or time is up."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from contextlib import contextmanager
@@ -9,12 +10,12 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 from support.local_workspace import serving
 from support.task import RunPipeline
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
-from aml_provider.state import variables
+from aml_provider.state import instances, variables
 
 if AIRFLOW_V_3_0_PLUS:
     from airflow.sdk.exceptions import AirflowTaskTerminated
@@ -23,8 +24,12 @@ else:
 
 
 @pytest.fixture(autouse=True)
-def kept_variables(kept_in_memory):
+def kept_variables(kept_in_memory, airflow):
     return kept_in_memory
+
+
+# States of a task instance that nobody has ended, though its worker is interrupted.
+INTERRUPTED = ["running", "up_for_retry", "no_status", "scheduled", "queued", "deferred"]
 
 
 def run(task, **arguments):
@@ -54,7 +59,7 @@ def test_a_kill_before_the_task_begins_cancels_the_run_of_before(workspace, task
     task.clear() if cleared else task.next_try()
     operator = RunPipeline(pipeline_id="long")
     operator.on_kill()
-    with pytest.raises(AzureMLError, match="killed"):
+    with pytest.raises(AzureMLError, match=r"killed|ended in Airflow"):
         operator.execute(task.context)
     assert workspace.status() == "Canceled"
     assert "airflow.cancel" in workspace.only_run().history_tags
@@ -66,8 +71,25 @@ def test_a_kill_before_the_task_resumes_cancels_a_run_that_goes_on(workspace, ta
     operator = RunPipeline(pipeline_id="long", deferrable=True)
     operator.on_kill()
     event = {"run_id": workspace.only_run().id, "experiment_name": "exp", "outcome": "ended", "message": ""}
-    with pytest.raises(RunFailed, match="killed"):
+    with pytest.raises(RunFailed, match="ended in Airflow"):
         operator.execute_complete(task.context, event)
+    assert workspace.status() == "Canceled"
+
+
+def interrupt(operator):
+    """Interrupt a try that has come to its end, and wait until its run has been seen to."""
+    operator.on_kill()
+    for interruption in operator._execution._interruptions:
+        interruption.wait(60)
+
+
+def test_a_kill_of_the_resumed_task_cancels_its_run(workspace, task):
+    with pytest.raises(TaskDeferred):
+        run(task, pipeline_id="long", deferrable=True)
+    operator = RunPipeline(pipeline_id="long", deferrable=True)
+    with pytest.raises(TaskDeferred):
+        operator.execute_complete(task.context, {"run_id": workspace.only_run().id, "outcome": "ended"})
+    interrupt(operator)
     assert workspace.status() == "Canceled"
 
 
@@ -103,17 +125,17 @@ def killed_when(workspace, operator, happened):
     assert handled
 
 
-def test_a_kill_while_waiting_cancels_the_run(workspace, task):
+def test_a_kill_while_waiting_cancels_the_run(workspace, task, airflow):
     operator = RunPipeline(pipeline_id="long")
     told = operator.log.info
 
     def kill_then(message, *values):
         told(message, *values)
-        if "Running" in str(operator.log) and "killed" not in str(operator.log):
+        if "Running" in str(operator.log) and not operator._killed:
             operator.on_kill()
 
     operator.log.info = kill_then
-    with pytest.raises(RunFailed, match="killed"):
+    with pytest.raises(RunFailed, match="ended in Airflow"):
         operator.execute(task.context)
     assert workspace.status() == "Canceled"
     assert "airflow.cancel" in workspace.only_run().history_tags
@@ -141,6 +163,80 @@ def test_a_kill_while_the_reply_is_on_its_way_cancels_the_run(monkeypatch, task,
             operator.execute(task.context)
         assert workspace.status() == "Canceled"
         assert "airflow.cancel" in workspace.only_run().history_tags
+
+
+@pytest.mark.parametrize("state", [*INTERRUPTED, RuntimeError("the API server is away")])
+def test_a_worker_that_is_interrupted_while_waiting_leaves_its_run(workspace, task, airflow, state):
+    """Heartbeats fail, a worker is shut down, a node is drained, a worker is taken for dead: the task has not ended."""
+    airflow.state = state
+    operator = RunPipeline(pipeline_id="long")
+    told = operator.log.info
+
+    def interrupt_then(message, *values):
+        told(message, *values)
+        if "Running" in str(operator.log) and not operator._killed:
+            operator.on_kill()
+            workspace.clock.advance(40_000)
+
+    operator.log.info = interrupt_then
+    assert operator.execute(task.context) == workspace.only_run().id
+    assert workspace.status() == "Finished"
+    assert "its run goes on" in str(operator.log)
+    assert "airflow.cancel" not in workspace.only_run().history_tags
+
+
+@pytest.mark.parametrize("state", INTERRUPTED)
+@pytest.mark.parametrize("how", [{"deferrable": True}, {"wait_for_completion": False}], ids=["deferred", "no wait"])
+def test_a_worker_that_is_interrupted_in_its_submission_leaves_its_run(workspace, task, airflow, state, how):
+    airflow.state = state
+    operator = RunPipeline(pipeline_id="long", **how)
+    with killed_when(workspace, operator, workspace.runs), contextlib.suppress(TaskDeferred, AirflowTaskTerminated):
+        operator.execute(task.context)
+    assert workspace.status() in {"NotStarted", "Running"}
+    assert "airflow.cancel" not in workspace.only_run().history_tags
+    task.next_try()
+    airflow.state = "running"
+    RunPipeline(pipeline_id="long", wait_for_completion=False).execute(task.context)
+    assert len(workspace.runs()) == 1
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "skipped", "removed", None])
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("stored", [True, False], ids=["durable", "not durable"])
+def test_a_task_that_has_ended_takes_its_run_along(workspace, task, airflow, state, stored, retries):
+    """A mark, a DAG run that timed out, a task instance that was deleted."""
+    airflow.state = state
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False, durable=stored, retries=retries)
+    operator.execute(task.context)
+    interrupt(operator)
+    # Without retries it may also be that Airflow has given up the worker. From 3.3 on the API server hears of marks.
+    left = state == "failed" and stored and not retries and AIRFLOW_V_3_3_PLUS
+    assert (workspace.status() == "Canceled") is not left
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Before, nobody else hears of a mark")
+def test_a_failed_task_takes_its_run_along_where_the_api_server_cannot_read_its_record(
+    workspace, task, airflow, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__WORKERS__STATE_STORE_BACKEND", "some.Backend")
+    airflow.state = "failed"
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
+    operator.execute(task.context)
+    interrupt(operator)
+    assert workspace.status() == "Canceled"
+
+
+def test_an_interruption_is_asked_about_each_time(workspace, task, airflow):
+    """A worker that is shut down may be given the time to go on, and a person clears the task then."""
+    airflow.state = "running"
+    operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
+    operator.execute(task.context)
+    interrupt(operator)
+    workspace.clock.advance(30)
+    assert workspace.status() == "Running"
+    airflow.state = "restarting"
+    interrupt(operator)
+    assert workspace.status() == "Canceled"
 
 
 def test_a_kill_that_comes_before_the_submission_prevents_it(workspace, task):
@@ -177,11 +273,11 @@ def test_a_run_that_came_to_be_during_a_kill_is_not_handed_to_the_triggerer(work
 def test_a_kill_leaves_the_run_alone_if_that_is_wanted(workspace, task):
     operator = RunPipeline(pipeline_id="long", wait_for_completion=False, cancel_on_kill=False)
     operator.execute(task.context)
-    operator.on_kill()
+    interrupt(operator)
     assert workspace.status() in {"NotStarted", "Running"}
 
 
-def test_a_kill_asks_airflow_for_nothing(workspace, task, monkeypatch):
+def test_a_kill_asks_airflow_for_the_state_only_and_in_a_thread(workspace, task, airflow, monkeypatch):
     """In a signal handler the lock of Airflow's own client may be taken, and would never come free."""
     operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
     operator.execute(task.context)
@@ -189,20 +285,28 @@ def test_a_kill_asks_airflow_for_nothing(workspace, task, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("a kill asked Airflow")
 
+    def state(owner):
+        asking.append(threading.current_thread())
+        return "restarting"
+
+    asking = []
+    monkeypatch.setattr(instances, "owner_state", state)
     monkeypatch.delenv("AIRFLOW_CONN_AZUREML_DEFAULT")
     monkeypatch.setattr(type(task.ti), "xcom_push", forbidden)
     monkeypatch.setattr(type(task.store), "set", forbidden)
     monkeypatch.setattr(variables, "read", forbidden)
     operator.on_kill()
-    operator.on_kill()
+    interrupt(operator)
     assert workspace.status() == "Canceled"
+    assert asking
+    assert threading.main_thread() not in asking
 
 
 def test_a_kill_that_fails_says_so_and_raises_nothing(workspace, task):
     operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
     operator.execute(task.context)
     workspace.faults.add("status", status=403, method="DELETE", times=9)
-    operator.on_kill()
+    interrupt(operator)
     assert "cancel it in the studio" in str(operator.log)
 
 

@@ -14,7 +14,15 @@ FIGURES = pytest.StashKey[list[str]]()
 def world(tmp_path_factory, request):
     with World(tmp_path_factory.mktemp("airflow")) as running:
         yield running
-        request.config.stash[FIGURES] = running.figures()
+        request.config.stash.setdefault(FIGURES, []).extend(running.figures())
+
+
+@pytest.fixture(scope="module")
+def broken_world(tmp_path_factory, request):
+    """An Airflow of its own, whose components may end by themselves, and whose tasks have the time to outlast that."""
+    with World(tmp_path_factory.mktemp("airflow"), retries=20, retry_delay=10, breaks=True) as running:
+        yield running
+        request.config.stash.setdefault(FIGURES, []).extend(running.figures())
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from local_airflow import AIRFLOW_3
+from support.killing import ENDED
 
 
 def clear(case):
@@ -62,6 +66,25 @@ def mark_failed(case):
     case.check("failed", ["Canceled"])
 
 
+def mark_failed_in_the_last_try(case):
+    """It looks as if Airflow had given up its worker; from 3.3 on the API server knows better."""
+    mark_failed(case.once())
+
+
+def tested_in_the_last_try(case):
+    """On Airflow 3 the test's end is the task's end; its run goes on, and nobody has marked it."""
+    case = case.once()
+    case.start_and_wait()
+    with case.tested() as (testing, log):
+        case.until(lambda: testing.poll() is not None, "the test has ended")
+        assert "A test neither takes it over" in log.read_text(), log.read_text()
+    time.sleep(20)
+    assert case.statuses() == ["Running"], case.told()
+    case.finish()
+    case.until(lambda: case.state in ENDED, "the task has ended")
+    assert case.statuses() == ["Finished"]
+
+
 def mark_failed_while_submitting(case):
     # Airflow 3 kills the process after five seconds; what the service does later nobody hears of.
     submitting = case.hold("submit", seconds=3)
@@ -98,9 +121,51 @@ def mark_failed_then_clear(case):
     case.check("success", ["Canceled", "Finished"])
 
 
-EVERYWHERE = [clear, clear_after_success, mark_success, mark_failed, mark_failed_then_clear]
+def tested(case):
+    """``airflow tasks test`` in the DAG run that is active: it refuses, and the run goes on."""
+    case.start_and_wait()
+    with case.tested() as (testing, log):
+        case.until(lambda: testing.poll() is not None, "the test has ended")
+        assert "A test neither takes it over" in log.read_text(), log.read_text()
+    assert case.statuses() == ["Running"], case.told()
+    case.until_waiting()
+    case.finish()
+    case.check("success", ["Finished"])
+
+
+def tested_and_interrupted(case):
+    """The same, and Ctrl-C as soon as it has told Airflow that the task is its own, which leaves that in disorder."""
+    case.start_and_wait()
+    with case.tested() as (testing, _):
+        before = case.state
+        case.until(lambda: testing.poll() is not None or case.state != before, "the test has begun")
+        testing.send_signal(signal.SIGINT)
+        case.until(lambda: testing.poll() is not None, "the test has ended")
+    # For as long as Airflow takes to tell the worker, or the trigger, that the task is not its own any more.
+    time.sleep(20)
+    assert case.statuses() == ["Running"], case.told()
+    case.finish()
+    case.until(lambda: case.statuses() == ["Finished"], "its run has ended")
+    if case.state not in ENDED:
+        case.mark("success")
+    assert case.statuses() == ["Finished"]
+
+
+EVERYWHERE = [
+    clear,
+    clear_after_success,
+    mark_success,
+    mark_failed,
+    mark_failed_in_the_last_try,
+    mark_failed_then_clear,
+]
 MATRIX = [
     *((act, deferred) for act in EVERYWHERE for deferred in (False, True)),
+    *(
+        (act, deferred)
+        for act in (tested, tested_in_the_last_try, tested_and_interrupted)
+        for deferred in (False, True)
+    ),
     (clear_twice, True),
     (clear_while_submitting, False),
     (mark_failed_while_submitting, False),

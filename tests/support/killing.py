@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+import airflow_sqlite
 from local_airflow import AIRFLOW_3, LocalAirflow
+from postgres import Postgres
 from processes import Guard, ServiceError
 from support.held_workspace import HeldWorkspace
 from support.promises import Act, Task, violations
@@ -58,9 +60,15 @@ class World:
 
     Args:
         home: A folder for Airflow.
+        retries: Of each task.
+        retry_delay: Seconds between two tries.
+        breaks: Components may end by themselves, and are started again; with PostgreSQL where that is installed.
     """
 
-    def __init__(self, home):
+    def __init__(self, home, *, retries=5, retry_delay=0, breaks=False):
+        self._variables = {"KILLS_RETRIES": str(retries), "KILLS_RETRY_DELAY": str(retry_delay)}
+        self._breaks = breaks
+        self._postgres = None
         self.workspace = HeldWorkspace(PIPELINES)
         self.acts = []
         self.cases = []
@@ -75,6 +83,8 @@ class World:
         with contextlib.ExitStack() as resources:
             guard = resources.enter_context(Guard())
             resources.enter_context(self.workspace)
+            if self._breaks and AIRFLOW_3:
+                self._postgres = resources.enter_context(Postgres(guard, log=self._home / "postgres.log"))
             self.airflow = resources.enter_context(
                 LocalAirflow(
                     guard,
@@ -84,10 +94,13 @@ class World:
                     report=lambda what: None,
                     settings=_SETTINGS,
                     serve_tasks_apart=True,
+                    database_url=None if self._postgres is None else self._postgres.url,
+                    variables=self._variables,
+                    restarted=self._restarted if self._breaks else None,
                 )
             )
             self.tasks = TaskInstances(self.airflow)
-            for dag_id in ("on_worker", "deferred"):
+            for dag_id in ("on_worker", "deferred", "on_worker_once", "deferred_once"):
                 loaded = functools.partial(self._is_loaded, dag_id)
                 self.airflow.wait(loaded, f"the DAG {dag_id} is loaded", timeout=PATIENCE)
                 self.airflow.unpause(dag_id)
@@ -98,9 +111,10 @@ class World:
         self.closing.set()
         self._resources.close()
 
-    def case(self, name, *, deferred):
-        """A task instance that is about to run."""
-        case = Case(self, name, "deferred" if deferred else "on_worker", f"p{next(self._numbers)}")
+    def case(self, name, *, deferred, once=False):
+        """A task instance that is about to run; ``once``: without retries."""
+        dag_id = ("deferred" if deferred else "on_worker") + ("_once" if once else "")
+        case = Case(self, name, dag_id, f"p{next(self._numbers)}")
         self.cases.append(case)
         return case
 
@@ -132,6 +146,16 @@ class World:
         with self.airflow.frozen(component):
             yield
 
+    @contextlib.contextmanager
+    def database_away(self):
+        """Let Airflow's database be gone meanwhile, or on SQLite let nobody write."""
+        self.counted("database away")
+        away = airflow_sqlite.locked(self.airflow.database) if self._postgres is None else self._postgres.away()
+        with away:
+            yield
+        # Its components may have ended, and are started again.
+        self.airflow.start()
+
     def start(self, *components):
         self.airflow.start(*components)
 
@@ -151,6 +175,9 @@ class World:
             endings={case.task: case.state for case in cases},
             may_go_on={case.task for case in cases if case.may_go_on},
         )
+
+    def _restarted(self, component):
+        self.counted(f"start of {component}, which had ended by itself")
 
     def _is_loaded(self, dag_id):
         try:
@@ -192,6 +219,15 @@ class Case:
     def state(self):
         return self.info.get("state")
 
+    @property
+    def is_deferred(self):
+        """Whether it waits for its run in a triggerer."""
+        return self.task.dag_id.startswith("deferred")
+
+    def once(self):
+        """Another task instance like it, without retries."""
+        return self._world.case(f"{self.name}-once", deferred=self.is_deferred, once=True)
+
     def runs(self):
         """Its runs, oldest first, as the workspace records them."""
         return self._workspace.record(self.name)
@@ -231,9 +267,28 @@ class Case:
         self._act(f"mark_{state}")
         self._world.tasks.mark(*self.task, state=state)
 
-    def expect_to_be_given_up(self):
-        """Note that Airflow will take its worker for dead, which lives; that may cost its run."""
-        self._act("given_up")
+    def mark_dag_run(self):
+        """Stop its whole DAG run."""
+        self._act("mark_failed")
+        self._world.airflow.patch(f"/dags/{self.task.dag_id}/dagRuns/{self.name}", {"state": "failed"})
+
+    def drain(self):
+        """Shut down its worker, as a node that is drained does: SIGTERM to its supervisor."""
+        processes = self.until(lambda: self._world.tasks.processes(*self.task), "it has a process")
+        os.kill(processes.supervisor, signal.SIGTERM)
+        self._world.counted("SIGTERM to a supervisor")
+
+    @contextlib.contextmanager
+    def tested(self):
+        """Let a person test it, ``airflow tasks test``; gives the command and its output's file."""
+        log = Path(self._world.airflow.logs, f"{self.name}-tested.log")
+        testing = self._world.airflow.command("tasks", "test", self.task.dag_id, self.task.task_id, self.name, log=log)
+        self._world.counted(f"airflow tasks test {self.state}")
+        try:
+            yield testing, log
+        finally:
+            testing.kill()
+            testing.wait()
 
     def kill(self, what):
         """Kill -9 its ``task`` process, that one's ``supervisor``, or ``both``."""
@@ -278,7 +333,7 @@ class Case:
     def until_waiting(self):
         """Wait until its newest run is active and watched."""
         self.until(lambda: self.statuses()[-1:] == ["Running"], "its run is active")
-        if self.task.dag_id == "deferred":
+        if self.is_deferred:
             self.until(lambda: self.state == "deferred" and self.info.get("triggerer_job"), "a triggerer has it")
         else:
             run = self.runs()[-1]["id"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 #: What an act may be. Only ``clear`` begins a generation; each of them is a reason to cancel a run.
-KINDS = ("clear", "mark_success", "mark_failed", "cancel", "deadline", "given_up", "moved", "lost_mark")
+KINDS = ("clear", "mark_success", "mark_failed", "cancel", "deadline", "lost_mark")
 #: Seconds for which a submission may be under way.
 _ON_ITS_WAY = 10.0
 _KEY, _MARK, _FINGERPRINT = "airflow.key", "airflow.cancel", "airflow.fingerprint"
@@ -38,9 +38,8 @@ class Act(NamedTuple):
 
     Args:
         time: When, in seconds of the workspace's clock, or a little before.
-        kind: One of :data:`KINDS`; ``cancel`` is somebody in the workspace; ``given_up`` is Airflow, which takes a
-            worker for dead that lives, ``moved`` a triggerer that wakes up late, ``lost_mark`` a person's mark that
-            Airflow forgot (``docs/reliability.md``).
+        kind: One of :data:`KINDS`; ``cancel`` is somebody in the workspace; ``lost_mark`` a person's mark that Airflow
+            forgot (``docs/reliability.md``).
         task: The task instance.
         done: When it had surely taken effect or never would; None: at ``time``.
     """

@@ -139,6 +139,14 @@ def test_a_cancel_without_a_mark_is_excused_only_if_marking_failed(requests, exc
     assert bool(window(UNMARKED, requests=requests)) == excused
 
 
+def test_a_cancel_that_no_person_asked_for_is_never_excused():
+    """Not even of a worker that Airflow told to end, or of a trigger: who is interrupted has to ask why."""
+    unasked = Violation("no cancel without a person's act", TASK, ("r-1",), "r-1")
+    for is_trigger in (True, False):
+        storm = Storm(Witnesses((told(is_trigger=is_trigger),)), Kills((Entry(106, *SERVER),)))
+        assert window(unasked, storm, runs=[run(status="Canceled")], state="failed") is None
+
+
 CLEAR = [Act(120.0, "clear", TASK)]
 
 

@@ -44,50 +44,10 @@ def act(seconds, kind, task=TASK):
     return Act(START + seconds, kind, task)
 
 
-def seconds(acts):
-    return [round(act.time - START) for act in acts]
-
-
-def test_a_worker_that_nobody_touched_was_given_up(witnesses, say):
-    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
-    assert seconds(witnesses.given_up(TASK, [])) == [50]
-    assert seconds(witnesses.given_up(TASK, [act(49, "clear", MAPPED)])) == [50]
-
-
-def test_a_worker_that_a_person_ended_was_not(witnesses, say):
-    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
-    assert seconds(witnesses.given_up(TASK, [act(48, "clear")])) == []
-
-
-def test_a_worker_that_was_given_up_before_or_long_after_an_act_was(witnesses, say):
-    say("attempt=1.log", (0, BEGIN), (50, GIVEN_UP))
-    assert seconds(witnesses.given_up(TASK, [act(1, "clear"), act(51, "mark_failed")])) == [50]
-
-
 def test_a_mapped_task_has_logs_of_its_own(witnesses, say):
     say("attempt=1.log", (0, BEGIN), (5, GIVEN_UP), task=MAPPED)
-    assert seconds(witnesses.given_up(MAPPED, [])) == [5]
-    assert seconds(witnesses.given_up(TASK, [])) == []
-
-
-def test_a_trigger_whose_task_went_on_without_it_has_moved(witnesses, say):
-    say("attempt=1.log", (0, BEGIN), (1, "::endgroup::"), (20, BEGIN), (21, "::endgroup::"))
-    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
-    assert seconds(witnesses.moved(TASK, [])) == [30]
-    assert seconds(witnesses.moved(TASK, [act(28, "clear")])) == []
-
-
-def test_a_trigger_whose_task_still_waits_has_not(witnesses, say):
-    """That it is ended all the same would be our fault: it has to leave its run alone."""
-    say("attempt=1.log", (0, BEGIN), (1, "::endgroup::"))
-    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
-    assert seconds(witnesses.moved(TASK, [])) == []
-
-
-def test_a_trigger_of_which_another_one_fired_has_moved(witnesses, say):
-    say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
-    say("attempt=1.log.trigger.1.log", (0, "trigger dag/one/run/-1/1 (ID 1) starting"), (28, "Trigger fired event"))
-    assert seconds(witnesses.moved(TASK, [])) == [30]
+    assert [told.time - START for told in witnesses.endings_told(MAPPED, START)] == [5]
+    assert witnesses.endings_told(TASK, START) == []
 
 
 @pytest.mark.parametrize(

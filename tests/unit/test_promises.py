@@ -81,7 +81,6 @@ KEPT = {
     ),
     "nothing submitted": ([], [], "failed"),
     "tags dropped": ([run("r1", 0, 5, tags=False)], [], "success"),
-    "given up by Airflow": (CLEARED, [act(5, "given_up")], "success"),
     "a mark that Airflow lost": (CLEARED, [act(4, "lost_mark")], "success"),
     "acted on again while the next try still cancels": (
         [canceled("r1", 0, 10), canceled("r2", 10.5, 10.6)],

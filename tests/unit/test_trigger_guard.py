@@ -7,12 +7,35 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from aml_provider.triggers.guard import still_wants
+from aml_provider.triggers.guard import leaves_failed, still_wants, was_ended
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 OURS, OTHER = "run-1", "run-2"
 TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+
+
+# States of a task instance that is in a try, or has one before it.
+GOING_ON = (
+    "no_status",
+    "scheduled",
+    "queued",
+    "running",
+    "restarting",
+    "deferred",
+    "up_for_reschedule",
+    "up_for_retry",
+)
+ENDED = ("failed", "success", "skipped", "upstream_failed", "removed", None)
+
+
+@pytest.mark.parametrize("leaves_failed", [True, False])
+@pytest.mark.parametrize("known", [OURS, OTHER, None])
+@pytest.mark.parametrize("state", [*GOING_ON, *ENDED])
+def test_the_next_try_of_a_durable_task_decides_what_becomes_of_its_run(state, known, leaves_failed):
+    wanted = state in GOING_ON or (state == "failed" and leaves_failed)
+    assert still_wants(state, known, OURS, durable=True, leaves_failed=leaves_failed) is wanted
 
 
 @pytest.mark.parametrize(
@@ -21,18 +44,36 @@ TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
         pytest.param("deferred", OURS, True, id="the trigger has moved"),
         pytest.param("deferred", OTHER, False, id="cleared, and the next try waits for its own run"),
         pytest.param("deferred", None, False, id="cleared, and the next try waits for something else"),
-        pytest.param("up_for_retry", OURS, True, id="the try failed, the retry takes the run up"),
+        pytest.param("up_for_retry", OURS, True, id="the try failed"),
         pytest.param("up_for_retry", OTHER, False, id="cleared, and the next try failed"),
         *(
             pytest.param(state, known, False, id=f"{state}, {known}")
-            for state in ("failed", "success", "skipped", "removed", "no_status", "scheduled", "queued", "running")
+            for state in (*ENDED, "no_status", "scheduled", "queued", "running")
             for known in (OURS, OTHER, None)
         ),
-        *(pytest.param(None, known, False, id=f"gone, {known}") for known in (OURS, None)),
     ],
 )
-def test_whether_a_task_still_wants_a_run(state, known, wanted):
-    assert still_wants(state, known, OURS) is wanted
+def test_whether_a_task_that_is_not_durable_still_wants_a_run(state, known, wanted):
+    assert still_wants(state, known, OURS, durable=False, leaves_failed=False) is wanted
+
+
+@pytest.mark.parametrize("leaves_failed", [True, False])
+@pytest.mark.parametrize("state", [*GOING_ON, *ENDED])
+def test_whether_a_task_whose_process_is_interrupted_was_ended(state, leaves_failed):
+    # One that was cleared while it ran is "restarting".
+    ended = state == "restarting" or (state in ENDED and not (state == "failed" and leaves_failed))
+    assert was_ended(state, leaves_failed=leaves_failed) is ended
+
+
+@pytest.mark.parametrize("backend", ["", "some.Backend"])
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("last_try", [True, False])
+def test_when_a_failed_task_is_left_to_the_api_server(monkeypatch, durable, last_try, backend):
+    """Who fails a task that has retries left is a person; and the API server has to have its record."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__STATE_STORE_BACKEND", backend)
+    assert leaves_failed(durable=durable, last_try=last_try) is (
+        AIRFLOW_V_3_3_PLUS and durable and last_try and not backend
+    )
 
 
 class Trigger(AzureMLPipelineRunTrigger):
@@ -62,6 +103,12 @@ async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
     assert trigger.cancelled is cancelled
 
 
+async def test_on_kill_leaves_the_run_of_a_last_try_that_failed_to_the_api_server():
+    trigger = Trigger(last_try=True)
+    await trigger.on_kill()
+    assert trigger.cancelled is not AIRFLOW_V_3_3_PLUS
+
+
 async def test_on_kill_leaves_the_run_alone_if_that_is_wanted():
     trigger = Trigger(cancel_on_kill=False)
     await trigger.on_kill()
@@ -85,7 +132,7 @@ async def test_a_trigger_without_a_task_cancels_nothing():
 @pytest.mark.parametrize(("left", "cancelled"), [(60.0, True), (-1.0, False)])
 async def test_what_happens_at_the_deadline_is_for_the_worker_to_decide(left, cancelled):
     # Airflow before 3.3 cancels a trigger at execution_timeout too: the task is no longer deferred then.
-    trigger = Trigger(deadline=time.time() + left)
+    trigger = Trigger(deadline=time.time() + left, durable=False)
     trigger.seen = ("scheduled", OURS)
     await trigger.on_kill()
     assert trigger.cancelled is cancelled

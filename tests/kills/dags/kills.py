@@ -1,14 +1,22 @@
-"""One pipeline run for each DAG run, waited for on a worker or deferred."""
+"""One pipeline run for each DAG run, waited for on a worker or deferred; with retries, or once."""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-for name, deferrable in (("on_worker", False), ("deferred", True)):
+RETRIES = int(os.environ["KILLS_RETRIES"])
+
+for name, deferrable, retries in (
+    ("on_worker", False, RETRIES),
+    ("deferred", True, RETRIES),
+    ("on_worker_once", False, 0),
+    ("deferred_once", True, 0),
+):
     with DAG(
         name,
         schedule=None,
@@ -23,6 +31,6 @@ for name, deferrable in (("on_worker", False), ("deferred", True)):
             experiment_name="{{ run_id }}",
             deferrable=deferrable,
             poll_interval=1,
-            retries=5,
-            retry_delay=timedelta(0),
+            retries=retries,
+            retry_delay=timedelta(seconds=int(os.environ["KILLS_RETRY_DELAY"])),
         )
