@@ -209,6 +209,8 @@ def signed_in_as(
         # It asks the workspace nothing.
         endpoint=None,
         allow_http=False,
+        # The connection's own was let through with the connection, be it for its static token.
+        trusted_endpoints=(*settings.trusted_endpoints, *settings.blob_hosts),
     )
 
 

@@ -343,7 +343,12 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
             # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere. Asked once: the
             # storage of a closed network cannot be reached from here, and the failure has to be told all the same.
             reply = yield Request(
-                f"read the log of step {step.name!r}", "GET", files[name], repeatable=False, tail=_LOG_TAIL_BYTES
+                f"read the log of step {step.name!r}",
+                "GET",
+                files[name],
+                repeatable=False,
+                tail=_LOG_TAIL_BYTES,
+                is_link=True,
             )
         except AzureMLError:
             continue

@@ -67,6 +67,7 @@ class Request(NamedTuple):
         scope: The audience of the token to send along; None sends none.
         repeatable: Whether a repetition after a failure is safe.
         tail: Keep only the last so many bytes of the body.
+        is_link: The address comes from a reply: it is asked only where such links may lead.
     """
 
     operation: str
@@ -78,6 +79,7 @@ class Request(NamedTuple):
     scope: str | None = None
     repeatable: bool = True
     tail: int | None = None
+    is_link: bool = False
 
 
 class Pause(NamedTuple):
@@ -301,15 +303,20 @@ class Protocol:
             raise MalformedReply(
                 call.operation,
                 status=reply.status,
-                message=f"the answer is not what this operation answers ({reply.excerpt()!r})",
+                message=f"the answer is not what this operation answers{self._excerpt(call, reply, ' (%r)')}",
                 request_ids=reply.ids(None),
                 hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
             ) from error
 
+    def _excerpt(self, call: Call[Any], reply: Reply, form: str) -> str:
+        """The beginning of an answer for a message; of a stranger's nothing, whose answers are not for all to read."""
+        base = self.settings.management_url if call.service == "arm" else self._api_url
+        return form % reply.excerpt() if base and self.settings.knows(base) else ""
+
     def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
         wire = reply.json()
         code, message = error_facts(wire)
-        message = masked(message) or reply.excerpt()
+        message = masked(message) or self._excerpt(call, reply, "%s")
         kind: type[ServiceError] = BadRequest
         hint = ""
         if reply.status == 401:

@@ -220,7 +220,7 @@ def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], Non
 def _fetch(operation: str, url: str, max_bytes: int | None) -> Flow[str]:
     """Fetch a file with a link that carries its own signature: no token goes along, and the link is shown nowhere."""
     # Asked once: the storage of a closed network cannot be reached from here, however often one tries.
-    reply = yield Request(operation, "GET", url, repeatable=False, tail=max_bytes)
+    reply = yield Request(operation, "GET", url, repeatable=False, tail=max_bytes, is_link=True)
     if reply.status != 200:
         raise ServiceError(
             operation,

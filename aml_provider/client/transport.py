@@ -106,6 +106,14 @@ def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
             f"{settings.cloud.name!r} nor the connection's own endpoint",
         )
 
+    if request.is_link and not settings.may_fetch(request.url):
+        raise InvalidArgument(
+            "link",
+            f"{request.operation}: its link leads to {_host(request.url)!r}, which is neither a host of the cloud "
+            f"{settings.cloud.name!r} nor the connection's own endpoint, and is not asked. If it is yours, whoever "
+            "operates Airflow lists it in [azureml] trusted_endpoints",
+        )
+
 
 def _host(url: str) -> str:
     try:
