@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Connection
 
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 CONN_TYPE = "azureml"
@@ -80,13 +81,19 @@ def read_settings(
         tenant_id=text("tenant_id"),
         client_id=(login or "").strip() or None,
         # A line break is easily pasted along, and no secret of Azure's ends in one.
-        secret=(password or "").strip() or None,
+        secret=_secret((password or "").strip()),
         certificate_path=text("certificate_path"),
-        certificate_password=text("certificate_password"),
+        certificate_password=_secret(text("certificate_password")),
         blob_endpoint=text("blob_endpoint"),
         allow_http=_flag("allow_http", fields.get("allow_http")),
         trusted_endpoints=trusted_endpoints,
     )
+
+
+def _secret(value: str | None) -> Secret[str] | None:
+    from aml_provider.client.secret import Secret
+
+    return Secret(value) if value else None
 
 
 def _is_blank(value: Any) -> bool:

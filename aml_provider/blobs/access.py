@@ -28,6 +28,7 @@ from aml_provider.client.errors import (
     Throttled,
 )
 from aml_provider.client.protocol import Pause, Request
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -202,9 +203,9 @@ def signed_in_as(
         auth_method="client_certificate" if certificate else "client_secret",
         tenant_id=tenant_id,
         client_id=client_id,
-        secret=secret or None,
+        secret=Secret(secret) if secret else None,
         certificate_path=None,
-        certificate=certificate or None,
+        certificate=Secret(certificate) if certificate else None,
         certificate_password=None,
         # It asks the workspace nothing.
         endpoint=None,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
+from aml_provider.client.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,8 +66,8 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
 
 
-def _given(**options: str | bytes | None) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value}
+def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in options.items() if value}
 
 
 def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
@@ -344,7 +345,7 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
     if settings.tenant_id and not re.fullmatch(r"[0-9A-Za-z.-]+", settings.tenant_id):
         raise InvalidArgument("tenant_id", f"is {settings.tenant_id!r}; write the tenant's id or one of its domains")
     if not method.credential:
-        return static(settings.secret or "")
+        return static(settings.secret.reveal() if settings.secret else "")
     if "authority" in options:
         options.update(more)
     try:
@@ -413,7 +414,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
         text = buried[0].replace(r"\r\n", " ") if buried else text
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
     if settings.secret:
-        text = text.replace(settings.secret, "***")
+        text = text.replace(settings.secret.reveal(), "***")
     lines = [" ".join(line.split()) for line in text.split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."

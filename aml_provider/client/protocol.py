@@ -33,6 +33,7 @@ from aml_provider.client.reply import error_facts, masked
 
 if TYPE_CHECKING:
     from aml_provider.client.reply import Reply
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -172,10 +173,14 @@ class Protocol:
     Args:
         settings: The workspace.
         policy: How long repeatable requests are repeated.
+
+    Attributes:
+        secrets: What replies held that nobody may read in a log; the driver tells and empties it.
     """
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
         self.settings = settings
+        self.secrets: list[Secret[Any]] = []
         self._policy = policy
         self._api_url = settings.api_url
 
@@ -217,6 +222,12 @@ class Protocol:
             Unreachable: No connection came about.
             ReplyLost: The request left, but no answer came back.
         """
+        result = yield from self._perform(call)
+        if call.secrets is not None:
+            self.secrets += call.secrets(result)
+        return result
+
+    def _perform(self, call: Call[T]) -> Machine[T]:
         if call.page_key is None:
             return self._read(call, (yield from self._ask(call)), call.parse)
         items: Any = ()

@@ -204,7 +204,7 @@ def read_logs(
 def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], None]) -> Flow[dict[str, str]]:
     """Links to a step's log files, by name: what its details name, and what the artifact service has."""
     details: RunDetails = yield calls.get_run_details(experiment_name, step.id)
-    files = dict(details.log_files)
+    files = details.log_files
     for prefix in _LOG_PREFIXES if step.container_id else ():
         try:
             found: tuple[Artifact, ...] = yield calls.list_artifact_links(step.container_id, prefix)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.portable import Portable
+from aml_provider.client.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 AUTH_METHODS = (
     "default",
@@ -134,7 +139,7 @@ CLOUDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkspaceSettings:
+class WorkspaceSettings(Portable):
     """Everything that a connection says, checked.
 
     Args:
@@ -169,15 +174,19 @@ class WorkspaceSettings:
     auth_method: str = "default"
     tenant_id: str | None = None
     client_id: str | None = None
-    secret: str | None = field(default=None, repr=False)
+    secret: Secret[str] | None = None
     certificate_path: str | None = None
-    certificate: bytes | None = field(default=None, repr=False)
-    certificate_password: str | None = field(default=None, repr=False)
+    certificate: Secret[bytes] | None = None
+    certificate_password: Secret[str] | None = None
     blob_endpoint: str | None = None
     allow_http: bool = False
     trusted_endpoints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("secret", "certificate", "certificate_password"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Secret(value))
         for name in ("subscription_id", "resource_group", "workspace_name"):
             if not getattr(self, name):
                 raise InvalidArgument(name, "is empty; set it in the connection, or paste config.json there")
@@ -185,7 +194,8 @@ class WorkspaceSettings:
             raise InvalidArgument("auth_method", f"is {self.auth_method!r}; use one of {', '.join(AUTH_METHODS)}")
         if self.allow_http and self.auth_method != "static_token":
             raise InvalidArgument("allow_http", "works only together with auth_method static_token")
-        if self.auth_method == "static_token" and self.secret and not _TOKEN.fullmatch(self.secret):
+        token = self.secret if self.auth_method == "static_token" else None
+        if token and not token.is_withheld and not _TOKEN.fullmatch(token.reveal()):
             raise InvalidArgument("password", "holds a blank, a line break or a letter that no bearer token has")
         if self.region and not _REGION.fullmatch(self.region):
             raise InvalidArgument("region", f"is {self.region!r}; write its short name, such as westeurope")
@@ -193,6 +203,15 @@ class WorkspaceSettings:
             url = getattr(self, name)
             if url is not None:
                 self._check_base_url(name, url)
+
+    def serialize(self) -> dict[str, Any]:
+        """For Airflow's XCom: all but the secrets."""
+        return {**super().serialize(), "cloud": self.cloud.name}
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any], version: int) -> Self:
+        """Read what :meth:`serialize` wrote."""
+        return super().deserialize({**data, "cloud": CLOUDS[data["cloud"]]}, version)
 
     def _check_base_url(self, name: str, url: str) -> None:
         if any(mark in url for mark in "?#@"):
@@ -283,6 +302,11 @@ class WorkspaceSettings:
     def studio_url(self) -> str:
         """The base URL of the studio's pages; an endpoint outside Azure serves its own."""
         return (self.api_url or "") if self._stands_alone else self.cloud.studio
+
+    @property
+    def secrets(self) -> tuple[Secret[Any], ...]:
+        """What of it nobody may read in a log."""
+        return tuple(value for value in (self.secret, self.certificate, self.certificate_password) if value)
 
     @property
     def blob_hosts(self) -> tuple[str, ...]:

@@ -27,9 +27,11 @@ from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from aml_provider.client.calls import Call
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -179,12 +181,24 @@ class Client:
     """A workspace's API for workers: one connection pool, one credential.
 
     Use it as a context manager; it closes what it opened.
+
+    Args:
+        settings: The workspace.
+        policy: How long requests are repeated.
+        clock: Where waiting comes from.
+        hide: Called with secrets that replies hold, before anybody else gets them.
     """
 
     def __init__(
-        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+        self,
+        settings: WorkspaceSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        hide: Callable[[Iterable[Secret[Any]]], None] | None = None,
     ) -> None:
         self.settings = settings
+        self._hide = hide
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
         _hush_http_loggers()
@@ -229,12 +243,19 @@ class Client:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
+            self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
 
+    def _hide_found(self) -> None:
+        found, self._protocol.secrets = self._protocol.secrets, []
+        if found and self._hide is not None:
+            self._hide(found)
+
     def _act(self, step: Request | Pause) -> Reply | None:
+        self._hide_found()
         if isinstance(step, Pause):
             if step.seconds:
                 self._clock.sleep(step.seconds)
@@ -267,9 +288,15 @@ class AsyncClient:
     """
 
     def __init__(
-        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+        self,
+        settings: WorkspaceSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        hide: Callable[[Iterable[Secret[Any]]], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
+        self._hide = hide
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
 
@@ -313,12 +340,19 @@ class AsyncClient:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
+            await self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
 
+    async def _hide_found(self) -> None:
+        found, self._protocol.secrets = self._protocol.secrets, []
+        if found and self._hide is not None:
+            await self._hide(found)
+
     async def _act(self, step: Request | Pause) -> Reply | None:
+        await self._hide_found()
         if isinstance(step, Pause):
             await (self._clock.asleep(step.seconds) if step.seconds else asyncio.sleep(0))
             return None
