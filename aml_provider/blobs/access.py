@@ -27,7 +27,7 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.protocol import Pause, Request
+from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
@@ -273,6 +273,7 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
                     url=wanted.url,
                     query=(*wanted.params.items(), *access.signature(url)),
                     headers=tuple(wanted.headers.items()),
+                    most=MOST_OF_A_LISTING,
                 ),
             )
             if reply.status != 200:

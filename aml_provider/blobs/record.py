@@ -8,7 +8,7 @@ from urllib.parse import quote
 from aml_provider.blobs.access import KEEP, ask, refusal
 from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.protocol import Request
+from aml_provider.client.protocol import MOST_OF_A_WATCHER_RECORD, Request
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
@@ -77,4 +77,5 @@ def _request(operation: str, method: str, location: Location, name: str) -> Requ
         url=f"{url}/{quote(f'{location.folder.prefix}{name}')}",
         query=location.access.signature(url, KEEP),
         headers=(("x-ms-version", SERVICE_VERSION),),
+        most=MOST_OF_A_WATCHER_RECORD,
     )

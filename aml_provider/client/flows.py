@@ -24,7 +24,7 @@ from aml_provider.client.errors import (
     PipelineDisabled,
     PipelineError,
 )
-from aml_provider.client.protocol import Flow, Pause, Request
+from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -348,6 +348,7 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
                 files[name],
                 repeatable=False,
                 tail=_LOG_TAIL_BYTES,
+                most=MOST_OF_A_LOG,
                 is_link=True,
             )
         except AzureMLError:

@@ -29,6 +29,7 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
+from aml_provider.client.exchange import MIB
 from aml_provider.client.reply import error_facts, masked
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ _PREFIXES = {
 ON_ITS_WAY = 60.0
 # Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
 _MOST_PAGES = 1000
+# The most bytes of one page of a list, and of one thing. In memory, JSON takes up to ten times as much.
+_MOST_OF_A_PAGE = 64 * MIB
+_MOST_OF_A_RECORD = 16 * MIB
+#: The most bytes of a text that is kept whole.
+MOST_OF_A_TEXT = 256 * MIB
+#: The most bytes of a log file that are read, also where only its end is kept.
+MOST_OF_A_LOG = 1024 * MIB
+#: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
+MOST_OF_A_LISTING = 128 * MIB
+#: The most bytes of a watcher record in a blob.
+MOST_OF_A_WATCHER_RECORD = 256 * MIB
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -68,6 +80,7 @@ class Request(NamedTuple):
         scope: The audience of the token to send along; None sends none.
         repeatable: Whether a repetition after a failure is safe.
         tail: Keep only the last so many bytes of the body.
+        most: The most bytes that the body of a success may have; of a tail, that are read.
         is_link: The address comes from a reply: it is asked only where such links may lead.
     """
 
@@ -80,6 +93,7 @@ class Request(NamedTuple):
     scope: str | None = None
     repeatable: bool = True
     tail: int | None = None
+    most: int = _MOST_OF_A_RECORD
     is_link: bool = False
 
 
@@ -270,6 +284,7 @@ class Protocol:
             content=content,
             scope=self.settings.token_scope,
             repeatable=call.repeatable,
+            most=MOST_OF_A_TEXT if call.text else _MOST_OF_A_PAGE if call.page_key else _MOST_OF_A_RECORD,
         )
         reply = yield from attempt(request, self._policy)
         # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
