@@ -335,12 +335,12 @@ def refusal(
     code, message = listing.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
-        ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")
+        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
     return kind(
         operation,
         status=reply.status,
-        code=code,
-        message=message,
+        code=reply.clean(code),
+        message=reply.clean(message),
         request_ids=ids,
         retry_after=reply.retry_after(),
         hint=hint,

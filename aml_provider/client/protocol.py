@@ -30,7 +30,7 @@ from aml_provider.client.errors import (
     Unreachable,
 )
 from aml_provider.client.exchange import MIB
-from aml_provider.client.reply import error_facts, masked
+from aml_provider.client.reply import error_facts
 
 if TYPE_CHECKING:
     from aml_provider.client.reply import Reply
@@ -342,7 +342,7 @@ class Protocol:
     def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
         wire = reply.json()
         code, message = error_facts(wire)
-        message = masked(message) or self._excerpt(call, reply, "%s")
+        message = reply.clean(message) or self._excerpt(call, reply, "%s")
         kind: type[ServiceError] = BadRequest
         hint = ""
         if reply.status == 401:
@@ -371,7 +371,7 @@ class Protocol:
         return kind(
             call.operation,
             status=reply.status,
-            code=code,
+            code=reply.clean(code),
             message=message,
             request_ids=reply.ids(wire),
             retry_after=reply.retry_after(),

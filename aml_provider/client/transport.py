@@ -14,6 +14,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from typing import Protocol as Interface
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import httpx
@@ -24,7 +25,9 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedR
 from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TimedBackend, TooLarge, Unreadable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
 from aml_provider.client.reply import Reply
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
+from aml_provider.client.text import LONGEST, masked, one_line
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -102,6 +104,13 @@ def _headers(request: Request, request_id: str, token: str | None) -> dict[str, 
     return headers
 
 
+def _sent(request: Request, token: str | None) -> tuple[Secret[str], ...]:
+    """The secrets in a request: an answer may echo them."""
+    query = parse_qsl(urlsplit(request.url).query) if request.is_link else request.query
+    signatures = [value for name, value in query if name.lower() == "sig"]
+    return tuple(Secret(value) for value in (token, *signatures) if value)
+
+
 def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
     if request.scope is not None and not settings.trusts(request.url, request.scope):
         host = _host(request.url)
@@ -128,10 +137,14 @@ def _host(url: str) -> str:
 
 
 def _transport_error(
-    request: Request, error: httpx.HTTPError | httpx.InvalidURL | TimeoutError, request_id: str
+    request: Request,
+    error: httpx.HTTPError | httpx.InvalidURL | TimeoutError | Unreadable,
+    request_id: str,
+    sent: tuple[Secret[str], ...],
 ) -> AzureMLError:
     host = _host(request.url)
-    reason = str(error) or type(error).__name__
+    # It may hold a part of the answer.
+    reason = one_line(masked(str(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
     if isinstance(error, _NO_ADDRESS):
         return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
     ids = f"[x-ms-client-request-id={request_id}]"
@@ -160,14 +173,19 @@ def _body(request: Request, response: httpx.Response) -> Body:
     return Body(encoding, MOST_OF_AN_ERROR, cut=True)
 
 
-def _unusable(request: Request, response: httpx.Response, error: ValueError, request_id: str) -> Reply:
+def _unusable(
+    request: Request, response: httpx.Response, error: ValueError, request_id: str, sent: tuple[Secret[str], ...]
+) -> Reply:
     """What becomes of a reply whose body cannot be taken: a refusal is one without it.
 
     Raises:
-        MalformedReply: It was a success.
+        MalformedReply: It was a success, and too large.
+        ReplyLost: It was a success, and does not unpack.
     """
     if not response.is_success:
-        return Reply(response.status_code, response.headers, b"", request_id)
+        return Reply(response.status_code, response.headers, b"", request_id, sent)
+    if isinstance(error, Unreadable):
+        raise _transport_error(request, error, request_id, sent) from error
     raise MalformedReply(
         request.operation,
         status=response.status_code,
@@ -273,6 +291,7 @@ class Client:
         if step.scope is not None:
             token = credentials.get_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
+        sent = _sent(step, token)
         deadline = _deadline(self._http.timeout)
         current = CURRENT.set(deadline)
         try:
@@ -289,11 +308,11 @@ class Client:
                         deadline.left()
                         if not body.add(piece):
                             break
-                    return Reply(response.status_code, response.headers, body.end(), request_id)
+                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
-                    return _unusable(step, response, error, request_id)
+                    return _unusable(step, response, error, request_id, sent)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise _transport_error(step, error, request_id) from error
+            raise _transport_error(step, error, request_id, sent) from error
         finally:
             CURRENT.reset(current)
 
@@ -378,6 +397,7 @@ class AsyncClient:
         if step.scope is not None:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
+        sent = _sent(step, token)
         deadline = _deadline(self._http.timeout)
         try:
             async with (
@@ -396,8 +416,8 @@ class AsyncClient:
                         deadline.left()
                         if not body.add(piece):
                             break
-                    return Reply(response.status_code, response.headers, body.end(), request_id)
+                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
-                    return _unusable(step, response, error, request_id)
+                    return _unusable(step, response, error, request_id, sent)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise _transport_error(step, error, request_id) from error
+            raise _transport_error(step, error, request_id, sent) from error

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import tracemalloc
 import zlib
+from base64 import b64encode
+from urllib.parse import quote, urlencode
 
 import pytest
 from support.driving import one, run_async, run_sync, workspace
 from support.hostile import Hostile, head
 
+from aml_provider.blobs.access import ContainerAccess, poll_folder
+from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, MalformedReply, ReplyLost, ServerFault
 from aml_provider.client.exchange import MIB, Body, TooLarge, Unreadable
@@ -130,10 +137,10 @@ def test_what_trickles_in_without_end_is_given_up(drive, send):
 @pytest.mark.parametrize(
     ("sent", "kind", "says"),
     [
-        ([head(Content_Encoding="br", Content_Length="2"), b"{}"], MalformedReply, "'br', which was not asked for"),
-        ([head(Content_Encoding="gzip, gzip"), gzip.compress(gzip.compress(b"{}"))], MalformedReply, "not asked for"),
-        ([head(Content_Encoding="gzip"), b"no gzip"], MalformedReply, "not what it says"),
-        ([head(Content_Encoding="gzip"), gzip.compress(b'{"Id": "p"}' * 99)[:30]], MalformedReply, "end of its body"),
+        ([head(Content_Encoding="br", Content_Length="2"), b"{}"], ReplyLost, "'br', which was not asked for"),
+        ([head(Content_Encoding="gzip, gzip"), gzip.compress(gzip.compress(b"{}"))], ReplyLost, "not asked for"),
+        ([head(Content_Encoding="gzip"), b"no gzip"], ReplyLost, "not what it says"),
+        ([head(Content_Encoding="gzip"), gzip.compress(b'{"Id": "p"}' * 99)[:30]], ReplyLost, "end of its body"),
         ([head("503 Busy", Content_Encoding="br"), b"x"], ServerFault, "503"),
         ([head("503 Busy", Content_Encoding="gzip"), b"no gzip"], ServerFault, "503"),
         ([b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000], ReplyLost, "broke"),
@@ -182,3 +189,45 @@ def test_pieces_of_any_size_make_one_body(size):
     assert cut.end() == text[:100]
     with pytest.raises(Unreadable):
         Body("zstd", 1)
+
+
+SIG = "k3/Jx+9Qm2Zr7Wc1Tn5Ys8Vd0Bg4Hf6LpAeUiOo="
+SENT = "planted-static-token-4711"
+ECHOES = {
+    "a code": lambda s: [head("400 No"), json.dumps({"error": {"code": s, "message": "m"}}).encode()],
+    "a message": lambda s: [head("403 No"), json.dumps({"error": {"code": "c", "message": f"got {s}"}}).encode()],
+    "a page": lambda s: [head("500 No", Content_Type="text/html"), f"<html>{s}</html>".encode()],
+    "a storage error": lambda s: [head("403 No"), f"<Error><Code>{s}</Code><Message>{s}</Message></Error>".encode()],
+    "an id": lambda s: [head("409 No", x_ms_request_id=f"got {s}"), b"{}"],
+    "a redirect": lambda s: [head("302 Found", Location=f"http://evil.test/?{s}"), s.encode()],
+    "a broken head": lambda s: [f"HTTP/1.1 200 OK\r\n{s}\r\n\r\n".encode()],
+    "a success that is none": lambda s: [head(), f"hello {s}".encode()],
+}
+
+
+@pytest.mark.parametrize(
+    "form", [str, str.lower, lambda s: quote(s, safe=""), lambda s: b64encode(s.encode()).decode()]
+)
+@pytest.mark.parametrize("where", ECHOES)
+def test_no_echo_leads_what_was_sent_into_a_message(drive, where, form):
+    def listing(url):
+        access = ContainerAccess(sas=urlencode({"sv": "1", "sig": SIG}))
+        return poll_folder(FolderState(Folder.at(f"{url}/container", "", allow_http=True), Rules()), access)
+
+    for secret, flow in ((SENT, lambda _: one(CALL)), (SIG, listing)):
+        with Hostile(lambda secret=secret: ECHOES[where](form(secret))) as server:
+            settings = workspace(endpoint=server.url, secret=SENT)
+            with pytest.raises(AzureMLError) as caught:
+                drive(settings, flow(server.url), policy=RetryPolicy(budget=0))
+        for text in (str(caught.value), repr(caught.value), getattr(caught.value, "message", "")):
+            assert form(secret) not in text
+            assert secret not in text
+
+
+def test_control_characters_reach_no_message(drive):
+    evil = "\x1b[31mred\x1b]0;owned\x07\r\n[2026] INFO - all is well\u202e"
+    body = json.dumps({"error": {"code": evil, "message": evil}}).encode()
+    with Hostile(lambda: [head("400 No"), body]) as server:
+        text = str(failure(drive, server))
+    assert text.isprintable()
+    assert r"\x1b[31mred" in text

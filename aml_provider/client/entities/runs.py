@@ -239,7 +239,7 @@ class HistoryRun(Portable):
         return cls(
             id=read_id(wire, "runId"),
             name=str(wire.get("displayName") or wire.get("name") or wire["runId"]),
-            status=str(wire.get("status") or "NotStarted"),
+            status=enum_name(wire.get("status"), ()) or "NotStarted",
             tags=text_map(wire.get("tags")),
             properties=text_map(wire.get("properties")),
             created=read_time(wire.get("createdUtc")),
