@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Connection
 
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 CONN_TYPE = "azureml"
@@ -28,7 +29,9 @@ _WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
 
-def read_settings(*, login: str | None, password: str | None, extra: Mapping[str, Any]) -> WorkspaceSettings:
+def read_settings(
+    *, login: str | None, password: str | None, extra: Mapping[str, Any], trusted_endpoints: tuple[str, ...] = ()
+) -> WorkspaceSettings:
     """Make settings of a connection's fields.
 
     The workspace is named by ``subscription_id``, ``resource_group`` and ``workspace_name``, each from the extra field
@@ -39,6 +42,7 @@ def read_settings(*, login: str | None, password: str | None, extra: Mapping[str
         login: The client id.
         password: The client secret, or the static token.
         extra: The connection's extra fields. Airflow 2 may hold them as ``extra__azureml__name``.
+        trusted_endpoints: What the configuration adds to the cloud's own hosts.
 
     Raises:
         InvalidArgument: A field that cannot be used; the message names it.
@@ -77,12 +81,19 @@ def read_settings(*, login: str | None, password: str | None, extra: Mapping[str
         tenant_id=text("tenant_id"),
         client_id=(login or "").strip() or None,
         # A line break is easily pasted along, and no secret of Azure's ends in one.
-        secret=(password or "").strip() or None,
+        secret=_secret((password or "").strip()),
         certificate_path=text("certificate_path"),
-        certificate_password=text("certificate_password"),
+        certificate_password=_secret(text("certificate_password")),
         blob_endpoint=text("blob_endpoint"),
         allow_http=_flag("allow_http", fields.get("allow_http")),
+        trusted_endpoints=trusted_endpoints,
     )
+
+
+def _secret(value: str | None) -> Secret[str] | None:
+    from aml_provider.client.secret import Secret
+
+    return Secret(value) if value else None
 
 
 def _is_blank(value: Any) -> bool:
@@ -117,6 +128,15 @@ def _read_config(value: Any) -> dict[str, Any]:
     return {name: value.get(name) for name in _WORKSPACE}
 
 
+def _trusted_endpoints() -> tuple[str, ...]:
+    """What whoever operates Airflow trusts beside the cloud's own hosts; a connection cannot add to it."""
+    from airflow.providers.common.compat.sdk import conf
+
+    from aml_provider.client.settings import read_trusted
+
+    return read_trusted(conf.get("azureml", "trusted_endpoints", fallback="") or "")
+
+
 def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = None) -> WorkspaceSettings:
     """Make settings of an Airflow connection, however it was defined.
 
@@ -127,11 +147,13 @@ def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = Non
     Raises:
         InvalidArgument: A field that cannot be used; the message names the connection and the field.
     """
+    trusted = _trusted_endpoints()
     try:
         return read_settings(
             login=connection.login,
             password=connection.password,
             extra=connection.extra_dejson if extra is None else extra,
+            trusted_endpoints=trusted,
         )
     except InvalidArgument as error:
         raise InvalidArgument(f"connection {connection.conn_id!r}, {error.argument}", error.problem) from error

@@ -203,6 +203,18 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "3600",
                     },
+                    "trusted_endpoints": {
+                        "description": (
+                            "Hosts outside the Azure cloud that may be a connection's endpoint or blob_endpoint "
+                            "whatever its auth_method: host, host:port or .suffix, separated by commas. Without it, "
+                            "only static_token may go there, since whoever may edit a connection would otherwise get "
+                            "the workers' identity."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "aml.example.com, .blob.example.com",
+                        "default": "",
+                    },
                 },
             }
         },

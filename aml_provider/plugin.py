@@ -8,6 +8,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowPlugin
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
+from aml_provider.xcom import allow_classes
+
 
 class AzureMLPlugin(AirflowPlugin):
     """Makes Airflow's API server tell :mod:`aml_provider.listeners.marks` what people mark.
@@ -16,6 +18,11 @@ class AzureMLPlugin(AirflowPlugin):
     """
 
     name = "azureml"
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Let tasks read what other tasks got from the hook."""
+        allow_classes()
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]

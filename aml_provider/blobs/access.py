@@ -27,7 +27,8 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.protocol import Pause, Request
+from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
@@ -202,13 +203,15 @@ def signed_in_as(
         auth_method="client_certificate" if certificate else "client_secret",
         tenant_id=tenant_id,
         client_id=client_id,
-        secret=secret or None,
+        secret=Secret(secret) if secret else None,
         certificate_path=None,
-        certificate=certificate or None,
+        certificate=Secret(certificate) if certificate else None,
         certificate_password=None,
         # It asks the workspace nothing.
         endpoint=None,
         allow_http=False,
+        # The connection's own was let through with the connection, be it for its static token.
+        trusted_endpoints=(*settings.trusted_endpoints, *settings.blob_hosts),
     )
 
 
@@ -270,6 +273,7 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
                     url=wanted.url,
                     query=(*wanted.params.items(), *access.signature(url)),
                     headers=tuple(wanted.headers.items()),
+                    most=MOST_OF_A_LISTING,
                 ),
             )
             if reply.status != 200:
@@ -331,12 +335,12 @@ def refusal(
     code, message = listing.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
-        ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")
+        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
     return kind(
         operation,
         status=reply.status,
-        code=code,
-        message=message,
+        code=reply.clean(code),
+        message=reply.clean(message),
         request_ids=ids,
         retry_after=reply.retry_after(),
         hint=hint,

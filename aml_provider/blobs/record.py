@@ -9,7 +9,7 @@ from aml_provider.blobs.access import KEEP, ask, refusal
 from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.protocol import Request
+from aml_provider.client.protocol import MOST_OF_A_WATCHER_RECORD, Request
 from aml_provider.stored import reading
 
 if TYPE_CHECKING:
@@ -78,4 +78,5 @@ def _request(operation: str, method: str, location: Location, name: str) -> Requ
         url=f"{url}/{quote(f'{location.folder.prefix}{name}')}",
         query=location.access.signature(url, KEEP),
         headers=(("x-ms-version", SERVICE_VERSION),),
+        most=MOST_OF_A_WATCHER_RECORD,
     )

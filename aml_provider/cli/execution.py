@@ -15,6 +15,7 @@ from airflow.utils.cli import suppress_logs_and_warning
 
 from aml_provider.cli.output import render
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.text import printable
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Prose(NamedTuple):
 
 def say(message: str) -> None:
     """Tell a person something; programs read the other stream."""
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message.expandtabs(), lines=True)}\n")
     sys.stderr.flush()
 
 
@@ -150,6 +151,9 @@ def _message_of(error: Exception) -> str:
 def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO) -> None:
     if isinstance(answer, Prose):
         text = answer.text if form in {"table", "plain"} else render(answer.records, form, stream)
+        if stream.isatty() and form in {"table", "plain"}:
+            # It is other people's. Through a pipe it goes as it is.
+            text = printable(text.expandtabs(), lines=True)
     else:
         text = render(answer, form, stream)
     if not text:

@@ -15,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from aml_provider.client.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TextIO
@@ -61,13 +63,17 @@ def _table(rows: Sequence[Record], form: str, *, multiline: bool = False) -> Tab
         # Airflow's own tables look like this.
         table = Table(box=ASCII_DOUBLE_HEAD, show_edge=False, pad_edge=False)
     for name in rows[0]:
-        cells = [printable(_cell(row[name])) for row in rows]
+        cells = [_shown(row[name]) for row in rows]
         # What is one word, an id above all, is there to be copied, so it stays on one line.
         table.add_column(name, no_wrap=not any(map(_BLANK.search, cells)), overflow="fold")
     for row in rows:
-        cells = [printable(_cell(value)) for value in row.values()]
+        cells = [_shown(value) for value in row.values()]
         table.add_row(*(Text(cell if multiline else " ".join(cell.splitlines())) for cell in cells))
     return table
+
+
+def _shown(value: Any) -> str:
+    return printable(_cell(value).expandtabs(), lines=True)
 
 
 def _cell(value: Any) -> str:
@@ -78,14 +84,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_cell, value))
     return str(value)
-
-
-def printable(text: str) -> str:
-    """The text without what would steer a terminal: names and tags are other people's."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
-        for letter in text.expandtabs()
-    )
 
 
 def _draw(parts: Iterable[Table | str], stream: TextIO) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
+from aml_provider.client.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +69,8 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
 
 
-def _given(**options: str | bytes | None) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value}
+def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in options.items() if value}
 
 
 def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
@@ -347,7 +348,7 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
     if settings.tenant_id and not re.fullmatch(r"[0-9A-Za-z.-]+", settings.tenant_id):
         raise InvalidArgument("tenant_id", f"is {settings.tenant_id!r}; write the tenant's id or one of its domains")
     if not method.credential:
-        return static(settings.secret or "")
+        return static(settings.secret.reveal() if settings.secret else "")
     if "authority" in options:
         options.update(more)
     try:
@@ -386,11 +387,12 @@ def _decrypts_to_garbage(settings: WorkspaceSettings) -> bool:
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - only for this error
 
-    content = settings.certificate or Path(settings.certificate_path or "").read_bytes()
+    held = settings.certificate
+    content = held.reveal() if held else Path(settings.certificate_path or "").read_bytes()
     if not settings.certificate_password or not _LOCKED_KEY.search(content):
         return False
     try:
-        load_pem_private_key(content, settings.certificate_password.encode())
+        load_pem_private_key(content, settings.certificate_password.reveal().encode())
     except ValueError:
         return True
     return False
@@ -439,7 +441,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
         text = buried[0].replace(r"\r\n", " ") if buried else text
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
     if settings.secret:
-        text = text.replace(settings.secret, "***")
+        text = text.replace(settings.secret.reveal(), "***")
     lines = [" ".join(line.split()) for line in text.split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."

@@ -45,16 +45,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client.text import one_line, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# Codes are words, ids have some forty letters.
+_LONGEST_CODE = 200
+
+
 class AzureMLError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package. Its text steers no terminal, whoever wrote parts of it."""
 
     permanent: bool = False
     in_doubt: bool = False
     retry_after: float | None = None
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(item, lines=True) if isinstance(item, str) else item for item in args))
 
 
 def ends_a_wait(error: AzureMLError) -> bool:
@@ -112,12 +121,12 @@ class ServiceError(AzureMLError):
     ) -> None:
         self.operation = operation
         self.status = status
-        self.code = code
-        self.message = message
-        self.request_ids = tuple(request_ids)
+        self.code = one_line(code, _LONGEST_CODE)
+        self.message = one_line(message)
+        self.request_ids = tuple(one_line(item, _LONGEST_CODE) for item in request_ids)
         self.retry_after = retry_after
-        said = f" ({code})" if code else ""
-        text = f"{operation}: the service answered {status}{said}: {message or 'no message'}"
+        said = f" ({self.code})" if code else ""
+        text = f"{one_line(operation)}: the service answered {status}{said}: {self.message or 'no message'}"
         if hint:
             text = f"{text.rstrip('.')}. {hint}"
         if self.request_ids:

@@ -25,7 +25,8 @@ from aml_provider.client.errors import (
     PipelineError,
     ends_a_wait,
 )
-from aml_provider.client.protocol import Flow, Pause, Request, RetryPolicy, may_pass
+from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
+from aml_provider.client.text import masked, one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,7 +73,7 @@ class Progress(NamedTuple):
     steps: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        steps = ", ".join(f"{name} {status}" for name, status in self.steps)
+        steps = ", ".join(f"{one_line(name, 100)} {status}" for name, status in self.steps)
         return f"{self.status} ({steps})" if steps else self.status
 
 
@@ -366,19 +367,24 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
     try:
         steps = yield from list_steps(run.experiment_name, run.id)
     except AzureMLError as error:
-        return f"{run.detail} (Its steps could not be read: {error})".lstrip()
+        return f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip()
     failed = [step for step in steps if step.status == "Failed"]
     if not failed:
-        return run.detail
+        return _said(run.detail)
     parts = []
     if len(failed) > 1:
-        parts.append(f"{len(failed)} steps failed: {', '.join(step.name for step in failed)}.")
+        parts.append(f"{len(failed)} steps failed: {', '.join(one_line(step.name, 100) for step in failed)}.")
     for step in failed[:1]:
         error_text, log = yield from _explain_step(run, step)
-        parts.append(f"Step {step.name!r} failed: {error_text or run.detail or 'the service gives no reason.'}")
+        parts.append(f"Step {step.name!r} failed: {_said(error_text or run.detail) or 'the service gives no reason.'}")
         if log:
-            parts.append(f"\nThe end of its log:\n{log}\n")
+            parts.append(f"\nThe end of its log:\n{quoted(masked(log))}\n")
     return " ".join(parts)
+
+
+def _said(text: str) -> str:
+    """What somebody's program says, as it may be shown."""
+    return one_line(masked(text))
 
 
 def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
@@ -394,7 +400,13 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
             # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere. Asked once: the
             # storage of a closed network cannot be reached from here, and the failure has to be told all the same.
             reply = yield Request(
-                f"read the log of step {step.name!r}", "GET", files[name], repeatable=False, tail=_LOG_TAIL_BYTES
+                f"read the log of step {step.name!r}",
+                "GET",
+                files[name],
+                repeatable=False,
+                tail=_LOG_TAIL_BYTES,
+                most=MOST_OF_A_LOG,
+                is_link=True,
             )
         except AzureMLError:
             continue

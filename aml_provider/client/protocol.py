@@ -29,10 +29,12 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.reply import error_facts, masked
+from aml_provider.client.exchange import MIB
+from aml_provider.client.reply import error_facts
 
 if TYPE_CHECKING:
     from aml_provider.client.reply import Reply
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -50,6 +52,17 @@ _PREFIXES = {
 ON_ITS_WAY = 60.0
 # Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
 _MOST_PAGES = 1000
+# The most bytes of one page of a list, and of one thing. In memory, JSON takes up to ten times as much.
+_MOST_OF_A_PAGE = 64 * MIB
+_MOST_OF_A_RECORD = 16 * MIB
+#: The most bytes of a text that is kept whole.
+MOST_OF_A_TEXT = 256 * MIB
+#: The most bytes of a log file that are read, also where only its end is kept.
+MOST_OF_A_LOG = 1024 * MIB
+#: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
+MOST_OF_A_LISTING = 128 * MIB
+#: The most bytes of a watcher record in a blob.
+MOST_OF_A_WATCHER_RECORD = 256 * MIB
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -67,6 +80,8 @@ class Request(NamedTuple):
         scope: The audience of the token to send along; None sends none.
         repeatable: Whether a repetition after a failure is safe.
         tail: Keep only the last so many bytes of the body.
+        most: The most bytes that the body of a success may have; of a tail, that are read.
+        is_link: The address comes from a reply: it is asked only where such links may lead.
     """
 
     operation: str
@@ -78,6 +93,8 @@ class Request(NamedTuple):
     scope: str | None = None
     repeatable: bool = True
     tail: int | None = None
+    most: int = _MOST_OF_A_RECORD
+    is_link: bool = False
 
 
 class Pause(NamedTuple):
@@ -175,10 +192,14 @@ class Protocol:
     Args:
         settings: The workspace.
         policy: How long repeatable requests are repeated.
+
+    Attributes:
+        secrets: What replies held that nobody may read in a log; the driver tells and empties it.
     """
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
         self.settings = settings
+        self.secrets: list[Secret[Any]] = []
         self._policy = policy
         self._api_url = settings.api_url
 
@@ -220,6 +241,12 @@ class Protocol:
             Unreachable: No connection came about.
             ReplyLost: The request left, but no answer came back.
         """
+        result = yield from self._perform(call)
+        if call.secrets is not None:
+            self.secrets += call.secrets(result)
+        return result
+
+    def _perform(self, call: Call[T]) -> Machine[T]:
         if call.page_key is None:
             return self._read(call, (yield from self._ask(call)), call.parse)
         items: Any = ()
@@ -262,6 +289,7 @@ class Protocol:
             content=content,
             scope=self.settings.token_scope,
             repeatable=call.repeatable,
+            most=MOST_OF_A_TEXT if call.text else _MOST_OF_A_PAGE if call.page_key else _MOST_OF_A_RECORD,
         )
         reply = yield from attempt(request, self._policy)
         # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
@@ -306,15 +334,20 @@ class Protocol:
             raise MalformedReply(
                 call.operation,
                 status=reply.status,
-                message=f"the answer is not what this operation answers ({reply.excerpt()!r})",
+                message=f"the answer is not what this operation answers{self._excerpt(call, reply, ' (%r)')}",
                 request_ids=reply.ids(None),
                 hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
             ) from error
 
+    def _excerpt(self, call: Call[Any], reply: Reply, form: str) -> str:
+        """The beginning of an answer for a message; of a stranger's nothing, whose answers are not for all to read."""
+        base = self.settings.management_url if call.service == "arm" else self._api_url
+        return form % reply.excerpt() if base and self.settings.knows(base) else ""
+
     def _refusal(self, call: Call[Any], reply: Reply) -> ServiceError:
         wire = reply.json()
         code, message = error_facts(wire)
-        message = masked(message) or reply.excerpt()
+        message = reply.clean(message) or self._excerpt(call, reply, "%s")
         kind: type[ServiceError] = BadRequest
         hint = ""
         if reply.status == 401:
@@ -343,7 +376,7 @@ class Protocol:
         return kind(
             call.operation,
             status=reply.status,
-            code=code,
+            code=reply.clean(code),
             message=message,
             request_ids=reply.ids(wire),
             retry_after=reply.retry_after(),

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider.client.text import LONGEST, masked, one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# What an error page may echo. The bare word in "no valid bearer token." is none.
-_SECRET = re.compile(r"(?i)\b(bearer\s+(?!token(?:[\s.,;:]|$))|sig=|sig%3D)[^\s&\"'<>]+")
+    from aml_provider.client.secret import Secret
+
 #: The most seconds for which a service is left alone because it asks for that: a wrong date would make us deaf.
 LONGEST_PAUSE = 3600.0
+# More of a text is not searched for secrets, and not shown.
+_SEARCHED = 4 * LONGEST
+
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
 class Reply(NamedTuple):
-    """One HTTP reply; header names are lower case, ``request_id`` is the id that our request carried."""
+    """One HTTP reply.
+
+    Attributes:
+        headers: Names are lower case.
+        request_id: The id that our request carried.
+        sent: The secrets that our request carried, which an answer may echo.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     request_id: str
+    sent: tuple[Secret[str], ...] = ()
+
+    def clean(self, text: str, longest: int = LONGEST) -> str:
+        """What of a text in it may be shown: without secrets, on one line, not too long."""
+        return one_line(masked(text[:_SEARCHED], [secret.reveal() for secret in self.sent]), longest)
 
     @property
     def is_page(self) -> bool:
@@ -64,8 +79,7 @@ class Reply(NamedTuple):
 
     def excerpt(self) -> str:
         """The beginning of its body for a message, without secrets."""
-        text = masked(" ".join(self.body[:4000].decode("utf-8", "replace").split()))
-        return text if len(text) <= 200 else f"{text[:200]}…"
+        return self.clean(" ".join(self.body[:4000].decode("utf-8", "replace").split()), 200)
 
     def ids(self, wire: Any) -> list[str]:
         """The ids that Azure support asks for, ours and the service's.
@@ -79,12 +93,7 @@ class Reply(NamedTuple):
             correlation = wire.get("Correlation") or wire.get("correlation")
             if isinstance(correlation, dict):
                 ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
-        return ids
-
-
-def masked(text: str) -> str:
-    """A text without the tokens and signatures that it may echo."""
-    return _SECRET.sub(r"\1***", text)
+        return [self.clean(item) for item in ids]
 
 
 def error_facts(wire: Any) -> tuple[str, str]:
@@ -93,5 +102,10 @@ def error_facts(wire: Any) -> tuple[str, str]:
         return "", ""
     error = wire.get("Error") or wire.get("error")
     if not isinstance(error, dict):
-        return "", str(wire.get("Message") or wire.get("message") or "")
-    return str(error.get("Code") or error.get("code") or ""), str(error.get("Message") or error.get("message") or "")
+        return "", _text(wire.get("Message") or wire.get("message"))
+    return _text(error.get("Code") or error.get("code")), _text(error.get("Message") or error.get("message"))
+
+
+def _text(value: Any) -> str:
+    # What is nested may be too deep to be written.
+    return str(value) if isinstance(value, (str, int, float)) else ""

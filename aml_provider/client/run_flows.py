@@ -11,7 +11,7 @@ from aml_provider.client.entities import PipelineRun, RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError
 from aml_provider.client.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, status_is, tag_equals
 from aml_provider.client.flows import list_steps
-from aml_provider.client.protocol import Request
+from aml_provider.client.protocol import MOST_OF_A_LOG, MOST_OF_A_TEXT, Request
 from aml_provider.client.recurrence import whole_number
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def read_logs(
 def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], None]) -> Flow[dict[str, str]]:
     """Links to a step's log files, by name: what its details name, and what the artifact service has."""
     details: RunDetails = yield calls.get_run_details(experiment_name, step.id)
-    files = dict(details.log_files)
+    files = details.log_files
     for prefix in _LOG_PREFIXES if step.container_id else ():
         try:
             found: tuple[Artifact, ...] = yield calls.list_artifact_links(step.container_id, prefix)
@@ -220,7 +220,15 @@ def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], Non
 def _fetch(operation: str, url: str, max_bytes: int | None) -> Flow[str]:
     """Fetch a file with a link that carries its own signature: no token goes along, and the link is shown nowhere."""
     # Asked once: the storage of a closed network cannot be reached from here, however often one tries.
-    reply = yield Request(operation, "GET", url, repeatable=False, tail=max_bytes)
+    reply = yield Request(
+        operation,
+        "GET",
+        url,
+        repeatable=False,
+        tail=max_bytes,
+        most=MOST_OF_A_TEXT if max_bytes is None else MOST_OF_A_LOG,
+        is_link=True,
+    )
     if reply.status != 200:
         raise ServiceError(
             operation,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.portable import Portable
+from aml_provider.client.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 AUTH_METHODS = (
     "default",
@@ -30,6 +35,7 @@ _TOKEN = re.compile(r"[!-~]+")
 _AMBIGUOUS = re.compile(r"[^!-~]|\\")
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 _HOST = re.compile(r"[a-z0-9.-]+")
+_USERS_OWN = frozenset({"inference", "instances"})
 
 
 class _Origin(NamedTuple):
@@ -50,6 +56,39 @@ class _Origin(NamedTuple):
         if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or _AMBIGUOUS.search(url):
             return None
         return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
+
+
+def read_trusted(text: str) -> tuple[str, ...]:
+    """Read a list of trusted endpoints.
+
+    Args:
+        text: Hosts (``aml.example.com``, ``10.0.0.5:8700``) and host suffixes (``.example.com``), separated by commas
+            or white space. Without a port, a host counts on each of its ports.
+
+    Raises:
+        InvalidArgument: An entry is neither.
+    """
+    entries = tuple(entry.lower() for entry in re.split(r"[,\s]+", text) if entry)
+    for entry in entries:
+        if _Origin.of(f"https://{entry.removeprefix('.')}") is None or any(mark in entry for mark in "/?#*"):
+            raise InvalidArgument(
+                "[azureml] trusted_endpoints", f"has the entry {entry!r}; write a host, host:port or .suffix"
+            )
+    return entries
+
+
+def _is_listed(origin: _Origin, entries: tuple[str, ...]) -> bool:
+    for entry in entries:
+        if entry.startswith("."):
+            if origin.host.endswith(entry):
+                return True
+            continue
+        listed = _Origin.of(f"https://{entry}")
+        if listed is None or origin.host != listed.host:
+            continue
+        if listed.port == origin.port or not re.search(r":[0-9]+\Z", entry):
+            return True
+    return False
 
 
 class Cloud(NamedTuple):
@@ -100,7 +139,7 @@ CLOUDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkspaceSettings:
+class WorkspaceSettings(Portable):
     """Everything that a connection says, checked.
 
     Args:
@@ -119,6 +158,8 @@ class WorkspaceSettings:
         certificate_password: That file's password.
         blob_endpoint: The base URL of the storage account behind the datastores, where it is not the public one.
         allow_http: Let a static token go to a plain http endpoint that is not on loopback.
+        trusted_endpoints: Hosts and host suffixes outside the cloud that may be ``endpoint`` or ``blob_endpoint``
+            whatever the ``auth_method``; see :func:`read_trusted`. It is never the connection that says so.
 
     Raises:
         InvalidArgument: A value that cannot be used; named as the connection's field is.
@@ -133,14 +174,19 @@ class WorkspaceSettings:
     auth_method: str = "default"
     tenant_id: str | None = None
     client_id: str | None = None
-    secret: str | None = field(default=None, repr=False)
+    secret: Secret[str] | None = None
     certificate_path: str | None = None
-    certificate: bytes | None = field(default=None, repr=False)
-    certificate_password: str | None = field(default=None, repr=False)
+    certificate: Secret[bytes] | None = None
+    certificate_password: Secret[str] | None = None
     blob_endpoint: str | None = None
     allow_http: bool = False
+    trusted_endpoints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("secret", "certificate", "certificate_password"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Secret(value))
         for name in ("subscription_id", "resource_group", "workspace_name"):
             if not getattr(self, name):
                 raise InvalidArgument(name, "is empty; set it in the connection, or paste config.json there")
@@ -148,7 +194,8 @@ class WorkspaceSettings:
             raise InvalidArgument("auth_method", f"is {self.auth_method!r}; use one of {', '.join(AUTH_METHODS)}")
         if self.allow_http and self.auth_method != "static_token":
             raise InvalidArgument("allow_http", "works only together with auth_method static_token")
-        if self.auth_method == "static_token" and self.secret and not _TOKEN.fullmatch(self.secret):
+        token = self.secret if self.auth_method == "static_token" else None
+        if token and not token.is_withheld and not _TOKEN.fullmatch(token.reveal()):
             raise InvalidArgument("password", "holds a blank, a line break or a letter that no bearer token has")
         if self.region and not _REGION.fullmatch(self.region):
             raise InvalidArgument("region", f"is {self.region!r}; write its short name, such as westeurope")
@@ -156,6 +203,15 @@ class WorkspaceSettings:
             url = getattr(self, name)
             if url is not None:
                 self._check_base_url(name, url)
+
+    def serialize(self) -> dict[str, Any]:
+        """For Airflow's XCom: all but the secrets."""
+        return {**super().serialize(), "cloud": self.cloud.name}
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any], version: int) -> Self:
+        """Read what :meth:`serialize` wrote."""
+        return super().deserialize({**data, "cloud": CLOUDS[data["cloud"]]}, version)
 
     def _check_base_url(self, name: str, url: str) -> None:
         if any(mark in url for mark in "?#@"):
@@ -172,6 +228,46 @@ class WorkspaceSettings:
                 f"is plain http to {origin.host}; use https (http is for loopback, or for static_token together "
                 "with allow_http)",
             )
+        storage = name == "blob_endpoint"
+        if self.auth_method != "static_token" and not self._vouches_for(origin, storage=storage):
+            raise InvalidArgument(
+                name,
+                f"{origin.host!r} is no host of the cloud {self.cloud.name!r}, and would be sent what auth_method "
+                f"{self.auth_method!r} gives access to. If it is yours, whoever operates Airflow lists it in "
+                f"[azureml] trusted_endpoints. Else remove {name} from the connection; a local workspace takes "
+                "auth_method static_token",
+            )
+
+    def _vouches_for(self, origin: _Origin, *, storage: bool) -> bool:
+        """Whether a host is one of the cloud's own, or one that whoever operates Airflow has listed as trusted."""
+        if _is_listed(origin, self.trusted_endpoints):
+            return True
+        return origin.scheme == "https" and (
+            self._holds_blobs(origin.host) if storage else self._under_cloud(origin.host)
+        )
+
+    def knows(self, url: str) -> bool:
+        """Whether a host's answers may be shown, because it is no stranger: the cloud's, a listed one or this machine.
+
+        Whoever may edit a connection must not be able to read any server's answers with it.
+        """
+        origin = _Origin.of(url)
+        return origin is not None and (
+            origin.host in _LOOPBACK or any(self._vouches_for(origin, storage=storage) for storage in (False, True))
+        )
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether a link that a reply holds may be followed, without a token: to known hosts and the connection's own.
+
+        To this machine lead only the links of a workspace on it.
+        """
+        origin = _Origin.of(url)
+        if origin is None or not self._scheme_allowed(origin):
+            return False
+        own = [_Origin.of(base) for base in (self.endpoint, self.blob_endpoint) if base]
+        if origin.host in _LOOPBACK:
+            return any(base is not None and base.host in _LOOPBACK for base in own)
+        return origin in own or self.knows(url)
 
     def _scheme_allowed(self, origin: _Origin) -> bool:
         return origin.scheme == "https" or origin.host in _LOOPBACK or self.allow_http
@@ -208,6 +304,16 @@ class WorkspaceSettings:
         return (self.api_url or "") if self._stands_alone else self.cloud.studio
 
     @property
+    def secrets(self) -> tuple[Secret[Any], ...]:
+        """What of it nobody may read in a log."""
+        return tuple(value for value in (self.secret, self.certificate, self.certificate_password) if value)
+
+    @property
+    def blob_hosts(self) -> tuple[str, ...]:
+        """The host of ``blob_endpoint``, as an entry of ``trusted_endpoints``; none where there is no such field."""
+        return (urlsplit(self.blob_endpoint).netloc.lower(),) if self.blob_endpoint else ()
+
+    @property
     def has_certificate(self) -> bool:
         """Whether there is a certificate, as a file or as its content."""
         return bool(self.certificate_path or self.certificate)
@@ -239,10 +345,16 @@ class WorkspaceSettings:
         own = self.blob_endpoint if storage else self.endpoint
         if own and origin == _Origin.of(own):
             return True
-        if origin.scheme != "https" or not _HOST.fullmatch(origin.host):
-            return False
-        return origin.host.endswith(f".blob.{self.cloud.storage_suffix}") if storage else self._under_cloud(origin.host)
+        return origin.scheme == "https" and (
+            self._holds_blobs(origin.host) if storage else self._under_cloud(origin.host)
+        )
+
+    def _holds_blobs(self, host: str) -> bool:
+        return _HOST.fullmatch(host) is not None and host.endswith(f".blob.{self.cloud.storage_suffix}")
 
     def _under_cloud(self, host: str) -> bool:
         host = host.lower()
+        # Below these, users' own programs answer: online endpoints and the applications of compute instances.
+        if not _HOST.fullmatch(host) or not _USERS_OWN.isdisjoint(host.split(".")):
+            return False
         return any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in self.cloud.trusted)

@@ -14,19 +14,24 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from typing import Protocol as Interface
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import httpx
 
 from aml_provider import __version__
 from aml_provider.client import credentials
-from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
+from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
+from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TimedBackend, TooLarge, Unreadable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
 from aml_provider.client.reply import Reply
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
+from aml_provider.client.text import LONGEST, masked, one_line
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from aml_provider.client.calls import Call
@@ -36,7 +41,7 @@ T = TypeVar("T")
 
 # A submission makes the service build a run's graph; the other calls answer in well under a second.
 _TIMEOUT = httpx.Timeout(ON_ITS_WAY, connect=15.0)
-# The timeout for reading counts from byte to byte, so a body that trickles in would never end. Whole, it may take so
+# The timeout for reading counts from byte to byte, so what trickles in would never end. Whole, an exchange may take so
 # many times as long.
 _PATIENCE = 5
 # Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
@@ -91,10 +96,19 @@ def _user_agent() -> str:
 def _headers(request: Request, request_id: str, token: str | None) -> dict[str, str]:
     headers = dict(request.headers)
     headers["User-Agent"] = _user_agent()
+    # One that can be decompressed bit by bit, and no other.
+    headers["Accept-Encoding"] = "gzip"
     headers["x-ms-client-request-id"] = request_id
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     return headers
+
+
+def _sent(request: Request, token: str | None) -> tuple[Secret[str], ...]:
+    """The secrets in a request: an answer may echo them."""
+    query = parse_qsl(urlsplit(request.url).query) if request.is_link else request.query
+    signatures = [value for name, value in query if name.lower() == "sig"]
+    return tuple(Secret(value) for value in (token, *signatures) if value)
 
 
 def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
@@ -106,6 +120,14 @@ def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
             f"{settings.cloud.name!r} nor the connection's own endpoint",
         )
 
+    if request.is_link and not settings.may_fetch(request.url):
+        raise InvalidArgument(
+            "link",
+            f"{request.operation}: its link leads to {_host(request.url)!r}, which is neither a host of the cloud "
+            f"{settings.cloud.name!r} nor the connection's own endpoint, and is not asked. If it is yours, whoever "
+            "operates Airflow lists it in [azureml] trusted_endpoints",
+        )
+
 
 def _host(url: str) -> str:
     try:
@@ -114,9 +136,15 @@ def _host(url: str) -> str:
         return url.partition("?")[0]
 
 
-def _transport_error(request: Request, error: httpx.HTTPError | httpx.InvalidURL, request_id: str) -> AzureMLError:
+def _transport_error(
+    request: Request,
+    error: httpx.HTTPError | httpx.InvalidURL | TimeoutError | Unreadable,
+    request_id: str,
+    sent: tuple[Secret[str], ...],
+) -> AzureMLError:
     host = _host(request.url)
-    reason = str(error) or type(error).__name__
+    # It may hold a part of the answer.
+    reason = one_line(masked(str(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
     if isinstance(error, _NO_ADDRESS):
         return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
     ids = f"[x-ms-client-request-id={request_id}]"
@@ -134,49 +162,68 @@ def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class _Body:
-    """A reply's body, read in pieces: all of it, or its last bytes.
+def _deadline(timeout: httpx.Timeout) -> Deadline:
+    return Deadline(None if timeout.read is None else _PATIENCE * timeout.read)
 
-    Args:
-        request: What was asked.
-        patience: The seconds after which a body that still goes on is given up; None waits for its end.
+
+def _body(request: Request, response: httpx.Response) -> Body:
+    encoding = ", ".join(response.headers.get_list("content-encoding"))
+    if response.is_success:
+        return Body(encoding, request.most, tail=request.tail)
+    return Body(encoding, MOST_OF_AN_ERROR, cut=True)
+
+
+def _unusable(
+    request: Request, response: httpx.Response, error: ValueError, request_id: str, sent: tuple[Secret[str], ...]
+) -> Reply:
+    """What becomes of a reply whose body cannot be taken: a refusal is one without it.
+
+    Raises:
+        MalformedReply: It was a success, and too large.
+        ReplyLost: It was a success, and does not unpack.
     """
-
-    def __init__(self, request: Request, patience: float | None) -> None:
-        self._tail = request.tail
-        self._patience = patience
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._began = time.monotonic()
-
-    def add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._tail is not None and self._size > 2 * self._tail:
-            self._pieces = [self.read()]
-            self._size = self._tail
-        if self._patience is not None and time.monotonic() - self._began > self._patience:
-            raise httpx.ReadTimeout(f"its body had not ended after {self._patience:g} seconds")
-
-    def read(self) -> bytes:
-        whole = b"".join(self._pieces)
-        return whole if self._tail is None else whole[-self._tail :]
+    if not response.is_success:
+        return Reply(response.status_code, response.headers, b"", request_id, sent)
+    if isinstance(error, Unreadable):
+        raise _transport_error(request, error, request_id, sent) from error
+    raise MalformedReply(
+        request.operation,
+        status=response.status_code,
+        message=str(error),
+        request_ids=[f"x-ms-client-request-id={request_id}"],
+    ) from error
 
 
-def _patience(timeout: httpx.Timeout) -> float | None:
-    return None if timeout.read is None else _PATIENCE * timeout.read
+def _mind_deadlines(client: httpx.Client) -> None:
+    """Let all connections of a client for workers mind the deadline; httpx has no public name for this place."""
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
+        pool = getattr(transport, "_pool", None)
+        if pool is not None:
+            pool._network_backend = TimedBackend(pool._network_backend)  # noqa: SLF001
 
 
 class Client:
     """A workspace's API for workers: one connection pool, one credential.
 
     Use it as a context manager; it closes what it opened.
+
+    Args:
+        settings: The workspace.
+        policy: How long requests are repeated.
+        clock: Where waiting comes from.
+        hide: Called with secrets that replies hold, before anybody else gets them.
     """
 
     def __init__(
-        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+        self,
+        settings: WorkspaceSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        hide: Callable[[Iterable[Secret[Any]]], None] | None = None,
     ) -> None:
         self.settings = settings
+        self._hide = hide
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
         _hush_http_loggers()
@@ -184,6 +231,7 @@ class Client:
         self._http = httpx.Client(
             timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT), verify=_tls_context()
         )
+        _mind_deadlines(self._http)
 
     def __enter__(self) -> Self:
         return self
@@ -221,12 +269,19 @@ class Client:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
+            self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
 
+    def _hide_found(self) -> None:
+        found, self._protocol.secrets = self._protocol.secrets, []
+        if found and self._hide is not None:
+            self._hide(found)
+
     def _act(self, step: Request | Pause) -> Reply | None:
+        self._hide_found()
         if isinstance(step, Pause):
             if step.seconds:
                 self._clock.sleep(step.seconds)
@@ -236,6 +291,9 @@ class Client:
         if step.scope is not None:
             token = credentials.get_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
+        sent = _sent(step, token)
+        deadline = _deadline(self._http.timeout)
+        current = CURRENT.set(deadline)
         try:
             with self._http.stream(
                 step.method,
@@ -244,12 +302,19 @@ class Client:
                 headers=_headers(step, request_id, token),
                 content=step.content,
             ) as response:
-                body = _Body(step, _patience(self._http.timeout))
-                for piece in response.iter_bytes():
-                    body.add(piece)
-                return Reply(response.status_code, response.headers, body.read(), request_id)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(step, error, request_id) from error
+                try:
+                    body = _body(step, response)
+                    for piece in response.iter_raw():
+                        deadline.left()
+                        if not body.add(piece):
+                            break
+                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
+                except (TooLarge, Unreadable) as error:
+                    return _unusable(step, response, error, request_id, sent)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise _transport_error(step, error, request_id, sent) from error
+        finally:
+            CURRENT.reset(current)
 
 
 class AsyncClient:
@@ -259,9 +324,15 @@ class AsyncClient:
     """
 
     def __init__(
-        self, settings: WorkspaceSettings, *, policy: RetryPolicy | None = None, clock: Clock | None = None
+        self,
+        settings: WorkspaceSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        hide: Callable[[Iterable[Secret[Any]]], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
+        self._hide = hide
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
 
@@ -305,12 +376,19 @@ class AsyncClient:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
+            await self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
 
+    async def _hide_found(self) -> None:
+        found, self._protocol.secrets = self._protocol.secrets, []
+        if found and self._hide is not None:
+            await self._hide(found)
+
     async def _act(self, step: Request | Pause) -> Reply | None:
+        await self._hide_found()
         if isinstance(step, Pause):
             await (self._clock.asleep(step.seconds) if step.seconds else asyncio.sleep(0))
             return None
@@ -319,17 +397,27 @@ class AsyncClient:
         if step.scope is not None:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
+        sent = _sent(step, token)
+        deadline = _deadline(self._http.timeout)
         try:
-            async with self._http.stream(
-                step.method,
-                step.url,
-                params=step.query or None,
-                headers=_headers(step, request_id, token),
-                content=step.content,
-            ) as response:
-                body = _Body(step, _patience(self._http.timeout))
-                async for piece in response.aiter_bytes():
-                    body.add(piece)
-                return Reply(response.status_code, response.headers, body.read(), request_id)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(step, error, request_id) from error
+            async with (
+                asyncio.timeout(deadline.seconds),
+                self._http.stream(
+                    step.method,
+                    step.url,
+                    params=step.query or None,
+                    headers=_headers(step, request_id, token),
+                    content=step.content,
+                ) as response,
+            ):
+                try:
+                    body = _body(step, response)
+                    async for piece in response.aiter_raw():
+                        deadline.left()
+                        if not body.add(piece):
+                            break
+                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
+                except (TooLarge, Unreadable) as error:
+                    return _unusable(step, response, error, request_id, sent)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise _transport_error(step, error, request_id, sent) from error

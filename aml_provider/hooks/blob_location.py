@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.client.protocol import Flow
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
 
@@ -96,6 +97,7 @@ class BlobLocation(NamedTuple):
         """
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.transport import Client
+        from aml_provider.masking import mask
 
         policy = look_policy(patience)
         with airflow_errors():
@@ -104,8 +106,9 @@ class BlobLocation(NamedTuple):
         rights = None if self.wasb_conn_id is None else WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
+                mask(rights.secrets)
                 settings = rights.settings(settings)
-            with Client(settings, policy=policy) as client:
+            with Client(settings, policy=policy, hide=mask) as client:
                 location = client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
@@ -126,6 +129,7 @@ class BlobLocation(NamedTuple):
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
         from aml_provider.client.transport import AsyncClient
+        from aml_provider.masking import async_mask
 
         policy = look_policy()
         with airflow_errors():
@@ -137,8 +141,9 @@ class BlobLocation(NamedTuple):
             rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
         with airflow_errors():
             if rights is not None:
+                await async_mask(rights.secrets)
                 settings = rights.settings(settings)
-            async with AsyncClient(settings, policy=policy) as client:
+            async with AsyncClient(settings, policy=policy, hide=async_mask) as client:
                 location = await client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
@@ -179,6 +184,19 @@ class WasbRights(NamedTuple):
     def _connection_string(self) -> dict[str, str]:
         pieces = str(self.extra.get("connection_string") or "").split(";")
         return dict(piece.strip().partition("=")[::2] for piece in pieces)
+
+    @property
+    def secrets(self) -> tuple[Secret[str], ...]:
+        """What of it nobody may read in a log."""
+        from aml_provider.client.secret import Secret
+
+        string = self._connection_string()
+        found = (
+            self.password,
+            *(self.extra.get(name) for name in ("connection_string", "shared_access_key", "sas_token", "account_key")),
+            *(string.get(name) for name in ("AccountKey", "SharedAccessSignature")),
+        )
+        return tuple(Secret(str(value)) for value in found if value)
 
     @property
     def _is_principal(self) -> bool:

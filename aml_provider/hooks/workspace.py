@@ -45,9 +45,14 @@ class WorkspaceHook(BaseHook):
             AirflowNotFoundException: There is no such connection.
         """
         from aml_provider.connection import settings_of
+        from aml_provider.masking import mask
+        from aml_provider.xcom import allow_classes
 
         with airflow_errors(), told_why_not_found(self.azureml_conn_id):
-            return settings_of(self.get_connection(self.azureml_conn_id))
+            settings = settings_of(self.get_connection(self.azureml_conn_id))
+        mask(settings.secrets)
+        allow_classes()
+        return settings
 
     async def async_settings(self) -> WorkspaceSettings:
         """Read the connection from within an event loop; raises as :meth:`settings` does."""
@@ -57,12 +62,17 @@ class WorkspaceHook(BaseHook):
         )
 
         from aml_provider.connection import settings_of
+        from aml_provider.masking import async_mask
+        from aml_provider.xcom import allow_classes
 
         with told_why_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
         extra = await get_async_extra_dejson(connection)
         with airflow_errors():
-            return settings_of(connection, extra=extra)
+            settings = settings_of(connection, extra=extra)
+        await async_mask(settings.secrets)
+        allow_classes()
+        return settings
 
     @contextmanager
     def client(self, policy: RetryPolicy | None = None) -> Iterator[Client]:
@@ -72,9 +82,11 @@ class WorkspaceHook(BaseHook):
             policy: How long requests are repeated; None: as the configuration says.
         """
         from aml_provider.client.transport import Client
+        from aml_provider.masking import mask
 
         settings = self.settings()
-        with airflow_errors(), Client(settings, policy=retry_policy() if policy is None else policy) as client:
+        policy = retry_policy() if policy is None else policy
+        with airflow_errors(), Client(settings, policy=policy, hide=mask) as client:
             yield client
 
     @asynccontextmanager
@@ -83,18 +95,20 @@ class WorkspaceHook(BaseHook):
         # The first import takes longer than an event loop may stand still.
         await asyncio.to_thread(importlib.import_module, "aml_provider.client.transport")
         from aml_provider.client.transport import AsyncClient
+        from aml_provider.masking import async_mask
 
         settings = await self.async_settings()
         policy = retry_policy()
         with airflow_errors():
-            async with AsyncClient(settings, policy=policy) as client:
+            async with AsyncClient(settings, policy=policy, hide=async_mask) as client:
                 yield client
 
     def get_conn(self) -> Client:
         """Open a client; the caller closes it."""
         from aml_provider.client.transport import Client
+        from aml_provider.masking import mask
 
-        return Client(self.settings(), policy=retry_policy())
+        return Client(self.settings(), policy=retry_policy(), hide=mask)
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out one flow of :mod:`aml_provider.client.flows` with a client of its own."""
@@ -116,10 +130,12 @@ class WorkspaceHook(BaseHook):
         from aml_provider.client.flows import check_connection
         from aml_provider.client.transport import Client
         from aml_provider.connection import settings_of
+        from aml_provider.masking import mask
 
         steps = ["settings"]
         try:
             settings = settings_of(self.get_connection(self.azureml_conn_id))
+            mask(settings.secrets)
             with Client(settings, policy=retry_policy(budget=2.0)) as client:
                 steps.append("token")
                 client.authenticate()

@@ -274,7 +274,9 @@ class TestProxies:
 
 
 def test_no_token_no_request(drive, recorder):
-    settings = workspace(endpoint=recorder.url, auth_method="managed_identity", secret=None)
+    settings = workspace(
+        endpoint=recorder.url, auth_method="managed_identity", secret=None, trusted_endpoints=("127.0.0.1",)
+    )
 
     class Refusing:
         def get_token(self, *_):

@@ -70,6 +70,7 @@ def connect(emulator, monkeypatch):
         connection = {"conn_type": "azureml", "login": login, "password": password, "extra": fields}
         monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps(connection))
         monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
+        monkeypatch.setenv("AIRFLOW__AZUREML__TRUSTED_ENDPOINTS", "127.0.0.1")
         return AzureMLHook("aml")
 
     return connect

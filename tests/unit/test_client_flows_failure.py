@@ -33,7 +33,7 @@ class TestExplainFailure:
 
     def test_the_step_its_error_and_the_end_of_its_log(self):
         text, service = self.explain()
-        assert text == "Step 'train' failed: Boom. \nThe end of its log:\none\ntwo\n"
+        assert text == "Step 'train' failed: Boom. \nThe end of its log:\n  | one\n  | two\n"
         assert self.STDOUT not in service.asked
 
     def test_a_logs_address_gets_no_token_and_is_shown_nowhere_and_is_asked_once(self):
@@ -64,12 +64,12 @@ class TestExplainFailure:
     @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
     def test_details_that_cannot_be_read(self, failure):
         text, _ = self.explain(details=failure)
-        assert text == "Step 'train' failed: Detail. \nThe end of its log:\nfrom stdout\n"
+        assert text == "Step 'train' failed: Detail. \nThe end of its log:\n  | from stdout\n"
 
     @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
     def test_a_log_that_cannot_be_read(self, failure):
         text, _ = self.explain(log=failure)
-        assert text.endswith("\nThe end of its log:\nfrom stdout\n")
+        assert text.endswith("\nThe end of its log:\n  | from stdout\n")
 
     @pytest.mark.parametrize("status", [302, 403, 404, 500])
     def test_a_log_that_is_refused(self, status):

@@ -88,7 +88,7 @@ def test_an_address_with_a_login_or_a_query_is_refused_and_not_repeated(name, ur
 class TestPlainHttp:
     @pytest.mark.parametrize("url", ["http://127.0.0.1:8700", "http://localhost:8700", "http://[::1]:8700"])
     def test_is_for_loopback(self, name, url):
-        assert getattr(workspace(**{name: url, "auth_method": "default", "secret": None}), name) == url
+        assert getattr(workspace(**{name: url}), name) == url
 
     @pytest.mark.parametrize(
         "url", ["http://emulator:8700", "http://10.0.0.1", "http://127.0.0.1.evil.com", "http://localhost.evil.com"]

@@ -10,7 +10,7 @@ from support.driving import workspace
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.protocol import Request
-from aml_provider.client.settings import CLOUDS, STORAGE_SCOPE
+from aml_provider.client.settings import CLOUDS, STORAGE_SCOPE, read_trusted
 from aml_provider.client.transport import _check_trust
 
 # A workspace's token, by cloud.
@@ -183,3 +183,121 @@ def test_what_is_trusted_is_where_httpx_would_connect(start, rest):
             assert target.userinfo == b""
             allowed = target.host.endswith(suffixes)
             assert allowed or (scope == settings.token_scope and target.host == "management.azure.com")
+
+
+# What whoever may edit connections could write, to be sent the workers' identity.
+STRANGERS = [
+    "https://evil.example",
+    "https://evil.example:443",
+    "https://azureml.ms.evil.example",
+    "https://westeurope.api.azureml.ms.evil.example",
+    "https://westeurope.api.azureml.ms.",
+    "https://westeurope-api.azureml-ms.example",
+    "https://xn--azurem-8ya.ms",
+    "https://AZUREML.MS",
+    "https://10.0.0.1",
+    "https://169.254.169.254",
+    "http://127.0.0.1:8700",
+    "http://localhost:8700",
+    "http://[::1]:8700",
+    "https://scoring.westeurope.inference.azureml.ms",
+    "https://box-8888.westeurope.instances.azureml.ms",
+]
+IDENTITIES = ["default", "managed_identity", "workload_identity", "azure_cli", "client_secret", "client_certificate"]
+
+
+@pytest.mark.parametrize("url", STRANGERS)
+@pytest.mark.parametrize("name", ["endpoint", "blob_endpoint"])
+@pytest.mark.parametrize("method", IDENTITIES)
+def test_an_identity_is_for_no_strangers(method, name, url):
+    with pytest.raises(InvalidArgument, match=r"\[azureml\] trusted_endpoints") as caught:
+        workspace(auth_method=method, secret=None, **{name: url})
+    assert caught.value.argument == name
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("endpoint", "https://account.blob.core.windows.net"),
+        ("blob_endpoint", "https://westeurope.api.azureml.ms"),
+        ("endpoint", "https://usgovvirginia.api.ml.azure.us"),
+        ("blob_endpoint", "https://account.blob.core.chinacloudapi.cn"),
+    ],
+)
+def test_a_host_of_the_cloud_is_trusted_for_what_it_is_and_no_other_clouds_is(name, url):
+    with pytest.raises(InvalidArgument, match="no host of the cloud 'public'"):
+        workspace(auth_method="default", secret=None, **{name: url})
+
+
+@pytest.mark.parametrize("name", ["endpoint", "blob_endpoint"])
+@pytest.mark.parametrize("method", IDENTITIES)
+@pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("aml.example", "https://aml.example"),
+        ("AML.example", "https://aml.EXAMPLE:8443/base"),
+        ("other.example, aml.example:8443", "https://aml.example:8443"),
+        (".example\n.test", "https://a.b.example"),
+        ("127.0.0.1", "http://127.0.0.1:8700"),
+        ("[::1]:8700", "http://[::1]:8700"),
+        ("aml.example:443", "https://aml.example"),
+    ],
+)
+def test_what_the_operator_lists_is_trusted(method, name, listed, url):
+    settings = workspace(auth_method=method, secret=None, trusted_endpoints=read_trusted(listed), **{name: url})
+    assert getattr(settings, name) == url
+
+
+@pytest.mark.parametrize("name", ["endpoint", "blob_endpoint"])
+@pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("aml.example", "https://x.aml.example"),
+        ("aml.example", "https://aml.example.evil.test"),
+        ("aml.example", "https://aml.example."),
+        ("aml.example:8443", "https://aml.example"),
+        ("aml.example:443", "https://aml.example:8443"),
+        (".aml.example", "https://aml.example"),
+        (".aml.example", "https://evilaml.example"),
+        ("", "https://aml.example"),
+    ],
+)
+def test_what_only_looks_like_a_listed_host_is_not_trusted(name, listed, url):
+    with pytest.raises(InvalidArgument, match="trusted_endpoints"):
+        workspace(auth_method="default", secret=None, trusted_endpoints=read_trusted(listed), **{name: url})
+
+
+@pytest.mark.parametrize(
+    "entry", ["https://aml.example", "*.example", "aml.example/x", "a@b", ".", "ä.example", "h:port"]
+)
+def test_an_entry_that_is_no_host_is_refused(entry):
+    with pytest.raises(InvalidArgument, match="trusted_endpoints") as caught:
+        read_trusted(f"good.example, {entry}")
+    assert entry in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "allowed"),
+    [
+        ({}, "https://account.blob.core.windows.net/c/log.txt?sig=x", True),
+        ({}, "https://westeurope.api.azureml.ms/log", True),
+        ({}, "https://intranet.example/log", False),
+        ({}, "https://169.254.169.254/metadata", False),
+        ({}, "http://169.254.169.254/metadata", False),
+        ({}, "http://127.0.0.1:6379/", False),
+        ({}, "file:///etc/passwd", False),
+        ({"trusted_endpoints": (".example",)}, "https://intranet.example/log", True),
+        ({"endpoint": "https://own.example"}, "https://own.example/log", True),
+        ({"endpoint": "https://own.example"}, "https://own.example:8443/log", False),
+        ({"endpoint": "https://own.example"}, "http://127.0.0.1/log", False),
+        ({"endpoint": "http://127.0.0.1:8700"}, "http://127.0.0.1:10000/log", True),
+        ({"endpoint": "http://127.0.0.1:8700"}, "https://intranet.example/log", False),
+    ],
+)
+def test_a_link_in_a_reply_leads_to_known_hosts_only(settings, url, allowed):
+    request = Request("read a log", "GET", url, is_link=True)
+    if allowed:
+        _check_trust(workspace(**settings), request)
+    else:
+        with pytest.raises(InvalidArgument, match="is not asked"):
+            _check_trust(workspace(**settings), request)

@@ -22,13 +22,13 @@ SCOPE = "/subscriptions/sub-1/resourceGroups/rg/providers/Microsoft.MachineLearn
 FULL = {
     **WORKSPACE,
     "region": "westeurope",
-    "endpoint": "https://own.example",
+    "endpoint": "https://own.api.ml.azure.us",
     "cloud": "usgov",
     "auth_method": "client_certificate",
     "tenant_id": "contoso.com",
     "certificate_path": "/etc/cert.pem",
     "certificate_password": "CERT-SECRET",
-    "blob_endpoint": "https://blobs.example",
+    "blob_endpoint": "https://account.blob.core.usgovcloudapi.net",
     "allow_http": False,
 }
 EXPECTED = WorkspaceSettings(**{**FULL, "cloud": CLOUDS["usgov"]}, client_id="client-1", secret="SECRET")

@@ -37,6 +37,8 @@ AIRFLOW_SIDE = (
     "state",
     "links",
     "connection",
+    "masking",
+    "xcom",
     "cli",
 )
 OURS = tuple(f"aml_provider.{name}" for name in AIRFLOW_SIDE)

@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from aml_provider.client.secret import Secret
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Call(Generic[T]):
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body where there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: no further page is asked for once so many items are there, and no more are returned.
+        secrets: What of the result nobody may read in a log.
         object_hook: As :func:`json.loads` takes it: makes something smaller of each of the reply's objects before the
             next one is read.
     """
@@ -63,6 +66,7 @@ class Call(Generic[T]):
     text: bool = False
     page_key: str | None = None
     limit: int | None = None
+    secrets: Callable[[T], Iterable[Secret[Any]]] | None = None
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 
     def page(self, token: str) -> Call[T]:

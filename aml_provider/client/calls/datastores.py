@@ -22,6 +22,7 @@ def get_datastore(name: str) -> Call[Datastore]:
         service="datastore",
         path=f"/datastores/{segment('datastore', name)}",
         parse=Datastore.from_wire,
+        secrets=lambda store: store.secrets,
         right=_READ_SECRETS,
         role=WRITER,
     )
@@ -36,6 +37,7 @@ def list_datastores() -> Call[tuple[Datastore, ...]]:
         path="/datastores",
         query=(("count", "100"), ("includeSecret", "true")),
         parse=lambda wire: each(Datastore.from_wire, wire),
+        secrets=lambda stores: (secret for store in stores for secret in store.secrets),
         page_key="continuationToken",
         right=f"{RIGHTS}/datastores/read",
         role=WRITER,
@@ -50,6 +52,7 @@ def get_default_datastore() -> Call[Datastore]:
         service="datastore",
         path="/default",
         parse=Datastore.from_wire,
+        secrets=lambda store: store.secrets,
         right=_READ_SECRETS,
         role=WRITER,
     )

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities.wire import read_id, read_time, text_map
+from aml_provider.client.portable import Portable
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Portable):
     """An experiment; ``archived`` is when it was archived, where the service's word for that can be read."""
 
     id: str

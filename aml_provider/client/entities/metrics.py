@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities.wire import read_time
+from aml_provider.client.portable import Portable
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class MetricValue:
+class MetricValue(Portable):
     """One value that was logged: by column, for a number or a text the one column that has the metric's name.
 
     ``step`` counts within a training, where its author did so.

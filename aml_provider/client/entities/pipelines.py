@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_text, read_time, text_map
 from aml_provider.client.models import DataPath
+from aml_provider.client.portable import Portable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ _PARAMETER_CODES = ("Int", "Double", "Bool", "String", "Undefined")
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPipeline:
+class PublishedPipeline(Portable):
     """A published pipeline; ``defaults`` are the parameters' values that were published with it."""
 
     id: str
@@ -49,7 +50,7 @@ class PublishedPipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineSummary:
+class PipelineSummary(Portable):
     """A published pipeline and its latest run; ``last_run_status`` is the service's own word, empty without a run."""
 
     pipeline: PublishedPipeline
@@ -75,7 +76,7 @@ class PipelineSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Portable):
     """A plain parameter of a pipeline.
 
     ``type`` is Int, Double, Bool, String or Undefined; ``default`` is None where there is none.
@@ -89,7 +90,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineInterface:
+class PipelineInterface(Portable):
     """What a published pipeline accepts: plain parameters, data paths and datasets, by name.
 
     ``data_path_defaults`` has those of the data paths that have one.
@@ -140,7 +141,7 @@ def _data_path(wire: Any) -> DataPath | None:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineEndpoint:
+class PipelineEndpoint(Portable):
     """A pipeline endpoint: one address in front of several versions of a pipeline.
 
     ``versions`` maps each version to its published pipeline's id. ``wire`` is all that the service said, because an

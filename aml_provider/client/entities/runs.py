@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities.wire import enum_name, read_id, read_text, read_time, text_map
 from aml_provider.client.models import DataPath
+from aml_provider.client.portable import Portable
+from aml_provider.client.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -29,6 +32,15 @@ class RunState(Enum):
         """Whether the run has ended."""
         return self in _FINAL
 
+    def serialize(self) -> str:
+        """For Airflow's XCom: its value."""
+        return self.value
+
+    @classmethod
+    def deserialize(cls, data: str, _version: int) -> RunState:
+        """What Airflow's XCom hands on, one of this version's states or ``UNKNOWN``."""
+        return cls(data) if data in _STATE_VALUES else cls.UNKNOWN
+
     @property
     def history_words(self) -> tuple[str, ...]:
         """The run history's words for it, which has more of them, and other ones."""
@@ -38,6 +50,7 @@ class RunState(Enum):
 _FINAL = frozenset({RunState.FAILED, RunState.FINISHED, RunState.CANCELED})
 _STATE_CODES = ("NotStarted", "Running", "Failed", "Finished", "Canceled")
 _STEP_CODES = ("NotStarted", "Queued", "Running", "Failed", "Finished", "Canceled", "PartiallyExecuted", "Bypassed")
+_STATE_VALUES = frozenset(state.value for state in RunState)
 _STATE_NAMES = {state.value.lower(): state for state in RunState}
 # Success is Finished to the pipelines service and Completed to the run history.
 _HISTORY_STATES = {
@@ -62,7 +75,7 @@ _STORE_CODES = (
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineRun:
+class PipelineRun(Portable):
     """A pipeline run, as the pipelines service knows it.
 
     ``state`` is ``UNKNOWN`` for a status that this version does not know; ``status`` keeps its raw text.
@@ -122,7 +135,7 @@ class PipelineRun:
 
 
 @dataclass(frozen=True, slots=True)
-class StepStatus:
+class StepStatus(Portable):
     """A step's status as the pipelines service knows it; ``run_id`` is its run in the run history."""
 
     status: str
@@ -151,11 +164,11 @@ def step_status_code(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Output(Portable):
     """What a step or a pipeline wrote: where it is, and how large, where the service says so.
 
     ``type`` is the service's kind of storage (AzureBlob, AzureDataLakeGen2, …). ``uri`` may carry a signature, so it
-    is not shown. ``size`` is in bytes.
+    is a secret. ``size`` is in bytes.
     """
 
     type: str
@@ -164,7 +177,12 @@ class Output:
     account: str
     path: str
     size: int | None
-    uri: str = field(repr=False)
+    sealed_uri: Secret[str]
+
+    @property
+    def uri(self) -> str:
+        """Its address, which may be signed."""
+        return self.sealed_uri.reveal()
 
     @property
     def data_path(self) -> DataPath:
@@ -188,12 +206,12 @@ class Output:
             account=str(place.get("Account") or ""),
             path=str(place.get("RelativePath") or ""),
             size=size if isinstance(size, int) and not isinstance(size, bool) else None,
-            uri=read_text(place.get("Uri") or location.get("Uri")),
+            sealed_uri=Secret(read_text(place.get("Uri") or location.get("Uri"))),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryRun:
+class HistoryRun(Portable):
     """A run in the run history: a pipeline run or one of its steps."""
 
     id: str
@@ -221,7 +239,7 @@ class HistoryRun:
         return cls(
             id=read_id(wire, "runId"),
             name=str(wire.get("displayName") or wire.get("name") or wire["runId"]),
-            status=str(wire.get("status") or "NotStarted"),
+            status=enum_name(wire.get("status"), ()) or "NotStarted",
             tags=text_map(wire.get("tags")),
             properties=text_map(wire.get("properties")),
             created=read_time(wire.get("createdUtc")),
@@ -236,14 +254,23 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunDetails:
+class RunDetails(Portable):
     """A run's error and where its log files are (URLs that carry their own signature)."""
 
     error: str
-    log_files: dict[str, str] = field(repr=False)
+    sealed_log_files: Mapping[str, str | Secret[str]]
+
+    def __post_init__(self) -> None:
+        sealed = {name: Secret(url) for name, url in self.sealed_log_files.items()}
+        object.__setattr__(self, "sealed_log_files", sealed)
+
+    @property
+    def log_files(self) -> dict[str, str]:
+        """The signed addresses of its log files, by name."""
+        return {name: Secret(url).reveal() for name, url in self.sealed_log_files.items()}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> RunDetails:
         """Read it from the run history's JSON."""
         error = (wire.get("error") or {}).get("error") or {}
-        return cls(error=str(error.get("message") or ""), log_files=text_map(wire.get("logFiles")))
+        return cls(error=str(error.get("message") or ""), sealed_log_files=text_map(wire.get("logFiles")))

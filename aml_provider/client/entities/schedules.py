@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_time, text_map
+from aml_provider.client.portable import Portable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +17,7 @@ _PARTS = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Portable):
     """A native schedule: a recurrence, or a watch over a folder of a datastore, that starts runs by itself.
 
     ``wire`` is all that the service said, because a schedule can only be written as a whole: whoever changes it has to

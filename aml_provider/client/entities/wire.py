@@ -11,6 +11,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from aml_provider.client.text import one_line, printable
+
+_IDS = frozenset({"Id", "runId", "experimentId"})
+# A status that we do not know is shown as it came, but it is a word.
+_LONGEST_WORD = 100
 ENTITY_CODES = ("Active", "Deprecated", "Disabled")
 
 # How .NET's older JSON writers put a moment: milliseconds since the epoch, and an offset that changes nothing.
@@ -25,7 +30,7 @@ def enum_name(value: Any, names: tuple[str, ...]) -> str:
     if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
         number = int(value)
         return names[number] if 0 <= number < len(names) else str(value)
-    return str(value)
+    return one_line(str(value), _LONGEST_WORD)
 
 
 def read_time(value: Any) -> datetime | None:
@@ -57,6 +62,8 @@ def read_id(wire: dict[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is {value!r}")
     value.encode()  # half a character is JSON, but no part of a URL
+    if key in _IDS and value != printable(value):
+        raise ValueError(f"{key} is {value!r}")
     return value
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aml_provider.client.portable import Portable
+
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Portable):
     """The workspace's record in Azure Resource Manager."""
 
     name: str

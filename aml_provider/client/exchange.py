@@ -1,0 +1,178 @@
+"""What one request and its reply may take at most: time, from the first byte to the last, and memory."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from contextvars import ContextVar
+from typing import Any
+
+MIB = 2**20
+#: Of a refusal so many bytes are read: a code and a message are at its beginning.
+MOST_OF_AN_ERROR = 256 * 1024
+# What is decompressed at once. A piece of 64 KiB from the network may stand for 64 MiB.
+_STEP = MIB
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class TooLarge(ValueError):
+    """The body has more bytes than its kind of reply may have."""
+
+
+class Unreadable(ValueError):
+    """The body is packed in a way that was not asked for, or not as it says."""
+
+
+class Deadline:
+    """The moment at which an exchange is given up.
+
+    Args:
+        seconds: From now on; None: never.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self, timeout: float | None = None) -> float | None:
+        """The seconds that are left, ``timeout`` at most.
+
+        Raises:
+            TimeoutError: None are left.
+        """
+        if self._end is None:
+            return timeout
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"it had not ended after {self.seconds:g} seconds")
+        return left if timeout is None else min(left, timeout)
+
+
+#: The deadline of the exchange that this thread carries out.
+CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+class TimedBackend:
+    """Opens connections whose every read and write minds the deadline of the exchange.
+
+    A timeout for reading counts anew with each byte, so a head that trickles in would never end. Event loops have a
+    means of their own for that.
+
+    Args:
+        inner: The HTTP library's backend.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> _TimedStream:
+        """Open a connection."""
+        return _TimedStream(self._inner.connect_tcp(*args, **kwargs))
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _TimedStream:
+        """Open a connection on this machine."""
+        return _TimedStream(self._inner.connect_unix_socket(*args, **kwargs))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._inner.sleep(seconds)
+
+
+class _TimedStream:
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = self._inner.read(max_bytes, _left(timeout))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> _TimedStream:
+        return _TimedStream(self._inner.start_tls(*args, **kwargs))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left(timeout: float | None) -> float | None:
+    deadline = CURRENT.get()
+    return timeout if deadline is None else deadline.left(timeout)
+
+
+class Body:
+    """A reply's body, taken in pieces as the network brings them.
+
+    Args:
+        encoding: Its Content-Encoding.
+        most: The most bytes that it may have, decompressed.
+        tail: Keep only the last so many of them.
+        cut: Take what is beyond ``most`` for the end, in place of an error.
+
+    Raises:
+        Unreadable: It is packed in a way that was not asked for.
+    """
+
+    def __init__(self, encoding: str, most: int, *, tail: int | None = None, cut: bool = False) -> None:
+        self._tail = tail
+        self._most = most
+        self._cut = cut
+        self._pieces: list[bytes] = []
+        self._kept = self._size = 0
+        encoding = encoding.strip().lower()
+        if encoding not in _COMPRESSED | {"", "identity"}:
+            raise Unreadable(f"its body is packed as {encoding[:40]!r}, which was not asked for")
+        # 32 more than the largest window: both gzip and zlib.
+        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _COMPRESSED else None
+
+    def add(self, piece: bytes) -> bool:
+        """Take the next piece; whether more are wanted.
+
+        Raises:
+            TooLarge: There are too many.
+            Unreadable: It cannot be decompressed.
+        """
+        if self._unpack is None:
+            return self._keep(piece)
+        while piece and not self._unpack.eof:
+            try:
+                unpacked = self._unpack.decompress(piece, _STEP)
+            except zlib.error as error:
+                raise Unreadable(f"its body is not what it says: {error}") from None
+            piece = self._unpack.unconsumed_tail
+            if not self._keep(unpacked):
+                return False
+        return True
+
+    def _keep(self, piece: bytes) -> bool:
+        self._size += len(piece)
+        if self._size > self._most:
+            if not self._cut:
+                raise TooLarge(f"its body has more than {self._most:,} bytes")
+            self._pieces.append(piece[: len(piece) - (self._size - self._most)])
+            return False
+        self._pieces.append(piece)
+        self._kept += len(piece)
+        if self._tail is not None and self._kept > 2 * self._tail:
+            self._pieces = [self.read()]
+            self._kept = self._tail
+        return True
+
+    def end(self) -> bytes:
+        """The whole of it, when no more pieces come.
+
+        Raises:
+            Unreadable: Its end is missing.
+        """
+        if self._unpack is not None and self._size and not self._unpack.eof and not self._cut:
+            raise Unreadable("the end of its body is missing")
+        return self.read()
+
+    def read(self) -> bytes:
+        """What is kept so far."""
+        whole = b"".join(self._pieces)
+        return whole if self._tail is None else whole[-self._tail :]

@@ -1,0 +1,37 @@
+"""Which of our classes Airflow may read back from XCom, so that nobody has to list them in its configuration.
+
+Airflow builds objects only of classes that it was told to allow. The plugin says so in every process of Airflow's,
+before a task runs; the hook says it again, for processes that load no plugins.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+# By name: the classes themselves load only when one of them comes along.
+_ENTITIES = {
+    "experiments": ("Experiment",),
+    "metrics": ("MetricValue",),
+    "pipelines": ("Parameter", "PipelineEndpoint", "PipelineInterface", "PipelineSummary", "PublishedPipeline"),
+    "runs": ("HistoryRun", "Output", "PipelineRun", "RunDetails", "RunState", "StepStatus"),
+    "schedules": ("Schedule",),
+    "stores": ("Artifact", "Datastore", "ServicePrincipal"),
+    "workspace": ("Workspace",),
+}
+CLASSES = frozenset(
+    {
+        *(f"aml_provider.client.entities.{module}.{name}" for module, names in _ENTITIES.items() for name in names),
+        "aml_provider.client.secret.Secret",
+        "aml_provider.client.settings.WorkspaceSettings",
+    }
+)
+
+
+def allow_classes() -> None:
+    """Let this process read them."""
+    try:
+        serde = importlib.import_module("airflow.sdk.serde")
+    except ImportError:  # before 3.2
+        serde = importlib.import_module("airflow.serialization.serde")
+    # Airflow 3.3 has a public function for it, which would load them all.
+    serde._extra_allowed.update(CLASSES)  # noqa: SLF001

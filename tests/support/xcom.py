@@ -1,0 +1,30 @@
+"""What Airflow stores of a task's result, and what the next task reads; without a database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+
+def stored(value: Any) -> str:
+    """The text that Airflow stores as XCom."""
+    if not AIRFLOW_V_3_0_PLUS:
+        from airflow.models.xcom import BaseXCom
+
+        return BaseXCom.serialize_value(value).decode()
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    return json.dumps(BaseXCom.serialize_value(value), allow_nan=False)
+
+
+def read(text: str) -> Any:
+    """What a task gets of it."""
+    if not AIRFLOW_V_3_0_PLUS:
+        from airflow.utils.json import XComDecoder
+
+        return json.loads(text, cls=XComDecoder)
+    from airflow.sdk.serde import deserialize
+
+    return deserialize(json.loads(text))
