@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.sensors.skipping import errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._deadline: float | None = None
 
+    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
         from aml_provider.client import calls

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.sensors.skipping import errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         self._watch: tuple[Context, ScheduleWatch] | None = None
         self._deadline: float | None = None
 
+    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in deferrable mode go on looking from the triggerer when there is no run yet."""
         from aml_provider.sensors.schedule_watch import ScheduleWatch
