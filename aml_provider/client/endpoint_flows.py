@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, BadRequest, InvalidArgument, NotFound, PipelineError
+from aml_provider.client.finding import ENDPOINT, advice
 from aml_provider.client.protocol import flow_of
 from aml_provider.client.rewriting import rewrite
 
@@ -41,9 +41,8 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     found = yield from _named(name)
     if found is not None:
         return found
-    others = yield from list_endpoints()
-    similar = difflib.get_close_matches(name, sorted({item.name for item in others}), n=3)
-    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else f"there are {len(others)} active ones."
+    others = yield from list_endpoints(active_only=False)
+    hint = advice(ENDPOINT, name, others, otherwise=f"there are {len(others)} others.")
     raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {name!r}; {hint}")
 
 

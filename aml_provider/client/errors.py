@@ -91,6 +91,7 @@ class ServiceError(AzureMLError):
         code: The service's own error code, such as ``UserError``; empty when it gave none.
         message: The service's own message.
         request_ids: ``name=value`` facts that Azure support asks for.
+        hint: The next step, where we know one.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class ServiceError(AzureMLError):
         self.message = message
         self.request_ids = tuple(request_ids)
         self.retry_after = retry_after
+        self.hint = hint
         said = f" ({code})" if code else ""
         text = f"{operation}: the service answered {status}{said}: {message or 'no message'}"
         if hint:

@@ -120,6 +120,10 @@ class RunRequest:
         text = json.dumps([target, self.to_wire(marks={}, notification=False)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def datastores(self) -> list[tuple[str, str]]:
+        """The datastores that its data paths name, each with the argument that names it."""
+        return [(f"data_paths[{name!r}]", path.datastore) for name, path in self.data_paths.items()]
+
     def check(self, interface: PipelineInterface, pipeline: str) -> None:
         """Compare names and types with what the pipeline accepts.
 

@@ -21,6 +21,7 @@ from aml_provider.client.errors import (
     RunTimedOut,
     RunUnwatched,
 )
+from aml_provider.client.finding import check_datastores
 from aml_provider.client.flows import (
     CANCEL_MARK,
     Target,
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
+# By workspace: datastores that a worker process has found, so that each is asked for once.
+_DATASTORES: dict[str, set[str]] = {}
 
 # Airflow 2 kills a task that does not end within killed_task_cleanup_time, 60 seconds by default.
 _KILL_PATIENCE = 15.0
@@ -275,6 +278,9 @@ class PipelineExecution:
             return target
         target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
         request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+        assert self._settings is not None
+        workspace = f"{self._settings.api_url}{self._settings.scope_path}"
+        yield from check_datastores(request.datastores(), _DATASTORES.setdefault(workspace, set()))
         return target
 
     def _announce(self, client: Client, run_id: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument
-from aml_provider.client.schedule_flows import find_schedule
+from aml_provider.client.finding import SCHEDULE, advised
+from aml_provider.client.schedule_flows import find_schedule, read_schedule
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
@@ -77,6 +78,7 @@ class ScheduleWatch:
         self._state_of = state_of
         # Whose the stored run is, is not settled: a trigger, which only compares, could not tell what to look for.
         self._open = True
+        self._checked = False
 
     @classmethod
     def of(cls, sensor: AzureMLScheduleRunSensor, context: Context) -> ScheduleWatch:
@@ -164,13 +166,32 @@ class ScheduleWatch:
         if commit is None:
             # What "next" means begins here, also for the DAG runs after this one.
             self._commit(None, [], cursor.encode(), cursor.encode())
+        self._check_active()
         return None
 
     def _runs(self) -> tuple[PipelineRun, ...]:
         with self._hook.client(look_policy()) as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
-            return client.call(calls.list_runs_of_schedule(self._schedule_id))
+            schedule_id = self._schedule_id
+            return client.run(advised(calls.list_runs_of_schedule(schedule_id), SCHEDULE, schedule_id))
+
+    def _check_active(self) -> None:
+        """Warn, once for each wait, that a schedule which is not active starts no run."""
+        if self._checked:
+            return
+        with self._hook.client(look_policy()) as client:
+            schedule = client.run(read_schedule(str(self._schedule_id)))
+        self._checked = True
+        if not schedule.is_active:
+            self._log.warning(
+                "Schedule %r (%s) is %s: it starts no run until it is enabled, with AzureMLEnableScheduleOperator or "
+                "the command `schedules enable %s`.",
+                schedule.name,
+                schedule.id,
+                schedule.status,
+                schedule.id,
+            )
 
     def _commit(self, previous: Commit | None, batch: list[Any], cursor: str, undo: str) -> None:
         """One write says which run was taken and by whom; only then it is handed on."""
