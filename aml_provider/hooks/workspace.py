@@ -44,10 +44,11 @@ class WorkspaceHook(BaseHook):
             AirflowFailException: A field cannot be used; the message names it.
             AirflowNotFoundException: There is no such connection.
         """
+        from aml_provider.client.arguments import as_name
         from aml_provider.connection import settings_of
 
         with airflow_errors(), told_why_not_found(self.azureml_conn_id):
-            return settings_of(self.get_connection(self.azureml_conn_id))
+            return settings_of(self.get_connection(as_name("azureml_conn_id", self.azureml_conn_id)))
 
     async def async_settings(self) -> WorkspaceSettings:
         """Read the connection from within an event loop; raises as :meth:`settings` does."""
@@ -56,8 +57,11 @@ class WorkspaceHook(BaseHook):
             get_async_extra_dejson,
         )
 
+        from aml_provider.client.arguments import as_name
         from aml_provider.connection import settings_of
 
+        with airflow_errors():
+            as_name("azureml_conn_id", self.azureml_conn_id)
         with told_why_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
         extra = await get_async_extra_dejson(connection)

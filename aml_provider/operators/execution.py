@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import TARGET, as_name, as_plain, given_once, wrong_type
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
@@ -89,6 +90,7 @@ class PipelineExecution:
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
         self._run_id: str | None = None
+        self._version: str | None = None
         self._killed = killed
         self._timed_out = False
         self._leave_run = False
@@ -205,12 +207,16 @@ class PipelineExecution:
     def _request(self) -> RunRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.on_timeout not in {"cancel", "leave"}:
+        if operator.on_timeout not in ("cancel", "leave"):
             raise InvalidArgument("on_timeout", f"is {operator.on_timeout!r}; use 'cancel' or 'leave'")
-        for name in ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"):
-            value = getattr(operator, name)
-            if value is not None and not (isinstance(value, str) and value.strip()):
-                raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
+        given_once(operator, TARGET)
+        version = operator.endpoint_version
+        if version is not None:
+            if isinstance(version, (bool, float)):
+                raise wrong_type("endpoint_version", version, "text, or a whole number")
+            self._version = as_plain("endpoint_version", version, "text, or a whole number")
+        if operator.parent_run_id is not None:
+            as_name("parent_run_id", operator.parent_run_id)
         return RunRequest.of(
             experiment_name=operator.experiment_name,
             parameters=operator.parameters,
@@ -250,7 +256,7 @@ class PipelineExecution:
             evidence=evidence,
             settings=client.settings,
             conn_id=operator.azureml_conn_id,
-            subject=json.dumps([*subject, operator.endpoint_version]),
+            subject=json.dumps([*subject, self._version]),
             resolve=lambda: self._resolve(request),
             request=request,
             parent_run_id=operator.parent_run_id,
@@ -266,13 +272,12 @@ class PipelineExecution:
     def _resolve(self, request: RunRequest) -> Flow[Target]:
         """Find what is to be run, and make sure that it takes the request."""
         operator = self._operator
-        version = operator.endpoint_version
         target = yield from find_target(
             pipeline_id=operator.pipeline_id,
             pipeline_name=operator.pipeline_name,
             endpoint_id=operator.endpoint_id,
             endpoint_name=operator.endpoint_name,
-            endpoint_version=None if version is None else str(version),
+            endpoint_version=self._version,
         )
         if not operator.validate:
             return target

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import conf
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import TARGET, given_once
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
 from aml_provider.client.flows import find_target
 from aml_provider.client.run_request import RunRequest
@@ -18,7 +19,6 @@ from aml_provider.client.schedule_upkeep import Keeper, Upkeep
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.operators.status_execution import check_names
 from aml_provider.state.identity import deployment_id
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
@@ -56,6 +56,7 @@ class ScheduleExecution:
         self._context = context
         self._ti: Any = context["ti"]
         self._hook = AzureMLHook(operator.azureml_conn_id)
+        self._target: dict[str, Any] = {}
 
     def start(self) -> str:
         """Come to the schedule and wait for it; returns its id."""
@@ -92,9 +93,9 @@ class ScheduleExecution:
     def _wanted(self) -> ScheduleRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.if_exists not in {"update", "reuse", "fail"}:
+        if operator.if_exists not in ("update", "reuse", "fail"):
             raise InvalidArgument("if_exists", f"is {operator.if_exists!r}; use 'update', 'reuse' or 'fail'")
-        check_names(operator, ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"))
+        self._target = given_once(operator, TARGET)
         request = RunRequest.of(
             experiment_name=operator.experiment_name,
             parameters=operator.parameters,
@@ -116,13 +117,7 @@ class ScheduleExecution:
 
     def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
         operator = self._operator
-        find = find_target(
-            pipeline_id=operator.pipeline_id,
-            pipeline_name=operator.pipeline_name,
-            endpoint_id=operator.endpoint_id,
-            endpoint_name=operator.endpoint_name,
-        )
-        target = client.run(prepare(wanted, find, _INTERFACES, warn=operator.log.warning))
+        target = client.run(prepare(wanted, find_target(**self._target), _INTERFACES, warn=operator.log.warning))
         upkeep = Upkeep(
             wanted=wanted,
             target=target,

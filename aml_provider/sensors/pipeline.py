@@ -57,6 +57,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
         from aml_provider.client import calls
+        from aml_provider.client.arguments import as_name
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
         from aml_provider.client.flows import explain_failure
@@ -64,6 +65,8 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.hooks.workspace import look_policy
         from aml_provider.sensors.patience import deadline_of
 
+        with airflow_errors():
+            as_name("run_id", self.run_id)
         with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
             try:
                 run = client.call(calls.get_run(self.run_id))

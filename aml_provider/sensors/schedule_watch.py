@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.client import calls
+from aml_provider.client.arguments import as_name, given_once, wrong_type
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.finding import SCHEDULE, advised
 from aml_provider.client.schedule_flows import find_schedule, read_schedule
@@ -89,10 +90,8 @@ class ScheduleWatch:
         """
         me = Owner.of(context["ti"])
         with airflow_errors():
-            for name in ("schedule_id", "schedule_name"):
-                value = getattr(sensor, name)
-                if value is not None and not (isinstance(value, str) and value.strip()):
-                    raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
+            as_name("azureml_conn_id", sensor.azureml_conn_id)
+            given_once(sensor, ("schedule_id", "schedule_name"))
             since = None if sensor.since is None else _moment("since", sensor.since)
         watched = f"schedule {sensor.schedule_id or sensor.schedule_name}"
         return cls(
@@ -229,7 +228,7 @@ def _moment(argument: str, value: Any) -> datetime:
         except ValueError as error:
             raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
     if not isinstance(value, datetime):
-        raise InvalidArgument(argument, f"is a {type(value).__name__}; use a datetime, or ISO 8601 text")
+        raise wrong_type(argument, value, "a datetime, or ISO 8601 text")
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
