@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.client.arguments import as_name, wrong_type
+from aml_provider.client.arguments import as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class Rules(NamedTuple):
             raise InvalidArgument("settle", f"{settle!r} is not a number of seconds from 0")
         if isinstance(max_changes, bool) or not isinstance(max_changes, int) or max_changes < 1:
             raise InvalidArgument("max_changes", f"{max_changes!r} is not a whole number from 1")
-        if on_first_poll not in ("remember", "report"):
-            raise InvalidArgument("on_first_poll", f'{on_first_poll!r} is neither "remember" nor "report"')
+        as_choice("on_first_poll", on_first_poll, ("remember", "report"))
         patterns = None if pattern is None else (pattern,) if isinstance(pattern, str) else pattern
         if patterns is not None:
             if isinstance(patterns, (bytes, Mapping)) or not isinstance(patterns, Iterable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -31,6 +32,57 @@ def as_name(argument: str, value: Any) -> str:
     if not value.strip():
         raise InvalidArgument(argument, f"is {value!r}; it must name something")
     return value
+
+
+def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of several words.
+
+    Raises:
+        InvalidArgument: It is none of them; the message names ``argument`` and the words.
+    """
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise InvalidArgument(argument, f"is {shown(value)}; use {', '.join(first)} or {last}")
+    return str(value)
+
+
+def as_flag(argument: str, value: Any) -> bool:
+    """True or False, and no text that reads so.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgument(argument, f"is {shown(value)}; use True or False")
+    return value
+
+
+def as_version(argument: str, value: Any) -> str:
+    """An endpoint's version: text, or a whole number.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    wanted = "text, or a whole number"
+    if isinstance(value, (bool, float)):
+        raise wrong_type(argument, value, wanted)
+    return as_plain(argument, value, wanted)
+
+
+def as_moment(argument: str, value: Any) -> datetime:
+    """A moment as an author writes it: a datetime or ISO 8601 text; without a zone it is UTC.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
+    if not isinstance(value, datetime):
+        raise wrong_type(argument, value, "a datetime, or ISO 8601 text")
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool") -> str:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aml_provider.client.arguments import shown, wrong_type
-from aml_provider.client.entities import enum_name
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import Recurrence
 from aml_provider.client.time_zones import windows_zone
@@ -81,6 +80,22 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
     if schedule:
         wire["Schedule"] = schedule
     return wire
+
+
+def parts(value: Any) -> list[Recurrence]:
+    """A recurrence in pieces, each of which can be checked alone: what stands beside its field fits all values of it.
+
+    Raises:
+        InvalidArgument: It is no recurrence.
+    """
+    recurrence = as_recurrence(value)
+    weekly = Recurrence("Week", 1)
+    others = [(name, item) for name, item in recurrence._asdict().items() if name != "frequency" and item is not None]
+    return [
+        Recurrence(recurrence.frequency, 1),
+        *(weekly._replace(**{name: item}) for name, item in others),
+        recurrence,
+    ]
 
 
 def _schedule(recurrence: Recurrence) -> dict[str, Any]:
@@ -177,6 +192,8 @@ def _invalid(field: str, problem: str) -> InvalidArgument:
 
 def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
     """A recurrence as its author would write it, whatever the service made of nulls and enums."""
+    from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
+
     schedule = wire.get("Schedule") or {}
     week_days = schedule.get("WeekDays")
     return Recurrence(
@@ -196,6 +213,8 @@ def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | No
 
 
 def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
+    from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
+
     schedule = wire.get("Schedule") or {}
     start = _plain_time(wire.get("StartTime"))
     return (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.arguments import as_name, wrong_type
+from aml_provider.client.arguments import as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
 
@@ -82,8 +82,7 @@ class ScheduleRequest:
             InvalidArgument: A value that cannot be sent; the message names it.
         """
         as_name("name", name)
-        if status not in (ACTIVE, DISABLED):
-            raise InvalidArgument("status", f"is {status!r}; use {ACTIVE!r} or {DISABLED!r}")
+        as_choice("status", status, (ACTIVE, DISABLED))
         if (recurrence is None) == (datastore is None):
             both = "both" if datastore is not None else "neither"
             raise InvalidArgument("recurrence, datastore", f"{both} is given after rendering; give one of them")
@@ -109,7 +108,7 @@ class ScheduleRequest:
                     "is also data_path_parameter_name: the schedule sets it to the changed blob; leave it out here",
                 )
         if path_on_datastore is not None:
-            path = _folder(path_on_datastore)
+            path = as_folder("path_on_datastore", path_on_datastore)
             if path:
                 trigger["PathOnDataStore"] = path
         return cls(name=name, request=request, recurrence=None, trigger=trigger, status=status)
@@ -264,11 +263,16 @@ def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None
     return {**wire, _SUBMISSION: submission}
 
 
-def _folder(value: Any) -> str:
+def as_folder(argument: str, value: Any) -> str:
+    """A folder in a datastore, without slashes at its ends.
+
+    Raises:
+        InvalidArgument: It is none; the message names ``argument``.
+    """
     if not isinstance(value, str):
-        raise wrong_type("path_on_datastore", value, "text")
+        raise wrong_type(argument, value, "text")
     if "\\" in value:
-        raise InvalidArgument("path_on_datastore", f"has a backslash: {value!r}; the service wants '/'")
+        raise InvalidArgument(argument, f"has a backslash: {value!r}; the service wants '/'")
     return value.strip("/")
 
 

@@ -12,11 +12,10 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_name, as_plain, given_once, wrong_type
+from aml_provider.client.arguments import TARGET, as_choice, as_name, as_version, given_once
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
-    InvalidArgument,
     RunCanceled,
     RunFailed,
     RunTimedOut,
@@ -207,14 +206,11 @@ class PipelineExecution:
     def _request(self) -> RunRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.on_timeout not in ("cancel", "leave"):
-            raise InvalidArgument("on_timeout", f"is {operator.on_timeout!r}; use 'cancel' or 'leave'")
+        as_choice("on_timeout", operator.on_timeout, ("cancel", "leave"))
         given_once(operator, TARGET)
         version = operator.endpoint_version
         if version is not None:
-            if isinstance(version, (bool, float)):
-                raise wrong_type("endpoint_version", version, "text, or a whole number")
-            self._version = as_plain("endpoint_version", version, "text, or a whole number")
+            self._version = as_version("endpoint_version", version)
         if operator.parent_run_id is not None:
             as_name("parent_run_id", operator.parent_run_id)
         return RunRequest.of(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import conf
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, given_once
-from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
+from aml_provider.client.arguments import TARGET, as_choice, given_once
+from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows import find_target
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_for_provisioning
@@ -93,8 +93,7 @@ class ScheduleExecution:
     def _wanted(self) -> ScheduleRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.if_exists not in ("update", "reuse", "fail"):
-            raise InvalidArgument("if_exists", f"is {operator.if_exists!r}; use 'update', 'reuse' or 'fail'")
+        as_choice("if_exists", operator.if_exists, ("update", "reuse", "fail"))
         self._target = given_once(operator, TARGET)
         request = RunRequest.of(
             experiment_name=operator.experiment_name,

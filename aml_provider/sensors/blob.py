@@ -98,9 +98,6 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if (datastore is None) == (container_url is None):
-            both = "both" if datastore is not None else "neither"
-            raise ValueError(f"Task {self.task_id!r} needs either datastore or container_url; it was given {both}.")
         self.datastore = datastore
         self.container_url = container_url
         self.path = path
@@ -116,6 +113,9 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._watch: tuple[Context, FolderWatch] | None = None
         self._deadline: float | None = None
+        from aml_provider.sensors.checks import check_blob_sensor
+
+        check_blob_sensor(self)
 
     @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:

@@ -52,6 +52,9 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
         self._deadline: float | None = None
+        from aml_provider.sensors.checks import check_run_sensor
+
+        check_run_sensor(self)
 
     @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002

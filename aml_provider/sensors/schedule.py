@@ -58,9 +58,6 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if (schedule_id is None) == (schedule_name is None):
-            both = "both" if schedule_id is not None else "neither"
-            raise ValueError(f"Task {self.task_id!r} needs either schedule_id or schedule_name; it was given {both}.")
         self.schedule_id = schedule_id
         self.schedule_name = schedule_name
         self.since = since
@@ -68,6 +65,9 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._watch: tuple[Context, ScheduleWatch] | None = None
         self._deadline: float | None = None
+        from aml_provider.sensors.checks import check_schedule_sensor
+
+        check_schedule_sensor(self)
 
     @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.client import calls
-from aml_provider.client.arguments import as_name, given_once, wrong_type
+from aml_provider.client.arguments import as_moment, as_name, given_once
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.finding import SCHEDULE, advised
 from aml_provider.client.schedule_flows import find_schedule, read_schedule
@@ -92,7 +92,7 @@ class ScheduleWatch:
         with airflow_errors():
             as_name("azureml_conn_id", sensor.azureml_conn_id)
             given_once(sensor, ("schedule_id", "schedule_name"))
-            since = None if sensor.since is None else _moment("since", sensor.since)
+            since = None if sensor.since is None else as_moment("since", sensor.since)
         watched = f"schedule {sensor.schedule_id or sensor.schedule_name}"
         return cls(
             me,
@@ -218,18 +218,6 @@ class ScheduleWatch:
 
 def _entry(commit: Commit) -> Any:
     return commit.batch[0]
-
-
-def _moment(argument: str, value: Any) -> datetime:
-    """A moment as an author writes it; without a zone it is UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError as error:
-            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
-    if not isinstance(value, datetime):
-        raise wrong_type(argument, value, "a datetime, or ISO 8601 text")
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def _beginning(context: Context) -> datetime:
