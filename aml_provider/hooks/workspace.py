@@ -119,11 +119,15 @@ class WorkspaceHook(BaseHook):
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.flows import check_connection
         from aml_provider.client.transport import Client
-        from aml_provider.connection import settings_of
+        from aml_provider.connection import read_settings
 
         steps = ["settings"]
         try:
-            settings = settings_of(self.get_connection(self.azureml_conn_id))
+            # The messages name no connection: Airflow's form tests one with an id of its own making.
+            connection = self.get_connection(self.azureml_conn_id)
+            settings = read_settings(
+                login=connection.login, password=connection.password, extra=connection.extra_dejson
+            )
             with Client(settings, policy=retry_policy(budget=2.0)) as client:
                 steps.append("token")
                 client.authenticate()

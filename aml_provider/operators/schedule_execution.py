@@ -140,7 +140,7 @@ class ScheduleExecution:
 
     def _conclude(self, schedule: Schedule) -> str:
         check_provisioned(schedule)
-        self._operator.log.info("Schedule %s is set up.", schedule.id)
+        self._operator.log.info("Schedule %s is set up, and %s.", schedule.id, schedule.status)
         return schedule.id
 
     def _deadline(self) -> float:

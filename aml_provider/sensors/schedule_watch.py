@@ -101,7 +101,9 @@ class ScheduleWatch:
             schedule_name=sensor.schedule_name,
             start=_beginning(context) if since is None else since,
             since=since,
-            store=VariableCursorStore(variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me))),
+            store=VariableCursorStore(
+                variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me)), "AzureMLScheduleRunSensor"
+            ),
             log=sensor.log,
             state_of=states_for(sensor, me, owner_state),
         )
