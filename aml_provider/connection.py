@@ -137,16 +137,20 @@ def _trusted_endpoints() -> tuple[str, ...]:
     return read_trusted(conf.get("azureml", "trusted_endpoints", fallback="") or "")
 
 
-def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = None) -> WorkspaceSettings:
+def settings_of(
+    connection: Connection, *, extra: Mapping[str, Any] | None = None, named: bool = True
+) -> WorkspaceSettings:
     """Make settings of an Airflow connection, however it was defined.
 
     Args:
         connection: The connection.
         extra: Its extra, where that was read already (an event loop must not let the connection read it).
+        named: Errors name the connection too, beside the field.
 
     Raises:
-        InvalidArgument: A field that cannot be used; the message names the connection and the field.
+        InvalidArgument: A field that cannot be used; the message names it.
     """
+    where = f"connection {connection.conn_id!r}, " if named else ""
     trusted = _trusted_endpoints()
     try:
         return read_settings(
@@ -156,7 +160,7 @@ def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = Non
             trusted_endpoints=trusted,
         )
     except InvalidArgument as error:
-        raise InvalidArgument(f"connection {connection.conn_id!r}, {error.argument}", error.problem) from error
+        raise InvalidArgument(f"{where}{error.argument}", error.problem) from error
 
 
 @contextmanager
