@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from support.schedule_tasks import create, writes
 from support.task import RunPipeline, Task
 
@@ -24,12 +25,10 @@ class OldTask(Task):
 
 @pytest.fixture
 def overridden(kept_in_memory, monkeypatch):
-    """Whatever is written to Variables whose keys begin so, they read as null."""
+    """Whatever is written to Variables whose keys begin so, they read as this."""
 
-    def override(prefix):
-        monkeypatch.setattr(
-            variables, "read", lambda key: "null" if key.startswith(prefix) else kept_in_memory.get(key)
-        )
+    def override(prefix, value=None):
+        monkeypatch.setattr(variables, "read", lambda key: value if key.startswith(prefix) else kept_in_memory.get(key))
 
     return override
 
@@ -44,9 +43,10 @@ def test_no_run_is_submitted_whose_record_would_be_lost(workspace, overridden):
     assert not workspace.runs()
 
 
-def test_ended_records_that_are_none_are_noticed_before_the_submission(workspace, overridden):
-    overridden("azureml_ended_")
-    with pytest.raises(TypeError):
+@pytest.mark.parametrize("prefix", ["azureml_submission_", "azureml_ended_"])
+def test_records_that_are_none_are_noticed_before_the_submission(workspace, overridden, prefix):
+    overridden(prefix, "null")
+    with pytest.raises(AirflowFailException, match=f"damaged.* the Variable {prefix}"):
         RunPipeline(pipeline_id="quick").execute(OldTask().context)
     assert not workspace.runs()
 
@@ -57,10 +57,15 @@ def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden
     with pytest.raises(RuntimeError, match=r"azureml_schedule_intent_.* does not read as written: a secrets backend"):
         create(OldTask())
     assert not writes(workspace)
+    overridden("azureml_schedule_intent_", "null")
+    with pytest.raises(AirflowFailException, match="damaged.* the Variable azureml_schedule_intent_"):
+        create(OldTask())
+    assert not writes(workspace)
 
 
-def test_evidence_that_cannot_be_kept_is_told_and_costs_no_run(workspace, overridden):
-    overridden("azureml_evidence_")
+@pytest.mark.parametrize("value", [None, "null"])
+def test_evidence_that_cannot_be_kept_is_told_and_costs_no_run(workspace, overridden, value):
+    overridden("azureml_evidence_", value)
     operator = RunPipeline(pipeline_id="quick", wait_for_completion=False)
     assert operator.execute(OldTask().context) == workspace.only_run().id
     assert "azureml_evidence_" in str(operator.log)
