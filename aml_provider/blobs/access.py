@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import listing
+from aml_provider.blobs import listing, refused
 from aml_provider.blobs.folder import Folder, normalise_path
 from aml_provider.client import calls
 from aml_provider.client.errors import (
@@ -311,16 +311,19 @@ def refusal(
     """
     kind: type[ServiceError] = BadRequest
     hint = ""
-    if reply.status in {401, 403} and begun:
-        # Not final: a token or SAS that ran out meanwhile is read anew for the next look.
-        kind = ServiceError
-        hint = f"The right to {url}, {access.kind}, ended while it was in use."
-    elif reply.status in {401, 403}:
-        kind = PermissionDenied
-        hint = (
-            f"{url} was refused to {access.kind}; an identity needs the role {right.role!r} on the container, a SAS "
-            f"the permission to {right.words}, and the account's firewall has to let this host in."
-        )
+    code, message = listing.error_facts(reply.body)
+    code = code or reply.headers.get("x-ms-error-code", "")
+    if reply.status in {401, 403}:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        message = " ".join(filter(None, (message, refused.detail_of(reply.body))))
+        signed = dict(access.signature(url, right))
+        reason = refused.reason_of(code, message, access, signed, right, reply.date() or now)
+        # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
+        kind = ServiceError if begun else PermissionDenied
+        hint = f"{url} was refused to {access.kind}"
+        if begun:
+            hint = f"The right to {url}, {access.kind}, ended while it was in use"
+        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
     elif reply.status == 404:
         kind = NotFound
         hint = f"Is there a container {url}?"
@@ -328,7 +331,6 @@ def refusal(
         kind = Throttled
     elif reply.status >= 500 or reply.status == 408:
         kind = ServerFault
-    code, message = listing.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
         ids.append(f"x-ms-request-id={reply.headers['x-ms-request-id']}")

@@ -208,6 +208,7 @@ _HINTS = (
     (re.compile(r"AADSTS(70001|7000112)\b"), "The application is disabled in this tenant; enable it."),
     (re.compile(r"AADSTS(90002|900023|90038|900382|900432)\b|get authority configuration"), _CHECK_TENANT),
     (re.compile(r"AADSTS(50012|700027|700030)\b"), _CHECK_CERTIFICATE),
+    (re.compile(r"AADSTS(700024|50013)\b"), "Compare the clock of this host with the time: is it wrong?"),
     (re.compile(r"AADSTS(70021|70021\d|700213\d)\b"), _CHECK_FEDERATION),
     (re.compile(r"AADSTS500011\b"), "This tenant does not know Azure Resource Manager of the connection's cloud."),
     (re.compile(r"AADSTS(53003|530032|530035)\b"), "A Conditional Access policy of the tenant forbids it."),

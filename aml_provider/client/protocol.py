@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client import calls
@@ -314,7 +315,7 @@ class Protocol:
         hint = ""
         if reply.status == 401:
             kind = AuthenticationRefused
-            hint = self._hint_on_token()
+            hint = self._hint_on_token() + reply.on_clocks(datetime.now(UTC))
         elif reply.status == 403:
             kind = PermissionDenied
             hint = (

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What an error page may echo. The bare word in "no valid bearer token." is none.
 _SECRET = re.compile(r"(?i)\b(bearer\s+(?!token(?:[\s.,;:]|$))|sig=|sig%3D)[^\s&\"'<>]+")
+# Seconds by which two clocks may differ without a word.
+_CLOCKS_AGREE = 120.0
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -55,6 +57,29 @@ class Reply(NamedTuple):
             return max(0.0, (then - now).total_seconds())
         except (ValueError, TypeError):
             return None
+
+    def date(self) -> datetime | None:
+        """When the service answered, by its own clock."""
+        try:
+            found = parsedate_to_datetime(self.headers["date"])
+        except (LookupError, ValueError, TypeError):
+            return None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+    def on_clocks(self, now: datetime) -> str:
+        """A sentence on this host's clock, where it is minutes away from the service's; else nothing.
+
+        Args:
+            now: This host's time.
+        """
+        there = self.date()
+        ahead = 0.0 if there is None else (now - there).total_seconds()
+        # An answer may have been on its way for a minute.
+        if abs(ahead) < _CLOCKS_AGREE:
+            return ""
+        hours, minutes = divmod(round(abs(ahead) / 60), 60)
+        by = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        return f" This host's clock is {by} {'ahead of' if ahead > 0 else 'behind'} the service's: set it."
 
     def excerpt(self) -> str:
         """The beginning of its body for a message, without secrets."""
