@@ -42,6 +42,10 @@ _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
 _SAS_LIFETIME = 3600.0
 # A listing may take longer than a SAS holds, when the service throttles: a new one is made half-way.
 _RENEW_BEFORE = _SAS_LIFETIME / 2
+# What the address that a SAS was copied from may have asked for.
+_QUESTIONS = frozenset(
+    {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
+)
 _OWN_IDENTITY = "the connection's identity"
 
 
@@ -67,7 +71,7 @@ class ContainerAccess:
     """The right to a container.
 
     Args:
-        sas: A SAS token; with or without its question mark.
+        sas: A SAS token, however it was copied: with a question mark, line breaks, or plus signs that nobody encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
         identity: Whose bearer token is sent where there is neither, for people.
@@ -76,7 +80,7 @@ class ContainerAccess:
     def __init__(
         self, *, sas: str = "", account_name: str = "", account_key: str = "", identity: str = _OWN_IDENTITY
     ) -> None:
-        self._sas = sas.lstrip("?")
+        self._sas = _parameters(sas)
         self._account_name = account_name
         self._account_key = account_key
         self._identity = identity
@@ -107,7 +111,7 @@ class ContainerAccess:
         150 ms: event loops ask for it in a thread.
         """
         if self._sas or not self._account_key:
-            return tuple(parse_qsl(self._sas))
+            return self._sas
         now = time.time()
         expiry, signature = self._made.get(right, (0.0, ()))
         if expiry - now < _RENEW_BEFORE:
@@ -130,6 +134,17 @@ class ContainerAccess:
         except ValueError as error:
             raise InvalidArgument("account key", "is not base64 text; was it cut off?") from error
         return tuple(parse_qsl(token))
+
+
+def _parameters(sas: str) -> tuple[tuple[str, str], ...]:
+    """A SAS, parameter by parameter, without what an address asks for besides: requests say that themselves."""
+    pairs = parse_qsl(sas.strip().lstrip("?"))
+    # Neither signatures nor times have blanks: they are plus signs that nobody encoded.
+    return tuple(
+        (name, value if name.startswith("rsc") else "+".join(value.split(" ")).strip())
+        for name, value in pairs
+        if name not in _QUESTIONS
+    )
 
 
 class Location(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import airflow_errors
+from aml_provider.connection import airflow_errors, told_why_not_found
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from aml_provider.blobs.access import ContainerAccess, Location
+    from aml_provider.blobs.wasb import Rights
     from aml_provider.client.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.transport import AsyncClient, Client
@@ -101,7 +102,10 @@ class BlobLocation(NamedTuple):
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
-        rights = None if self.wasb_conn_id is None else WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
+        rights = None
+        if self.wasb_conn_id is not None:
+            with told_why_not_found(self.wasb_conn_id):
+                rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
                 settings = rights.settings(settings)
@@ -133,7 +137,8 @@ class BlobLocation(NamedTuple):
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
-            connection = await get_async_connection(self.wasb_conn_id)
+            with told_why_not_found(self.wasb_conn_id):
+                connection = await get_async_connection(self.wasb_conn_id)
             rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
         with airflow_errors():
             if rights is not None:
@@ -165,6 +170,7 @@ class WasbRights(NamedTuple):
     login: str
     password: str
     extra: dict[str, Any]
+    host: str = ""
 
     def __repr__(self) -> str:
         return f"WasbRights({self.conn_id!r})"
@@ -173,26 +179,31 @@ class WasbRights(NamedTuple):
     def of(cls, connection: Any, *, extra: dict[str, Any] | None = None) -> WasbRights:
         """Read a connection."""
         extra = connection.extra_dejson if extra is None else extra
-        fields = {name.removeprefix("extra__wasb__"): value for name, value in extra.items()}
-        return cls(connection.conn_id, connection.login or "", connection.password or "", fields)
+        prefix = "extra__wasb__"
+        fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
+        # Where both are there, the plain name wins unless it is empty.
+        fields |= {name: value for name, value in extra.items() if value or name not in fields}
+        return cls(connection.conn_id, connection.login or "", connection.password or "", fields, connection.host or "")
 
-    def _connection_string(self) -> dict[str, str]:
-        pieces = str(self.extra.get("connection_string") or "").split(";")
-        return dict(piece.strip().partition("=")[::2] for piece in pieces)
+    def _rights(self) -> Rights:
+        from aml_provider.blobs.wasb import rights_of
+        from aml_provider.client.errors import InvalidArgument
 
-    @property
-    def _is_principal(self) -> bool:
-        return bool(self.extra.get("tenant_id")) and not self.extra.get("connection_string")
+        try:
+            return rights_of(self.login, self.password, self.host, self.extra)
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                "wasb_conn_id", f"connection {self.conn_id!r}, {error.argument} {error.problem}"
+            ) from None
 
     def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:
         """The settings of whoever this connection is; another identity only for a service principal."""
-        if not self._is_principal:
+        tenant_id = self._rights().tenant_id
+        if not tenant_id:
             return settings
         from aml_provider.blobs.access import signed_in_as
 
-        return signed_in_as(
-            settings, tenant_id=str(self.extra["tenant_id"]), client_id=self.login, secret=self.password
-        )
+        return signed_in_as(settings, tenant_id=tenant_id, client_id=self.login.strip(), secret=self.password.strip())
 
     def access(self, container_url: str) -> ContainerAccess:
         """The right to list a container.
@@ -201,32 +212,24 @@ class WasbRights(NamedTuple):
             InvalidArgument: The connection holds none.
         """
         from aml_provider.blobs.access import ContainerAccess
+        from aml_provider.blobs.wasb import account_of
         from aml_provider.client.errors import InvalidArgument
 
-        if self._is_principal:
+        rights = self._rights()
+        if rights.tenant_id:
             return ContainerAccess(identity=f"the service principal of connection {self.conn_id!r}")
-        string = self._connection_string()
-        # In the order of Airflow's provider.
-        shared_key = string.get("AccountKey") or self.extra.get("shared_access_key")
-        sas = string.get("SharedAccessSignature") or self.extra.get("sas_token")
-        if sas and not shared_key:
-            # It takes a whole URL with its SAS too.
-            return ContainerAccess(sas=str(sas).rpartition("?")[2])
-        key = shared_key or self.password or self.extra.get("account_key")
-        if not key:
+        if rights.sas:
+            return ContainerAccess(sas=rights.sas)
+        if not rights.key:
             raise InvalidArgument(
                 "wasb_conn_id",
                 f"connection {self.conn_id!r} has no SAS, account key, connection string or service principal; leave "
                 "wasb_conn_id out to list as the identity of azureml_conn_id",
             )
-        account = string.get("AccountName") or self.login or _account_in(container_url)
+        # A key signs for the account that is asked, whatever else its name is.
+        account = account_of(container_url) or rights.account
         if not account:
             raise InvalidArgument(
                 "wasb_conn_id", f"connection {self.conn_id!r} has a key, but no account name as login"
             )
-        return ContainerAccess(account_name=account, account_key=str(key))
-
-
-def _account_in(container_url: str) -> str:
-    host = container_url.partition("//")[2].partition("/")[0]
-    return host.partition(".")[0] if ".blob." in host else ""
+        return ContainerAccess(account_name=account, account_key=rights.key)
