@@ -119,7 +119,8 @@ class WorkspaceHook(BaseHook):
 
         steps = ["settings"]
         try:
-            settings = settings_of(self.get_connection(self.azureml_conn_id))
+            with told_why_not_found(self.azureml_conn_id):
+                settings = settings_of(self.get_connection(self.azureml_conn_id))
             with Client(settings, policy=retry_policy(budget=2.0)) as client:
                 steps.append("token")
                 client.authenticate()
