@@ -93,7 +93,13 @@ class RunPoller:
         return self._task.done()
 
     async def watch(
-        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
+        self,
+        run_id: str,
+        *,
+        poll_interval: float,
+        deadline: float | None,
+        report: Callable[[Progress], None],
+        tell: Callable[[int, str], None] = log.log,
     ) -> PipelineRun | None:
         """Wait for a run's end; see :class:`~aml_provider.triggers.watcher.RunWatcher`.
 
@@ -116,6 +122,9 @@ class RunPoller:
                 await news
                 if watch.error is not None and not watch.is_late:
                     raise watch.error.with_traceback(None)
+                if watch.notice is not None:
+                    notice, watch.notice = watch.notice, None
+                    tell(*notice)
                 if watch.progress != told and watch.progress is not None:
                     told = watch.progress
                     report(told)
@@ -154,7 +163,7 @@ class RunPoller:
         key = self._key
         policy = self._list.policy
         # Being throttled is for the list to wait out: it knows who else would ask.
-        policy = policy._replace(budget=min(_BLIP, policy.budget), throttled_budget=0.0)
+        policy = policy._replace(budget=min(_BLIP, policy.budget), throttled_budget=0.0, is_brief=True)
         try:
             async with shared_client(key.conn_id, key.settings, policy) as client:
                 while True:
