@@ -135,11 +135,9 @@ class AzureBlobLookTrigger(BaseTrigger):
             except AzureMLError as error:
                 # A permanent one has left as AirflowFailException.
                 pause = max(self.poll_interval, error.retry_after or 0.0)
-                text = troubles.failed(where, error, None, clock())
-                if text is not None:
-                    self.log.warning(
-                        "This look failed and counts for nothing; the next one is in %.0f s. %s", pause, text
-                    )
+                # Told with each look: they are as far apart as the author wants.
+                troubles.failed(where, error, None, clock())
+                self.log.warning("This look failed and counts for nothing; the next one is in %.0f s. %s", pause, error)
                 await asyncio.sleep(pause)
 
     async def _changes_in(self, where: BlobLocation, state: FolderState, works: Callable[[], str | None]) -> bool:

@@ -191,16 +191,15 @@ class FolderStream:
             pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_IF_PERMANENT))
         self._failures += 1
         self._due = self._clock() + pause
-        text = self._troubles.failed(self._key, error, None, self._clock())
-        if text is None:
-            return
+        # Told with each look: their pauses grow.
+        self._troubles.failed(self._key, error, None, self._clock())
         log.log(
             logging.ERROR if is_permanent else logging.WARNING,
             "%s/%s could not be looked at; this counts for nothing, and its watchers look again in %.0f s. %s",
             self._key.location.name,
             self._key.location.path,
             pause,
-            text,
+            error,
             exc_info=None if isinstance(error, (AirflowException, AzureMLError)) else error,
         )
 
