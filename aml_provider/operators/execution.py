@@ -331,7 +331,7 @@ class PipelineExecution:
 
     def _read(self, client: Client, run_id: str) -> PipelineRun:
         with self._watching(run_id):
-            return client.run(read_run(run_id, policy=retry_policy(), warn=self._log.warning))
+            return client.run(read_run(run_id, policy=retry_policy()))
 
     def _wait(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
         with self._watching(run_id):
@@ -350,7 +350,6 @@ class PipelineExecution:
                         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
                         report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
                         policy=policy,
-                        warn=self._log.warning,
                     )
                 )
             except Throttled as error:

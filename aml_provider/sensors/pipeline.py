@@ -63,7 +63,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
 
         with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
             try:
-                run = client.run(read_run(self.run_id, policy=look_policy(), warn=self.log.warning))
+                run = client.run(read_run(self.run_id, policy=look_policy()))
             except AzureMLError as error:
                 if error.permanent:
                     raise

@@ -93,7 +93,11 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         try:
             watcher = await self.watcher()
             run = await watcher.watch(
-                self.run_id, poll_interval=self.poll_interval, deadline=self.deadline, report=self._report
+                self.run_id,
+                poll_interval=self.poll_interval,
+                deadline=self.deadline,
+                report=self._report,
+                tell=self._tell,
             )
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
@@ -108,6 +112,9 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     def _report(self, progress: Progress) -> None:
         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
         self.log.info("Run %s: %s", self.run_id, str(progress))
+
+    def _tell(self, level: int, text: str) -> None:
+        self.log.log(level, "Reading run %s: %s", self.run_id, text)
 
     def _event(self, outcome: str, message: str) -> TriggerEvent:
         return TriggerEvent(
