@@ -1,6 +1,6 @@
 """The two drivers that carry out what a protocol asks for, over httpx.
 
-This module and :mod:`aml_provider.client.routes` are the only ones that import httpx.
+This is the one module that imports httpx.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from typing import Protocol as Interface
 
 import anyio
@@ -20,21 +20,22 @@ import httpx
 
 from aml_provider import __version__
 from aml_provider.client import credentials
-from aml_provider.client.environment import Proxies, Trust
+from aml_provider.client.environment import Proxies, Proxy, Trust
 from aml_provider.client.errors import AzureMLError, InvalidArgument, ReplyLost, Unreachable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
 from aml_provider.client.reply import Reply
-from aml_provider.client.routes import AsyncRoutes, Routes, tls_context
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
 
     from aml_provider.client.calls import Call
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
+H = TypeVar("H", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 # A submission makes the service build a run's graph; the other calls answer in well under a second.
 _TIMEOUT = httpx.Timeout(ON_ITS_WAY, connect=15.0)
@@ -142,8 +143,59 @@ def _way(request: Request, reason: str) -> str:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """The one of this process."""
-    return tls_context()
+    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU."""
+    return Trust.of_environment().context() or httpx.create_ssl_context(trust_env=False)
+
+
+class _Ways(Generic[H]):
+    """One transport for each proxy, made when it is first needed, and one for no proxy."""
+
+    def __init__(self, make: Callable[..., H]) -> None:
+        self._make: Callable[..., H] = make
+        self._verify = _tls_context()
+        self._proxies = Proxies.of_environment()
+        self.made: dict[Proxy | None, H] = {}
+
+    def to(self, url: httpx.URL) -> H:
+        proxy = self._proxies.to(url.scheme, url.host, url.port)
+        if proxy not in self.made:
+            address = None if proxy is None else self._address(proxy)
+            self.made[proxy] = self._make(verify=self._verify, trust_env=False, proxy=address)
+        return self.made[proxy]
+
+    def _address(self, proxy: Proxy) -> httpx.Proxy:
+        proxy.check()
+        try:
+            return httpx.Proxy(proxy.url, ssl_context=self._verify if proxy.url.startswith("https:") else None)
+        except (httpx.InvalidURL, ValueError):
+            # Its text repeats the address.
+            raise proxy.refused("is no proxy's address") from None
+
+
+class _Routes(httpx.BaseTransport):
+    """Sends each request on the way that the environment names."""
+
+    def __init__(self) -> None:
+        self._ways = _Ways(httpx.HTTPTransport)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._ways.to(request.url).handle_request(request)
+
+    def close(self) -> None:
+        for transport in self._ways.made.values():
+            transport.close()
+
+
+class _AsyncRoutes(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self._ways = _Ways(httpx.AsyncHTTPTransport)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._ways.to(request.url).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in self._ways.made.values():
+            await transport.aclose()
 
 
 class _Body:
@@ -193,9 +245,7 @@ class Client:
         self._clock = clock or RealClock()
         _hush_http_loggers()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(
-            timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=Routes(_tls_context())
-        )
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=_Routes())
 
     def __enter__(self) -> Self:
         return self
@@ -287,9 +337,7 @@ class AsyncClient:
         anyio.run(anyio.sleep, 0)
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(
-                timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=AsyncRoutes(_tls_context())
-            ),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=_AsyncRoutes()),
         )
 
     async def __aexit__(
