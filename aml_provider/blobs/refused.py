@@ -79,7 +79,10 @@ def reason_of(
         return f"the SAS begins at {begins:%Y-%m-%dT%H:%M:%SZ}, which is still to come"
     missing = "".join(letter for letter in right.letters if "sp" in signed and letter not in signed["sp"])
     if missing:
-        return f"the SAS lacks the permission to {right.words} (sp={signed['sp']}; missing: {missing})"
+        return (
+            f"an identity needs the role {right.role!r} there, a SAS the permission to {right.words}; this one has "
+            f"sp={signed['sp']} and lacks {missing}"
+        )
     if code == "AuthorizationPermissionMismatch" and not signed:
         return f"the identity needs the role {right.role!r} on the container; a new assignment takes some minutes"
     # Azurite says AuthorizationFailure for both.

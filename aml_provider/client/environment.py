@@ -7,13 +7,14 @@ it is needed, and never shown, because a proxy's address may hold a password.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import ssl
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -52,6 +53,18 @@ class Proxy(NamedTuple):
     def place(self) -> str:
         """Where it is, without secrets, for messages."""
         return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
+
+    def check(self) -> None:
+        """Make sure that our HTTP client can go through it.
+
+        Raises:
+            InvalidArgument: It lacks a package for that.
+        """
+        if self.is_socks and importlib.util.find_spec("socksio") is None:
+            raise self.refused(
+                "names a SOCKS proxy, for which the package socksio is needed: install httpx[socks], or name an HTTP "
+                "proxy"
+            )
 
     def refused(self, problem: str) -> InvalidArgument:
         """The error of a proxy that cannot be used."""
@@ -115,10 +128,9 @@ class Proxies:
 
     @classmethod
     def of_environment(cls) -> Self:
-        """Read the variables of this process; without them, on macOS and Windows, the system's settings."""
-        found = getproxies()
-        named = {name: Proxy(_variable(name), found[name]) for name in ("http", "https", "all") if found.get(name)}
-        return cls(named, found.get("no", ""))
+        """Read the variables of this process."""
+        named = {name: Proxy(*_variable(name)) for name in ("http", "https", "all")}
+        return cls({name: proxy for name, proxy in named.items() if proxy.url}, _variable("no")[1])
 
     def to(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
         """The proxy for a server; None: none. What is for this host never goes through one.
@@ -189,6 +201,21 @@ class Trust(NamedTuple):
         places = self.path.split(os.pathsep) if self.variable == "SSL_CERT_DIR" else [self.path]
         return next(filter(os.path.isdir, places), "")
 
+    def context(self) -> ssl.SSLContext | None:
+        """Read them, which takes 20 to 50 ms of CPU; None where nothing says which.
+
+        Raises:
+            InvalidArgument: They cannot be used; names the variable.
+        """
+        if not self.variable:
+            return None
+        try:
+            if self.directory:
+                return ssl.create_default_context(capath=self.path)
+            return ssl.create_default_context(cafile=self.path)
+        except (OSError, ValueError) as error:
+            raise self.refused(f"cannot be read as such: {getattr(error, 'strerror', None) or error}") from None
+
     @property
     def words(self) -> str:
         """Whose certificates are trusted, for people."""
@@ -205,9 +232,13 @@ class Trust(NamedTuple):
         )
 
 
-def _variable(name: str) -> str:
+def _variable(name: str) -> tuple[str, str]:
+    """The variable that counts, and its value: one in small letters takes back, if empty, what the other one says."""
     lower = f"{name}_proxy"
-    return next((spelling for spelling in (lower, lower.upper()) if os.environ.get(spelling)), lower.upper())
+    # As a CGI script, a process has HTTP_PROXY from whoever sent a header named Proxy.
+    upper = "" if name == "http" and "REQUEST_METHOD" in os.environ else lower.upper()
+    variable = lower if lower in os.environ else upper
+    return variable, os.environ.get(variable, "").strip()
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:

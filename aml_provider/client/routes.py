@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import ssl
+import functools
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
@@ -12,34 +11,28 @@ from aml_provider.client.environment import Proxies, Proxy, Trust
 from aml_provider.client.exchange import TimedBackend
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 
+@functools.cache
 def tls_context() -> ssl.SSLContext:
-    """Read the certificates of the trusted authorities, which takes 20 to 50 ms of CPU.
+    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU.
 
     Raises:
         InvalidArgument: Those that the environment names cannot be used; names the variable.
     """
-    trust = Trust.of_environment()
-    if not trust.variable:
-        return httpx.create_ssl_context(trust_env=False)
-    try:
-        if trust.directory:
-            return ssl.create_default_context(capath=trust.path)
-        return ssl.create_default_context(cafile=trust.path)
-    except (OSError, ValueError) as error:
-        raise trust.refused(f"cannot be read as such: {getattr(error, 'strerror', None) or error}") from None
+    return Trust.of_environment().context() or httpx.create_ssl_context(trust_env=False)
 
 
 class _Ways(Generic[T]):
     """One transport for each proxy, made when it is first needed, and one for no proxy."""
 
-    def __init__(self, make: Callable[..., T], verify: ssl.SSLContext) -> None:
+    def __init__(self, make: Callable[..., T]) -> None:
         self._make: Callable[..., T] = make
-        self._verify = verify
+        self._verify = tls_context()
         self._proxies = Proxies.of_environment()
         self.made: dict[Proxy | None, T] = {}
 
@@ -52,11 +45,7 @@ class _Ways(Generic[T]):
     def _address(self, proxy: Proxy | None) -> httpx.Proxy | None:
         if proxy is None:
             return None
-        if proxy.is_socks and importlib.util.find_spec("socksio") is None:
-            raise proxy.refused(
-                "names a SOCKS proxy, for which the package socksio is needed: install httpx[socks], or name an HTTP "
-                "proxy"
-            )
+        proxy.check()
         try:
             return httpx.Proxy(proxy.url, ssl_context=self._verify if proxy.url.startswith("https:") else None)
         except (httpx.InvalidURL, ValueError):
@@ -73,14 +62,10 @@ def _timed(**options: Any) -> httpx.HTTPTransport:
 
 
 class Routes(httpx.BaseTransport):
-    """The transport of a client for workers.
+    """The transport of a client for workers."""
 
-    Args:
-        verify: Which certificates count.
-    """
-
-    def __init__(self, verify: ssl.SSLContext) -> None:
-        self._ways = _Ways(_timed, verify)
+    def __init__(self) -> None:
+        self._ways = _Ways(_timed)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on its way."""
@@ -95,8 +80,8 @@ class Routes(httpx.BaseTransport):
 class AsyncRoutes(httpx.AsyncBaseTransport):
     """The transport of a client for event loops; the twin of :class:`Routes`."""
 
-    def __init__(self, verify: ssl.SSLContext) -> None:
-        self._ways = _Ways(httpx.AsyncHTTPTransport, verify)
+    def __init__(self) -> None:
+        self._ways = _Ways(httpx.AsyncHTTPTransport)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on its way."""

@@ -26,13 +26,12 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedR
 from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
 from aml_provider.client.reply import Reply
-from aml_provider.client.routes import AsyncRoutes, Routes, tls_context
+from aml_provider.client.routes import AsyncRoutes, Routes
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 from aml_provider.client.text import LONGEST, masked, one_line
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
@@ -168,12 +167,6 @@ def _way(request: Request, reason: str) -> str:
     return f"{through} ({Trust.of_environment().words})"
 
 
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """The one of this process."""
-    return tls_context()
-
-
 def _deadline(timeout: httpx.Timeout) -> Deadline:
     return Deadline(None if timeout.read is None else _PATIENCE * timeout.read)
 
@@ -232,9 +225,7 @@ class Client:
         self._clock = clock or RealClock()
         _hush_http_loggers()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(
-            timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=Routes(_tls_context())
-        )
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=Routes())
 
     def __enter__(self) -> Self:
         return self
@@ -349,9 +340,7 @@ class AsyncClient:
         anyio.run(anyio.sleep, 0)
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(
-                timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=AsyncRoutes(_tls_context())
-            ),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=AsyncRoutes()),
         )
 
     async def __aexit__(

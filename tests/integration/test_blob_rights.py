@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from support.authority import CLIENT, TENANT, Authority
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
-from aml_provider.client import transport
+from aml_provider.client import routes
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.blob_cursor import BlobCursorStore
@@ -109,10 +109,10 @@ def connect(emulator, https, authority, monkeypatch):
     for name, value in {**authority.proxy, "NO_PROXY": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
     # A process reads the trusted certificates once.
-    transport._tls_context.cache_clear()
+    routes.tls_context.cache_clear()
     define("a-token-that-storage-refuses")
     yield define
-    transport._tls_context.cache_clear()
+    routes.tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_of_many_writers_one_wins(records):
 
 @pytest.mark.parametrize(
     ("sas", "told"),
-    [("r", "lacks the permission to read, create and write.*missing: cw"), ("l", "missing: rcw")],
+    [("r", "Storage Blob Data Contributor.*read, create and write"), ("l", "Storage Blob Data Contributor")],
 )
 def test_a_right_that_does_not_suffice_for_records_is_told(sas, told, register, landing, https):
     register(landing, "records", sas_token=sas_of(landing, https, sas))

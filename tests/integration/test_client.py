@@ -20,7 +20,7 @@ from support.recorder import Answer, Recorder
 
 from aml_provider import __version__
 from aml_provider.blobs.access import ContainerAccess, ask
-from aml_provider.client import calls, flows, transport
+from aml_provider.client import calls, flows, routes
 from aml_provider.client.errors import (
     BadRequest,
     CredentialError,
@@ -311,7 +311,7 @@ class TestProxies:
     @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
     def test_missing_certificates_are_named(self, drive, settings, monkeypatch, variable):
         monkeypatch.setenv(variable, "/missing/ca")
-        transport._tls_context.cache_clear()
+        routes.tls_context.cache_clear()
         error = failure(drive, settings, GET)
         assert str(error).startswith(f"{variable}: the environment variable names '/missing/ca', which ")
 
@@ -319,12 +319,12 @@ class TestProxies:
         ours, theirs = trustme.CA(), trustme.CA()
         ours.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-        transport._tls_context.cache_clear()
+        routes.tls_context.cache_clear()
         try:
             with tls_listener(theirs) as port:
                 error = failure(drive, workspace(endpoint=f"https://127.0.0.1:{port}"), GET)
         finally:
-            transport._tls_context.cache_clear()
+            routes.tls_context.cache_clear()
         assert f"the authorities in {tmp_path}/ca.pem are trusted, as REQUESTS_CA_BUNDLE says" in str(error)
 
 

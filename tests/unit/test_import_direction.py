@@ -59,10 +59,7 @@ RULES = {
     ),
     "the transport imports httpx": Rule(OUTSIDE_EMULATOR, ("httpx", "httpcore"), but=HTTPX),
     "nobody else makes requests": Rule(
-        OUTSIDE_EMULATOR,
-        ("requests", "aiohttp", "urllib.request", "urllib3", "http.client"),
-        # It reads the system's proxies with it, and sends nothing.
-        but=("aml_provider.client.environment",),
+        OUTSIDE_EMULATOR, ("requests", "aiohttp", "urllib.request", "urllib3", "http.client")
     ),
     "Azure's libraries are for credentials and signatures": Rule(
         OUTSIDE_EMULATOR, ("azure",), but=("aml_provider.client.credentials", "aml_provider.blobs.access")
