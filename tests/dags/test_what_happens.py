@@ -180,7 +180,7 @@ ELSEWHERE = {
         "test_the_api_of_the_tasks_is_away",
     ),
     "a worker is shut down or evicted while the task waits": ("kills/test_outages.py", "test_a_worker_is_drained"),
-    "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tested"),
+    "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tried_out"),
 }
 
 
