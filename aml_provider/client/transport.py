@@ -305,7 +305,11 @@ class Client:
                     return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
                     return _unusable(step, response, error, request_id, sent)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
+            # Who waits for a byte sees the end of the whole as its own.
+            late = TimeoutError(str(deadline)) if deadline.has_passed else error
+            raise _transport_error(step, late, request_id, sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id, sent) from error
         finally:
             CURRENT.reset(current)
@@ -411,5 +415,9 @@ class AsyncClient:
                     return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
                     return _unusable(step, response, error, request_id, sent)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
+            # Who waits for a byte sees the end of the whole as its own.
+            late = TimeoutError(str(deadline)) if deadline.has_passed else error
+            raise _transport_error(step, late, request_id, sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id, sent) from error
