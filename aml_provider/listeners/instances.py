@@ -107,7 +107,11 @@ def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[Mark
         if now is None or str(now) != state:
             return None
         skipped = session.execute(select(*names, TaskInstance.end_date).where(*here, has_begun_before)).all()
-        return [Mark(*found, was_at_work=False) for found in skipped if found.end_date is not None]
+        return [
+            Mark(one.dag_id, one.run_id, one.task_id, one.map_index, one.end_date, was_at_work=False)
+            for one in skipped
+            if one.end_date is not None
+        ]
 
 
 def _archived(session: Any, mark: Mark) -> list[Try]:

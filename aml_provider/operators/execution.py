@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
@@ -34,6 +33,7 @@ from aml_provider.client.protocol import RetryPolicy
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
+from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
@@ -64,8 +64,6 @@ _SHORT_KILL_PATIENCE = 1.0
 _KILLED = "the task was killed in Airflow"
 # Where the run matters more than the answer: in on_kill, and in learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
-# How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
-_BACKSTOP = 300.0
 
 
 class PipelineExecution:
@@ -133,23 +131,48 @@ class PipelineExecution:
         with self._timeout_noticed(), self._client() as client:
             with self._watching(run_id):
                 run = client.call(calls.get_run(run_id))
-            if run.state.is_final or event["outcome"] == "deadline":
+            if run.state.is_final or (event["outcome"] == "deadline" and (was_late(event) or not self._has_time())):
                 return self._conclude(client, run)
             self._heed_kill(client, run_id)
-        # The service has changed its mind about the run's end; unknown is not success.
-        self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
-        return self._defer(run_id, self._poll_interval())
+        if event["outcome"] == "deadline":
+            self._warn_of_clocks("triggerer")
+        else:
+            # The service has changed its mind about the run's end; unknown is not success.
+            self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
+        return self._defer(run_id, self._poll_interval(), clock_ahead(event))
 
-    def end_abandoned_wait(self) -> None:
-        """Airflow ended the wait: do to the run what the deadline asks for."""
+    def end_abandoned_wait(self) -> str | None:
+        """Airflow ended the wait: do to the run what the deadline asks for.
+
+        Returns:
+            The run's id if it has ended well, since there was time left; None if Airflow is to say how the wait ended.
+        """
         run_id = self._run_id = self._known_run()
         if run_id is None:
-            return
-        with self._client() as client:
+            return None
+        with self._timeout_noticed(), self._client() as client:
             with self._watching(run_id):
                 run = client.call(calls.get_run(run_id))
-            if not run.state.is_final:
-                self._end_at_deadline(client, run)
+            if run.state.is_final:
+                return None
+            if self._has_time():
+                self._warn_of_clocks("scheduler")
+                # Here: another deferral would end as soon as this one did, by the same clock.
+                return self._conclude(client, self._wait(client, run_id, self._poll_interval()))
+            return self._end_at_deadline(client, run)
+
+    def _has_time(self) -> bool:
+        deadline = self._deadline()
+        return deadline is not None and not has_passed(deadline)
+
+    def _warn_of_clocks(self, component: str) -> None:
+        left = (self._deadline() or 0.0) - time.time()
+        self._log.warning(
+            "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
+            "Waiting on. Is one of the two clocks wrong?",
+            component,
+            left,
+        )
 
     def kill(self) -> None:
         """Cancel the run, and the one of a submission that is under way; bounded, and harmless when repeated.
@@ -310,19 +333,20 @@ class PipelineExecution:
                 )
             )
 
-    def _defer(self, run_id: str, poll_interval: float) -> NoReturn:
+    def _defer(self, run_id: str, poll_interval: float, ahead: float = 0.0) -> NoReturn:
+        """Wait in the triggerer, whose clock is known to be ahead by some seconds."""
         deadline = self._deadline()
         self._operator.defer(
             trigger=AzureMLPipelineRunTrigger(
                 run_id=run_id,
                 experiment_name=self._operator.experiment_name,
                 poll_interval=poll_interval,
-                deadline=deadline,
+                deadline=None if deadline is None else deadline + ahead,
                 azureml_conn_id=self._operator.azureml_conn_id,
                 cancel_on_kill=self._operator.cancel_on_kill,
             ),
             method_name="execute_complete",
-            timeout=None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+            timeout=None if deadline is None else backstop(deadline),
         )
         raise AssertionError  # defer() never returns
 

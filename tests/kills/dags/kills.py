@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import product
 
 from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-for name, deferrable in (("on_worker", False), ("deferred", True)):
+MODES = (("on_worker", False), ("deferred", True))
+KINDS = (
+    ("", {"retries": 5, "retry_delay": timedelta(0)}),
+    ("_within_5_min", {"execution_timeout": timedelta(minutes=5)}),
+    ("_within_20_s", {"execution_timeout": timedelta(seconds=20)}),
+    ("_tried_hourly", {"retries": 1, "retry_delay": timedelta(hours=1)}),
+)
+for (name, deferrable), (kind, arguments) in product(MODES, KINDS):
     with DAG(
-        name,
+        name + kind,
         schedule=None,
         start_date=datetime(2026, 1, 1),  # noqa: DTZ001
         catchup=False,
@@ -23,6 +31,5 @@ for name, deferrable in (("on_worker", False), ("deferred", True)):
             experiment_name="{{ run_id }}",
             deferrable=deferrable,
             poll_interval=1,
-            retries=5,
-            retry_delay=timedelta(0),
+            **arguments,
         )
