@@ -51,6 +51,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
         self._deadline: float | None = None
+        self._ahead = 0.0
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
@@ -83,8 +84,9 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=run.state is RunState.FINISHED, xcom_value=run.id)
 
     def _defer(self, experiment_name: str) -> None:
+        from aml_provider.deadlines import backstop
         from aml_provider.durations import in_seconds
-        from aml_provider.sensors.patience import backstop, deadline_of
+        from aml_provider.sensors.patience import deadline_of
         from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
         deadline = deadline_of(self, self._deadline)
@@ -95,7 +97,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
                 run_id=self.run_id,
                 experiment_name=experiment_name,
                 poll_interval=interval,
-                deadline=deadline,
+                deadline=deadline + self._ahead,
                 azureml_conn_id=self.azureml_conn_id,
                 cancel_on_kill=False,
             ),
@@ -108,6 +110,10 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
         """Look again: what the run ended as is never taken from the event."""
-        # dag.test() loses what defer() was given.
-        self._deadline = 0.0 if (event or {}).get("outcome") == "deadline" else deadline
+        from aml_provider.deadlines import clock_ahead
+
+        # dag.test() loses what defer() was given; the trigger's word is what is left then.
+        is_late = deadline is None and (event or {}).get("outcome") == "deadline"
+        self._deadline = 0.0 if is_late else deadline
+        self._ahead = clock_ahead(event)
         return self.execute(context)

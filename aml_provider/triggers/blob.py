@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.blob_change import AzureBlobChangeTrigger
 from aml_provider.triggers.stored import StoredTrigger
 
@@ -115,7 +116,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
             self.log.info("The sensor's time is up.")
         except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
             self.log.warning("Handing over to the worker: %s", error)
-        yield TriggerEvent({"look": True, "deadline": self.deadline})
+        yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
 
     async def _until_worth_a_look(self) -> None:
         # The first import takes longer than an event loop may stand still.

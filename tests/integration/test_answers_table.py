@@ -6,6 +6,7 @@ Where the table and what happens differ, the test shows the table as it has to b
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.task import Log, RunPipeline, Task
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.protocol import Request
 from aml_provider.client.transport import AsyncClient, Client, RealClock
-from aml_provider.operators import execution
+from aml_provider.operators import execution, waiting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- made by tests/integration/test_answers_table.py -->\n", "<!-- end -->"
@@ -70,7 +71,13 @@ class Case:
         return deferred.value.trigger
 
     def resume(self, outcome):
-        event = {"run_id": self.workspace.only_run().id, "experiment_name": "exp", "outcome": outcome, "message": "why"}
+        event = {
+            "run_id": self.workspace.only_run().id,
+            "experiment_name": "exp",
+            "outcome": outcome,
+            "message": "why",
+            "deadline": time.time(),
+        }
         self.operator(deferrable=True).execute_complete(self.task.context, event)
 
     def meet(self, pattern):
@@ -224,7 +231,7 @@ def cell(case, play):
 @pytest.fixture(autouse=True)
 def budget(kept_in_memory, monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1.0")
-    monkeypatch.setattr(execution, "_BUSY_PAUSE", BUSY)
+    monkeypatch.setattr(waiting, "_BUSY_PAUSE", BUSY)
 
 
 @pytest.fixture
