@@ -182,21 +182,22 @@ def _trusted_endpoints() -> tuple[str, ...]:
     return read_trusted(conf.get("azureml", "trusted_endpoints", fallback="") or "")
 
 
-def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = None) -> WorkspaceSettings:
+def settings_of(
+    connection: Connection, *, extra: Mapping[str, Any] | None = None, named: bool = True
+) -> WorkspaceSettings:
     """Make settings of an Airflow connection, however it was defined.
 
     Args:
         connection: The connection.
         extra: Its extra, where that was read already (an event loop must not let the connection read it).
+        named: Errors name the connection too, beside the field.
 
     Raises:
-        InvalidArgument: A field that cannot be used; the message names the connection and the field.
+        InvalidArgument: A field that cannot be used; the message names it.
     """
-    kind, name = getattr(connection, "conn_type", None), connection.conn_id
+    kind, where = getattr(connection, "conn_type", None), f"connection {connection.conn_id!r}, " if named else ""
     if kind and kind != CONN_TYPE:
-        raise InvalidArgument(
-            f"connection {name!r}, conn_type", f"is {kind!r}; this needs a connection of type {CONN_TYPE!r}"
-        )
+        raise InvalidArgument(f"{where}conn_type", f"is {kind!r}; this needs a connection of type {CONN_TYPE!r}")
     extra = connection.extra_dejson if extra is None else extra
     trusted = _trusted_endpoints()
     try:
@@ -205,8 +206,9 @@ def settings_of(connection: Connection, *, extra: Mapping[str, Any] | None = Non
         )
     except InvalidArgument as error:
         untyped = "" if kind else f". It has no conn_type either; is it really written as one of type {CONN_TYPE!r}?"
-        raise InvalidArgument(f"connection {name!r}, {error.argument}", f"{error.problem}{untyped}") from error
-    _warn_of(name, *unknown_fields(extra))
+        raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from error
+    if named:
+        _warn_of(connection.conn_id, *unknown_fields(extra))
     return settings
 
 

@@ -148,8 +148,15 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "aml_provider.hooks.azure_ml.AzureMLHook",
                 "hook-name": "Azure Machine Learning",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "host"],
-                    "relabeling": {"login": "Client id", "password": "Client secret or token"},
+                    # Nothing here uses the port. But the *Test* button of Airflow 3.3.2 posts 0 for an empty one, and
+                    # its API server refuses what differs from the stored one: 0 has to be stored.
+                    "hidden-fields": ["schema", "host"],
+                    "relabeling": {
+                        "login": "Client id",
+                        "password": "Client secret or token",
+                        "port": "Port (0, for Test)",
+                    },
+                    "placeholders": {"port": "0: else Test of Airflow 3.3.2 says that host or port differs"},
                 },
                 "conn-fields": _CONNECTION_FIELDS,
             }

@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl
 
 from aml_provider.blobs import listing, refused
 from aml_provider.blobs.folder import Folder, normalise_path
-from aml_provider.client import calls
 from aml_provider.client.errors import (
     BadRequest,
     CredentialError,
@@ -27,6 +26,7 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
+from aml_provider.client.finding import find_datastore
 from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
@@ -168,12 +168,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
             cannot be used.
     """
     normalise_path(path)
-    try:
-        store: Datastore = yield calls.get_datastore(datastore)
-    except NotFound as error:
-        raise InvalidArgument(
-            "datastore", f"the workspace {settings.workspace_name!r} has no datastore {datastore!r}"
-        ) from error
+    store = yield from find_datastore(datastore, workspace=f"the workspace {settings.workspace_name!r}")
     if store.kind not in _BLOB_KINDS:
         raise InvalidArgument(
             "datastore",

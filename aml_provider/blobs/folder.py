@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import InvalidArgument
 
 __all__ = ["Folder", "normalise_path"]
@@ -69,7 +70,7 @@ def normalise_path(path: str, argument: str = "path") -> str:
         ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is no string.
     """
     if not isinstance(path, str):
-        raise InvalidArgument(argument, f"a string is needed, not {type(path).__name__}")
+        raise wrong_type(argument, path, "text")
     if "\\" in path:
         raise InvalidArgument(argument, f"{path!r} has a backslash; folders are separated by /")
     if path in {"", "/"}:
@@ -86,7 +87,7 @@ def normalise_path(path: str, argument: str = "path") -> str:
 
 def _checked_container(container_url: str, *, allow_http: bool) -> str:
     if not isinstance(container_url, str):
-        raise InvalidArgument("container_url", f"a string is needed, not {type(container_url).__name__}")
+        raise wrong_type("container_url", container_url, "text", secret=True)
     bare = re.split(r"[?#]", container_url, maxsplit=1)[0]
     # First, since every other message repeats the URL.
     if "@" in bare.partition("//")[2].partition("/")[0]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 from aml_provider.blobs.access import ask
 from aml_provider.blobs.listing import list_request, parse_page
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.finding import same_letters, similar
 from aml_provider.client.protocol import Request
 
 if TYPE_CHECKING:
@@ -63,17 +62,12 @@ def _told(folder: Folder, above: str, missing: str, page: Page) -> str:
     names = [name.decode("utf-8", "replace")[len(above) :].removesuffix("/") for name in page.prefixes]
     if f"{above}{missing}".encode() in {row[0] for row in page.rows}:
         return f"{told}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
-    alike = [name for name in names if _same_letters(name) == _same_letters(missing)]
+    alike = [name for name in names if same_letters(name) == same_letters(missing)]
     if alike:
         shown = ", ".join(map(ascii, alike))
         return f"{told}Blob storage tells {missing!a} from {shown}, which is in {where}: case and Unicode form count"
-    by_letters = {_same_letters(name): name for name in names}
-    near = [by_letters[name] for name in get_close_matches(_same_letters(missing), by_letters, _MOST_NAMES)]
+    near = similar(missing, names)
     shown = ", ".join(map(repr, near or names[:_MOST_NAMES]))
     if not shown:
         return f"{told}In {where} there is no folder at all, but blobs are"
     return f"{told}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
-
-
-def _same_letters(name: str) -> str:
-    return normalize("NFKC", name).casefold()

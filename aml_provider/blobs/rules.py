@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
+from aml_provider.client.arguments import as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Counts", "Rules", "iso_dates", "iso_hours", "settled_until"]
 
@@ -53,11 +55,16 @@ class Rules(NamedTuple):
             raise InvalidArgument("settle", f"{settle!r} is not a number of seconds from 0")
         if isinstance(max_changes, bool) or not isinstance(max_changes, int) or max_changes < 1:
             raise InvalidArgument("max_changes", f"{max_changes!r} is not a whole number from 1")
-        if on_first_poll not in {"remember", "report"}:
-            raise InvalidArgument("on_first_poll", f'{on_first_poll!r} is neither "remember" nor "report"')
-        patterns = None if pattern is None else (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        if patterns is not None and not (patterns and all(isinstance(glob, str) and glob for glob in patterns)):
-            raise InvalidArgument("pattern", f"{pattern!r} is neither a glob nor a list of globs")
+        as_choice("on_first_poll", on_first_poll, ("remember", "report"))
+        patterns = None if pattern is None else (pattern,) if isinstance(pattern, str) else pattern
+        if patterns is not None:
+            if isinstance(patterns, (bytes, Mapping)) or not isinstance(patterns, Iterable):
+                raise wrong_type("pattern", pattern, "a glob or a list of globs")
+            patterns = tuple(patterns)
+            for glob in patterns:
+                as_name("pattern", glob)
+            if not patterns:
+                raise InvalidArgument("pattern", f"{pattern!r} is neither a glob nor a list of globs")
         return cls(settle, ignore_empty, patterns, max_changes, on_first_poll == "report")
 
 

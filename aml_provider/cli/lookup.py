@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aml_provider.cli.execution import CommandError
+from aml_provider.client.finding import did_you_mean
 from aml_provider.client.schedule_flows import RETIRED, STATE
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ def pick(kind: str, wanted: str, items: Sequence[T]) -> T:
         raise CommandError(f"{len(found)} {kind}s are named {wanted!r}. Give the id of the one that you mean:{listed}")
     if not items:
         raise CommandError(f"The workspace has no {kind}s.")
-    similar = difflib.get_close_matches(wanted, sorted({item.name for item in items}), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else f" There are {len(items)} others."
-    raise CommandError(f"The workspace has no {kind} with the id or name {wanted!r}.{hint}")
+    hint = did_you_mean(wanted, (item.name for item in items), otherwise=f"there are {len(items)} others.")
+    raise CommandError(f"The workspace has no {kind} with the id or name {wanted!r}. {hint[0].upper()}{hint[1:]}")
 
 
 def _described(item: Named) -> str:

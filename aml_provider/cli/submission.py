@@ -10,6 +10,7 @@ from aml_provider.cli.lookup import find_endpoint, find_pipeline
 from aml_provider.cli.records import of_run, status_of
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument
+from aml_provider.client.finding import check_datastores
 from aml_provider.client.flows import Target, explain_failure, inspect_target, wait_for_run
 from aml_provider.client.run_request import RunRequest
 from aml_provider.hooks.azure_ml import retry_policy
@@ -52,6 +53,8 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
     request = _request(wanted)
     target, pipeline, interface = hook.run(inspect_target(_target(options, hook), {}))
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+    stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
+    hook.run(check_datastores(stores, set()))
     run = _submit(hook, target, wanted)
     link = hook.settings().run_url(run.id)
     say(f"Submitted run {run.id}: {link}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, BadRequest, InvalidArgument, NotFound, PipelineError
+from aml_provider.client.arguments import as_name
+from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
+from aml_provider.client.finding import ENDPOINT, advice
 from aml_provider.client.protocol import flow_of
 from aml_provider.client.rewriting import rewrite
 
@@ -41,15 +42,14 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     found = yield from _named(name)
     if found is not None:
         return found
-    others = yield from list_endpoints()
-    similar = difflib.get_close_matches(name, sorted({item.name for item in others}), n=3)
-    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else f"there are {len(others)} active ones."
+    others = yield from list_endpoints(active_only=False)
+    hint = advice(ENDPOINT, name, others, otherwise=f"there are {len(others)} others.")
     raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {name!r}; {hint}")
 
 
 def _named(name: str) -> Flow[PipelineEndpoint | None]:
     try:
-        found: PipelineEndpoint = yield calls.get_endpoint_by_name(_text("name", name))
+        found: PipelineEndpoint = yield calls.get_endpoint_by_name(as_name("name", name))
     except (NotFound, BadRequest):
         # Which of the two the service answers for a name that is not there is not established.
         return None
@@ -62,7 +62,7 @@ def create_endpoint(name: str, pipeline_id: str, *, description: str = "") -> Fl
     Raises:
         PipelineError: The name is taken.
     """
-    _text("pipeline_id", pipeline_id)
+    as_name("pipeline_id", pipeline_id)
     taken = yield from _named(name)
     if taken is not None:
         raise PipelineError(
@@ -92,7 +92,7 @@ def _change(endpoint_id: str, edit: Callable[[PipelineEndpoint], dict[str, Any] 
 
 def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False) -> Flow[PipelineEndpoint]:
     """Add a published pipeline to an endpoint as its next version, unless it is one already."""
-    _text("pipeline_id", pipeline_id)
+    as_name("pipeline_id", pipeline_id)
 
     def edit(endpoint: PipelineEndpoint) -> dict[str, Any] | None:
         known = [version for version, known_id in endpoint.versions.items() if known_id.lower() == pipeline_id.lower()]
@@ -117,7 +117,7 @@ def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint
     Raises:
         PipelineError: The endpoint has no such version.
     """
-    _text("version", version)
+    as_name("version", version)
 
     def edit(endpoint: PipelineEndpoint) -> dict[str, Any] | None:
         if version not in endpoint.versions:
@@ -135,7 +135,7 @@ def update_endpoint(
 ) -> Flow[PipelineEndpoint]:
     """Rename or describe an endpoint; what is None stays."""
     if name is not None:
-        _text("name", name)
+        as_name("name", name)
 
     def edit(endpoint: PipelineEndpoint) -> dict[str, Any] | None:
         same = name in {None, endpoint.name} and description in {None, endpoint.description}
@@ -160,9 +160,3 @@ def archive_endpoint(endpoint_id: str) -> Flow[PipelineEndpoint]:
         endpoint_id,
         lambda endpoint: None if endpoint.name == name else {**endpoint.wire, "Name": name, "EntityStatus": "Disabled"},
     )
-
-
-def _text(argument: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidArgument(argument, f"is {value!r}; it must name something")
-    return value

@@ -106,6 +106,7 @@ class ServiceError(AzureMLError):
         code: The service's own error code, such as ``UserError``; empty when it gave none.
         message: The service's own message.
         request_ids: ``name=value`` facts that Azure support asks for.
+        hint: The next step, where we know one.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class ServiceError(AzureMLError):
         self.message = one_line(message)
         self.request_ids = tuple(one_line(item, _LONGEST_CODE) for item in request_ids)
         self.retry_after = retry_after
+        self.hint = hint
         said = f" ({self.code})" if code else ""
         text = f"{one_line(operation)}: the service answered {status}{said}: {self.message or 'no message'}"
         if hint:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, Conflict, NotFound
 from aml_provider.client.filters import all_of, tag_equals
+from aml_provider.client.finding import EXPERIMENT, advised
 from aml_provider.client.run_request import as_experiment_name, as_tag_names, as_tags
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def update_experiment(
         changes["description"] = description
     if tags is not None:
         changes["tags"] = as_tags(tags)
-    found: Experiment = yield calls.get_experiment(name)
+    found = yield from advised(calls.get_experiment(name), EXPERIMENT, name)
     if not changes:
         return found
     updated: Experiment = yield calls.update_experiment(found.id, changes)
@@ -87,7 +88,7 @@ def update_experiment(
 def untag_experiment(name: str, names: Iterable[str]) -> Flow[Experiment]:
     """Remove tags from an experiment."""
     wanted = as_tag_names("names", names)
-    found: Experiment = yield calls.get_experiment(name)
+    found = yield from advised(calls.get_experiment(name), EXPERIMENT, name)
     yield calls.untag_experiment(found.id, wanted)
     left: Experiment = yield calls.get_experiment_by_id(found.id)
     return left
@@ -95,7 +96,7 @@ def untag_experiment(name: str, names: Iterable[str]) -> Flow[Experiment]:
 
 def set_archived(name: str, *, archived: bool) -> Flow[Experiment]:
     """Archive an experiment, or take it out of the archive."""
-    found: Experiment = yield calls.get_experiment(name)
+    found = yield from advised(calls.get_experiment(name), EXPERIMENT, name)
     if found.is_archived == archived:
         return found
     changed: Experiment = yield calls.update_experiment(found.id, {"archive": archived})
@@ -104,5 +105,5 @@ def set_archived(name: str, *, archived: bool) -> Flow[Experiment]:
 
 def delete_experiment(name: str) -> Flow[None]:
     """Delete an experiment."""
-    found: Experiment = yield calls.get_experiment(name)
+    found = yield from advised(calls.get_experiment(name), EXPERIMENT, name)
     yield calls.delete_experiment(found.id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
+from aml_provider.client.endpoint_flows import find_endpoint
 from aml_provider.client.entities import (
     HistoryRun,
     PipelineEndpoint,
@@ -26,12 +26,13 @@ from aml_provider.client.errors import (
     PipelineError,
     ends_a_wait,
 )
+from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, with_advice
 from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
 from aml_provider.client.text import masked, one_line, quoted
 from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 #: As the client's own.
 DEFAULT_POLICY = RetryPolicy()
@@ -84,6 +85,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
 
     Raises:
         AmbiguousName: There are several; the message lists their ids, versions and dates.
+        PipelineDisabled: It is not active; the message says how to enable it.
         PipelineError: There is none; the message names similar ones.
     """
     pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines()
@@ -101,10 +103,43 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
             f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {listed}. Give pipeline_id, "
             "or disable those that are no longer wanted."
         )
-    names = sorted({pipeline.name for pipeline in pipelines if pipeline.is_active})
-    similar = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else f"there are {len(names)} others."
+    # Those that are not active are listed only where the name is not found among the others.
+    everything: tuple[PublishedPipeline, ...] = yield PIPELINE.listing()
+    disabled = [pipeline for pipeline in everything if pipeline.name == name and not pipeline.is_active]
+    if disabled:
+        raise PipelineDisabled(f"pipeline_name: {how_to_enable(disabled)}")
+    count = len({pipeline.name for pipeline in everything if pipeline.is_active})
+    hint = advice(PIPELINE, name, everything, otherwise=f"there are {count} others.")
     raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
+
+
+def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
+    """Say that the published pipelines of a name, or the one of an id, are not active, and how to change that."""
+    name, last = pipelines[0].name, pipelines[-1].id
+    if len(pipelines) == 1:
+        said = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
+    else:
+        listed = " and ".join(f"{item.id} ({item.status})" for item in pipelines)
+        said = f"none of the published pipelines named {name!r} is active: {listed}"
+    return (
+        f"{said}; enable it with AzureMLEnablePipelineOperator(pipeline_id={last!r}) or the command `pipelines enable "
+        f"{last}`, or give another one."
+    )
+
+
+def find_pipeline_of_id(pipeline_id: str) -> Flow[PublishedPipeline]:
+    """Read the published pipeline of this id, active or not.
+
+    Raises:
+        PipelineError: There is none; the message says if it is a name, and names similar ids.
+    """
+    try:
+        found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+    except NotFound as error:
+        hint = yield from advice_on_missing(PIPELINE, pipeline_id)
+        missing = with_advice(f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}", hint)
+        raise PipelineError(f"{missing} [{', '.join(error.request_ids)}]") from error
+    return found
 
 
 def find_target(
@@ -128,10 +163,7 @@ def find_target(
     if endpoint_id is not None:
         return Target("endpoint", endpoint_id, endpoint_version)
     assert endpoint_name is not None
-    try:
-        endpoint: PipelineEndpoint = yield calls.get_endpoint_by_name(endpoint_name)
-    except NotFound as error:
-        raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {endpoint_name!r}") from error
+    endpoint = yield from find_endpoint(endpoint_name)
     _check_active("endpoint_name", endpoint)
     return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
 
@@ -139,8 +171,8 @@ def find_target(
 def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:
     if not endpoint.is_active:
         raise PipelineDisabled(
-            f"{argument}: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it, or run "
-            "another one. Nothing was submitted."
+            f"{argument}: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it with "
+            f"AzureMLHook().enable_endpoint({endpoint.id!r}), or give another one. Nothing was submitted."
         )
 
 
@@ -172,20 +204,16 @@ def inspect_target(
         try:
             endpoint: PipelineEndpoint = yield calls.get_endpoint(target.id)
         except NotFound as error:
-            raise PipelineError(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}") from error
+            hint = yield from advice_on_missing(ENDPOINT, target.id)
+            raise PipelineError(
+                with_advice(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}", hint)
+            ) from error
         _check_active("endpoint_id", endpoint)
         pipeline_id = _pipeline_behind(endpoint, target.version)
-    try:
-        pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
-    except NotFound as error:
-        raise PipelineError(
-            f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}. [{', '.join(error.request_ids)}]"
-        ) from error
+    pipeline = yield from find_pipeline_of_id(pipeline_id)
     if not pipeline.is_active:
-        raise PipelineDisabled(
-            f"pipeline_id: published pipeline {pipeline.name!r} ({pipeline.id}) is {pipeline.status}; enable it, or "
-            "run another one. Nothing was submitted."
-        )
+        of_endpoint = "" if target.kind == "pipeline" else f"{target} runs it, and "
+        raise PipelineDisabled(f"{target.kind}_id: {of_endpoint}{how_to_enable([pipeline])} Nothing was submitted.")
     if pipeline.graph_id not in interfaces:
         interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
     interface = interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)

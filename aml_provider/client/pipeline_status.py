@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AmbiguousName, NotFound, PipelineError
+from aml_provider.client.errors import AmbiguousName, PipelineError
+from aml_provider.client.finding import PIPELINE, advice
+from aml_provider.client.flows import find_pipeline_of_id
 from aml_provider.client.schedule_flows import set_status_of_all
 from aml_provider.client.schedule_request import ACTIVE, DISABLED
 
@@ -72,11 +74,8 @@ def enable_pipeline(
 
 def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Flow[PublishedPipeline]:
     if pipeline_id is not None:
-        try:
-            found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
-        except NotFound as error:
-            raise PipelineError(f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}.") from error
-        return found
+        return (yield from find_pipeline_of_id(pipeline_id))
+    assert pipeline_name is not None
     pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines(active_only=False)
     named = [pipeline for pipeline in pipelines if pipeline.name == pipeline_name]
     wanted = [pipeline for pipeline in named if pipeline.is_active]
@@ -85,7 +84,8 @@ def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Fl
         wanted = sorted(named, key=lambda item: (str(item.created or ""), item.id))[-1:]
     wanted = wanted or named
     if not wanted:
-        raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}.")
+        hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=f"there are {len(pipelines)} others.")
+        raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}; {hint}")
     if len(wanted) > 1:
         listed = "; ".join(f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted)
         raise AmbiguousName(

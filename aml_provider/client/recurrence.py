@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from aml_provider.client.entities import enum_name
+from aml_provider.client.arguments import shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import Recurrence
 from aml_provider.client.time_zones import windows_zone
@@ -48,7 +48,7 @@ def as_recurrence(value: Any) -> Recurrence:
     # Airflow's serialisation turns a named tuple into a plain one.
     if isinstance(value, (list, tuple)) and 2 <= len(value) <= len(fields):
         return Recurrence(*value)
-    raise InvalidArgument("recurrence", f"is a {type(value).__name__}; use Recurrence(frequency, interval, …)")
+    raise wrong_type("recurrence", value, "Recurrence(frequency, interval, …)")
 
 
 def recurrence_to_wire(value: Any) -> dict[str, Any]:
@@ -61,14 +61,16 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
         InvalidArgument: A field that cannot be used; the message names it.
     """
     recurrence = as_recurrence(value)
-    frequency = recurrence.frequency
+    frequency = _text("frequency", recurrence.frequency)
     if frequency not in FREQUENCIES:
         raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
     wire: dict[str, Any] = {
         "Frequency": frequency,
         "Interval": whole_number("recurrence.interval", recurrence.interval, 1, None),
     }
-    zone = None if recurrence.time_zone is None else windows_zone("recurrence.time_zone", recurrence.time_zone)
+    zone = recurrence.time_zone
+    if zone is not None:
+        zone = windows_zone("recurrence.time_zone", _text("time_zone", zone))
     if recurrence.start_time is not None:
         wire["StartTime"] = _start_time(recurrence.start_time)
         zone = zone or "UTC"
@@ -78,6 +80,22 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
     if schedule:
         wire["Schedule"] = schedule
     return wire
+
+
+def parts(value: Any) -> list[Recurrence]:
+    """A recurrence in pieces, each of which can be checked alone: what stands beside its field fits all values of it.
+
+    Raises:
+        InvalidArgument: It is no recurrence.
+    """
+    recurrence = as_recurrence(value)
+    weekly = Recurrence("Week", 1)
+    others = [(name, item) for name, item in recurrence._asdict().items() if name != "frequency" and item is not None]
+    return [
+        Recurrence(recurrence.frequency, 1),
+        *(weekly._replace(**{name: item}) for name, item in others),
+        recurrence,
+    ]
 
 
 def _schedule(recurrence: Recurrence) -> dict[str, Any]:
@@ -121,6 +139,8 @@ def _start_time(value: Any) -> str:
         except ValueError as error:
             raise _invalid("start_time", f"is {value!r}: {error}") from error
         return value
+    if not isinstance(value, str):
+        raise wrong_type("recurrence.start_time", value, "a datetime without a zone, or text")
     raise _invalid(
         "start_time",
         f"is {value!r}; use a datetime without a zone, or text like '2026-12-01T16:00:00', and the zone as time_zone",
@@ -128,10 +148,16 @@ def _start_time(value: Any) -> str:
 
 
 def _time_of_day(value: Any) -> tuple[int, int]:
-    found = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
+    found = _TIME_OF_DAY.fullmatch(_text("time_of_day", value))
     if found is None or int(found[1]) > 23 or int(found[2]) > 59:
         raise _invalid("time_of_day", f"is {value!r}; use 'h:mm', from '0:00' to '23:59'")
     return int(found[1]), int(found[2])
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise wrong_type(f"recurrence.{field}", value, "text")
+    return value
 
 
 def whole_number(argument: str, value: Any, least: int, most: int | None) -> int:
@@ -148,13 +174,15 @@ def whole_number(argument: str, value: Any, least: int, most: int | None) -> int
             "templates render to numbers)",
         )
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        raise InvalidArgument(argument, f"is {value!r}; use a whole number {bounds}")
+        raise InvalidArgument(argument, f"is {shown(value)}; use a whole number {bounds}")
     return value
 
 
 def _list(field: str, values: Any) -> Sequence[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
-        raise _invalid(field, f"is {values!r}; use a list")
+        if isinstance(values, str):
+            raise _invalid(field, f"is {values!r}; use a list")
+        raise wrong_type(f"recurrence.{field}", values, "a list")
     return values
 
 
@@ -164,6 +192,8 @@ def _invalid(field: str, problem: str) -> InvalidArgument:
 
 def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
     """A recurrence as its author would write it, whatever the service made of nulls and enums."""
+    from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
+
     schedule = wire.get("Schedule") or {}
     week_days = schedule.get("WeekDays")
     return Recurrence(
@@ -183,6 +213,8 @@ def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | No
 
 
 def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
+    from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
+
     schedule = wire.get("Schedule") or {}
     start = _plain_time(wire.get("StartTime"))
     return (

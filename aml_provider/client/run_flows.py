@@ -10,6 +10,7 @@ from aml_provider.client import calls
 from aml_provider.client.entities import PipelineRun, RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError
 from aml_provider.client.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, status_is, tag_equals
+from aml_provider.client.finding import EXPERIMENT, advised
 from aml_provider.client.flows import list_steps
 from aml_provider.client.protocol import MOST_OF_A_LOG, MOST_OF_A_TEXT, Request
 from aml_provider.client.recurrence import whole_number
@@ -93,7 +94,8 @@ def _runs_of_experiment(
         terms.append(status_is(state.history_words))
     terms += [tag_equals(name, value) for name, value in tags.items()]
     terms.append(TOP_LEVEL)
-    found: tuple[HistoryRun, ...] = yield calls.query_runs(experiment_name, all_of(terms), limit=limit)
+    query = calls.query_runs(experiment_name, all_of(terms), limit=limit)
+    found: tuple[HistoryRun, ...] = yield from advised(query, EXPERIMENT, experiment_name)
     return tuple(PipelineRun.from_history(run, experiment_name) for run in found if not run.hidden)
 
 

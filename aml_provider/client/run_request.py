@@ -7,9 +7,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import as_name, as_plain, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
 
@@ -75,14 +75,14 @@ class RunRequest:
         return cls(
             experiment_name=as_experiment_name("experiment_name", experiment_name),
             parameters={
-                name: _as_text(f"parameters[{name!r}]", value) for name, value in _items("parameters", parameters)
+                name: as_plain(f"parameters[{name!r}]", value) for name, value in _items("parameters", parameters)
             },
             data_paths={
                 name: as_data_path(f"data_paths[{name!r}]", value) for name, value in _items("data_paths", data_paths)
             },
-            datasets={name: _as_text(f"datasets[{name!r}]", value) for name, value in _items("datasets", datasets)},
+            datasets={name: as_name(f"datasets[{name!r}]", value) for name, value in _items("datasets", datasets)},
             tags=as_tags(tags),
-            description=None if description is None else _as_text("description", description),
+            description=None if description is None else as_plain("description", description),
             continue_on_step_failure=continue_on_step_failure,
         )
 
@@ -120,6 +120,10 @@ class RunRequest:
         text = json.dumps([target, self.to_wire(marks={}, notification=False)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def datastores(self) -> list[tuple[str, str]]:
+        """The datastores that its data paths name, each with the argument that names it."""
+        return [(f"data_paths[{name!r}]", path.datastore) for name, path in self.data_paths.items()]
+
     def check(self, interface: PipelineInterface, pipeline: str) -> None:
         """Compare names and types with what the pipeline accepts.
 
@@ -154,7 +158,9 @@ def as_experiment_name(argument: str, value: Any) -> str:
     Raises:
         InvalidArgument: It is none; the message names ``argument``.
     """
-    if not isinstance(value, str) or not _EXPERIMENT_NAME.fullmatch(value):
+    if not isinstance(value, str):
+        raise wrong_type(argument, value, "text")
+    if not _EXPERIMENT_NAME.fullmatch(value):
         raise InvalidArgument(
             argument, f"is {value!r}; use 1 to 255 letters, digits, '-' and '_', a letter or digit first"
         )
@@ -167,7 +173,7 @@ def as_tags(value: Mapping[str, Any] | None) -> dict[str, str]:
     Raises:
         InvalidArgument: One of them cannot be sent, or is this provider's own; the message names it.
     """
-    tags = {name: _as_text(f"tags[{name!r}]", item) for name, item in _items("tags", value)}
+    tags = {name: as_plain(f"tags[{name!r}]", item) for name, item in _items("tags", value)}
     as_tag_names("tags", tags)
     return tags
 
@@ -207,8 +213,10 @@ def as_data_path(argument: str, value: Any) -> DataPath:
         # Airflow's serialisation turns a named tuple into a plain one.
         store, path = value
     else:
-        raise InvalidArgument(argument, f"is a {type(value).__name__}; use DataPath, a mapping or 'store/path'")
-    if not isinstance(store, str) or not store:
+        raise wrong_type(argument, value, "DataPath, a mapping or 'store/path'")
+    if store is not None and not isinstance(store, str):
+        raise wrong_type(argument, store, "text", verb="has as datastore")
+    if not store:
         raise InvalidArgument(
             argument,
             "names no datastore (datastore is empty): the service knows blobs only through a datastore of the "
@@ -219,7 +227,7 @@ def as_data_path(argument: str, value: Any) -> DataPath:
             argument, f"names the datastore {store!r}; write a datastore's name, not an address: 'store/path'"
         )
     if not isinstance(path, str):
-        raise InvalidArgument(argument, f"has a path of type {type(path).__name__}; use text")
+        raise wrong_type(argument, path, "text", verb="has as path")
     if "\\" in path:
         raise InvalidArgument(argument, f"has a backslash in its path {path!r}; the service wants '/'")
     return DataPath(store, path.lstrip("/"))
@@ -229,19 +237,11 @@ def _items(argument: str, value: Mapping[str, Any] | None) -> list[tuple[str, An
     if value is None:
         return []
     if not isinstance(value, Mapping):
-        raise InvalidArgument(argument, f"is a {type(value).__name__}; use a mapping from names to values")
+        raise wrong_type(argument, value, "a mapping from names to values")
     for name in value:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(argument, f"has the name {name!r}; use text")
     return list(value.items())
-
-
-def _as_text(argument: str, value: Any) -> str:
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, (str, bool, int, float)):
-        return str(value)
-    raise InvalidArgument(argument, f"is a {type(value).__name__}; use text, a number or a bool")
 
 
 def _data_path_to_wire(path: DataPath) -> dict[str, str]:

@@ -14,7 +14,18 @@ from aml_provider.client.errors import (
     ProvisioningUnsettled,
     ScheduleError,
 )
-from aml_provider.client.flows import inspect_target
+from aml_provider.client.finding import (
+    ENDPOINT,
+    PIPELINE,
+    SCHEDULE,
+    advice,
+    advice_on_missing,
+    advised,
+    check_datastores,
+    find_datastore,
+    with_advice,
+)
+from aml_provider.client.flows import find_pipeline_of_id, inspect_target
 from aml_provider.client.protocol import Flow, Pause
 from aml_provider.client.rewriting import rewrite
 from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
@@ -22,7 +33,7 @@ from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aml_provider.client.entities import Datastore, PipelineInterface, Schedule
+    from aml_provider.client.entities import PipelineInterface, Schedule
     from aml_provider.client.flows import Target
     from aml_provider.client.schedule_request import ScheduleRequest
 
@@ -46,9 +57,9 @@ def list_schedules(
         endpoint_id: The pipeline endpoint.
     """
     if pipeline_id is not None:
-        found: tuple[Schedule, ...] = yield calls.list_schedules_of_pipeline(pipeline_id)
+        found = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     elif endpoint_id is not None:
-        found = yield calls.list_schedules_of_endpoint(endpoint_id)
+        found = yield from advised(calls.list_schedules_of_endpoint(endpoint_id), ENDPOINT, endpoint_id)
     else:
         found = yield calls.list_schedules(active_only=active_only)
     # The service lists a pipeline's schedules whatever they are.
@@ -60,13 +71,18 @@ def find_schedule(name: str) -> Flow[Schedule]:
 
     Raises:
         AmbiguousSchedule: There are several; the message lists them.
-        ScheduleError: There is none.
+        ScheduleError: There is none; the message names similar ones.
     """
     listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
     found = only_one("schedule_name", name, listed)
     if found is None:
-        raise ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}.")
+        raise _no_schedule(name, listed)
     return found
+
+
+def _no_schedule(name: str, listed: tuple[Schedule, ...]) -> ScheduleError:
+    hint = advice(SCHEDULE, name, listed, otherwise=f"there are {len(listed)} others.")
+    return ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}; {hint}")
 
 
 def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
@@ -111,18 +127,24 @@ def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) 
         ProvisioningFailed: The service says at once that it cannot set it up.
     """
     schedule, written = yield from rewrite(
-        lambda: _read(schedule_id), edit, lambda wire: calls.update_schedule(schedule_id, wire)
+        lambda: read_schedule(schedule_id), edit, lambda wire: calls.update_schedule(schedule_id, wire)
     )
     if written:
         check_provisioning(schedule)
     return schedule, written
 
 
-def _read(schedule_id: str) -> Flow[Schedule]:
+def read_schedule(schedule_id: str) -> Flow[Schedule]:
+    """Read the schedule of this id, active or not.
+
+    Raises:
+        ScheduleError: There is none; the message says if it is a name, and names similar ids.
+    """
     try:
         schedule: Schedule = yield calls.get_schedule(schedule_id)
     except NotFound as error:
-        raise ScheduleError(f"schedule_id: the workspace has no schedule {schedule_id!r}.") from error
+        hint = yield from advice_on_missing(SCHEDULE, schedule_id)
+        raise ScheduleError(with_advice(f"schedule_id: the workspace has no schedule {schedule_id!r}", hint)) from error
     return schedule
 
 
@@ -152,7 +174,8 @@ def set_status_of_all(
     Returns:
         The pipeline's schedules that have this status now, without those that another one has replaced.
     """
-    listed: tuple[Schedule, ...] = yield calls.list_schedules_of_pipeline(pipeline_id)
+    # Of a pipeline that does not exist the service may answer 404, or list nothing.
+    listed = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     settled = []
     for schedule in listed:
         if status == ACTIVE and schedule.properties.get(STATE) == RETIRED:
@@ -183,9 +206,13 @@ def settle_status(
     Raises:
         AmbiguousSchedule: Several have the name.
         ScheduleError: There is no such schedule.
+        PipelineError: There is no such pipeline.
     """
     if pipeline_id is not None:
-        return (yield from set_status_of_all(pipeline_id, status, note=note))
+        settled = yield from set_status_of_all(pipeline_id, status, note=note)
+        if not settled:
+            yield from find_pipeline_of_id(pipeline_id)
+        return settled
     if schedule_id is None:
         assert schedule_name is not None
         if status == DISABLED:
@@ -196,7 +223,7 @@ def settle_status(
                 return named
             found = only_one("schedule_name", schedule_name, named)
             if found is None:
-                raise ScheduleError(f"schedule_name: the workspace has no schedule named {schedule_name!r}.")
+                raise _no_schedule(schedule_name, listed)
             schedule_id = found.id
         else:
             schedule_id = (yield from find_schedule(schedule_name)).id
@@ -227,14 +254,10 @@ def prepare(
     """
     target, pipeline, interface = yield from inspect_target((yield from find), interfaces)
     wanted.check(pipeline, interface)
+    yield from check_datastores(wanted.request.datastores(), set())
     if wanted.datastore is None:
         return target
-    try:
-        datastore: Datastore = yield calls.get_datastore(wanted.datastore)
-    except NotFound as error:
-        raise InvalidArgument(
-            "datastore", f"is {wanted.datastore!r}, and the workspace has no datastore of that name"
-        ) from error
+    datastore = yield from find_datastore(wanted.datastore)
     if datastore.kind != _WATCHABLE:
         raise InvalidArgument(
             "datastore",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider.client.arguments import as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
 
@@ -80,12 +81,11 @@ class ScheduleRequest:
         Raises:
             InvalidArgument: A value that cannot be sent; the message names it.
         """
-        if not isinstance(name, str) or not name.strip():
-            raise InvalidArgument("name", f"is {name!r}; it must name the schedule")
-        if status not in {ACTIVE, DISABLED}:
-            raise InvalidArgument("status", f"is {status!r}; use {ACTIVE!r} or {DISABLED!r}")
+        as_name("name", name)
+        as_choice("status", status, (ACTIVE, DISABLED))
         if (recurrence is None) == (datastore is None):
-            raise InvalidArgument("recurrence", "give either recurrence or datastore")
+            both = "both" if datastore is not None else "neither"
+            raise InvalidArgument("recurrence, datastore", f"{both} is given after rendering; give one of them")
         if recurrence is not None:
             for argument, value in (
                 ("path_on_datastore", path_on_datastore),
@@ -97,18 +97,18 @@ class ScheduleRequest:
                 name=name, request=request, recurrence=recurrence_to_wire(recurrence), trigger=None, status=status
             )
         trigger: dict[str, Any] = {
-            "DataStoreName": _name("datastore", datastore),
+            "DataStoreName": as_name("datastore", datastore),
             "PollingInterval": whole_number("polling_interval", polling_interval, 1, None),
         }
         if data_path_parameter_name is not None:
-            trigger["DataPathParameterName"] = _name("data_path_parameter_name", data_path_parameter_name)
+            trigger["DataPathParameterName"] = as_name("data_path_parameter_name", data_path_parameter_name)
             if data_path_parameter_name in request.data_paths:
                 raise InvalidArgument(
                     f"data_paths[{data_path_parameter_name!r}]",
                     "is also data_path_parameter_name: the schedule sets it to the changed blob; leave it out here",
                 )
         if path_on_datastore is not None:
-            path = _folder(path_on_datastore)
+            path = as_folder("path_on_datastore", path_on_datastore)
             if path:
                 trigger["PathOnDataStore"] = path
         return cls(name=name, request=request, recurrence=None, trigger=trigger, status=status)
@@ -263,17 +263,16 @@ def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None
     return {**wire, _SUBMISSION: submission}
 
 
-def _name(argument: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidArgument(argument, f"is {value!r}; it must name something")
-    return value
+def as_folder(argument: str, value: Any) -> str:
+    """A folder in a datastore, without slashes at its ends.
 
-
-def _folder(value: Any) -> str:
+    Raises:
+        InvalidArgument: It is none; the message names ``argument``.
+    """
     if not isinstance(value, str):
-        raise InvalidArgument("path_on_datastore", f"is a {type(value).__name__}; use text")
+        raise wrong_type(argument, value, "text")
     if "\\" in value:
-        raise InvalidArgument("path_on_datastore", f"has a backslash: {value!r}; the service wants '/'")
+        raise InvalidArgument(argument, f"has a backslash: {value!r}; the service wants '/'")
     return value.strip("/")
 
 

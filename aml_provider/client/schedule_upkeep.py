@@ -174,7 +174,10 @@ class Upkeep:
                     f"Schedule {self._wanted.name!r} exists already: {describe(found)} (if_exists='fail')."
                 )
             if self._if_exists == "reuse":
-                self._say(f"Schedule {found.name!r} ({found.id}) exists and is left as it is (if_exists='reuse').")
+                self._say(
+                    f"Schedule {found.name!r} ({found.id}) exists, is {found.status} and is left as it is "
+                    "(if_exists='reuse')."
+                )
                 return found
             self._check_keeper(found)
         if self._wanted.fits(found, self._target):
@@ -280,7 +283,10 @@ class Upkeep:
                 raise
             self._intents.save(intent._replace(schedule_id=found.id))
             return (yield from self._complete(found))
-        self._say(f"Schedule {self._wanted.name!r} was created: {made.id}, for {self._target}.")
+        parked = ", starts no run, and is disabled next" if self._wanted.status == DISABLED else ""
+        self._say(
+            f"Schedule {self._wanted.name!r} was created: {made.id}, for {self._target}; it is {made.status}{parked}."
+        )
         self._intents.save(intent._replace(schedule_id=made.id))
         if self._wanted.status == DISABLED:
             return (yield from self._complete(made))
@@ -325,12 +331,12 @@ class Upkeep:
             # Disabled first: what else is written could make an active one start a run.
             schedule, _ = yield from set_status(schedule.id, DISABLED)
         if self._edit(schedule) is None:
-            self._say(f"Schedule {schedule.name!r} ({schedule.id}) is as it is wanted.")
+            self._say(f"Schedule {schedule.name!r} ({schedule.id}) is as it is wanted, and {schedule.status}.")
             return schedule
         differences = self._wanted.differences(schedule)
         schedule, _ = yield from change(schedule.id, self._edit)
         what = f"updated: {', '.join(differences)}" if differences else "written again"
-        self._say(f"Schedule {schedule.name!r} ({schedule.id}) was {what}.")
+        self._say(f"Schedule {schedule.name!r} ({schedule.id}) was {what}; it is {schedule.status}.")
         return schedule
 
     def _edit(self, schedule: Schedule) -> dict[str, Any] | None:
@@ -348,7 +354,7 @@ class Upkeep:
         new = yield from self._make()
         self._say(
             f"Schedule {self._wanted.name!r} was replaced, because a schedule's pipeline and kind cannot be changed: "
-            f"{old.id} is disabled, {new.id} is new."
+            f"{old.id} is disabled, {new.id} is new and {new.status}."
         )
         return new
 

@@ -47,7 +47,7 @@ class AzureMLHook(
         return {
             "hidden_fields": behaviour["hidden-fields"],
             "relabeling": behaviour["relabeling"],
-            "placeholders": {},
+            "placeholders": behaviour["placeholders"],
         }
 
     @staticmethod

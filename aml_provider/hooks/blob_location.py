@@ -78,10 +78,17 @@ class BlobLocation(NamedTuple):
             InvalidArgument: A value cannot be used; the message shows no part of it that may be a secret.
         """
         from aml_provider.blobs.folder import Folder, normalise_path
+        from aml_provider.client.arguments import as_name
         from aml_provider.client.errors import InvalidArgument
 
+        as_name("azureml_conn_id", self.azureml_conn_id)
         if (self.datastore is None) == (self.container_url is None):
-            raise InvalidArgument("datastore", "give either datastore or container_url")
+            both = "both" if self.datastore is not None else "neither"
+            raise InvalidArgument("datastore, container_url", f"{both} is given after rendering; give one of them")
+        for name in ("datastore", "wasb_conn_id"):
+            value = getattr(self, name)
+            if value is not None:
+                as_name(name, value)
         if self.datastore is not None and self.wasb_conn_id is not None:
             raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
         if self.container_url is not None:

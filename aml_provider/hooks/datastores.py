@@ -29,9 +29,9 @@ class DatastoreMethods(WorkspaceHook):
     def get_datastore(self, name: str) -> Flow[Datastore]:
         """Read a datastore; its credentials are in the record and stay out of its repr."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.finding import DATASTORE, advised
 
-        return flow_of(calls.get_datastore(name))
+        return advised(calls.get_datastore(name), DATASTORE, name)
 
     async_get_datastore = in_event_loop(get_datastore)
 

@@ -37,9 +37,9 @@ class EndpointMethods(WorkspaceHook):
     def get_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
         """Read one pipeline endpoint by its id."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.finding import ENDPOINT, advised
 
-        return flow_of(calls.get_endpoint(endpoint_id))
+        return advised(calls.get_endpoint(endpoint_id), ENDPOINT, endpoint_id)
 
     async_get_endpoint = in_event_loop(get_endpoint)
 

@@ -41,9 +41,9 @@ class ExperimentMethods(WorkspaceHook):
     def get_experiment(self, experiment_name: str) -> Flow[Experiment]:
         """Read one experiment."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.finding import EXPERIMENT, advised
 
-        return flow_of(calls.get_experiment(experiment_name))
+        return advised(calls.get_experiment(experiment_name), EXPERIMENT, experiment_name)
 
     async_get_experiment = in_event_loop(get_experiment)
 

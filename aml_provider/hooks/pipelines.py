@@ -49,9 +49,9 @@ class PipelineMethods(WorkspaceHook):
     def get_pipeline(self, pipeline_id: str) -> Flow[PublishedPipeline]:
         """Read one published pipeline by its id."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.finding import PIPELINE, advised
 
-        return flow_of(calls.get_pipeline(pipeline_id))
+        return advised(calls.get_pipeline(pipeline_id), PIPELINE, pipeline_id)
 
     async_get_pipeline = in_event_loop(get_pipeline)
 

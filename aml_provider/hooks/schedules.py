@@ -40,9 +40,9 @@ class ScheduleMethods(WorkspaceHook):
     def get_schedule(self, schedule_id: str) -> Flow[Schedule]:
         """Read one native schedule by its id."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.finding import SCHEDULE, advised
 
-        return flow_of(calls.get_schedule(schedule_id))
+        return advised(calls.get_schedule(schedule_id), SCHEDULE, schedule_id)
 
     async_get_schedule = in_event_loop(get_schedule)
 

@@ -46,12 +46,13 @@ class WorkspaceHook(BaseHook):
             AirflowFailException: A field cannot be used; the message names it.
             AirflowNotFoundException: There is no such connection.
         """
+        from aml_provider.client.arguments import as_name
         from aml_provider.connection import settings_of
         from aml_provider.masking import mask
         from aml_provider.xcom import allow_classes
 
         with airflow_errors(), told_why_not_found(self.azureml_conn_id):
-            settings = settings_of(self.get_connection(self.azureml_conn_id))
+            settings = settings_of(self.get_connection(as_name("azureml_conn_id", self.azureml_conn_id)))
         mask(settings.secrets)
         allow_classes()
         return settings
@@ -63,10 +64,13 @@ class WorkspaceHook(BaseHook):
             get_async_extra_dejson,
         )
 
+        from aml_provider.client.arguments import as_name
         from aml_provider.connection import settings_of
         from aml_provider.masking import async_mask
         from aml_provider.xcom import allow_classes
 
+        with airflow_errors():
+            as_name("azureml_conn_id", self.azureml_conn_id)
         with told_why_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
         extra = await get_async_extra_dejson(connection)
@@ -139,7 +143,9 @@ class WorkspaceHook(BaseHook):
         steps = ["settings"]
         try:
             with told_why_not_found(self.azureml_conn_id):
-                settings = settings_of(self.get_connection(self.azureml_conn_id))
+                connection = self.get_connection(self.azureml_conn_id)
+            # Airflow's form tests a connection with an id of its own making.
+            settings = settings_of(connection, named=False)
             mask(settings.secrets)
             with Client(settings, policy=retry_policy(budget=2.0)) as client:
                 steps.append("token")

@@ -10,15 +10,16 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import TARGET, as_choice, as_name, as_version, given_once
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
     ForeignRun,
-    InvalidArgument,
     RunCanceled,
     RunFailed,
     RunTimedOut,
 )
+from aml_provider.client.finding import check_datastores
 from aml_provider.client.flows import (
     CANCEL_MARK,
     Target,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
+# By workspace: datastores that a worker process has found, so that each is asked for once.
+_DATASTORES: dict[str, set[str]] = {}
 
 # Seconds for finding the run of a submission under way, and for its end, when the task has been ended.
 _KILL_PATIENCE = 15.0
@@ -88,6 +91,7 @@ class PipelineExecution:
         self._settings: WorkspaceSettings | None = None
         self._deployment: Deployment | None = None
         self._run_id: str | None = None
+        self._version: str | None = None
         self._interruptions: list[Interruption] = []
         self._timed_out = False
         self._leave_run = False
@@ -237,12 +241,13 @@ class PipelineExecution:
     def _request(self) -> RunRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.on_timeout not in {"cancel", "leave"}:
-            raise InvalidArgument("on_timeout", f"is {operator.on_timeout!r}; use 'cancel' or 'leave'")
-        for name in ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"):
-            value = getattr(operator, name)
-            if value is not None and not (isinstance(value, str) and value.strip()):
-                raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
+        as_choice("on_timeout", operator.on_timeout, ("cancel", "leave"))
+        given_once(operator, TARGET)
+        version = operator.endpoint_version
+        if version is not None:
+            self._version = as_version("endpoint_version", version)
+        if operator.parent_run_id is not None:
+            as_name("parent_run_id", operator.parent_run_id)
         return RunRequest.of(
             experiment_name=operator.experiment_name,
             parameters=operator.parameters,
@@ -275,7 +280,7 @@ class PipelineExecution:
             evidence=evidence,
             settings=client.settings,
             conn_id=operator.azureml_conn_id,
-            subject=json.dumps([*subject, operator.endpoint_version]),
+            subject=json.dumps([*subject, self._version]),
             resolve=lambda: self._resolve(request),
             request=request,
             parent_run_id=operator.parent_run_id,
@@ -291,18 +296,20 @@ class PipelineExecution:
     def _resolve(self, request: RunRequest) -> Flow[Target]:
         """Find what is to be run, and make sure that it takes the request."""
         operator = self._operator
-        version = operator.endpoint_version
         target = yield from find_target(
             pipeline_id=operator.pipeline_id,
             pipeline_name=operator.pipeline_name,
             endpoint_id=operator.endpoint_id,
             endpoint_name=operator.endpoint_name,
-            endpoint_version=None if version is None else str(version),
+            endpoint_version=self._version,
         )
         if not operator.validate:
             return target
         target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
         request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+        assert self._settings is not None
+        workspace = f"{self._settings.api_url}{self._settings.scope_path}"
+        yield from check_datastores(request.datastores(), _DATASTORES.setdefault(workspace, set()))
         return target
 
     def _announce(self, client: Client, run_id: str) -> None:

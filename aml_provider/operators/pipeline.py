@@ -113,23 +113,6 @@ class AzureMLRunPipelineOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        given = [
-            name
-            for name, value in (
-                ("pipeline_id", pipeline_id),
-                ("pipeline_name", pipeline_name),
-                ("endpoint_id", endpoint_id),
-                ("endpoint_name", endpoint_name),
-            )
-            if value is not None
-        ]
-        if len(given) != 1:
-            raise ValueError(
-                f"Task {self.task_id!r} needs exactly one of pipeline_id, pipeline_name, endpoint_id and "
-                f"endpoint_name; it was given {' and '.join(given) or 'none'}."
-            )
-        if endpoint_version is not None and not given[0].startswith("endpoint"):
-            raise ValueError(f"Task {self.task_id!r} has endpoint_version together with {given[0]}: give an endpoint.")
         self.experiment_name = experiment_name
         self.pipeline_id = pipeline_id
         self.pipeline_name = pipeline_name
@@ -153,6 +136,9 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.azureml_conn_id = azureml_conn_id
         self._execution: PipelineExecution | None = None
         self._killed = False
+        from aml_provider.operators.checks import check_run
+
+        check_run(self)
 
     def execute(self, context: Context) -> str:
         """Come to the run and wait for it; Airflow calls this on a worker."""
@@ -220,11 +206,13 @@ class AzureMLDisablePipelineOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _id_or_name(self.task_id, pipeline_id, pipeline_name)
         self.pipeline_id = pipeline_id
         self.pipeline_name = pipeline_name
         self.disable_schedules = disable_schedules
         self.azureml_conn_id = azureml_conn_id
+        from aml_provider.operators.checks import check_one_of
+
+        check_one_of(self, "pipeline_id", "pipeline_name")
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Disable it; Airflow calls this on a worker."""
@@ -260,18 +248,15 @@ class AzureMLEnablePipelineOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _id_or_name(self.task_id, pipeline_id, pipeline_name)
         self.pipeline_id = pipeline_id
         self.pipeline_name = pipeline_name
         self.azureml_conn_id = azureml_conn_id
+        from aml_provider.operators.checks import check_one_of
+
+        check_one_of(self, "pipeline_id", "pipeline_name")
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Enable it; Airflow calls this on a worker."""
         from aml_provider.operators.status_execution import settle_pipeline
 
         return settle_pipeline(self, "Active")
-
-
-def _id_or_name(task_id: str, pipeline_id: str | None, pipeline_name: str | None) -> None:
-    if (pipeline_id is None) == (pipeline_name is None):
-        raise ValueError(f"Task {task_id!r} needs either pipeline_id or pipeline_name, and not both.")

@@ -111,21 +111,6 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _exactly_one(
-            self.task_id,
-            pipeline_id=pipeline_id,
-            pipeline_name=pipeline_name,
-            endpoint_id=endpoint_id,
-            endpoint_name=endpoint_name,
-        )
-        _exactly_one(self.task_id, recurrence=recurrence, datastore=datastore)
-        if recurrence is not None:
-            for argument, value in (
-                ("path_on_datastore", path_on_datastore),
-                ("data_path_parameter_name", data_path_parameter_name),
-            ):
-                if value is not None:
-                    raise ValueError(f"Task {self.task_id!r} has {argument} together with recurrence: give datastore.")
         self.name = name
         self.experiment_name = experiment_name
         self.pipeline_id = pipeline_id
@@ -147,6 +132,9 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         self.if_exists = if_exists
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
+        from aml_provider.operators.checks import check_schedule
+
+        check_schedule(self)
 
     def execute(self, context: Context) -> str:
         """Come to the schedule and wait until it is set up; Airflow calls this on a worker."""
@@ -183,11 +171,13 @@ class _ScheduleStatusOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _exactly_one(self.task_id, schedule_id=schedule_id, schedule_name=schedule_name, pipeline_id=pipeline_id)
         self.schedule_id = schedule_id
         self.schedule_name = schedule_name
         self.pipeline_id = pipeline_id
         self.azureml_conn_id = azureml_conn_id
+        from aml_provider.operators.checks import check_one_of
+
+        check_one_of(self, "schedule_id", "schedule_name", "pipeline_id")
 
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002 - Airflow's signature
         """Settle the status; Airflow calls this on a worker."""
@@ -236,13 +226,3 @@ class AzureMLEnableScheduleOperator(_ScheduleStatusOperator):
     """
 
     _status = "Active"
-
-
-def _exactly_one(task_id: str, **arguments: Any) -> None:
-    given = [name for name, value in arguments.items() if value is not None]
-    if len(given) != 1:
-        *first, last = arguments
-        raise ValueError(
-            f"Task {task_id!r} needs exactly one of {', '.join(first)} and {last}; it was given "
-            f"{' and '.join(given) or 'none'}."
-        )

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, InvalidArgument, ProvisioningUnsettled
+from aml_provider.client.arguments import TARGET, as_choice, given_once
+from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows import find_target
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_for_provisioning
@@ -16,7 +17,6 @@ from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.operators.status_execution import check_names
 from aml_provider.state.identity import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
@@ -52,6 +52,7 @@ class ScheduleExecution:
         self._context = context
         self._ti: Any = context["ti"]
         self._hook = AzureMLHook(operator.azureml_conn_id)
+        self._target: dict[str, Any] = {}
 
     def start(self) -> str:
         """Come to the schedule and wait for it; returns its id."""
@@ -89,9 +90,8 @@ class ScheduleExecution:
     def _wanted(self) -> ScheduleRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        if operator.if_exists not in {"update", "reuse", "fail"}:
-            raise InvalidArgument("if_exists", f"is {operator.if_exists!r}; use 'update', 'reuse' or 'fail'")
-        check_names(operator, ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name"))
+        as_choice("if_exists", operator.if_exists, ("update", "reuse", "fail"))
+        self._target = given_once(operator, TARGET)
         request = RunRequest.of(
             experiment_name=operator.experiment_name,
             parameters=operator.parameters,
@@ -113,13 +113,7 @@ class ScheduleExecution:
 
     def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
         operator = self._operator
-        find = find_target(
-            pipeline_id=operator.pipeline_id,
-            pipeline_name=operator.pipeline_name,
-            endpoint_id=operator.endpoint_id,
-            endpoint_name=operator.endpoint_name,
-        )
-        target = client.run(prepare(wanted, find, _INTERFACES, warn=operator.log.warning))
+        target = client.run(prepare(wanted, find_target(**self._target), _INTERFACES, warn=operator.log.warning))
         upkeep = Upkeep(
             wanted=wanted,
             target=target,
@@ -143,7 +137,7 @@ class ScheduleExecution:
 
     def _conclude(self, schedule: Schedule) -> str:
         check_provisioned(schedule)
-        self._operator.log.info("Schedule %s is set up.", schedule.id)
+        self._operator.log.info("Schedule %s is set up, and %s.", schedule.id, schedule.status)
         return schedule.id
 
     def _deadline(self) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.arguments import given_once
 from aml_provider.client.pipeline_status import disable_pipeline, enable_pipeline
 from aml_provider.client.schedule_flows import settle_status
 from aml_provider.connection import airflow_errors
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 def settle_schedules(operator: _ScheduleStatusOperator, status: str) -> list[str]:
     """Enable or disable what the operator names; returns the schedules' ids."""
-    names = ("schedule_id", "schedule_name", "pipeline_id")
     with airflow_errors():
-        check_names(operator, names)
-    arguments = {name: getattr(operator, name) for name in names}
+        arguments = given_once(operator, ("schedule_id", "schedule_name", "pipeline_id"))
     settled = AzureMLHook(operator.azureml_conn_id).run(settle_status(status, **arguments, note=operator.log.info))
     if not settled:
         operator.log.info("Published pipeline %s has no schedules.", operator.pipeline_id)
@@ -30,27 +28,10 @@ def settle_schedules(operator: _ScheduleStatusOperator, status: str) -> list[str
 def settle_pipeline(operator: AzureMLDisablePipelineOperator | AzureMLEnablePipelineOperator, status: str) -> str:
     """Enable or disable the published pipeline that the operator names; returns its id."""
     with airflow_errors():
-        check_names(operator, ("pipeline_id", "pipeline_name"))
-    arguments: dict[str, Any] = {
-        "pipeline_id": operator.pipeline_id,
-        "pipeline_name": operator.pipeline_name,
-        "note": operator.log.info,
-    }
+        arguments = given_once(operator, ("pipeline_id", "pipeline_name")) | {"note": operator.log.info}
     flow = (
         enable_pipeline(**arguments)
         if status == "Active"
         else disable_pipeline(**arguments, disable_schedules=getattr(operator, "disable_schedules", True))
     )
     return AzureMLHook(operator.azureml_conn_id).run(flow)
-
-
-def check_names(operator: Any, names: tuple[str, ...]) -> None:
-    """Check what templates rendered to.
-
-    Raises:
-        InvalidArgument: One of these arguments is given and names nothing.
-    """
-    for name in names:
-        value = getattr(operator, name)
-        if value is not None and not (isinstance(value, str) and value.strip()):
-            raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.sensors.skipping import errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,9 +98,6 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if (datastore is None) == (container_url is None):
-            both = "both" if datastore is not None else "neither"
-            raise ValueError(f"Task {self.task_id!r} needs either datastore or container_url; it was given {both}.")
         self.datastore = datastore
         self.container_url = container_url
         self.path = path
@@ -116,7 +114,11 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self._watch: tuple[Context, FolderWatch] | None = None
         self._deadline: float | None = None
         self._ahead = 0.0
+        from aml_provider.sensors.checks import check_blob_sensor
 
+        check_blob_sensor(self)
+
+    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in deferrable mode go on looking from the triggerer when there is nothing yet.
 

@@ -13,6 +13,7 @@ from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
+from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
@@ -109,6 +110,8 @@ class FolderWatch:
         with airflow_errors():
             # Before anything is logged or stored: a URL may hold a SAS.
             location.check()
+            if sensor.cursor_key is not None and not isinstance(sensor.cursor_key, str):
+                raise wrong_type("cursor_key", sensor.cursor_key, "text")
             rules = Rules.of(
                 settle=in_seconds("settle", sensor.settle),
                 ignore_empty=sensor.ignore_empty,

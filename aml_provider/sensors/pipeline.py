@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.sensors.skipping import errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,9 +53,14 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._deadline: float | None = None
         self._ahead = 0.0
+        from aml_provider.sensors.checks import check_run_sensor
 
+        check_run_sensor(self)
+
+    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
+        from aml_provider.client.arguments import as_name
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
         from aml_provider.client.flows import explain_failure, read_run
@@ -62,6 +68,8 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.hooks.workspace import look_policy
         from aml_provider.sensors.patience import deadline_of
 
+        with airflow_errors():
+            as_name("run_id", self.run_id)
         with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
             try:
                 run = client.run(read_run(self.run_id, policy=look_policy()))

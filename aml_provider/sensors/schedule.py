@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
+from aml_provider.sensors.skipping import errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,9 +58,6 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if (schedule_id is None) == (schedule_name is None):
-            both = "both" if schedule_id is not None else "neither"
-            raise ValueError(f"Task {self.task_id!r} needs either schedule_id or schedule_name; it was given {both}.")
         self.schedule_id = schedule_id
         self.schedule_name = schedule_name
         self.since = since
@@ -68,7 +66,11 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         self._watch: tuple[Context, ScheduleWatch] | None = None
         self._deadline: float | None = None
         self._ahead = 0.0
+        from aml_provider.sensors.checks import check_schedule_sensor
 
+        check_schedule_sensor(self)
+
+    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in deferrable mode go on looking from the triggerer when there is no run yet."""
         from aml_provider.sensors.schedule_watch import ScheduleWatch

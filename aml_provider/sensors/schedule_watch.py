@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.client import calls
+from aml_provider.client.arguments import as_moment, as_name, given_once
 from aml_provider.client.errors import AzureMLError, InvalidArgument
-from aml_provider.client.schedule_flows import find_schedule
+from aml_provider.client.finding import SCHEDULE, advised
+from aml_provider.client.schedule_flows import find_schedule, read_schedule
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
@@ -78,6 +80,7 @@ class ScheduleWatch:
         self._state_of = state_of
         # Whose the stored run is, is not settled: a trigger, which only compares, could not tell what to look for.
         self._open = True
+        self._checked = False
 
     @classmethod
     def of(cls, sensor: AzureMLScheduleRunSensor, context: Context) -> ScheduleWatch:
@@ -88,11 +91,9 @@ class ScheduleWatch:
         """
         me = Owner.of(context["ti"])
         with airflow_errors():
-            for name in ("schedule_id", "schedule_name"):
-                value = getattr(sensor, name)
-                if value is not None and not (isinstance(value, str) and value.strip()):
-                    raise InvalidArgument(name, f"is {value!r} after rendering; it must name something")
-            since = None if sensor.since is None else _moment("since", sensor.since)
+            as_name("azureml_conn_id", sensor.azureml_conn_id)
+            given_once(sensor, ("schedule_id", "schedule_name"))
+            since = None if sensor.since is None else as_moment("since", sensor.since)
         watched = f"schedule {sensor.schedule_id or sensor.schedule_name}"
         return cls(
             me,
@@ -101,7 +102,9 @@ class ScheduleWatch:
             schedule_name=sensor.schedule_name,
             start=_beginning(context) if since is None else since,
             since=since,
-            store=VariableCursorStore(variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me))),
+            store=VariableCursorStore(
+                variable_key(sensor.azureml_conn_id, watched, "", default_cursor_key(me)), "AzureMLScheduleRunSensor"
+            ),
             log=sensor.log,
             state_of=states_for(sensor, me, owner_state),
         )
@@ -166,13 +169,32 @@ class ScheduleWatch:
         if commit is None:
             # What "next" means begins here, also for the DAG runs after this one.
             self._commit(None, [], cursor.encode(), cursor.encode())
+        self._check_active()
         return None
 
     def _runs(self) -> tuple[PipelineRun, ...]:
         with self._hook.client(look_policy()) as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
-            return client.call(calls.list_runs_of_schedule(self._schedule_id))
+            schedule_id = self._schedule_id
+            return client.run(advised(calls.list_runs_of_schedule(schedule_id), SCHEDULE, schedule_id))
+
+    def _check_active(self) -> None:
+        """Warn, once for each wait, that a schedule which is not active starts no run."""
+        if self._checked:
+            return
+        with self._hook.client(look_policy()) as client:
+            schedule = client.run(read_schedule(str(self._schedule_id)))
+        self._checked = True
+        if not schedule.is_active:
+            self._log.warning(
+                "Schedule %r (%s) is %s: it starts no run until it is enabled, with AzureMLEnableScheduleOperator or "
+                "the command `schedules enable %s`.",
+                schedule.name,
+                schedule.id,
+                schedule.status,
+                schedule.id,
+            )
 
     def _commit(self, previous: Commit | None, batch: list[Any], cursor: str, undo: str) -> None:
         """One write says which run was taken and by whom; only then it is handed on."""
@@ -200,18 +222,6 @@ class ScheduleWatch:
 
 def _entry(commit: Commit) -> Any:
     return commit.batch[0]
-
-
-def _moment(argument: str, value: Any) -> datetime:
-    """A moment as an author writes it; without a zone it is UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError as error:
-            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
-    if not isinstance(value, datetime):
-        raise InvalidArgument(argument, f"is a {type(value).__name__}; use a datetime, or ISO 8601 text")
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def _beginning(context: Context) -> datetime:

@@ -274,10 +274,15 @@ class VariableCursorStore:
 
     Airflow cannot compare and swap. So what is stored is compared just before it is replaced, and read back just after;
     two writers that both do so within the same few milliseconds can still both believe that they won.
+
+    Args:
+        key: The Variable's key.
+        writer: The class that writes it, for the Variable's description.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, writer: str = "AzureBlobChangeSensor") -> None:
         self.key = key
+        self._writer = writer
         self._seen: bytes | None = _NOT_LOADED
 
     def __str__(self) -> str:
@@ -322,7 +327,7 @@ class VariableCursorStore:
         return variables.read(self.key)
 
     def _write(self, text: str) -> None:
-        variables.write(self.key, text, "What an AzureBlobChangeSensor has seen; delete it to start anew")
+        variables.write(self.key, text, f"What an {self._writer} has seen; delete it to start anew")
 
 
 def _stamp(text: str | None) -> bytes | None:

@@ -23,6 +23,7 @@ def kept_in_memory(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
     monkeypatch.setattr(execution, "_KILL_PATIENCE", 0.5)
     execution._INTERFACES.clear()
+    execution._DATASTORES.clear()
     return kept
 
 

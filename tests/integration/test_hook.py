@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 
 import pytest
@@ -113,6 +114,22 @@ class TestTestConnection:
         message = self.failed(connect(**extra), "settings")
         assert any(name in message for name in field.split("|"))
         assert emulator.requests() == []
+
+    def test_airflows_own_id_for_the_test_is_not_shown(self, connect, emulator, monkeypatch):
+        """The form's *Test* puts what is typed into a connection of a random id, which nobody can find."""
+        connect()
+        stored = json.loads(os.environ["AIRFLOW_CONN_AML"])
+        for extra in ({"workspace_name": ""}, {"config_json": "{"}, {"auth_method": "client_secret"}, {"cloud": "x"}):
+            monkeypatch.setenv("AIRFLOW_CONN_QXZJWKVB", json.dumps(stored | {"extra": stored["extra"] | extra}))
+            assert "qxzjwkvb" not in self.failed(AzureMLHook("qxzjwkvb"), "settings").lower()
+
+    def test_an_endpoint_is_trusted_as_everywhere_else(self, connect, monkeypatch):
+        """The form must not send the host's own token to where no operator or sensor would send it."""
+        hook = connect(auth_method="azure_cli", password="")
+        monkeypatch.setenv("PATH", "")
+        self.failed(hook, "token")
+        monkeypatch.delenv("AIRFLOW__AZUREML__TRUSTED_ENDPOINTS")
+        assert "trusted_endpoints" in self.failed(hook, "settings")
 
     def test_a_static_token_that_is_missing(self, connect):
         assert "password" in self.failed(connect(password=""), "settings")

@@ -131,7 +131,7 @@ def test_progress_is_told_only_when_it_has_changed(workspace, task):
         ({"pipeline_id": "retired"}, "retired.*Disabled"),
         ({"pipeline_id": "unknown"}, "no published pipeline 'unknown'"),
         ({"pipeline_name": "quik"}, "did you mean 'quick'"),
-        ({"pipeline_name": "retired"}, "no active published pipeline named 'retired'"),
+        ({"pipeline_name": "retired"}, "published pipeline 'retired'.*is Disabled; enable it"),
         ({"pipeline_name": "twins"}, "twin-1.*twin-2"),
         ({"endpoint_name": "window"}, "no pipeline endpoint named 'window'"),
         ({"endpoint_id": "window"}, "no pipeline endpoint 'window'"),

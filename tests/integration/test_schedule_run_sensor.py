@@ -16,6 +16,7 @@ from aml_provider.client import calls
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors import schedule_watch
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+from aml_provider.state import variables
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 
 
@@ -192,3 +193,16 @@ def test_an_outage_counts_for_nothing(workspace, schedule, owners):
     assert look(workspace, "day1") is None
     workspace.faults.clear()
     assert look(workspace, "day1") == runs(workspace)[0]
+
+
+def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
+    written = []
+    write = variables.write
+
+    def noted(key, value, description):
+        written.append(description)
+        write(key, value, description)
+
+    monkeypatch.setattr(variables, "write", noted)
+    assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
+    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]

@@ -119,7 +119,10 @@ class TestFindTarget:
 
     def test_an_endpoint_that_is_missing(self):
         with pytest.raises(PipelineError, match=r"endpoint_name: .* no pipeline endpoint named 'score'"):
-            carry_out(flows.find_target(endpoint_name="score"), {self.BY_NAME: NotFound("x", status=404)})
+            carry_out(
+                flows.find_target(endpoint_name="score"),
+                {self.BY_NAME: NotFound("x", status=404), "GET /PipelineEndpoints": ()},
+            )
 
     @pytest.mark.parametrize("status", ["Disabled", "Deprecated"])
     def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
@@ -176,10 +179,17 @@ class TestInspectTarget:
     @pytest.mark.parametrize(
         ("target", "answers", "argument"),
         [
-            (Target("endpoint", "e-1"), {"GET /PipelineEndpoints/Id/e-1": NotFound("x", status=404)}, "endpoint_id"),
+            (
+                Target("endpoint", "e-1"),
+                {
+                    "GET /PipelineEndpoints/Id/e-1": NotFound("x", status=404),
+                    "GET /PipelineEndpoints": ServerFault("x", status=500),
+                },
+                "endpoint_id",
+            ),
             (
                 Target("pipeline", "p-1", pipeline_id="p-1"),
-                {"GET /Pipelines/p-1": NotFound("x", status=404)},
+                {"GET /Pipelines/p-1": NotFound("x", status=404), "GET /Pipelines": ()},
                 "pipeline_id",
             ),
             (Target("endpoint", "e-1", "7"), {"GET /PipelineEndpoints/Id/e-1": endpoint()}, "endpoint_version"),

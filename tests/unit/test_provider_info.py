@@ -211,3 +211,10 @@ def test_every_option_is_read_with_the_default_that_it_says(name):
     for fallback in fallbacks:
         default = ast.literal_eval(fallback)
         assert default == (None if option["default"] is None else kind(option["default"]))
+
+
+def test_the_form_lets_a_port_be_stored_that_the_test_button_needs():
+    """Airflow 3.3.2 posts 0 for an empty port, and refuses to test what differs from the stored one."""
+    behaviour = CONNECTION["ui-field-behaviour"]
+    assert "port" not in behaviour["hidden-fields"]
+    assert "0" in behaviour["placeholders"]["port"]

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, Variable
 from aml_provider.blobs.changes import Detection
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
 from aml_provider.blobs.rules import Counts
+from aml_provider.state import variables
 from aml_provider.state.cursor import (
     Commit,
     CursorMoved,
@@ -289,3 +290,16 @@ def test_a_variable_from_the_environment(monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_AZUREML_CURSOR_X", "text")
     assert Variable.get("azureml_cursor_x", None) == "text"
     assert VariableCursorStore("azureml_cursor_x").load() == "text"
+
+
+def test_a_variable_says_which_sensor_writes_it(monkeypatch):
+    described = {}
+    monkeypatch.setattr(variables, "read", lambda key: described.get(key, (None,))[0])
+    monkeypatch.setattr(
+        variables, "write", lambda key, value, description: described.__setitem__(key, (value, description))
+    )
+    for key, writer in (("a", "AzureBlobChangeSensor"), ("b", "AzureMLScheduleRunSensor")):
+        store = VariableCursorStore(key, writer)
+        store.load()
+        store.save("text")
+        assert writer in described[key][1]

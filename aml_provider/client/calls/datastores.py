@@ -28,14 +28,14 @@ def get_datastore(name: str) -> Call[Datastore]:
     )
 
 
-def list_datastores() -> Call[tuple[Datastore, ...]]:
-    """List the workspace's datastores with their credentials."""
+def list_datastores(*, secrets: bool = True) -> Call[tuple[Datastore, ...]]:
+    """List the workspace's datastores; without their credentials where ``secrets`` is False."""
     return Call(
         operation="list datastores",
         method="GET",
         service="datastore",
         path="/datastores",
-        query=(("count", "100"), ("includeSecret", "true")),
+        query=(("count", "100"), ("includeSecret", flag(value=secrets))),
         parse=lambda wire: each(Datastore.from_wire, wire),
         secrets=lambda stores: (secret for store in stores for secret in store.secrets),
         page_key="continuationToken",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_watch_over_a_folder_is_created(workspace, task):
         ({"recurrence": Recurrence("Day", 1, start_time=LATER.replace(tzinfo=UTC))}, "recurrence.start_time"),
         ({"datastore": "store", "polling_interval": 0}, "polling_interval"),
         ({"datastore": "store", "polling_interval": 0.5}, "polling_interval"),
-        ({"datastore": "none"}, "datastore: is 'none'"),
+        ({"datastore": "none"}, "datastore: the workspace has no datastore 'none'"),
         ({"datastore": "store", "data_path_parameter_name": "x"}, "data_path_parameter_name"),
         ({"parameters": {"count": "many"}}, "its type is Int"),
         ({"parameters": {"none": 1}}, "there is no parameter 'none'"),
@@ -140,7 +141,19 @@ def test_what_differs_is_updated_and_told(workspace, task):
     )
     assert operator.execute(task.context) == schedule_id
     assert one(workspace).recurrence.interval == 2
-    assert "was updated: recurrence, parameters" in str(operator.log)
+    assert "was updated: recurrence, parameters; it is Active" in str(operator.log)
+
+
+@pytest.mark.parametrize(
+    "kind", [{"recurrence": NIGHTLY}, {"recurrence": None, "datastore": "store"}], ids=["recurrence", "datastore"]
+)
+def test_the_log_says_that_a_schedule_is_disabled(kind, workspace, task):
+    arguments = {"name": "nightly", "experiment_name": "exp", "pipeline_id": "quick", "status": "Disabled"} | kind
+    created = r"was created: .* starts no run, and is disabled next[\s\S]* was updated: .*; it is Disabled\."
+    for said in (created, "and Disabled"):
+        operator = Create(**arguments)
+        operator.execute(task.context)
+        assert re.search(said, str(operator.log)), str(operator.log)
 
 
 def test_another_pipeline_replaces_the_schedule(workspace, task):

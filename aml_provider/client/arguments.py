@@ -1,0 +1,153 @@
+"""Checks of what an author writes, once its templates are rendered."""
+
+from __future__ import annotations
+
+import reprlib
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from aml_provider.client.errors import InvalidArgument
+
+# What makes a template's text something else, and what is needed for a template to become something else than text.
+_NATIVE = (
+    "A DAG with render_template_as_native_obj=True renders text that reads like a number, a list or None to that; a "
+    "second pair of quotes keeps it text: \"'20260101'\""
+)
+_NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
+
+
+#: The arguments of which one names what is run.
+TARGET = ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name")
+
+
+def as_name(argument: str, value: Any) -> str:
+    """A text that names something.
+
+    Raises:
+        InvalidArgument: It is no text, or blank; the message names ``argument``.
+    """
+    if not isinstance(value, str):
+        raise wrong_type(argument, value, "text")
+    if not value.strip():
+        raise InvalidArgument(argument, f"is {value!r}; it must name something")
+    return value
+
+
+def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of several words.
+
+    Raises:
+        InvalidArgument: It is none of them; the message names ``argument`` and the words.
+    """
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise InvalidArgument(argument, f"is {shown(value)}; use {', '.join(first)} or {last}")
+    return str(value)
+
+
+def as_flag(argument: str, value: Any) -> bool:
+    """True or False, and no text that reads so.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgument(argument, f"is {shown(value)}; use True or False")
+    return value
+
+
+def as_version(argument: str, value: Any) -> str:
+    """An endpoint's version: text, or a whole number.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    wanted = "text, or a whole number"
+    if isinstance(value, (bool, float)):
+        raise wrong_type(argument, value, wanted)
+    return as_plain(argument, value, wanted)
+
+
+def as_moment(argument: str, value: Any) -> datetime:
+    """A moment as an author writes it: a datetime or ISO 8601 text; without a zone it is UTC.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
+    if not isinstance(value, datetime):
+        raise wrong_type(argument, value, "a datetime, or ISO 8601 text")
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool") -> str:
+    """A plain value as text, in Python's ``str`` form.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if not isinstance(value, (str, bool, int, float)):
+        raise wrong_type(argument, value, wanted)
+    try:
+        return str(value)
+    except ValueError as error:
+        raise InvalidArgument(argument, f"is {shown(value)}") from error
+
+
+def wrong_type(argument: str, value: Any, wanted: str, *, verb: str = "is", secret: bool = False) -> InvalidArgument:
+    """The error for a value whose type cannot be used.
+
+    A number is not turned into text here: what was ``"007"`` or ``"1e5"`` would be another name then.
+
+    Args:
+        argument: The argument's name.
+        value: What it was rendered to.
+        wanted: What can be used.
+        verb: What the argument does with the value, for the message.
+        secret: The value may hold a secret, and is not shown.
+    """
+    kind = type(value).__name__
+    found = f"{verb} a {kind}" if secret else f"{verb} a {kind} ({shown(value)})"
+    if isinstance(value, str):
+        return InvalidArgument(argument, f"{found}; use {wanted} ({_NOT_NATIVE})")
+    return InvalidArgument(argument, f"{found}; use {wanted}. {_NATIVE}")
+
+
+def shown(value: Any) -> str:
+    """A value for a message: its repr, shortened."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number too long to show"  # Python writes out no integer of more than 4300 digits
+
+
+def given_once(task: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """Read arguments of which just one names something, after rendering.
+
+    Args:
+        task: Its attributes are the arguments.
+        names: Theirs.
+
+    Returns:
+        All of them, by name.
+
+    Raises:
+        InvalidArgument: Several do, none does, or one does with what is no text or blank.
+    """
+    arguments = {name: getattr(task, name) for name in names}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if len(given) != 1:
+        raise InvalidArgument(
+            ", ".join(names),
+            f"{' and '.join(given) or 'none of them'} is given after rendering; give exactly one. {_NATIVE}",
+        )
+    for name, value in given.items():
+        as_name(name, value)
+    return arguments

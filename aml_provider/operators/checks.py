@@ -1,0 +1,109 @@
+"""What operators check where the DAG file is read; it loads when one is made, not with the operators' modules."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, as_version
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.run_request import RunRequest, as_experiment_name
+from aml_provider.durations import in_seconds
+from aml_provider.literals import Literals
+
+if TYPE_CHECKING:
+    from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
+    from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
+
+ON_TIMEOUT = ("cancel", "leave")
+IF_EXISTS = ("update", "reuse", "fail")
+STATUSES = ("Active", "Disabled")
+
+
+def check_run(task: AzureMLRunPipelineOperator) -> None:
+    """Check the run operator.
+
+    Raises:
+        InvalidTask: Something is wrong; the message has all of it.
+    """
+    with Literals(task) as literals:
+        literals.exactly_one(*TARGET)
+        literals.goes_with("endpoint_version", "endpoint_id", "endpoint_name")
+        literals.check("endpoint_version", as_version, optional=True)
+        literals.check("parent_run_id", as_name, optional=True)
+        _check_request(literals, task, "tags")
+        literals.check("poll_interval", lambda name, value: in_seconds(name, value, minimum=0.1))
+        literals.check("on_timeout", lambda name, value: as_choice(name, value, ON_TIMEOUT))
+        for name in ("validate", "wait_for_completion", "deferrable", "durable", "cancel_on_kill"):
+            literals.check(name, as_flag)
+
+
+def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
+    """Check the operator that creates schedules.
+
+    Raises:
+        InvalidTask: Something is wrong; the message has all of it.
+    """
+    from aml_provider.client.recurrence import whole_number
+    from aml_provider.client.schedule_request import as_folder
+
+    with Literals(task) as literals:
+        literals.exactly_one(*TARGET)
+        literals.exactly_one("recurrence", "datastore")
+        for name in ("path_on_datastore", "data_path_parameter_name"):
+            literals.goes_with(name, "datastore")
+        literals.check("name", as_name)
+        _check_request(literals, task)
+        if task.recurrence is not None:
+            _check_recurrence(literals, task.recurrence)
+        literals.check("datastore", as_name, optional=True)
+        literals.check("path_on_datastore", as_folder, optional=True)
+        literals.check("data_path_parameter_name", as_name, optional=True)
+        literals.check("polling_interval", lambda name, value: whole_number(name, value, 1, None))
+        literals.check("status", lambda name, value: as_choice(name, value, STATUSES))
+        literals.check("if_exists", lambda name, value: as_choice(name, value, IF_EXISTS))
+        for name in ("wait_for_provisioning", "deferrable"):
+            literals.check(name, as_flag)
+
+
+def check_one_of(task: Any, *names: str) -> None:
+    """Check an operator of which one argument names what it is about.
+
+    Raises:
+        InvalidTask: Something is wrong; the message has all of it.
+    """
+    with Literals(task) as literals:
+        literals.exactly_one(*names)
+        for name in (*names, "azureml_conn_id"):
+            literals.check(name, as_name, optional=name != "azureml_conn_id")
+        if hasattr(task, "disable_schedules"):
+            literals.check("disable_schedules", as_flag)
+
+
+def _check_request(literals: Literals, task: Any, *more: str) -> None:
+    """What both kinds of operators ask of a run."""
+    for name in TARGET:
+        literals.check(name, as_name, optional=True)
+    literals.check("azureml_conn_id", as_name)
+    literals.check("experiment_name", as_experiment_name)
+    for name in ("parameters", "data_paths", "datasets", *more):
+        if getattr(task, name) is not None:
+            literals.check_each(name, _of_request)
+    literals.check("description", _of_request)
+    literals.check("continue_on_step_failure", as_flag, optional=True)
+
+
+def _of_request(name: str, value: Any) -> RunRequest:
+    """One argument of a run alone."""
+    return RunRequest.of(**{"experiment_name": "any", name: value})
+
+
+def _check_recurrence(literals: Literals, recurrence: Any) -> None:
+    from aml_provider.client.recurrence import parts, recurrence_to_wire
+
+    try:
+        pieces: list[Any] = parts(recurrence)
+    except InvalidArgument:
+        pieces = [recurrence]
+    for piece in pieces:
+        literals.check_value("recurrence", piece, partial(recurrence_to_wire, piece))

@@ -1,0 +1,68 @@
+"""What sensors check where the DAG file is read; it loads when one is made, not with the sensors' modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.arguments import as_flag, as_moment, as_name
+from aml_provider.durations import in_seconds
+from aml_provider.literals import Literals
+
+if TYPE_CHECKING:
+    from aml_provider.sensors.blob import AzureBlobChangeSensor
+    from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+    from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+
+def check_run_sensor(task: AzureMLPipelineRunSensor) -> None:
+    """Check the sensor for a run.
+
+    Raises:
+        InvalidTask: Something is wrong; the message has all of it.
+    """
+    with Literals(task) as literals:
+        literals.check("run_id", as_name)
+        _check_polling(literals, task)
+
+
+def check_schedule_sensor(task: AzureMLScheduleRunSensor) -> None:
+    """Check the sensor for a schedule's runs; raises as the others do."""
+    with Literals(task) as literals:
+        literals.exactly_one("schedule_id", "schedule_name")
+        literals.check("schedule_id", as_name, optional=True)
+        literals.check("schedule_name", as_name, optional=True)
+        literals.check("since", as_moment, optional=True)
+        _check_polling(literals, task)
+
+
+def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
+    """Check the sensor for blobs; raises as the others do."""
+    from aml_provider.blobs.folder import Folder, normalise_path
+    from aml_provider.blobs.rules import Rules
+    from aml_provider.client.run_request import as_data_path
+
+    def as_container(_: str, value: Any) -> Folder:
+        # Whether plain http will do is the connection's to say.
+        return Folder.at(value, allow_http=True)
+
+    with Literals(task) as literals:
+        literals.exactly_one("datastore", "container_url")
+        literals.goes_with("wasb_conn_id", "container_url")
+        for name in ("datastore", "wasb_conn_id"):
+            literals.check(name, as_name, optional=True)
+        literals.check("container_url", as_container, optional=True)
+        literals.check("path", lambda _, value: normalise_path(value))
+        literals.check("pattern", lambda _, value: Rules.of(pattern=value))
+        literals.check("settle", lambda name, value: Rules.of(settle=in_seconds(name, value)))
+        literals.check("ignore_empty", as_flag)
+        literals.check("on_first_poll", lambda _, value: Rules.of(on_first_poll=value))
+        literals.check("max_changes", lambda _, value: Rules.of(max_changes=value))
+        literals.check("cursor_store", as_data_path, optional=True)
+        _check_polling(literals, task)
+
+
+def _check_polling(literals: Literals, task: Any) -> None:
+    literals.check("azureml_conn_id", as_name)
+    literals.check("deferrable", as_flag)
+    if task.deferrable:
+        literals.check("poke_interval", lambda name, value: in_seconds(name, value, minimum=0.1))

@@ -1,0 +1,215 @@
+"""Mistakes that can be seen where a DAG file is read, and what must not be taken for one there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.operators.pipeline import (
+    AzureMLDisablePipelineOperator,
+    AzureMLEnablePipelineOperator,
+    AzureMLRunPipelineOperator,
+)
+from aml_provider.operators.schedule import (
+    AzureMLCreateScheduleOperator,
+    AzureMLDisableScheduleOperator,
+    AzureMLEnableScheduleOperator,
+)
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+RUN = {"pipeline_name": "p", "experiment_name": "e"}
+MAKE = {"name": "n", "pipeline_name": "p", "experiment_name": "e", "recurrence": Recurrence("Day", 1)}
+WATCH = {"datastore": "store", "path": "in"}
+CLASSES = {
+    AzureMLRunPipelineOperator: RUN,
+    AzureMLCreateScheduleOperator: MAKE,
+    AzureMLDisablePipelineOperator: {"pipeline_name": "p"},
+    AzureMLEnablePipelineOperator: {"pipeline_name": "p"},
+    AzureMLDisableScheduleOperator: {"schedule_name": "s"},
+    AzureMLEnableScheduleOperator: {"schedule_name": "s"},
+    AzureMLPipelineRunSensor: {"run_id": "r"},
+    AzureMLScheduleRunSensor: {"schedule_name": "s"},
+    AzureBlobChangeSensor: WATCH,
+}
+
+
+def of(kind, **arguments):
+    given = {**CLASSES[kind], **arguments}
+    return kind(task_id="t", **{name: value for name, value in given.items() if value is not Ellipsis})
+
+
+MISTAKES = [
+    (AzureMLRunPipelineOperator, {"on_timeout": "kill"}, "on_timeout: is 'kill'; use 'cancel' or 'leave'"),
+    (AzureMLRunPipelineOperator, {"on_timeout": "{{ x }}"}, "on_timeout"),
+    (AzureMLRunPipelineOperator, {"on_timeout": ["kill"]}, "on_timeout"),
+    (AzureMLRunPipelineOperator, {"poll_interval": -1}, "poll_interval: is -1 s"),
+    (AzureMLRunPipelineOperator, {"poll_interval": "30"}, "poll_interval: is '30'"),
+    (AzureMLRunPipelineOperator, {"poll_interval": float("inf")}, "poll_interval: is inf"),
+    (AzureMLRunPipelineOperator, {"poll_interval": 10**400}, "poll_interval"),
+    (AzureMLRunPipelineOperator, {"poll_interval": timedelta(seconds=-1)}, "poll_interval"),
+    (AzureMLRunPipelineOperator, {"deferrable": "False"}, "deferrable: is 'False'; use True or False"),
+    (AzureMLRunPipelineOperator, {"experiment_name": "no spaces"}, "experiment_name"),
+    (AzureMLRunPipelineOperator, {"pipeline_name": " "}, "pipeline_name"),
+    (AzureMLRunPipelineOperator, {"pipeline_name": 5}, "pipeline_name: is a int"),
+    (AzureMLRunPipelineOperator, {"endpoint_version": "1"}, "endpoint_version: goes with endpoint_id or endpoint_name"),
+    (AzureMLRunPipelineOperator, {"parameters": ["a"]}, "parameters: is a list"),
+    (AzureMLRunPipelineOperator, {"parameters": {"a": None, "{{ b }}": 1}}, r"parameters\['a'\]"),
+    (AzureMLRunPipelineOperator, {"data_paths": {"in": "https://a/b"}}, r"data_paths\['in'\]"),
+    (AzureMLRunPipelineOperator, {"data_paths": {"in": DataPath("", "x")}}, r"data_paths\['in'\]"),
+    (AzureMLRunPipelineOperator, {"datasets": {"in": 5}}, r"datasets\['in'\]"),
+    (AzureMLRunPipelineOperator, {"tags": {"airflow.key": "x"}}, r"tags\['airflow.key'\]"),
+    (AzureMLCreateScheduleOperator, {"recurrence": Recurrence("minutes", 15)}, "recurrence.frequency: is 'minutes'"),
+    (AzureMLCreateScheduleOperator, {"recurrence": Recurrence("Minute", 0)}, "recurrence.interval"),
+    (AzureMLCreateScheduleOperator, {"recurrence": Recurrence("Day", 1, time_zone="Asia/Soul")}, "'Asia/Seoul'"),
+    (AzureMLCreateScheduleOperator, {"recurrence": Recurrence("Hour", 1, hours=[3])}, "recurrence.hours"),
+    (AzureMLCreateScheduleOperator, {"recurrence": "every day"}, "recurrence: is a str"),
+    (AzureMLCreateScheduleOperator, {"recurrence": {"frequency": "Day"}}, "lacks interval"),
+    (AzureMLCreateScheduleOperator, {"status": "On"}, "status: is 'On'; use 'Active' or 'Disabled'"),
+    (AzureMLCreateScheduleOperator, {"if_exists": "replace"}, "if_exists: is 'replace'"),
+    (AzureMLCreateScheduleOperator, {"polling_interval": "5"}, "polling_interval"),
+    (AzureMLCreateScheduleOperator, {"datastore": "store"}, "needs either recurrence or datastore; it was given both"),
+    (AzureMLCreateScheduleOperator, {"path_on_datastore": "in"}, "path_on_datastore: goes with datastore"),
+    (AzureMLDisablePipelineOperator, {"pipeline_id": "p"}, "needs either pipeline_id or pipeline_name"),
+    (AzureMLDisablePipelineOperator, {"disable_schedules": "no"}, "disable_schedules"),
+    (AzureMLDisableScheduleOperator, {"schedule_name": ...}, "needs exactly one of"),
+    (AzureMLEnableScheduleOperator, {"schedule_name": ""}, "schedule_name"),
+    (AzureMLPipelineRunSensor, {"run_id": ""}, "run_id"),
+    (AzureMLPipelineRunSensor, {"azureml_conn_id": 5}, "azureml_conn_id"),
+    (AzureMLPipelineRunSensor, {"deferrable": True, "poke_interval": 0}, "poke_interval: is 0 s"),
+    (AzureMLScheduleRunSensor, {"since": "yesterday"}, "since: is 'yesterday'"),
+    (AzureBlobChangeSensor, {"settle": -5}, "settle: is -5 s"),
+    (AzureBlobChangeSensor, {"on_first_poll": "all"}, "on_first_poll"),
+    (AzureBlobChangeSensor, {"max_changes": 0}, "max_changes"),
+    (AzureBlobChangeSensor, {"pattern": []}, "pattern"),
+    (AzureBlobChangeSensor, {"path": "a\\b"}, "path"),
+    (AzureBlobChangeSensor, {"wasb_conn_id": "w"}, "wasb_conn_id: goes with container_url"),
+    (AzureBlobChangeSensor, {"datastore": ..., "container_url": "wasb://x"}, "container_url"),
+    (AzureBlobChangeSensor, {"cursor_store": "https://a/b"}, "cursor_store"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "said"), MISTAKES, ids=lambda part: getattr(part, "__name__", str(part)))
+def test_a_mistake_shows_where_the_dag_file_is_read(kind, arguments, said):
+    with pytest.raises(InvalidArgument, match=f"^Task 't'.*{said}"):
+        of(kind, **arguments)
+
+
+def test_all_mistakes_are_in_one_message():
+    recurrence = Recurrence("minutes", 0, time_zone="Nowhere/Land", time_of_day="25:00")
+    with pytest.raises(InvalidArgument) as caught:
+        of(
+            AzureMLCreateScheduleOperator,
+            recurrence=recurrence,
+            datastore="store",
+            status="On",
+            if_exists="no",
+            parameters={"a": None, "b": []},
+        )
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("Task 't'") for line in lines)
+    for said in (
+        "needs either recurrence or datastore",
+        "recurrence.frequency",
+        "recurrence.interval",
+        "recurrence.time_zone",
+        "recurrence.time_of_day",
+        "status",
+        "if_exists",
+        "parameters['a']",
+        "parameters['b']",
+    ):
+        assert len([line for line in lines if said in line]) == 1, said
+
+
+TEMPLATE = "{{ ds }}"
+TEMPLATED = [
+    (kind, field)
+    for kind, arguments in CLASSES.items()
+    for field in kind.template_fields
+    if field in arguments or field == "azureml_conn_id"
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), TEMPLATED, ids=lambda part: getattr(part, "__name__", part))
+@pytest.mark.parametrize("template", ["{{ x y }}", "{% if 1 %} {% endif %}", "{# a #} ", "[1]"])
+def test_a_template_is_no_mistake(kind, field, template):
+    task = of(kind, **{field: template})
+    assert getattr(task, field) == template
+
+
+@pytest.mark.parametrize(("kind", "field"), TEMPLATED, ids=lambda part: getattr(part, "__name__", part))
+def test_an_output_is_no_mistake_and_makes_a_dependency(kind, field):
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1)):  # noqa: DTZ001 - Airflow reads it in its own zone
+        before = AzureMLRunPipelineOperator(task_id="before", **RUN)
+        task = of(kind, **{field: before.output})
+    assert task.upstream_task_ids == {"before"}
+    assert getattr(task, field) is not None
+
+
+def test_templates_inside_are_no_mistake():
+    of(
+        AzureMLRunPipelineOperator,
+        parameters={"a": "{{ x }}", "b": 1},
+        data_paths={"in": DataPath("{{ store }}", "x"), "other": {"datastore": "{{ a b }}", "path": "y"}},
+    )
+    of(AzureMLCreateScheduleOperator, recurrence=Recurrence("{{ f }}", "{{ i }}", start_time="{{ ds }}T00:00:00"))
+    of(AzureMLCreateScheduleOperator, recurrence={"frequency": "Day", "interval": "15"})
+
+
+def test_what_native_rendering_reads_as_something_else_is_left_to_it():
+    """Without it, the check after rendering says so."""
+    of(AzureMLCreateScheduleOperator, recurrence=Recurrence("Minute", "15"))
+    of(AzureMLRunPipelineOperator, parameters="{'a': 1}")
+
+
+def test_a_dag_with_marks_of_its_own_is_left_alone():
+    marks = {"variable_start_string": "<<", "variable_end_string": ">>"}
+    start = datetime(2026, 1, 1)  # noqa: DTZ001 - Airflow reads it in its own zone
+    with DAG("d", schedule=None, start_date=start, jinja_environment_kwargs=marks):
+        of(AzureMLRunPipelineOperator, experiment_name="<< ds >>")
+
+
+def test_a_mapped_task_is_made_whatever_it_is_mapped_over():
+    start = datetime(2026, 1, 1)  # noqa: DTZ001 - Airflow reads it in its own zone
+    with DAG("d", schedule=None, start_date=start):
+        AzureMLRunPipelineOperator.partial(task_id="a", **RUN, on_timeout="leave").expand(
+            parameters=[{"a": 1}, {"a": 2}]
+        )
+        AzureMLCreateScheduleOperator.partial(task_id="b", experiment_name="e").expand_kwargs(
+            [{"name": "n", "pipeline_name": "p", "recurrence": ["Day", 1]}]
+        )
+        AzureBlobChangeSensor.partial(task_id="c").expand(datastore=["one", "two"])
+
+
+def test_in_a_mapped_task_it_costs_no_retry():
+    """Its values come to be known on the worker, which makes the task of them then."""
+    with pytest.raises(AirflowFailException, match="experiment_name"):
+        AzureMLRunPipelineOperator(task_id="t", **RUN | {"experiment_name": "no spaces"}, _airflow_from_mapped=True)
+
+
+def test_the_arguments_stay_as_they_were_given():
+    parameters, paths = {"a": "x"}, {"in": DataPath("store", "x")}
+    task = of(AzureMLRunPipelineOperator, parameters=parameters, data_paths=paths)
+    assert task.parameters is parameters
+    assert task.data_paths is paths
+
+
+def test_making_a_task_loads_nothing_heavy():
+    program = f"""
+import sys
+from aml_provider.client.models import Recurrence
+{"".join(f"from {kind.__module__} import {kind.__name__}{chr(10)}" for kind in CLASSES)}
+{"".join(f"{kind.__name__}(task_id='t', **{arguments!r}){chr(10)}" for kind, arguments in CLASSES.items())}
+heavy = ("azure", "aml_provider.client.entities", "aml_provider.client.transport", "aml_provider.hooks.azure_ml")
+print([name for name in sys.modules if name.startswith(heavy)])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1] == "[]"
