@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -22,9 +25,25 @@ if TYPE_CHECKING:
 CONN_TYPE = "azureml"
 DEFAULT_CONN_ID = "azureml_default"
 
+log = logging.getLogger(__name__)
+
+# Of a connection in JSON.
+_FIELDS = frozenset({"conn_type", "description", "extra", "host", "login", "password", "port", "schema"})
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"", "false", "0", "no", "off", "none"})
 _WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+# What other connections keep among their extra fields.
+_ELSEWHERE = {
+    "client_id": "the client id goes into the connection's login",
+    "login": "the client id goes into the connection's login",
+    "client_secret": "the client secret goes into the connection's password",
+    "secret": "the client secret goes into the connection's password",
+    "token": "the token goes into the connection's password",
+    "password": "the client secret or token goes into the connection's password",
+    "location": "did you mean 'region'?",
+    "host": "did you mean 'endpoint'?",
+    "url": "did you mean 'endpoint'?",
+}
 # Where these are in a workspace's resource id.
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
@@ -55,6 +74,10 @@ def read_settings(
     # Where both are there, the plain name wins unless it is empty.
     fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
     fields |= {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
+    for name in unknown_fields(fields):
+        meant = _meant_by(name)
+        if meant:
+            raise InvalidArgument(name, f"is no field of this connection; {meant}")
     config = _read_config(fields.get("config_json"))
 
     def text(name: str) -> str | None:
@@ -94,6 +117,28 @@ def _secret(value: str | None) -> Secret[str] | None:
     from aml_provider.client.secret import Secret
 
     return Secret(value) if value else None
+
+
+def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
+    """Names of extra fields that hold something and mean nothing here; those of other types' forms are left out."""
+    from aml_provider.get_provider_info import get_provider_info
+
+    known = get_provider_info()["connection-types"][0]["conn-fields"]
+    return sorted(
+        name for name, value in fields.items() if not (name in known or _is_blank(value) or name.startswith("extra__"))
+    )
+
+
+def _meant_by(name: str) -> str:
+    """What an unknown field's name was meant to be; empty where it resembles nothing of ours."""
+    from aml_provider.get_provider_info import get_provider_info
+
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(" ", "_")
+    if snake in _ELSEWHERE:
+        return _ELSEWHERE[snake]
+    known = get_provider_info()["connection-types"][0]["conn-fields"]
+    similar = difflib.get_close_matches(snake, known, n=1, cutoff=0.75)
+    return f"did you mean {similar[0]!r}?" if similar else ""
 
 
 def _is_blank(value: Any) -> bool:
@@ -150,22 +195,33 @@ def settings_of(
     Raises:
         InvalidArgument: A field that cannot be used; the message names it.
     """
-    where = f"connection {connection.conn_id!r}, " if named else ""
+    kind, where = getattr(connection, "conn_type", None), f"connection {connection.conn_id!r}, " if named else ""
+    if kind and kind != CONN_TYPE:
+        raise InvalidArgument(f"{where}conn_type", f"is {kind!r}; this needs a connection of type {CONN_TYPE!r}")
+    extra = connection.extra_dejson if extra is None else extra
     trusted = _trusted_endpoints()
     try:
-        return read_settings(
-            login=connection.login,
-            password=connection.password,
-            extra=connection.extra_dejson if extra is None else extra,
-            trusted_endpoints=trusted,
+        settings = read_settings(
+            login=connection.login, password=connection.password, extra=extra, trusted_endpoints=trusted
         )
     except InvalidArgument as error:
-        raise InvalidArgument(f"{where}{error.argument}", error.problem) from error
+        untyped = "" if kind else f". It has no conn_type either; is it really written as one of type {CONN_TYPE!r}?"
+        raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from error
+    if named:
+        _warn_of(connection.conn_id, *unknown_fields(extra))
+    return settings
+
+
+@functools.cache
+def _warn_of(conn_id: str, *fields: str) -> None:
+    """Say it once in a process: a triggerer reads a connection for each of its waits."""
+    if fields:
+        log.warning("Connection %r has extra fields that mean nothing here: %s.", conn_id, ", ".join(fields))
 
 
 @contextmanager
 def told_why_not_found(conn_id: str) -> Iterator[None]:
-    """Say so where a connection is not found because it cannot be read: Airflow passes over a variable with a typo.
+    """Say so where a connection is not found because it cannot be read: Airflow passes over such a variable.
 
     Raises:
         AirflowNotFoundException: There is no such connection.
@@ -175,22 +231,40 @@ def told_why_not_found(conn_id: str) -> Iterator[None]:
     try:
         yield
     except AirflowNotFoundException as error:
-        problem = _typo_in_variable(f"AIRFLOW_CONN_{conn_id.upper()}")
+        problem = _problem_with_variable(f"AIRFLOW_CONN_{conn_id.upper()}")
         if problem is None:
             raise
-        raise AirflowNotFoundException(f"{error}: {problem}") from error
+        raise AirflowNotFoundException(f"{error}: the environment variable {problem}") from error
 
 
-def _typo_in_variable(name: str) -> str | None:
-    """Where it is, and nothing of what is there: it may be a secret, and the decoder's error holds it all."""
-    text = os.environ.get(name, "").strip()
+def _problem_with_variable(name: str) -> str | None:
+    """What is wrong with a variable, and nothing of what is in it: it may be a secret, and readers' errors hold it."""
+    if name not in os.environ:
+        twin = next((other for other in os.environ if other.upper() == name), None)
+        return twin and f"{twin} is set, but Airflow reads {name}, in capitals"
+    text = os.environ[name].strip()
+    if not text:
+        return f"{name} is set, but empty"
     if not text.startswith("{"):
-        return None
+        return f"{name} is set, but {_problem_with_uri(text)}"
     try:
-        json.loads(text)
+        fields = json.loads(text)
     except ValueError as error:
-        return f"the environment variable {name} is set, but is not JSON: {error}"
-    return None
+        return f"{name} is set, but is not JSON: {error}"
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        names = ", ".join(map(repr, unknown))
+        return f"{name} is set, but has {names}, which Airflow does not know; a workspace's fields go into extra"
+    return f"{name} is set, but Airflow cannot read what its fields hold; is port a number?"
+
+
+def _problem_with_uri(text: str) -> str:
+    encoded = "write / ? # [ ] : and @ in it as %2F %3F %23 %5B %5D %3A and %40, or use the JSON form"
+    if text.count("://") > 1:
+        return f"holds :// more than once, unencoded, as in an endpoint; {encoded}"
+    if "://" not in text:
+        return "is neither JSON nor a URI"
+    return f"cannot be read as a URI, perhaps for a secret with letters that mean something there; {encoded}"
 
 
 @contextmanager

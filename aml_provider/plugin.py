@@ -32,6 +32,6 @@ class AzureMLPlugin(AirflowPlugin):
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []
-        from aml_provider.listeners import marks
+        from aml_provider.listeners.marks import MarkListener
 
-        return [marks]
+        return [MarkListener()]

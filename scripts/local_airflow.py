@@ -173,18 +173,21 @@ class LocalAirflow:
         """The file that gets a component's output."""
         return self._home / f"{name}.log"
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, variables: Mapping[str, str] | None = None, healthy: bool = True) -> None:
         """Start components and wait until all are healthy.
 
         Args:
             names: What runs, such as ``scheduler``; ``triggerer-2`` is another triggerer.
+            variables: More environment variables of these.
+            healthy: Whether to wait.
 
         Raises:
             ServiceError: A component ended, or is not healthy in time.
         """
         for name in names:
-            self._launch(name)
-        self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
+            self._launch(name, variables)
+        if healthy:
+            self.wait(self._is_healthy, "all components of Airflow are healthy", timeout=self._start_timeout)
 
     def kill(self, name: str, *, alone: bool = False) -> None:
         """Kill a component with SIGKILL.
@@ -306,9 +309,11 @@ class LocalAirflow:
     def _log_of_pages(self) -> Path:
         return self.log(next(iter(_EDITION.commands)))
 
-    def _launch(self, name: str) -> None:
+    def _launch(self, name: str, variables: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "airflow", *self._commands[re.sub(r"-\d+$", "", name)]]
-        self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=self._env)
+        self._components[name] = self._guard.start(
+            f"airflow {name}", command, log=self.log(name), env=self._env | dict(variables or {})
+        )
 
     def _check(self) -> None:
         # Other threads may look too, and kill and start some meanwhile.

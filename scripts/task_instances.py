@@ -95,6 +95,11 @@ class TaskInstances:
         with self._acting:
             self._airflow.patch(path if map_index < 0 else f"{path}/{map_index}", body)
 
+    def mark_dag_run(self, dag_id: str, run_id: str, state: str) -> None:
+        """Mark a whole DAG run as ``success`` or ``failed``."""
+        with self._acting:
+            self._airflow.patch(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+
     def processes(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskProcesses | None:
         """The processes of a task instance that is on a worker; None while it has none."""
         known = self.look().get((dag_id, run_id, task_id, map_index), {})

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import listing
+from aml_provider.blobs import listing, refused
 from aml_provider.blobs.folder import Folder, normalise_path
 from aml_provider.client.errors import (
     BadRequest,
@@ -43,6 +43,10 @@ _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
 _SAS_LIFETIME = 3600.0
 # A listing may take longer than a SAS holds, when the service throttles: a new one is made half-way.
 _RENEW_BEFORE = _SAS_LIFETIME / 2
+# What the address that a SAS was copied from may have asked for.
+_QUESTIONS = frozenset(
+    {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
+)
 _OWN_IDENTITY = "the connection's identity"
 
 
@@ -68,7 +72,7 @@ class ContainerAccess:
     """The right to a container.
 
     Args:
-        sas: A SAS token; with or without its question mark.
+        sas: A SAS token, however it was copied: with a question mark, line breaks, or plus signs that nobody encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
         identity: Whose bearer token is sent where there is neither, for people.
@@ -77,7 +81,7 @@ class ContainerAccess:
     def __init__(
         self, *, sas: str = "", account_name: str = "", account_key: str = "", identity: str = _OWN_IDENTITY
     ) -> None:
-        self._sas = sas.lstrip("?")
+        self._sas = _parameters(sas)
         self._account_name = account_name
         self._account_key = account_key
         self._identity = identity
@@ -108,7 +112,7 @@ class ContainerAccess:
         150 ms: event loops ask for it in a thread.
         """
         if self._sas or not self._account_key:
-            return tuple(parse_qsl(self._sas))
+            return self._sas
         now = time.time()
         expiry, signature = self._made.get(right, (0.0, ()))
         if expiry - now < _RENEW_BEFORE:
@@ -131,6 +135,17 @@ class ContainerAccess:
         except ValueError as error:
             raise InvalidArgument("account key", "is not base64 text; was it cut off?") from error
         return tuple(parse_qsl(token))
+
+
+def _parameters(sas: str) -> tuple[tuple[str, str], ...]:
+    """A SAS, parameter by parameter, without what an address asks for besides: requests say that themselves."""
+    pairs = parse_qsl(sas.strip().lstrip("?"))
+    # Neither signatures nor times have blanks: they are plus signs that nobody encoded.
+    return tuple(
+        (name, value if name.startswith("rsc") else "+".join(value.split(" ")).strip())
+        for name, value in pairs
+        if name not in _QUESTIONS
+    )
 
 
 class Location(NamedTuple):
@@ -310,16 +325,19 @@ def refusal(
     """
     kind: type[ServiceError] = BadRequest
     hint = ""
-    if reply.status in {401, 403} and begun:
-        # Not final: a token or SAS that ran out meanwhile is read anew for the next look.
-        kind = ServiceError
-        hint = f"The right to {url}, {access.kind}, ended while it was in use."
-    elif reply.status in {401, 403}:
-        kind = PermissionDenied
-        hint = (
-            f"{url} was refused to {access.kind}; an identity needs the role {right.role!r} on the container, a SAS "
-            f"the permission to {right.words}, and the account's firewall has to let this host in."
-        )
+    code, message = listing.error_facts(reply.body)
+    code = code or reply.headers.get("x-ms-error-code", "")
+    if reply.status in {401, 403}:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        message = " ".join(filter(None, (message, refused.detail_of(reply.body))))
+        signed = dict(access.signature(url, right))
+        reason = refused.reason_of(code, message, access, signed, right, reply.date() or now)
+        # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
+        kind = ServiceError if begun else PermissionDenied
+        hint = f"{url} was refused to {access.kind}"
+        if begun:
+            hint = f"The right to {url}, {access.kind}, ended while it was in use"
+        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
     elif reply.status == 404:
         kind = NotFound
         hint = f"Is there a container {url}?"
@@ -327,7 +345,6 @@ def refusal(
         kind = Throttled
     elif reply.status >= 500 or reply.status == 408:
         kind = ServerFault
-    code, message = listing.error_facts(reply.body)
     ids = [f"x-ms-client-request-id={reply.request_id}"]
     if "x-ms-request-id" in reply.headers:
         ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))

@@ -100,8 +100,11 @@ def command(
             for budget in ("RETRY_BUDGET", "THROTTLED_BUDGET"):
                 os.environ.setdefault(f"AIRFLOW__AZUREML__{budget}", _PATIENCE)
         with _errors_told(verbose=options.verbose), _logs_elsewhere():
+            hook = AzureMLHook(options.conn_id)
+            # Airflow's commands switch logs off.
+            hook.tell = lambda _, text: say(text)
             try:
-                answer = body(options, AzureMLHook(options.conn_id))
+                answer = body(options, hook)
             except CommandError as error:
                 if error.answer is not None:
                     _write(error.answer, options.output, output)

@@ -13,6 +13,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.finding import check_datastores
 from aml_provider.client.flows import Target, explain_failure, inspect_target, wait_for_run
 from aml_provider.client.run_request import RunRequest
+from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -111,7 +112,7 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
                 report=lambda progress: say(f"Run {run.id}: {progress}"),
-                warn=say,
+                policy=retry_policy()._replace(tell=lambda _, text: say(text)),
             )
         )
     except (Exception, KeyboardInterrupt):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from aml_provider.client.environment import Proxies, Trust
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.secret import Secret
 
@@ -53,11 +55,39 @@ _PATIENCE = {"connection_timeout": 10, "read_timeout": 30}
 _ONE_REPEAT = {"retry_total": 1}
 
 
-def _trust() -> dict[str, Any]:
-    """Make SSL_CERT_FILE count for requests too, which knows only variables of its own; httpx and aiohttp heed it."""
-    bundle = os.environ.get("SSL_CERT_FILE", "")
-    own = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return {"connection_verify": bundle} if not own and Path(bundle).is_file() else {}
+def _way(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
+    """The way to Microsoft Entra as our own requests take it.
+
+    Left alone, requests and aiohttp read the environment each in its own way: the one goes through ALL_PROXY and trusts
+    REQUESTS_CA_BUNDLE, the other does not. Other hosts, the identity endpoints of this one, are asked without a proxy.
+
+    Raises:
+        InvalidArgument: A variable cannot be used; the message names it.
+    """
+    options: dict[str, Any] = {"use_env_settings": False}
+    proxies = Proxies.of_environment()
+    # Within `default`, workload identity asks where its webhook says.
+    authorities = {settings.cloud.authority, os.environ.get("AZURE_AUTHORITY_HOST") or settings.cloud.authority}
+    found = {f"https://{host}": proxies.to("https", host) for host in map(_host, authorities)}
+    for proxy in found.values():
+        if proxy is not None and proxy.is_socks and for_loops:
+            raise proxy.refused("names a SOCKS proxy, which sign-in in the triggerer cannot use; name an HTTP proxy")
+        if proxy is not None and proxy.is_socks and importlib.util.find_spec("socks") is None:
+            raise proxy.refused(
+                "names a SOCKS proxy, for which sign-in needs the package PySocks: install it, or name an HTTP proxy"
+            )
+    options["proxies"] = {place: proxy.url for place, proxy in found.items() if proxy is not None}
+    trust = Trust.of_environment()
+    # aiohttp has read SSL_CERT_FILE and SSL_CERT_DIR itself, and would read a file anew with each request.
+    if trust.variable and not (for_loops and trust.variable.startswith("SSL_")):
+        if for_loops and trust.directory:
+            raise trust.refused("is a directory, which sign-in in the triggerer cannot use; name a file")
+        options["connection_verify"] = trust.directory or trust.path
+    return options
+
+
+def _host(authority: str) -> str:
+    return authority.removeprefix("https://").partition("/")[0]
 
 
 def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
@@ -71,6 +101,14 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
 
 def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
     return {name: value.reveal() if isinstance(value, Secret) else value for name, value in options.items() if value}
+
+
+def _managed_identity(settings: WorkspaceSettings) -> dict[str, Any]:
+    options: dict[str, Any] = _given(client_id=settings.client_id)
+    if not os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
+        # No proxy leads to an endpoint on this host. With that file, azure-identity asks Microsoft Entra instead.
+        options["use_env_settings"] = False
+    return options
 
 
 def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
@@ -139,11 +177,11 @@ _METHODS = {
             ),
         },
     ),
-    # Nothing else: the endpoint is on this host, and azure-identity's patience with it is tuned to it.
+    # Little else: the endpoint is on this host, and azure-identity's patience with it is tuned to it.
     "managed_identity": _Method(
         "ManagedIdentityCredential",
         {},
-        lambda s: _given(client_id=s.client_id),
+        _managed_identity,
         "Has this host a managed identity? Then login is its client id, or empty for the system-assigned one.",
     ),
     "workload_identity": _Method(
@@ -175,6 +213,7 @@ _HINTS = (
     (re.compile(r"AADSTS(70001|7000112)\b"), "The application is disabled in this tenant; enable it."),
     (re.compile(r"AADSTS(90002|900023|90038|900382|900432)\b|get authority configuration"), _CHECK_TENANT),
     (re.compile(r"AADSTS(50012|700027|700030)\b"), _CHECK_CERTIFICATE),
+    (re.compile(r"AADSTS(700024|50013)\b"), "Compare the clock of this host with the time: is it wrong?"),
     (re.compile(r"AADSTS(70021|70021\d|700213\d)\b"), _CHECK_FEDERATION),
     (re.compile(r"AADSTS500011\b"), "This tenant does not know Azure Resource Manager of the connection's cloud."),
     (re.compile(r"AADSTS(53003|530032|530035)\b"), "A Conditional Access policy of the tenant forbids it."),
@@ -302,7 +341,7 @@ def build_credential(settings: WorkspaceSettings) -> Credential:
     Raises:
         InvalidArgument: A field that its ``auth_method`` needs is empty or cannot be used; named as in the connection.
     """
-    return Credential(_build(settings, "azure.identity", _StaticToken, _trust()))
+    return Credential(_build(settings, "azure.identity", _StaticToken, for_loops=False))
 
 
 def build_async_credential(settings: WorkspaceSettings) -> AsyncCredential:
@@ -311,7 +350,7 @@ def build_async_credential(settings: WorkspaceSettings) -> AsyncCredential:
     Raises:
         InvalidArgument: As :func:`build_credential`.
     """
-    return AsyncCredential(_build(settings, "azure.identity.aio", _AsyncStaticToken, {}))
+    return AsyncCredential(_build(settings, "azure.identity.aio", _AsyncStaticToken, for_loops=True))
 
 
 def get_token(credential: Credential, settings: WorkspaceSettings, scope: str) -> str:
@@ -336,7 +375,7 @@ async def get_async_token(credential: AsyncCredential, settings: WorkspaceSettin
         return (await credential.get_token(scope)).token
 
 
-def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any], more: dict[str, Any]) -> Any:
+def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any], *, for_loops: bool) -> Any:
     method = _METHODS[settings.auth_method]
     options = method.options(settings)
     for name, variable in method.needs.items():
@@ -350,7 +389,7 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
     if not method.credential:
         return static(settings.secret.reveal() if settings.secret else "")
     if "authority" in options:
-        options.update(more)
+        options.update(_way(settings, for_loops=for_loops))
     try:
         return getattr(importlib.import_module(module), method.credential)(**options)
     except Exception as error:

@@ -44,8 +44,16 @@ class Deadline:
             return timeout
         left = self._end - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"it had not ended after {self.seconds:g} seconds")
+            raise TimeoutError(str(self))
         return left if timeout is None else min(left, timeout)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether none are left."""
+        return self._end is not None and time.monotonic() >= self._end
+
+    def __str__(self) -> str:
+        return f"it had not ended after {self.seconds:g} seconds"
 
 
 #: The deadline of the exchange that this thread carries out.

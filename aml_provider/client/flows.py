@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ from aml_provider.client.errors import (
 from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, with_advice
 from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
 from aml_provider.client.text import masked, one_line, quoted
+from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -239,7 +241,6 @@ def wait_for_run(
     deadline: float | None = None,
     report: Callable[[Progress], None],
     policy: RetryPolicy = DEFAULT_POLICY,
-    warn: Callable[[str], None] = lambda _: None,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
     """Poll a run until it is final or its deadline has passed.
@@ -250,8 +251,7 @@ def wait_for_run(
         poll_interval: Seconds between two looks.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
         report: Called with the progress whenever it has changed.
-        policy: How long a run that cannot be read is tried again.
-        warn: Called with a sentence when that begins.
+        policy: How long a run that cannot be read is tried again, and who is told of that.
         now: The wall clock.
 
     Returns:
@@ -262,7 +262,7 @@ def wait_for_run(
     """
     last: Progress | None = None
     while True:
-        run: PipelineRun = yield from read_run(run_id, policy=policy, warn=warn)
+        run: PipelineRun = yield from read_run(run_id, policy=policy)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
         if progress != last:
             report(progress)
@@ -278,9 +278,7 @@ def wait_for_run(
         yield Pause(pause)
 
 
-def read_run(
-    run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY, warn: Callable[[str], None] = lambda _: None
-) -> Flow[PipelineRun]:
+def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
     """Read a run that exists, as a wait for it does, on a worker and in a triggerer alike.
 
     What may pass by itself is tried again within the retry budget, also where one request alone would not be repeated:
@@ -288,14 +286,14 @@ def read_run(
 
     Args:
         run_id: The pipeline run.
-        policy: The budget, in all.
-        warn: Called with a sentence when the run cannot be read at once.
+        policy: The budget, in all, and who is told of the trouble.
 
     Raises:
         AzureMLError: The run could not be read. It goes on all the same.
     """
     waited = 0.0
     tries = 0
+    troubles = Troubles()
     while True:
         try:
             run: PipelineRun = yield calls.get_run(run_id)
@@ -304,18 +302,15 @@ def read_run(
             # What each request is repeated for has used the budget up already.
             if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
                 raise
-            if not tries:
-                warn(trouble_with(run_id, policy.budget, error))
+            if (text := troubles.failed(run_id, error, policy.budget - waited, policy.now())) is not None:
+                policy.tell(logging.WARNING, f"Run {run_id}: {text}")
         else:
+            if (text := troubles.over(run_id, policy.now())) is not None:
+                policy.tell(logging.INFO, f"Run {run_id}: {text}")
             return run
         yield Pause(pause)
         waited += pause
         tries += 1
-
-
-def trouble_with(run_id: str, budget: float, error: AzureMLError | None) -> str:
-    """What is told when a run cannot be read: what, why, and for how long that goes on."""
-    return f"Run {run_id} cannot be read; it is tried again for {budget:.0f} seconds, and the run goes on. {error}"
 
 
 def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ...]]:

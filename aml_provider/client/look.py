@@ -7,6 +7,7 @@ turn for a few of the others, so that not even a copy that stands still makes an
 
 from __future__ import annotations
 
+import logging
 import re
 from heapq import nsmallest
 from typing import TYPE_CHECKING
@@ -68,15 +69,19 @@ class Look:
         self._errors: dict[str, AzureMLError] = {}
         self._outage: AzureMLError | None = None
         self._strikes = 0
-        self._news: list[Watch] = []
-        #: Whether the service asked to be left alone.
-        self.throttled = False
+        self._news: dict[Watch, None] = {}
+        self._throttling: AzureMLError | None = None
 
     def __str__(self) -> str:
         return (
             f"{len(self._by_run)} runs, {len(self._seen)} found in the history, {len(self._read)} records read, "
             f"{len(self._errors)} not read{', throttled' if self.throttled else ''}"
         )
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the service asked to be left alone."""
+        return self._throttling is not None
 
     def found(self, runs: Iterable[Sighting]) -> None:
         """Take a query's answer."""
@@ -161,7 +166,7 @@ class Look:
         """
         going_on = [watch for watch in self._watches if self._settle(watch, now)]
         self._list.schedule(going_on, self._start, now)
-        return self._news
+        return list(self._news)
 
     def _settle(self, watch: Watch, now: float) -> bool:
         """Whether it has been looked at, and the wait goes on."""
@@ -180,9 +185,12 @@ class Look:
             watch.tries = 0
             watch.slack = 0.0
             watch.in_step = False
+            if self._throttling is not None:
+                self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, self._throttling, None, now))
             return False
         watch.failing_since = None
         watch.tries = 0
+        self._tell(watch, logging.INFO, self._list.troubles.over(watch, now))
         steps = self._steps.get(run_id)
         if steps is not None:
             watch.steps, watch.steps_at = steps, now
@@ -194,7 +202,7 @@ class Look:
             self._list.leave(watch)
         if progress != watch.progress or ended:
             watch.progress = progress
-            self._news.append(watch)
+            self._news[watch] = None
         return not ended
 
     def _go_on(self, watch: Watch, error: AzureMLError, now: float) -> bool:
@@ -206,12 +214,16 @@ class Look:
         if of_run or now - watch.failing_since + pause > self._list.policy.budget:
             self._list.leave(watch)
             watch.error = error
-            self._news.append(watch)
+            self._news[watch] = None
             return False
-        if watch.tries == 1:
-            watch.trouble = error
-            self._news.append(watch)
+        left = self._list.policy.budget - (now - watch.failing_since)
+        self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, error, left, now))
         return True
+
+    def _tell(self, watch: Watch, level: int, text: str | None) -> None:
+        if text is not None:
+            watch.notice = level, text
+            self._news[watch] = None
 
     def _status(self, run_id: str) -> str:
         """What is known of a run's status after this look; nothing is the empty text."""
@@ -230,7 +242,7 @@ class Look:
         if not isinstance(error, Throttled) and error.retry_after is None:
             return False
         self.batches.clear()
-        if not self.throttled:
-            self.throttled = True
+        if self._throttling is None:
+            self._throttling = error
             self._list.throttle(error, now)
         return True

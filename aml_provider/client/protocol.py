@@ -8,8 +8,11 @@ those two things and nothing else, so that sync and async cannot differ.
 from __future__ import annotations
 
 import json
+import logging
 import random
+import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client import calls
@@ -31,6 +34,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.exchange import MIB
 from aml_provider.client.reply import error_facts
+from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
     from aml_provider.client.reply import Reply
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 _PREFIXES = {
     "arm": "",
@@ -122,11 +128,18 @@ class RetryPolicy(NamedTuple):
         budget: Seconds for failures of all kinds.
         throttled_budget: Seconds for answers of 429, if that is more: a busy service is no failed one.
         jitter: A random number from 0 to 1.
+        is_brief: Whether only blips are passed over, without a word in the log: whoever sends the request repeats it
+            later, and tells of it. What took longer than the budget is no blip.
+        now: A clock that only goes on.
+        tell: Called with a level and a line: of repetitions, and when they are over.
     """
 
     budget: float = 120.0
     throttled_budget: float = 0.0
     jitter: Callable[[], float] = random.random
+    is_brief: bool = False
+    now: Callable[[], float] = time.monotonic
+    tell: Callable[[int, str], None] = log.log
 
     def pause(self, attempt: int, reply: Reply | None) -> float:
         """Seconds before the next attempt: exponential with jitter, and at least what the service asks for."""
@@ -146,13 +159,18 @@ def may_pass(error: AzureMLError) -> bool:
     return isinstance(error, (Unreachable, ReplyLost)) or (isinstance(error, ServiceError) and _may_pass(error.status))
 
 
-def attempt(request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None) -> Machine[Reply]:
+def attempt(
+    request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None, troubles: Troubles | None = None
+) -> Machine[Reply]:
     """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
+
+    That it is sent again is logged as a warning: with the first failure, then once a minute.
 
     Args:
         request: What is sent.
         policy: The budget.
         spent: What requests before it have used of the budgets, False for failures, True for throttling; None: nothing.
+        troubles: The troubles of requests before it; None: there were none.
 
     Returns:
         The last reply, whatever its status.
@@ -162,25 +180,35 @@ def attempt(request: Request, policy: RetryPolicy, spent: dict[bool, float] | No
         ReplyLost: The request left, but no answer came back.
     """
     spent = {} if spent is None else spent
+    troubles = Troubles() if troubles is None else troubles
     tries = 0
     while True:
         failure: AzureMLError | None = None
         reply: Reply | None = None
+        sent = policy.now()
         try:
             reply = yield request
         except (Unreachable, ReplyLost) as error:
             failure = error
         if reply is not None and not _may_pass(reply.status):
+            if (text := troubles.over(request.operation, policy.now())) is not None:
+                policy.tell(logging.INFO, f"{request.operation}: {text}")
             return reply
         pause = policy.pause(tries, reply)
         # A long time of being told to wait leaves the budget for failures as it was.
         patient = reply is not None and reply.status == 429 and policy.throttled_budget > policy.budget
         used = spent.get(patient, 0.0) + pause
-        if not request.repeatable or used > (policy.throttled_budget if patient else policy.budget):
+        is_no_blip = policy.is_brief and policy.now() - sent > policy.budget
+        if not request.repeatable or is_no_blip or used > (policy.throttled_budget if patient else policy.budget):
             if failure is not None:
                 raise failure
             assert reply is not None
             return reply
+        if not policy.is_brief:
+            why = failure if reply is None else f"The service answered {reply.status}."
+            left = (policy.throttled_budget if patient else policy.budget) - spent.get(patient, 0.0)
+            if (text := troubles.failed(request.operation, why, left, policy.now())) is not None:
+                policy.tell(logging.WARNING, f"{request.operation}: {text}")
         yield Pause(pause)
         spent[patient] = used
         tries += 1
@@ -202,6 +230,7 @@ class Protocol:
         self.secrets: list[Secret[Any]] = []
         self._policy = policy
         self._api_url = settings.api_url
+        self._troubles = Troubles()
 
     def run(self, flow: Flow[T]) -> Machine[T]:
         """Turn a flow's calls into requests; its requests and pauses pass through.
@@ -217,7 +246,7 @@ class Protocol:
                     if isinstance(step, Call):
                         result = yield from self.perform(step)
                     elif isinstance(step, Request):
-                        result = yield from attempt(step, self._policy, spent)
+                        result = yield from attempt(step, self._policy, spent, self._troubles)
                     else:
                         result = yield step
                 except AzureMLError as error:
@@ -291,7 +320,7 @@ class Protocol:
             repeatable=call.repeatable,
             most=MOST_OF_A_TEXT if call.text else _MOST_OF_A_PAGE if call.page_key else _MOST_OF_A_RECORD,
         )
-        reply = yield from attempt(request, self._policy)
+        reply = yield from attempt(request, self._policy, troubles=self._troubles)
         # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
         if not 200 <= reply.status < 300:
             raise self._refusal(call, reply)
@@ -309,7 +338,7 @@ class Protocol:
                     f"is not set, and the workspace names {workspace.discovery_url.partition('?')[0]!r} for discovery, "
                     f"which is no host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
                 )
-            reply = yield from attempt(request, self._policy)
+            reply = yield from attempt(request, self._policy, troubles=self._troubles)
             services = reply.json() if reply.status == 200 else None
             if not isinstance(services, dict) or not isinstance(services.get("api"), str):
                 raise MalformedReply(
@@ -352,7 +381,7 @@ class Protocol:
         hint = ""
         if reply.status == 401:
             kind = AuthenticationRefused
-            hint = self._hint_on_token()
+            hint = self._hint_on_token() + reply.on_clocks(datetime.now(UTC))
         elif reply.status == 403:
             kind = PermissionDenied
             hint = (

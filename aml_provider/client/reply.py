@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 LONGEST_PAUSE = 3600.0
 # More of a text is not searched for secrets, and not shown.
 _SEARCHED = 4 * LONGEST
-
+# Seconds by which two clocks may differ without a word.
+_CLOCKS_AGREE = 120.0
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -76,6 +77,29 @@ class Reply(NamedTuple):
             except (ValueError, TypeError, OverflowError):
                 return None
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
+
+    def date(self) -> datetime | None:
+        """When the service answered, by its own clock."""
+        try:
+            found = parsedate_to_datetime(self.headers["date"])
+        except (LookupError, ValueError, TypeError):
+            return None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+    def on_clocks(self, now: datetime) -> str:
+        """A sentence on this host's clock, where it is minutes away from the service's; else nothing.
+
+        Args:
+            now: This host's time.
+        """
+        there = self.date()
+        ahead = 0.0 if there is None else (now - there).total_seconds()
+        # An answer may have been on its way for a minute.
+        if abs(ahead) < _CLOCKS_AGREE:
+            return ""
+        hours, minutes = divmod(round(abs(ahead) / 60), 60)
+        by = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        return f" This host's clock is {by} {'ahead of' if ahead > 0 else 'behind'} the service's: set it."
 
     def excerpt(self) -> str:
         """The beginning of its body for a message, without secrets."""

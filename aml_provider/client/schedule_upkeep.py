@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
+from aml_provider.client.arrival import patience_for
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
-from aml_provider.client.protocol import ON_ITS_WAY, Flow, Pause
+from aml_provider.client.protocol import Flow, Pause
 from aml_provider.client.recurrence import park
 from aml_provider.client.schedule_flows import (
     CREATING,
@@ -157,7 +158,9 @@ class Upkeep:
         intent = self._intents.load()
         if intent is not None and intent.key == self._key:
             # An earlier try has made it, or may have, and came no further.
-            made = yield from self._await_arrival(intent, intent.at + ON_ITS_WAY + self._grace)
+            made = yield from self._await_arrival(
+                intent, self._now() + patience_for(intent.at, self._grace, self._now())
+            )
             if made is not None:
                 return (yield from self._complete(made))
         found = yield from self._look()

@@ -69,12 +69,13 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     """
     hidden = bytearray(len(text))
     folded = text.lower()
-    # What lower() makes longer would shift the places.
-    if len(folded) == len(text):
-        for secret in secrets:
-            for form in _forms(secret):
-                _mark(folded, form.lower(), hidden)
-        text = _cut_out(text, hidden)
+    if len(folded) != len(text):
+        # A few letters become two, which would shift the places of what follows.
+        folded = "".join(letter if len(letter.lower()) > 1 else letter.lower() for letter in text)
+    for secret in secrets:
+        for form in _forms(secret):
+            _mark(folded, form.lower(), hidden)
+    text = _cut_out(text, hidden)
     for pattern in _PATTERNS:
         text = pattern.sub(r"\1***", text)
     return text

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+from importlib import resources
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aml_provider.client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 #: The names of Windows that the service's own enumeration has. Nothing else may ever be sent: one schedule with another
 #: name, and Microsoft's SDK can list none of the workspace's schedules any more (``workspace-rest`` 9.4).
@@ -145,6 +154,26 @@ KNOWN_ZONES = frozenset(
 )
 
 
+# Names that Unicode's table leaves out, and the name of the same clock that it has.
+_SAME = {
+    "CST6CDT": "America/Chicago",
+    "EST5EDT": "America/New_York",
+    "Europe/Uzhgorod": "Europe/Kiev",
+    "Europe/Zaporozhye": "Europe/Kiev",
+    "GMT": "Etc/GMT",
+    "MST7MDT": "America/Denver",
+    "PST8PDT": "America/Los_Angeles",
+    "US/East-Indiana": "America/Indianapolis",
+}
+# Files beside the zones that are none.
+_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
+# Whoever writes GMT+2 means the east; the zone of nearly that name, Etc/GMT+2, lies in the west.
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2}):?(\d\d)?", re.IGNORECASE)
+_ABBREVIATION = re.compile(r"[A-Za-z]{1,5}")
+# Years for which two clocks have to agree to be the same.
+_YEARS = 5
+
+
 def windows_zone(argument: str, name: object) -> str:
     """The service's name of a time zone.
 
@@ -162,15 +191,87 @@ def windows_zone(argument: str, name: object) -> str:
     # What Windows calls each IANA zone is Unicode's to say, and changes: tzlocal brings its table.
     from tzlocal.windows_tz import tz_win, win_tz  # noqa: PLC0415 - only schedules with an IANA name need it
 
-    windows = tz_win.get(name)
+    # The table has the empty name too, and for a few small places a clock of the neighbourhood.
+    windows = tz_win.get(_SAME.get(name, name)) if name else None
     if windows in KNOWN_ZONES:
-        return windows
-    if windows is not None or name in win_tz:
+        ours, theirs = _tables(name)[-1:], _tables(win_tz[windows])[-1:]
+        if all(_agree(zone, other, _days()) for zone in ours for other in theirs):
+            return windows
+    if (windows is not None and windows not in KNOWN_ZONES) or name in win_tz:
         raise InvalidArgument(
             argument,
-            f"is {name!r}, for Windows {windows or name!r}; the service's list of zones is older and has no such zone. "
-            "Choose one of its zones whose clock is right for your dates, or let Airflow's own schedule start the runs",
+            f"is {name!r}, for Windows {windows or name!r}, which has no Windows name here; the service's list of "
+            f"zones is older and has no such zone. {_with_the_clock_of(*_tables(win_tz.get(name, name)))}",
         )
-    similar = difflib.get_close_matches(name, [*KNOWN_ZONES, *tz_win], n=3)
-    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else "use a name such as 'Asia/Seoul'"
+    offset = _OFFSET.fullmatch(name.strip())
+    if offset is not None and int(offset[2]) < 24:
+        east = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
+        clock = timezone(east if offset[1] == "+" else -east)
+        raise InvalidArgument(argument, f"is {name!r}, an offset and no zone's name. {_with_the_clock_of(clock)}")
+    names = available_timezones() - _NO_PLACES
+    if name in names:
+        raise InvalidArgument(
+            argument, f"is {name!r}, which has no Windows name here. {_with_the_clock_of(*_tables(name))}"
+        )
+    hint = "use a name such as 'Asia/Seoul'"
+    spellings = {known.casefold(): known for known in [*KNOWN_ZONES, *tz_win, *names] if known}
+    similar = difflib.get_close_matches(name.strip().casefold(), spellings, n=1)
+    # Of three letters, three others are similar and mean another clock: PST and EST.
+    same = bool(similar) and similar[0] == name.strip().casefold()
+    if same or (similar and not offset and not _ABBREVIATION.fullmatch(name.strip())):
+        hint = f"did you mean {spellings[similar[0]]!r}?"
     raise InvalidArgument(argument, f"is {name!r}, which is no time zone's name; {hint}")
+
+
+def _with_the_clock_of(*zones: tzinfo) -> str:
+    """A hint to the service's zones with the same clock; never to one that differs in an hour of the next years.
+
+    Args:
+        zones: The clock, once by each table of zones that is here.
+    """
+    from tzlocal.windows_tz import win_tz  # noqa: PLC0415 - see windows_zone()
+
+    days = _days()
+    same = [
+        name
+        for name in sorted(KNOWN_ZONES & win_tz.keys())
+        # Tables of different years may disagree; what only one of them says is no hint.
+        if all(_agree(zone, other, days) for zone in zones for other in _tables(win_tz[name]))
+    ]
+    if not same:
+        return "None of its zones has the same clock; let Airflow's own schedule start the runs"
+    return f"The same clock until {days[-1].year}: {', '.join(map(repr, same))}"
+
+
+def _days() -> list[datetime]:
+    """The days of the next years."""
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return [begin + timedelta(days=day) for day in range(_YEARS * 366)]
+
+
+def _tables(name: str) -> list[ZoneInfo]:
+    """A zone by the system's table, and last by that of the package ``tzdata``, which is hardly ever older."""
+    zones = []
+    with suppress(ZoneInfoNotFoundError):
+        zones.append(ZoneInfo(name))
+    with (
+        suppress(OSError, ModuleNotFoundError),
+        resources.files("tzdata.zoneinfo").joinpath(name).open("rb") as file,
+    ):
+        zones.append(ZoneInfo.from_file(file, name))
+    return zones
+
+
+def _agree(zone: tzinfo, other: tzinfo, days: list[datetime]) -> bool:
+    """Whether two clocks show the same at each of these days, and at each hour of those in which one is put."""
+    before = None
+    for day in days:
+        offset = day.astimezone(zone).utcoffset()
+        if offset != day.astimezone(other).utcoffset():
+            return False
+        if before is not None and offset != before:
+            hours = [day - timedelta(hours=hour) for hour in range(24)]
+            if any(hour.astimezone(zone).utcoffset() != hour.astimezone(other).utcoffset() for hour in hours):
+                return False
+        before = offset
+    return True

@@ -1,6 +1,6 @@
 """The two drivers that carry out what a protocol asks for, over httpx.
 
-This is the one module that imports httpx.
+This module and :mod:`aml_provider.client.routes` are the only ones that import httpx.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ import httpx
 
 from aml_provider import __version__
 from aml_provider.client import credentials
+from aml_provider.client.environment import Proxies, Trust
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
-from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TimedBackend, TooLarge, Unreadable
+from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
 from aml_provider.client.reply import Reply
+from aml_provider.client.routes import AsyncRoutes, Routes
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 from aml_provider.client.text import LONGEST, masked, one_line
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
@@ -48,8 +49,6 @@ _PATIENCE = 5
 # else is trusted to mean that.)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
-# Never through a proxy that the environment names: plain http is allowed to this host, and the token must not leave it.
-_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class Clock(Interface):
@@ -150,16 +149,22 @@ def _transport_error(
     ids = f"[x-ms-client-request-id={request_id}]"
     if isinstance(error, _NOTHING_SENT):
         return Unreachable(
-            f"{request.operation}: no connection to {host}: {reason}. Nothing was sent; check the connection's region "
-            f"or endpoint, DNS and firewall {ids}"
+            f"{request.operation}: no connection to {host}{_way(request, reason)}: {reason}. Nothing was sent; check "
+            f"the connection's region or endpoint, DNS and firewall {ids}"
         )
-    return ReplyLost(f"{request.operation}: the connection to {host} broke before the answer was there: {reason} {ids}")
+    return ReplyLost(
+        f"{request.operation}: the connection to {host}{_way(request, reason)} broke before the answer was there: "
+        f"{reason} {ids}"
+    )
 
 
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU."""
-    return httpx.create_ssl_context()
+def _way(request: Request, reason: str) -> str:
+    """What the environment has to do with it."""
+    proxy = Proxies.of_environment().to_url(request.url)
+    through = f" through {proxy.place}" if proxy is not None else ""
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return through
+    return f"{through} ({Trust.of_environment().words})"
 
 
 def _deadline(timeout: httpx.Timeout) -> Deadline:
@@ -194,14 +199,6 @@ def _unusable(
     ) from error
 
 
-def _mind_deadlines(client: httpx.Client) -> None:
-    """Let all connections of a client for workers mind the deadline; httpx has no public name for this place."""
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
-        pool = getattr(transport, "_pool", None)
-        if pool is not None:
-            pool._network_backend = TimedBackend(pool._network_backend)  # noqa: SLF001
-
-
 class Client:
     """A workspace's API for workers: one connection pool, one credential.
 
@@ -228,10 +225,7 @@ class Client:
         self._clock = clock or RealClock()
         _hush_http_loggers()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(
-            timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT), verify=_tls_context()
-        )
-        _mind_deadlines(self._http)
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=Routes())
 
     def __enter__(self) -> Self:
         return self
@@ -311,7 +305,11 @@ class Client:
                     return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
                     return _unusable(step, response, error, request_id, sent)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
+            # Who waits for a byte sees the end of the whole as its own.
+            late = TimeoutError(str(deadline)) if deadline.has_passed else error
+            raise _transport_error(step, late, request_id, sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id, sent) from error
         finally:
             CURRENT.reset(current)
@@ -346,9 +344,7 @@ class AsyncClient:
         anyio.run(anyio.sleep, 0)
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(
-                timeout=_TIMEOUT, follow_redirects=False, mounts=dict.fromkeys(_DIRECT), verify=_tls_context()
-            ),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=AsyncRoutes()),
         )
 
     async def __aexit__(
@@ -419,5 +415,9 @@ class AsyncClient:
                     return Reply(response.status_code, response.headers, body.end(), request_id, sent)
                 except (TooLarge, Unreadable) as error:
                     return _unusable(step, response, error, request_id, sent)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
+            # Who waits for a byte sees the end of the whole as its own.
+            late = TimeoutError(str(deadline)) if deadline.has_passed else error
+            raise _transport_error(step, late, request_id, sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(step, error, request_id, sent) from error

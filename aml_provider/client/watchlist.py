@@ -6,6 +6,8 @@ import random
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from aml_provider.client.trouble import Troubles
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -42,7 +44,7 @@ class Watch:
         progress: How far the run is; None before the first look.
         run: The run, once it has ended.
         error: Why the run cannot be watched, once that is so.
-        trouble: Why it could not be read when that began last.
+        notice: A trouble, or its end, that is still to be told: the level of its line in the log, and the line.
         is_late: Whether who waits does so no longer. It is theirs, and changes no look.
     """
 
@@ -53,6 +55,7 @@ class Watch:
         "failing_since",
         "in_step",
         "is_late",
+        "notice",
         "poll_interval",
         "progress",
         "read_at",
@@ -71,7 +74,7 @@ class Watch:
         self.progress: Progress | None = None
         self.run: PipelineRun | None = None
         self.error: Exception | None = None
-        self.trouble: AzureMLError | None = None
+        self.notice: tuple[int, str] | None = None
         self.is_late = False
         self.begun = 0.0
         self.due = 0.0
@@ -104,12 +107,14 @@ class Watchlist:
     Attributes:
         width: The most runs in one query.
         queries_steps: Whether the service takes a query for the steps of several runs.
+        troubles: Of those waits that are in trouble.
     """
 
     def __init__(self, policy: RetryPolicy, *, stagger: Callable[[], float] = random.random) -> None:
         self.policy = policy
         self.width = WIDTH
         self.queries_steps = True
+        self.troubles = Troubles()
         self.pace = 1.0 + stagger() / 20.0
         self._watches: dict[Watch, None] = {}
         self._gathering = float("-inf")
@@ -131,6 +136,7 @@ class Watchlist:
     def leave(self, watch: Watch) -> None:
         """End a wait."""
         self._watches.pop(watch, None)
+        self.troubles.forget(watch)
 
     def wake_at(self) -> float | None:
         """When somebody is to be looked at next, and as many others with them as can be; None: nobody waits."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import airflow_errors
+from aml_provider.connection import airflow_errors, told_why_not_found
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from aml_provider.blobs.access import ContainerAccess, Location
+    from aml_provider.blobs.wasb import Rights
     from aml_provider.client.protocol import Flow
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
@@ -110,7 +111,10 @@ class BlobLocation(NamedTuple):
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
-        rights = None if self.wasb_conn_id is None else WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
+        rights = None
+        if self.wasb_conn_id is not None:
+            with told_why_not_found(self.wasb_conn_id):
+                rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
                 mask(rights.secrets)
@@ -144,7 +148,8 @@ class BlobLocation(NamedTuple):
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
-            connection = await get_async_connection(self.wasb_conn_id)
+            with told_why_not_found(self.wasb_conn_id):
+                connection = await get_async_connection(self.wasb_conn_id)
             rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
         with airflow_errors():
             if rights is not None:
@@ -177,6 +182,7 @@ class WasbRights(NamedTuple):
     login: str
     password: str
     extra: dict[str, Any]
+    host: str = ""
 
     def __repr__(self) -> str:
         return f"WasbRights({self.conn_id!r})"
@@ -185,39 +191,45 @@ class WasbRights(NamedTuple):
     def of(cls, connection: Any, *, extra: dict[str, Any] | None = None) -> WasbRights:
         """Read a connection."""
         extra = connection.extra_dejson if extra is None else extra
-        fields = {name.removeprefix("extra__wasb__"): value for name, value in extra.items()}
-        return cls(connection.conn_id, connection.login or "", connection.password or "", fields)
+        prefix = "extra__wasb__"
+        fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
+        # Where both are there, the plain name wins unless it is empty.
+        fields |= {name: value for name, value in extra.items() if value or name not in fields}
+        return cls(connection.conn_id, connection.login or "", connection.password or "", fields, connection.host or "")
 
-    def _connection_string(self) -> dict[str, str]:
-        pieces = str(self.extra.get("connection_string") or "").split(";")
-        return dict(piece.strip().partition("=")[::2] for piece in pieces)
+    def _rights(self) -> Rights:
+        from aml_provider.blobs.wasb import rights_of
+        from aml_provider.client.errors import InvalidArgument
+
+        try:
+            return rights_of(self.login, self.password, self.host, self.extra)
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                "wasb_conn_id", f"connection {self.conn_id!r}, {error.argument} {error.problem}"
+            ) from None
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """What of it nobody may read in a log."""
+        """What of it nobody may read in a log.
+
+        Raises:
+            InvalidArgument: The connection cannot be read; shows nothing of it.
+        """
         from aml_provider.client.secret import Secret
 
-        string = self._connection_string()
-        found = (
-            self.password,
-            *(self.extra.get(name) for name in ("connection_string", "shared_access_key", "sas_token", "account_key")),
-            *(string.get(name) for name in ("AccountKey", "SharedAccessSignature")),
-        )
+        rights = self._rights()
+        names = ("connection_string", "shared_access_key", "sas_token", "account_key")
+        found = (self.password, *(self.extra.get(name) for name in names), rights.sas, rights.key)
         return tuple(Secret(str(value)) for value in found if value)
-
-    @property
-    def _is_principal(self) -> bool:
-        return bool(self.extra.get("tenant_id")) and not self.extra.get("connection_string")
 
     def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:
         """The settings of whoever this connection is; another identity only for a service principal."""
-        if not self._is_principal:
+        tenant_id = self._rights().tenant_id
+        if not tenant_id:
             return settings
         from aml_provider.blobs.access import signed_in_as
 
-        return signed_in_as(
-            settings, tenant_id=str(self.extra["tenant_id"]), client_id=self.login, secret=self.password
-        )
+        return signed_in_as(settings, tenant_id=tenant_id, client_id=self.login.strip(), secret=self.password.strip())
 
     def access(self, container_url: str) -> ContainerAccess:
         """The right to list a container.
@@ -226,32 +238,24 @@ class WasbRights(NamedTuple):
             InvalidArgument: The connection holds none.
         """
         from aml_provider.blobs.access import ContainerAccess
+        from aml_provider.blobs.wasb import account_of
         from aml_provider.client.errors import InvalidArgument
 
-        if self._is_principal:
+        rights = self._rights()
+        if rights.tenant_id:
             return ContainerAccess(identity=f"the service principal of connection {self.conn_id!r}")
-        string = self._connection_string()
-        # In the order of Airflow's provider.
-        shared_key = string.get("AccountKey") or self.extra.get("shared_access_key")
-        sas = string.get("SharedAccessSignature") or self.extra.get("sas_token")
-        if sas and not shared_key:
-            # It takes a whole URL with its SAS too.
-            return ContainerAccess(sas=str(sas).rpartition("?")[2])
-        key = shared_key or self.password or self.extra.get("account_key")
-        if not key:
+        if rights.sas:
+            return ContainerAccess(sas=rights.sas)
+        if not rights.key:
             raise InvalidArgument(
                 "wasb_conn_id",
                 f"connection {self.conn_id!r} has no SAS, account key, connection string or service principal; leave "
                 "wasb_conn_id out to list as the identity of azureml_conn_id",
             )
-        account = string.get("AccountName") or self.login or _account_in(container_url)
+        # A key signs for the account that is asked, whatever else its name is.
+        account = account_of(container_url) or rights.account
         if not account:
             raise InvalidArgument(
                 "wasb_conn_id", f"connection {self.conn_id!r} has a key, but no account name as login"
             )
-        return ContainerAccess(account_name=account, account_key=str(key))
-
-
-def _account_in(container_url: str) -> str:
-    host = container_url.partition("//")[2].partition("/")[0]
-    return host.partition(".")[0] if ".blob." in host else ""
+        return ContainerAccess(account_name=account, account_key=rights.key)

@@ -210,7 +210,6 @@ class RunMethods(WorkspaceHook):
                 deadline=None if timeout is None else time.time() + timeout,
                 report=lambda progress: self.log.info("Run %s: %s", run_id, progress),
                 policy=retry_policy(),
-                warn=self.log.warning,
             )
         )
 

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, told_why_not_found
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from aml_provider.client.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
@@ -36,6 +36,8 @@ class WorkspaceHook(BaseHook):
     def __init__(self, azureml_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.azureml_conn_id = azureml_conn_id
+        # Who is told that requests are repeated, where that is not the log.
+        self.tell: Callable[[int, str], None] | None = None
 
     def settings(self) -> WorkspaceSettings:
         """Read the connection.
@@ -90,6 +92,8 @@ class WorkspaceHook(BaseHook):
 
         settings = self.settings()
         policy = retry_policy() if policy is None else policy
+        if self.tell is not None:
+            policy = policy._replace(tell=self.tell)
         with airflow_errors(), Client(settings, policy=policy, hide=mask) as client:
             yield client
 
@@ -138,8 +142,10 @@ class WorkspaceHook(BaseHook):
 
         steps = ["settings"]
         try:
+            with told_why_not_found(self.azureml_conn_id):
+                connection = self.get_connection(self.azureml_conn_id)
             # Airflow's form tests a connection with an id of its own making.
-            settings = settings_of(self.get_connection(self.azureml_conn_id), named=False)
+            settings = settings_of(connection, named=False)
             mask(settings.secrets)
             with Client(settings, policy=retry_policy(budget=2.0)) as client:
                 steps.append("token")

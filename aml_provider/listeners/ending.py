@@ -6,12 +6,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arrival import patience_for
 from aml_provider.client.flows import cancel_run
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.listeners.instances import shown
 from aml_provider.state.identity import TaskIdentity, this_deployment
 from aml_provider.state.ledger import stored_record
-from aml_provider.state.lookup import patience_for, search
+from aml_provider.state.lookup import search
 
 if TYPE_CHECKING:
     from aml_provider.client.protocol import Flow
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from aml_provider.state.ledger import Record
 
 log = logging.getLogger(__name__)
-
-_MARKED = frozenset({"success", "failed", "skipped"})
 
 
 def end_run(mark: Mark) -> bool:
@@ -33,11 +33,17 @@ def end_run(mark: Mark) -> bool:
         Exception: The connection cannot be read, or the workspace does not answer, or refuses.
     """
     # The record first: a clear after it is the next try's business, which cancels this run and knows the newer one.
-    record = stored_record(mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
-    if record is None or record.finished or not record.cancel_on_kill or record.azureml_conn_id is None:
+    record = mark.record or stored_record(mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
+    if record is None or not record.cancel_on_kill or record.azureml_conn_id is None:
         return True
-    if not _is_shown(mark):
+    found = shown(mark)
+    if found is None:
         return False
+    # The run of a task that had ended before its mark was left to go on for a reason, such as on_timeout="leave". So
+    # was that of one which does not wait for it, until somebody cleared it.
+    was_cleared = record.max_tries != found.max_tries
+    if not (mark.was_at_work or found.was_due) or (record.finished and not was_cleared):
+        return True
     deployment = this_deployment(read=_variable)
     identity = TaskIdentity(
         deployment.name, mark.dag_id, mark.run_id, mark.task_id, mark.map_index, record.max_tries, record.retries
@@ -49,6 +55,7 @@ def end_run(mark: Mark) -> bool:
             mark,
             deployment.name,
         )
+        return True
         return True
     with _ServerHook(record.azureml_conn_id).client() as client:
         run_id = client.run(_run_of(record))
@@ -77,23 +84,6 @@ def _run_of(record: Record) -> Flow[str | None]:
     if not found.run_ids and found.error is not None:
         raise found.error
     return found.run_ids[0] if found.run_ids else None
-
-
-def _is_shown(mark: Mark) -> bool:
-    """Whether the task is as it was marked, and has not been cleared or ended otherwise since."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    names = (mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
-    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
-    with create_session() as session:
-        found = session.execute(
-            select(TaskInstance.state, TaskInstance.end_date).where(
-                *(column == name for column, name in zip(columns, names, strict=True))
-            )
-        ).one_or_none()
-    return found is not None and found.state in _MARKED and found.end_date == mark.end_date
 
 
 def _variable(key: str) -> str | None:

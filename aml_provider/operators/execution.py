@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -20,8 +18,6 @@ from aml_provider.client.errors import (
     RunCanceled,
     RunFailed,
     RunTimedOut,
-    RunUnwatched,
-    Throttled,
 )
 from aml_provider.client.finding import check_datastores
 from aml_provider.client.flows import (
@@ -31,18 +27,18 @@ from aml_provider.client.flows import (
     explain_failure,
     find_target,
     inspect_target,
-    read_run,
-    wait_for_run,
 )
-from aml_provider.client.protocol import Pause, RetryPolicy
+from aml_provider.client.protocol import RetryPolicy
 from aml_provider.client.run_request import RunRequest
 from aml_provider.client.transport import Client
 from aml_provider.connection import airflow_errors
+from aml_provider.deadlines import backstop, clock_ahead, was_late
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.operators.interruption import Interruption
 from aml_provider.operators.rehearsal import is_test, refuse_active
+from aml_provider.operators.waiting import RunWait, unwatched
 from aml_provider.state.identity import Deployment, TaskIdentity, this_deployment
 from aml_provider.state.ledger import open_ledger
 from aml_provider.state.lookup import Evidence, search
@@ -74,10 +70,6 @@ _ANSWER_TIMEOUT = 10.0
 _KILLED = "the task was ended in Airflow"
 # Where the run matters more than the answer: in on_kill, and in learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
-# Between two hours of being told "later".
-_BUSY_PAUSE = 15.0
-# How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
-_BACKSTOP = 300.0
 
 
 class PipelineExecution:
@@ -93,6 +85,7 @@ class PipelineExecution:
         self._ti: Any = context["ti"]
         self._log = operator.log
         self._hook = AzureMLHook(operator.azureml_conn_id)
+        self._wait = RunWait(self._ti, operator.execution_timeout, operator.experiment_name, operator.log)
         self._ledger = open_ledger(context) if operator.durable else None
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
@@ -123,11 +116,11 @@ class PipelineExecution:
                 self._close(run_id)
                 return run_id
             if not operator.deferrable:
-                return self._conclude(client, self._wait(client, run_id, poll_interval))
+                return self._conclude(client, self._wait.until_end(client, run_id, poll_interval))
             self._heed_kill(client, run_id)
             if self._submission is not None and not self._submission.submitted:
                 # A run that was taken over may have ended long ago: then there is nothing to wait for.
-                run = self._read(client, run_id)
+                run = self._wait.read(client, run_id)
                 if run.state.is_final:
                     return self._conclude(client, run)
         return self._defer(run_id, poll_interval)
@@ -144,25 +137,37 @@ class PipelineExecution:
             self._run_id = known
             self._defer(known, self._poll_interval())
         if event["outcome"] == "unwatched":
-            raise self._unwatched(run_id, event.get("message"))
+            raise unwatched(run_id, event.get("message"))
         with self._interruptible(), self._client() as client:
-            run = self._read(client, run_id)
-            if run.state.is_final or event["outcome"] == "deadline":
+            run = self._wait.read(client, run_id)
+            if run.state.is_final or (event["outcome"] == "deadline" and (was_late(event) or not self._wait.has_time)):
                 return self._conclude(client, run)
             self._heed_kill(client, run_id)
-        # The service has changed its mind about the run's end; unknown is not success.
-        self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
-        return self._defer(run_id, self._poll_interval())
+        if event["outcome"] == "deadline":
+            self._wait.warn_of_clocks("triggerer")
+        else:
+            # The service has changed its mind about the run's end; unknown is not success.
+            self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
+        return self._defer(run_id, self._poll_interval(), clock_ahead(event))
 
-    def end_abandoned_wait(self) -> None:
-        """Airflow ended the wait: do to the run what the deadline asks for."""
+    def end_abandoned_wait(self) -> str | None:
+        """Airflow ended the wait: do to the run what the deadline asks for.
+
+        Returns:
+            The run's id if it has ended well, since there was time left; None if Airflow is to say how the wait ended.
+        """
         run_id = self._run_id = self._known_run()
         if run_id is None:
-            return
+            return None
         with self._interruptible(), self._client() as client:
-            run = self._read(client, run_id)
-            if not run.state.is_final:
-                self._end_at_deadline(client, run)
+            run = self._wait.read(client, run_id)
+            if run.state.is_final:
+                return None
+            if self._wait.has_time:
+                self._wait.warn_of_clocks("scheduler")
+                # Here: another deferral would end as soon as this one did, by the same clock.
+                return self._conclude(client, self._wait.until_end(client, run_id, self._poll_interval()))
+            return self._end_at_deadline(client, run)
 
     def kill(self) -> None:
         """Airflow interrupts the try: end its run if ``execution_timeout`` passed, or if a person has ended the task.
@@ -256,15 +261,6 @@ class PipelineExecution:
     def _poll_interval(self) -> float:
         return in_seconds("poll_interval", self._operator.poll_interval, minimum=0.1)
 
-    def _deadline(self) -> float | None:
-        """When this try has to end, in seconds since the epoch; a deferral does not move it."""
-        timeout = self._operator.execution_timeout
-        if timeout is None:
-            return None
-        # dag.test() on Airflow 2.11 gives no start date.
-        started = self._ti.start_date
-        return float(started.timestamp() if started is not None else time.time()) + timeout.total_seconds()
-
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
         assert self._deployment is not None
@@ -336,52 +332,22 @@ class PipelineExecution:
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
-    def _read(self, client: Client, run_id: str) -> PipelineRun:
-        with self._watching(run_id):
-            return client.run(read_run(run_id, policy=retry_policy(), warn=self._log.warning))
-
-    def _wait(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
-        with self._watching(run_id):
-            return client.run(self._wait_on(run_id, poll_interval))
-
-    def _wait_on(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
-        policy, deadline = retry_policy(), self._deadline()
-        while True:
-            try:
-                return (
-                    yield from wait_for_run(
-                        run_id,
-                        self._operator.experiment_name,
-                        poll_interval=poll_interval,
-                        deadline=deadline,
-                        # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
-                        report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
-                        policy=policy,
-                        warn=self._log.warning,
-                    )
-                )
-            except Throttled as error:
-                # As in the triggerer: a service that says "later" is no service that fails, however often it does.
-                if deadline is not None and time.time() >= deadline:
-                    raise
-                self._log.warning("The service is too busy to tell how run %s is; asking on. %s", run_id, error)
-            yield Pause(_BUSY_PAUSE)
-
-    def _defer(self, run_id: str, poll_interval: float) -> NoReturn:
-        deadline = self._deadline()
+    def _defer(self, run_id: str, poll_interval: float, ahead: float = 0.0) -> NoReturn:
+        """Wait in the triggerer, whose clock is known to be ahead by some seconds."""
+        deadline = self._wait.deadline
         self._operator.defer(
             trigger=AzureMLPipelineRunTrigger(
                 run_id=run_id,
                 experiment_name=self._operator.experiment_name,
                 poll_interval=poll_interval,
-                deadline=deadline,
+                deadline=None if deadline is None else deadline + ahead,
                 azureml_conn_id=self._operator.azureml_conn_id,
                 cancel_on_kill=self._operator.cancel_on_kill,
                 durable=self._operator.durable,
                 last_try=self._is_last_try(),
             ),
             method_name="execute_complete",
-            timeout=None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+            timeout=None if deadline is None else backstop(deadline),
         )
         raise AssertionError  # defer() never returns
 
@@ -459,19 +425,6 @@ class PipelineExecution:
         record = self._ledger.load() if self._ledger is not None else None
         if self._ledger is not None and record is not None and record.run_id == run_id:
             self._ledger.close(record)
-
-    def _unwatched(self, run_id: str, why: object) -> RunUnwatched:
-        return RunUnwatched(
-            f"Run {run_id} could not be watched: {why} It goes on; a retry takes it up again.", run_id=run_id
-        )
-
-    @contextmanager
-    def _watching(self, run_id: str) -> Iterator[None]:
-        """A run that cannot be read is no failed run, whatever the reason, and no reason to give up retries."""
-        try:
-            yield
-        except AzureMLError as error:
-            raise self._unwatched(run_id, error) from error
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

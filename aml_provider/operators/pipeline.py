@@ -156,7 +156,9 @@ class AzureMLRunPipelineOperator(BaseOperator):
         """Resume; where Airflow itself ended the wait, because the triggerer was away, see to the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
         if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
-            self._begin(context).end_abandoned_wait()
+            run_id = self._begin(context).end_abandoned_wait()
+            if run_id is not None:
+                return run_id
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
@@ -15,6 +14,7 @@ from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_
 from aml_provider.client.schedule_request import ScheduleRequest
 from aml_provider.client.schedule_upkeep import Keeper, Upkeep
 from aml_provider.connection import airflow_errors
+from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.state.identity import this_deployment
@@ -37,8 +37,6 @@ _INTERFACES: dict[str, PipelineInterface] = {}
 # Seconds for the setting up where the task has no execution_timeout, as Microsoft's SDK has it.
 _PATIENCE = 3600.0
 _POLL_INTERVAL = 5.0
-# How much later than the trigger's own deadline Airflow ends the wait, if the triggerer is away.
-_BACKSTOP = 300.0
 
 
 class ScheduleExecution:
@@ -83,9 +81,10 @@ class ScheduleExecution:
                     f"Schedule {schedule_id} is there, but whether the service has set it up could not be read: "
                     f"{event.get('message') if event['outcome'] == 'unwatched' else error} A retry looks on."
                 ) from error
-            if event["outcome"] == "deadline" or not schedule.is_provisioning:
+            is_late = event["outcome"] == "deadline" and (was_late(event) or has_passed(self._deadline()))
+            if is_late or not schedule.is_provisioning:
                 return self._conclude(schedule)
-        self._defer(schedule_id)
+        self._defer(schedule_id, clock_ahead(event))
         return None
 
     def _wanted(self) -> ScheduleRequest:
@@ -149,16 +148,17 @@ class ScheduleExecution:
         begun = started.timestamp() if started is not None else time.time()
         return float(begun) + (_PATIENCE if timeout is None else timeout.total_seconds())
 
-    def _defer(self, schedule_id: str) -> NoReturn:
+    def _defer(self, schedule_id: str, ahead: float = 0.0) -> NoReturn:
+        """Wait in the triggerer, whose clock is known to be ahead by some seconds."""
         deadline = self._deadline()
         self._operator.defer(
             trigger=AzureMLScheduleProvisioningTrigger(
                 schedule_id=schedule_id,
-                deadline=deadline,
+                deadline=deadline + ahead,
                 poll_interval=_POLL_INTERVAL,
                 azureml_conn_id=self._operator.azureml_conn_id,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+            timeout=backstop(deadline),
         )
         raise AssertionError  # defer() never returns

@@ -113,6 +113,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._watch: tuple[Context, FolderWatch] | None = None
         self._deadline: float | None = None
+        self._ahead = 0.0
         from aml_provider.sensors.checks import check_blob_sensor
 
         check_blob_sensor(self)
@@ -145,20 +146,27 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         return interval if self._watch is None else self._watch[1].pause(interval)
 
     def _defer(self, watch: FolderWatch) -> None:
+        from aml_provider.deadlines import backstop
         from aml_provider.durations import in_seconds
-        from aml_provider.sensors.patience import backstop, deadline_of
+        from aml_provider.sensors.patience import deadline_of
 
         deadline = deadline_of(self, self._deadline)
         with airflow_errors():
             interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
         self.defer(
-            trigger=watch.trigger(interval, deadline),
+            trigger=watch.trigger(interval, deadline + self._ahead),
             method_name="execute_complete",
+            kwargs={"deadline": deadline},
             timeout=backstop(deadline),
         )
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> Any:
         """Look again: the trigger only says that it is worth a look; deciding and committing happens on a worker."""
-        # Not among defer()'s kwargs, which dag.test() loses.
-        self._deadline = (event or {}).get("deadline")
+        from aml_provider.deadlines import clock_ahead
+
+        # dag.test() loses what defer() was given. The event has the trigger's deadline, which is by its own clock.
+        self._deadline = deadline if deadline is not None else (event or {}).get("deadline")
+        self._ahead = clock_ahead(event)
         return self.execute(context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aml_provider.connection import airflow_errors
@@ -11,10 +10,6 @@ from aml_provider.durations import in_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseSensorOperator
-
-# The trigger fires when the time is up, so that the worker looks a last time, as in the other modes, and says so.
-# Airflow ends the deferral only when no triggerer did that.
-_GRACE = 120.0
 
 
 def deadline_of(sensor: BaseSensorOperator, known: float | None) -> float:
@@ -36,8 +31,3 @@ def deadline_of(sensor: BaseSensorOperator, known: float | None) -> float:
 
         raise AirflowSensorTimeout(f"Nothing within the sensor's timeout of {timeout:g} seconds.")
     return deadline
-
-
-def backstop(deadline: float) -> timedelta:
-    """When Airflow itself shall end the deferral."""
-    return timedelta(seconds=deadline - time.time() + _GRACE)

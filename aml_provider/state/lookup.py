@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
-from aml_provider.client.protocol import ON_ITS_WAY, Flow, Pause
+from aml_provider.client.protocol import Flow, Pause
 from aml_provider.state import variables
 from aml_provider.stored import parse, reading
 
@@ -108,23 +108,6 @@ def search(
             return Search((), "", frozenset(answered), problem)
         yield Pause(min(pause, max(0.0, end - now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def patience_for(submitted_at: float, grace: float, now: float) -> float:
-    """For how long to look for a submission of another process, which may have left at any moment until that died.
-
-    Its clock may be ahead, so there is an upper bound; if it is behind, a search looks once.
-
-    Args:
-        submitted_at: When it was about to be sent, by the other clock, in seconds since the epoch.
-        grace: Seconds for which a key is looked up before its run counts as absent.
-        now: The time by our clock.
-
-    Returns:
-        Seconds.
-    """
-    longest = grace + ON_ITS_WAY
-    return min(longest, max(0.0, submitted_at + longest - now))
 
 
 class Evidence:

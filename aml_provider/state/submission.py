@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aml_provider.client import calls
+from aml_provider.client.arrival import patience_for
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import (
     AzureMLError,
@@ -29,7 +30,7 @@ from aml_provider.client.flows import CANCEL_MARK, cancel_run
 from aml_provider.client.protocol import Pause
 from aml_provider.state.identity import Deployment
 from aml_provider.state.ledger import Record
-from aml_provider.state.lookup import KEY, WAYS, patience_for, search
+from aml_provider.state.lookup import KEY, WAYS, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.blob_change import AzureBlobChangeTrigger
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aml_provider.blobs.changes import FolderState
     from aml_provider.hooks.blob_location import BlobLocation
@@ -115,29 +116,40 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
             self.log.info("The sensor's time is up.")
         except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
             self.log.warning("Handing over to the worker: %s", error)
-        yield TriggerEvent({"look": True, "deadline": self.deadline})
+        yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
 
     async def _until_worth_a_look(self) -> None:
         # The first import takes longer than an event loop may stand still.
         await asyncio.to_thread(importlib.import_module, "aml_provider.blobs.access")
         from aml_provider.client.errors import AzureMLError
+        from aml_provider.client.trouble import Troubles
         from aml_provider.hooks.blob_location import BlobLocation
         from aml_provider.state.threads import in_thread
 
+        troubles = Troubles()
+        clock = asyncio.get_running_loop().time
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
         state = await in_thread(self._state)
         while state is not None:
             try:
-                if await self._changes_in(where, state):
+                if await self._changes_in(where, state, lambda: troubles.over(where, clock())):
                     return
             except AzureMLError as error:
                 # A permanent one has left as AirflowFailException.
                 pause = max(self.poll_interval, error.retry_after or 0.0)
+                # Told with each look: they are as far apart as the author wants.
+                troubles.failed(where, error, None, clock())
                 self.log.warning("This look failed and counts for nothing; the next one is in %.0f s. %s", pause, error)
                 await asyncio.sleep(pause)
 
-    async def _changes_in(self, where: BlobLocation, state: FolderState) -> bool:
-        """Look with one connection until there are changes, or it is time for a new one."""
+    async def _changes_in(self, where: BlobLocation, state: FolderState, works: Callable[[], str | None]) -> bool:
+        """Look with one connection until there are changes, or it is time for a new one.
+
+        Args:
+            where: The folder.
+            state: What is known of it.
+            works: Called with each success; returns what is to be said of it.
+        """
         from aml_provider.blobs.access import poll_folder
 
         end = time.monotonic() + self._session
@@ -147,6 +159,8 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
                 # Some 150 ms for the first import, when the right is an account key.
                 await asyncio.to_thread(location.access.signature, location.folder.container_url)
                 detection = await client.run(poll_folder(state, location.access))
+                if (text := works()) is not None:
+                    self.log.info("%s", text)
                 self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
                 if detection.changes:
                     return True

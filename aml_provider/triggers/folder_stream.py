@@ -20,6 +20,7 @@ from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.shared import Look, SharedFolder
 from aml_provider.blobs.watcher import Watcher
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,6 +80,7 @@ class FolderStream:
         self._has_news = False
         self._failures = 0
         self._has_warned = False
+        self._troubles = Troubles()
         self._session: _Session | None = None
 
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
@@ -149,6 +151,8 @@ class FolderStream:
         except Exception as error:  # noqa: BLE001 - nobody would start the watchers anew
             await self._fail(error)
             return None
+        if (text := self._troubles.over(self._key, self._clock())) is not None:
+            log.info("%s/%s: %s", self._key.location.name, self._key.location.path, text)
         self._failures = 0
         self._due = self._clock() + (
             min(_REST, self._key.poll_interval) if look.is_partial else self._key.poll_interval
@@ -194,6 +198,8 @@ class FolderStream:
             pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_IF_PERMANENT))
         self._failures += 1
         self._due = self._clock() + pause
+        # Told with each look: their pauses grow.
+        self._troubles.failed(self._key, error, None, self._clock())
         log.log(
             logging.ERROR if is_permanent else logging.WARNING,
             "%s/%s could not be looked at; this counts for nothing, and its watchers look again in %.0f s. %s",

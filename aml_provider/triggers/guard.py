@@ -11,13 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
 #: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
 _STILL_WAITING = frozenset({"deferred", "up_for_retry"})
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+# Not a state of Airflow's: Airflow itself has ended the wait, and the task resumes to see to its run.
+_WAIT_ENDED = "wait_ended"
 
 
 def leaves_failed(*, durable: bool, last_try: bool) -> bool:
@@ -60,13 +62,13 @@ def still_wants(
 
     Returns:
         True as long as the task has not ended, because then the next try decides. Of a task that is not durable only
-        if it is deferred for this very run, or waits for a retry.
+        if it is deferred for this very run, or waits for a retry, or resumes since Airflow itself has ended the wait.
     """
     if state == "failed":
         return leaves_failed
     if state is None or state in _ENDED:
         return False
-    return durable or (state in _STILL_WAITING and known_run_id == pipeline_run_id)
+    return durable or state == _WAIT_ENDED or (state in _STILL_WAITING and known_run_id == pipeline_run_id)
 
 
 def look(ti: Any) -> tuple[str | None, object]:
@@ -78,9 +80,26 @@ def look(ti: Any) -> tuple[str | None, object]:
 
     owner = Owner(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
     state = owner_state(owner)
-    if state not in _STILL_WAITING:
+    if state is None or state in _ENDED:
         return state, None
+    if state not in _STILL_WAITING:
+        return (_WAIT_ENDED if _airflow_ended_the_wait(ti) else state), None
     known = XCom.get_one(
         key=RUN_ID_XCOM, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
     )
     return state, known
+
+
+def _airflow_ended_the_wait(ti: Any) -> bool:
+    """Whether Airflow has ended the deferral at ``execution_timeout``, by its scheduler's clock.
+
+    Airflow 2 does so, and shows it in its database, which its triggers may read; Airflow 3 leaves that to the trigger.
+    """
+    if AIRFLOW_V_3_0_PLUS:
+        return False
+    from airflow.models import DagRun
+
+    for run in DagRun.find(dag_id=ti.dag_id, run_id=ti.run_id):  # type: ignore[call-overload, unused-ignore]
+        instance: Any = run.get_task_instance(ti.task_id, map_index=ti.map_index)
+        return instance is not None and instance.next_method == "__fail__"
+    return False

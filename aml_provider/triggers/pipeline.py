@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ _cancelling: set[asyncio.Task[None]] = set()
 class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     """Wait for one pipeline run.
 
-    Its event is ``{"run_id", "experiment_name", "outcome", "message"}`` with the outcome ``ended``, ``deadline`` (it
-    passed) or ``unwatched`` (the run could not be read; it goes on). What the run ended as is read again by whoever
-    gets the event.
+    Its event is ``{"run_id", "experiment_name", "outcome", "message", "deadline", "fired_at"}`` with the outcome
+    ``ended``, ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the run could not be read; it goes
+    on). What the run ended as is read again by whoever gets the event.
 
     Only ids travel in its arguments: Airflow 3 stores them in clear text.
 
@@ -93,7 +94,11 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         try:
             watcher = await self.watcher()
             run = await watcher.watch(
-                self.run_id, poll_interval=self.poll_interval, deadline=self.deadline, report=self._report
+                self.run_id,
+                poll_interval=self.poll_interval,
+                deadline=self.deadline,
+                report=self._report,
+                tell=self._tell,
             )
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
@@ -109,9 +114,19 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
         self.log.info("Run %s: %s", self.run_id, str(progress))
 
+    def _tell(self, level: int, text: str) -> None:
+        self.log.log(level, "Reading run %s: %s", self.run_id, text)
+
     def _event(self, outcome: str, message: str) -> TriggerEvent:
         return TriggerEvent(
-            {"run_id": self.run_id, "experiment_name": self.experiment_name, "outcome": outcome, "message": message}
+            {
+                "run_id": self.run_id,
+                "experiment_name": self.experiment_name,
+                "outcome": outcome,
+                "message": message,
+                "deadline": self.deadline,
+                FIRED_AT: time.time(),
+            }
         )
 
     async def on_kill(self) -> None:

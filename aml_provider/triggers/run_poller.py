@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.flows import trouble_with
 from aml_provider.client.look import Look
 from aml_provider.client.run_queries import list_steps_of, query_statuses
 from aml_provider.client.watchlist import Watch, Watchlist
@@ -94,7 +93,13 @@ class RunPoller:
         return self._task.done()
 
     async def watch(
-        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
+        self,
+        run_id: str,
+        *,
+        poll_interval: float,
+        deadline: float | None,
+        report: Callable[[Progress], None],
+        tell: Callable[[int, str], None] = log.log,
     ) -> PipelineRun | None:
         """Wait for a run's end; see :class:`~aml_provider.triggers.watcher.RunWatcher`.
 
@@ -106,7 +111,6 @@ class RunPoller:
         watch = Watch(run_id, poll_interval)
         timer: asyncio.TimerHandle | None = None
         told: Progress | None = None
-        trouble: AzureMLError | None = None
         self._users += 1
         try:
             if deadline is not None:
@@ -118,10 +122,9 @@ class RunPoller:
                 await news
                 if watch.error is not None and not watch.is_late:
                     raise watch.error.with_traceback(None)
-                if watch.trouble is not trouble and watch.run is None:
-                    trouble = watch.trouble
-                    # In the context of who waits: it is in their task's log.
-                    log.warning("%s", trouble_with(run_id, self._list.policy.budget, trouble))
+                if watch.notice is not None:
+                    notice, watch.notice = watch.notice, None
+                    tell(*notice)
                 if watch.progress != told and watch.progress is not None:
                     told = watch.progress
                     report(told)
@@ -160,7 +163,7 @@ class RunPoller:
         key = self._key
         policy = self._list.policy
         # Being throttled is for the list to wait out: it knows who else would ask.
-        policy = policy._replace(budget=min(_BLIP, policy.budget), throttled_budget=0.0)
+        policy = policy._replace(budget=min(_BLIP, policy.budget), throttled_budget=0.0, is_brief=True)
         try:
             async with shared_client(key.conn_id, key.settings, policy) as client:
                 while True:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
     """Wait until the service has set a schedule up.
 
-    Its event is ``{"schedule_id", "outcome", "message"}`` with the outcome ``settled``, ``deadline`` (it passed) or
-    ``unwatched`` (the schedule could not be read). What became of it is read again by whoever gets the event.
+    Its event is ``{"schedule_id", "outcome", "message", "deadline", "fired_at"}`` with the outcome ``settled``,
+    ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the schedule could not be read). What became of
+    it is read again by whoever gets the event.
 
     Only ids travel in its arguments: Airflow 3 stores them in clear text.
 
@@ -69,4 +72,12 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         yield self._event("deadline" if schedule.is_provisioning else "settled", schedule.provisioning)
 
     def _event(self, outcome: str, message: str) -> TriggerEvent:
-        return TriggerEvent({"schedule_id": self.schedule_id, "outcome": outcome, "message": message})
+        return TriggerEvent(
+            {
+                "schedule_id": self.schedule_id,
+                "outcome": outcome,
+                "message": message,
+                "deadline": self.deadline,
+                FIRED_AT: time.time(),
+            }
+        )

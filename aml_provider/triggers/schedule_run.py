@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
@@ -80,16 +81,19 @@ class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
             self.log.info("The sensor's time is up.")
         except Exception as error:  # noqa: BLE001 - the worker meets it too, and can tell the user properly
             self.log.warning("Handing over to the worker: %s", error)
-        yield TriggerEvent({"look": True, "deadline": self.deadline})
+        yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
 
     async def _until_there_is_a_run(self, schedule_id: str) -> None:
         from datetime import datetime
 
         from aml_provider.client import calls
         from aml_provider.client.errors import AzureMLError
+        from aml_provider.client.trouble import Troubles
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.state.threads import in_thread
 
+        troubles = Troubles()
+        clock = asyncio.get_running_loop().time
         cursor = await in_thread(self._cursor)
         since: datetime | None = None if self.since is None else datetime.fromisoformat(self.since)
         async with AzureMLHook(self.azureml_conn_id).async_client() as client:
@@ -100,8 +104,12 @@ class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
                 except AzureMLError as error:
                     if error.permanent:
                         raise
+                    # Told with each look: they are as far apart as the author wants.
+                    troubles.failed(schedule_id, error, None, clock())
                     self.log.warning("This look failed and counts for nothing. %s", error)
                 else:
+                    if (text := troubles.over(schedule_id, clock())) is not None:
+                        self.log.info("%s", text)
                     if cursor.next_run(runs, since) is not None:
                         return
                 await asyncio.sleep(self.poll_interval)

@@ -20,7 +20,13 @@ class RunWatcher(Protocol):
     """Watches runs of one experiment; it is over when nobody waits any more."""
 
     async def watch(
-        self, run_id: str, *, poll_interval: float, deadline: float | None, report: Callable[[Progress], None]
+        self,
+        run_id: str,
+        *,
+        poll_interval: float,
+        deadline: float | None,
+        report: Callable[[Progress], None],
+        tell: Callable[[int, str], None] = ...,
     ) -> PipelineRun | None:
         """Wait until a run is final or the deadline has passed.
 
@@ -29,6 +35,8 @@ class RunWatcher(Protocol):
             poll_interval: The least seconds between two looks.
             deadline: Seconds since the epoch; None: wait for ever.
             report: Called with the progress whenever it has changed.
+            tell: Called with a level and a line for the log: with the first failure of a trouble, then once a minute
+                while it lasts, and when it is over.
 
         Returns:
             The run; None when the deadline has passed.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
     from azurite import Azurite
     from support.local_workspace import Workspace
+    from support.marked import ApiServer, Left
 
     from aml_provider.emulator.server import EmulatorServer
 
@@ -51,6 +52,40 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A local workspace of its own, to which the default connection leads."""
     with serving(monkeypatch) as running:
         yield running
+
+
+@pytest.fixture
+def api_server(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """This process stands for an API server of Airflow 3.3 or later."""
+    from airflow.listeners.listener import get_listener_manager
+    from support.marked import ApiServer
+
+    monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
+    server = ApiServer(monkeypatch)
+    yield server
+    server.calm()
+    get_listener_manager.cache_clear()
+
+
+@pytest.fixture
+def leave(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> Callable[..., Left]:
+    """Play a DAG whose only try ends while its run goes on."""
+    from support.marked import Left
+    from support.played_dag import PlayedDag
+    from support.run_operator_dags import load_dags
+
+    dags = load_dags(monkeypatch)
+
+    def play(dag_id: str = "what_is_left", ends: str = "failed") -> Left:
+        # The check of the run fails, and with it the only try.
+        workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/????????-*", times=50)
+        left = Left(PlayedDag(dags[dag_id]).play(), workspace)
+        workspace.faults.clear()
+        assert (str(left.ti.state), left.status) == (ends, "Running")
+        return left
+
+    return play
 
 
 @pytest.fixture

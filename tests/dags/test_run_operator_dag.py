@@ -136,3 +136,11 @@ def test_evidence_and_the_deployment_s_name_are_kept_for_all_tasks(dags, workspa
     looked = len(workspace.requests("POST", "query"))
     succeed(dags["run_sync"])
     assert len(workspace.requests("POST", "query")) == looked
+
+
+def test_a_deadline_ends_a_deferred_task_also_where_each_deferral_begins_anew(dags, workspace):
+    """As ``dag.test()`` does it: it loses the try's start."""
+    dag_run = dags["what_times_out"].test()
+    assert [str(ti.state) for ti in dag_run.get_task_instances()] == ["failed"]
+    assert workspace.status() == "Canceled"
+    assert workspace.only_run().history_tags["airflow.cancel"] == "execution_timeout passed"

@@ -170,7 +170,7 @@ def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, shape
     assert "airflow.cancel" not in workspace.runs()[0].history_tags
 
 
-#: Rows that need a real scheduler and triggerer, and where they have them.
+#: Rows that need a real scheduler, triggerer or API server, and where they have them.
 ELSEWHERE = {
     "a clear of a task that is running or deferred": ("kills/test_people.py", "clear"),
     "a task that is running or deferred is marked as success": ("kills/test_people.py", "mark_success"),
@@ -180,7 +180,15 @@ ELSEWHERE = {
         "test_the_api_of_the_tasks_is_away",
     ),
     "a worker is shut down or evicted while the task waits": ("kills/test_outages.py", "test_a_worker_is_drained"),
-    "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tested"),
+    "a task that waits for its next try is marked, alone or with its DAG run": (
+        "kills/test_between_tries.py",
+        "dag_run_marked_before_the_retry",
+    ),
+    "a task that has ended is marked": (
+        "dags/test_marks.py",
+        "test_a_task_that_had_ended_before_left_its_run_for_a_reason",
+    ),
+    "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tried_out"),
 }
 
 

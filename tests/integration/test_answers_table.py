@@ -6,6 +6,7 @@ Where the table and what happens differ, the test shows the table as it has to b
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,11 +17,10 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from support.local_workspace import serving
 from support.task import Log, RunPipeline, Task
 
-from aml_provider.client.errors import AzureMLError, ReplyLost, ServerFault, Unreachable
+from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.protocol import Request
 from aml_provider.client.transport import AsyncClient, Client, RealClock
-from aml_provider.operators import execution
-from aml_provider.triggers import run_poller
+from aml_provider.operators import execution, waiting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- made by tests/integration/test_answers_table.py -->\n", "<!-- end -->"
@@ -37,8 +37,6 @@ ANSWERS = {
     "nothing: the connection breaks": {"kind": "refuse"},
     "nothing: there is no connection": None,
 }
-#: What each request is repeated for; the client tells that.
-REPEATED = (Unreachable, ReplyLost, ServerFault)
 #: Told from all other pauses.
 BUSY = 17.125
 #: Of one run, by its id.
@@ -49,8 +47,8 @@ CANCEL = {"method": "*", "path": "*/PipelineRuns/*/Execution"}
 class Case:
     """A task on a workspace that from some moment on gives one answer to some requests."""
 
-    def __init__(self, workspace, monkeypatch, answer):
-        self.workspace, self._monkeypatch, self._answer = workspace, monkeypatch, answer
+    def __init__(self, workspace, monkeypatch, logged, answer):
+        self.workspace, self._monkeypatch, self.logged, self._answer = workspace, monkeypatch, logged, answer
         self.task = Task()
         self.said = Log()
         self.pauses = []
@@ -73,7 +71,13 @@ class Case:
         return deferred.value.trigger
 
     def resume(self, outcome):
-        event = {"run_id": self.workspace.only_run().id, "experiment_name": "exp", "outcome": outcome, "message": "why"}
+        event = {
+            "run_id": self.workspace.only_run().id,
+            "experiment_name": "exp",
+            "outcome": outcome,
+            "message": "why",
+            "deadline": time.time(),
+        }
         self.operator(deferrable=True).execute_complete(self.task.context, event)
 
     def meet(self, pattern):
@@ -122,6 +126,7 @@ class Case:
 
     def count_from_now(self):
         self._before = len(self.workspace.requests())
+        self.logged.clear()
 
 
 def looked_up(case):
@@ -158,7 +163,7 @@ def waiting_deferred(case):
     trigger = case.defer()
     case.count_from_now()
     case.meet(READ)
-    case._monkeypatch.setattr(run_poller, "log", case.said)
+    case._monkeypatch.setattr(type(trigger), "_tell", lambda _, level, text: case.said.info(text))
 
     async def wait():
         events = asyncio.ensure_future(anext(trigger.run()))
@@ -214,8 +219,7 @@ def cell(case, play):
         return "goes on"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
     if case.met > 1 and play in {waiting_on_a_worker, waiting_deferred}:
-        repeated_anyway = play is waiting_on_a_worker and isinstance(cause.__cause__, REPEATED)
-        assert repeated_anyway or "cannot be read; it is tried again for 1 seconds" in str(case.said)
+        assert "It failed, and is tried again for up to 1 s" in f"{case.said}\n{case.logged.text}"
     status = {case.workspace.status(run.id) for run in case.workspace.runs()}
     if play is cancelled:
         parts.append("; the run goes on" if status == {"Running"} else "; the run is cancelled")
@@ -227,17 +231,17 @@ def cell(case, play):
 @pytest.fixture(autouse=True)
 def budget(kept_in_memory, monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1.0")
-    monkeypatch.setattr(execution, "_BUSY_PAUSE", BUSY)
+    monkeypatch.setattr(waiting, "_BUSY_PAUSE", BUSY)
 
 
 @pytest.fixture
-def table(monkeypatch):
+def table(monkeypatch, caplog):
     rows = {}
     for name, answer in ANSWERS.items():
         for play in PHASES.values():
             with monkeypatch.context() as patch, serving(patch) as workspace:
                 execution._INTERFACES.clear()
-                rows.setdefault(name, []).append(cell(Case(workspace, patch, answer), play))
+                rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
     return rows
 
 

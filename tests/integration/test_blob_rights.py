@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from support.authority import CLIENT, TENANT, Authority
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
-from aml_provider.client import transport
+from aml_provider.client import routes
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.blob_cursor import BlobCursorStore
@@ -109,10 +109,10 @@ def connect(emulator, https, authority, monkeypatch):
     for name, value in {**authority.proxy, "NO_PROXY": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
     # A process reads the trusted certificates once.
-    transport._tls_context.cache_clear()
+    routes.tls_context.cache_clear()
     define("a-token-that-storage-refuses")
     yield define
-    transport._tls_context.cache_clear()
+    routes.tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_worker_and_trigger_list_with_every_kind_of_credential(
             "the service principal of datastore 'store', not the connection",
         ),
         ({"section": principal(certificate="R0FSQkFHRQ==")}, "'store' has a service principal that cannot be used"),
-        ({}, "refused to the connection's identity.*Storage Blob Data Reader"),
+        ({}, "refused to the connection's identity: the token was not taken"),
     ],
     ids=["wrong secret", "no certificate", "identity"],
 )

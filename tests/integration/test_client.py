@@ -7,17 +7,20 @@ import contextlib
 import logging
 import re
 import socket
+import ssl
 import uuid
 from threading import Thread
 from urllib.parse import unquote
 
 import httpx
 import pytest
+import trustme
 from support.driving import DRIVERS, TOKEN, DrivenClock, one, workspace
 from support.recorder import Answer, Recorder
 
 from aml_provider import __version__
-from aml_provider.client import calls, flows
+from aml_provider.blobs.access import ContainerAccess, ask
+from aml_provider.client import calls, flows, routes
 from aml_provider.client.errors import (
     BadRequest,
     CredentialError,
@@ -271,6 +274,75 @@ class TestProxies:
                 monkeypatch.setenv(name, proxy.url)
             assert drive(settings, one(GET)).id == "r"
             assert proxy.seen == []
+
+    def test_what_docker_sets_for_others_breaks_nothing(self, drive, recorder, settings, monkeypatch):
+        recorder.answer("GET", "*", RUN)
+        monkeypatch.setenv("NO_PROXY", "::1,fd07:b51a:cc66:f0::/64,[::1]:8080,*.corp, ,10.0.0.0/8")
+        assert drive(settings, one(GET)).id == "r"
+        # With a proxy too, which blobs are reached through as well.
+        monkeypatch.setenv("http_proxy", recorder.url)
+        foreign = workspace(endpoint="http://ws.example:8700", allow_http=True)
+        assert drive(foreign, one(GET)).id == "r"
+        assert recorder.seen[-1].path.startswith("http://ws.example:8700/")
+        access, request = ContainerAccess(sas="sig=x"), Request("list blobs", "GET", "http://blobs.example/container")
+        recorder.answer("GET", "http://blobs.example/*", Answer(body=b"blobs"))
+        assert drive(foreign, ask(access, request)).body == b"blobs"
+
+    @pytest.mark.parametrize("value", ["socks5://user:s3cret@127.0.0.1:1", "http://user:s3cret@", "ftp://s3cret:1"])
+    def test_a_proxy_that_cannot_be_used_is_named_when_it_is_needed(
+        self, drive, recorder, settings, monkeypatch, value
+    ):
+        variable = "ALL_PROXY" if value.startswith("socks5") else "https_proxy"
+        monkeypatch.setenv(variable, value)
+        error = failure(drive, workspace(), SUBMIT)
+        assert type(error) is InvalidArgument
+        assert str(error).startswith(f"{variable}: the environment variable ")
+        assert "s3cret" not in str(error)
+        recorder.answer("GET", "*", RUN)
+        assert drive(settings, one(GET)).id == "r"
+
+    def test_a_failure_names_the_proxy(self, drive, recorder, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", recorder.url.replace("//", "//user:s3cret@"))
+        error = failure(drive, workspace(), SUBMIT)
+        place = recorder.url.removeprefix("http://")
+        assert f"no connection to koreacentral.api.azureml.ms through the proxy {place} (HTTPS_PROXY)" in str(error)
+        assert "s3cret" not in str(error)
+
+    @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+    def test_missing_certificates_are_named(self, drive, settings, monkeypatch, variable):
+        monkeypatch.setenv(variable, "/missing/ca")
+        routes.tls_context.cache_clear()
+        error = failure(drive, settings, GET)
+        assert str(error).startswith(f"{variable}: the environment variable names '/missing/ca', which ")
+
+    def test_a_certificate_that_nobody_trusts_leads_to_whose_are_trusted(self, drive, monkeypatch, tmp_path):
+        ours, theirs = trustme.CA(), trustme.CA()
+        ours.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        routes.tls_context.cache_clear()
+        try:
+            with tls_listener(theirs) as port:
+                error = failure(drive, workspace(endpoint=f"https://127.0.0.1:{port}"), GET)
+        finally:
+            routes.tls_context.cache_clear()
+        assert f"the authorities in {tmp_path}/ca.pem are trusted, as REQUESTS_CA_BUNDLE says" in str(error)
+
+
+@contextlib.contextmanager
+def tls_listener(authority):
+    """Whoever shakes hands with it learns its certificate, and no more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError), context.wrap_socket(server.accept()[0], server_side=True):
+                pass
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
 
 
 def test_no_token_no_request(drive, recorder):

@@ -58,7 +58,7 @@ def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden
         create(OldTask())
     assert not writes(workspace)
     overridden("azureml_schedule_intent_", "null")
-    with pytest.raises(AirflowFailException, match="damaged.* the Variable azureml_schedule_intent_"):
+    with pytest.raises(AirflowFailException, match=r"damaged.* the Variable azureml_schedule_intent_"):
         create(OldTask())
     assert not writes(workspace)
 

@@ -90,8 +90,8 @@ def test_what_arrives_in_time_is_taken(mode, interval, folder):
 def test_a_timeout_of_nothing_looks_once(folder):
     with pytest.raises(AirflowSensorTimeout):
         end(watch(folder, timeout=0, deferrable=True))
-    # The folder above is asked as well, for a hint.
-    assert [asked.query.get("prefix") for asked in folder.asked] == ["incoming/", None]
+    # An empty folder costs one more request, for names that are like its own.
+    assert [asked.query["prefix"] for asked in folder.asked if asked.query.get("prefix")] == ["incoming/"]
 
 
 def test_the_timeout_spans_all_deferrals(folder):
@@ -108,7 +108,7 @@ def test_airflow_ends_the_deferral_only_when_no_triggerer_did(folder):
     with pytest.raises(TaskDeferred) as caught:
         watch(folder, timeout=1000, deferrable=True).execute(context_of())
     assert begin + 1000 <= caught.value.trigger.deadline <= time.time() + 1000
-    assert 1000 < caught.value.timeout.total_seconds() < 1200
+    assert 1600 < caught.value.timeout.total_seconds() < 2000
 
 
 def test_a_poke_interval_too_short_for_a_trigger_is_named(folder):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from support.driving import one
 from support.held_loop import held, passed_until
 from support.local_workspace import TOKEN, serving
+from support.watching import Said
 
 from aml_provider.client import calls
 from aml_provider.client.errors import InvalidArgument
@@ -453,3 +456,20 @@ def test_each_event_loop_has_its_own(workspace):
     (run_id,) = submit(workspace, 1, pipeline="quick")
     for _ in range(2):
         assert asyncio.run(fire(run_id))["outcome"] == "ended"
+
+
+def test_a_trouble_is_told_in_the_log_of_each_task_that_waits(monkeypatch, unused_tcp_port, caplog, capsys):
+    """The poller's own log belongs to no task."""
+    connect(monkeypatch, SimpleNamespace(url=f"http://127.0.0.1:{unused_tcp_port}"), "away")
+
+    async def both():
+        return await asyncio.gather(
+            *(fire(run_id, azureml_conn_id="away") for run_id in ("run-00000001", "run-00000002"))
+        )
+
+    assert [event["outcome"] for event in asyncio.run(both())] == ["unwatched", "unwatched"]
+    said = str(Said(caplog, capsys))
+    for number in (1, 2):
+        told = rf"Reading run run-0000000{number}: It failed, and is tried again .* no connection to .*?(\[x-ms\S+)"
+        # Airflow 2 shows it twice.
+        assert len(set(re.findall(told, said))) == 1

@@ -71,7 +71,7 @@ def mark_failed_in_the_last_try(case):
     mark_failed(case.once())
 
 
-def tested_in_the_last_try(case):
+def tried_out_in_the_last_try(case):
     """On Airflow 3 the test's end is the task's end; its run goes on, and nobody has marked it."""
     case = case.once()
     case.start_and_wait()
@@ -121,7 +121,7 @@ def mark_failed_then_clear(case):
     case.check("success", ["Canceled", "Finished"])
 
 
-def tested(case):
+def tried_out(case):
     """``airflow tasks test`` in the DAG run that is active: it refuses, and the run goes on."""
     case.start_and_wait()
     with case.tested() as (testing, log):
@@ -133,7 +133,7 @@ def tested(case):
     case.check("success", ["Finished"])
 
 
-def tested_and_interrupted(case):
+def tried_out_and_interrupted(case):
     """The same, and Ctrl-C as soon as it has told Airflow that the task is its own, which leaves that in disorder."""
     case.start_and_wait()
     with case.tested() as (testing, _):
@@ -163,7 +163,7 @@ MATRIX = [
     *((act, deferred) for act in EVERYWHERE for deferred in (False, True)),
     *(
         (act, deferred)
-        for act in (tested, tested_in_the_last_try, tested_and_interrupted)
+        for act in (tried_out, tried_out_in_the_last_try, tried_out_and_interrupted)
         for deferred in (False, True)
     ),
     (clear_twice, True),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -30,6 +31,8 @@ PIPELINES = 120
 #: For how long a request is held, so that a kill surely falls into that time.
 HELD = 8
 ENDED = ("success", "failed")
+#: How the names of DAGs without retries, with an ``execution_timeout``, or with a long pause between tries, end.
+KINDS = ("", "_once", "_within_5_min", "_within_20_s", "_tried_hourly")
 
 # More would only wait for the processor.
 _AT_ONCE = 8
@@ -100,7 +103,7 @@ class World:
                 )
             )
             self.tasks = TaskInstances(self.airflow)
-            for dag_id in ("on_worker", "deferred", "on_worker_once", "deferred_once"):
+            for dag_id in (name + kind for name in ("on_worker", "deferred") for kind in KINDS):
                 loaded = functools.partial(self._is_loaded, dag_id)
                 self.airflow.wait(loaded, f"the DAG {dag_id} is loaded", timeout=PATIENCE)
                 self.airflow.unpause(dag_id)
@@ -111,9 +114,9 @@ class World:
         self.closing.set()
         self._resources.close()
 
-    def case(self, name, *, deferred, once=False):
-        """A task instance that is about to run; ``once``: without retries."""
-        dag_id = ("deferred" if deferred else "on_worker") + ("_once" if once else "")
+    def case(self, name, *, deferred, kind=""):
+        """A task instance that is about to run, of one of the :data:`KINDS`."""
+        dag_id = ("deferred" if deferred else "on_worker") + kind
         case = Case(self, name, dag_id, f"p{next(self._numbers)}")
         self.cases.append(case)
         return case
@@ -159,11 +162,16 @@ class World:
     def start(self, *components):
         self.airflow.start(*components)
 
-    def start_another(self, component):
-        """Start one more of a component's kind; returns its name."""
+    def start_another(self, component, *, clock=None):
+        """Start one more of a component's kind; returns its name.
+
+        Args:
+            component: One of the kind.
+            clock: The environment variables of one whose clock is off. Airflow may never call such a one healthy.
+        """
         kind, number = re.fullmatch(r"(.*?)(?:-(\d+))?", component).groups()
         another = f"{kind}-{int(number or 1) + 1}"
-        self.airflow.start(another)
+        self.airflow.start(another, variables=clock, healthy=clock is None)
         return another
 
     def violations(self, *cases):
@@ -226,7 +234,7 @@ class Case:
 
     def once(self):
         """Another task instance like it, without retries."""
-        return self._world.case(f"{self.name}-once", deferred=self.is_deferred, once=True)
+        return self._world.case(f"{self.name}-once", deferred=self.is_deferred, kind="_once")
 
     def runs(self):
         """Its runs, oldest first, as the workspace records them."""
@@ -267,10 +275,15 @@ class Case:
         self._act(f"mark_{state}")
         self._world.tasks.mark(*self.task, state=state)
 
-    def mark_dag_run(self):
-        """Stop its whole DAG run."""
-        self._act("mark_failed")
-        self._world.airflow.patch(f"/dags/{self.task.dag_id}/dagRuns/{self.name}", {"state": "failed"})
+    def mark_dag_run(self, *, becomes="failed"):
+        """Mark its whole DAG run as failed: Airflow fails a task that runs, and skips one that waits for its turn."""
+        self._act(f"mark_{becomes}")
+        self._world.tasks.mark_dag_run(self.task.dag_id, self.task.run_id, "failed")
+
+    def expect_its_deadline(self, timeout):
+        """Note that its run has to end so many seconds after it began."""
+        began = self.until(lambda: self.info.get("start_date"), "it has begun")
+        self._world.acts.append(Act(datetime.fromisoformat(began).timestamp() + timeout - 1, "deadline", self.task))
 
     def drain(self):
         """Shut down its worker, as a node that is drained does: SIGTERM to its supervisor."""
@@ -290,10 +303,11 @@ class Case:
             testing.kill()
             testing.wait()
 
-    def kill(self, what):
-        """Kill -9 its ``task`` process, that one's ``supervisor``, or ``both``."""
+    def kill(self, what, *, just_after=lambda: None):
+        """Kill -9 its ``task`` process, that one's ``supervisor``, or ``both``; just after something else."""
         self.note_try()
         processes = self.until(lambda: self._world.tasks.processes(*self.task), "it has a process")
+        just_after()
         for pid in {"task": processes[:1], "supervisor": processes[1:], "both": processes[::-1]}[what]:
             os.kill(pid, signal.SIGKILL)
         self._world.counted(f"kill -9 of {what}")
@@ -389,6 +403,10 @@ class Case:
         found = self._world.violations(self)
         assert not found, "\n".join([*map(str, found), self.told()])
         assert statuses is None or self.statuses() == statuses, self.told()
+
+    def said(self, text):
+        """How often something stands in its logs."""
+        return sum(log.read_text().count(text) for log in self._logs.glob("attempt=*.log*"))
 
     def told(self):
         """Everything that helps to understand."""

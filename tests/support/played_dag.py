@@ -46,14 +46,14 @@ class PlayedDag:
         """A person clears the task, and it runs again."""
         from airflow.models.taskinstance import clear_task_instances
 
-        self._sync()
+        self.sync()
         with create_session() as session:
             clear_task_instances([session.merge(ti) for ti in self.instances()], session)
         return self._go_on()
 
     def clear_dag_run(self) -> PlayedDag:
         """A person clears the whole DAG run, and it runs again."""
-        self._sync()
+        self.sync()
         with create_session() as session:
             dag = self.scheduler_dag()
             if AIRFLOW_V_3_0_PLUS:
@@ -63,7 +63,7 @@ class PlayedDag:
                 dag.clear(start_date=moment, end_date=moment, session=session)
         return self._go_on()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
         """Let Airflow know the DAG as it is now."""
         if AIRFLOW_V_3_0_PLUS:
             from airflow.models.serialized_dag import SerializedDagModel

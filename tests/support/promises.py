@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 #: What an act may be. Only ``clear`` begins a generation; each of them is a reason to cancel a run.
-KINDS = ("clear", "mark_success", "mark_failed", "cancel", "deadline", "lost_mark")
+KINDS = ("clear", "mark_success", "mark_failed", "mark_skipped", "cancel", "deadline", "lost_mark")
 #: Seconds for which a submission may be under way.
 _ON_ITS_WAY = 10.0
 _KEY, _MARK, _FINGERPRINT = "airflow.key", "airflow.cancel", "airflow.fingerprint"
@@ -198,7 +198,7 @@ def _no_orphan(task: Task, runs: Sequence[_Run]) -> Iterable[Violation]:
 
 
 def _right_ending(task: Task, state: str | None, runs: Sequence[_Run], acts: Sequence[Act]) -> Iterable[Violation]:
-    marks = [act for act in acts if act.kind in {"clear", "mark_success", "mark_failed"}]
+    marks = [act for act in acts if act.kind in {"clear", "mark_success", "mark_failed", "mark_skipped"}]
     if marks and marks[-1].kind != "clear":
         wanted = marks[-1].kind.removeprefix("mark_")
         if state != wanted:

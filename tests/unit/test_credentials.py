@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -368,11 +367,48 @@ def test_an_identity_endpoint_that_is_silent_may_answer_later():
         get_token(Credential(inner.sync()), settings("managed_identity"), SCOPE)
 
 
-def test_requests_trusts_what_the_others_trust(monkeypatch, tmp_path):
+@BUILDERS
+def test_sign_in_takes_the_same_way_as_all_other_requests(build, monkeypatch, tmp_path):
+    """Left alone, requests and aiohttp read the environment each in its own way."""
+    taken = {}
+
+    class Credential:
+        def __init__(self, **options):
+            taken.update(options)
+
+    monkeypatch.setattr("azure.identity.ClientSecretCredential", Credential)
+    monkeypatch.setattr("azure.identity.aio.ClientSecretCredential", Credential)
     bundle = tmp_path / "ca.pem"
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    assert credentials._trust() == {}
     bundle.touch()
-    assert credentials._trust() == {"connection_verify": str(bundle)}
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", os.devnull)
-    assert credentials._trust() == {}
+    application = settings("client_secret", **FULL["client_secret"])
+    monkeypatch.setenv("ALL_PROXY", "proxy.corp:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    build(application)
+    assert taken["proxies"] == {"https://login.microsoftonline.com": "http://proxy.corp:3128"}
+    assert taken["connection_verify"] == str(bundle)
+    assert taken["use_env_settings"] is False
+    taken.clear()
+    monkeypatch.setenv("NO_PROXY", "microsoftonline.com,::1,fd07:b51a:cc66:f0::/64")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    build(application)
+    assert taken["proxies"] == {}
+    # aiohttp reads this one itself.
+    assert taken.get("connection_verify") == (str(bundle) if build is build_credential else None)
+
+
+@BUILDERS
+@pytest.mark.parametrize("method", ["client_secret", "default"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://user:s3cret@proxy.corp:1080"),
+        ("https_proxy", "http://user:s3cret@"),
+        ("SSL_CERT_FILE", "/missing/s.pem"),
+        ("REQUESTS_CA_BUNDLE", "/missing/s.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(build, method, variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidArgument, match=f"^{variable}: the environment variable ") as caught:
+        build(settings(method, **FULL.get(method, {})))
+    assert "s3cret" not in str(caught.value)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tzlocal.windows_tz import win_tz
 
+from aml_provider.client import time_zones
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import Recurrence
 from aml_provider.client.recurrence import (
@@ -111,22 +114,75 @@ def test_every_name_of_the_service_is_taken_as_it_is():
         ("Asia/Calcutta", "India Standard Time"),
         ("UTC", "UTC"),
         ("Etc/UTC", "UTC"),
+        ("GMT", "UTC"),
+        ("EST5EDT", "Eastern Standard Time"),
+        ("PST8PDT", "Pacific Standard Time"),
+        ("US/East-Indiana", "US Eastern Standard Time"),
+        ("Europe/Zaporozhye", "FLE Standard Time"),
     ],
 )
 def test_an_iana_name_leads_to_a_name_of_windows(name, windows):
     assert windows_zone("z", name) == windows
 
 
-def test_no_iana_name_leads_out_of_the_services_list():
-    answers = {}
-    for name in zoneinfo.available_timezones():
+def clock_of(name, moment):
+    """What Windows' zone of that name shows, by the newest table; or an IANA zone."""
+    return moment.astimezone(time_zones._tables(win_tz.get(name, name))[-1]).replace(tzinfo=None)
+
+
+# Every fortnight has its noon and its night; both sides of each change of a clock.
+MOMENTS = [datetime.now(UTC).replace(microsecond=0) + timedelta(hours=14 * 24 * n + 7 * (n % 2)) for n in range(26 * 4)]
+
+
+def test_every_iana_name_keeps_its_clock_or_is_told_to_have_no_windows_name():
+    answers, hints = {}, {}
+    for name in zoneinfo.available_timezones() - {"localtime", "Factory"}:
         try:
             answers[name] = windows_zone("z", name)
-        except InvalidArgument:
-            continue
+        except InvalidArgument as error:
+            hints[name] = str(error)
     assert set(answers.values()) <= KNOWN_ZONES
-    # The rest is zones that Windows has made since, or names that are no places.
+    # The rest is zones that Windows has made since, or that it never had.
     assert len(answers) > 500
+    assert all("which has no Windows name here" in text for text in hints.values())
+    found = {name: re.findall(r"'([^']+)'", text.partition("The same clock until")[2]) for name, text in hints.items()}
+    assert sum(map(bool, found.values())) > 5
+    for name, meant in [*answers.items(), *((name, hint) for name, hinted in found.items() for hint in hinted)]:
+        for moment in MOMENTS:
+            assert clock_of(name, moment) == clock_of(meant, moment), (name, meant)
+
+
+@pytest.mark.parametrize("name", ["Antarctica/Troll", "America/Scoresbysund", "Antarctica/Vostok"])
+def test_a_place_of_a_clock_of_its_own_is_not_given_its_neighbours(name):
+    """Unicode's table calls the second one Azores, whose clock is an hour ahead."""
+    with pytest.raises(InvalidArgument, match="which has no Windows name here"):
+        windows_zone("z", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "never"),
+    [
+        # Etc/GMT+2 lies in the west.
+        ("GMT+2", "an offset and no zone's name. The same clock until 20", "Etc/"),
+        ("UTC+05:45", "'Nepal Standard Time'", "India"),
+        ("-3", "'SA Eastern Standard Time'", "E. Africa Standard Time"),
+        ("UTC+99", "use a name such as", "UTC-09"),
+        ("PST", "use a name such as", "EST"),
+        ("CEST", "use a name such as", "CET"),
+        ("", "use a name such as", "Mexico"),
+        ("localtime", "use a name such as", "did you mean"),
+        ("europe/berlin", "did you mean 'Europe/Berlin'?", "Dublin"),
+        ("gmt", "did you mean 'GMT'?", "EST"),
+        (" Asia/Seoul ", "did you mean 'Asia/Seoul'?", "UTC"),
+        ("Berlin", "did you mean 'Europe/Berlin'?", "Dublin"),
+    ],
+)
+def test_a_hint_never_changes_the_clock(name, told, never):
+    with pytest.raises(InvalidArgument) as caught:
+        windows_zone("time_zone", name)
+    assert told in str(caught.value)
+    hint = str(caught.value).removeprefix(f"time_zone: is {name!r}, ").removeprefix("an offset and no zone's name")
+    assert never not in hint
 
 
 # The same, whatever the service makes of it

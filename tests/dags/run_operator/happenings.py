@@ -34,6 +34,7 @@ for name, deferrable in (("sync", False), ("deferred", True)):
     plain(f"what_forgets_{name}", durable=False, deferrable=deferrable)
 plain("what_goes_on", pipeline_id="long", wait_for_completion=False)
 plain("what_is_left", pipeline_id="long", retries=0)
+plain("what_times_out", pipeline_id="long", retries=0, deferrable=True, execution_timeout=timedelta(seconds=4))
 plain("what_is_left_alone", pipeline_id="long", retries=0, cancel_on_kill=False)
 
 

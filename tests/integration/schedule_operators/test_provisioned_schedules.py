@@ -85,9 +85,27 @@ def test_a_deadline_that_passed_while_deferred_fails_the_try(monkeypatch, task):
         arguments = deferred(task).trigger.serialize()[1]
         event = asyncio.run(event_of(AzureMLScheduleProvisioningTrigger(**arguments | {"deadline": time.time()})))
         assert event["outcome"] == "deadline"
+        task.ti.start_date -= timedelta(hours=1)
         operator = Create(name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY)
         with pytest.raises(ProvisioningUnsettled, match=one(workspace).id):
             operator.execute_complete(task.context, event)
+
+
+def test_a_triggerer_whose_clock_is_ahead_ends_no_wait(monkeypatch, task):
+    with serving(monkeypatch, quirks=("provisioning=36000s",)):
+        wait = deferred(task, execution_timeout=timedelta(minutes=5))
+        event = {"schedule_id": wait.trigger.schedule_id, "outcome": "deadline", "fired_at": time.time() + 600}
+        operator = Create(
+            name="nightly",
+            experiment_name="exp",
+            pipeline_id="quick",
+            recurrence=NIGHTLY,
+            deferrable=True,
+            execution_timeout=timedelta(minutes=5),
+        )
+        with pytest.raises(TaskDeferred) as again:
+            operator.execute_complete(task.context, event)
+        assert again.value.trigger.deadline == pytest.approx(wait.trigger.deadline + 600, abs=5)
 
 
 def test_a_schedule_that_cannot_be_read_is_no_failed_schedule(workspace, task):

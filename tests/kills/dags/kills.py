@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
+from itertools import product
 
 from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-RETRIES = int(os.environ["KILLS_RETRIES"])
-
-for name, deferrable, retries in (
-    ("on_worker", False, RETRIES),
-    ("deferred", True, RETRIES),
-    ("on_worker_once", False, 0),
-    ("deferred_once", True, 0),
-):
+MODES = (("on_worker", False), ("deferred", True))
+KINDS = (
+    (
+        "",
+        {
+            "retries": int(os.environ["KILLS_RETRIES"]),
+            "retry_delay": timedelta(seconds=int(os.environ["KILLS_RETRY_DELAY"])),
+        },
+    ),
+    ("_once", {}),
+    ("_within_5_min", {"execution_timeout": timedelta(minutes=5)}),
+    ("_within_20_s", {"execution_timeout": timedelta(seconds=20)}),
+    ("_tried_hourly", {"retries": 1, "retry_delay": timedelta(hours=1)}),
+)
+for (name, deferrable), (kind, arguments) in product(MODES, KINDS):
     with DAG(
-        name,
+        name + kind,
         schedule=None,
         start_date=datetime(2026, 1, 1),  # noqa: DTZ001
         catchup=False,
@@ -31,6 +39,5 @@ for name, deferrable, retries in (
             experiment_name="{{ run_id }}",
             deferrable=deferrable,
             poll_interval=1,
-            retries=retries,
-            retry_delay=timedelta(seconds=int(os.environ["KILLS_RETRY_DELAY"])),
+            **arguments,
         )

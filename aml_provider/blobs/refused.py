@@ -1,0 +1,107 @@
+"""Why a storage account lets somebody not in, from what it says and from what a SAS says of itself."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aml_provider.client.text import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aml_provider.blobs.access import ContainerAccess, Right
+
+_DETAIL = re.compile(rb"<AuthenticationErrorDetail>([^<]*)")
+# The sentence that repeats what was signed, and all after it.
+_SIGNED = re.compile(r"[^.:]*\bstring to sign\b.*", re.IGNORECASE | re.DOTALL)
+# As long as a signature, in base64 and as an address has it.
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{40,}=*")
+
+_ANY = (
+    "an identity needs the role {right.role!r} on the container, a SAS the permission to {right.words}, and the "
+    "account's firewall has to let this host in"
+)
+_BY_CODE = {
+    "AuthorizationSourceIPMismatch": "the SAS is for requests from {sip} only",
+    "AuthorizationProtocolMismatch": "the SAS is for {spr} only",
+    "AuthorizationServiceMismatch": "the SAS is for other services; it has to be for blobs (ss={ss}, needed: b)",
+    "AuthorizationResourceTypeMismatch": (
+        "the SAS is for other kinds of resources (srt={srt}; containers are c, blobs are o, and both are needed)"
+    ),
+    "AuthorizationFailure": (
+        "the account's firewall, or the lack of a private endpoint from here, is the usual reason: let this host's "
+        "network in"
+    ),
+    "KeyBasedAuthenticationNotPermitted": (
+        "the account takes neither account keys nor SAS made of them; list as an identity that has the role "
+        "{right.role!r} on the container"
+    ),
+    "AccountIsDisabled": "the storage account is disabled",
+}
+
+
+def detail_of(body: bytes) -> str:
+    """What the service says about the credential, without what was signed and without signatures."""
+    found = _DETAIL.search(body[:8192])
+    if found is None:
+        return ""
+    text = _SIGNED.sub("", html.unescape(found[1].decode(errors="replace")))
+    return " ".join(_SIGNATURE.sub("***", masked(text)).split())
+
+
+def reason_of(
+    code: str,
+    message: str,
+    access: ContainerAccess,
+    signed: Mapping[str, str],
+    right: Right,
+    there: datetime,
+) -> str:
+    """Why a request was refused, and what to do; a phrase.
+
+    Args:
+        code: The service's error code.
+        message: What it says.
+        access: With which right it was asked.
+        signed: The SAS, parameter by parameter; empty where a bearer token was sent.
+        right: What it has to allow.
+        there: When it was refused, by the service's clock.
+    """
+    begins, ends = _moment(signed.get("st")), _moment(signed.get("se"))
+    if ends is not None and ends <= there:
+        if access.kind == "a SAS":
+            return f"the SAS ended at {ends:%Y-%m-%dT%H:%M:%SZ}; put a current one in its place"
+        return "what was signed with the account key had ended before it was there; set this host's clock"
+    if begins is not None and begins > there:
+        return f"the SAS begins at {begins:%Y-%m-%dT%H:%M:%SZ}, which is still to come"
+    missing = "".join(letter for letter in right.letters if "sp" in signed and letter not in signed["sp"])
+    if missing:
+        return (
+            f"an identity needs the role {right.role!r} there, a SAS the permission to {right.words}; this one has "
+            f"sp={signed['sp']} and lacks {missing}"
+        )
+    if code == "AuthorizationPermissionMismatch" and not signed:
+        return f"the identity needs the role {right.role!r} on the container; a new assignment takes some minutes"
+    # Azurite says AuthorizationFailure for both.
+    if code in {"AuthenticationFailed", "InvalidAuthenticationInfo"} or "failed to authenticate" in message:
+        if not signed:
+            return "the token was not taken; check the tenant and the cloud of the identity"
+        if "time frame" in message:
+            return "the SAS, or the stored access policy that it names, does not hold at this time"
+        if access.kind == "a SAS":
+            return "the SAS was changed after it was made, or the key that signed it was rotated; make a new one"
+        return "the key is not one that the account has now; it may have been rotated, or be another account's"
+    fields = {name: signed.get(name, "?") for name in ("sip", "spr", "ss", "srt")}
+    return _BY_CODE.get(code, _ANY).format(right=right, **fields)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time in a SAS: a day, or down to minutes or to seconds."""
+    try:
+        found = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

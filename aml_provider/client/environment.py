@@ -1,0 +1,270 @@
+"""What this process's environment says about the way to a server: through which proxy, and which certificates count.
+
+httpx, requests and aiohttp each read these variables in a way of their own, and stumble over what others set for each
+other. Here they are read once, for all of our requests: what can be understood counts, what is unusable is named when
+it is needed, and never shown, because a proxy's address may hold a password.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import ssl
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from aml_provider.client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+_PORTS = {"http": 80, "https": 443}
+_SOCKS = frozenset({"socks5", "socks5h"})
+# The first that is set counts. The last two are for requests and curl; where they are all that is set, they are meant.
+_BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# A host, of IPv6 in brackets, and a port.
+_NAME_AND_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>\d+))?")
+
+
+class Proxy(NamedTuple):
+    """A proxy that a variable names.
+
+    Attributes:
+        variable: The variable.
+        url: Its address, with user name and password where it has them.
+    """
+
+    variable: str
+    url: str
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.variable})"
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS rather than HTTP."""
+        return urlsplit(self.url).scheme in _SOCKS
+
+    @property
+    def place(self) -> str:
+        """Where it is, without secrets, for messages."""
+        return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
+
+    def check(self) -> None:
+        """Make sure that our HTTP client can go through it.
+
+        Raises:
+            InvalidArgument: It lacks a package for that.
+        """
+        if self.is_socks and importlib.util.find_spec("socksio") is None:
+            raise self.refused(
+                "names a SOCKS proxy, for which the package socksio is needed: install httpx[socks], or name an HTTP "
+                "proxy"
+            )
+
+    def refused(self, problem: str) -> InvalidArgument:
+        """The error of a proxy that cannot be used."""
+        return InvalidArgument(self.variable, f"the environment variable {problem}")
+
+
+class _Exception(NamedTuple):
+    """An entry of NO_PROXY.
+
+    Attributes:
+        scheme: Only such addresses; empty: all.
+        name: A host's name, which stands for all in its domain too.
+        network: In its place, addresses.
+        port: Only that one; None: all.
+    """
+
+    scheme: str = ""
+    name: str = ""
+    network: IPv4Network | IPv6Network | None = None
+    port: int | None = None
+
+    @classmethod
+    def read(cls, entry: str) -> _Exception | None:
+        """Read an entry as curl, requests and httpx write them; None where it means nothing to any of them."""
+        scheme, slashes, rest = entry.lower().rpartition("://")
+        if not slashes or scheme == "all":
+            scheme = ""
+        network = _network(rest)
+        if network is not None:
+            return cls(scheme, network=network)
+        parts = _NAME_AND_PORT.fullmatch(rest.rstrip("/"))
+        if parts is None:
+            return None
+        port = None if parts["port"] is None else int(parts["port"])
+        network = _network(parts["name"].strip("[]"))
+        name = parts["name"].lstrip("*").strip(".")
+        return cls(scheme, "" if network else name, network, port) if network or name else None
+
+    def covers(self, scheme: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:
+        """Whether an address is meant."""
+        if self.scheme not in {"", scheme} or self.port not in {None, port}:
+            return False
+        if self.network is not None:
+            return address is not None and address.version == self.network.version and address in self.network
+        return host == self.name or host.endswith(f".{self.name}")
+
+
+class Proxies:
+    """Which requests go through which proxy.
+
+    Args:
+        named: The proxies by what they are for: ``http``, ``https`` or ``all``.
+        without: The value of NO_PROXY.
+    """
+
+    def __init__(self, named: Mapping[str, Proxy], without: str = "") -> None:
+        entries = without.replace(",", " ").split()
+        self._named = {} if "*" in entries else named
+        self._exceptions = [found for found in map(_Exception.read, entries) if found is not None]
+        self._known: dict[tuple[str, str, int | None], Proxy | None] = {}
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Read the variables of this process."""
+        named = {name: Proxy(*_variable(name)) for name in ("http", "https", "all")}
+        return cls({name: proxy for name, proxy in named.items() if proxy.url}, _variable("no")[1])
+
+    def to(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
+        """The proxy for a server; None: none. What is for this host never goes through one.
+
+        Raises:
+            InvalidArgument: The proxy's address cannot be used; names the variable.
+        """
+        key = (scheme, host, port)
+        if key not in self._known:
+            name = host.lower().strip("[]").rstrip(".")
+            self._known[key] = self._find(scheme, name, _PORTS.get(scheme, 0) if port is None else port)
+        return self._known[key]
+
+    def to_url(self, url: str) -> Proxy | None:
+        """The proxy for a URL; as :meth:`to`."""
+        parts = urlsplit(url)
+        return self.to(parts.scheme, parts.hostname or "", parts.port)
+
+    def _find(self, scheme: str, host: str, port: int) -> Proxy | None:
+        proxy = self._named.get(scheme) or self._named.get("all")
+        network = _network(host)
+        address = None if network is None else network.network_address
+        # Plain http is allowed to this host because no token leaves it then.
+        if proxy is None or host == "localhost" or (address is not None and address.is_loopback):
+            return None
+        if any(exception.covers(scheme, host, address, port) for exception in self._exceptions):
+            return None
+        return _checked(proxy)
+
+
+class Trust(NamedTuple):
+    """Where the certificates of trusted authorities are.
+
+    Attributes:
+        variable: The variable that says so; empty: nothing does, and those that come with Python packages count.
+        path: A file, or a directory; of SSL_CERT_DIR, also several.
+    """
+
+    variable: str = ""
+    path: str = ""
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Read the variables of this process.
+
+        Raises:
+            InvalidArgument: There is nothing at the path, or nobody may read it; names the variable.
+        """
+        variable = next((name for name in _BUNDLES if os.environ.get(name)), "")
+        if not variable:
+            return cls()
+        trust = cls(variable, os.environ[variable])
+        if variable == "SSL_CERT_DIR":
+            if not trust.directory:
+                raise trust.refused("is no directory")
+        elif variable == "SSL_CERT_FILE" and trust.directory:
+            raise trust.refused("is a directory; use SSL_CERT_DIR for that")
+        elif not trust.directory:
+            try:
+                Path(trust.path).open("rb").close()
+            except OSError as error:
+                raise trust.refused(f"cannot be read here: {error.strerror}") from None
+        return trust
+
+    @property
+    def directory(self) -> str:
+        """The directory, of several the first that is there; empty where it is a file."""
+        places = self.path.split(os.pathsep) if self.variable == "SSL_CERT_DIR" else [self.path]
+        return next(filter(os.path.isdir, places), "")
+
+    def context(self) -> ssl.SSLContext | None:
+        """Read them, which takes 20 to 50 ms of CPU; None where nothing says which.
+
+        Raises:
+            InvalidArgument: They cannot be used; names the variable.
+        """
+        if not self.variable:
+            return None
+        try:
+            if self.directory:
+                return ssl.create_default_context(capath=self.path)
+            return ssl.create_default_context(cafile=self.path)
+        except (OSError, ValueError) as error:
+            raise self.refused(f"cannot be read as such: {getattr(error, 'strerror', None) or error}") from None
+
+    @property
+    def words(self) -> str:
+        """Whose certificates are trusted, for people."""
+        if not self.variable:
+            return "the public authorities are trusted; set SSL_CERT_FILE to a file that has yours too"
+        return f"the authorities in {self.path} are trusted, as {self.variable} says"
+
+    def refused(self, problem: str) -> InvalidArgument:
+        """The error of certificates that cannot be used."""
+        return InvalidArgument(
+            self.variable,
+            f"the environment variable names {self.path!r}, which {problem}; it has to lead to the certificates of the "
+            "trusted authorities, as PEM",
+        )
+
+
+def _variable(name: str) -> tuple[str, str]:
+    """The variable that counts, and its value: one in small letters takes back, if empty, what the other one says."""
+    lower = f"{name}_proxy"
+    # As a CGI script, a process has HTTP_PROXY from whoever sent a header named Proxy.
+    upper = "" if name == "http" and "REQUEST_METHOD" in os.environ else lower.upper()
+    variable = lower if lower in os.environ else upper
+    return variable, os.environ.get(variable, "").strip()
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """An address, or a network of them, as a network."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        pass
+    try:
+        return ip_network(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def _checked(proxy: Proxy) -> Proxy:
+    """A proxy with a whole address."""
+    url = proxy.url.strip()
+    url = url if "://" in url else f"http://{url.removeprefix('//')}"
+    hint = "write it as http://HOST:PORT, with % codes for special letters in a user name or password"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and (parts.port or 1) > 0 and parts.path in {"", "/"}
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or re.search(r"[^!-~]|\\", url):
+        raise proxy.refused(f"is no proxy's address; {hint}")
+    if parts.scheme not in _PORTS and parts.scheme not in _SOCKS:
+        raise proxy.refused(f"names a proxy of the kind {parts.scheme!r}; http, https, socks5 and socks5h can be used")
+    return proxy._replace(url=url)

@@ -1,0 +1,93 @@
+"""The ways to servers, over httpx: straight, or through the proxy that the environment names for it."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import httpx
+
+from aml_provider.client.environment import Proxies, Proxy, Trust
+from aml_provider.client.exchange import TimedBackend
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU.
+
+    Raises:
+        InvalidArgument: Those that the environment names cannot be used; names the variable.
+    """
+    return Trust.of_environment().context() or httpx.create_ssl_context(trust_env=False)
+
+
+class _Ways(Generic[T]):
+    """One transport for each proxy, made when it is first needed, and one for no proxy."""
+
+    def __init__(self, make: Callable[..., T]) -> None:
+        self._make: Callable[..., T] = make
+        self._verify = tls_context()
+        self._proxies = Proxies.of_environment()
+        self.made: dict[Proxy | None, T] = {}
+
+    def to(self, url: httpx.URL) -> T:
+        proxy = self._proxies.to(url.scheme, url.host, url.port)
+        if proxy not in self.made:
+            self.made[proxy] = self._make(verify=self._verify, trust_env=False, proxy=self._address(proxy))
+        return self.made[proxy]
+
+    def _address(self, proxy: Proxy | None) -> httpx.Proxy | None:
+        if proxy is None:
+            return None
+        proxy.check()
+        try:
+            return httpx.Proxy(proxy.url, ssl_context=self._verify if proxy.url.startswith("https:") else None)
+        except (httpx.InvalidURL, ValueError):
+            # Its text repeats the address.
+            raise proxy.refused("is no proxy's address") from None
+
+
+def _timed(**options: Any) -> httpx.HTTPTransport:
+    """A transport whose connections mind the deadline of the exchange; httpx has no public name for this place."""
+    transport = httpx.HTTPTransport(**options)
+    pool: Any = transport._pool  # noqa: SLF001
+    pool._network_backend = TimedBackend(pool._network_backend)  # noqa: SLF001
+    return transport
+
+
+class Routes(httpx.BaseTransport):
+    """The transport of a client for workers."""
+
+    def __init__(self) -> None:
+        self._ways = _Ways(_timed)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on its way."""
+        return self._ways.to(request.url).handle_request(request)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for transport in self._ways.made.values():
+            transport.close()
+
+
+class AsyncRoutes(httpx.AsyncBaseTransport):
+    """The transport of a client for event loops; the twin of :class:`Routes`."""
+
+    def __init__(self) -> None:
+        self._ways = _Ways(httpx.AsyncHTTPTransport)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on its way."""
+        return await self._ways.to(request.url).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in self._ways.made.values():
+            await transport.aclose()

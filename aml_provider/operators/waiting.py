@@ -1,0 +1,123 @@
+"""How one try reads its run on a worker and waits for its end; by when it has to end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
+from aml_provider.client.flows import read_run, wait_for_run
+from aml_provider.client.protocol import Pause
+from aml_provider.deadlines import has_passed
+from aml_provider.hooks.azure_ml import retry_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.protocol import Flow
+    from aml_provider.client.transport import Client
+    from aml_provider.state.submission import Log
+
+# Seconds between two hours of being told "later".
+_BUSY_PAUSE = 15.0
+
+
+class RunWait:
+    """The wait of one try for its run.
+
+    Args:
+        ti: The task instance.
+        execution_timeout: The operator's.
+        experiment_name: The run's experiment.
+        log: The task's log.
+    """
+
+    def __init__(self, ti: Any, execution_timeout: timedelta | None, experiment_name: str, log: Log) -> None:
+        self._ti = ti
+        self._timeout = execution_timeout
+        self._experiment = experiment_name
+        self._log = log
+
+    @property
+    def deadline(self) -> float | None:
+        """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
+        if self._timeout is None:
+            return None
+        # dag.test() on Airflow 2.11 gives no start date.
+        started = self._ti.start_date
+        return float(started.timestamp() if started is not None else time.time()) + self._timeout.total_seconds()
+
+    @property
+    def has_time(self) -> bool:
+        """Whether there is a deadline, and it has not passed by this worker's clock."""
+        deadline = self.deadline
+        return deadline is not None and not has_passed(deadline)
+
+    def warn_of_clocks(self, component: str) -> None:
+        """Say that the deadline has passed by the clock of a component of Airflow, and not by ours."""
+        left = (self.deadline or 0.0) - time.time()
+        self._log.warning(
+            "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
+            "Waiting on. Is one of the two clocks wrong?",
+            component,
+            left,
+        )
+
+    def read(self, client: Client, run_id: str) -> PipelineRun:
+        """Read the run.
+
+        Raises:
+            RunUnwatched: It could not be read.
+        """
+        with _watching(run_id):
+            return client.run(read_run(run_id, policy=retry_policy()))
+
+    def until_end(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
+        """Wait until the run has ended, or the deadline has passed.
+
+        Raises:
+            RunUnwatched: It could not be read.
+        """
+        with _watching(run_id):
+            return client.run(self._until_end(run_id, poll_interval))
+
+    def _until_end(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
+        policy, deadline = retry_policy(), self.deadline
+        while True:
+            try:
+                return (
+                    yield from wait_for_run(
+                        run_id,
+                        self._experiment,
+                        poll_interval=poll_interval,
+                        deadline=deadline,
+                        # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+                        report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+                        policy=policy,
+                    )
+                )
+            except Throttled as error:
+                # As in the triggerer: a service that says "later" is no service that fails, however often it does.
+                if deadline is not None and time.time() >= deadline:
+                    raise
+                self._log.warning("The service is too busy to tell how run %s is; asking on. %s", run_id, error)
+            yield Pause(_BUSY_PAUSE)
+
+
+def unwatched(run_id: str, why: object) -> RunUnwatched:
+    """The error of a task whose run could not be read any more."""
+    return RunUnwatched(
+        f"Run {run_id} could not be watched: {why} It goes on; a retry takes it up again.", run_id=run_id
+    )
+
+
+@contextmanager
+def _watching(run_id: str) -> Iterator[None]:
+    """A run that cannot be read is no failed run, whatever the reason, and no reason to give up retries."""
+    try:
+        yield
+    except AzureMLError as error:
+        raise unwatched(run_id, error) from error

@@ -1,0 +1,35 @@
+"""Airflow 2 ends a deferral at ``execution_timeout`` by its scheduler's clock; the trigger then cancels nothing."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.utils.session import create_session
+from support.played_dag import PlayedDag
+from support.run_operator_dags import load_dags
+
+from aml_provider.triggers.guard import look, still_wants
+
+pytestmark = pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 leaves execution_timeout to the trigger")
+
+
+@pytest.mark.parametrize(
+    ("state", "next_method", "wanted"),
+    [
+        ("scheduled", "__fail__", True),
+        ("running", "__fail__", True),
+        ("scheduled", None, False),
+        ("scheduled", "execute_complete", False),
+        ("failed", None, False),
+        pytest.param("failed", "__fail__", False, id="marked before it resumed"),
+    ],
+)
+def test_a_wait_that_airflow_has_ended_is_for_the_resuming_task(
+    airflow_db, monkeypatch, workspace, state, next_method, wanted
+):
+    monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
+    (ti,) = PlayedDag(load_dags(monkeypatch)["what_sync"]).play().instances()
+    with create_session() as session:
+        changed = session.merge(ti)
+        changed.state, changed.next_method = state, next_method
+    assert still_wants(*look(ti), workspace.only_run().id, durable=False, leaves_failed=False) is wanted

@@ -1,0 +1,252 @@
+"""A person marks a task that waits for its next try: nobody is there to hear it; its run must not go on."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 a task's record is where only it finds it")
+
+
+def cleared_on_a_worker_that_dies(left):
+    left.show("running")
+    left.clear()
+    assert left.shown().state == "restarting"
+
+
+def cleared_on_a_worker_that_airflow_notices_is_dead(left):
+    cleared_on_a_worker_that_dies(left)
+    left.lose_worker()
+    assert left.shown().state == "up_for_retry"
+
+
+def cleared_on_a_worker_that_was_dead_and_queued_again(left):
+    cleared_on_a_worker_that_airflow_notices_is_dead(left)
+    left.schedule()
+
+
+def failed_and_waits_for_its_retry(left):
+    left.change_tries(2)
+    left.show("running")
+    left.fail_to_retry()
+    assert left.shown().state == "up_for_retry"
+
+
+def failed_and_is_queued_for_its_retry(left):
+    failed_and_waits_for_its_retry(left)
+    left.schedule()
+
+
+def lost_its_worker_and_waits_for_its_retry(left):
+    left.change_tries(2)
+    left.show("running")
+    left.lose_worker()
+    assert left.shown().state == "up_for_retry"
+
+
+def could_not_be_started_and_waits_for_another_retry(left):
+    failed_and_is_queued_for_its_retry(left)
+    left.lose_worker()
+    assert left.shown().state == "up_for_retry"
+
+
+def ended_and_was_cleared(left):
+    left.clear()
+    assert left.shown().state is None
+
+
+def ended_and_is_queued_after_a_clear(left):
+    left.clear()
+    left.schedule()
+
+
+def was_cleared_twice_before_it_began(left):
+    ended_and_is_queued_after_a_clear(left)
+    left.clear()
+    left.schedule()
+
+
+def was_cleared_while_it_waited_in_a_trigger(left):
+    left.show("deferred")
+    left.clear()
+    assert left.shown().state is None
+
+
+WAITING = [
+    cleared_on_a_worker_that_dies,
+    cleared_on_a_worker_that_airflow_notices_is_dead,
+    cleared_on_a_worker_that_was_dead_and_queued_again,
+    failed_and_waits_for_its_retry,
+    failed_and_is_queued_for_its_retry,
+    lost_its_worker_and_waits_for_its_retry,
+    could_not_be_started_and_waits_for_another_retry,
+    ended_and_was_cleared,
+    ended_and_is_queued_after_a_clear,
+    was_cleared_twice_before_it_began,
+    was_cleared_while_it_waited_in_a_trigger,
+]
+
+
+def named(value):
+    return value.__name__ if callable(value) else str(value)
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "skipped"])
+@pytest.mark.parametrize("came_to_wait", WAITING[:5], ids=named)
+def test_a_mark_ends_the_run(api_server, leave, came_to_wait, state):
+    left = leave()
+    came_to_wait(left)
+    left.let_an_hour_pass()
+    left.mark(state)
+    api_server.calm()
+    assert (left.status, left.reason) == ("Canceled", "the task was marked in Airflow")
+
+
+@pytest.mark.parametrize("came_to_wait", WAITING[5:], ids=named)
+def test_so_does_one_in_rarer_waits(api_server, leave, came_to_wait):
+    left = leave()
+    came_to_wait(left)
+    left.let_an_hour_pass()
+    left.mark("failed")
+    api_server.calm()
+    assert left.status == "Canceled"
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+@pytest.mark.parametrize("came_to_wait", WAITING, ids=named)
+def test_so_does_a_mark_of_the_whole_dag_run(api_server, leave, came_to_wait, state):
+    left = leave()
+    came_to_wait(left)
+    left.run_again()
+    left.mark_dag_run(state)
+    assert left.shown().state == "skipped"
+    api_server.calm()
+    assert left.status == "Canceled"
+
+
+def test_a_task_that_does_not_wait_for_its_run_is_cleared_and_marked(api_server, leave):
+    left = leave("what_goes_on", ends="success")
+    left.clear()
+    left.mark("success")
+    api_server.calm()
+    assert left.status == "Canceled"
+
+
+def retried_and_failed_for_good(left):
+    failed_and_is_queued_for_its_retry(left)
+    left.begin()
+    left.end("failed")
+
+
+def cleared_tried_again_and_failed(left):
+    ended_and_is_queued_after_a_clear(left)
+    left.begin()
+    left.end("failed")
+
+
+def could_not_be_started_for_its_last_retry(left):
+    left.change_tries(1)
+    left.show("running")
+    left.fail_to_retry()
+    left.schedule()
+    left.lose_worker()
+    assert left.shown().state == "failed"
+
+
+def ended(left):
+    assert left.shown().state == "failed"
+
+
+ENDED = [ended, retried_and_failed_for_good, cleared_tried_again_and_failed, could_not_be_started_for_its_last_retry]
+
+
+@pytest.mark.parametrize("came_to_end", ENDED, ids=named)
+def test_a_task_that_has_ended_keeps_its_run_when_it_is_marked(api_server, leave, came_to_end):
+    left = leave()
+    came_to_end(left)
+    left.let_an_hour_pass()
+    left.mark("success")
+    api_server.calm()
+    assert left.status == "Running"
+
+
+@pytest.mark.parametrize("came_to_end", ENDED, ids=named)
+def test_or_when_its_dag_run_is(api_server, leave, came_to_end):
+    left = leave()
+    came_to_end(left)
+    left.run_again()
+    left.mark_dag_run("success")
+    assert left.shown().state == "failed"
+    api_server.calm()
+    assert left.status == "Running"
+
+
+def test_a_task_that_does_not_wait_for_its_run_keeps_it_when_it_is_marked(api_server, leave):
+    left = leave("what_goes_on", ends="success")
+    left.let_an_hour_pass()
+    left.mark("failed")
+    api_server.calm()
+    assert left.status == "Running"
+
+
+def test_or_while_its_success_is_to_be_noted_once_more(api_server, leave):
+    left = leave("what_goes_on", ends="success")
+    left.show("running")
+    left.fail_to_retry()
+    left.mark("success")
+    api_server.calm()
+    assert left.status == "Running"
+
+
+@pytest.mark.parametrize("mark", ["mark", "mark_dag_run"])
+@pytest.mark.parametrize("came_to_wait", [cleared_on_a_worker_that_dies, ended_and_is_queued_after_a_clear], ids=named)
+def test_a_run_that_must_not_be_cancelled_goes_on(api_server, leave, came_to_wait, mark):
+    left = leave("what_is_left_alone")
+    came_to_wait(left)
+    left.run_again()
+    getattr(left, mark)("failed")
+    api_server.calm()
+    assert left.status == "Running"
+
+
+def test_a_clear_after_the_mark_is_the_next_trys_business(api_server, leave):
+    left = leave()
+    ended_and_is_queued_after_a_clear(left)
+    left.mark("failed")
+    left.clear()
+    api_server.calm()
+    assert left.status == "Running"
+
+
+def test_a_mark_of_a_dag_run_that_airflow_shows_late_is_seen_to(api_server, leave):
+    left = leave()
+    ended_and_is_queued_after_a_clear(left)
+    left.run_again()
+    left.mark_dag_run("failed")
+    left.run_again()
+    api_server.clock.advance(10)
+    api_server.clock.until_asleep()
+    left.run_again("failed")
+    api_server.clock.advance(10)
+    left.wait_until("Canceled")
+
+
+def test_a_mark_deletes_the_record_and_ends_the_run_all_the_same(api_server, leave, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
+    left = leave()
+    left.show("running")
+    left.mark("success")
+    api_server.calm()
+    assert left.record() is None
+    assert left.status == "Canceled"
+
+
+@pytest.mark.parametrize("what", ["mark", "mark_dag_run"])
+def test_a_refusal_is_told_in_the_log(api_server, leave, workspace, caplog, what):
+    left = leave()
+    ended_and_was_cleared(left)
+    workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=50)
+    getattr(left, what)("failed")
+    api_server.calm()
+    assert f"what_is_left.run of DAG run {left.ti.run_id} was marked, and its run may go on" in caplog.text
+    assert left.status == "Running"

@@ -1,0 +1,136 @@
+"""A connection that was written down wrongly is told what is wrong with it, before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+
+from aml_provider import connection
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.connection import read_settings
+from aml_provider.hooks.azure_ml import AzureMLHook
+
+WORKSPACE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "auth_method": "static_token"}
+QUERY = "&".join(f"{name}={value}" for name, value in WORKSPACE.items())
+
+
+def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
+    """What the hook says, sync, async and in its test; the same each time."""
+    monkeypatch.setenv("AIRFLOW_CONN_AML", value)
+    hook = AzureMLHook("aml")
+    with pytest.raises(kind) as caught:
+        hook.settings()
+    with pytest.raises(kind) as twin:
+        asyncio.run(hook.async_settings())
+    assert str(twin.value) == str(caught.value)
+    ok, message = hook.test_connection()
+    assert not ok
+    assert str(caught.value) in message
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (f"azureml://id:s3cret/x@/?{QUERY}", "mean something there; write / ? # [ ] : and @ in it as %2F"),
+        (f"azureml://id:s3cret#x@/?{QUERY}", "cannot be read as a URI"),
+        (f"azureml://id:s3cret?x@/?{QUERY}", "cannot be read as a URI"),
+        (f"azureml://id:s3cret[x@/?{QUERY}", "cannot be read as a URI"),
+        (f"azureml://id:s3cret@host:port/?{QUERY}", "cannot be read as a URI"),
+        (f"azureml://id:s3cret@/?{QUERY}&endpoint=http://127.0.0.1:8700", "holds :// more than once"),
+        ("", "AIRFLOW_CONN_AML is set, but empty"),
+        ('{"conn_type": "azureml", "password": "s3cret"', "is not JSON: "),
+        ("{'conn_type': 'azureml', 'password': 's3cret'}", "is not JSON: Expecting property name enclosed in double"),
+        (json.dumps({"conn_type": "azureml", "region": "x", "password": "s3cret"}), "has 'region', which Airflow does"),
+        (json.dumps({"conn_type": "azureml", "port": "s3cret"}), "is port a number"),
+    ],
+)
+def test_a_variable_that_airflow_passes_over_is_told_as_that(monkeypatch, value, told):
+    message = errors_of(monkeypatch, value)
+    assert "isn't defined: the environment variable AIRFLOW_CONN_AML " in message
+    assert told in message
+    assert "s3cret" not in message
+
+
+def test_a_variable_in_small_letters_is_told(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_aml", "azureml://")
+    with pytest.raises(AirflowNotFoundException, match="AIRFLOW_CONN_aml is set, but Airflow reads AIRFLOW_CONN_AML"):
+        AzureMLHook("aml").settings()
+
+
+def test_a_connection_that_nobody_defined_stays_that():
+    with pytest.raises(AirflowNotFoundException) as caught:
+        AzureMLHook("aml").settings()
+    assert "variable" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (json.dumps({"conn_type": "http", "extra": WORKSPACE}), "connection 'aml', conn_type: is 'http'; this needs"),
+        (f"http://id:s3cret@127.0.0.1:8700/?{QUERY}", "conn_type: is 'http'"),
+        (json.dumps({"conn_type": "AzureML", "extra": WORKSPACE}), "conn_type: is 'AzureML'"),
+        ("s3cret", "subscription_id: is empty.*It has no conn_type either"),
+        (json.dumps({"password": "s3cret"}), "subscription_id: is empty.*It has no conn_type either"),
+    ],
+)
+def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
+    monkeypatch.setenv("AIRFLOW_CONN_AML", value)
+    with pytest.raises(AirflowFailException, match=told) as caught:
+        AzureMLHook("aml").settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"password": "t", "extra": WORKSPACE}))
+    assert AzureMLHook("aml").settings().workspace_name == "w"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("endpiont", "did you mean 'endpoint'?"),
+        ("auth_metod", "did you mean 'auth_method'?"),
+        ("tenantId", "did you mean 'tenant_id'?"),
+        ("subscriptionId", "did you mean 'subscription_id'?"),
+        ("resourceGroup", "did you mean 'resource_group'?"),
+        ("workspaceName", "did you mean 'workspace_name'?"),
+        ("workspace", "did you mean 'workspace_name'?"),
+        ("authMethod", "did you mean 'auth_method'?"),
+        ("blob-endpoint", "did you mean 'blob_endpoint'?"),
+        ("Region", "did you mean 'region'?"),
+        ("allowHttp", "did you mean 'allow_http'?"),
+        ("certificatePath", "did you mean 'certificate_path'?"),
+        ("extra__azureml__endpiont", "did you mean 'endpoint'?"),
+        ("location", "did you mean 'region'?"),
+        ("client_id", "the client id goes into the connection's login"),
+        ("clientId", "the client id goes into the connection's login"),
+        ("client_secret", "the client secret goes into the connection's password"),
+        ("token", "the token goes into the connection's password"),
+    ],
+)
+def test_a_misspelt_field_is_named(name, told):
+    with pytest.raises(InvalidArgument) as caught:
+        read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
+    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is no field of this connection; {told}"
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_misspelt_field_that_is_empty_does_no_harm(value):
+    read_settings(login=None, password=None, extra={**WORKSPACE, "endpiont": value})
+
+
+def test_other_fields_are_passed_over_with_a_word(monkeypatch, caplog):
+    connection._warn_of.cache_clear()
+    extra = {**WORKSPACE, "owner": "team", "extra__wasb__sas_token": "sig"}
+    monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "extra": extra}))
+    hook = AzureMLHook("aml")
+    with caplog.at_level(logging.WARNING, connection.log.name):
+        hook.settings()
+        asyncio.run(hook.async_settings())
+    said = [record.getMessage() for record in caplog.records if record.name == connection.log.name]
+    assert said == ["Connection 'aml' has extra fields that mean nothing here: owner."]
