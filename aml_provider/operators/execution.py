@@ -184,19 +184,11 @@ class PipelineExecution:
             self._end_run("execution_timeout passed")
             return
         interruption = Interruption(
-            self._ti,
-            durable=self._operator.durable,
-            last_try=self._is_last_try(),
-            end_run=lambda: self._end_run(_KILLED),
-            log=self._log,
+            self._ti, durable=self._operator.durable, end_run=lambda: self._end_run(_KILLED), log=self._log
         )
         self._interruptions.append(interruption)
         if not AIRFLOW_V_3_0_PLUS:
             interruption.wait(_KILL_TIMEOUT)
-
-    def _is_last_try(self) -> bool:
-        # As Airflow has it: without retries in the DAG there is none, whatever max_tries says.
-        return not self._operator.retries or self._ti.try_number > self._ti.max_tries
 
     def _end_run(self, reason: str) -> None:
         """Cancel the run, or the one of a submission that is under way; raises nothing."""
@@ -344,7 +336,6 @@ class PipelineExecution:
                 azureml_conn_id=self._operator.azureml_conn_id,
                 cancel_on_kill=self._operator.cancel_on_kill,
                 durable=self._operator.durable,
-                last_try=self._is_last_try(),
             ),
             method_name="execute_complete",
             timeout=None if deadline is None else backstop(deadline),

@@ -27,14 +27,13 @@ class Interruption:
     Args:
         ti: The task instance.
         durable: Whether it keeps a submission record.
-        last_try: No retry follows this try.
         end_run: Ends the run; raises nothing.
         log: Where it is told what Airflow says.
     """
 
-    def __init__(self, ti: Any, *, durable: bool, last_try: bool, end_run: Callable[[], None], log: Log) -> None:
+    def __init__(self, ti: Any, *, durable: bool, end_run: Callable[[], None], log: Log) -> None:
         self._ti = ti
-        self._leaves_failed = leaves_failed(durable=durable, last_try=last_try)
+        self._leaves_failed = leaves_failed(durable=durable)
         self._end_run = end_run
         self._log = log
         self._ended = False

@@ -22,14 +22,13 @@ _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"
 _WAIT_ENDED = "wait_ended"
 
 
-def leaves_failed(*, durable: bool, last_try: bool) -> bool:
+def leaves_failed(*, durable: bool) -> bool:
     """Whether the run of a failed task is left to Airflow's API server, which hears of marks and can read its record.
 
-    Airflow fails a task not only where a person marks it so, but also where it has given up its worker, and where
-    somebody tests it (``airflow tasks test``). Then there is no retry left: else it would wait for that.
+    Airflow fails a task not only where a person marks it so, but also where it has given up its worker for the last
+    time, and where somebody tests it (``airflow tasks test``).
     """
-    stored = durable and not conf.get("workers", "state_store_backend", fallback="")
-    return AIRFLOW_V_3_3_PLUS and stored and last_try
+    return AIRFLOW_V_3_3_PLUS and durable and not conf.get("workers", "state_store_backend", fallback="")
 
 
 def was_ended(state: str | None, *, leaves_failed: bool) -> bool:

@@ -43,7 +43,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         azureml_conn_id: The connection.
         cancel_on_kill: Cancel the run when a person ends the task while it waits here.
         durable: The task's next try knows of the run; that one cancels it after a clear.
-        last_try: No retry follows this try.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         azureml_conn_id: str = DEFAULT_CONN_ID,
         cancel_on_kill: bool = True,
         durable: bool = True,
-        last_try: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.run_id = run_id
@@ -65,7 +63,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
-        self.last_try = last_try
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database."""
@@ -79,7 +76,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                 "azureml_conn_id": self.azureml_conn_id,
                 "cancel_on_kill": self.cancel_on_kill,
                 "durable": self.durable,
-                "last_try": self.last_try,
             },
         )
 
@@ -168,7 +164,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         from aml_provider.triggers.guard import leaves_failed, still_wants
 
         state, known_run_id = await sync_to_async(self.look)()
-        left = leaves_failed(durable=self.durable, last_try=self.last_try)
+        left = leaves_failed(durable=self.durable)
         return still_wants(state, known_run_id, self.run_id, durable=self.durable, leaves_failed=left)
 
     def look(self) -> tuple[str | None, object]:

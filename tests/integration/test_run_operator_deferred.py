@@ -71,7 +71,6 @@ def test_only_ids_and_durations_travel(workspace, task):
         "azureml_conn_id": "azureml_default",
         "cancel_on_kill": True,
         "durable": True,
-        "last_try": True,
     }
     assert deferred.method_name == "execute_complete"
     for secret in (TOKEN, "hunter2"):

@@ -16,7 +16,6 @@ class TaskInstance:
     task_id = "run"
     map_index = -1
     max_tries = 1
-    try_number = 1
 
     def __init__(self):
         self.start_date = datetime.now(UTC)

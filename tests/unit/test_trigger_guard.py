@@ -67,19 +67,16 @@ def test_whether_a_task_whose_process_is_interrupted_was_ended(state, leaves_fai
 
 @pytest.mark.parametrize("backend", ["", "some.Backend"])
 @pytest.mark.parametrize("durable", [True, False])
-@pytest.mark.parametrize("last_try", [True, False])
-def test_when_a_failed_task_is_left_to_the_api_server(monkeypatch, durable, last_try, backend):
-    """Who fails a task that has retries left is a person; and the API server has to have its record."""
+def test_when_a_failed_task_is_left_to_the_api_server(monkeypatch, durable, backend):
+    """That has to have its record."""
     monkeypatch.setenv("AIRFLOW__WORKERS__STATE_STORE_BACKEND", backend)
-    assert leaves_failed(durable=durable, last_try=last_try) is (
-        AIRFLOW_V_3_3_PLUS and durable and last_try and not backend
-    )
+    assert leaves_failed(durable=durable) is (AIRFLOW_V_3_3_PLUS and durable and not backend)
 
 
 class Trigger(AzureMLPipelineRunTrigger):
     """Asks nobody, and remembers whether it cancelled."""
 
-    seen = ("failed", OURS)
+    seen = ("success", OURS)
     cancelled = False
 
     def __init__(self, **arguments):
@@ -95,7 +92,7 @@ class Trigger(AzureMLPipelineRunTrigger):
         self.cancelled = True
 
 
-@pytest.mark.parametrize(("seen", "cancelled"), [(("deferred", OURS), False), (("failed", OURS), True)])
+@pytest.mark.parametrize(("seen", "cancelled"), [(("deferred", OURS), False), (("success", OURS), True)])
 async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
     trigger = Trigger()
     trigger.seen = seen
@@ -103,8 +100,9 @@ async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
     assert trigger.cancelled is cancelled
 
 
-async def test_on_kill_leaves_the_run_of_a_last_try_that_failed_to_the_api_server():
-    trigger = Trigger(last_try=True)
+async def test_on_kill_leaves_the_run_of_a_failed_task_to_the_api_server():
+    trigger = Trigger()
+    trigger.seen = ("failed", OURS)
     await trigger.on_kill()
     assert trigger.cancelled is not AIRFLOW_V_3_3_PLUS
 
