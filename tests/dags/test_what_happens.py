@@ -175,6 +175,14 @@ ELSEWHERE = {
     "a clear of a task that is running or deferred": ("kills/test_people.py", "clear"),
     "a task that is running or deferred is marked as success": ("kills/test_people.py", "mark_success"),
     "a task that is running or deferred is marked as failed": ("kills/test_people.py", "mark_failed"),
+    "a task that waits for its next try is marked, alone or with its DAG run": (
+        "dags/test_marks_between_tries.py",
+        "test_so_does_a_mark_of_the_whole_dag_run",
+    ),
+    "a task that has ended is marked": (
+        "dags/test_marks_between_tries.py",
+        "test_a_task_that_has_ended_keeps_its_run_when_it_is_marked",
+    ),
 }
 
 
