@@ -121,7 +121,12 @@ class TestLinks:
     @pytest.mark.parametrize("tenant", [None, "11111111-1111-1111-1111-111111111111"])
     def test_the_operators_link(self, emulator, look, ids, tenant):
         settings = WorkspaceSettings(
-            subscription_id="s", resource_group="rg", workspace_name="ws", endpoint=emulator.url, tenant_id=tenant
+            subscription_id="s",
+            resource_group="rg",
+            workspace_name="ws",
+            endpoint=emulator.url,
+            tenant_id=tenant,
+            auth_method="static_token",
         )
         page = look(settings.run_url(ids["failed"]))
         assert ids["failed"] in page.text
