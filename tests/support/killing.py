@@ -233,7 +233,8 @@ class Case:
         return self.task.dag_id.startswith("deferred")
 
     def once(self):
-        """Another task instance like it, without retries."""
+        """Another task instance instead of it, without retries."""
+        self._world.cases.remove(self)
         return self._world.case(f"{self.name}-once", deferred=self.is_deferred, kind="_once")
 
     def runs(self):
