@@ -47,12 +47,12 @@ def replaced(world):
 @offs
 def test_a_triggerer(world, replaced, off):
     replaced("triggerer", off, "all")
-    name = f"triggerer-{off:+d}"
+    name = f"triggerer-{'ahead' if off > 0 else 'behind'}"
     untimed = world.case(name, deferred=True)
-    timed = world.case(name, deferred=True, kind="_within_5_min")
+    timed = world.case(f"{name}-timed", deferred=True, kind="_within_5_min")
     cleared = world.case(f"{name}-cleared", deferred=True)
     cases = [untimed, timed, cleared]
-    late = world.case(name, deferred=True, kind="_within_20_s") if off > 0 else None
+    late = world.case(f"{name}-late", deferred=True, kind="_within_20_s") if off > 0 else None
     for case in [*cases, *([late] if late else [])]:
         case.start()
     for case in cases:
@@ -77,9 +77,11 @@ def test_a_triggerer(world, replaced, off):
 @offs
 def test_workers(world, replaced, off):
     replaced("scheduler", off, "children")
-    name = f"worker-{off:+d}"
+    name = f"worker-{'ahead' if off > 0 else 'behind'}"
     cases = [
-        world.case(name, deferred=deferred, kind=kind) for deferred in (False, True) for kind in ("", "_within_5_min")
+        world.case(f"{name}-{deferred}{kind}", deferred=deferred, kind=kind)
+        for deferred in (False, True)
+        for kind in ("", "_within_5_min")
     ]
     for case in cases:
         case.start()

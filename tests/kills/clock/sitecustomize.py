@@ -25,13 +25,13 @@ def _switch_on():
 
 
 class _Kind(type(_datetime)):
-    """What C code makes is of the original class, and a datetime all the same."""
+    """What C code makes is of the original class, and a datetime all the same; of a subclass it is not."""
 
     def __instancecheck__(cls, instance):
-        return isinstance(instance, _datetime)
+        return isinstance(instance, _datetime) if cls is _Datetime else super().__instancecheck__(instance)
 
     def __subclasscheck__(cls, other):
-        return issubclass(other, _datetime)
+        return issubclass(other, _datetime) if cls is _Datetime else super().__subclasscheck__(other)
 
 
 class _Datetime(_datetime, metaclass=_Kind):
