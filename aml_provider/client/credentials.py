@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from aml_provider.client.environment import Proxies, Trust
+from aml_provider.client.environment import Proxies, Trust, way_to
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.secret import Secret
 
@@ -230,6 +230,8 @@ _SMALL_TALK = re.compile(
     r"See the troubleshooting guide for more information:) https://aka\.ms/\S+( to\s+troubleshoot this issue\.)?"
     r"|\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
 )
+# How aiohttp shows which certificates count.
+_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 # An answer inside one that tells less: msal says only that a tenant's configuration cannot be had.
 _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
@@ -453,7 +455,11 @@ def _explain(settings: WorkspaceSettings, error: Exception) -> AzureMLError:
     # A list stands for itself, a sentence goes on.
     advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
     if _is_outage(error):
-        return Unreachable(f"{_identity(settings)}: the identity provider did not answer: {advice}")
+        # The others go no way that the environment names.
+        way = (
+            "" if settings.auth_method in {"managed_identity", "azure_cli"} else way_to(settings.cloud.authority, said)
+        )
+        return Unreachable(f"{_identity(settings)}: the identity provider did not answer{way}: {advice}")
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
     if settings.auth_method == "default" and "AADSTS" not in said:
         # The chain shows the same text for a network that is down as for an identity that is missing.
@@ -481,6 +487,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
     if settings.secret:
         text = text.replace(settings.secret.reveal(), "***")
+    text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
     lines = [" ".join(line.split()) for line in text.split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."
