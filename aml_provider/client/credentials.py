@@ -455,10 +455,9 @@ def _explain(settings: WorkspaceSettings, error: Exception) -> AzureMLError:
     # A list stands for itself, a sentence goes on.
     advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
     if _is_outage(error):
-        # The others go no way that the environment names.
-        way = (
-            "" if settings.auth_method in {"managed_identity", "azure_cli"} else way_to(settings.cloud.authority, said)
-        )
+        # The others do not go the way that the environment names.
+        asks_entra = settings.auth_method not in {"managed_identity", "azure_cli"}
+        way = way_to(settings.cloud.authority, said) if asks_entra else ""
         return Unreachable(f"{_identity(settings)}: the identity provider did not answer{way}: {advice}")
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
     if settings.auth_method == "default" and "AADSTS" not in said:

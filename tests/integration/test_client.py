@@ -320,7 +320,7 @@ class TestProxies:
     def test_a_proxy_that_refuses_a_sign_in_is_named_and_its_password_shown_nowhere(
         self, drive, recorder, monkeypatch, caplog
     ):
-        """aiohttp's error has the proxy's whole address, and azure-identity would log it."""
+        """An error of aiohttp has the proxy's whole address, and azure-identity would log it."""
         monkeypatch.setenv("HTTPS_PROXY", recorder.url.replace("//", "//user:s3cret@"))
         application = {"auth_method": "client_secret", "tenant_id": "t", "client_id": "c", "secret": "value-of-it"}
         error = failure(drive, workspace(**application), GET)
