@@ -162,11 +162,11 @@ def _transport_error(
         return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
     ids = f"[x-ms-client-request-id={request_id}]"
     way = way_to(request.url, reason)
-    check = "the connection's region or endpoint, DNS and firewall"
+    check = "the name (the connection's region or endpoint, or the storage account), DNS and firewall"
     proxy = Proxies.of_environment().to_url(request.url)
     if proxy is not None:
         reason = proxy.hidden(reason)
-        check = f"{proxy.variable} (its address, user name and password), NO_PROXY, and the connection's endpoint"
+        check = f"{proxy.variable} (its address, user name and password) and NO_PROXY"
     if isinstance(error, _NOTHING_SENT):
         return Unreachable(
             f"{request.operation}: no connection to {host}{way}: {reason}. Nothing was sent; check {check} {ids}"
