@@ -150,7 +150,8 @@ class BlobLocation(NamedTuple):
         if self.wasb_conn_id is not None:
             with told_why_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
-            rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
+            with airflow_errors():
+                rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
         with airflow_errors():
             if rights is not None:
                 await async_mask(rights.secrets)
