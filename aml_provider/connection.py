@@ -43,6 +43,7 @@ _ELSEWHERE = {
     "location": "did you mean 'region'?",
     "host": "did you mean 'endpoint'?",
     "url": "did you mean 'endpoint'?",
+    "extra": "what is in it goes into the connection's extra itself",
 }
 # Where these are in a workspace's resource id.
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
@@ -134,8 +135,9 @@ def _meant_by(name: str) -> str:
     from aml_provider.get_provider_info import get_provider_info
 
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(" ", "_")
-    if snake in _ELSEWHERE:
-        return _ELSEWHERE[snake]
+    for elsewhere, told in _ELSEWHERE.items():
+        if snake.replace("_", "") == elsewhere.replace("_", ""):
+            return told
     known = get_provider_info()["connection-types"][0]["conn-fields"]
     similar = difflib.get_close_matches(snake, known, n=1, cutoff=0.75)
     return f"did you mean {similar[0]!r}?" if similar else ""
@@ -198,6 +200,13 @@ def settings_of(
     kind, where = getattr(connection, "conn_type", None), f"connection {connection.conn_id!r}, " if named else ""
     if kind and kind != CONN_TYPE:
         raise InvalidArgument(f"{where}conn_type", f"is {kind!r}; this needs a connection of type {CONN_TYPE!r}")
+    variable = f"AIRFLOW_CONN_{(connection.conn_id or '').upper()}"
+    if not kind and not os.environ.get(variable, "{").strip().startswith("{"):
+        raise InvalidArgument(
+            f"{where}conn_type",
+            f"is empty; the environment variable {variable} has to begin with {CONN_TYPE}://, or to be JSON",
+        )
+    check_readable(where, connection.extra)
     extra = connection.extra_dejson if extra is None else extra
     trusted = _trusted_endpoints()
     try:
@@ -207,9 +216,32 @@ def settings_of(
     except InvalidArgument as error:
         untyped = "" if kind else f". It has no conn_type either; is it really written as one of type {CONN_TYPE!r}?"
         raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from error
+    # Passed over, it would send the token to Azure, and wait there for minutes.
+    if not _is_blank(connection.host) and settings.endpoint is None:
+        raise InvalidArgument(
+            f"{where}host", "means nothing here; an address of the workspace goes into the extra field 'endpoint'"
+        )
     if named:
         _warn_of(connection.conn_id, *unknown_fields(extra))
     return settings
+
+
+def check_readable(where: str, extra: Any) -> None:
+    """Make sure that extra is JSON: Airflow takes what is none for empty.
+
+    Args:
+        where: Of which connection, for the error.
+        extra: As it is stored.
+
+    Raises:
+        InvalidArgument: It is not; shows nothing of it.
+    """
+    if not isinstance(extra, str) or _is_blank(extra):
+        return
+    try:
+        json.loads(extra)
+    except ValueError as error:
+        raise InvalidArgument(f"{where}extra", f"is not JSON: {error}") from None
 
 
 @functools.cache
@@ -254,8 +286,11 @@ def _problem_with_variable(name: str) -> str | None:
     unknown = sorted(set(fields) - _FIELDS)
     if unknown:
         names = ", ".join(map(repr, unknown))
-        return f"{name} is set, but has {names}, which Airflow does not know; a workspace's fields go into extra"
-    return f"{name} is set, but Airflow cannot read what its fields hold; is port a number?"
+        return (
+            f"{name} is set, but has {names}, which Airflow does not know; it knows {', '.join(sorted(_FIELDS))}, "
+            "and a workspace's fields go into extra"
+        )
+    return f"{name} is set, but Airflow cannot read what its fields hold; port has to be a number, all others text"
 
 
 def _problem_with_uri(text: str) -> str:

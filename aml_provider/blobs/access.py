@@ -332,6 +332,9 @@ def refusal(
         message = " ".join(filter(None, (message, refused.detail_of(reply.body))))
         signed = dict(access.signature(url, right))
         reason = refused.reason_of(code, message, access, signed, right, reply.date() or now)
+        if reply.is_page:
+            reason = "a proxy or a gateway on the way answered with a page of its own, not the storage account"
+            message = message or reply.excerpt()
         # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
         kind = ServiceError if begun else PermissionDenied
         hint = f"{url} was refused to {access.kind}"

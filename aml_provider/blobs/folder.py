@@ -111,7 +111,13 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
     segments = parts.path.strip("/").split("/")
     # The account is in the host name (Azure) or the first segment (Azurite, and any address without a name).
     expected = {2} if path_style else {1} if ".blob." in host else {1, 2}
-    if len(segments) not in expected or not _CONTAINER.fullmatch(segments[-1]):
+    if len(segments) in expected and segments[-1] and not _CONTAINER.fullmatch(segments[-1]):
+        raise InvalidArgument(
+            "container_url",
+            f"{bare!r} ends in {segments[-1]!r}, which is no container's name: 3 to 63 small letters, digits and "
+            "single hyphens",
+        )
+    if len(segments) not in expected or not segments[-1]:
         form = "http://HOST:PORT/ACCOUNT/CONTAINER" if path_style else "https://ACCOUNT.blob.core.windows.net/CONTAINER"
         raise InvalidArgument("container_url", f"{bare!r} is not of the form {form}; a folder in it goes into path")
     return f"{parts.scheme}://{parts.netloc}/{'/'.join(segments)}"

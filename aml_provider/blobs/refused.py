@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.access import ContainerAccess, Right
 
-_DETAIL = re.compile(rb"<AuthenticationErrorDetail>([^<]*)")
+_DETAIL = re.compile(rb"<AuthenticationErrorDetail>(?:<!\[CDATA\[)?([^<]*)")
 # The sentence that repeats what was signed, and all after it.
-_SIGNED = re.compile(r"[^.:]*\bstring to sign\b.*", re.IGNORECASE | re.DOTALL)
+_SIGNED = re.compile(r"[^.:]*(?:string\W*to\W*sign|canonicali[sz]ed).*", re.IGNORECASE | re.DOTALL)
 # As long as a signature, in base64 and as an address has it.
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{40,}=*")
+
+# What a SAS of a blob, of a version and of a snapshot says of itself.
+_SINGLE = frozenset({"b", "bv", "bs"})
 
 _ANY = (
     "an identity needs the role {right.role!r} on the container, a SAS the permission to {right.words}, and the "
@@ -71,6 +74,9 @@ def reason_of(
         there: When it was refused, by the service's clock.
     """
     begins, ends = _moment(signed.get("st")), _moment(signed.get("se"))
+    key_ends = _moment(signed.get("ske"))
+    if key_ends is not None and key_ends <= there and (ends is None or key_ends < ends):
+        return f"the key that signed the SAS ended at {key_ends:%Y-%m-%dT%H:%M:%SZ}; make a new one, with a new key"
     if ends is not None and ends <= there:
         if access.kind == "a SAS":
             return f"the SAS ended at {ends:%Y-%m-%dT%H:%M:%SZ}; put a current one in its place"
@@ -83,6 +89,11 @@ def reason_of(
             f"an identity needs the role {right.role!r} there, a SAS the permission to {right.words}; this one has "
             f"sp={signed['sp']} and lacks {missing}"
         )
+    if code == "AuthorizationPermissionMismatch" and "skoid" in signed:
+        return (
+            f"the identity that made the SAS (object id {signed['skoid']}) needs the role {right.role!r} on the "
+            "container; a new assignment takes some minutes"
+        )
     if code == "AuthorizationPermissionMismatch" and not signed:
         return f"the identity needs the role {right.role!r} on the container; a new assignment takes some minutes"
     # Azurite says AuthorizationFailure for both.
@@ -91,8 +102,15 @@ def reason_of(
             return "the token was not taken; check the tenant and the cloud of the identity"
         if "time frame" in message:
             return "the SAS, or the stored access policy that it names, does not hold at this time"
+        if "si" in signed and "signed identifier" in message:
+            return f"the container has no stored access policy {signed['si']!r}, which the SAS names; make a new one"
+        if signed.get("sr", "c") in _SINGLE:
+            return f"the SAS is for a single blob (sr={signed['sr']}); one for the whole container is needed (sr=c)"
         if access.kind == "a SAS":
-            return "the SAS was changed after it was made, or the key that signed it was rotated; make a new one"
+            return (
+                "the SAS was changed after it was made, is of another account or container, or the key that signed it "
+                "was rotated or revoked; make a new one"
+            )
         return "the key is not one that the account has now; it may have been rotated, or be another account's"
     fields = {name: signed.get(name, "?") for name in ("sip", "spr", "ss", "srt")}
     return _BY_CODE.get(code, _ANY).format(right=right, **fields)

@@ -70,6 +70,8 @@ def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -
         # The SDK takes a SAS where a key belongs, too.
         if secret and (name == "sas_token" or _is_sas(secret)):
             return Rights(sas=_checked_sas(name, secret), account=account)
+        if secret and "accountkey=" in secret.lower():
+            raise InvalidArgument(name, "is a connection string, which goes into the extra field 'connection_string'")
         if secret:
             return Rights(key=secret, account=account)
     return Rights(sas=_checked_sas("host", host) if _is_sas(host) else "", account=account)

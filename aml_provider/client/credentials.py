@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from aml_provider.client.environment import Proxies, Trust
+from aml_provider.client.environment import Proxies, Trust, way_to
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.secret import Secret
 
@@ -99,16 +99,16 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
 
 
+def _asks_entra(settings: WorkspaceSettings) -> bool:
+    """Whether Microsoft Entra is asked by this process, rather than an endpoint on this host or another program."""
+    if settings.auth_method == "managed_identity":
+        # In a pod with the workload identity webhook, azure-identity uses that.
+        return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
+    return settings.auth_method not in {"azure_cli", "static_token"}
+
+
 def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
     return {name: value.reveal() if isinstance(value, Secret) else value for name, value in options.items() if value}
-
-
-def _managed_identity(settings: WorkspaceSettings) -> dict[str, Any]:
-    options: dict[str, Any] = _given(client_id=settings.client_id)
-    if not os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
-        # No proxy leads to an endpoint on this host. With that file, azure-identity asks Microsoft Entra instead.
-        options["use_env_settings"] = False
-    return options
 
 
 def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
@@ -181,7 +181,8 @@ _METHODS = {
     "managed_identity": _Method(
         "ManagedIdentityCredential",
         {},
-        _managed_identity,
+        # No proxy leads to an endpoint on this host.
+        lambda s: {**_given(client_id=s.client_id), "use_env_settings": False},
         "Has this host a managed identity? Then login is its client id, or empty for the system-assigned one.",
     ),
     "workload_identity": _Method(
@@ -230,6 +231,8 @@ _SMALL_TALK = re.compile(
     r"See the troubleshooting guide for more information:) https://aka\.ms/\S+( to\s+troubleshoot this issue\.)?"
     r"|\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
 )
+# How aiohttp shows which certificates count.
+_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 # An answer inside one that tells less: msal says only that a tenant's configuration cannot be had.
 _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
@@ -388,7 +391,7 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
         raise InvalidArgument("tenant_id", f"is {settings.tenant_id!r}; write the tenant's id or one of its domains")
     if not method.credential:
         return static(settings.secret.reveal() if settings.secret else "")
-    if "authority" in options:
+    if _asks_entra(settings):
         options.update(_way(settings, for_loops=for_loops))
     try:
         return getattr(importlib.import_module(module), method.credential)(**options)
@@ -452,12 +455,15 @@ def _explain(settings: WorkspaceSettings, error: Exception) -> AzureMLError:
     hint = next((hint for pattern, hint in _HINTS if pattern.search(said)), _METHODS[settings.auth_method].hint)
     # A list stands for itself, a sentence goes on.
     advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
+    way = way_to(settings.cloud.authority, said) if _asks_entra(settings) else ""
     if _is_outage(error):
-        return Unreachable(f"{_identity(settings)}: the identity provider did not answer: {advice}")
+        return Unreachable(f"{_identity(settings)}: the identity provider did not answer{way}: {advice}")
+    # The chain shows the same text for a network that is down as for an identity that is missing.
+    is_open = settings.auth_method == "default" and "AADSTS" not in said
+    if is_open and re.search("connect", said, re.IGNORECASE):
+        advice = f"{advice} Microsoft Entra was asked{way}." if way else advice
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
-    if settings.auth_method == "default" and "AADSTS" not in said:
-        # The chain shows the same text for a network that is down as for an identity that is missing.
-        refusal.permanent = False
+    refusal.permanent = not is_open
     return refusal
 
 
@@ -481,6 +487,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
     if settings.secret:
         text = text.replace(settings.secret.reveal(), "***")
+    text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
     lines = [" ".join(line.split()) for line in text.split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."

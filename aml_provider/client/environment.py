@@ -7,6 +7,8 @@ it is needed, and never shown, because a proxy's address may hold a password.
 
 from __future__ import annotations
 
+import base64
+import functools
 import importlib.util
 import os
 import re
@@ -14,7 +16,7 @@ import ssl
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -27,7 +29,11 @@ _SOCKS = frozenset({"socks5", "socks5h"})
 # The first that is set counts. The last two are for requests and curl; where they are all that is set, they are meant.
 _BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # A host, of IPv6 in brackets, and a port.
-_NAME_AND_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>\d+))?")
+_NAME_AND_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]{0,5}))?")
+# What stands between the slashes and the host of an address.
+_LOGIN = re.compile(r"(?<=//)[^/\s]*@")
+# Shorter than this, a password is a word.
+_WORD = 4
 
 
 class Proxy(NamedTuple):
@@ -53,6 +59,17 @@ class Proxy(NamedTuple):
     def place(self) -> str:
         """Where it is, without secrets, for messages."""
         return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
+
+    def hidden(self, text: str) -> str:
+        """A text without its user name and password, which an error may show and a proxy may echo."""
+        text = _LOGIN.sub("***@", text)
+        login = self.url.rpartition("@")[0].rpartition("//")[2]
+        password = login.partition(":")[2]
+        sent = base64.b64encode(unquote(login).encode()).decode()
+        for form in sorted({login, password, unquote(password), sent}, key=len, reverse=True):
+            if len(form) >= _WORD:
+                text = text.replace(form, "***")
+        return text
 
     def check(self) -> None:
         """Make sure that our HTTP client can go through it.
@@ -98,9 +115,9 @@ class _Exception(NamedTuple):
         parts = _NAME_AND_PORT.fullmatch(rest.rstrip("/"))
         if parts is None:
             return None
-        port = None if parts["port"] is None else int(parts["port"])
+        port = int(parts["port"]) if parts["port"] else None
         network = _network(parts["name"].strip("[]"))
-        name = parts["name"].lstrip("*").strip(".")
+        name = _ascii(parts["name"].lstrip("*").strip("."))
         return cls(scheme, "" if network else name, network, port) if network or name else None
 
     def covers(self, scheme: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:
@@ -121,9 +138,8 @@ class Proxies:
     """
 
     def __init__(self, named: Mapping[str, Proxy], without: str = "") -> None:
-        entries = without.replace(",", " ").split()
-        self._named = {} if "*" in entries else named
-        self._exceptions = [found for found in map(_Exception.read, entries) if found is not None]
+        self._named = {} if "*" in _entries(without) else named
+        self._exceptions = _exceptions(without)
         self._known: dict[tuple[str, str, int | None], Proxy | None] = {}
 
     @classmethod
@@ -140,9 +156,15 @@ class Proxies:
         """
         key = (scheme, host, port)
         if key not in self._known:
-            name = host.lower().strip("[]").rstrip(".")
+            name = _ascii(host.lower().strip("[]").rstrip("."))
             self._known[key] = self._find(scheme, name, _PORTS.get(scheme, 0) if port is None else port)
         return self._known[key]
+
+    def hidden(self, text: str) -> str:
+        """A text without the user names and passwords of all of them."""
+        for proxy in self._named.values():
+            text = proxy.hidden(text)
+        return text
 
     def to_url(self, url: str) -> Proxy | None:
         """The proxy for a URL; as :meth:`to`."""
@@ -241,6 +263,26 @@ def _variable(name: str) -> tuple[str, str]:
     return variable, os.environ.get(variable, "").strip()
 
 
+def _entries(without: str) -> list[str]:
+    return without.replace(",", " ").split()
+
+
+@functools.lru_cache(maxsize=4)
+def _exceptions(without: str) -> tuple[_Exception, ...]:
+    """The entries of NO_PROXY, read once: thousands of them would hold an event loop up each time."""
+    return tuple(found for found in map(_Exception.read, _entries(without)) if found is not None)
+
+
+def _ascii(name: str) -> str:
+    """A host's name as DNS has it."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return name
+
+
 def _network(text: str) -> IPv4Network | IPv6Network | None:
     """An address, or a network of them, as a network."""
     try:
@@ -260,11 +302,44 @@ def _checked(proxy: Proxy) -> Proxy:
     hint = "write it as http://HOST:PORT, with % codes for special letters in a user name or password"
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and (parts.port or 1) > 0 and parts.path in {"", "/"}
+        usable = bool(parts.hostname) and parts.port != 0 and parts.path in {"", "/"}
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or re.search(r"[^!-~]|\\", url):
         raise proxy.refused(f"is no proxy's address; {hint}")
     if parts.scheme not in _PORTS and parts.scheme not in _SOCKS:
         raise proxy.refused(f"names a proxy of the kind {parts.scheme!r}; http, https, socks5 and socks5h can be used")
-    return proxy._replace(url=url)
+    return proxy._replace(url=f"{parts.scheme}:{url.partition(':')[2]}")
+
+
+def way_to(url: str, reason: str) -> str:
+    """What the environment has to do with a failure on the way to a server; a phrase, often empty.
+
+    Args:
+        url: An address of the server.
+        reason: Why it failed.
+    """
+    proxy = Proxies.of_environment().to_url(url)
+    through = f" through {proxy.place}" if proxy is not None else ""
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return through
+    return f"{through} ({Trust.of_environment().words})"
+
+
+def check_key_log() -> None:
+    """Make sure that TLS can log its keys where somebody wants that: ``ssl`` opens the file with each context.
+
+    Raises:
+        InvalidArgument: It cannot; names the variable.
+    """
+    path = os.environ.get("SSLKEYLOGFILE")
+    if not path:
+        return
+    try:
+        Path(path).open("ab").close()
+    except OSError as error:
+        raise InvalidArgument(
+            "SSLKEYLOGFILE",
+            f"the environment variable names {path!r}, which cannot be written here: {error.strerror}; unset it, or "
+            "name a file that can",
+        ) from None

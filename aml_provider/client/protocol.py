@@ -34,7 +34,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.exchange import MIB
 from aml_provider.client.reply import error_facts
-from aml_provider.client.trouble import Troubles
+from aml_provider.client.trouble import EVERY, Troubles
 
 if TYPE_CHECKING:
     from aml_provider.client.reply import Reply
@@ -206,6 +206,8 @@ def attempt(
             return reply
         if not policy.is_brief:
             why = failure if reply is None else f"The service answered {reply.status}."
+            if pause > EVERY:
+                why = f"{why} It is asked again in {pause:.0f} s, as it wants."
             left = (policy.throttled_budget if patient else policy.budget) - spent.get(patient, 0.0)
             if (text := troubles.failed(request.operation, why, left, policy.now())) is not None:
                 policy.tell(logging.WARNING, f"{request.operation}: {text}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 
-from aml_provider.client.environment import Proxies, Proxy, Trust
+from aml_provider.client.environment import Proxies, Proxy, Trust, check_key_log
 from aml_provider.client.exchange import TimedBackend
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def tls_context() -> ssl.SSLContext:
     Raises:
         InvalidArgument: Those that the environment names cannot be used; names the variable.
     """
+    check_key_log()
     return Trust.of_environment().context() or httpx.create_ssl_context(trust_env=False)
 
 
@@ -37,7 +38,7 @@ class _Ways(Generic[T]):
         self.made: dict[Proxy | None, T] = {}
 
     def to(self, url: httpx.URL) -> T:
-        proxy = self._proxies.to(url.scheme, url.host, url.port)
+        proxy = self._proxies.to(url.scheme, url.raw_host.decode("ascii"), url.port)
         if proxy not in self.made:
             self.made[proxy] = self._make(verify=self._verify, trust_env=False, proxy=self._address(proxy))
         return self.made[proxy]

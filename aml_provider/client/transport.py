@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import platform
+import socket
+import ssl
 import sys
 import time
 import uuid
@@ -21,7 +24,7 @@ import httpx
 
 from aml_provider import __version__
 from aml_provider.client import credentials
-from aml_provider.client.environment import Proxies, Trust
+from aml_provider.client.environment import Proxies, way_to
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
 from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
 from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
@@ -76,16 +79,27 @@ class RealClock:
 def _hush_http_loggers() -> None:
     """Hold the HTTP stacks' loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
 
-    Done for each client and not at import, because Airflow configures logging anew in its processes.
+    Done for each client and not at import, because Airflow configures logging anew in its processes. A refused sign-in
+    is our error; what azure-identity warns of it beforehand may show the proxy's password.
     """
     for name in ("httpx", "httpcore", "azure.core.pipeline.policies.http_logging_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for package in ("azure.identity", "azure.identity.aio"):
+        for module in ("_internal.get_token_mixin", "_credentials.chained"):
+            logging.getLogger(f"{package}.{module}").addFilter(_is_no_warning)
+
+
+def _is_no_warning(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING
+
+
+def _user_agent() -> str:
+    # Not by importlib.metadata: it reads the names of all installed packages, and keeps them.
+    return _user_agent_with(getattr(sys.modules.get("airflow"), "__version__", "none"))
 
 
 @functools.cache
-def _user_agent() -> str:
-    # Not by importlib.metadata: it reads the names of all installed packages, and keeps them.
-    airflow = getattr(sys.modules.get("airflow"), "__version__", "none")
+def _user_agent_with(airflow: str) -> str:
     return (
         f"airflow-provider-azureml/{__version__} apache-airflow/{airflow} httpx/{httpx.__version__} "
         f"python/{platform.python_version()}"
@@ -143,28 +157,37 @@ def _transport_error(
 ) -> AzureMLError:
     host = _host(request.url)
     # It may hold a part of the answer.
-    reason = one_line(masked(str(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
+    reason = one_line(masked(_reason(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
     if isinstance(error, _NO_ADDRESS):
         return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
     ids = f"[x-ms-client-request-id={request_id}]"
+    way = way_to(request.url, reason)
+    check = "the name (the connection's region or endpoint, or the storage account), DNS and firewall"
+    proxy = Proxies.of_environment().to_url(request.url)
+    if proxy is not None:
+        reason = proxy.hidden(reason)
+        check = f"{proxy.variable} (its address, user name and password) and NO_PROXY"
     if isinstance(error, _NOTHING_SENT):
         return Unreachable(
-            f"{request.operation}: no connection to {host}{_way(request, reason)}: {reason}. Nothing was sent; check "
-            f"the connection's region or endpoint, DNS and firewall {ids}"
+            f"{request.operation}: no connection to {host}{way}: {reason}. Nothing was sent; check {check} {ids}"
         )
     return ReplyLost(
-        f"{request.operation}: the connection to {host}{_way(request, reason)} broke before the answer was there: "
-        f"{reason} {ids}"
+        f"{request.operation}: the connection to {host}{way} broke before the answer was there: {reason} {ids}"
     )
 
 
-def _way(request: Request, reason: str) -> str:
-    """What the environment has to do with it."""
-    proxy = Proxies.of_environment().to_url(request.url)
-    through = f" through {proxy.place}" if proxy is not None else ""
-    if "CERTIFICATE_VERIFY_FAILED" not in reason:
-        return through
-    return f"{through} ({Trust.of_environment().words})"
+def _reason(error: BaseException) -> str:
+    """What the system said, where it said something: the HTTP stack for event loops keeps that to itself."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, AzureMLError):
+        if isinstance(link, BaseExceptionGroup):
+            link = link.exceptions[0]
+        if isinstance(link, (socket.gaierror, ssl.SSLError)):
+            return str(link)
+        if isinstance(link, OSError) and link.errno:
+            return f"[Errno {link.errno}] {os.strerror(link.errno)}"
+        link = link.__cause__ or link.__context__
+    return str(error)
 
 
 def _deadline(timeout: httpx.Timeout) -> Deadline:
@@ -224,8 +247,10 @@ class Client:
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
         _hush_http_loggers()
+        # First: it names what of the environment cannot be used.
+        routes = Routes()
         self._credential = credentials.build_credential(settings)
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=Routes())
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes)
 
     def __enter__(self) -> Self:
         return self
@@ -308,9 +333,10 @@ class Client:
         except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
             # Who waits for a byte sees the end of the whole as its own.
             late = TimeoutError(str(deadline)) if deadline.has_passed else error
-            raise _transport_error(step, late, request_id, sent) from error
+            raise _transport_error(step, late, request_id, sent) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(step, error, request_id, sent) from error
+            # Its own text would show again what ours has masked.
+            raise _transport_error(step, error, request_id, sent) from None
         finally:
             CURRENT.reset(current)
 
@@ -342,9 +368,11 @@ class AsyncClient:
         _hush_http_loggers()
         # httpx loads what it needs of this with the first request, and the event loop would stand still for 20 ms.
         anyio.run(anyio.sleep, 0)
+        # First: it names what of the environment cannot be used.
+        routes = AsyncRoutes()
         return (
             credentials.build_async_credential(self.settings),
-            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=AsyncRoutes()),
+            httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes),
         )
 
     async def __aexit__(
@@ -418,6 +446,7 @@ class AsyncClient:
         except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
             # Who waits for a byte sees the end of the whole as its own.
             late = TimeoutError(str(deadline)) if deadline.has_passed else error
-            raise _transport_error(step, late, request_id, sent) from error
+            raise _transport_error(step, late, request_id, sent) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(step, error, request_id, sent) from error
+            # Its own text would show again what ours has masked.
+            raise _transport_error(step, error, request_id, sent) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import airflow_errors, told_why_not_found
+from aml_provider.connection import CONN_TYPE, airflow_errors, check_readable, told_why_not_found
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
 
@@ -113,7 +113,7 @@ class BlobLocation(NamedTuple):
         settings = AzureMLHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with told_why_not_found(self.wasb_conn_id):
+            with airflow_errors(), told_why_not_found(self.wasb_conn_id):
                 rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
@@ -150,7 +150,8 @@ class BlobLocation(NamedTuple):
         if self.wasb_conn_id is not None:
             with told_why_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
-            rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
+            with airflow_errors():
+                rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
         with airflow_errors():
             if rights is not None:
                 await async_mask(rights.secrets)
@@ -189,8 +190,24 @@ class WasbRights(NamedTuple):
 
     @classmethod
     def of(cls, connection: Any, *, extra: dict[str, Any] | None = None) -> WasbRights:
-        """Read a connection."""
+        """Read a connection.
+
+        Raises:
+            InvalidArgument: It is of our own type, or its extra is no JSON object and nothing else holds a right.
+        """
+        from aml_provider.client.errors import InvalidArgument
+
+        where = f"connection {connection.conn_id!r}, "
+        if getattr(connection, "conn_type", None) == CONN_TYPE:
+            raise InvalidArgument(
+                "wasb_conn_id",
+                f"{where}conn_type is {CONN_TYPE!r}; leave wasb_conn_id out to list as the identity of azureml_conn_id",
+            )
         extra = connection.extra_dejson if extra is None else extra
+        if not connection.password:
+            check_readable(f"wasb_conn_id: {where}", connection.extra)
+        if not isinstance(extra, dict):
+            raise InvalidArgument("wasb_conn_id", f"{where}extra is not a JSON object")
         prefix = "extra__wasb__"
         fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
         # Where both are there, the plain name wins unless it is empty.
@@ -228,6 +245,15 @@ class WasbRights(NamedTuple):
         if not tenant_id:
             return settings
         from aml_provider.blobs.access import signed_in_as
+        from aml_provider.client.errors import InvalidArgument
+
+        for name in ("login", "password"):
+            if not getattr(self, name).strip():
+                raise InvalidArgument(
+                    "wasb_conn_id",
+                    f"connection {self.conn_id!r} has a tenant_id, but no {name}; an application's id and secret are "
+                    "its login and password",
+                )
 
         return signed_in_as(settings, tenant_id=tenant_id, client_id=self.login.strip(), secret=self.password.strip())
 

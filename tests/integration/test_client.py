@@ -8,8 +8,11 @@ import logging
 import re
 import socket
 import ssl
+import sys
+import traceback
 import uuid
 from threading import Thread
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import httpx
@@ -145,7 +148,12 @@ def test_a_submission_leaves_once_and_a_question_until_it_is_answered(drive, rec
     assert clock.pauses == [0.5, 1.0, 7.0]
 
 
-def test_every_request_has_an_id_of_its_own_and_says_who_sends_it(drive, recorder, settings):
+@pytest.mark.parametrize("airflow", ["3.3.2", "none"])
+def test_every_request_has_an_id_of_its_own_and_says_who_sends_it(drive, recorder, settings, monkeypatch, airflow):
+    # Whether another test has imported Airflow does not matter: the client does not.
+    monkeypatch.delitem(sys.modules, "airflow", raising=False)
+    if airflow != "none":
+        monkeypatch.setitem(sys.modules, "airflow", SimpleNamespace(__version__=airflow))
     recorder.answer("*", "*", Answer(503))
     recorder.answer("GET", "*", Answer(503), Answer(503), RUN)
     recorder.answer("POST", "*", RUN)
@@ -161,11 +169,12 @@ def test_every_request_has_an_id_of_its_own_and_says_who_sends_it(drive, recorde
     assert len(set(ids)) == 5, "a repetition has a new one"
     for seen in recorder.seen:
         agent = re.fullmatch(
-            r"airflow-provider-azureml/(\S+) apache-airflow/(\d\S+) httpx/(\d\S+) python/(\d\S+)",
+            r"airflow-provider-azureml/(\S+) apache-airflow/(\S+) httpx/(\d\S+) python/(\d\S+)",
             seen.headers["user-agent"],
         )
         assert agent is not None
         assert agent[1] == __version__
+        assert agent[2] == airflow
         assert seen.headers["authorization"] == f"Bearer {TOKEN}"
         assert seen.headers["accept"] == "application/json"
         assert ("content-type" in seen.headers) is (seen.method == "POST")
@@ -308,6 +317,32 @@ class TestProxies:
         assert f"no connection to koreacentral.api.azureml.ms through the proxy {place} (HTTPS_PROXY)" in str(error)
         assert "s3cret" not in str(error)
 
+    def test_a_proxy_that_refuses_a_sign_in_is_named_and_its_password_shown_nowhere(
+        self, drive, recorder, monkeypatch, caplog
+    ):
+        """An error of aiohttp has the proxy's whole address, and azure-identity would log it."""
+        monkeypatch.setenv("HTTPS_PROXY", recorder.url.replace("//", "//user:s3cret@"))
+        application = {"auth_method": "client_secret", "tenant_id": "t", "client_id": "c", "secret": "value-of-it"}
+        error = failure(drive, workspace(**application), GET)
+        assert type(error) is Unreachable
+        place = recorder.url.removeprefix("http://")
+        assert f"the identity provider did not answer through the proxy {place} (HTTPS_PROXY): " in str(error)
+        assert "s3cret" not in str(error) + caplog.text
+
+    def test_what_a_proxy_says_of_its_password_is_not_repeated(self, drive, monkeypatch):
+        with refusing(b"HTTP/1.1 407 user:s3cret dXNlcjpzM2NyZXQ= is wrong\r\n\r\n") as port:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://user:s3cret@127.0.0.1:{port}")
+            error = failure(drive, workspace(), GET)
+        assert "407 *** *** is wrong. Nothing was sent; check HTTPS_PROXY (its address, user name" in str(error)
+        assert "s3cret" not in "".join(traceback.format_exception(error))
+
+    def test_where_keys_cannot_be_logged_is_named(self, drive, settings, monkeypatch):
+        monkeypatch.setenv("SSLKEYLOGFILE", "/missing/keys.log")
+        routes.tls_context.cache_clear()
+        error = failure(drive, settings, GET)
+        assert type(error) is InvalidArgument
+        assert str(error).startswith("SSLKEYLOGFILE: the environment variable names '/missing/keys.log', which ")
+
     @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
     def test_missing_certificates_are_named(self, drive, settings, monkeypatch, variable):
         monkeypatch.setenv(variable, "/missing/ca")
@@ -326,6 +361,29 @@ class TestProxies:
         finally:
             routes.tls_context.cache_clear()
         assert f"the authorities in {tmp_path}/ca.pem are trusted, as REQUESTS_CA_BUNDLE says" in str(error)
+
+
+@contextlib.contextmanager
+def refusing(answer):
+    """A proxy with this answer to everybody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
@@ -118,3 +119,39 @@ def test_a_connection_that_cannot_be_read_is_told_as_that(container, monkeypatch
     ):
         pass
     assert "s3cret" not in str(caught.value)
+
+
+SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"conn_type": "azureml", "password": ACCOUNT_KEY}, "conn_type is 'azureml'; leave wasb_conn_id out"),
+        ({"extra": SAS_OF_NOBODY}, "extra: is not JSON: "),
+        ({"password": ACCOUNT_KEY, "extra": [{"sas_token": SAS_OF_NOBODY}]}, "extra is not a JSON object"),
+        (
+            {"password": f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={ACCOUNT_KEY}"},
+            "password is a connection string, which goes into the extra field 'connection_string'",
+        ),
+        ({"extra": {"tenant_id": "t"}}, "has a tenant_id, but no login; an application's id and secret are its login"),
+        ({"login": "id", "extra": {"tenant_id": "t"}}, "has a tenant_id, but no password"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Encountered :DeprecationWarning")
+def test_what_stands_in_the_wrong_place_is_told(fields, told, container, monkeypatch, azureml_default):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "wasb", **fields}))
+    location = BlobLocation(None, container.url, "in", "storage", "azureml_default")
+
+    async def opened():
+        async with location.async_open():
+            pass
+
+    with pytest.raises(AirflowFailException) as caught, location.open():
+        pass
+    with pytest.raises(AirflowFailException) as twin:
+        asyncio.run(opened())
+    for error in (caught.value, twin.value):
+        assert f"connection 'storage', {told}" in str(error).replace("'storage' has", "'storage', has")
+        assert ACCOUNT_KEY not in str(error)
+        assert "s3cret" not in str(error)

@@ -120,3 +120,11 @@ def test_a_folder_is_the_same_however_its_address_is_written(one, other):
 @pytest.mark.parametrize(("one", "other"), OTHERS)
 def test_another_container_is_another_folder(one, other):
     assert not Folder.at(one, "in").is_same_as(Folder.at(other, "in"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:10000/devstoreaccount1/c", "https://acct.blob.core.windows.net/Landing"]
+)
+def test_a_name_that_no_container_has_is_told_as_that(url):
+    with pytest.raises(InvalidArgument, match="which is no container's name: 3 to 63 small letters"):
+        Folder.at(url)

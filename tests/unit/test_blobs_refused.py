@@ -24,6 +24,8 @@ KEY = ContainerAccess(account_name="acct", account_key=ACCOUNT_KEY)
 FRAME = "Signature not valid in the specified time frame: Start [Mon, 01 Jun 2026 10:00:00 GMT] - Expiry [Mon, 01 Jun]"
 MAC = "The MAC signature found in the HTTP request '{}' is not the same as any computed signature."
 FAILED = "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly."
+# A SAS that an identity has made.
+DELEGATED = {"skoid": "1111-22", "sktid": "t", "skt": "2026-05-30", "sks": "b", "skv": "2022-11-02"}
 UNAUTHORIZED = "This request is not authorized to perform this operation"
 
 
@@ -63,7 +65,20 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
         (sas(spr="https"), {"code": "AuthorizationProtocolMismatch"}, "the SAS is for https only"),
         (sas(ss="q"), {"code": "AuthorizationServiceMismatch"}, "it has to be for blobs (ss=q"),
         (sas(srt="s"), {"code": "AuthorizationResourceTypeMismatch"}, "other kinds of resources (srt=s"),
-        (sas(), {}, "the SAS was changed after it was made, or the key that signed it was rotated"),
+        (sas(), {}, "the SAS was changed after it was made, is of another account or container, or the key that"),
+        (sas(sr="b"), {}, "the SAS is for a single blob (sr=b); one for the whole container is needed"),
+        (sas(**DELEGATED, ske="2026-06-01T11:00:00Z"), {}, "the key that signed the SAS ended at 2026-06-01T11:00:00Z"),
+        (sas(**DELEGATED, se="2026-05-01", ske="2026-06-01T11:00:00Z"), {}, "the SAS ended at 2026-05-01T00:00:00Z"),
+        (
+            sas(**DELEGATED, ske="2026-06-02T11:00:00Z"),
+            {"code": "AuthorizationPermissionMismatch"},
+            "the identity that made the SAS (object id 1111-22) needs the role 'Storage Blob Data Reader'",
+        ),
+        (
+            sas(se=None, sp=None, si="nightly"),
+            {"detail": "SAS identifier cannot be found for specified signed identifier"},
+            "the container has no stored access policy 'nightly'",
+        ),
         (sas(se=None, sp=None, si="policy"), {"detail": "Signature not valid in the specified time frame"}, "policy"),
         (KEY, {}, "the key is not one that the account has now"),
         (KEY, {"code": "KeyBasedAuthenticationNotPermitted"}, "the account takes neither account keys nor SAS"),
@@ -127,6 +142,9 @@ def test_the_services_clock_decides_whether_a_sas_has_ended(clock, date):
             "Signature did not match.",
         ),
         (f"{MAC.format(SIGNATURE)} Server used following string to sign: 'GET\n\nx-ms-date:Mon'.", MAC.format("***")),
+        ("Signature did not match. String-to-sign used was l\n/blob/acct/c", "Signature did not match."),
+        ("Wrong. The canonicalized resource was /blob/acct/c. stringToSign: x", "Wrong."),
+        ("<![CDATA[Signature did not match. String to sign used was /blob/acct]]>", "Signature did not match."),
         ("sig=abc%3D was refused", "sig=*** was refused"),
         ("A &lt;tag&gt;", "A <tag>"),
     ],
@@ -143,6 +161,14 @@ def test_the_services_own_detail_is_shown_without_what_was_signed(detail, shown)
 def test_a_broken_answer_has_no_detail(body):
     detail_of(body)
     assert isinstance(refusal("x", URL, KEY, LIST, Reply(403, {"date": "nonsense"}, body, "id")), PermissionDenied)
+
+
+def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_word():
+    page = Reply(403, {"content-type": "text/html"}, b"<html><body>Blocked by policy 7</body></html>", "id")
+    error = str(refusal("x", URL, sas(), LIST, page))
+    assert "a proxy or a gateway on the way answered with a page of its own, not the storage account" in error
+    assert "Blocked by policy 7" in error
+    assert "role" not in error
 
 
 def test_a_refusal_without_a_body_has_its_code_from_the_header():

@@ -41,6 +41,11 @@ def goes_straight(no_proxy, url):
         ("a.b corp.net", "https://ws.corp.net"),
         ("corp.net:8443", "https://ws.corp.net:8443"),
         ("corp.net:443", "https://ws.corp.net"),
+        ("corp.net:", "https://ws.corp.net"),
+        ("bücher.example", "https://xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "https://ws.bücher.example"),
+        ("Bücher.example:443", "https://bücher.example"),
+        ("fe80::1%eth0", "https://[fe80::1%25eth0]"),
         ("http://corp.net", "http://ws.corp.net"),
         ("all://corp.net", "https://ws.corp.net"),
         ("10.1.2.3", "https://10.1.2.3"),
@@ -86,6 +91,9 @@ def test_what_no_proxy_covers_goes_straight(no_proxy, url):
         ("::/999", "https://ws.corp.net"),
         ("http://", "https://ws.corp.net"),
         ("corp.net:99999999999999999999", "https://ws.corp.net"),
+        pytest.param("corp.net:" + "9" * 5000, "https://ws.corp.net", id="a port of 5,000 digits"),
+        ("corp.net:٤٤٣", "https://ws.corp.net"),
+        ("ü" * 100 + ".net", "https://" + "ü" * 100 + ".org"),
         ("%%%", "https://ws.corp.net"),
     ],
 )
@@ -113,6 +121,8 @@ def test_no_proxy_may_be_anything(no_proxy, url):
         ({"HTTPS_PROXY": "proxy.corp:3128"}, "http://proxy.corp:3128"),
         ({"HTTPS_PROXY": "//proxy.corp:3128"}, "http://proxy.corp:3128"),
         ({"HTTPS_PROXY": " http://p:1/\n"}, "http://p:1/"),
+        ({"HTTPS_PROXY": "HTTPS://p:1"}, "https://p:1"),
+        ({"HTTPS_PROXY": "SOCKS5h://U:P@p:1"}, "socks5h://U:P@p:1"),
         ({"HTTPS_PROXY": "http://u%40corp:pa%2Fss@p:1"}, "http://u%40corp:pa%2Fss@p:1"),
         ({"HTTPS_PROXY": "http://[fd07::1]:3128"}, "http://[fd07::1]:3128"),
         ({"HTTPS_PROXY": "http://p:1", "no_proxy": "corp.net"}, None),
@@ -135,6 +145,7 @@ def test_the_variables(monkeypatch, variables, proxy):
         ("http://", "no proxy's address"),
         ("http://user:s3cret@", "no proxy's address"),
         ("http://user:s3cret@p:port", "no proxy's address"),
+        ("http://user:s3cret@p:0", "no proxy's address"),
         ("http://user:s3cret#x@p:1", "no proxy's address"),
         ("http://user:s3c ret@p:1", "no proxy's address"),
         ("http://user:s3cret@p:1/path", "no proxy's address"),
@@ -151,6 +162,31 @@ def test_an_address_that_is_none_is_named_and_not_shown(monkeypatch, variable, v
     assert str(caught.value).startswith(f"{variable}: the environment variable ")
     assert said in str(caught.value)
     assert "s3c" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "407, url='http://user:pa%40s3@proxy.corp:3128'",
+        "407, url='http://user:pa@s3@proxy.corp:3128'",
+        "user:pa%40s3 is wrong",
+        "pa@s3 is wrong",
+        "Proxy-Authorization: Basic dXNlcjpwYUBzMw==",
+    ],
+)
+def test_what_others_say_of_a_proxy_loses_its_password(text):
+    hidden = Proxies({"https": Proxy("HTTPS_PROXY", "http://user:pa%40s3@proxy.corp:3128")}).hidden(text)
+    assert "***" in hidden
+    assert not any(form in hidden for form in ("pa%40s3", "pa@s3", "dXNlcjpwYUBzMw"))
+    # Also where the address is none; and a short password is a word.
+    assert Proxies({"https": Proxy("HTTPS_PROXY", "user:pa%40s3@[p")}).hidden("user:pa%40s3") == "***"
+    assert Proxies({"https": Proxy("HTTPS_PROXY", "http://a:e@p")}).hidden("refused at e") == "refused at e"
+
+
+def test_a_long_list_is_read_once(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", ",".join(f"host{number}.corp" for number in range(5000)))
+    first, second = Proxies.of_environment(), Proxies.of_environment()
+    assert first._exceptions is second._exceptions
 
 
 def test_a_proxy_shows_no_password():

@@ -8,7 +8,7 @@ from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,11 +266,9 @@ def test_whatever_a_connection_holds_becomes_settings_or_names_a_field(extra):
 
 
 def test_an_error_names_the_connection():
-    class Connection:
-        conn_id, login, password, extra_dejson = "aml", None, "SECRET", {}
-
+    connection = Connection(conn_id="aml", conn_type="azureml", password="SECRET")
     with pytest.raises(InvalidArgument) as caught:
-        settings_of(Connection())
+        settings_of(connection)
     assert str(caught.value).startswith("connection 'aml', subscription_id: is empty")
     assert "SECRET" not in str(caught.value) + repr(caught.value)
 

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from aml_provider import connection
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.connection import read_settings
+from aml_provider.get_provider_info import get_provider_info
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 WORKSPACE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "auth_method": "static_token"}
@@ -46,7 +47,12 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
         ('{"conn_type": "azureml", "password": "s3cret"', "is not JSON: "),
         ("{'conn_type': 'azureml', 'password': 's3cret'}", "is not JSON: Expecting property name enclosed in double"),
         (json.dumps({"conn_type": "azureml", "region": "x", "password": "s3cret"}), "has 'region', which Airflow does"),
-        (json.dumps({"conn_type": "azureml", "port": "s3cret"}), "is port a number"),
+        (json.dumps({"conn_type": "azureml", "port": "s3cret"}), "port has to be a number"),
+        (json.dumps({"conn_type": "azureml", "password": 123456}), "port has to be a number, all others text"),
+        (
+            json.dumps({"type": "azureml", "password": "s3cret"}),
+            "has 'type', which Airflow does not know; it",
+        ),
     ],
 )
 def test_a_variable_that_airflow_passes_over_is_told_as_that(monkeypatch, value, told):
@@ -74,7 +80,11 @@ def test_a_connection_that_nobody_defined_stays_that():
         (json.dumps({"conn_type": "http", "extra": WORKSPACE}), "connection 'aml', conn_type: is 'http'; this needs"),
         (f"http://id:s3cret@127.0.0.1:8700/?{QUERY}", "conn_type: is 'http'"),
         (json.dumps({"conn_type": "AzureML", "extra": WORKSPACE}), "conn_type: is 'AzureML'"),
-        ("s3cret", "subscription_id: is empty.*It has no conn_type either"),
+        ("s3cret", "conn_type: is empty; the environment variable AIRFLOW_CONN_AML has to begin with azureml://"),
+        (f"azure_ml://:s3cret@/?{QUERY}", "conn_type: is empty; the environment variable AIRFLOW_CONN_AML has to"),
+        (f"'azureml://:s3cret@/?{QUERY}'", "conn_type: is empty"),
+        ("conn_type: azureml\npassword: s3cret", "conn_type: is empty"),
+        (json.dumps([{"conn_type": "azureml", "password": "s3cret", "extra": WORKSPACE}]), "conn_type: is empty"),
         (json.dumps({"password": "s3cret"}), "subscription_id: is empty.*It has no conn_type either"),
     ],
 )
@@ -83,6 +93,43 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
     with pytest.raises(AirflowFailException, match=told) as caught:
         AzureMLHook("aml").settings()
     assert "s3cret" not in str(caught.value)
+
+
+# Airflow 2.11 takes such an extra, and says that Airflow 3 will not.
+@pytest.mark.filterwarnings("ignore:Encountered :DeprecationWarning")
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"extra": "{'subscription_id': 's3cret'}"}, "extra: is not JSON: Expecting property name"),
+        ({"extra": "region=s3cret"}, "extra: is not JSON: "),
+        ({"extra": [WORKSPACE]}, "extra: is not a JSON object"),
+        (
+            {"extra": {"extra": WORKSPACE}},
+            "extra: is no field of this connection; what is in it goes into the connection",
+        ),
+        # Without a word, the token would go to Azure.
+        ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: means nothing here; an address of the workspace goes"),
+        (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: means nothing here; an address of the workspace goes"),
+        ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
+    value = fields if isinstance(fields, str) else json.dumps({"conn_type": "azureml", "password": "s3cret", **fields})
+    monkeypatch.setenv("AIRFLOW_CONN_AML", value)
+    hook = AzureMLHook("aml")
+    with pytest.raises(AirflowFailException) as caught:
+        hook.settings()
+    with pytest.raises(AirflowFailException) as twin:
+        asyncio.run(hook.async_settings())
+    assert str(twin.value) == str(caught.value)
+    assert f"connection 'aml', {told}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_host_beside_an_endpoint_does_no_harm(monkeypatch):
+    extra = {**WORKSPACE, "endpoint": "http://127.0.0.1:8700"}
+    monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "host": "ws", "extra": extra}))
+    assert AzureMLHook("aml").settings().endpoint == "http://127.0.0.1:8700"
 
 
 def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
@@ -109,6 +156,8 @@ def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
         ("location", "did you mean 'region'?"),
         ("client_id", "the client id goes into the connection's login"),
         ("clientId", "the client id goes into the connection's login"),
+        ("clientid", "the client id goes into the connection's login"),
+        ("client-secret", "the client secret goes into the connection's password"),
         ("client_secret", "the client secret goes into the connection's password"),
         ("token", "the token goes into the connection's password"),
     ],
@@ -117,6 +166,24 @@ def test_a_misspelt_field_is_named(name, told):
     with pytest.raises(InvalidArgument) as caught:
         read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
     assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is no field of this connection; {told}"
+
+
+def edits(name):
+    """All names that are one slip of the keyboard away."""
+    for place in range(len(name) + 1):
+        before, after = name[:place], name[place:]
+        yield from (before + letter + after for letter in "aeiouxs_1")
+        yield from (before + letter + after[1:] for letter in "aeioux_-" if after)
+        yield before + after[1:]
+        yield before + after[1:2] + after[:1] + after[2:]
+
+
+@pytest.mark.parametrize("field", get_provider_info()["connection-types"][0]["conn-fields"])
+def test_one_slip_in_any_field_is_understood(field):
+    for name in set(edits(field)) - {field}:
+        with pytest.raises(InvalidArgument, match=f"did you mean '{field}'") as caught:
+            read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
+        assert caught.value.argument == name
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])

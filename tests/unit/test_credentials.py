@@ -397,6 +397,26 @@ def test_sign_in_takes_the_same_way_as_all_other_requests(build, monkeypatch, tm
 
 
 @BUILDERS
+@pytest.mark.parametrize("in_a_pod", [True, False])
+def test_a_managed_identity_takes_that_way_only_in_a_pod_of_workload_identity(build, in_a_pod, monkeypatch, tmp_path):
+    taken = {}
+
+    class Credential:
+        def __init__(self, **options):
+            taken.update(options)
+
+    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", Credential)
+    monkeypatch.setattr("azure.identity.aio.ManagedIdentityCredential", Credential)
+    monkeypatch.setenv("ALL_PROXY", "proxy.corp:3128")
+    if in_a_pod:
+        monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    build(settings("managed_identity"))
+    proxies = {"https://login.microsoftonline.com": "http://proxy.corp:3128"}
+    assert taken.get("proxies", {}) == (proxies if in_a_pod else {})
+    assert taken["use_env_settings"] is False
+
+
+@BUILDERS
 @pytest.mark.parametrize("method", ["client_secret", "default"])
 @pytest.mark.parametrize(
     ("variable", "value"),
