@@ -56,7 +56,6 @@ def end_run(mark: Mark) -> bool:
             deployment.name,
         )
         return True
-        return True
     with _ServerHook(record.azureml_conn_id).client() as client:
         run_id = client.run(_run_of(record))
         if run_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from support.schedule_tasks import create, writes
 from support.task import RunPipeline, Task
 
@@ -38,7 +39,7 @@ def test_no_run_is_submitted_whose_record_would_be_lost(workspace, overridden):
     overridden("azureml_submission_")
     task = OldTask()
     for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"azureml_submission_.* does not read as written: a secrets backend"):
+        with pytest.raises(AirflowFailException, match=r"delete the Variable azureml_submission_.*secrets backend"):
             RunPipeline(pipeline_id="quick").execute(task.context)
         task.ti.try_number += 1
     assert not workspace.runs()
@@ -46,7 +47,7 @@ def test_no_run_is_submitted_whose_record_would_be_lost(workspace, overridden):
 
 def test_ended_records_that_are_none_are_noticed_before_the_submission(workspace, overridden):
     overridden("azureml_ended_")
-    with pytest.raises(TypeError):
+    with pytest.raises(AirflowFailException, match=r"delete the Variable azureml_ended_.*secrets backend"):
         RunPipeline(pipeline_id="quick").execute(OldTask().context)
     assert not workspace.runs()
 
@@ -54,7 +55,7 @@ def test_ended_records_that_are_none_are_noticed_before_the_submission(workspace
 def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden):
     overridden("azureml_schedule_intent_")
     schedule_execution._INTERFACES.clear()
-    with pytest.raises(RuntimeError, match=r"azureml_schedule_intent_.* does not read as written: a secrets backend"):
+    with pytest.raises(AirflowFailException, match=r"delete the Variable azureml_schedule_intent_"):
         create(OldTask())
     assert not writes(workspace)
 
