@@ -187,6 +187,7 @@ class PipelineExecution:
             self._ti,
             durable=self._operator.durable,
             last_try=self._is_last_try(),
+            fails_fast=getattr(self._operator.get_dag(), "fail_fast", False),
             end_run=lambda: self._end_run(_KILLED),
             log=self._log,
         )
