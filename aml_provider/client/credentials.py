@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aml_provider.client.environment import Proxies, Trust, way_to
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
+from aml_provider.client.reply import Reply
 from aml_provider.client.secret import Secret
 
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ _FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certi
 # for it; one immediate repeat covers a dropped connection.
 _PATIENCE = {"connection_timeout": 10, "read_timeout": 30}
 _ONE_REPEAT = {"retry_total": 1}
+# The most seconds before that repeat, whatever the other side asks for.
+_LONGEST_PAUSE = 30.0
+_PAUSE_HEADERS = ("retry-after", "retry-after-ms", "x-ms-retry-after-ms")
+
+
+def _limit_pause(response: Any) -> None:
+    """Let an answer ask for no long pause: azure-core sleeps for as long as it says, and fails where it says nonsense.
+
+    Args:
+        response: What azure-core's pipeline passes to its hooks.
+    """
+    headers = response.http_response.headers
+    said = {name: str(headers.pop(name)) for name in _PAUSE_HEADERS if name in headers}
+    asked = Reply(response.http_response.status_code, {**said, "date": headers.get("date", "")}, b"", "").retry_after()
+    if asked is not None:
+        headers["Retry-After"] = str(min(asked, _LONGEST_PAUSE))
 
 
 def _way(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
@@ -96,7 +113,8 @@ def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
     Instance discovery is off: it validates authorities, and ours are a table in the code. msal would ask for it after
     each refusal (application.py, _get_authority_aliases), and in a closed network its failure hides the refusal.
     """
-    return {"authority": settings.cloud.authority, "disable_instance_discovery": True, **_PATIENCE}
+    options = {"disable_instance_discovery": True, "raw_response_hook": _limit_pause}
+    return {"authority": settings.cloud.authority, **options, **_PATIENCE}
 
 
 def _asks_entra(settings: WorkspaceSettings) -> bool:
@@ -182,7 +200,7 @@ _METHODS = {
         "ManagedIdentityCredential",
         {},
         # No proxy leads to an endpoint on this host.
-        lambda s: {**_given(client_id=s.client_id), "use_env_settings": False},
+        lambda s: {**_given(client_id=s.client_id), "use_env_settings": False, "raw_response_hook": _limit_pause},
         "Has this host a managed identity? Then login is its client id, or empty for the system-assigned one.",
     ),
     "workload_identity": _Method(

@@ -65,26 +65,18 @@ class Reply(NamedTuple):
         In its date form they count from the reply's own Date.
         """
         value = self.headers.get("retry-after", "").strip()
-        if not value:
-            return None
         try:
             seconds = float(value)
         except ValueError:
-            try:
-                then = parsedate_to_datetime(value)
-                now = parsedate_to_datetime(self.headers["date"]) if "date" in self.headers else datetime.now(UTC)
-                seconds = (then - now).total_seconds()
-            except (ValueError, TypeError, OverflowError):
+            then = _instant(value)
+            if then is None:
                 return None
+            seconds = (then - (self.date() or datetime.now(UTC))).total_seconds()
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
         """When the service answered, by its own clock."""
-        try:
-            found = parsedate_to_datetime(self.headers["date"])
-        except (LookupError, ValueError, TypeError):
-            return None
-        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:
         """A sentence on this host's clock, where it is minutes away from the service's; else nothing.
@@ -133,3 +125,13 @@ def error_facts(wire: Any) -> tuple[str, str]:
 def _text(value: Any) -> str:
     # What is nested may be too deep to be written.
     return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def _instant(text: str) -> datetime | None:
+    """A date of HTTP; None where it cannot be read."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    # "-0000" says that it is UTC, and Python then gives no zone.
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

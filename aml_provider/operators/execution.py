@@ -184,7 +184,11 @@ class PipelineExecution:
             self._end_run("execution_timeout passed")
             return
         interruption = Interruption(
-            self._ti, durable=self._operator.durable, end_run=lambda: self._end_run(_KILLED), log=self._log
+            self._ti,
+            durable=self._operator.durable,
+            fails_fast=getattr(self._operator.get_dag(), "fail_fast", False),
+            end_run=lambda: self._end_run(_KILLED),
+            log=self._log,
         )
         self._interruptions.append(interruption)
         if not AIRFLOW_V_3_0_PLUS:

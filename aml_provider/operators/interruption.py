@@ -27,12 +27,14 @@ class Interruption:
     Args:
         ti: The task instance.
         durable: Whether it keeps a submission record.
+        fails_fast: Its DAG has ``fail_fast``: the first task that fails makes Airflow fail those that run.
         end_run: Ends the run; raises nothing.
         log: Where it is told what Airflow says.
     """
 
-    def __init__(self, ti: Any, *, durable: bool, end_run: Callable[[], None], log: Log) -> None:
+    def __init__(self, ti: Any, *, durable: bool, fails_fast: bool, end_run: Callable[[], None], log: Log) -> None:
         self._ti = ti
+        self._fails_fast = fails_fast
         self._leaves_failed = leaves_failed(durable=durable)
         self._end_run = end_run
         self._log = log
@@ -66,8 +68,12 @@ class Interruption:
 
     def _ask(self) -> bool:
         ti = self._ti
-        state = instances.owner_state(Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index))
+        owner = Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        state = instances.owner_state(owner)
         ended = was_ended(state, leaves_failed=self._leaves_failed)
+        if state == "failed" and not ended and self._fails_fast:
+            # Airflow tells nobody that it has stopped the DAG run, its API server's listeners included.
+            ended = instances.other_task_failed(owner)
         if not ended:
             self._log.warning("Airflow interrupts this task, which is %s; its run goes on.", state)
         return ended

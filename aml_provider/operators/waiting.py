@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aml_provider.client.transport import Client
     from aml_provider.state.submission import Log
 
+# A timeout of more than a hundred years is none; Airflow can compute no such instants.
+_FOREVER = 100 * 366 * 86400.0
 # Seconds between two hours of being told "later".
 _BUSY_PAUSE = 15.0
 
@@ -44,7 +46,7 @@ class RunWait:
     @property
     def deadline(self) -> float | None:
         """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
-        if self._timeout is None:
+        if self._timeout is None or self._timeout.total_seconds() > _FOREVER:
             return None
         # dag.test() on Airflow 2.11 gives no start date.
         started = self._ti.start_date
@@ -52,13 +54,17 @@ class RunWait:
 
     @property
     def has_time(self) -> bool:
-        """Whether there is a deadline, and it has not passed by this worker's clock."""
+        """Whether there is no deadline, or it has not passed by this worker's clock."""
         deadline = self.deadline
-        return deadline is not None and not has_passed(deadline)
+        return deadline is None or not has_passed(deadline)
 
     def warn_of_clocks(self, component: str) -> None:
         """Say that the deadline has passed by the clock of a component of Airflow, and not by ours."""
-        left = (self.deadline or 0.0) - time.time()
+        deadline = self.deadline
+        if deadline is None:
+            self._log.info("The task has no execution_timeout any more; waiting on.")
+            return
+        left = deadline - time.time()
         self._log.warning(
             "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
             "Waiting on. Is one of the two clocks wrong?",

@@ -82,7 +82,8 @@ class Deployment(NamedTuple):
     def submitted(self, run: PipelineRun) -> bool:
         """Whether a run may be this Airflow's; not everything that a run was given stays with it."""
         url = _mark(run, _URL)
-        return _mark(run, _NAME) in {None, self.name} and (url is None or self.url is None or url == self.url)
+        same_place = url is None or self.url is None or _place(url) in {None, _place(self.url)}
+        return _mark(run, _NAME) in {None, self.name} and same_place
 
     def check(self, run: PipelineRun) -> None:
         """Make sure that a run is this Airflow's, before it is cancelled.
@@ -145,10 +146,28 @@ def airflow_url() -> str | None:
     from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
     url = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None) or ""
-    host = urlsplit(url).hostname or ""
+    place = _place(url)
+    if place is None:
+        return None
+    parts = urlsplit(url.strip())
+    # Whoever may read a run reads its tags: no password of a proxy belongs there.
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/").lower()
+
+
+def _place(url: str) -> tuple[str, int | None, str] | None:
+    """What of an address tells one Airflow from another: host, unusual port, path; None where it tells nothing.
+
+    One that changes from http to https is the same Airflow.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return None
+    host = (parts.hostname or "").rstrip(".")
     if not host or host == "localhost" or host.startswith("127.") or host in {"0.0.0.0", "::1"}:  # noqa: S104
         return None
-    return url.rstrip("/").lower()
+    return host, None if port in {80, 443} else port, parts.path.strip("/").lower()
 
 
 def _mark(run: PipelineRun, name: str) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from aml_provider.state.cursor import Owner
 
-__all__ = ["BEHIND", "NO_STATUS", "owner_state", "states_for"]
+__all__ = ["BEHIND", "NO_STATUS", "other_task_failed", "owner_state", "states_for"]
 
 NO_STATUS = "no_status"
 """What Airflow's UI calls a task instance that was not scheduled yet, or was just cleared."""
@@ -39,6 +39,23 @@ def owner_state(owner: Owner) -> str | None:
     name = f"{owner.task_id}_{owner.map_index}" if owner.map_index >= 0 else owner.task_id
     tasks = runs.get(owner.run_id, {})
     return _text(tasks[name]) if name in tasks else None
+
+
+def other_task_failed(owner: Owner) -> bool:
+    """Whether another task of the same DAG run has failed; asks Airflow 3, from a worker.
+
+    Raises:
+        Exception: Whatever Airflow raises when the look-up fails.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    runs = RuntimeTaskInstance.get_task_states(dag_id=owner.dag_id, run_ids=[owner.run_id])
+    # An instance of a mapped task is named after it, with its number.
+    return any(
+        _text(state) == "failed"
+        for name, state in runs.get(owner.run_id, {}).items()
+        if name != owner.task_id and not name.removeprefix(f"{owner.task_id}_").isdigit()
+    )
 
 
 def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | None]) -> Callable[[Owner], str | None]:

@@ -146,16 +146,20 @@ class VariableLedger:
         """Move the record to those that ended; only once it is there, delete the Variable."""
         finished = record._replace(finished=True)
         entry = (self._try_number, finished._asdict())
-        for _ in range(_MERGES):
-            ended = self._ended()
-            ended.pop(self._run_id, None)
-            ended[self._run_id] = entry
-            self._write(ended)
-            if self._ended().get(self._run_id) == entry:
-                variables.delete(self._key)
-                return
-        # Where it is, it says the same; the task has ended, and must not fail for this.
-        log.warning("%s. Until then the record of this task stays in %s.", overridden(self._archive), self._key)
+        # Where it is, it says the same; the task has ended, and must not fail for what is wrong with the others.
+        problem: Exception = overridden(self._archive)
+        try:
+            for _ in range(_MERGES):
+                ended = self._ended()
+                ended.pop(self._run_id, None)
+                ended[self._run_id] = entry
+                self._write(ended)
+                if self._ended().get(self._run_id) == entry:
+                    variables.delete(self._key)
+                    return
+        except StoredRecordDamaged as damaged:
+            problem = damaged
+        log.warning("%s. Until then the record of this task stays in %s.", problem, self._key)
         self.save(finished)
 
     def _ended(self) -> dict[str, Any]:
@@ -215,5 +219,6 @@ def _decode(stored: Any, place: str) -> Record | None:
 def _damaged(place: str) -> Callable[[str], StoredRecordDamaged]:
     return lambda problem: StoredRecordDamaged(
         f"The record of this task's submission is damaged ({problem}), so whether it has a run cannot be told. See in "
-        f"the workspace whether one of this task is active, and then delete {place}: the next try submits a new run"
+        f"the workspace whether one of this task is active, and then delete {place}: the next try submits a new run. A "
+        "secrets backend or the environment may have such a Variable too"
     )

@@ -88,6 +88,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the run and fire once."""
         try:
+            self._check()
             watcher = await self.watcher()
             run = await watcher.watch(
                 self.run_id,
@@ -105,6 +106,21 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
             yield self._event("unwatched", str(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)
+
+    def _check(self) -> None:
+        """Make sure that the arguments, which another version may have stored, disturb no other run's wait.
+
+        Raises:
+            InvalidArgument: One cannot be used.
+        """
+        from aml_provider.client.arguments import as_name
+        from aml_provider.durations import in_seconds
+
+        as_name("run_id", self.run_id)
+        as_name("experiment_name", self.experiment_name)
+        in_seconds("poll_interval", self.poll_interval, minimum=0.1)
+        if self.deadline is not None:
+            in_seconds("deadline", self.deadline)
 
     def _report(self, progress: Progress) -> None:
         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
@@ -144,12 +160,12 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _cancel_if_killed(self) -> None:
         if not self.cancel_on_kill or self.task_instance is None:
             return
-        if self.deadline is not None and time.time() >= self.deadline:
-            # Airflow before 3.3 ends the wait at execution_timeout in the same way; the worker that resumes decides.
-            return
         from aml_provider.client.errors import ForeignRun
 
         try:
+            if self.deadline is not None and time.time() >= self.deadline:
+                # Airflow before 3.3 ends the wait at execution_timeout in the same way; the resuming worker decides.
+                return
             if not await self._is_still_wanted():
                 self.log.info("The task was ended; cancelling run %s.", self.run_id)
                 await self._cancel()

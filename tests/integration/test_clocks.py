@@ -156,6 +156,23 @@ def test_a_worker_that_is_off_takes_over_what_ended(workspace, task, off):
         assert operator.execute_complete(task.context, event) == workspace.only_run().id
 
 
+@pytest.mark.parametrize("timeout", [timedelta.max, timedelta(days=36700)])
+def test_a_timeout_longer_than_any_date_is_none(workspace, task, timeout):
+    deferral = defer(run_pipeline(execution_timeout=timeout).execute, task.context)
+    assert deferral.trigger.deadline is None
+    assert deferral.timeout is None
+
+
+@pytest.mark.parametrize("lasts", [None, timedelta(hours=1)], ids=["removed", "raised"])
+def test_a_timeout_that_the_dag_has_no_more_ends_no_wait(workspace, task, lasts):
+    """Somebody changes the DAG while the task is deferred."""
+    deferral = defer(run_pipeline(execution_timeout=timedelta(minutes=5)).execute, task.context)
+    operator = run_pipeline(pipeline_id="long", execution_timeout=lasts)
+    again = defer(operator.execute_complete, task.context, fire(deferral.trigger, 600))
+    assert (again.trigger.deadline is None) is (lasts is None)
+    assert workspace.status() in {"NotStarted", "Running"}
+
+
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
 @pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
 def test_a_scheduler_that_is_ahead_ends_no_wait(workspace, task, on_timeout, error):

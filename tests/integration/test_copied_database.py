@@ -217,13 +217,44 @@ def test_an_airflow_with_a_chosen_name_may_move(workspace, task, named, monkeypa
         ("http://127.0.0.1:8080", None),
         ("http://[::1]:8080", None),
         ("http://0.0.0.0:8080", None),
+        ("http://localhost.:8080", None),
         ("", None),
+        ("airflow.example.com", None),
+        # Every task would fail for it.
+        ("http://[fe80::1", None),
+        ("http://airflow:port", None),
+        # Who may read a run's tags is not to read this.
+        ("https://user:secret@airflow.example.com/?token=secret#secret", "https://airflow.example.com"),
+        (" https://airflow.example.com ", "https://airflow.example.com"),
     ],
 )
 def test_an_address_that_leads_to_every_machine_itself_tells_nothing(kept_variables, at, url, known):
     kept_variables["azureml_deployment_id"] = "abc"
     at(url)
     assert this_deployment() == Deployment("abc", known)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ("https://a.example.com", "http://a.example.com", True),
+        ("https://a.example.com", "https://a.example.com:443/", True),
+        ("http://a.example.com:80", "https://a.example.com", True),
+        ("https://a.example.com", "https://A.Example.COM./", True),
+        ("https://a.example.com/airflow", "https://a.example.com/airflow//", True),
+        ("https://a.example.com:8443", "http://a.example.com:8443", True),
+        ("https://a.example.com", "http://localhost:8080", True),
+        ("http://a.example.com:8080", "http://a.example.com:8081", False),
+        ("https://a.example.com/airflow", "https://a.example.com/staging", False),
+        ("https://a.example.com", "https://b.example.com", False),
+    ],
+)
+def test_an_airflow_that_has_moved_to_https_still_ends_its_runs(workspace, task, at, before, now, same):
+    at(before)
+    trigger = start(task)
+    at(now)
+    ended(trigger, task)
+    assert workspace.status() == ("Canceled" if same else "Running")
 
 
 @pytest.mark.parametrize("stored", ["", None])

@@ -19,6 +19,7 @@ import pytest
 import trustme
 from support.authority import CLIENT, TENANT, Authority
 
+from aml_provider.client import credentials
 from aml_provider.client.credentials import build_async_credential, build_credential, get_async_token, get_token
 from aml_provider.client.errors import CredentialError, Unreachable
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
@@ -361,6 +362,18 @@ async def test_an_outage_is_not_a_refusal(authority, kind, status):
     assert not error.permanent
     assert not error.in_doubt
     assert len(authority.seen) == 2, "one repeat, the rest is the caller's"
+
+
+@both
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms", "x-ms-retry-after-ms"])
+@pytest.mark.parametrize("value", ["Fri, 31 Dec 9999 23:59:59 GMT", "1e9", "inf", "nan", "soon"])
+async def test_no_answer_makes_sign_in_wait_for_long_or_fail_for_good(authority, kind, name, value, monkeypatch):
+    """azure-core sleeps for as long as an answer says; in the triggerer, that stopped every wait."""
+    monkeypatch.setattr(credentials, "_LONGEST_PAUSE", 0.05)
+    authority.outage = 503
+    authority.pause = {name: value}
+    error = await asyncio.wait_for(refusal(kind, application(), Unreachable), 20)
+    assert not error.permanent
 
 
 @both

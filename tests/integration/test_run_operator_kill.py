@@ -28,6 +28,9 @@ def kept_variables(kept_in_memory, airflow):
     return kept_in_memory
 
 
+# Airflow's own word, not the fixture's.
+OWNER_STATE = instances.owner_state
+
 # States of a task instance that nobody has ended, though its worker is interrupted.
 INTERRUPTED = ["running", "up_for_retry", "no_status", "scheduled", "queued", "deferred"]
 
@@ -223,6 +226,38 @@ def test_a_failed_task_takes_its_run_along_where_the_api_server_cannot_read_its_
     operator.execute(task.context)
     interrupt(operator)
     assert workspace.status() == "Canceled"
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Before, a failed task always takes its run along")
+@pytest.mark.parametrize(
+    ("others", "fail_fast", "canceled"),
+    [
+        pytest.param({"load": "failed"}, True, True, id="stopped"),
+        pytest.param({"load_3": "failed"}, True, True, id="stopped by a mapped task"),
+        pytest.param({"load": "failed"}, False, False, id="another one failed, which stops nothing"),
+        pytest.param({"load": "success", "last": None}, True, False, id="its worker was given up"),
+        pytest.param({"run_3": "failed"}, True, False, id="an instance of the same mapped task stops none of its kind"),
+    ],
+)
+def test_a_dag_that_fails_fast_takes_the_run_of_a_last_try_along(
+    workspace, task, monkeypatch, others, fail_fast, canceled
+):
+    from airflow.sdk import DAG
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = {"run": "failed", **others}
+
+    def get_task_states(dag_id, run_ids, task_ids=None, map_index=None):
+        wanted = {name: state for name, state in states.items() if task_ids is None or name in task_ids}
+        return {task.ti.run_id: wanted} if [task.ti.run_id] == run_ids else {}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
+    monkeypatch.setattr(instances, "owner_state", OWNER_STATE)
+    with DAG("dag", schedule=None, fail_fast=fail_fast):
+        operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
+    operator.execute(task.context)
+    interrupt(operator)
+    assert (workspace.status() == "Canceled") is canceled
 
 
 def test_an_interruption_is_asked_about_each_time(workspace, task, airflow):

@@ -235,7 +235,29 @@ async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
     assert poller.is_over
 
 
-@pytest.mark.parametrize("arguments", [{"poll_interval": "1"}, {"deadline": "tomorrow"}], ids=str)
+NONSENSE = [
+    *({"poll_interval": value} for value in ("1", 0, -1.0, float("nan"), None)),
+    *({"deadline": value} for value in ("tomorrow", float("nan"))),
+]
+
+
+@pytest.mark.parametrize("arguments", [*NONSENSE, {"run_id": 5}, {"experiment_name": None}], ids=str)
+async def test_a_stored_trigger_that_makes_no_sense_disturbs_nobody(workspace, arguments):
+    """One of another version, say: no interval at all asked 180 times a second, a negative one ended every wait."""
+    (run_id,) = submit(workspace, 1)
+    before = len(workspace.requests())
+    trigger = AzureMLPipelineRunTrigger(**{"run_id": run_id, "experiment_name": "exp"} | arguments)
+    event = await asyncio.wait_for(anext(trigger.run()), 10)
+    assert event.payload["outcome"] == "unwatched"
+    assert next(iter(arguments)) in event.payload["message"]
+    # Refused before it joins those who wait.
+    assert len(workspace.requests()) == before
+    trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    trigger.look = lambda: ("deferred", run_id)
+    await trigger.on_kill()
+
+
+@pytest.mark.parametrize("arguments", NONSENSE, ids=str)
 async def test_a_wait_that_cannot_begin_leaves_nothing_behind(workspace, arguments):
     (run_id,) = submit(workspace, 1)
     assert (await fire(run_id, **arguments))["outcome"] == "unwatched"

@@ -63,6 +63,7 @@ class Authority:
         federated: The Kubernetes token that each identity trusts.
         assigned: The client ids that this host's identity endpoint answers for; empty is the system-assigned one.
         outage: A status that answers everything, as during an outage.
+        pause: Headers of such an answer.
         lifetime: How long tokens hold.
         seen: The requests.
         tunnels: The hosts that were asked for, allowed or not.
@@ -86,6 +87,7 @@ class Authority:
         self.federated: dict[str, str] = {}
         self.assigned: set[str] = set()
         self.outage = 0
+        self.pause: dict[str, str] = {}
         self.lifetime = 3600
         self.seen: list[Seen] = []
         self.tunnels: list[str] = []
@@ -208,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        for name, value in self.authority.pause.items() if status == self.authority.outage else ():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
@@ -187,9 +188,14 @@ def test_jitter_takes_away_half_at_most(jitter, tries):
         ({"retry_after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
         ({"retry_after": "Sun, 22 Nov 2026 10:00:20 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 20.0),
         ({"retry_after": "Sun, 22 Nov 2026 09:00:00 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 0.0),
-        ({"retry_after": "Sun, 22 Nov 2026 10:00:20 -0000", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, None),
+        ({"retry_after": "Sun, 22 Nov 2026 10:00:20 -0000", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 20.0),
+        ({"retry_after": "Sun, 22 Nov 2026 10:00:20 GMT", "date": "Sun, 22 Nov 2026 10:00:00 -0000"}, 20.0),
         ({"retry_after": "soon"}, None),
-        ({"retry_after": "Sun, 22 Nov 2026 10:00:20 GMT", "date": "just now"}, None),
+        ({"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": "just now"}, 3600.0),
+        (
+            {"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": "Fri, 1 Jan 99999999999999999999 00:00:00 GMT"},
+            3600.0,
+        ),
     ],
 )
 def test_retry_after_in_both_forms(headers, seconds):
@@ -198,6 +204,11 @@ def test_retry_after_in_both_forms(headers, seconds):
 
 def test_a_retry_after_date_without_a_date_counts_from_now():
     assert reply(429, retry_after="Mon, 01 Jan 2001 00:00:00 GMT").retry_after() == 0.0
+
+
+@pytest.mark.parametrize("date", ["", "just now", "Fri, 1 Jan 99999999999999999999 00:00:00 GMT"])
+def test_a_date_that_cannot_be_read_says_nothing_about_clocks(date):
+    assert reply(401, date=date).on_clocks(datetime.now(UTC)) == ""
 
 
 @given(st.text())

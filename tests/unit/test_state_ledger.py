@@ -178,6 +178,20 @@ def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeyp
     assert "Variable archive was written, but does not read as written" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "archive", ["null", "[]", "{", '{"other": 5}', '{"other": [1, "ab"]}', '{"other": [1e999, {}]}']
+)
+def test_a_task_that_has_ended_does_not_fail_for_a_damaged_archive(variables, caplog, archive):
+    """Somebody edits it while the run goes on."""
+    book = VariableLedger("key", "archive", "r", 1)
+    book.save(RECORD)
+    variables["archive"] = archive
+    book.close(RECORD)
+    assert VariableLedger("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
+    assert "delete the Variable archive" in caplog.text
+    assert variables["archive"] == archive
+
+
 def test_of_two_dag_runs_that_end_at_the_same_moment_neither_loses_its_record(monkeypatch):
     class Raced(KeptVariables):
         def write(self, key, value, description):
