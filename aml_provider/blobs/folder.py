@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from aml_provider.blobs.wasb import account_of, without_side
 from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import InvalidArgument
 
@@ -81,7 +82,8 @@ def normalise_path(path: str, argument: str = "path") -> str:
     if "" in segments:
         # To blob storage that is a folder without a name, and another place than the one with a single slash.
         meant = "/".join(filter(None, segments))
-        raise InvalidArgument(argument, f"{path!r} has two slashes in a row; is {meant!r} meant?")
+        question = f"is {meant!r} meant?" if meant else "empty is the container's root"
+        raise InvalidArgument(argument, f"{path!r} has two slashes in a row; {question}")
     return f"{'/'.join(segments)}/"
 
 
@@ -122,11 +124,11 @@ def _account(container_url: str) -> tuple[str, str, str]:
     parts = urlsplit(container_url)
     host = (parts.hostname or "").rstrip(".")
     *before, container = unquote(parts.path).strip("/").split("/")
-    if ".blob." in host:
-        return "", host.partition(".")[0].removesuffix("-secondary"), container
+    if account := account_of(container_url):
+        return "", account, container
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     server = f"{'localhost' if _is_loopback(host) else host}:{port}"
-    return server, before[0].lower() if before else server, container
+    return server, without_side(before[0].lower()) if before else server, container
 
 
 def _is_ip(host: str) -> bool:

@@ -132,7 +132,7 @@ class Sensors:
         assert not arguments["only_wait"]
         trigger = AzureBlobLookTrigger(**arguments)
         self.place.waits.clear()
-        self.trigger = asyncio.ensure_future(trigger._changes_in(self.place, trigger._state()))
+        self.trigger = asyncio.ensure_future(trigger._changes_in(self.place, trigger._state(), lambda: None))
         await self.place.waits.wait()
 
     async def close(self):
