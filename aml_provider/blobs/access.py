@@ -344,6 +344,8 @@ def refusal(
     elif reply.status == 404:
         kind = NotFound
         hint = f"Is there a container {url}?"
+    elif reply.status == 412 and code.startswith("Lease"):
+        hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
     elif reply.status == 429:
         kind = Throttled
     elif reply.status >= 500 or reply.status == 408:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.pages import Draft, Known, pieces
 from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
+from aml_provider.client.errors import MalformedReply
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -127,6 +128,10 @@ def _name(candidate: _Candidate) -> bytes:
     return candidate[1][0]
 
 
+def _name_of(row: Row) -> bytes:
+    return row[0]
+
+
 class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
@@ -147,7 +152,8 @@ class Scan:
         self._candidates: list[_Candidate] = []
         self._last: _Candidate | None = None  # no candidate after this one can be among the first max_changes
         self._aside: list[tuple[Draft, bytes, bool, bool]] = []  # draft, name, known, certainly a directory marker
-        self._prefixes: set[bytes] = set()
+        self._empty: set[bytes] = set()  # what a folder beside each of them would be called
+        self._prefixes: set[bytes] = set()  # those of them that there are
         self._farthest = b""  # of the names listed so far
         self._overlaps = False  # a page began before it
         self._counts = Counts()
@@ -177,12 +183,11 @@ class Scan:
         Yields:
             Where others may go first.
         """
-        rows, rules, counts = page.rows, self._rules, self._counts
+        rows, rules, counts = self._checked(page.rows), self._rules, self._counts
         number = len(self._drafts)
         draft = Draft(digest, rows, len(page.prefixes))
         self._drafts.append(draft)
         self._order.append(number)
-        self._prefixes.update(page.prefixes)
         if rows and draft.first <= self._farthest:
             self._supersede({row[0] for row in rows})
         self._farthest = max(self._farthest, draft.last)
@@ -206,10 +211,13 @@ class Scan:
                     known = i not in unknown
                     unchanged -= known
                     self._aside.append((draft, name, known, is_marker))
+                    self._empty.add(name + b"/")
                     if not known:
                         unknown.remove(i)
                         draft.open.add(i)
             fresh = sorted(unknown)
+        # Only what stands beside an empty blob matters, which comes first.
+        self._prefixes.update(self._empty.intersection(page.prefixes))
         if self._silent:
             counts.remembered += unchanged
         else:
@@ -218,7 +226,8 @@ class Scan:
             records = {i for i in fresh if _RECORD.fullmatch(names[i], len(self._prefix))}
             # Never decided either: to store that would write the record, which might be the very one.
             draft.open |= records
-            counts.records += len(records)
+            draft.records = len(records)
+            counts.records += draft.records
             fresh = [i for i in fresh if i not in records]
         if fresh:
             self._judge(number, fresh, rows, date)
@@ -228,6 +237,29 @@ class Scan:
             # With nothing to compare them with, the versions of what waits need not be known.
             yield
             draft.remember(rows)
+
+    def _checked(self, rows: list[Row]) -> list[Row]:
+        """The rows of a page by name, each name once: the later row counts.
+
+        Raises:
+            MalformedReply: A blob is not directly in the folder.
+        """
+        if not rows:
+            return rows
+        names = [row[0] for row in rows]
+        in_order = sorted(names)
+        if in_order != names or len(set(names)) < len(names):
+            latest = {row[0]: row for row in rows}
+            self._counts.listed += len(rows) - len(latest)
+            self._counts.twice += len(rows) - len(latest)
+            rows = sorted(latest.values(), key=_name_of)
+        # What is between two names that begin alike begins so, too.
+        is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
+        if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):
+            raise MalformedReply(
+                "list blobs", status=200, message="The listing holds blobs that are not directly in the folder"
+            )
+        return rows
 
     def _supersede(self, names: set[bytes]) -> None:
         """Leave out what a page before this one said of the same blobs: the later row counts.
@@ -327,7 +359,8 @@ class Scan:
             if isinstance(entry, Known):
                 counts.empty += page.empty
                 counts.markers += page.markers
-                counts.unchanged += page.listed - page.empty - page.markers
+                counts.records += page.records
+                counts.unchanged += page.listed - page.empty - page.markers - page.records
         back = ((older[name], name) for _, names in reported for name in names if name in older) if older else ()
         undo = Difference(Cursor(reported), Cursor.of(back))
         # A write follows, see Detection.must_save.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from aml_provider.blobs.wasb import account_of, without_side
 from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import InvalidArgument
 
-__all__ = ["Folder", "normalise_path"]
+__all__ = ["Folder", "as_store_path", "normalise_path"]
 
 _CONTAINER = re.compile(r"\$[a-z]{3,}|(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -73,6 +74,10 @@ def normalise_path(path: str, argument: str = "path") -> str:
         raise wrong_type(argument, path, "text")
     if "\\" in path:
         raise InvalidArgument(argument, f"{path!r} has a backslash; folders are separated by /")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, f"{path!a} has half a character (a surrogate)") from None
     if path in {"", "/"}:
         return ""
     segments = path.removeprefix("/").removesuffix("/").split("/")
@@ -81,8 +86,26 @@ def normalise_path(path: str, argument: str = "path") -> str:
     if "" in segments:
         # To blob storage that is a folder without a name, and another place than the one with a single slash.
         meant = "/".join(filter(None, segments))
-        raise InvalidArgument(argument, f"{path!r} has two slashes in a row; is {meant!r} meant?")
+        question = f"is {meant!r} meant?" if meant else "empty is the container's root"
+        raise InvalidArgument(argument, f"{path!r} has two slashes in a row; {question}")
     return f"{'/'.join(segments)}/"
+
+
+def as_store_path(argument: str, value: Any) -> tuple[str, str]:
+    """``STORE/FOLDER``: the datastore and the folder in it.
+
+    Raises:
+        ValueError: It is something else, or the folder cannot be used; the message names ``argument``.
+    """
+    from aml_provider.client.run_request import as_data_path  # noqa: PLC0415 - triggers have no use for it
+
+    if isinstance(value, str) and not value.partition("/")[0].strip():
+        raise InvalidArgument(
+            argument, f"{value!r} names no datastore; write a datastore and a folder in it: 'store/path'"
+        )
+    datastore, path = as_data_path(argument, value)
+    normalise_path(path, argument)
+    return datastore, path
 
 
 def _checked_container(container_url: str, *, allow_http: bool) -> str:
@@ -128,11 +151,11 @@ def _account(container_url: str) -> tuple[str, str, str]:
     parts = urlsplit(container_url)
     host = (parts.hostname or "").rstrip(".")
     *before, container = unquote(parts.path).strip("/").split("/")
-    if ".blob." in host:
-        return "", host.partition(".")[0].removesuffix("-secondary"), container
+    if account := account_of(container_url):
+        return "", account, container
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     server = f"{'localhost' if _is_loopback(host) else host}:{port}"
-    return server, before[0].lower() if before else server, container
+    return server, without_side(before[0].lower()) if before else server, container
 
 
 def _is_ip(host: str) -> bool:

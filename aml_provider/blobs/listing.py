@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.blobs.folder import Folder
 
-__all__ = ["ListRequest", "Page", "Reply", "Row", "error_facts", "list_request", "parse_page", "poll"]
+__all__ = ["ListRequest", "Page", "Reply", "Row", "error_facts", "list_request", "next_marker", "parse_page", "poll"]
 
 # Azurite 3.35 takes this one; from 2021-02-12 on, names with characters that XML cannot hold arrive as
 # <Name Encoded="true"> instead of failing the listing.
@@ -63,6 +63,7 @@ _SIZE = re.compile(r"0*([0-9]{1,19})")
 # Of 5,000 blobs each: far beyond what a cursor can be kept for. A service that always has one page more must not fill
 # the memory of a triggerer.
 _MOST_PAGES = 5000
+_DEEPEST = 50  # elements; a listing has six
 
 
 class ListRequest(NamedTuple):
@@ -142,25 +143,34 @@ def poll(state: FolderState) -> Generator[ListRequest | None, Any, Detection]:
         if status != 200:
             code, message = error_facts(body)
             raise ServiceError(_OPERATION, status=status, code=code, message=message)
-        end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
-        if end is None:
-            raise _malformed("The reply to List Blobs is cut off or no listing at all")
+        marker = next_marker(body)
         digest = _digest(body)
         if not scan.repeat(digest):
             page = parse_page(body)
             yield None
             yield from scan.add(digest, page, date)
             yield None
-        try:
-            marker = _unescape(end[1] or b"").decode()
-        except ValueError as error:
-            raise _malformed(f"The continuation marker of List Blobs cannot be read: {error}") from None
         if not marker:
             return (yield from scan.finish())
         if marker in seen:
             raise _malformed("List Blobs gave the same continuation marker twice")
         seen.add(marker)
     raise _malformed(f"List Blobs gave {_MOST_PAGES} pages and did not come to an end")
+
+
+def next_marker(body: bytes) -> str:
+    """What asks for the page after this one; empty where this is the last.
+
+    Raises:
+        MalformedReply: The page has no end, or the marker cannot be read.
+    """
+    end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
+    if end is None:
+        raise _malformed("The reply to List Blobs is cut off or no listing at all")
+    try:
+        return _unescape(end[1] or b"").decode()
+    except ValueError as error:
+        raise _malformed(f"The continuation marker of List Blobs cannot be read: {error}") from None
 
 
 def _digest(body: bytes) -> bytes:
@@ -290,21 +300,28 @@ def _parse_xml(body: bytes) -> Page:
     prefixes: list[bytes] = []
     path: list[str] = []
     root = ""
+    # It is none of a listing's, and a few of its entities make gigabytes. An encoding that hides it hides the page's
+    # end too, see poll().
+    if b"<!DOCTYPE" in body:
+        raise _malformed("The reply to List Blobs has a document type, which no listing has")
     try:
-        # The storage service's own reply; expat bounds what entities may expand to.
+        # The storage service's own reply.
         for event, element in iterparse(BytesIO(body), ("start", "end")):  # noqa: S314
             if event == "start":
                 path.append(element.tag)
+                if len(path) > _DEEPEST:
+                    raise _malformed("The reply to List Blobs is nested too deeply")
                 continue
             root = path[0]
             # Metadata may have any name, also one of these.
-            if path[1:] == ["Blobs", "Blob"]:
+            kind = path[1:] if len(path) == 3 else None
+            if kind == ["Blobs", "Blob"]:
                 row = _xml_row(element)
                 rows.append(row)
                 if row[3] == b"0" and _xml_directory(element):
                     directories.add(row[0])
                 element.clear()
-            elif path[1:] == ["Blobs", "BlobPrefix"]:
+            elif kind == ["Blobs", "BlobPrefix"]:
                 prefixes.append(_xml_name(element))
                 element.clear()
             path.pop()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.blobs.access import ask
-from aml_provider.blobs.listing import list_request, parse_page
+from aml_provider.blobs.listing import list_request, next_marker, parse_page
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.finding import same_letters, similar
-from aml_provider.client.protocol import Request
+from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aml_provider.blobs.access import ContainerAccess
     from aml_provider.blobs.changes import Detection
     from aml_provider.blobs.folder import Folder
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["nothing_there"]
 
 _MOST_NAMES = 5
+# Of a hundred names of this length, a comparison takes some 20 ms.
+_AT_ONCE, _LONGEST = 100, 200
+_GLOB = frozenset("*?[")
 
 
 def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection) -> Flow[str]:
@@ -38,36 +43,57 @@ def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection)
         missing = segments.pop()
         above = folder._replace(prefix="".join(f"{segment}/" for segment in segments))
         try:
-            page = yield from _first_page(above, access)
+            page, is_all = yield from _first_page(above, access)
         except AzureMLError:
             # The poll itself has just worked; a hint is not worth a failure.
             return ""
-        if page.rows or page.prefixes:
-            return _told(folder, above.prefix, missing, page)
+        if page.rows or page.prefixes or not is_all:
+            return (yield from _told(folder, above.prefix, missing, page))
     return f"There is nothing in the folder {folder.prefix!r}, nor anywhere else in the container"
 
 
-def _first_page(folder: Folder, access: ContainerAccess) -> Flow[Page]:
+def _first_page(folder: Folder, access: ContainerAccess) -> Flow[tuple[Page, bool]]:
+    """The first page, and whether it is the only one."""
     wanted = list_request(folder)
     query = (*wanted.params.items(), *access.signature(folder.container_url))
-    reply = yield from ask(access, Request("list blobs", "GET", wanted.url, query, tuple(wanted.headers.items())))
+    headers = tuple(wanted.headers.items())
+    # Not repeated either: whoever polls has no time for it.
+    request = Request("list blobs", "GET", wanted.url, query, headers, repeatable=False, most=MOST_OF_A_LISTING)
+    reply = yield from ask(access, request)
     if reply.status != 200:
         raise AzureMLError(f"answered {reply.status}")
-    return parse_page(reply.body)
+    return parse_page(reply.body), not next_marker(reply.body)
 
 
-def _told(folder: Folder, above: str, missing: str, page: Page) -> str:
+def _told(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
     told = f"There is nothing in the folder {folder.prefix!r} (yet); waiting all the same. "
     where = f"the folder {above!r}" if above else "the container"
     names = [name.decode("utf-8", "replace")[len(above) :].removesuffix("/") for name in page.prefixes]
     if f"{above}{missing}".encode() in {row[0] for row in page.rows}:
         return f"{told}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
-    alike = [name for name in names if same_letters(name) == same_letters(missing)]
+    if not _GLOB.isdisjoint(missing):
+        return f"{told}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"
+    alike, near = yield from _resembling(missing, names)
     if alike:
         shown = ", ".join(map(ascii, alike))
         return f"{told}Blob storage tells {missing!a} from {shown}, which is in {where}: case and Unicode form count"
-    near = similar(missing, names)
     shown = ", ".join(map(repr, near or names[:_MOST_NAMES]))
     if not shown:
-        return f"{told}In {where} there is no folder at all, but blobs are"
+        return f"{told}In {where} there are blobs, but no folder {missing!r}"
     return f"{told}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
+
+
+def _resembling(missing: str, names: Sequence[str]) -> Flow[tuple[list[str], list[str]]]:
+    """The names that differ in case or Unicode form alone, and up to three that are similar.
+
+    To compare thousands takes seconds, for which an event loop should not stand still.
+    """
+    alike: list[str] = []
+    near: list[str] = []
+    for at in range(0, len(names), _AT_ONCE):
+        some = names[at : at + _AT_ONCE]
+        alike += [name for name in some if same_letters(name) == same_letters(missing)]
+        if len(missing) <= _LONGEST:
+            near += similar(missing, [name for name in some if len(name) <= _LONGEST])
+        yield Pause(0)
+    return alike, similar(missing, near)

@@ -30,6 +30,7 @@ class Known(NamedTuple):
     listed: int = 0
     empty: int = 0
     markers: int = 0
+    records: int = 0
     folders: int = 0
 
 
@@ -46,6 +47,7 @@ class Draft:
         "markers",
         "names",
         "open",
+        "records",
         "versions",
         "waits",
     )
@@ -57,7 +59,7 @@ class Draft:
         self.open: set[int] = set()  # positions of versions that are not decided
         self.found: list[int] = []  # positions of candidates; those that are not open are reported
         self.waits = False  # some of them will be decided without a change of the page's bytes
-        self.empty = self.markers = 0
+        self.empty = self.markers = self.records = 0
         self.folders = folders
 
     def remember(self, rows: Sequence[Row]) -> None:
@@ -96,7 +98,7 @@ class Draft:
             kept = [i for i in range(listed) if i not in self.open or names[i] in older]
             versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
             names = array("I", [names[i] for i in kept])
-        counts = (listed, self.empty, self.markers, self.folders)
+        counts = (listed, self.empty, self.markers, self.records, self.folders)
         return Known(self.digest, (versions, names), not self.waits, self.first, self.last, *counts)
 
 

@@ -63,7 +63,8 @@ def replace_record(location: Location, name: str, before: Kept, text: str) -> Fl
     if reply.status == 201 and "etag" in reply.headers:
         return Kept(text, reply.headers["etag"])
     code = error_facts(reply.body)[0]
-    if reply.status == 412 or (reply.status == 409 and code == "BlobAlreadyExists"):
+    # Other conditions than ours, such as a lease, are refused with 412 too; nobody has written then.
+    if (reply.status == 412 and not code.startswith("Lease")) or (reply.status == 409 and code == "BlobAlreadyExists"):
         # Perhaps by ourselves: the answer to the first of several attempts can get lost.
         now = yield from read_record(location, name)
         return now if now.text == text else None

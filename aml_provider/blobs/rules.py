@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.client.arguments import as_choice, as_name, wrong_type
+from aml_provider.client.arguments import as_choice, as_flag, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Counts", "Rules", "iso_dates", "iso_hours", "settled_until"]
+
+_CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 
 class Rules(NamedTuple):
@@ -62,9 +64,14 @@ class Rules(NamedTuple):
                 raise wrong_type("pattern", pattern, "a glob or a list of globs")
             patterns = tuple(patterns)
             for glob in patterns:
-                as_name("pattern", glob)
+                # A name has no slash, so nothing would ever match, and all would be remembered as refused.
+                if "/" in _CLASSES.sub("", as_name("pattern", glob)):
+                    raise InvalidArgument(
+                        "pattern", f"{glob!r} has a slash, but is for the last part of a name; folders go into path"
+                    )
             if not patterns:
                 raise InvalidArgument("pattern", f"{pattern!r} is neither a glob nor a list of globs")
+        as_flag("ignore_empty", ignore_empty)
         return cls(settle, ignore_empty, patterns, max_changes, on_first_poll == "report")
 
 

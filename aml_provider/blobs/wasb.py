@@ -18,7 +18,7 @@ _AZURITE = "devstoreaccount1"
 # Public: Microsoft's documentation of Azurite has it, and every installation the same.
 _AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 # Other names of the same account.
-_SIDE_NAMES = re.compile(r"(-secondary|-ipv6|-dualstack)+$")
+_SIDE_NAMES = re.compile(r"(-secondary|-ipv6|-dualstack|-microsoftrouting|-internetrouting)+$")
 
 
 class Rights(NamedTuple):
@@ -80,7 +80,12 @@ def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -
 def account_of(url: str) -> str:
     """The storage account that an address, or a host alone, has in its host's name; empty where it has none."""
     host = _parts(url).hostname or ""
-    return _SIDE_NAMES.sub("", host.partition(".")[0]) if ".blob." in host else ""
+    return without_side(host.partition(".")[0]) if ".blob." in host else ""
+
+
+def without_side(name: str) -> str:
+    """An account's own name, whichever of its names this is."""
+    return _SIDE_NAMES.sub("", name)
 
 
 def _named_by(url: str) -> str:

@@ -51,13 +51,11 @@ class BlobLocation(NamedTuple):
         Raises:
             InvalidArgument: It is something else.
         """
-        from aml_provider.blobs.folder import normalise_path
-        from aml_provider.client.run_request import as_data_path
+        from aml_provider.blobs.folder import as_store_path
 
         if value is None:
             return None
-        datastore, path = as_data_path("cursor_store", value)
-        normalise_path(path, "cursor_store")
+        datastore, path = as_store_path("cursor_store", value)
         return cls(datastore, None, path, None, azureml_conn_id)
 
     def is_same_folder(self, other: BlobLocation) -> bool:

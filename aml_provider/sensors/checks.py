@@ -37,9 +37,8 @@ def check_schedule_sensor(task: AzureMLScheduleRunSensor) -> None:
 
 def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
     """Check the sensor for blobs; raises as the others do."""
-    from aml_provider.blobs.folder import Folder, normalise_path
+    from aml_provider.blobs.folder import Folder, as_store_path, normalise_path
     from aml_provider.blobs.rules import Rules
-    from aml_provider.client.run_request import as_data_path
 
     def as_container(_: str, value: Any) -> Folder:
         # Whether plain http will do is the connection's to say.
@@ -48,7 +47,7 @@ def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
     with Literals(task) as literals:
         literals.exactly_one("datastore", "container_url")
         literals.goes_with("wasb_conn_id", "container_url")
-        for name in ("datastore", "wasb_conn_id"):
+        for name in ("datastore", "wasb_conn_id", "cursor_key"):
             literals.check(name, as_name, optional=True)
         literals.check("container_url", as_container, optional=True)
         literals.check("path", lambda _, value: normalise_path(value))
@@ -57,7 +56,7 @@ def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
         literals.check("ignore_empty", as_flag)
         literals.check("on_first_poll", lambda _, value: Rules.of(on_first_poll=value))
         literals.check("max_changes", lambda _, value: Rules.of(max_changes=value))
-        literals.check("cursor_store", as_data_path, optional=True)
+        literals.check("cursor_store", as_store_path, optional=True)
         _check_polling(literals, task)
 
 

@@ -13,7 +13,7 @@ from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.arguments import wrong_type
+from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
@@ -110,8 +110,9 @@ class FolderWatch:
         with airflow_errors():
             # Before anything is logged or stored: a URL may hold a SAS.
             location.check()
-            if sensor.cursor_key is not None and not isinstance(sensor.cursor_key, str):
-                raise wrong_type("cursor_key", sensor.cursor_key, "text")
+            # All sensors without a name of their own would share the changes.
+            if sensor.cursor_key is not None:
+                as_name("cursor_key", sensor.cursor_key)
             rules = Rules.of(
                 settle=in_seconds("settle", sensor.settle),
                 ignore_empty=sensor.ignore_empty,

@@ -148,6 +148,8 @@ class Commit(NamedTuple):
                     raise TypeError(f"the batch is {batch!r:.80}")
                 if type(record["serial"]) is not int or not all(isinstance(text, str) for text in texts):
                     raise TypeError("the serial is no number, or a cursor no text")
+                if not all(map(str.isascii, texts)):
+                    raise ValueError("a cursor is no base64 text")
                 json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
@@ -331,4 +333,5 @@ class VariableCursorStore:
 
 
 def _stamp(text: str | None) -> bytes | None:
-    return None if text is None else blake2b(text.encode(), digest_size=16).digest()
+    # What an environment variable holds need not be UTF-8.
+    return None if text is None else blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

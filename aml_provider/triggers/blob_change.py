@@ -132,15 +132,15 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
         """
-        from aml_provider.client.errors import InvalidArgument
+        from aml_provider.client.arguments import as_name
 
         location = self._location()
         location.check()
         rules = self._rules()
-        for name in ("azureml_conn_id", "wasb_conn_id", "state_key", "asset"):
+        for name in ("state_key", "asset"):
             value = getattr(self, name)
-            if not (isinstance(value, str) and value) and (value is not None or name == "azureml_conn_id"):
-                raise InvalidArgument(name, f"is {value!r}; use text")
+            if value is not None:
+                as_name(name, value)
         return "aml_provider.triggers.blob.AzureBlobChangeTrigger", {
             **location._asdict(),
             "settle": rules.settle,

@@ -445,6 +445,8 @@ async def test_without_a_state_of_its_own_each_asset_has_a_variable_and_goes_on_
         ({"poll_interval": 0}, "poll_interval"),
         ({"poll_interval": "1 minute"}, "poll_interval"),
         ({"state_key": ""}, "state_key"),
+        ({"ignore_empty": "no"}, "ignore_empty"),
+        ({"pattern": "sub/*.csv"}, "pattern"),
         ({"azureml_conn_id": None}, "azureml_conn_id"),
         ({"container_url": "https://acc.blob.core.windows.net/landing?sv=1&sig=hush"}, "container_url"),
         ({"container_url": None, "datastore": "d", "wasb_conn_id": "w"}, "wasb_conn_id"),

@@ -84,7 +84,11 @@ class FakeContainer:
         levels = {prefix + head + slash for head, slash in _heads(self.blobs, prefix)}
         entries = sorted(level for level in levels if level >= marker)
         shown, rest = entries[: self.page_size], entries[self.page_size :]
-        parts = [self._entry(name) if name in self.blobs else _prefix(name) for name in shown]
+        # A name that ends in a slash is a sub-folder's, but for the folder's own.
+        parts = [
+            self._entry(name) if name in self.blobs and name.removeprefix(prefix)[-1:] != "/" else _prefix(name)
+            for name in shown
+        ]
         following = f"<NextMarker>{escape(rest[0])}</NextMarker>" if rest else "<NextMarker />"
         return (
             "<?xml version='1.0' encoding='utf-8'?><EnumerationResults>"

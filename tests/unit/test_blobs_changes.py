@@ -19,7 +19,7 @@ from support.listed_folder import FOLDER, Container, http_date, take, watch
 
 from aml_provider.blobs.changes import _RECORD, FolderState, Scan
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.listing import Reply, poll
+from aml_provider.blobs.listing import Page, Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 from aml_provider.state.cursor import variable_key
@@ -350,6 +350,8 @@ def test_a_record_of_ours_is_never_reported_and_never_a_reason_to_write_one(name
         assert [change["name"] for change in detection.changes] == [name] * (not is_record)
         assert detection.must_save is not is_record
         assert detection.counts.records == is_record
+        # Also while its page stays the same.
+        assert container.poll(state).counts.records == is_record
 
 
 def test_the_names_of_our_records_are_known():
@@ -522,12 +524,37 @@ def test_a_listing_with_names_twice_is_as_good_as_one_with_their_last_rows(listi
     container, plain = Overlapping(), Overlapping()
     state, other = watch(container, **rules), watch(plain, **rules)
     for listing in [[], *(listing for listing in listings for _ in range(2))]:
-        # Within one page a name stands once, and one version has one size.
-        pages = [sorted({name: (name, etag, int(etag) % 2) for name, etag in page}.values()) for page in listing]
+        # One version has one size.
+        pages = [[(name, etag, int(etag) % 2) for name, etag in page] for page in listing]
         container.listing = pages or [[]]
         last = {row[0]: row for page in pages for row in page}
         plain.listing = [sorted(last.values())]
         assert etags(container, state) == etags(plain, other)
+
+
+def test_of_one_name_twice_on_a_page_the_later_row_counts():
+    container = Overlapping()
+    state = watch(container, on_first_poll="report")
+    container.listing = [[("b", "1", 1), ("a", "1", 1), ("b", "2", 1)]]
+    assert etags(container, state) == [("a", "1", "added"), ("b", "2", "added")]
+    assert etags(container, state) == []
+
+
+@pytest.mark.parametrize("name", ["../a", "sub/a", "sub/deep/a"])
+def test_what_is_not_directly_in_the_folder_voids_the_poll(name):
+    container = Overlapping()
+    state = watch(container, on_first_poll="report")
+    container.listing = [[("a", "1", 1), (name, "1", 1), ("z", "1", 1)]]
+    with pytest.raises(MalformedReply, match="not directly in the folder"):
+        container.poll(state)
+
+
+def test_of_sub_folders_only_their_number_is_kept():
+    page = Page([], frozenset(), [b"in/%d/" % number for number in range(1000)])
+    scan = Scan(FOLDER, Rules.of(), (), first=True)
+    for _ in scan.add(b"digest", page, None):
+        pass
+    assert not scan._prefixes
 
 
 def test_a_failed_page_voids_the_poll():
@@ -572,6 +599,10 @@ def test_sizes():
         ("pattern", []),
         ("pattern", ""),
         ("pattern", [1]),
+        ("pattern", "sub/*.csv"),
+        ("pattern", ["*.csv", "[!/]*/a[/]"]),
+        ("ignore_empty", "no"),
+        ("ignore_empty", None),
         ("max_changes", 0),
         ("max_changes", True),
         ("max_changes", 1.5),

@@ -92,12 +92,15 @@ SAME = [
     ("https://acct.blob.core.windows.net/landing", "https://acct.blob.core.windows.net./landing/"),
     ("https://acct.blob.core.windows.net/landing", "https://acct.privatelink.blob.core.windows.net/landing"),
     ("https://acct.blob.core.windows.net/landing", "https://acct-secondary.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct-secondary-ipv6.blob.core.windows.net/landing"),
+    ("https://acct.blob.core.windows.net/landing", "https://acct-microsoftrouting.blob.core.windows.net/landing"),
     ("https://acct.blob.core.windows.net/landing", "https://acct.z12.blob.storage.azure.net/landing"),
     ("https://acct.blob.core.windows.net/landing", "http://acct.blob.core.windows.net/landing"),
     ("https://acct.blob.core.windows.net/landing", "https://gateway.example.org/acct/landing"),
     ("https://acct.blob.core.windows.net/$root", "https://acct.blob.core.windows.net:443/$root/"),
     ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://localhost:10000/DevStoreAccount1/landing"),
     ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://[::1]:10000/devstore%61ccount1/landing"),
+    ("http://127.0.0.1:10000/devstoreaccount1/landing", "http://127.0.0.1:10000/devstoreaccount1-secondary/landing"),
     ("https://blobs.example.org/landing", "https://Blobs.example.org:443/landing/"),
 ]
 OTHERS = [

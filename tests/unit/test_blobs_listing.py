@@ -291,6 +291,18 @@ def test_a_listing_without_an_end_is_refused():
         run(pages())
 
 
+@pytest.mark.parametrize("expansion", ["x" * 1000, "&lt;"])
+def test_a_document_type_is_refused_before_its_entities_are_read(expansion):
+    head = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "{expansion}">]>'
+    with pytest.raises(MalformedReply, match="document type"):
+        run([head.encode() + page(blob("in/&b;")).partition(b"?>")[2]])
+
+
+def test_a_reply_that_is_nested_without_an_end_is_refused_at_once():
+    with pytest.raises(MalformedReply, match="nested"):
+        run([page("<Blob>" + "<Deep>" * 1_000_000)])
+
+
 @pytest.mark.parametrize("key", ["hdi_isfolder", "Hdi_isfolder", "HDI_IsFolder"])
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
 def test_a_directory_is_known_by_its_metadata_however_they_are_written(key, value):

@@ -14,6 +14,7 @@ from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
+from aml_provider.client.protocol import Pause
 from aml_provider.client.reply import Reply
 
 ACCESS = ContainerAccess(sas="x=1")
@@ -56,7 +57,8 @@ def container():
         ("zzz", "In the container there is no folder 'zzz'; folders there: 'Archive', "),
         ("incoming/2025", "In the folder 'incoming/' there is no folder '2025'; similar ones: '2026'"),
         ("incoming/2026/11/b", "In the folder 'incoming/2026/11/' there is a blob 'b': path is a folder"),
-        ("incoming/2026/11/c", "In the folder 'incoming/2026/11/' there is no folder at all, but blobs are"),
+        ("incoming/2026/11/c", "In the folder 'incoming/2026/11/' there are blobs, but no folder 'c'"),
+        ("incoming/*.csv", "In the folder 'incoming/' there is no folder '*.csv': path is a folder, pattern is for"),
     ],
 )
 def test_a_folder_that_is_not_there_is_told_with_its_nearest(container, path, warning):
@@ -91,3 +93,33 @@ def test_a_hint_that_cannot_be_had_is_left_out(container, fault):
     detection = run(container, poll_folder(FolderState(folder, Rules(), None), ACCESS))
     container.failures = [fault]
     assert run(container, nothing_there(folder, ACCESS, detection)) == ""
+
+
+def test_a_page_of_many_is_not_taken_for_all_there_is():
+    container = FakeContainer(page_size=2)
+    for name in ("a", "b", "zoo/x"):
+        container.write(name)
+    text, requests = told(container, "zo")
+    assert text.endswith("In the container there are blobs, but no folder 'zo'")
+    assert requests == 1
+
+
+def test_thousands_of_folders_are_compared_in_pieces():
+    container = FakeContainer()
+    for number in range(5000):
+        container.write(f"{number}{'x' * 100}/a")
+    folder = Folder.at(URL, f"4321{'x' * 99}y")
+    detection = run(container, poll_folder(FolderState(folder, Rules(), None), ACCESS))
+    flow = nothing_there(folder, ACCESS, detection)
+    request = next(flow)
+    assert not request.repeatable
+    status, headers, body = container.answer(Asked(urlsplit(request.url).path, dict(request.query), {}))
+    step, pauses, text = flow.send(Reply(status, headers, body, "")), 0, ""
+    while step == Pause(0):
+        pauses += 1
+        try:
+            step = flow.send(None)
+        except StopIteration as stop:
+            step, text = None, stop.value
+    assert pauses == 50
+    assert f"similar ones: '4321{'x' * 100}'" in text

@@ -74,6 +74,12 @@ def test_a_refused_condition_is_looked_into(status, code, there, kept):
     assert replies(flow, (status, {}, error(code)), there)[0] == kept
 
 
+def test_a_record_that_somebody_holds_a_lease_on_is_not_taken_for_one_that_moved():
+    flow = replace_record(PLACE, "r", Kept("old", '"0x1"'), "new")
+    with pytest.raises(ServiceError, match=r"LeaseIdMissing.*Somebody holds a lease"):
+        replies(flow, (412, {}, error("LeaseIdMissing")))
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "told"),
     [

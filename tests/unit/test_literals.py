@@ -93,6 +93,11 @@ MISTAKES = [
     (AzureBlobChangeSensor, {"wasb_conn_id": "w"}, "wasb_conn_id: goes with container_url"),
     (AzureBlobChangeSensor, {"datastore": ..., "container_url": "wasb://x"}, "container_url"),
     (AzureBlobChangeSensor, {"cursor_store": "https://a/b"}, "cursor_store"),
+    (AzureBlobChangeSensor, {"cursor_store": "store/../b"}, "cursor_store"),
+    (AzureBlobChangeSensor, {"cursor_store": "/b"}, "cursor_store"),
+    (AzureBlobChangeSensor, {"cursor_key": ""}, "cursor_key"),
+    (AzureBlobChangeSensor, {"path": "\ud800"}, "path"),
+    (AzureBlobChangeSensor, {"pattern": "sub/*.csv"}, "pattern"),
 ]
 
 

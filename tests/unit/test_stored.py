@@ -19,7 +19,7 @@ from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.client.reply import Reply
 from aml_provider.client.schedule_upkeep import Intent
 from aml_provider.state import schedule_intents
-from aml_provider.state.cursor import Commit, Owner
+from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
 from aml_provider.state.ledger import Record, TaskStateLedger, VariableLedger
 from aml_provider.state.run_cursor import RunCursor
 from aml_provider.state.watcher_records import VariableRecords
@@ -165,6 +165,17 @@ def test_a_part_of_another_type_is_damage(kind):
     whole = json.loads(READERS[kind][0])
     for path in places(whole):
         assert not reads(kind, replaced(whole, path, '{"a": [1]}')) or path == ("arrived",), path
+
+
+@pytest.mark.parametrize("part", ["cursor", "undo"])
+def test_a_cursor_that_could_not_be_written_again_is_damage(part):
+    assert not reads("what a sensor has seen", json.dumps(json.loads(COMMIT.encode()) | {part: "1.00000000.\ud800"}))
+
+
+def test_a_variable_that_is_no_utf_8_is_damage(monkeypatch):
+    store = VariableCursorStore("key")
+    monkeypatch.setattr("aml_provider.state.variables.read", lambda _: "{\udcff}")
+    assert not reads("what a sensor has seen", store.load())
 
 
 @pytest.mark.parametrize("text", BAD)
