@@ -14,7 +14,7 @@ import ssl
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -53,6 +53,12 @@ class Proxy(NamedTuple):
     def place(self) -> str:
         """Where it is, without secrets, for messages."""
         return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """Its password, as the variable has it and as it is sent."""
+        written = urlsplit(self.url).password or ""
+        return written, unquote(written)
 
     def check(self) -> None:
         """Make sure that our HTTP client can go through it.

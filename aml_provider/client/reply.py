@@ -72,17 +72,19 @@ class Reply(NamedTuple):
         except ValueError:
             try:
                 then = parsedate_to_datetime(value)
-                now = parsedate_to_datetime(self.headers["date"]) if "date" in self.headers else datetime.now(UTC)
+                now = self.date() if "date" in self.headers else datetime.now(UTC)
+                if now is None:
+                    return None
                 seconds = (then - now).total_seconds()
             except (ValueError, TypeError, OverflowError):
                 return None
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
-        """When the service answered, by its own clock."""
+        """When the service answered, by its own clock; None where it does not say."""
         try:
             found = parsedate_to_datetime(self.headers["date"])
-        except (LookupError, ValueError, TypeError):
+        except (LookupError, ValueError, TypeError, OverflowError):
             return None
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
