@@ -46,7 +46,7 @@ def _forms(secrets: Iterable[Secret[Any]]) -> Iterator[str]:
         lines = [line for line in text.splitlines() if len(line) >= _LONG_LINE and not line.startswith("-----")]
         signatures = [item for name, item in parse_qsl(text.rpartition("?")[2]) if name == "sig"]
         for form in (text, *lines, *signatures):
-            for shown in (form, quote(form, safe="")):
+            for shown in (form, quote(form, safe="", errors="replace")):
                 if shown and shown not in seen:
                     seen.add(shown)
                     yield shown

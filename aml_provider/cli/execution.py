@@ -71,7 +71,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    sys.stderr.write(f"{question} Proceed? (y/n) ")
+    sys.stderr.write(f"{printable(question, lines=True)} Proceed? (y/n) ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:

@@ -40,7 +40,9 @@ def render(data: Record | Sequence[Record], form: str, stream: TextIO) -> str:
     if form == "json":
         return json.dumps(data, indent=2) + "\n"
     if form == "yaml":
-        return str(yaml.dump(data, sort_keys=False))
+        # YAML has no way to write half a character.
+        whole = json.dumps(data, ensure_ascii=False).encode(errors="replace")
+        return str(yaml.dump(json.loads(whole), sort_keys=False))
     if not isinstance(data, Mapping):
         return _draw([_table(data, form)], stream) if data else ""
     nested = {name: value for name, value in data.items() if _is_table(value)}
@@ -65,7 +67,7 @@ def _table(rows: Sequence[Record], form: str, *, multiline: bool = False) -> Tab
     for name in rows[0]:
         cells = [_shown(row[name]) for row in rows]
         # What is one word, an id above all, is there to be copied, so it stays on one line.
-        table.add_column(name, no_wrap=not any(map(_BLANK.search, cells)), overflow="fold")
+        table.add_column(_shown(name), no_wrap=not any(map(_BLANK.search, cells)), overflow="fold")
     for row in rows:
         cells = [_shown(value) for value in row.values()]
         table.add_row(*(Text(cell if multiline else " ".join(cell.splitlines())) for cell in cells))

@@ -22,6 +22,7 @@ from aml_provider.client.environment import Proxies, Trust, way_to
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.reply import Reply
 from aml_provider.client.secret import Secret
+from aml_provider.client.text import LONGEST, masked, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ _FOREVER = 253402300799  # the last second of the year 9999
 
 # How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
 _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
+
+# More of an answer is not searched for secrets, and not shown.
+_SEARCHED = 8 * LONGEST
 
 # What a setting is called in the connection, where that differs.
 _FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
@@ -503,10 +507,12 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
         buried = next(filter(None, (_BURIED.search(str(link)) for link in _links(error))), None)
         text = buried[0].replace(r"\r\n", " ") if buried else text
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
-    if settings.secret:
-        text = text.replace(settings.secret.reveal(), "***")
+    secrets = [secret.reveal() for secret in (settings.secret, settings.certificate_password) if secret]
+    for secret in secrets:
+        # Also a short one.
+        text = text.replace(secret, "***")
     text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
-    lines = [" ".join(line.split()) for line in text.split("\n\t")]
+    lines = [one_line(masked(" ".join(line.split()), secrets)) for line in text[:_SEARCHED].split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import zlib
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ MIB = 2**20
 MOST_OF_AN_ERROR = 256 * 1024
 # What is decompressed at once. A piece of 64 KiB from the network may stand for 64 MiB.
 _STEP = MIB
+_SENT_AT_ONCE = 16_384
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
@@ -95,16 +97,58 @@ class _TimedStream:
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout))
+        # The timeout counts anew with each byte that the other side takes, too.
+        for start in range(0, len(buffer), _SENT_AT_ONCE):
+            self._inner.write(buffer[start : start + _SENT_AT_ONCE], _left(timeout))
 
     def close(self) -> None:
         self._inner.close()
 
-    def start_tls(self, *args: Any, **kwargs: Any) -> _TimedStream:
-        return _TimedStream(self._inner.start_tls(*args, **kwargs))
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _TimedStream:
+        tunnel = self._inner.get_extra_info("socket")
+        if not isinstance(tunnel, ssl.SSLSocket):
+            return _TimedStream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+        return _TimedStream(_tls_inside(tunnel, ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+class _TimedSocket:
+    """What TLS inside of TLS reads: bit by bit, and for each bit the timeout counts anew."""
+
+    def __init__(self, inner: ssl.SSLSocket) -> None:
+        self._inner = inner
+        self._timeout: float | None = None
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+
+    def recv(self, size: int) -> bytes:
+        self._inner.settimeout(_left(self._timeout))
+        return self._inner.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        self._inner.settimeout(_left(self._timeout))
+        self._inner.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _tls_inside(tunnel: ssl.SSLSocket, context: ssl.SSLContext, hostname: str | None, timeout: float | None) -> Any:
+    """TLS inside of the TLS to a proxy, as the HTTP library does it, over a socket that minds the deadline."""
+    import httpcore  # noqa: PLC0415 - few have such a proxy
+    from httpcore._backends.sync import TLSinTLSStream  # noqa: PLC0415 - it has no public name
+
+    try:
+        return TLSinTLSStream(_TimedSocket(tunnel), context, hostname, timeout)  # type: ignore[arg-type]
+    except OSError as error:
+        tunnel.close()
+        kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+        raise kind(str(error)) from error
 
 
 def _left(timeout: float | None) -> float | None:
@@ -130,12 +174,12 @@ class Body:
         self._most = most
         self._cut = cut
         self._pieces: list[bytes] = []
-        self._kept = self._size = 0
+        self._kept = self._size = self._taken = 0
         encoding = encoding.strip().lower()
         if encoding not in _COMPRESSED | {"", "identity"}:
             raise Unreadable(f"its body is packed as {encoding[:40]!r}, which was not asked for")
-        # 32 more than the largest window: both gzip and zlib.
-        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _COMPRESSED else None
+        self._is_packed = encoding in _COMPRESSED
+        self._unpack = _unpacker()
 
     def add(self, piece: bytes) -> bool:
         """Take the next piece; whether more are wanted.
@@ -144,14 +188,21 @@ class Body:
             TooLarge: There are too many.
             Unreadable: It cannot be decompressed.
         """
-        if self._unpack is None:
+        if not self._is_packed:
             return self._keep(piece)
-        while piece and not self._unpack.eof:
+        self._taken += len(piece)
+        if self._taken > self._most + MIB:
+            # What stands for nothing may come without end, too.
+            return self._refuse()
+        while piece:
+            if self._unpack.eof:
+                # It was packed in parts.
+                self._unpack = _unpacker()
             try:
                 unpacked = self._unpack.decompress(piece, _STEP)
             except zlib.error as error:
                 raise Unreadable(f"its body is not what it says: {error}") from None
-            piece = self._unpack.unconsumed_tail
+            piece = self._unpack.unconsumed_tail or self._unpack.unused_data
             if not self._keep(unpacked):
                 return False
         return True
@@ -159,10 +210,8 @@ class Body:
     def _keep(self, piece: bytes) -> bool:
         self._size += len(piece)
         if self._size > self._most:
-            if not self._cut:
-                raise TooLarge(f"its body has more than {self._most:,} bytes")
             self._pieces.append(piece[: len(piece) - (self._size - self._most)])
-            return False
+            return self._refuse()
         self._pieces.append(piece)
         self._kept += len(piece)
         if self._tail is not None and self._kept > 2 * self._tail:
@@ -170,13 +219,18 @@ class Body:
             self._kept = self._tail
         return True
 
+    def _refuse(self) -> bool:
+        if not self._cut:
+            raise TooLarge(f"its body has more than {self._most:,} bytes")
+        return False
+
     def end(self) -> bytes:
         """The whole of it, when no more pieces come.
 
         Raises:
             Unreadable: Its end is missing.
         """
-        if self._unpack is not None and self._size and not self._unpack.eof and not self._cut:
+        if self._taken and not self._unpack.eof and not self._cut:
             raise Unreadable("the end of its body is missing")
         return self.read()
 
@@ -184,3 +238,8 @@ class Body:
         """What is kept so far."""
         whole = b"".join(self._pieces)
         return whole if self._tail is None else whole[-self._tail :]
+
+
+def _unpacker() -> zlib._Decompress:
+    # 32 more than the largest window: both gzip and zlib.
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)

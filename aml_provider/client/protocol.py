@@ -361,14 +361,16 @@ class Protocol:
             if call.text:
                 return read(reply.body.decode("utf-8", "replace"))
             return read(reply.json(call.object_hook))
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise MalformedReply(
-                call.operation,
-                status=reply.status,
-                message=f"the answer is not what this operation answers{self._excerpt(call, reply, ' (%r)')}",
-                request_ids=reply.ids(None),
-                hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
-            ) from error
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            pass
+        # Not from what was raised: it holds what came, in clear and at any length.
+        raise MalformedReply(
+            call.operation,
+            status=reply.status,
+            message=f"the answer is not what this operation answers{self._excerpt(call, reply, ' (%r)')}",
+            request_ids=reply.ids(None),
+            hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
+        )
 
     def _excerpt(self, call: Call[Any], reply: Reply, form: str) -> str:
         """The beginning of an answer for a message; of a stranger's nothing, whose answers are not for all to read."""

@@ -69,13 +69,14 @@ class Reply(NamedTuple):
             seconds = float(value)
         except ValueError:
             then = _instant(value)
-            if then is None:
+            now = self.date() if "date" in self.headers else datetime.now(UTC)
+            if then is None or now is None:
                 return None
-            seconds = (then - (self.date() or datetime.now(UTC))).total_seconds()
+            seconds = (then - now).total_seconds()
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
-        """When the service answered, by its own clock."""
+        """When the service answered, by its own clock; None where it does not say."""
         return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:

@@ -33,8 +33,12 @@ _PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!-~]+")
 # Python's own reader of URLs drops line breaks and takes a backslash for a letter; others do not.
 _AMBIGUOUS = re.compile(r"[^!-~]|\\")
-_REGION = re.compile(r"[A-Za-z0-9-]+")
+_REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
 _HOST = re.compile(r"[a-z0-9.-]+")
+# What is between the dots of a host's name, which no resolver takes for anything else; Docker's names have underscores.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_LONGEST_HOST = 253
+_WITH_PORT = re.compile(r":[0-9]+\Z")
 _USERS_OWN = frozenset({"inference", "instances"})
 
 
@@ -53,9 +57,17 @@ class _Origin(NamedTuple):
             port = parts.port
         except ValueError:
             return None
-        if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or _AMBIGUOUS.search(url):
+        host = parts.hostname or ""
+        if parts.scheme not in _PORTS or not _is_host(host) or "@" in parts.netloc or _AMBIGUOUS.search(url):
             return None
-        return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
+        return cls(parts.scheme, host, _PORTS[parts.scheme] if port is None else port)
+
+
+def _is_host(text: str) -> bool:
+    if ":" in text:
+        # urlsplit() has read what is in brackets.
+        return True
+    return len(text) <= _LONGEST_HOST and all(map(_LABEL.fullmatch, text.removesuffix(".").split(".")))
 
 
 def read_trusted(text: str) -> tuple[str, ...]:
@@ -70,7 +82,8 @@ def read_trusted(text: str) -> tuple[str, ...]:
     """
     entries = tuple(entry.lower() for entry in re.split(r"[,\s]+", text) if entry)
     for entry in entries:
-        if _Origin.of(f"https://{entry.removeprefix('.')}") is None or any(mark in entry for mark in "/?#*"):
+        is_read = _Origin.of(f"https://{entry.removeprefix('.')}") is not None
+        if not is_read or any(mark in entry for mark in "/?#") or (entry[0] == "." and ":" in entry):
             raise InvalidArgument(
                 "[azureml] trusted_endpoints", f"has the entry {entry!r}; write a host, host:port or .suffix"
             )
@@ -86,7 +99,7 @@ def _is_listed(origin: _Origin, entries: tuple[str, ...]) -> bool:
         listed = _Origin.of(f"https://{entry}")
         if listed is None or origin.host != listed.host:
             continue
-        if listed.port == origin.port or not re.search(r":[0-9]+\Z", entry):
+        if listed.port == origin.port or not _WITH_PORT.search(entry):
             return True
     return False
 

@@ -7,21 +7,27 @@ or a terminal; what a program reads stays as it is.
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
+import sys
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 #: The most letters of a text from outside in a message.
 LONGEST = 2000
-# Any so many letters of a secret in a row are masked: it may be cut off, wrapped, or taken apart.
+# Any so many letters and digits of a secret in a row are masked: it may be cut off, wrapped, or taken apart.
 _PIECE = 12
 # Shorter than this, a secret is a word.
 _WORD = 8
+# A character as it is, the last group; or escaped in URLs, JSON, Python, XML and HTML, also several times. What has no
+# group stands for no letter and no digit.
+_LETTER = re.compile(
+    r"%(?:25)*([0-9a-f]{2})|\\+u([0-9a-f]{4})|\\+x([0-9a-f]{2})|&(?:amp;)*#x([0-9a-f]{1,6});|&(?:amp;)*#([0-9]{1,7});"
+    r"|&(?:amp;)*[a-z]{2,8};|\\+[bfnrt]|(.)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DECIMAL, _ITSELF = 5, 6
 _NAMES = r"[\w.-]*(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
 _VALUE = r"[^\s&\"'<>,;\\]+"
 # The bare word in "no valid bearer token." is none.
@@ -67,43 +73,63 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
         text: The text.
         secrets: What was sent.
     """
-    hidden = bytearray(len(text))
-    folded = text.lower()
-    if len(folded) != len(text):
-        # A few letters become two, which would shift the places of what follows.
-        folded = "".join(letter if len(letter.lower()) > 1 else letter.lower() for letter in text)
-    for secret in secrets:
-        for form in _forms(secret):
-            _mark(folded, form.lower(), hidden)
-    text = _cut_out(text, hidden)
+    secrets = [secret for secret in secrets if len(secret) >= _WORD]
+    if secrets:
+        letters, places = _plain(text)
+        hidden = bytearray(len(text))
+        for secret in secrets:
+            for form in _forms(secret):
+                _mark(letters, places, form, hidden)
+        text = _cut_out(text, hidden)
+        for secret in secrets:
+            # One that has too few letters and digits.
+            text = text.replace(secret, "***")
     for pattern in _PATTERNS:
         text = pattern.sub(r"\1***", text)
     return text
 
 
+def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The letters and digits of a text, small and without escapes, and where in the text each of them stands.
+
+    What is between them is what echoes change: blanks for plus signs, line breaks, dashes for slashes in URLs.
+    """
+    letters, places = [], []
+    for found in _LETTER.finditer(text):
+        if found.lastindex is None:
+            continue
+        letter = found[found.lastindex]
+        if found.lastindex < _ITSELF:
+            number = int(letter, 10 if found.lastindex == _DECIMAL else 16)
+            letter = chr(number) if number <= sys.maxunicode else ""
+        # A few letters become two: İ is a small i and a dot.
+        small = letter.lower()[:1]
+        if small.isalnum():
+            letters.append(small)
+            places.append(found.span())
+    return "".join(letters), places
+
+
 def _forms(secret: str) -> Iterator[str]:
-    """How an echo may write a secret."""
-    if len(secret) < _WORD:
-        return
+    """The letters and digits of a secret, as an echo may write it."""
     raw = secret.encode("utf-8", "replace")
-    yield secret
-    once = quote(secret, safe="")
-    yield from {once, quote_plus(secret), quote(once, safe=""), html.escape(secret), json.dumps(secret)[1:-1]}
-    yield secret.replace("/", "\\/")
+    forms = {secret, raw.decode("latin-1"), raw.hex()}
     for shift in range(3):
         # In base64 it looks different by where it begins; its first and last letters depend on what is around it.
-        packed = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")[4 if shift else 0 : -1]
-        yield packed
-        yield packed.replace("+", "-").replace("/", "_")
-    yield raw.hex()
+        forms.add(base64.b64encode(bytes(shift) + raw).decode().rstrip("=")[4 if shift else 0 : -1])
+    for form in forms:
+        letters, _ = _plain(form)
+        if len(letters) >= _WORD:
+            yield letters
 
 
-def _mark(text: str, form: str, hidden: bytearray) -> None:
+def _mark(letters: str, places: list[tuple[int, int]], form: str, hidden: bytearray) -> None:
     size = min(_PIECE, len(form))
     pieces = {form[start : start + size] for start in range(len(form) - size + 1)}
-    for start in range(len(text) - size + 1):
-        if text[start : start + size] in pieces:
-            hidden[start : start + size] = b"\1" * size
+    for start in range(len(letters) - size + 1):
+        if letters[start : start + size] in pieces:
+            begin, end = places[start][0], places[start + size - 1][1]
+            hidden[begin:end] = b"\1" * (end - begin)
 
 
 def _cut_out(text: str, hidden: bytearray) -> str:

@@ -51,7 +51,9 @@ _PATIENCE = 5
 # Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
 # else is trusted to mean that.)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+_NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError, TooLarge, Unreadable)
+_LONGEST_HOST = 300
 
 
 class Clock(Interface):
@@ -144,17 +146,40 @@ def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
 
 def _host(url: str) -> str:
     try:
-        return httpx.URL(url).netloc.decode()
-    except httpx.InvalidURL:
-        return url.partition("?")[0]
+        host = httpx.URL(url).netloc.decode()
+    except (httpx.InvalidURL, UnicodeError):
+        host = url.partition("?")[0]
+    return host[:_LONGEST_HOST]
 
 
-def _transport_error(
+def _failure(
     request: Request,
-    error: httpx.HTTPError | httpx.InvalidURL | TimeoutError | Unreadable,
+    error: Exception,
+    *,
+    deadline: Deadline,
+    status: int,
     request_id: str,
     sent: tuple[Secret[str], ...],
 ) -> AzureMLError:
+    """What is told of an exchange that failed.
+
+    The HTTP library's error is neither its cause nor its context: it holds what came, in clear and at any length, and
+    Airflow logs causes. So drivers raise this one outside of the handler.
+
+    Args:
+        request: What was sent.
+        error: One of ``_FAILURES``.
+        deadline: When the exchange was to end.
+        status: The answer's status, where it had come so far.
+        request_id: The id that the request carried.
+        sent: The secrets that it carried.
+    """
+    if isinstance(error, TooLarge):
+        our_id = f"x-ms-client-request-id={request_id}"
+        return MalformedReply(request.operation, status=status, message=str(error), request_ids=[our_id])
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError)) and deadline.has_passed:
+        # Who waits for a byte sees the end of the whole as its own.
+        error = TimeoutError(str(deadline))
     host = _host(request.url)
     # It may hold a part of the answer.
     reason = one_line(masked(_reason(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
@@ -201,25 +226,9 @@ def _body(request: Request, response: httpx.Response) -> Body:
     return Body(encoding, MOST_OF_AN_ERROR, cut=True)
 
 
-def _unusable(
-    request: Request, response: httpx.Response, error: ValueError, request_id: str, sent: tuple[Secret[str], ...]
-) -> Reply:
-    """What becomes of a reply whose body cannot be taken: a refusal is one without it.
-
-    Raises:
-        MalformedReply: It was a success, and too large.
-        ReplyLost: It was a success, and does not unpack.
-    """
-    if not response.is_success:
-        return Reply(response.status_code, response.headers, b"", request_id, sent)
-    if isinstance(error, Unreadable):
-        raise _transport_error(request, error, request_id, sent) from error
-    raise MalformedReply(
-        request.operation,
-        status=response.status_code,
-        message=str(error),
-        request_ids=[f"x-ms-client-request-id={request_id}"],
-    ) from error
+def _without_body(response: httpx.Response, request_id: str, sent: tuple[Secret[str], ...]) -> Reply:
+    """A refusal whose body cannot be taken is one all the same."""
+    return Reply(response.status_code, response.headers, b"", request_id, sent)
 
 
 class Client:
@@ -311,7 +320,7 @@ class Client:
             token = credentials.get_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
         sent = _sent(step, token)
-        deadline = _deadline(self._http.timeout)
+        deadline, status = _deadline(self._http.timeout), 0
         current = CURRENT.set(deadline)
         try:
             with self._http.stream(
@@ -322,23 +331,22 @@ class Client:
                 content=step.content,
             ) as response:
                 try:
+                    status = response.status_code
                     body = _body(step, response)
                     for piece in response.iter_raw():
                         deadline.left()
                         if not body.add(piece):
                             break
-                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
-                except (TooLarge, Unreadable) as error:
-                    return _unusable(step, response, error, request_id, sent)
-        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
-            # Who waits for a byte sees the end of the whole as its own.
-            late = TimeoutError(str(deadline)) if deadline.has_passed else error
-            raise _transport_error(step, late, request_id, sent) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Its own text would show again what ours has masked.
-            raise _transport_error(step, error, request_id, sent) from None
+                    return Reply(status, response.headers, body.end(), request_id, sent)
+                except (TooLarge, Unreadable):
+                    if response.is_success:
+                        raise
+                    return _without_body(response, request_id, sent)
+        except _FAILURES as error:
+            failure = _failure(step, error, deadline=deadline, status=status, request_id=request_id, sent=sent)
         finally:
             CURRENT.reset(current)
+        raise failure
 
 
 class AsyncClient:
@@ -422,7 +430,7 @@ class AsyncClient:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
         request_id = str(uuid.uuid4())
         sent = _sent(step, token)
-        deadline = _deadline(self._http.timeout)
+        deadline, status = _deadline(self._http.timeout), 0
         try:
             async with (
                 asyncio.timeout(deadline.seconds),
@@ -435,18 +443,17 @@ class AsyncClient:
                 ) as response,
             ):
                 try:
+                    status = response.status_code
                     body = _body(step, response)
                     async for piece in response.aiter_raw():
                         deadline.left()
                         if not body.add(piece):
                             break
-                    return Reply(response.status_code, response.headers, body.end(), request_id, sent)
-                except (TooLarge, Unreadable) as error:
-                    return _unusable(step, response, error, request_id, sent)
-        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError) as error:
-            # Who waits for a byte sees the end of the whole as its own.
-            late = TimeoutError(str(deadline)) if deadline.has_passed else error
-            raise _transport_error(step, late, request_id, sent) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Its own text would show again what ours has masked.
-            raise _transport_error(step, error, request_id, sent) from None
+                    return Reply(status, response.headers, body.end(), request_id, sent)
+                except (TooLarge, Unreadable):
+                    if response.is_success:
+                        raise
+                    return _without_body(response, request_id, sent)
+        except _FAILURES as error:
+            failure = _failure(step, error, deadline=deadline, status=status, request_id=request_id, sent=sent)
+        raise failure

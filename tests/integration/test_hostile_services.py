@@ -19,7 +19,14 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, MalformedReply, ReplyLost, ServerFault
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    AzureMLError,
+    InvalidArgument,
+    MalformedReply,
+    ReplyLost,
+    ServerFault,
+)
 from aml_provider.client.exchange import MIB, Body, TooLarge, Unreadable
 from aml_provider.client.protocol import Request, RetryPolicy
 
@@ -141,6 +148,8 @@ def test_what_trickles_in_without_end_is_given_up(drive, send):
         ([head(Content_Encoding="gzip, gzip"), gzip.compress(gzip.compress(b"{}"))], ReplyLost, "not asked for"),
         ([head(Content_Encoding="gzip"), b"no gzip"], ReplyLost, "not what it says"),
         ([head(Content_Encoding="gzip"), gzip.compress(b'{"Id": "p"}' * 99)[:30]], ReplyLost, "end of its body"),
+        ([head(Content_Encoding="gzip"), gzip.compress(b"{}")[:5]], ReplyLost, "end of its body"),
+        ([head(Content_Encoding="gzip"), gzip.compress(b"{}") + b"more"], ReplyLost, "not what it says"),
         ([head("503 Busy", Content_Encoding="br"), b"x"], ServerFault, "503"),
         ([head("503 Busy", Content_Encoding="gzip"), b"no gzip"], ServerFault, "503"),
         ([b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000], ReplyLost, "broke"),
@@ -184,11 +193,23 @@ def test_pieces_of_any_size_make_one_body(size):
     assert body.end() == text
     with pytest.raises(TooLarge):
         Body("gzip", len(text) - 1).add(packed)
+    parts = Body("gzip", 2 * len(text))
+    twice = packed * 2
+    assert all(parts.add(twice[start : start + size]) for start in range(0, len(twice), size))
+    assert parts.end() == text * 2
     cut = Body("gzip", 100, cut=True)
     assert not cut.add(packed)
     assert cut.end() == text[:100]
     with pytest.raises(Unreadable):
         Body("zstd", 1)
+
+
+def test_what_stands_for_nothing_is_bounded_too():
+    nothing = gzip.compress(b"") * 1000
+    body = Body("gzip", 100)
+    with pytest.raises(TooLarge):
+        all(body.add(nothing) for _ in range(1000))
+    assert not all(cut.add(nothing) for cut in [Body("gzip", 100, cut=True)] for _ in range(1000))
 
 
 SIG = "k3/Jx+9Qm2Zr7Wc1Tn5Ys8Vd0Bg4Hf6LpAeUiOo="
@@ -202,6 +223,8 @@ ECHOES = {
     "a redirect": lambda s: [head("302 Found", Location=f"http://evil.test/?{s}"), s.encode()],
     "a broken head": lambda s: [f"HTTP/1.1 200 OK\r\n{s}\r\n\r\n".encode()],
     "a success that is none": lambda s: [head(), f"hello {s}".encode()],
+    "an id that is none": lambda s: [head(), json.dumps({"Id": [s]}).encode()],
+    "a name of an encoding": lambda s: [head(Content_Encoding=s), b"{}"],
 }
 
 
@@ -219,9 +242,69 @@ def test_no_echo_leads_what_was_sent_into_a_message(drive, where, form):
             settings = workspace(endpoint=server.url, secret=SENT)
             with pytest.raises(AzureMLError) as caught:
                 drive(settings, flow(server.url), policy=RetryPolicy(budget=0))
-        for text in (str(caught.value), repr(caught.value), getattr(caught.value, "message", "")):
+        shown = [getattr(caught.value, "message", ""), *every_text(caught.value)]
+        for text in shown:
             assert form(secret) not in text
             assert secret not in text
+
+
+def every_text(error):
+    """What a log shows of an error and of what led to it."""
+    while error is not None:
+        yield from (str(error), repr(error), *map(str, error.args))
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("wire", [{"Id": ["x" * 10**6]}, "x" * 10**6])
+def test_neither_an_error_nor_its_cause_repeats_a_long_answer(drive, wire):
+    with Hostile(lambda: [head(), json.dumps(wire).encode()]) as server:
+        error = failure(drive, server)
+    assert all(len(text) < 4000 for text in every_text(error))
+
+
+def test_a_strangers_answer_is_not_in_what_led_to_the_error(drive, monkeypatch):
+    """Whoever may edit a connection must not read any server's answers with it."""
+    monkeypatch.setattr("aml_provider.client.settings.WorkspaceSettings.knows", lambda *_: False)
+    for body in (b'{"Id": ["internal-4711"]}', b'{"internal-4711": 1}', b'["internal-4711"]'):
+        with Hostile(lambda body=body: [head(), body]) as server:
+            error = failure(drive, server)
+        assert not [text for text in every_text(error) if "internal-4711" in text]
+
+
+@pytest.mark.parametrize("date", [f"1 Jan {'9' * 20} 00:00 GMT", f"1 Jan 2026 00:00 +{'9' * 30}"])
+def test_an_answer_of_another_age_is_told_like_any_other(drive, date):
+    with Hostile(lambda: [head("401 No", Date=date), b"{}"]) as server:
+        assert isinstance(failure(drive, server), AuthenticationRefused)
+
+
+@pytest.mark.parametrize("token", ["\ud800", "x" * 40_000, "é" * 20_000])
+@pytest.mark.parametrize(
+    "wire", [lambda t: {"continuationToken": t}, lambda t: {"nextLink": f"https://h?skipToken={t}"}]
+)
+def test_a_token_that_no_address_can_hold_is_no_answer(drive, token, wire):
+    body = json.dumps({"value": [], **wire(token)}).encode()
+    with Hostile(lambda: [head(), body]) as server, pytest.raises(MalformedReply):
+        drive(workspace(endpoint=server.url), one(calls.list_artifacts("c")), policy=RetryPolicy(budget=0))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://a..blob.core.windows.net/x?sig=1", "https://xn--.blob.core.windows.net/?sig=1", "https://\ud800.x/?sig=1",
+        f"https://{'a' * 64}.blob.core.windows.net/?sig=1", "https://a.blob.core.windows.net/\ud800?sig=1",
+        f"https://a.blob.core.windows.net/{'a' * 70_000}?sig=1",
+    ],
+)  # fmt: skip
+def test_a_link_that_is_no_address_is_refused(drive, link):
+    with pytest.raises(InvalidArgument) as caught:
+        drive(workspace(), fetch(is_link=True)(link))
+    assert "sig" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_name_with_half_a_character_is_named():
+    with pytest.raises(InvalidArgument, match=r"^run_id: "):
+        calls.list_run_artifacts("e", "\ud800")
 
 
 def test_control_characters_reach_no_message(drive):

@@ -129,6 +129,14 @@ def test_a_name_cannot_steer_the_terminal(terminal, form, letter):
     assert "[2Jb" in text
 
 
+@pytest.mark.parametrize("form", ["table", "plain", "json", "yaml"])
+@pytest.mark.parametrize("letter", ["\x1b", "\x9b", "\u202e", "\ud800"])
+def test_no_form_lets_a_text_steer_a_terminal_or_fail_to_be_printed(form, letter):
+    text = piped([{f"n{letter}": f"a{letter}", "more": {f"k{letter}": [f"b{letter}"]}}], form)
+    text.encode()
+    assert letter not in text
+
+
 def test_a_long_text_keeps_its_lines_in_a_record():
     lines = piped({"error": "first\nsecond", "id": ID}).splitlines()
     assert [line.partition("|")[2].strip() for line in lines[2:]] == ["first", "second", ID]

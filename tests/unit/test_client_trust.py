@@ -268,7 +268,22 @@ def test_what_only_looks_like_a_listed_host_is_not_trusted(name, listed, url):
 
 
 @pytest.mark.parametrize(
-    "entry", ["https://aml.example", "*.example", "aml.example/x", "a@b", ".", "ä.example", "h:port"]
+    "entry",
+    [
+        "https://aml.example",
+        "*.example",
+        "aml.example/x",
+        "a@b",
+        ".",
+        "ä.example",
+        "h:port",
+        ".example:8443",
+        "..example",
+        "a..b",
+        "a;b",
+        "-",
+        "x" * 64,
+    ],
 )
 def test_an_entry_that_is_no_host_is_refused(entry):
     with pytest.raises(InvalidArgument, match="trusted_endpoints") as caught:
@@ -282,6 +297,9 @@ def test_an_entry_that_is_no_host_is_refused(entry):
         ({}, "https://account.blob.core.windows.net/c/log.txt?sig=x", True),
         ({}, "https://westeurope.api.azureml.ms/log", True),
         ({}, "https://intranet.example/log", False),
+        ({"trusted_endpoints": (".example",)}, "https://evil.com%2f.example/log", False),
+        ({"trusted_endpoints": (".example",)}, "https://evil.com;x.example/log", False),
+        ({"trusted_endpoints": (".example",)}, "https://..example/log", False),
         ({}, "https://169.254.169.254/metadata", False),
         ({}, "http://169.254.169.254/metadata", False),
         ({}, "http://127.0.0.1:6379/", False),

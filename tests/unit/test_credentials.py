@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -354,6 +355,20 @@ def test_a_secret_that_comes_back_is_hidden():
     inner.failure = ClientAuthenticationError(message="Unexpected response: {'echo': 's3cret'}")
     with pytest.raises(CredentialError, match=r"Unexpected response: {'echo': '\*\*\*'}"):
         get_token(Credential(inner.sync()), settings("client_secret", **FULL["client_secret"]), SCOPE)
+
+
+@pytest.mark.parametrize("form", [str, lambda s: quote(s, safe="")])
+def test_a_secret_that_comes_back_in_another_form_is_hidden(form):
+    secret = "Q8~planted/secret+of~an.application_4711"
+    inner = Inner()
+    inner.failure = ClientAuthenticationError(
+        message=f"Unexpected response: {{'got': '{form(secret)}'}}{' x' * 100_000}"
+    )
+    fields = {**FULL["client_secret"], "secret": secret}
+    with pytest.raises(CredentialError) as caught:
+        get_token(Credential(inner.sync()), settings("client_secret", **fields), SCOPE)
+    assert "planted" not in str(caught.value)
+    assert len(str(caught.value)) < 4000
 
 
 def test_an_identity_endpoint_that_is_silent_may_answer_later():

@@ -15,6 +15,7 @@ from aml_provider.client.errors import AzureMLError, Conflict, InvalidArgument
 from aml_provider.client.text import LONGEST, masked, one_line, printable, quoted
 
 SIGNATURE = "k3/Jx+9Qm2Zr7Wc1Tn5Ys8Vd0Bg4Hf6LpAeUiOo=="
+OTHER = "k3/Jx+9Qm/2Zr7W+c1Tn5/Ys8Vd+0Bg4H/f6L="
 TOKEN = "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJodHRwczovL20ifQ.c2ln-bmF0_dXJlLXBsYW50ZWQ"
 EVIL = [
     "\x1b[31m",
@@ -35,6 +36,14 @@ FORMS = {
     "for a URL": lambda s: urllib.parse.quote(s, safe=""),
     "for a URL, in small letters": lambda s: urllib.parse.quote(s, safe="").lower(),
     "for a URL, twice": lambda s: urllib.parse.quote(urllib.parse.quote(s, safe=""), safe=""),
+    "for a URL, each letter": lambda s: "".join(f"%{ord(letter):02x}" for letter in s),
+    "with blanks for plus signs": lambda s: s.replace("+", " "),
+    "as base64 for URLs": lambda s: s.replace("+", "-").replace("/", "_"),
+    "in JSON for pages": lambda s: s.replace("/", r"\u002f").replace("+", r"\u002B"),
+    "in JSON in JSON": lambda s: json.dumps(json.dumps(s.replace("/", r"\/"))),
+    "in a bytes literal": lambda s: s.replace("/", r"\x2f").replace("+", r"\x2b"),
+    "in HTML, by numbers": lambda s: s.replace("/", "&#x2F;").replace("+", "&#43;"),
+    "in UTF-16": "\0".join,
     "in small letters": str.lower,
     "in capitals": str.upper,
     "in JSON": lambda s: json.dumps({"x": s}),
@@ -52,7 +61,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("secret", [SIGNATURE, TOKEN, "plain-static-token-1234"])
+@pytest.mark.parametrize("secret", [SIGNATURE, OTHER, TOKEN, "plain-static-token-1234"])
 @pytest.mark.parametrize("words", ["{}", "I was sent {} by you", "<<<{}>>>", "x{}y"])
 def test_what_was_sent_is_masked_however_it_is_echoed(form, secret, words):
     echo = FORMS[form](secret)
@@ -86,9 +95,24 @@ def test_a_word_is_no_secret():
     assert masked("any company", ["any"]) == "any company"
 
 
-@given(st.text(), st.lists(st.text(max_size=60), max_size=3))
-def test_masking_never_fails(text, secrets):
-    masked(text, secrets)
+@pytest.mark.parametrize(
+    "secret", ["İab/İcd+İefİghİ", "пароль-и-ключ", "\ud800-half-a-letter", "!!!!@@@@####", "a&amp;b<c>d"]
+)
+@pytest.mark.parametrize("form", [str, str.lower])
+def test_a_secret_of_any_letters_is_masked(secret, form):
+    shown = masked(f"got {form(secret)}.", [secret])
+    assert "***" in shown
+    assert form(secret)[1:] not in shown
+
+
+ANY = st.text(st.characters())
+
+
+@given(ANY, st.lists(st.text(st.characters(), max_size=60), max_size=3))
+def test_masking_never_fails_and_leaves_no_secret_in_clear(text, secrets):
+    for secret in secrets:
+        shown = masked(f"{text}{secret}", secrets)
+        assert len(secret) < 8 or secret not in shown
 
 
 @pytest.mark.parametrize("evil", EVIL)

@@ -24,6 +24,8 @@ WRITER = "AzureML Data Scientist"
 _LISTS = ("value", "Value", "Entity", "entity")
 _TOKENS = ("continuationToken", "ContinuationToken")
 _LINKS = ("nextLink", "NextLink")
+# What an address can hold, with all that it holds besides.
+_LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
 
 
@@ -85,7 +87,10 @@ def segment(argument: str, value: str) -> str:
     """
     if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
         raise InvalidArgument(argument, f"is {value!r}; it must name something")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidArgument(argument, f"is {value!r}, which has half a character") from None
 
 
 def flag(*, value: bool) -> str:
@@ -116,15 +121,22 @@ def next_token(wire: Any) -> str | None:
         return None
     token = next((wire[key] for key in _TOKENS if wire.get(key)), None)
     if token is not None:
-        return str(token)
+        return _sendable(str(token))
     link = next((wire[key] for key in _LINKS if wire.get(key)), None)
     if link is None:
         return None
     # Only the token is taken from the link: where a request goes is not a reply's to say.
     for name, value in parse_qsl(urlsplit(str(link)).query):
         if name.lower().removeprefix("$") in _TOKENS_IN_LINKS and value:
-            return value
+            return _sendable(value)
     raise ValueError("the list goes on, but its link to the next page has no token")
+
+
+def _sendable(token: str) -> str:
+    size = len(quote(token))
+    if size > _LONGEST_TOKEN:
+        raise ValueError(f"the token of the next page has {size:,} letters")
+    return token
 
 
 def nothing(_: Any) -> None:
