@@ -114,10 +114,13 @@ def wrong_type(argument: str, value: Any, wanted: str, *, verb: str = "is", secr
         secret: The value may hold a secret, and is not shown.
     """
     kind = type(value).__name__
-    found = f"{verb} a {kind}" if secret else f"{verb} a {kind} ({shown(value)})"
-    if isinstance(value, str):
-        return InvalidArgument(argument, f"{found}; use {wanted} ({_NOT_NATIVE})")
-    return InvalidArgument(argument, f"{found}; use {wanted}. {_NATIVE}")
+    if value is None:
+        found = f"{verb} None"
+    else:
+        article = "an" if kind[0] in "aeiouAEIOU" else "a"
+        found = f"{verb} {article} {kind}" + ("" if secret else f" ({shown(value)})")
+    rendering = f" ({_NOT_NATIVE})" if isinstance(value, str) else f". {_NATIVE}"
+    return InvalidArgument(argument, f"{found}; use {wanted}", rendering=rendering)
 
 
 def shown(value: Any) -> str:
@@ -146,7 +149,8 @@ def given_once(task: object, names: tuple[str, ...]) -> dict[str, Any]:
     if len(given) != 1:
         raise InvalidArgument(
             ", ".join(names),
-            f"{' and '.join(given) or 'none of them'} is given after rendering; give exactly one. {_NATIVE}",
+            f"{' and '.join(given) or 'none of them'} is given after rendering; give exactly one",
+            rendering=f". {_NATIVE}",
         )
     for name, value in given.items():
         as_name(name, value)

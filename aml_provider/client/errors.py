@@ -65,6 +65,14 @@ class AzureMLError(Exception):
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable(item, lines=True) if isinstance(item, str) else item for item in args))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep text and attributes in copies and pickles; by default Python would pass the text to the constructor."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[AzureMLError], args: tuple[object, ...]) -> AzureMLError:
+    return kind.__new__(kind, *args)
+
 
 def ends_a_wait(error: AzureMLError) -> bool:
     """Whether the service has said that a run cannot be read; a refused identity may be a passing trouble of all."""
@@ -72,12 +80,18 @@ def ends_a_wait(error: AzureMLError) -> bool:
 
 
 class InvalidArgument(AzureMLError, ValueError):
-    """An argument or a connection field cannot be used; the message names it."""
+    """An argument or a connection field cannot be used; the message names it.
+
+    Args:
+        argument: Its name.
+        problem: What is wrong with it.
+        rendering: What else to say of a value that templates may have made. Only the message has it, not ``problem``.
+    """
 
     permanent = True
 
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument}: {problem}")
+    def __init__(self, argument: str, problem: str, *, rendering: str = "") -> None:
+        super().__init__(f"{argument}: {problem}{rendering}")
         self.argument = argument
         self.problem = problem
 

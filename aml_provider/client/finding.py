@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound
+from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,8 +86,10 @@ def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = ""
                 return f"that is the id of {kind.noun} {item.name!r}: give it as {kind.argument}_id."
         named = [item for item in items if item.name == wanted]
         if named:
-            ids = " or ".join(item.id for item in named)
-            return f"that is the name of {kind.noun} {ids}: give that id, or the name as {kind.argument}_name."
+            if len(named) > 1:
+                ids = some_of([item.id for item in named], ", ")
+                return f"that is the name of {len(named)} {kind.noun}s ({ids}): give the id of one of them."
+            return f"that is the name of {kind.noun} {named[0].id}: give that id, or the name as {kind.argument}_name."
     near = similar(wanted, {item.name for item in items})
     if not near and kind.argument:
         near = similar(wanted, {item.id for item in items}, _NEAR_ID)

@@ -28,7 +28,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, with_advice
 from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
-from aml_provider.client.text import masked, one_line, quoted
+from aml_provider.client.text import masked, one_line, quoted, some_of
 from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
@@ -93,15 +93,15 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
     if len(found) == 1:
         return found[0]
     if found:
-        listed = "; ".join(
+        named = [
             f"{item.id} (version {item.version or 'none'}, created {item.created:%Y-%m-%d %H:%M} UTC)"
             if item.created
             else f"{item.id} (version {item.version or 'none'})"
             for item in found
-        )
+        ]
         raise AmbiguousName(
-            f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {listed}. Give pipeline_id, "
-            "or disable those that are no longer wanted."
+            f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {some_of(named)}. Give "
+            "pipeline_id, or disable those that are no longer wanted."
         )
     # Those that are not active are listed only where the name is not found among the others.
     everything: tuple[PublishedPipeline, ...] = yield PIPELINE.listing()
@@ -119,8 +119,8 @@ def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
     if len(pipelines) == 1:
         said = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
     else:
-        listed = " and ".join(f"{item.id} ({item.status})" for item in pipelines)
-        said = f"none of the published pipelines named {name!r} is active: {listed}"
+        named = some_of([f"{item.id} ({item.status})" for item in pipelines], ", ")
+        said = f"none of the published pipelines named {name!r} is active: {named}"
     return (
         f"{said}; enable it with AzureMLEnablePipelineOperator(pipeline_id={last!r}) or the command `pipelines enable "
         f"{last}`, or give another one."

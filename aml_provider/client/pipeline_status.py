@@ -10,6 +10,7 @@ from aml_provider.client.finding import PIPELINE, advice
 from aml_provider.client.flows import find_pipeline_of_id
 from aml_provider.client.schedule_flows import set_status_of_all
 from aml_provider.client.schedule_request import ACTIVE, DISABLED
+from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +88,10 @@ def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Fl
         hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=f"there are {len(pipelines)} others.")
         raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}; {hint}")
     if len(wanted) > 1:
-        listed = "; ".join(f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted)
+        several = some_of([f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted])
         raise AmbiguousName(
-            f"pipeline_name: {len(wanted)} published pipelines are named {pipeline_name!r}: {listed}. Give pipeline_id."
+            f"pipeline_name: {len(wanted)} published pipelines are named {pipeline_name!r}: {several}. Give "
+            "pipeline_id."
         )
     return wanted[0]
 

@@ -170,8 +170,8 @@ def whole_number(argument: str, value: Any, least: int, most: int | None) -> int
     if isinstance(value, str):
         raise InvalidArgument(
             argument,
-            f"is the text {value!r}; use a whole number {bounds} (the DAG's render_template_as_native_obj=True makes "
-            "templates render to numbers)",
+            f"is the text {value!r}; use a whole number {bounds}",
+            rendering=" (the DAG's render_template_as_native_obj=True makes templates render to numbers)",
         )
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         raise InvalidArgument(argument, f"is {shown(value)}; use a whole number {bounds}")

@@ -29,6 +29,7 @@ from aml_provider.client.flows import find_pipeline_of_id, inspect_target
 from aml_provider.client.protocol import Flow, Pause
 from aml_provider.client.rewriting import rewrite
 from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
+from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,9 +98,10 @@ def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule |
     named = [item for item in listed if item.name == name and item.properties.get(STATE) != RETIRED]
     found = [item for item in named if item.is_active] or named
     if len(found) > 1:
+        several = some_of([describe(item) for item in found])
         raise AmbiguousSchedule(
-            f"{argument}: {len(found)} schedules are named {name!r}: {'; '.join(map(describe, found))}. Give the id or "
-            "another name, or disable all but one."
+            f"{argument}: {len(found)} schedules are named {name!r}: {several}. Give the id or another name, or "
+            "disable all but one."
         )
     return found[0] if found else None
 

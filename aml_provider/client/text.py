@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: The most letters of a text from outside in a message.
 LONGEST = 2000
@@ -59,6 +59,12 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     """A printable text on one line, cut where it is too long."""
     text = printable(text[: longest + 1])
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def some_of(items: Sequence[str], separator: str = "; ", most: int = 10) -> str:
+    """The first of several texts for a message, and how many more there are."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return separator.join([*items[:most], *more])
 
 
 def quoted(text: str) -> str:

@@ -124,7 +124,7 @@ def test_progress_is_told_only_when_it_has_changed(workspace, task):
     [
         ({"pipeline_id": "quick", "parameters": {"nope": 1}}, "there is no parameter 'nope'.*count"),
         ({"pipeline_id": "quick", "parameters": {"count": "many"}}, "count.*'many'.*Int"),
-        ({"pipeline_id": "quick", "parameters": {"count": None}}, "parameters.*NoneType"),
+        ({"pipeline_id": "quick", "parameters": {"count": None}}, "parameters.*is None"),
         ({"pipeline_id": "quick", "data_paths": {"nope": "store/in"}}, "there is no data path 'nope'"),
         ({"pipeline_id": "quick", "data_paths": {"input": {"datastore": None, "path": "x"}}}, "input.*datastore"),
         ({"pipeline_id": "quick", "data_paths": {"input": DataPath("store", "a\\b")}}, "backslash"),

@@ -173,7 +173,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners)
         ({"schedule_name": "nightly"}, "no schedule named 'nightly'"),
         ({"schedule_name": " "}, "schedule_name: .* must name something"),
         ({"since": "yesterday"}, "since: is 'yesterday'"),
-        ({"since": 5}, "since: is a int"),
+        ({"since": 5}, "since: is an int"),
     ],
 )
 def test_what_cannot_be_used_is_named(workspace, schedule, owners, arguments, message):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import pytest
 from support.driving import TOKEN, one, play, protocol, reply, requests, workspace
@@ -12,6 +14,7 @@ from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
     BadRequest,
+    InvalidArgument,
     MalformedReply,
     NotFound,
     PermissionDenied,
@@ -250,3 +253,16 @@ def test_an_id_is_one_segment_whatever_is_in_it(value):
     assert path.count("/") == 2
     assert "?" not in path
     assert "#" not in path
+
+
+CARRIED = [InvalidArgument("path", "is bad"), refusal(404), refusal(429, retry_after="7")]
+
+
+@pytest.mark.parametrize(
+    "carried", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("error", CARRIED, ids=["argument", "404", "429"])
+def test_an_error_reaches_another_process_whole(error, carried):
+    """A pool of processes that cannot read back its worker's error reports that the pool is broken."""
+    there = carried(error)
+    assert (type(there), str(there), vars(there)) == (type(error), str(error), vars(error))

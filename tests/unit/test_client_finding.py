@@ -57,6 +57,14 @@ def test_it_says_what_helps(wanted, said):
     assert said in advice(PIPELINE, wanted, THINGS, otherwise="nothing")
 
 
+def test_a_name_that_hundreds_have_makes_no_endless_message():
+    many = [Thing(f"{number:036}", "train") for number in range(500)]
+    said = advice(PIPELINE, "train", many)
+    assert said.startswith("that is the name of 500 published pipelines (")
+    assert "and 490 more" in said
+    assert len(said) < 1000
+
+
 @given(st.text(), st.lists(st.text(), max_size=8))
 def test_only_what_there_is_is_suggested(wanted, names):
     assert set(similar(wanted, names)) <= set(names)

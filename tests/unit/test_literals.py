@@ -58,7 +58,7 @@ MISTAKES = [
     (AzureMLRunPipelineOperator, {"deferrable": "False"}, "deferrable: is 'False'; use True or False"),
     (AzureMLRunPipelineOperator, {"experiment_name": "no spaces"}, "experiment_name"),
     (AzureMLRunPipelineOperator, {"pipeline_name": " "}, "pipeline_name"),
-    (AzureMLRunPipelineOperator, {"pipeline_name": 5}, "pipeline_name: is a int"),
+    (AzureMLRunPipelineOperator, {"pipeline_name": 5}, "pipeline_name: is an int"),
     (AzureMLRunPipelineOperator, {"endpoint_version": "1"}, "endpoint_version: goes with endpoint_id or endpoint_name"),
     (AzureMLRunPipelineOperator, {"parameters": ["a"]}, "parameters: is a list"),
     (AzureMLRunPipelineOperator, {"parameters": {"a": None, "{{ b }}": 1}}, r"parameters\['a'\]"),
@@ -105,6 +105,14 @@ MISTAKES = [
 def test_a_mistake_shows_where_the_dag_file_is_read(kind, arguments, said):
     with pytest.raises(InvalidArgument, match=f"^Task 't'.*{said}"):
         of(kind, **arguments)
+
+
+@pytest.mark.parametrize("value", [5, None, ["a"], datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_what_stands_in_the_file_is_not_blamed_on_rendering(value):
+    with pytest.raises(InvalidArgument) as caught:
+        AzureMLRunPipelineOperator(task_id="t", experiment_name="e", pipeline_id="p", azureml_conn_id=value)
+    assert "azureml_conn_id: is" in str(caught.value)
+    assert "render" not in str(caught.value)
 
 
 def test_all_mistakes_are_in_one_message():

@@ -48,3 +48,13 @@ with DAG("what_mapped", schedule=None, start_date=START, catchup=False):
     AzureMLRunPipelineOperator.partial(task_id="run", pipeline_id="quick", **COMMON).expand(
         parameters=counts().map(lambda count: {"count": count})
     )
+
+# Whoever tests a task may have edited its DAG.
+with DAG("what_is_edited", schedule=None, start_date=START, catchup=False):
+    AzureMLRunPipelineOperator.partial(
+        task_id="run",
+        pipeline_id="long",
+        wait_for_completion=False,
+        on_timeout=os.environ.get("ON_TIMEOUT", "cancel"),
+        **COMMON,
+    ).expand(tags=[{"a": "b"}])
