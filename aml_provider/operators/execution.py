@@ -140,7 +140,9 @@ class PipelineExecution:
             raise unwatched(run_id, event.get("message"))
         with self._interruptible(), self._client() as client:
             run = self._wait.read(client, run_id)
-            if run.state.is_final or (event["outcome"] == "deadline" and (was_late(event) or not self._wait.has_time)):
+            # Somebody may have taken execution_timeout out of the DAG meanwhile.
+            has_time = self._wait.has_time or self._wait.deadline is None
+            if run.state.is_final or (event["outcome"] == "deadline" and (was_late(event) or not has_time)):
                 return self._conclude(client, run)
             self._heed_kill(client, run_id)
         if event["outcome"] == "deadline":

@@ -54,9 +54,9 @@ class RunWait:
 
     @property
     def has_time(self) -> bool:
-        """Whether there is no deadline, or it has not passed by this worker's clock."""
+        """Whether there is a deadline, and it has not passed by this worker's clock."""
         deadline = self.deadline
-        return deadline is None or not has_passed(deadline)
+        return deadline is not None and not has_passed(deadline)
 
     def warn_of_clocks(self, component: str) -> None:
         """Say that the deadline has passed by the clock of a component of Airflow, and not by ours."""
