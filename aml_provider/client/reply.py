@@ -69,10 +69,9 @@ class Reply(NamedTuple):
             seconds = float(value)
         except ValueError:
             then = _instant(value)
-            now = self.date() if "date" in self.headers else datetime.now(UTC)
-            if then is None or now is None:
+            if then is None:
                 return None
-            seconds = (then - now).total_seconds()
+            seconds = (then - (self.date() or datetime.now(UTC))).total_seconds()
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
