@@ -124,7 +124,8 @@ def test_what_takes_its_time_to_fail_counts_too(said):
 
 def test_a_long_pause_that_the_service_asks_for_is_told(said):
     time = Time()
-    time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else reply(429, retry_after="300"))
+    busy = reply(429, retry_after="300")
+    time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
     assert "The service answered 429. It is asked again in 300 s, as it wants." in said()[0]
 
 
