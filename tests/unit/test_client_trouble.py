@@ -122,6 +122,13 @@ def test_what_takes_its_time_to_fail_counts_too(said):
     assert len(said()) == time.now // 60 - 1, "all but the last failure, each a minute and more after the one before"
 
 
+def test_a_long_pause_that_the_service_asks_for_is_told(said):
+    time = Time()
+    busy = reply(429, retry_after="300")
+    time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
+    assert "The service answered 429. It is asked again in 300 s, as it wants." in said()[0]
+
+
 @pytest.mark.parametrize("failure", [REFUSED, reply(503)], ids=str)
 def test_what_is_not_repeated_is_no_trouble_but_an_error(failure, said):
     for call, budget in ((calls.submit_pipeline("p", {}), 600.0), (calls.get_run("r"), 0.0)):
