@@ -7,6 +7,7 @@ each time, so that a connection which somebody has saved is right after a restar
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from azurite import Azurite, AzuriteError
 from local_workspace import LocalWorkspace
@@ -22,6 +24,9 @@ from processes import Guard, ServiceError
 from story import CONTAINER
 from task_log import tail
 from visit import prepare, write_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HOME = Path(__file__).resolve().parents[1] / ".cache" / "workspace"
 _PORT = 8700
@@ -37,40 +42,56 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        ports = _ports(sys.argv[1] if len(sys.argv) > 1 else "")
-    except _PortError as error:
-        print(error, file=sys.stderr)
-        return 2
-    home = _HOME / str(ports[0])
-    # Of one that was killed.
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    try:
-        _serve(home, stop, *ports)
-    except (AzuriteError, ServiceError) as error:
-        log = getattr(error, "log", None)
-        print(f"{error}\n{tail(log) if log is not None else ''}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(home)
+    with contextlib.ExitStack() as resources:
+        # Two that start at the same moment would both find the same ports free.
+        with _alone():
+            try:
+                port, blob_port = _ports(sys.argv[1] if len(sys.argv) > 1 else "")
+            except _PortError as error:
+                print(error, file=sys.stderr)
+                return 2
+            home = _HOME / str(port)
+            # Of one that was killed.
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
+            try:
+                said = _start(resources, home, port, blob_port)
+            except (AzuriteError, ServiceError) as error:
+                log = getattr(error, "log", None)
+                print(f"{error}\n{tail(log) if log is not None else ''}", file=sys.stderr)
+                shutil.rmtree(home)
+                return 1
+            # Goes before the ports are free again: whoever takes them next has a folder of the same name.
+            resources.callback(shutil.rmtree, home)
+        print(said, flush=True)
+        stop.wait()
     return 0
 
 
-def _serve(home: Path, stop: threading.Event, port: int, blob_port: int) -> None:
-    with contextlib.ExitStack() as resources:
-        guard = resources.enter_context(Guard())
-        azurite = resources.enter_context(Azurite(log=home / "azurite.log", port=blob_port))
-        azurite.container(CONTAINER)
-        workspace = resources.enter_context(
-            LocalWorkspace(
-                guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log", port=port, token=_token()
-            )
+def _start(resources: contextlib.ExitStack, home: Path, port: int, blob_port: int) -> str:
+    """Start both services; what a person needs to know of them, as text."""
+    guard = resources.enter_context(Guard())
+    azurite = resources.enter_context(Azurite(log=home / "azurite.log", port=blob_port))
+    azurite.container(CONTAINER)
+    workspace = resources.enter_context(
+        LocalWorkspace(
+            guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log", port=port, token=_token()
         )
-        print(f"Workspace     {workspace.url}")
-        print(f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}")
-        print(f"\n{prepare(workspace, home)}\nCtrl-C stops it all.", flush=True)
-        stop.wait()
+    )
+    return (
+        f"Workspace     {workspace.url}\n"
+        f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}\n"
+        f"\n{prepare(workspace, home)}\nCtrl-C stops it all."
+    )
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let no other one start meanwhile."""
+    _HOME.mkdir(parents=True, exist_ok=True)
+    with (_HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _ports(wanted: str) -> tuple[int, int]:

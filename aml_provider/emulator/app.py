@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.emulation import Emulation
 
+_TOKEN = re.compile("[!-~]+")
+
 
 def build_app(
     emulation: Emulation, *, token: str | None = None, control_token: str | None = None, hosts: Iterable[str] = ()
@@ -57,11 +60,14 @@ def build_app(
         hosts: The names under which it answers, beside ``localhost`` and addresses.
 
     Raises:
-        ValueError: A token is empty, or one of the names is none.
+        ValueError: A token is none that a request can bring, or one of the names is none.
     """
-    if "" in (token, control_token):
-        # Who brings none would bring the right one.
-        raise ValueError("a token must not be empty; leave it out to do without")
+    for name, text in (("token", token), ("control token", control_token)):
+        # Who brings none would bring the right one, if it were empty; headers carry other characters in many ways.
+        if text is not None and not _TOKEN.fullmatch(text):
+            raise ValueError(
+                f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out to do without"
+            )
     documents = Documents()
     studio = StudioRoutes(emulation, documents)
     casings: tuple[Envelope, Envelope] = (pascal_envelope, camel_envelope)

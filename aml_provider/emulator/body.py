@@ -105,6 +105,19 @@ class Body:
         raise bad_request(f"{key} must be {what}.")
 
 
+def is_deeper(value: object, levels: int) -> bool:
+    """Whether objects and arrays are nested in more than so many levels."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            item
+            for parent in level
+            if isinstance(parent, dict | list)
+            for item in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return bool(level)
+
+
 def named(value: Any, names: Sequence[str]) -> Any:
     """The name that a number, or a number's text, stands for; anything else as it is."""
     if isinstance(value, bool) or not isinstance(value, int | str):

@@ -76,7 +76,9 @@ class Callers:
 
 def _checked(host: str) -> str:
     if not _NAME.fullmatch(host):
-        raise ValueError(f"allowed host {host!r} is no name of a machine; leave out scheme, port and path")
+        raise ValueError(
+            f"{host!r} is no name or address of a machine; leave out scheme, port, path and the brackets of an address"
+        )
     return host.lower()
 
 

@@ -135,7 +135,8 @@ class Clock:
             ValueError: The clock does not move so far; it has not moved.
         """
         check_move(seconds)
-        target = self.now() + seconds
+        # What is due after the end is never reached, and so must not be waited for.
+        target = min(self.now() + seconds, LAST_INSTANT)
         self.agenda.catch_up()
         while (due := self.agenda.next_due(target)) is not None:
             self._reach(due)

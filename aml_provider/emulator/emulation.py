@@ -28,6 +28,10 @@ class Emulation:
         quirks: Deviations from the default behaviour.
         blob_endpoint: Where step functions and datastore triggers reach blobs.
         state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
+
+    Raises:
+        OSError: A file cannot be read, or the state file not be written.
+        ValueError: An argument does not fit.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Emulation:
     ) -> None:
         self._seed = seeds.read(seed)
         self._state_file = state_file
+        if state_file is not None:
+            seeds.check_place(state_file)
         saved = seeds.read(state_file) if state_file and state_file.exists() else None
         self.clock = Clock(speed)
         if saved is not None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MASK = "***"
 _SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "password", "sig"})
+# No service takes what nests deeper.
+_MOST_LEVELS, _LEFT_OUT = 100, "…"
 _SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
 
 
@@ -98,12 +100,14 @@ def _masked_header(name: str, value: str) -> str:
     return MASK if name.lower() in ("cookie", "x-ms-copy-source-authorization") else mask_text(value)
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, levels: int = _MOST_LEVELS) -> Any:
+    if isinstance(value, (dict, list)) and levels == 0:
+        return _LEFT_OUT
     if isinstance(value, dict):
         return {
-            key: MASK if key.lower() in _SECRET_KEYS and item is not None else _masked(item)
+            key: MASK if key.lower() in _SECRET_KEYS and item is not None else _masked(item, levels - 1)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        return [_masked(item, levels - 1) for item in value]
     return mask_text(value) if isinstance(value, str) else value

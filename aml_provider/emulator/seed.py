@@ -138,6 +138,18 @@ def save(workspace: Workspace, path: Path) -> None:
         raise
 
 
+def check_place(path: Path) -> None:
+    """Make sure that a workspace can be written to a file: its first change would be too late to find out.
+
+    Raises:
+        OSError: Nothing can be written to its folder; the error names that.
+    """
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path.parent)) from error
+
+
 def _each(key: str, seed: Mapping[str, Any], build: Callable[[Mapping[str, Any]], T]) -> Iterable[T]:
     for index, item in enumerate(seed.get(key) or ()):
         try:

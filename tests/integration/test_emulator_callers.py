@@ -182,7 +182,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["http://a", "a:1", "a/b", "*", "", "a b", ".", "-a"])
     def test_what_is_no_name_is_refused_at_once(self, name):
-        with pytest.raises(ValueError, match=r"allowed host .* is no name of a machine"):
+        with pytest.raises(ValueError, match="is no name or address of a machine"):
             EmulatorServer(SEED, allowed_hosts=[name])
 
     def test_the_refusal_says_what_to_do(self, api):
@@ -270,7 +270,7 @@ class TestPeople:
 class TestTokens:
     @pytest.mark.parametrize("options", [{"token": ""}, {"control_token": ""}])
     def test_an_empty_one_would_let_everybody_in(self, options):
-        with pytest.raises(ValueError, match="must not be empty"):
+        with pytest.raises(ValueError, match="must be ASCII letters"):
             EmulatorServer(SEED, **options)
 
     @pytest.mark.parametrize("given", ["control", "Basic control", "Bearer contro", "Bearer", ""])

@@ -325,8 +325,14 @@ class TestCommandLine:
             (["--port", "65536"], "port is a whole number from 0 to 65535"),
             (["--port=-1"], "port is a whole number from 0 to 65535"),
             (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
-            (["--allowed-host", "http://a:1"], "allowed host 'http://a:1' is no name of a machine"),
-            (["--token="], "a token must not be empty"),
+            (["--allowed-host", "http://a:1"], "'http://a:1' is no name or address of a machine"),
+            (["--host", "[::1]"], "'[::1]' is no name or address of a machine"),
+            *(
+                ([f"--token={value}"], "the token must be ASCII")
+                for value in ("", " ", "a b", " a", "pässe", "a\n", "\a")
+            ),
+            (["--control-token="], "the control token must be ASCII"),
+            (["--state", "missing/state.json"], "missing: No such file or directory"),
         ],
         ids=str,
     )

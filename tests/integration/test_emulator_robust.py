@@ -241,13 +241,26 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
         b'{"ExperimentName": 1e999}',
         b'{"ExperimentName": "\\ud800"}',
         b"9" * 5000,
+        # Some get through the parser, but not through what follows it.
+        *(b'{"Properties": {"a": %s}}' % (b"[" * depth + b"]" * depth) for depth in (100, 400, 900, 960)),
     ],
+    ids=lambda content: f"{content[:30]!r}-{len(content)}",
 )
 def test_what_is_no_json_is_refused(api, content):
     path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
     sent = {"content": content, "headers": {"Content-Type": "application/json"}}
     assert "not JSON" in api.ask("POST", path, 400, **sent)
     assert "not JSON" in api.ask("POST", f"{HISTORY}/experiments:query", 400, **sent)
+
+
+def test_the_request_log_holds_what_nests_deep_without_its_secrets(api):
+    content = b'{"accountKey": "planted", "a": %s}' % (b'[{"b":' * 450 + b'{"sig": "planted"}' + b"}]" * 450)
+    api.ask("POST", "/_emulator/faults", json={"kind": "status", "status": 503})
+    sent = {"content": content, "headers": {"Content-Type": "application/json"}}
+    api.ask("POST", f"{PIPELINES}/PipelineRuns/PipelineSubmit/train", 503, **sent)
+    reply = api.get("/_emulator/requests")
+    assert reply.json()["requests"][-1]["body"]["accountKey"] == "***"
+    assert "planted" not in reply.text
 
 
 def test_a_path_is_not_redirected(api):

@@ -113,6 +113,22 @@ def test_a_saved_connection_is_right_after_a_restart():
     assert saved[0].conn_type == "azureml"
 
 
+def test_two_that_start_at_once():
+    port = pair_of_free_ports()
+    with serving(port) as one, serving(port) as other, serving(port) as third:
+        results = [process.stdout.readline() for process in (one, other, third)]
+        (served,) = [process for process, line in zip((one, other, third), results, strict=True) if line]
+        for process in {one, other, third} - {served}:
+            _, errors = process.communicate(timeout=30)
+            assert (process.returncode, errors.startswith(f"port {port} is in use")) == (2, True), errors
+        (file,) = re.findall(r"airflow connections import (\S+)", read_until(served, "Ctrl-C"))
+        extra = load_connections_dict(str(ROOT / file))["azureml_default"].extra_dejson
+        assert httpx.get(extra["endpoint"], trust_env=False).status_code == 200
+        served.send_signal(signal.SIGTERM)
+        assert served.wait(timeout=30) == 0
+        assert not (ROOT / file).parent.exists()
+
+
 def _content(path):
     try:
         return path.read_bytes()

@@ -60,6 +60,27 @@ class TestClock:
             pass
         assert clock.now() > start
 
+    @pytest.mark.parametrize("before", [0.0, 3.0])
+    def test_what_is_due_after_its_end_is_not_waited_for(self, before):
+        class Late:
+            asked = 0
+
+            def next_due(self, until):
+                self.asked += 1
+                assert self.asked < 3, "it asks for ever"
+                return LAST_INSTANT + 1 if until > LAST_INSTANT else None
+
+            def catch_up(self):
+                """Nothing is due yet."""
+
+            wake = catch_up
+
+        clock = Clock()
+        clock.not_before(LAST_INSTANT - before)
+        clock.agenda = Late()
+        clock.advance(5)
+        assert clock.now() == LAST_INSTANT
+
     def test_changing_the_speed_makes_no_jump(self):
         clock = Clock()
         clock.hold()

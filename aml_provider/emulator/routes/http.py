@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from starlette.responses import Response
 
-from aml_provider.emulator.body import Body
+from aml_provider.emulator.body import Body, is_deeper
 from aml_provider.emulator.errors import bad_request
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # More digits than any count needs, and few enough for int().
 _MOST_DIGITS = 18
+_MOST_LEVELS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def base_url(request: Request) -> str:
 async def read_json(request: Request) -> Any:
     """The body, which the gateway lets in as JSON only.
 
-    What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters.
+    What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters,
+    and what nests so deep that functions which follow it would not get to its end.
     """
     raw = await request.body()
     if not raw:
@@ -66,6 +68,8 @@ async def read_json(request: Request) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {error}", "InvalidJson") from error
+    if is_deeper(value, _MOST_LEVELS):
+        raise bad_request(f"The body is not JSON of at most {_MOST_LEVELS} levels.", "InvalidJson")
     return value
 
 
