@@ -25,7 +25,7 @@ def in_seconds(argument: str, value: Any, *, minimum: float = 0.0) -> float:
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise InvalidArgument(argument, f"is {value!r}; use seconds or a timedelta")
+        raise InvalidArgument(argument, f"is {shown(value)}; use seconds or a timedelta")
     if not seconds >= minimum:
         raise InvalidArgument(argument, f"is {seconds:g} s; it must be at least {minimum:g} s")
     if seconds > _LONGEST:

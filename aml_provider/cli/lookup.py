@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aml_provider.cli.execution import CommandError
-from aml_provider.client.finding import did_you_mean
+from aml_provider.client.finding import did_you_mean, how_many
 from aml_provider.client.schedule_flows import RETIRED, STATE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def pick(kind: str, wanted: str, items: Sequence[T]) -> T:
         raise CommandError(f"{len(found)} {kind}s are named {wanted!r}. Give the id of the one that you mean:{listed}")
     if not items:
         raise CommandError(f"The workspace has no {kind}s.")
-    hint = did_you_mean(wanted, (item.name for item in items), otherwise=f"there are {len(items)} others.")
+    hint = did_you_mean(wanted, (item.name for item in items), otherwise=how_many(len(items)))
     raise CommandError(f"The workspace has no {kind} with the id or name {wanted!r}. {hint[0].upper()}{hint[1:]}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client import calls
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
-from aml_provider.client.finding import ENDPOINT, advice
+from aml_provider.client.finding import ENDPOINT, advice, how_many
 from aml_provider.client.protocol import flow_of
 from aml_provider.client.rewriting import rewrite
 
@@ -43,7 +43,7 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     if found is not None:
         return found
     others = yield from list_endpoints(active_only=False)
-    hint = advice(ENDPOINT, name, others, otherwise=f"there are {len(others)} others.")
+    hint = advice(ENDPOINT, name, others, otherwise=how_many(len(others)))
     raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {name!r}; {hint}")
 
 

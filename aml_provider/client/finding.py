@@ -70,6 +70,13 @@ def _question(found: list[str]) -> str:
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
+def how_many(count: int) -> str:
+    """How many things there are whose names are of no help."""
+    if count == 0:
+        return "it has none at all."
+    return "there is 1 other." if count == 1 else f"there are {count} others."
+
+
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
     """What to say of a name or id that none of these has where it was looked for.
 

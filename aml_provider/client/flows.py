@@ -26,7 +26,7 @@ from aml_provider.client.errors import (
     PipelineError,
     ends_a_wait,
 )
-from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, with_advice
+from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
 from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
 from aml_provider.client.text import masked, one_line, quoted, some_of
 from aml_provider.client.trouble import Troubles
@@ -109,7 +109,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
     if disabled:
         raise PipelineDisabled(f"pipeline_name: {how_to_enable(disabled)}")
     count = len({pipeline.name for pipeline in everything if pipeline.is_active})
-    hint = advice(PIPELINE, name, everything, otherwise=f"there are {count} others.")
+    hint = advice(PIPELINE, name, everything, otherwise=how_many(count))
     raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
 
 
@@ -127,8 +127,12 @@ def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
     )
 
 
-def find_pipeline_of_id(pipeline_id: str) -> Flow[PublishedPipeline]:
+def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[PublishedPipeline]:
     """Read the published pipeline of this id, active or not.
+
+    Args:
+        pipeline_id: The id.
+        subject: What an error begins with: the argument, or what led to the pipeline.
 
     Raises:
         PipelineError: There is none; the message says if it is a name, and names similar ids.
@@ -137,7 +141,7 @@ def find_pipeline_of_id(pipeline_id: str) -> Flow[PublishedPipeline]:
         found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
     except NotFound as error:
         hint = yield from advice_on_missing(PIPELINE, pipeline_id)
-        missing = with_advice(f"pipeline_id: the workspace has no published pipeline {pipeline_id!r}", hint)
+        missing = with_advice(f"{subject}: the workspace has no published pipeline {pipeline_id!r}", hint)
         raise PipelineError(f"{missing} [{', '.join(error.request_ids)}]") from error
     return found
 
@@ -179,10 +183,11 @@ def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:
 def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
     wanted = endpoint.default_version if version is None else version
     if wanted not in endpoint.versions:
-        raise PipelineError(
-            f"endpoint_version: endpoint {endpoint.name!r} has no version {wanted!r}; it has "
-            f"{', '.join(sorted(endpoint.versions)) or 'none'}"
-        )
+        which = f"version {wanted!r}" if version is not None else f"version {wanted!r}, which is its default one"
+        *earlier, last = sorted(endpoint.versions, key=lambda name: (len(name), name)) or ["none"]
+        known = ", ".join([*earlier[-9:], last])
+        more = f"{len(earlier) - 9} earlier ones and " if len(earlier) > 9 else ""
+        raise PipelineError(f"endpoint_version: endpoint {endpoint.name!r} has no {which}; it has {more}{known}")
     return endpoint.versions[wanted]
 
 
@@ -210,10 +215,11 @@ def inspect_target(
             ) from error
         _check_active("endpoint_id", endpoint)
         pipeline_id = _pipeline_behind(endpoint, target.version)
-    pipeline = yield from find_pipeline_of_id(pipeline_id)
+    # What an endpoint runs was not named by its author, so no argument is at fault.
+    subject = "pipeline_id" if target.kind == "pipeline" else f"{target} runs a pipeline that cannot be run"
+    pipeline = yield from find_pipeline_of_id(pipeline_id, subject)
     if not pipeline.is_active:
-        of_endpoint = "" if target.kind == "pipeline" else f"{target} runs it, and "
-        raise PipelineDisabled(f"{target.kind}_id: {of_endpoint}{how_to_enable([pipeline])} Nothing was submitted.")
+        raise PipelineDisabled(f"{subject}: {how_to_enable([pipeline])} Nothing was submitted.")
     if pipeline.graph_id not in interfaces:
         interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
     interface = interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AmbiguousName, PipelineError
-from aml_provider.client.finding import PIPELINE, advice
+from aml_provider.client.finding import PIPELINE, advice, how_many
 from aml_provider.client.flows import find_pipeline_of_id
 from aml_provider.client.schedule_flows import set_status_of_all
 from aml_provider.client.schedule_request import ACTIVE, DISABLED
@@ -85,7 +85,7 @@ def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Fl
         wanted = sorted(named, key=lambda item: (str(item.created or ""), item.id))[-1:]
     wanted = wanted or named
     if not wanted:
-        hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=f"there are {len(pipelines)} others.")
+        hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=how_many(len(pipelines)))
         raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}; {hint}")
     if len(wanted) > 1:
         several = some_of([f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted])

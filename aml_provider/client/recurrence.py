@@ -38,7 +38,7 @@ def as_recurrence(value: Any) -> Recurrence:
         return value
     fields = Recurrence._fields
     if isinstance(value, Mapping):
-        unknown = sorted(str(name) for name in value if name not in fields)
+        unknown = sorted(name if isinstance(name, str) else shown(name) for name in value if name not in fields)
         if unknown:
             raise InvalidArgument("recurrence", f"has the keys {', '.join(unknown)}; it may have {', '.join(fields)}")
         missing = [name for name in fields[:2] if name not in value]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.arguments import as_name, as_plain, wrong_type
+from aml_provider.client.arguments import as_name, as_plain, shown, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
 
@@ -189,7 +189,7 @@ def as_tag_names(argument: str, names: Iterable[str]) -> list[str]:
     found = list(names)
     for name in found:
         if not isinstance(name, str) or not name:
-            raise InvalidArgument(argument, f"has the name {name!r}; use text")
+            raise InvalidArgument(argument, f"has the name {shown(name)}; use text")
         if name.startswith(_OURS):
             raise InvalidArgument(f"{argument}[{name!r}]", f"tags that begin with {_OURS!r} are this provider's own")
     return found
@@ -205,7 +205,8 @@ def as_data_path(argument: str, value: Any) -> DataPath:
         store, path = value
     elif isinstance(value, Mapping):
         if "datastore" not in value:
-            raise InvalidArgument(argument, f"has the keys {sorted(map(str, value))}; it needs 'datastore' and 'path'")
+            keys = ", ".join(sorted(map(shown, value)))
+            raise InvalidArgument(argument, f"has the keys [{keys}]; it needs 'datastore' and 'path'")
         store, path = value["datastore"], value.get("path", "")
     elif isinstance(value, str):
         store, _, path = value.partition("/")
@@ -240,7 +241,7 @@ def _items(argument: str, value: Mapping[str, Any] | None) -> list[tuple[str, An
         raise wrong_type(argument, value, "a mapping from names to values")
     for name in value:
         if not isinstance(name, str) or not name:
-            raise InvalidArgument(argument, f"has the name {name!r}; use text")
+            raise InvalidArgument(argument, f"has the name {shown(name)}; use text")
     return list(value.items())
 
 

@@ -23,6 +23,7 @@ from aml_provider.client.finding import (
     advised,
     check_datastores,
     find_datastore,
+    how_many,
     with_advice,
 )
 from aml_provider.client.flows import find_pipeline_of_id, inspect_target
@@ -82,7 +83,7 @@ def find_schedule(name: str) -> Flow[Schedule]:
 
 
 def _no_schedule(name: str, listed: tuple[Schedule, ...]) -> ScheduleError:
-    hint = advice(SCHEDULE, name, listed, otherwise=f"there are {len(listed)} others.")
+    hint = advice(SCHEDULE, name, listed, otherwise=how_many(len(listed)))
     return ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}; {hint}")
 
 

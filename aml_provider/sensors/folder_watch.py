@@ -157,7 +157,7 @@ class FolderWatch:
             # Permanent ones have left as AirflowFailException. The poll is void, nothing has moved: the next one sees
             # all of it.
             self._not_before = time.time() + (error.retry_after or 0.0)
-            self._log.warning("This look failed and counts for nothing; the next one is in a while. %s", error)
+            self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
         return None
 
     def pause(self, interval: float) -> float:

@@ -76,7 +76,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
             except AzureMLError as error:
                 if error.permanent:
                     raise
-                self.log.warning("This look failed and says nothing about the run. %s", error)
+                self.log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
                 if self.deferrable:
                     deadline_of(self, self._deadline)  # says so when the time is up
                 return PokeReturnValue(is_done=False)

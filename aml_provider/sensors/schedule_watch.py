@@ -126,7 +126,7 @@ class ScheduleWatch:
             self._log.warning("%s. Does more than one DAG run wait for this schedule? Starting over.", moved)
         except AzureMLError as error:
             # Permanent ones have left as AirflowFailException; nothing has moved.
-            self._log.warning("This look failed and counts for nothing; the next one is in a while. %s", error)
+            self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
         return None
 
     def _look(self) -> str | None:

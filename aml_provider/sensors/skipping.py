@@ -47,7 +47,7 @@ def errors_logged(poke: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
             if _may_be_hidden(self):
                 known = isinstance(error, (AirflowException, AzureMLError))
                 self.log.error(  # noqa: TRY400 - a traceback of what was expected says nothing
-                    "The sensor failed, which %s may show as skipped: %s",
+                    "The sensor failed, although %s may show the task as skipped: %s",
                     "soft_fail" if self.soft_fail else "never_fail",
                     error if known and str(error) else repr(error),
                     exc_info=None if known else error,

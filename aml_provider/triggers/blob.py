@@ -139,7 +139,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
                 pause = max(self.poll_interval, error.retry_after or 0.0)
                 # Told with each look: they are as far apart as the author wants.
                 troubles.failed(where, error, None, clock())
-                self.log.warning("This look failed and counts for nothing; the next one is in %.0f s. %s", pause, error)
+                self.log.warning("This poll failed and was discarded; the next one is in %.0f s. %s", pause, error)
                 await asyncio.sleep(pause)
 
     async def _changes_in(self, where: BlobLocation, state: FolderState, works: Callable[[], str | None]) -> bool:

@@ -106,7 +106,7 @@ class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
                         raise
                     # Told with each look: they are as far apart as the author wants.
                     troubles.failed(schedule_id, error, None, clock())
-                    self.log.warning("This look failed and counts for nothing. %s", error)
+                    self.log.warning("This poll failed and was discarded. %s", error)
                 else:
                     if (text := troubles.over(schedule_id, clock())) is not None:
                         self.log.info("%s", text)

@@ -239,7 +239,7 @@ def test_a_page_that_fails_voids_the_look_and_nothing_moves(fault, page, watch, 
     container.failures = [200] * (page - 1) + [fault]
     assert watcher.poke(context).xcom_value is None
     assert variables == before
-    assert "This look failed and counts for nothing" in str(said)
+    assert "This poll failed and was discarded" in str(said)
     assert [change["name"] for change in watcher.poke(context).xcom_value] == ["a", "b", "c", "d"]
 
 
@@ -357,7 +357,7 @@ def test_the_trigger_goes_on_after_a_look_that_failed(watch, container, said):
     container.write("incoming/a")
     fire(trigger)
     assert container.failures == []
-    assert "counts for nothing" in str(said)
+    assert "was discarded" in str(said)
 
 
 def test_the_trigger_hands_over_when_somebody_else_wrote_the_record(watch, container, states):

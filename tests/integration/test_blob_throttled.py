@@ -65,7 +65,7 @@ def test_a_look_waits_within_the_retry_budget_and_not_for_an_hour(status, watch,
     assert watcher.poke(context).xcom_value is None
     assert pauses == [30.0] * 4, "retry_budget is 120 s, throttled_budget 3600 s"
     assert variables == before
-    assert "This look failed and counts for nothing; the next one is in a while. list blobs: " in str(said)
+    assert "This poll failed and was discarded; the sensor polls again. list blobs: " in str(said)
     container.failures = []
     [change] = watcher.poke(context).xcom_value
     assert change["name"] == "a"

@@ -132,17 +132,20 @@ def test_a_disabled_pipeline_is_told_as_that_with_the_way_out(hook):
         run(pipeline_name="retired")()
 
 
-def test_an_endpoint_whose_pipeline_is_disabled_says_so(hook):
-    hook.disable_pipeline("quick")
-    with pytest.raises(AirflowFailException, match=r"endpoint_id: endpoint door.*'quick'.*is Disabled"):
-        run(endpoint_name="door")()
-
-
 def test_a_disabled_endpoint_says_how_to_enable_it(hook):
     endpoint = hook.find_endpoint("door")
     hook.disable_endpoint(endpoint.id)
     with pytest.raises(AirflowFailException, match=rf"is Disabled; enable it .*enable_endpoint\('{endpoint.id}'\)"):
         run(endpoint_name="door")()
+
+
+@pytest.mark.parametrize("target", [{"endpoint_name": "door"}, {"endpoint_id": "door"}])
+def test_a_disabled_pipeline_behind_an_endpoint_is_blamed_on_no_argument(hook, target):
+    hook.disable_pipeline("quick")
+    with pytest.raises(
+        AirflowFailException, match=r"^endpoint door.* runs a pipeline that cannot be run: .*is Disabled"
+    ):
+        run(**target)()
 
 
 def test_a_sensor_warns_of_a_schedule_that_starts_nothing(hook, schedule):

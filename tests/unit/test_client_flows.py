@@ -70,9 +70,16 @@ class TestFindPipeline:
         with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
             carry_out(flows.find_pipeline("train-nightl"), {self.LIST: listed})
 
-    @pytest.mark.parametrize("listed", [(), (pipeline("something else"),)])
-    def test_none_says_how_many_others_there_are(self, listed):
-        with pytest.raises(PipelineError, match=f"there are {len(listed)} others"):
+    @pytest.mark.parametrize(
+        ("listed", "said"),
+        [
+            ((), "it has none at all"),
+            ((pipeline("something else"),), "there is 1 other"),
+            ((pipeline("something else"), pipeline("unlike")), "there are 2 others"),
+        ],
+    )
+    def test_none_says_how_many_others_there_are(self, listed, said):
+        with pytest.raises(PipelineError, match=said):
             carry_out(flows.find_pipeline("train"), {self.LIST: listed})
 
     def test_a_disabled_one_is_not_suggested_as_itself(self):
@@ -105,11 +112,20 @@ class TestFindTarget:
         )
         assert target == Target("endpoint", "e-1", version, behind)
 
-    @pytest.mark.parametrize(("versions", "known"), [(("0", "1"), "it has 0, 1"), ((), "it has none")])
+    MANY = tuple(map(str, range(300)))
+
+    @pytest.mark.parametrize(
+        ("versions", "known"),
+        [
+            (("0", "1"), "it has 0, 1$"),
+            ((), "it has none"),
+            (MANY, "it has 290 earlier ones and 290, 291, 292, 293, 294, 295, 296, 297, 298, 299$"),
+        ],
+    )
     def test_a_version_that_is_missing(self, versions, known):
-        with pytest.raises(PipelineError, match=f"endpoint 'score' has no version '7'; {known}"):
+        with pytest.raises(PipelineError, match=f"endpoint 'score' has no version 'x'; {known}"):
             carry_out(
-                flows.find_target(endpoint_name="score", endpoint_version="7"),
+                flows.find_target(endpoint_name="score", endpoint_version="x"),
                 {self.BY_NAME: endpoint(versions=versions)},
             )
 

@@ -95,7 +95,9 @@ class TestMappings:
         assert error.argument == field
         assert "mapping" in str(error)
 
-    @pytest.mark.parametrize("name", [1, None, "", ("a",), True])
+    @pytest.mark.parametrize(
+        "name", [1, None, "", ("a",), True, 10**5000], ids=lambda name: repr(name) if name != 10**5000 else "long"
+    )
     def test_a_name_is_text(self, field, name):
         assert refused(**{field: {name: "store/a"}}).argument == field
 
