@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess, Right
 
 _DETAIL = re.compile(rb"<AuthenticationErrorDetail>(?:<!\[CDATA\[)?([^<]*)")
-# The sentence that repeats what was signed, and all after it.
-_SIGNED = re.compile(r"[^.:]*(?:string\W*to\W*sign|canonicali[sz]ed).*", re.IGNORECASE | re.DOTALL)
+_SIGNED = re.compile(r"string\W*to\W*sign|canonicali[sz]ed", re.IGNORECASE)
 # As long as a signature, in base64 and as an address has it.
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{40,}=*")
 
@@ -51,7 +50,11 @@ def detail_of(body: bytes) -> str:
     found = _DETAIL.search(body[:8192])
     if found is None:
         return ""
-    text = _SIGNED.sub("", html.unescape(found[1].decode(errors="replace")))
+    text = html.unescape(found[1].decode(errors="replace"))
+    signed = _SIGNED.search(text)
+    if signed is not None:
+        # The sentence that repeats what was signed, and all after it.
+        text = text[: max(text.rfind(mark, 0, signed.start()) for mark in ".:") + 1]
     return " ".join(_SIGNATURE.sub("***", masked(text)).split())
 
 

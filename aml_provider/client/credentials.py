@@ -251,7 +251,7 @@ _WRAPPING = re.compile(r"Microsoft Entra ID error '\(\w+\) ((?:.|\n)*?)'(\nConte
 _SMALL_TALK = re.compile(
     r"(To mitigate this issue, please refer to the troubleshooting guidelines here at|Visit|"
     r"See the troubleshooting guide for more information:) https://aka\.ms/\S+( to\s+troubleshoot this issue\.)?"
-    r"|\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
+    r"|\b\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
 )
 # How aiohttp shows which certificates count.
 _OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
@@ -502,7 +502,7 @@ def _identity(settings: WorkspaceSettings) -> str:
 
 def _said(settings: WorkspaceSettings, error: Exception) -> str:
     """What the other side said: one line, or one line for each credential of a chain."""
-    text = str(getattr(error, "message", None) or error) or type(error).__name__
+    text = (str(getattr(error, "message", None) or error) or type(error).__name__)[:_SEARCHED]
     if "AADSTS" not in text:
         buried = next(filter(None, (_BURIED.search(str(link)) for link in _links(error))), None)
         text = buried[0].replace(r"\r\n", " ") if buried else text
@@ -512,7 +512,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
         # Also a short one.
         text = text.replace(secret, "***")
     text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
-    lines = [one_line(masked(" ".join(line.split()), secrets)) for line in text[:_SEARCHED].split("\n\t")]
+    lines = [one_line(masked(" ".join(line.split()), secrets)) for line in text.split("\n\t")]
     said = "\n  ".join(line for line in lines if line)
     return said if said.endswith((".", "!", "?")) else f"{said}."
 

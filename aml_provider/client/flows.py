@@ -28,7 +28,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
 from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
-from aml_provider.client.text import masked, one_line, quoted, some_of
+from aml_provider.client.text import LONGEST, masked, one_line, quoted, some_of
 from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
@@ -413,7 +413,7 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
 
 def _said(text: str) -> str:
     """What somebody's program says, as it may be shown."""
-    return one_line(masked(text))
+    return one_line(masked(text[: 4 * LONGEST]))
 
 
 def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:

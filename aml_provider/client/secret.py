@@ -73,6 +73,9 @@ class Secret(Generic[V]):
     def __reduce__(self) -> tuple[Callable[[], Secret[V]], tuple[()]]:
         return _travelled if self else _empty, ()
 
+    def __getstate__(self) -> None:
+        """Nothing, for whoever does not ask ``__reduce__``."""
+
     def serialize(self) -> str:
         """For Airflow's XCom: whether there is one."""
         return str(self)

@@ -23,18 +23,19 @@ _WORD = 8
 # A character as it is, the last group; or escaped in URLs, JSON, Python, XML and HTML, also several times. What has no
 # group stands for no letter and no digit.
 _LETTER = re.compile(
-    r"%(?:25)*([0-9a-f]{2})|\\+u([0-9a-f]{4})|\\+x([0-9a-f]{2})|&(?:amp;)*#x([0-9a-f]{1,6});|&(?:amp;)*#([0-9]{1,7});"
-    r"|&(?:amp;)*[a-z]{2,8};|\\+[bfnrt]|(.)",
+    r"%(?:25)*([0-9a-f]{2})|\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2})|[bfnrt])?"
+    r"|&(?:amp;)*(?:#x([0-9a-f]{1,6});|#([0-9]{1,7});|[a-z]{2,8};)?|(.)",
     re.IGNORECASE | re.DOTALL,
 )
 _DECIMAL, _ITSELF = 5, 6
-_NAMES = r"[\w.-]*(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
+# The ends of names. No pattern may begin with a repetition: of a long text it would be tried from each letter on.
+_NAMES = r"(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
 _VALUE = r"[^\s&\"'<>,;\\]+"
 # The bare word in "no valid bearer token." is none.
 _PATTERNS = (
     re.compile(rf"(?i)\b((?:bearer|sharedkey|sharedaccesssignature)\s+(?!token(?:[\s.,;:]|$))){_VALUE}"),
-    re.compile(rf"(?i)\b({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}"),
-    re.compile(rf"(?i)(\b{_NAMES}\\?[\"']\s*:\s*\\?[\"']){_VALUE}"),
+    re.compile(rf"(?i)({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}"),
+    re.compile(rf"(?i)({_NAMES}\\?[\"']\s*:\s*\\?[\"']){_VALUE}"),
     # A JSON web token, also a part of one.
     re.compile(r"()\beyJ[\w-]{10,}(?:\.[\w-]*)*"),
 )

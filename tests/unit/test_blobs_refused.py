@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -181,3 +182,11 @@ def test_a_workspace_that_refuses_a_token_tells_of_the_clock_too():
     for date, told in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
         error, _ = play(protocol().run(one(calls.get_run("r"))), reply(401, date=date))
         assert ("This host's clock is " in str(error)) is told
+
+
+@pytest.mark.parametrize("piece", [b"a ", b"A", b"string to sign ", b"."])
+def test_no_detail_takes_long_to_be_read(piece):
+    begun = time.process_time()
+    for _ in range(10):
+        detail_of(b"<AuthenticationErrorDetail>" + piece * (8000 // len(piece)))
+    assert time.process_time() - begun < 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -89,6 +90,16 @@ def test_what_was_sent_is_masked_however_it_is_echoed(form, secret, words):
 )
 def test_what_is_called_a_secret_is_masked(text, shown):
     assert masked(text) == shown
+
+
+@pytest.mark.parametrize(
+    "piece", ["a-", "a.", "a", "key", "eyJ.", "eyJ", "%25", "&amp;", "\\", "&", "bearer ", "sig.", '"', 'token"', "\0"]
+)
+def test_no_text_takes_long_to_be_masked(piece):
+    """An event loop stands still meanwhile. CPU time is measured: patterns that try each letter twice take minutes."""
+    begun = time.process_time()
+    masked(piece * (40_000 // len(piece)), [SIGNATURE, TOKEN])
+    assert time.process_time() - begun < 10
 
 
 def test_a_word_is_no_secret():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from aml_provider.client.calls.call import RIGHTS, WRITER, Call, each, nothing, segment
@@ -180,13 +181,14 @@ def get_step_log(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR", 
 
 def list_step_outputs(run_id: str, node_id: str) -> Call[dict[str, Output]]:
     """Read where a step's outputs are, by name."""
-    return _of_steps(
+    call = _of_steps(
         f"list the outputs of step {node_id!r} of run {run_id!r}",
         run_id,
         "Outputs",
         (node_id,),
         lambda wire: {name: Output.from_wire(item) for name, item in wire.items()},
     )
+    return replace(call, secrets=lambda outputs: (secret for output in outputs.values() for secret in output.secrets))
 
 
 def get_pipeline_output(run_id: str, name: str) -> Call[Output]:
@@ -197,5 +199,6 @@ def get_pipeline_output(run_id: str, name: str) -> Call[Output]:
         service="pipelines",
         path=f"/PipelineRuns/{segment('run_id', run_id)}/PipelineRunOutputs/{segment('name', name)}",
         parse=Output.from_wire,
+        secrets=lambda output: output.secrets,
         right=_READ,
     )

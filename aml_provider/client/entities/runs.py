@@ -185,6 +185,11 @@ class Output(Portable):
         return self.sealed_uri.reveal()
 
     @property
+    def secrets(self) -> tuple[Secret[str], ...]:
+        """Its address, if that is signed and has not stayed in another task."""
+        return () if self.sealed_uri.is_withheld or "sig=" not in self.uri else (self.sealed_uri,)
+
+    @property
     def data_path(self) -> DataPath:
         """It as the value of another run's DataPath parameter; without a datastore it cannot be one."""
         return DataPath(self.datastore, self.path)

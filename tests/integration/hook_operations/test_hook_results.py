@@ -13,9 +13,11 @@ from support.hook_faces import ENDPOINT, SCORE, TOKEN, TYPED, connect
 from support.xcom import read, stored
 
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.secret import Secret
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import WorkspaceHook
+from aml_provider.masking import mask
 
 KEY = "cGxhbnRlZC1hY2NvdW50LWtleS8rLz0="
 SAS = "sv=2021-12-02&sr=c&sp=rl&sig=cGxhbnRlZC1zYXM%2Fsig%3D"
@@ -161,6 +163,7 @@ def shown(value, caplog):
         f"{value}",
         caplog.text,
         repr(pickle.dumps(value)),
+        repr(value.__getstate__()),
         json.dumps(value, default=str),
     ]
     for item in value if isinstance(value, (list, tuple)) else (value,):
@@ -237,6 +240,31 @@ def test_a_client_of_the_hooks_tells_the_masker_too(world, hidden):
     with AzureMLHook("aml").client() as client:
         client.call(calls.get_datastore("keyed"))
     assert hidden(KEY) == "***"
+
+
+def test_the_masker_knows_the_signed_address_of_an_output(hidden):
+    from aml_provider.client import calls
+
+    address = "https://a.blob.core.windows.net/c/out?sv=1&sig=cGxhbnRlZC1vdXRwdXQ%2F"
+    plain = "https://a.blob.core.windows.net/c/out"
+    for call, wire in (
+        (calls.get_pipeline_output("r", "o"), {"DataLocation": {"Uri": address}}),
+        (
+            calls.list_step_outputs("r", "n"),
+            {name: {"DataLocation": {"Uri": uri}} for name, uri in {"o": address, "p": plain}.items()},
+        ),
+    ):
+        mask(call.secrets(call.parse(wire)))
+        assert hidden(f"{address} cGxhbnRlZC1vdXRwdXQ/ {plain}") == f"*** *** {plain}"
+
+
+def test_a_secret_has_no_state_to_be_read():
+    assert KEY not in repr(Secret(KEY).__getstate__())
+
+
+def test_the_masker_takes_what_is_no_text(hidden):
+    mask([Secret("\ud800-planted-half"), Secret(b"\xff-planted-bytes"), Secret("")])
+    assert hidden("\ud800-planted-half") == "***"
 
 
 @pytest.fixture
