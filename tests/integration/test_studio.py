@@ -121,7 +121,12 @@ class TestLinks:
     @pytest.mark.parametrize("tenant", [None, "11111111-1111-1111-1111-111111111111"])
     def test_the_operators_link(self, emulator, look, ids, tenant):
         settings = WorkspaceSettings(
-            subscription_id="s", resource_group="rg", workspace_name="ws", endpoint=emulator.url, tenant_id=tenant
+            subscription_id="s",
+            resource_group="rg",
+            workspace_name="ws",
+            endpoint=emulator.url,
+            auth_method="static_token",
+            tenant_id=tenant,
         )
         page = look(settings.run_url(ids["failed"]))
         assert ids["failed"] in page.text
@@ -413,16 +418,17 @@ class TestSchedules:
     @pytest.mark.parametrize("path", ["/", "/runs", "/schedules/nightly", "/runs/nobody"])
     def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
         assert "real time" not in look(path).text
-        emulator.clock.advance(5 * 3600 + 90)
+        emulator.clock.advance(5 * 3600 + 20)
         assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
         emulator.reset()
         assert "real time" not in look(path).text
 
-    def test_a_clock_that_stood_still_is_explained(self, emulator, look, monkeypatch):
-        emulator.clock.hold()
+    @pytest.mark.parametrize("settings", [{"held": True}, {"held": False}, {"held": False, "speed": 0.5}])
+    def test_a_clock_that_is_behind_is_explained(self, emulator, look, monkeypatch, settings):
+        emulator.clock.set(**settings)
         # The real clock cannot be moved.
-        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7200)
-        assert "It is 2 h behind real time, because it was held" in look("/").text
+        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7100)
+        assert "It is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
 
     def test_the_overview_tells_what_comes_next(self, look, ids):
         page = look("/")
