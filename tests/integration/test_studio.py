@@ -78,7 +78,10 @@ class TestEveryPage:
         for one, many in (("1 endpoint", "0 runs"), ("(1 byte)", "4 schedules"), ("1 run", "4 pipelines")):
             assert any(one in text for text in texts), one
             assert any(many in text for text in texts), many
-        assert [text for text in texts if re.search(r"(?<![\d.])1 [a-z]+s\b(?! ago)", text)] == []
+        # Ids are drawn: that of a run may end with 1 where the name of its pipeline, breaks, comes next.
+        wrong = re.compile(r"(?<![\w.])1 [a-z]+s\b(?! ago)")
+        assert wrong.search("1 runs")
+        assert [found for text in texts for found in wrong.findall(text)] == []
 
     def test_nothing_comes_from_elsewhere(self, look, ids):
         for page in every_page(look).values():
@@ -125,8 +128,8 @@ class TestLinks:
             resource_group="rg",
             workspace_name="ws",
             endpoint=emulator.url,
-            tenant_id=tenant,
             auth_method="static_token",
+            tenant_id=tenant,
         )
         page = look(settings.run_url(ids["failed"]))
         assert ids["failed"] in page.text
@@ -418,16 +421,17 @@ class TestSchedules:
     @pytest.mark.parametrize("path", ["/", "/runs", "/schedules/nightly", "/runs/nobody"])
     def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
         assert "real time" not in look(path).text
-        emulator.clock.advance(5 * 3600 + 90)
+        emulator.clock.advance(5 * 3600 + 20)
         assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
         emulator.reset()
         assert "real time" not in look(path).text
 
-    def test_a_clock_that_stood_still_is_explained(self, emulator, look, monkeypatch):
-        emulator.clock.hold()
+    @pytest.mark.parametrize("settings", [{"held": True}, {"held": False}, {"held": False, "speed": 0.5}])
+    def test_a_clock_that_is_behind_is_explained(self, emulator, look, monkeypatch, settings):
+        emulator.clock.set(**settings)
         # The real clock cannot be moved.
-        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7200)
-        assert "It is 2 h behind real time, because it was held" in look("/").text
+        monkeypatch.setattr(emulator.clock, "ahead", lambda: -7100)
+        assert "It is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
 
     def test_the_overview_tells_what_comes_next(self, look, ids):
         page = look("/")

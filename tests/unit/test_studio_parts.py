@@ -38,7 +38,14 @@ def test_a_length_of_time_in_words(seconds, words):
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-3.4, "3 s ago"), (0, "0 s ago"), (125, "in 2 min"), (-90000, "1 d ago"), (59.7, "in 1 min")],
+    [
+        (-3.4, "3 s ago"),
+        (0, "0 s ago"),
+        (125, "in 2 min"),
+        (-90000, "1 d 1 h ago"),
+        (59.7, "in 1 min"),
+        (7170, "in 2 h"),
+    ],
 )
 def test_a_distance_in_words(seconds, words):
     assert distance(seconds) == words
@@ -197,10 +204,12 @@ def test_how_many(number, things, words):
         (59.9, ""),
         (-59.9, ""),
         (60, "1 min ahead of real time"),
-        (5 * 3600 + 100, "5 h ahead of real time"),
+        (4 * 3600 - 160, "3 h 57 min ahead of real time"),
+        (4 * 3600 - 20, "4 h ahead of real time"),
         (-7200, "2 h behind real time"),
-        (5e9, "57870 d ahead of real time"),
+        (5e9, "57870 d 8 h ahead of real time"),
     ],
 )
 def test_how_far_a_clock_is_from_real_time(seconds, words):
-    assert ahead(seconds) == words
+    reason = "it was moved or ran faster" if seconds > 0 else "it was held or ran more slowly"
+    assert ahead(seconds) == (f"{words}, because {reason}" if words else "")

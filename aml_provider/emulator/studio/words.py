@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from aml_provider.emulator.recurrence import Recurrence
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-# A clock that is no further from real time needs no word.
-_NEAR = 60
+_MINUTE = 60
 # More times of day than these are shorter as minutes of hours.
 _MOST_TIMES = 6
 
@@ -32,8 +31,7 @@ def duration(seconds: float) -> str:
 
 def distance(seconds: float) -> str:
     """How far an instant is, ahead if positive: ``in 5 min`` or ``5 min ago``."""
-    # The smaller unit would only make it restless.
-    length = " ".join(duration(abs(round(seconds))).split()[:2])
+    length = _calm(abs(seconds))
     return f"in {length}" if seconds > 0 else f"{length} ago"
 
 
@@ -48,11 +46,18 @@ def noun(number: int, things: str) -> str:
 
 
 def ahead(seconds: float) -> str:
-    """How far a clock is from real time: ``5 h ahead of real time``; empty up to a minute."""
-    if abs(seconds) < _NEAR:
+    """How far a clock is from real time, and why: ``5 h ahead of real time, because …``; empty up to a minute."""
+    if abs(seconds) < _MINUTE:
         return ""
-    length = " ".join(duration(abs(seconds)).split()[:2])
-    return f"{length} {'ahead of' if seconds > 0 else 'behind'} real time"
+    length = _calm(abs(seconds))
+    if seconds > 0:
+        return f"{length} ahead of real time, because it was moved or ran faster"
+    return f"{length} behind real time, because it was held or ran more slowly"
+
+
+def _calm(seconds: float) -> str:
+    """A length of time, from a minute on in whole minutes: seconds would only make it restless."""
+    return duration(round(seconds / 60) * 60 if seconds >= _MINUTE else round(seconds))
 
 
 def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> str:
