@@ -42,11 +42,12 @@ def _forms(secrets: Iterable[Secret[Any]]) -> Iterator[str]:
     seen = set()
     for secret in secrets:
         value = secret.reveal()
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        # Airflow 2's masker cannot take half a character.
+        text = (value if isinstance(value, bytes) else value.encode(errors="replace")).decode(errors="replace")
         lines = [line for line in text.splitlines() if len(line) >= _LONG_LINE and not line.startswith("-----")]
         signatures = [item for name, item in parse_qsl(text.rpartition("?")[2]) if name == "sig"]
         for form in (text, *lines, *signatures):
-            for shown in (form, quote(form, safe="", errors="replace")):
+            for shown in (form, quote(form, safe="")):
                 if shown and shown not in seen:
                     seen.add(shown)
                     yield shown

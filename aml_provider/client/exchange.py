@@ -6,7 +6,10 @@ import ssl
 import time
 import zlib
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIB = 2**20
 #: Of a refusal so many bytes are read: a code and a message are at its beginning.
@@ -62,6 +65,35 @@ class Deadline:
 CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
+class TimedSocket:
+    """What TLS inside of TLS reads: bit by bit, and for each bit the timeout counts anew."""
+
+    def __init__(self, inner: ssl.SSLSocket) -> None:
+        self._inner = inner
+        self._timeout: float | None = None
+
+    def settimeout(self, seconds: float | None) -> None:
+        """For each bit; None: as long as it takes."""
+        self._timeout = seconds
+
+    def recv(self, size: int) -> bytes:
+        """Receive a bit."""
+        self._inner.settimeout(_left(self._timeout))
+        return self._inner.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        """Send a record."""
+        self._inner.settimeout(_left(self._timeout))
+        self._inner.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+#: What makes a stream of a socket, with which TLS context, for which host, with which timeout.
+TlsInside: TypeAlias = "Callable[[TimedSocket, ssl.SSLContext, str | None, float | None], Any]"
+
+
 class TimedBackend:
     """Opens connections whose every read and write minds the deadline of the exchange.
 
@@ -70,18 +102,20 @@ class TimedBackend:
 
     Args:
         inner: The HTTP library's backend.
+        tls_inside: Makes the HTTP library's stream of TLS inside of TLS, as through a proxy that has TLS itself.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, tls_inside: TlsInside) -> None:
         self._inner = inner
+        self._tls_inside = tls_inside
 
     def connect_tcp(self, *args: Any, **kwargs: Any) -> _TimedStream:
         """Open a connection."""
-        return _TimedStream(self._inner.connect_tcp(*args, **kwargs))
+        return _TimedStream(self._inner.connect_tcp(*args, **kwargs), self._tls_inside)
 
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _TimedStream:
         """Open a connection on this machine."""
-        return _TimedStream(self._inner.connect_unix_socket(*args, **kwargs))
+        return _TimedStream(self._inner.connect_unix_socket(*args, **kwargs), self._tls_inside)
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -89,8 +123,9 @@ class TimedBackend:
 
 
 class _TimedStream:
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, tls_inside: TlsInside) -> None:
         self._inner = inner
+        self._tls_inside = tls_inside
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data: bytes = self._inner.read(max_bytes, _left(timeout))
@@ -108,47 +143,14 @@ class _TimedStream:
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _TimedStream:
         tunnel = self._inner.get_extra_info("socket")
-        if not isinstance(tunnel, ssl.SSLSocket):
-            return _TimedStream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
-        return _TimedStream(_tls_inside(tunnel, ssl_context, server_hostname, timeout))
+        if isinstance(tunnel, ssl.SSLSocket):
+            inner = self._tls_inside(TimedSocket(tunnel), ssl_context, server_hostname, timeout)
+        else:
+            inner = self._inner.start_tls(ssl_context, server_hostname, _left(timeout))
+        return _TimedStream(inner, self._tls_inside)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
-
-
-class _TimedSocket:
-    """What TLS inside of TLS reads: bit by bit, and for each bit the timeout counts anew."""
-
-    def __init__(self, inner: ssl.SSLSocket) -> None:
-        self._inner = inner
-        self._timeout: float | None = None
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._timeout = seconds
-
-    def recv(self, size: int) -> bytes:
-        self._inner.settimeout(_left(self._timeout))
-        return self._inner.recv(size)
-
-    def sendall(self, data: bytes) -> None:
-        self._inner.settimeout(_left(self._timeout))
-        self._inner.sendall(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-def _tls_inside(tunnel: ssl.SSLSocket, context: ssl.SSLContext, hostname: str | None, timeout: float | None) -> Any:
-    """TLS inside of the TLS to a proxy, as the HTTP library does it, over a socket that minds the deadline."""
-    import httpcore  # noqa: PLC0415 - few have such a proxy
-    from httpcore._backends.sync import TLSinTLSStream  # noqa: PLC0415 - it has no public name
-
-    try:
-        return TLSinTLSStream(_TimedSocket(tunnel), context, hostname, timeout)  # type: ignore[arg-type]
-    except OSError as error:
-        tunnel.close()
-        kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
-        raise kind(str(error)) from error
 
 
 def _left(timeout: float | None) -> float | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import httpcore
 import httpx
 
 from aml_provider.client.environment import Proxies, Proxy, Trust, check_key_log
-from aml_provider.client.exchange import TimedBackend
+from aml_provider.client.exchange import TimedBackend, TimedSocket
 
 if TYPE_CHECKING:
     import ssl
@@ -54,11 +55,23 @@ class _Ways(Generic[T]):
             raise proxy.refused("is no proxy's address") from None
 
 
+def _tls_inside(tunnel: TimedSocket, context: ssl.SSLContext, host: str | None, timeout: float | None) -> Any:
+    """TLS inside of TLS, as the HTTP library does it, and its errors."""
+    from httpcore._backends.sync import TLSinTLSStream  # noqa: PLC0415 - few have such a proxy, and it has no public name
+
+    try:
+        return TLSinTLSStream(tunnel, context, host, timeout)  # type: ignore[arg-type]
+    except OSError as error:
+        tunnel.close()
+        kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+        raise kind(str(error)) from error
+
+
 def _timed(**options: Any) -> httpx.HTTPTransport:
     """A transport whose connections mind the deadline of the exchange; httpx has no public name for this place."""
     transport = httpx.HTTPTransport(**options)
     pool: Any = transport._pool  # noqa: SLF001
-    pool._network_backend = TimedBackend(pool._network_backend)  # noqa: SLF001
+    pool._network_backend = TimedBackend(pool._network_backend, _tls_inside)  # noqa: SLF001
     return transport
 
 

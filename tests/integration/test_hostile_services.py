@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import json
+import socket
+import ssl
+import threading
 import tracemalloc
 import zlib
 from base64 import b64encode
 from urllib.parse import quote, urlencode
 
 import pytest
+import trustme
 from support.driving import one, run_async, run_sync, workspace
 from support.hostile import Hostile, head
 
@@ -18,7 +23,7 @@ from aml_provider.blobs.access import ContainerAccess, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.client import calls
+from aml_provider.client import calls, routes
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -26,6 +31,7 @@ from aml_provider.client.errors import (
     MalformedReply,
     ReplyLost,
     ServerFault,
+    Unreachable,
 )
 from aml_provider.client.exchange import MIB, Body, TooLarge, Unreadable
 from aml_provider.client.protocol import Request, RetryPolicy
@@ -139,6 +145,52 @@ def test_what_trickles_in_without_end_is_given_up(drive, send):
         assert server.sent < 10_000, "it was not read on"
     assert isinstance(error, ReplyLost)
     assert error.in_doubt
+
+
+@pytest.fixture
+def tls_proxy(monkeypatch, tmp_path):
+    """A proxy that has TLS itself; what it is given to send follows its consent to a tunnel."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    routes.tls_context.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ended = threading.Event()
+
+    def serve(server, send):
+        with contextlib.suppress(OSError), context.wrap_socket(server.accept()[0], server_side=True) as tunnel:
+            tunnel.recv(65536)
+            tunnel.sendall(head())
+            tunnel.recv(65536)
+            for piece in send:
+                tunnel.sendall(piece)
+                if ended.wait(0.02):
+                    return
+
+    @contextlib.contextmanager
+    def proxy(send):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{server.getsockname()[1]}")
+            thread = threading.Thread(target=serve, args=(server, send))
+            thread.start()
+            yield
+            ended.set()
+            thread.join()
+
+    yield proxy
+    routes.tls_context.cache_clear()
+
+
+def test_tls_that_trickles_in_through_the_tls_of_a_proxy_is_given_up(drive, tls_proxy):
+    hello = itertools.chain([b"\x16\x03\x03\x40\x00"], itertools.repeat(b"\x02"))
+    with tls_proxy(hello), pytest.raises(Unreachable, match=r"through the proxy 127\.0\.0\.1"):
+        drive(workspace(), one(CALL), policy=RetryPolicy(budget=0), timeout=0.4)
+
+
+def test_what_is_no_tls_within_the_tls_of_a_proxy_is_told(drive, tls_proxy):
+    with tls_proxy([b"no TLS at all"]), pytest.raises(Unreachable, match=r"through the proxy 127\.0\.0\.1"):
+        drive(workspace(), one(CALL), policy=RetryPolicy(budget=0))
 
 
 @pytest.mark.parametrize(
