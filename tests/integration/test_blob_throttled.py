@@ -106,7 +106,7 @@ def test_a_busy_workspace_is_not_waited_for_either(emulator, azureml_default, va
     emulator.faults.add("status", status=429, retry_after=45, times=1000)
     assert look(sensor(datastore="landing")) == []
     assert pauses == [45.0, 45.0]
-    assert "the next one is in a while. get datastore" in str(said)
+    assert "the sensor polls again. get datastore" in str(said)
 
 
 def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with_the_next_look(
