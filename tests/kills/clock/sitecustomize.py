@@ -11,13 +11,13 @@ import gc
 import os
 import time
 
-OFF_BY = float(os.environ.get("CLOCK_OFF_BY", "0"))
-_on = os.environ.get("CLOCK_OFF_IN") == "all"
+_OFF_BY = float(os.environ.get("CLOCK_OFF_BY", "0"))
 _time, _time_ns = time.time, time.time_ns
+_on = os.environ.get("CLOCK_OFF_IN") == "all"
 
 
 def _off_by():
-    return OFF_BY if _on else 0.0
+    return _OFF_BY if _on else 0.0
 
 
 def _switch_on():
@@ -33,15 +33,11 @@ def _utcnow(cls):
     return cls.fromtimestamp(time.time(), dt.UTC).replace(tzinfo=None)
 
 
-def _today(cls):
-    return cls.fromtimestamp(time.time())
-
-
-if OFF_BY:
+if _OFF_BY:
     time.time = lambda: _time() + _off_by()
     time.time_ns = lambda: _time_ns() + int(_off_by() * 1e9)
-    # In the class itself: another one in its place is not what msgspec and pickle take for a datetime.
-    (members,) = [found for found in gc.get_referents(dt.datetime.__dict__) if isinstance(found, dict)]
-    members.update(now=classmethod(_now), utcnow=classmethod(_utcnow), today=classmethod(_today))
+    # In the class itself: C code, such as msgspec's, knows no other one, not even a subclass.
+    (_methods,) = gc.get_referents(dt.datetime.__dict__)
+    _methods |= {"now": classmethod(_now), "utcnow": classmethod(_utcnow), "today": classmethod(_now)}
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(dt.datetime))
     os.register_at_fork(after_in_child=_switch_on)
