@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -167,6 +168,14 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self._killed = True
         if self._execution is not None:
             self._execution.kill()
+            return
+        from airflow.providers.common.compat.sdk import AirflowTaskTimeout, get_current_context
+
+        if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
+            from aml_provider.operators.execution import PipelineExecution
+
+            PipelineExecution(self, get_current_context()).end_abandoned_wait()
 
     def _begin(self, context: Context) -> PipelineExecution:
         from aml_provider.operators.execution import PipelineExecution
