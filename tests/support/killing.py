@@ -48,6 +48,9 @@ _SETTINGS = {
         "orphaned_tasks_check_interval": 5,
         "task_instance_heartbeat_timeout": 20,
         "task_instance_heartbeat_timeout_detection_interval": 3,
+        # A try that begins as its API goes away may stay queued, and Airflow looks for such after ten minutes.
+        "task_queued_timeout": 60,
+        "task_queued_timeout_check_interval": 5,
         # Airflow 2's names for the same. It ends tasks whose heartbeats come late on a busy machine.
         "local_task_job_heartbeat_sec": 2,
         "scheduler_zombie_task_threshold": 40,
