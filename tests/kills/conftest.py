@@ -13,6 +13,11 @@ FIGURES = pytest.StashKey[list[str]]()
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, request):
     with World(tmp_path_factory.mktemp("airflow")) as running:
+        # After it, a look that finds nothing proves something: no test depends on what has run before it.
+        first = running.case("first-of-the-workspace", deferred=False)
+        first.start_and_wait()
+        first.finish()
+        first.check("success", ["Finished"])
         yield running
         request.config.stash.setdefault(FIGURES, []).extend(running.figures())
 
