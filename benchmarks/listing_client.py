@@ -20,9 +20,9 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.listing import list_request
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.protocol import Request
+from aml_provider.client.http.clients import AsyncClient, Client
+from aml_provider.client.http.protocol import Request
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.client.transport import AsyncClient, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

@@ -16,8 +16,8 @@ from collections import Counter
 import httpx
 
 from aml_provider.client import calls
+from aml_provider.client.http.clients import Client
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.client.transport import Client
 from aml_provider.emulator.server import EmulatorServer
 
 # In a template, where the run's id comes in.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger
 from heart import Heart
 
-from aml_provider.client.watchlist import WIDTH
+from aml_provider.client.polling.waits import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -26,16 +26,16 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.finding import find_datastore
-from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
+from aml_provider.client.flows.finding import find_datastore
+from aml_provider.client.http.protocol import MOST_OF_A_LISTING, Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.protocol import Flow
-    from aml_provider.client.reply import Reply
+    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
 # Kinds whose containers the Blob service lists.

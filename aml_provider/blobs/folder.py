@@ -97,7 +97,7 @@ def as_store_path(argument: str, value: Any) -> tuple[str, str]:
     Raises:
         ValueError: It is something else, or the folder cannot be used; the message names ``argument``.
     """
-    from aml_provider.client.run_request import as_data_path  # noqa: PLC0415 - triggers have no use for it
+    from aml_provider.client.specs.run import as_data_path  # noqa: PLC0415 - triggers have no use for it
 
     if isinstance(value, str) and not value.partition("/")[0].strip():
         raise InvalidArgument(

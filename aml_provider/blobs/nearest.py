@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from aml_provider.blobs.access import ask
 from aml_provider.blobs.listing import list_request, next_marker, parse_page
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.finding import same_letters, similar
-from aml_provider.client.protocol import MOST_OF_A_LISTING, Pause, Request
+from aml_provider.client.flows.finding import same_letters, similar
+from aml_provider.client.http.protocol import MOST_OF_A_LISTING, Pause, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.changes import Detection
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.listing import Page
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 __all__ = ["nothing_there"]
 

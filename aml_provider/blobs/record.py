@@ -9,12 +9,12 @@ from aml_provider.blobs.access import KEEP, ask, refusal
 from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.protocol import MOST_OF_A_WATCHER_RECORD, Request
+from aml_provider.client.http.protocol import MOST_OF_A_WATCHER_RECORD, Request
 from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 __all__ = ["Kept", "read_record", "replace_record"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aml_provider.cli.execution import CommandError
-from aml_provider.client.finding import did_you_mean, how_many
-from aml_provider.client.schedule_flows import RETIRED, STATE
+from aml_provider.client.flows.finding import did_you_mean, how_many
+from aml_provider.client.flows.schedules import RETIRED, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

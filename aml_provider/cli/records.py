@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities import RunState
-from aml_provider.client.recurrence import recurrence_from_wire
+from aml_provider.client.specs.recurrence import recurrence_from_wire
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.flows import find_target
-from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_for_provisioning
+from aml_provider.client.flows.runs import find_target
+from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.schedule_upkeep import Intent, Keeper, Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import Schedule
-    from aml_provider.client.protocol import Flow
-    from aml_provider.client.schedule_request import ScheduleRequest
+    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.specs.schedule import ScheduleRequest
 
 
 class Nobody(Keeper):

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from aml_provider.client import calls
 from aml_provider.client.arrival import patience_for
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
-from aml_provider.client.protocol import Flow, Pause
-from aml_provider.client.recurrence import park
-from aml_provider.client.schedule_flows import (
+from aml_provider.client.flows.schedules import (
     CREATING,
     RETIRED,
     STATE,
@@ -27,14 +25,16 @@ from aml_provider.client.schedule_flows import (
     only_one,
     set_status,
 )
-from aml_provider.client.schedule_request import DISABLED, with_properties, with_status
+from aml_provider.client.http.protocol import Flow, Pause
+from aml_provider.client.specs.recurrence import park
+from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun, Schedule
-    from aml_provider.client.flows import Target
-    from aml_provider.client.schedule_request import ScheduleRequest
+    from aml_provider.client.flows.runs import Target
+    from aml_provider.client.specs.schedule import ScheduleRequest
 
 #: The property that names a schedule's keeper, so that it is found again.
 KEY = "airflow.schedule_key"

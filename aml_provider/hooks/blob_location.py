@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.blobs.wasb import Rights
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.clients import AsyncClient, Client
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
-    from aml_provider.client.transport import AsyncClient, Client
 
 
 class BlobLocation(NamedTuple):
@@ -102,7 +102,7 @@ class BlobLocation(NamedTuple):
             patience: The most seconds for which what fails is repeated; None: as ``[azureml] retry_budget`` says.
         """
         from aml_provider.client.errors import InvalidArgument
-        from aml_provider.client.transport import Client
+        from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
         policy = look_policy(patience)
@@ -137,7 +137,7 @@ class BlobLocation(NamedTuple):
         """The twin of :meth:`open` for an event loop."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
-        from aml_provider.client.transport import AsyncClient
+        from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
 
         policy = look_policy()

@@ -9,7 +9,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineEndpoint, PublishedPipeline
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 
 class EndpointMethods(WorkspaceHook):
@@ -27,7 +27,7 @@ class EndpointMethods(WorkspaceHook):
         Args:
             active_only: Leave out those that are disabled.
         """
-        from aml_provider.client.endpoint_flows import list_endpoints
+        from aml_provider.client.flows.endpoints import list_endpoints
 
         return list_endpoints(active_only=active_only)
 
@@ -37,7 +37,7 @@ class EndpointMethods(WorkspaceHook):
     def get_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
         """Read one pipeline endpoint by its id."""
         from aml_provider.client import calls
-        from aml_provider.client.finding import ENDPOINT, advised
+        from aml_provider.client.flows.finding import ENDPOINT, advised
 
         return advised(calls.get_endpoint(endpoint_id), ENDPOINT, endpoint_id)
 
@@ -50,7 +50,7 @@ class EndpointMethods(WorkspaceHook):
         Raises:
             PipelineError: None has it; the message names similar ones.
         """
-        from aml_provider.client.endpoint_flows import find_endpoint
+        from aml_provider.client.flows.endpoints import find_endpoint
 
         return find_endpoint(name)
 
@@ -67,7 +67,7 @@ class EndpointMethods(WorkspaceHook):
             active_only: Leave out pipelines that are disabled.
         """
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.http.protocol import flow_of
 
         return flow_of(calls.list_pipelines_of_endpoint(endpoint_id, active_only=active_only))
 
@@ -85,7 +85,7 @@ class EndpointMethods(WorkspaceHook):
         Raises:
             PipelineError: The name is taken.
         """
-        from aml_provider.client.endpoint_flows import create_endpoint
+        from aml_provider.client.flows.endpoints import create_endpoint
 
         return create_endpoint(name, pipeline_id, description=description)
 
@@ -104,7 +104,7 @@ class EndpointMethods(WorkspaceHook):
             pipeline_id: The published pipeline.
             set_default: Make this version the default one.
         """
-        from aml_provider.client.endpoint_flows import add_version
+        from aml_provider.client.flows.endpoints import add_version
 
         return add_version(endpoint_id, pipeline_id, set_default=set_default)
 
@@ -121,7 +121,7 @@ class EndpointMethods(WorkspaceHook):
         Raises:
             PipelineError: The endpoint has no such version.
         """
-        from aml_provider.client.endpoint_flows import set_default_version
+        from aml_provider.client.flows.endpoints import set_default_version
 
         return set_default_version(endpoint_id, version)
 
@@ -138,7 +138,7 @@ class EndpointMethods(WorkspaceHook):
             name: Its new name.
             description: Its new description.
         """
-        from aml_provider.client.endpoint_flows import update_endpoint
+        from aml_provider.client.flows.endpoints import update_endpoint
 
         return update_endpoint(endpoint_id, name=name, description=description)
 
@@ -147,7 +147,7 @@ class EndpointMethods(WorkspaceHook):
     @operation
     def enable_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
         """Enable a pipeline endpoint, so that runs can be submitted to it."""
-        from aml_provider.client.endpoint_flows import set_endpoint_status
+        from aml_provider.client.flows.endpoints import set_endpoint_status
 
         return set_endpoint_status(endpoint_id, "Active")
 
@@ -156,7 +156,7 @@ class EndpointMethods(WorkspaceHook):
     @operation
     def disable_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
         """Disable a pipeline endpoint, so that no runs can be submitted to it; its pipelines stay as they are."""
-        from aml_provider.client.endpoint_flows import set_endpoint_status
+        from aml_provider.client.flows.endpoints import set_endpoint_status
 
         return set_endpoint_status(endpoint_id, "Disabled")
 
@@ -168,7 +168,7 @@ class EndpointMethods(WorkspaceHook):
 
         There is no way back to the old name but :meth:`update_endpoint`.
         """
-        from aml_provider.client.endpoint_flows import archive_endpoint
+        from aml_provider.client.flows.endpoints import archive_endpoint
 
         return archive_endpoint(endpoint_id)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aml_provider.client.entities import Experiment
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 
 class ExperimentMethods(WorkspaceHook):
@@ -31,7 +31,7 @@ class ExperimentMethods(WorkspaceHook):
         Raises:
             InvalidArgument: There is no such view, or a tag cannot be searched for.
         """
-        from aml_provider.client.experiment_flows import list_experiments
+        from aml_provider.client.flows.experiments import list_experiments
 
         return list_experiments(view=view, tags=tags, limit=limit)
 
@@ -41,7 +41,7 @@ class ExperimentMethods(WorkspaceHook):
     def get_experiment(self, experiment_name: str) -> Flow[Experiment]:
         """Read one experiment."""
         from aml_provider.client import calls
-        from aml_provider.client.finding import EXPERIMENT, advised
+        from aml_provider.client.flows.finding import EXPERIMENT, advised
 
         return advised(calls.get_experiment(experiment_name), EXPERIMENT, experiment_name)
 
@@ -59,7 +59,7 @@ class ExperimentMethods(WorkspaceHook):
         Raises:
             InvalidArgument: The name cannot be used.
         """
-        from aml_provider.client.experiment_flows import create_experiment
+        from aml_provider.client.flows.experiments import create_experiment
 
         return create_experiment(experiment_name)
 
@@ -85,7 +85,7 @@ class ExperimentMethods(WorkspaceHook):
         Raises:
             InvalidArgument: The new name cannot be used.
         """
-        from aml_provider.client.experiment_flows import update_experiment
+        from aml_provider.client.flows.experiments import update_experiment
 
         return update_experiment(experiment_name, new_name=new_name, description=description, tags=tags)
 
@@ -99,7 +99,7 @@ class ExperimentMethods(WorkspaceHook):
             experiment_name: The experiment.
             names: The tags' names.
         """
-        from aml_provider.client.experiment_flows import untag_experiment
+        from aml_provider.client.flows.experiments import untag_experiment
 
         return untag_experiment(experiment_name, names)
 
@@ -108,7 +108,7 @@ class ExperimentMethods(WorkspaceHook):
     @operation
     def archive_experiment(self, experiment_name: str) -> Flow[Experiment]:
         """Hide an experiment and its runs from the studio's lists; nothing is lost."""
-        from aml_provider.client.experiment_flows import set_archived
+        from aml_provider.client.flows.experiments import set_archived
 
         return set_archived(experiment_name, archived=True)
 
@@ -117,7 +117,7 @@ class ExperimentMethods(WorkspaceHook):
     @operation
     def reactivate_experiment(self, experiment_name: str) -> Flow[Experiment]:
         """Undo :meth:`archive_experiment`."""
-        from aml_provider.client.experiment_flows import set_archived
+        from aml_provider.client.flows.experiments import set_archived
 
         return set_archived(experiment_name, archived=False)
 
@@ -126,7 +126,7 @@ class ExperimentMethods(WorkspaceHook):
     @operation
     def delete_experiment(self, experiment_name: str) -> Flow[None]:
         """Delete an experiment that has no runs; the service may take its time."""
-        from aml_provider.client.experiment_flows import delete_experiment
+        from aml_provider.client.flows.experiments import delete_experiment
 
         return delete_experiment(experiment_name)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aml_provider.client.entities import HistoryRun, MetricValue, Output
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 
 class RunRecordMethods(WorkspaceHook):
@@ -43,7 +43,7 @@ class RunRecordMethods(WorkspaceHook):
             InvalidArgument: The run has no such step; the message names those that it has.
             AzureMLError: Nothing could be read.
         """
-        from aml_provider.client.run_flows import read_logs
+        from aml_provider.client.flows.run_results import read_logs
 
         return read_logs(run_id, step, max_bytes=max_bytes, warn=self.log.warning)
 
@@ -65,7 +65,7 @@ class RunRecordMethods(WorkspaceHook):
         Raises:
             InvalidArgument: The run has no such step; the message names those that it has.
         """
-        from aml_provider.client.run_flows import read_outputs
+        from aml_provider.client.flows.run_results import read_outputs
 
         return read_outputs(run_id, step)
 
@@ -87,7 +87,7 @@ class RunRecordMethods(WorkspaceHook):
         Raises:
             InvalidArgument: The run has no such step; the message names those that it has.
         """
-        from aml_provider.client.run_flows import read_metrics
+        from aml_provider.client.flows.run_results import read_metrics
 
         return read_metrics(run_id, step)
 
@@ -102,7 +102,7 @@ class RunRecordMethods(WorkspaceHook):
             name: The output's name in the pipeline.
         """
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.http.protocol import flow_of
 
         return flow_of(calls.get_pipeline_output(run_id, name))
 
@@ -120,8 +120,8 @@ class RunRecordMethods(WorkspaceHook):
             experiment_name: Its experiment; looked up where it is None.
         """
         from aml_provider.client import calls
-        from aml_provider.client.run_flows import in_experiment
-        from aml_provider.client.run_request import as_tag_names, as_tags
+        from aml_provider.client.flows.run_results import in_experiment
+        from aml_provider.client.specs.run import as_tag_names, as_tags
 
         wanted = {name: None if value is None else as_tags({name: value})[name] for name, value in tags.items()}
         as_tag_names("tags", wanted)
@@ -139,8 +139,8 @@ class RunRecordMethods(WorkspaceHook):
             experiment_name: Its experiment; looked up where it is None.
         """
         from aml_provider.client import calls
-        from aml_provider.client.run_flows import in_experiment
-        from aml_provider.client.run_request import as_tag_names
+        from aml_provider.client.flows.run_results import in_experiment
+        from aml_provider.client.specs.run import as_tag_names
 
         wanted = as_tag_names("names", names)
         return in_experiment(run_id, experiment_name, lambda name: calls.untag_run(name, run_id, wanted))
@@ -159,7 +159,7 @@ class RunRecordMethods(WorkspaceHook):
             experiment_name: Its experiment; looked up where it is None.
         """
         from aml_provider.client import calls
-        from aml_provider.client.run_flows import in_experiment
+        from aml_provider.client.flows.run_results import in_experiment
 
         return in_experiment(run_id, experiment_name, lambda name: calls.set_run_properties(name, run_id, properties))
 
@@ -177,7 +177,7 @@ class RunRecordMethods(WorkspaceHook):
             experiment_name: Its experiment; looked up where it is None.
         """
         from aml_provider.client import calls
-        from aml_provider.client.run_flows import in_experiment
+        from aml_provider.client.flows.run_results import in_experiment
 
         return in_experiment(
             run_id, experiment_name, lambda name: calls.set_run_display_name(name, run_id, display_name)
@@ -197,7 +197,7 @@ class RunRecordMethods(WorkspaceHook):
             experiment_name: Its experiment; looked up where it is None.
         """
         from aml_provider.client import calls
-        from aml_provider.client.run_flows import in_experiment
+        from aml_provider.client.flows.run_results import in_experiment
 
         return in_experiment(run_id, experiment_name, lambda name: calls.set_run_description(name, run_id, description))
 

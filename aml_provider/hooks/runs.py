@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 
 class RunMethods(WorkspaceHook):
@@ -52,8 +52,8 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value that cannot be sent; nothing was.
         """
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
-        from aml_provider.client.run_request import RunRequest
+        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
             experiment_name=experiment_name,
@@ -102,8 +102,8 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value that cannot be sent; nothing was.
         """
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
-        from aml_provider.client.run_request import RunRequest
+        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
             experiment_name=experiment_name,
@@ -123,7 +123,7 @@ class RunMethods(WorkspaceHook):
     def get_run(self, run_id: str) -> Flow[PipelineRun]:
         """Read a pipeline run and its status."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.http.protocol import flow_of
 
         return flow_of(calls.get_run(run_id))
 
@@ -158,7 +158,7 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be
                 searched for.
         """
-        from aml_provider.client.run_flows import list_runs
+        from aml_provider.client.flows.run_results import list_runs
 
         return list_runs(
             experiment_name=experiment_name,
@@ -178,7 +178,7 @@ class RunMethods(WorkspaceHook):
         Args:
             run: The run, or its id.
         """
-        from aml_provider.client.run_flows import list_steps_of
+        from aml_provider.client.flows.run_results import list_steps_of
 
         return list_steps_of(run)
 
@@ -199,7 +199,7 @@ class RunMethods(WorkspaceHook):
             The run as it was seen last: final, unless the timeout passed. Look at its ``state``.
         """
         from aml_provider.client import calls
-        from aml_provider.client.flows import wait_for_run
+        from aml_provider.client.flows.runs import wait_for_run
 
         run: PipelineRun = yield calls.get_run(run_id)
         return (
@@ -227,7 +227,7 @@ class RunMethods(WorkspaceHook):
             The run as it was seen last.
         """
         from aml_provider.client import calls
-        from aml_provider.client.flows import cancel_run
+        from aml_provider.client.flows.runs import cancel_run
 
         run: PipelineRun = yield calls.get_run(run_id)
         return (yield from cancel_run(run_id, run.experiment_name, reason=reason, note=self.log.warning))

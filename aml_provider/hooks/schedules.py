@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aml_provider.client.entities import PipelineRun, Schedule
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.client.models import Recurrence
-    from aml_provider.client.protocol import Flow
 
 
 class ScheduleMethods(WorkspaceHook):
@@ -30,7 +30,7 @@ class ScheduleMethods(WorkspaceHook):
             pipeline_id: The published pipeline.
             endpoint_id: The pipeline endpoint.
         """
-        from aml_provider.client.schedule_flows import list_schedules
+        from aml_provider.client.flows.schedules import list_schedules
 
         return list_schedules(active_only=active_only, pipeline_id=pipeline_id, endpoint_id=endpoint_id)
 
@@ -40,7 +40,7 @@ class ScheduleMethods(WorkspaceHook):
     def get_schedule(self, schedule_id: str) -> Flow[Schedule]:
         """Read one native schedule by its id."""
         from aml_provider.client import calls
-        from aml_provider.client.finding import SCHEDULE, advised
+        from aml_provider.client.flows.finding import SCHEDULE, advised
 
         return advised(calls.get_schedule(schedule_id), SCHEDULE, schedule_id)
 
@@ -54,7 +54,7 @@ class ScheduleMethods(WorkspaceHook):
             AmbiguousSchedule: There are several; the message lists them.
             ScheduleError: There is none.
         """
-        from aml_provider.client.schedule_flows import find_schedule
+        from aml_provider.client.flows.schedules import find_schedule
 
         return find_schedule(name)
 
@@ -116,9 +116,9 @@ class ScheduleMethods(WorkspaceHook):
             ProvisioningFailed: The service could not set it up.
             ProvisioningUnsettled: The timeout passed.
         """
-        from aml_provider.client.run_request import RunRequest
         from aml_provider.client.schedule_creation import create_schedule
-        from aml_provider.client.schedule_request import ScheduleRequest
+        from aml_provider.client.specs.run import RunRequest
+        from aml_provider.client.specs.schedule import ScheduleRequest
 
         request = RunRequest.of(
             experiment_name=experiment_name,
@@ -158,7 +158,7 @@ class ScheduleMethods(WorkspaceHook):
         Raises:
             ScheduleError: There is no such schedule.
         """
-        from aml_provider.client.schedule_flows import set_status
+        from aml_provider.client.flows.schedules import set_status
 
         schedule, _ = yield from set_status(schedule_id, "Disabled")
         return schedule
@@ -172,7 +172,7 @@ class ScheduleMethods(WorkspaceHook):
         Raises:
             ScheduleError: There is no such schedule.
         """
-        from aml_provider.client.schedule_flows import set_status
+        from aml_provider.client.flows.schedules import set_status
 
         schedule, _ = yield from set_status(schedule_id, "Active")
         return schedule
@@ -183,7 +183,7 @@ class ScheduleMethods(WorkspaceHook):
     def get_last_run_of_schedule(self, schedule_id: str) -> Flow[PipelineRun | None]:
         """Read the run that a native schedule started last; None if it has started none."""
         from aml_provider.client import calls
-        from aml_provider.client.protocol import flow_of
+        from aml_provider.client.http.protocol import flow_of
 
         return flow_of(calls.get_last_run_of_schedule(schedule_id))
 

@@ -14,9 +14,9 @@ from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from aml_provider.client.protocol import Flow, RetryPolicy
+    from aml_provider.client.http.clients import AsyncClient, Client
+    from aml_provider.client.http.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
-    from aml_provider.client.transport import AsyncClient, Client
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class WorkspaceHook(BaseHook):
         Args:
             policy: How long requests are repeated; None: as the configuration says.
         """
-        from aml_provider.client.transport import Client
+        from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
         settings = self.settings()
@@ -101,8 +101,8 @@ class WorkspaceHook(BaseHook):
     async def async_client(self) -> AsyncIterator[AsyncClient]:
         """The twin of :meth:`client` for an event loop."""
         # The first import takes longer than an event loop may stand still.
-        await asyncio.to_thread(importlib.import_module, "aml_provider.client.transport")
-        from aml_provider.client.transport import AsyncClient
+        await asyncio.to_thread(importlib.import_module, "aml_provider.client.http.clients")
+        from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
 
         settings = await self.async_settings()
@@ -113,13 +113,13 @@ class WorkspaceHook(BaseHook):
 
     def get_conn(self) -> Client:
         """Open a client; the caller closes it."""
-        from aml_provider.client.transport import Client
+        from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
         return Client(self.settings(), policy=retry_policy(), hide=mask)
 
     def run(self, flow: Flow[T]) -> T:
-        """Carry out one flow of :mod:`aml_provider.client.flows` with a client of its own."""
+        """Carry out one flow of :mod:`aml_provider.client.flows.runs` with a client of its own."""
         with self.client() as client:
             return client.run(flow)
 
@@ -135,8 +135,8 @@ class WorkspaceHook(BaseHook):
             Whether all of it works, and a message that names the step that failed.
         """
         from aml_provider.client.errors import InvalidArgument
-        from aml_provider.client.flows import check_connection
-        from aml_provider.client.transport import Client
+        from aml_provider.client.flows.runs import check_connection
+        from aml_provider.client.http.clients import Client
         from aml_provider.connection import settings_of
         from aml_provider.masking import mask
 
@@ -174,7 +174,7 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
     """
     from airflow.providers.common.compat.sdk import conf
 
-    from aml_provider.client.protocol import RetryPolicy
+    from aml_provider.client.http.protocol import RetryPolicy
 
     if budget is not None:
         return RetryPolicy(budget=budget)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.arrival import patience_for
-from aml_provider.client.flows import cancel_run
+from aml_provider.client.flows.runs import cancel_run
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.listeners.instances import shown
@@ -16,7 +16,7 @@ from aml_provider.state.ledger import stored_record
 from aml_provider.state.lookup import search
 
 if TYPE_CHECKING:
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.listeners.marks import Mark
     from aml_provider.state.ledger import Record
 

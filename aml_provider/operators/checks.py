@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.run_request import RunRequest, as_experiment_name
+from aml_provider.client.specs.run import RunRequest, as_experiment_name
 from aml_provider.durations import in_seconds
 from aml_provider.literals import Literals
 
@@ -44,8 +44,8 @@ def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
     Raises:
         InvalidTask: Something is wrong; the message has all of it.
     """
-    from aml_provider.client.recurrence import whole_number
-    from aml_provider.client.schedule_request import as_folder
+    from aml_provider.client.specs.recurrence import whole_number
+    from aml_provider.client.specs.schedule import as_folder
 
     with Literals(task) as literals:
         literals.exactly_one(*TARGET)
@@ -99,7 +99,7 @@ def _of_request(name: str, value: Any) -> RunRequest:
 
 
 def _check_recurrence(literals: Literals, recurrence: Any) -> None:
-    from aml_provider.client.recurrence import parts, recurrence_to_wire
+    from aml_provider.client.specs.recurrence import parts, recurrence_to_wire
 
     try:
         pieces: list[Any] = parts(recurrence)

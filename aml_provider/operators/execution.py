@@ -19,8 +19,8 @@ from aml_provider.client.errors import (
     RunFailed,
     RunTimedOut,
 )
-from aml_provider.client.finding import check_datastores
-from aml_provider.client.flows import (
+from aml_provider.client.flows.finding import check_datastores
+from aml_provider.client.flows.runs import (
     CANCEL_MARK,
     Target,
     cancel_run,
@@ -28,9 +28,9 @@ from aml_provider.client.flows import (
     find_target,
     inspect_target,
 )
-from aml_provider.client.protocol import RetryPolicy
-from aml_provider.client.run_request import RunRequest
-from aml_provider.client.transport import Client
+from aml_provider.client.http.clients import Client
+from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.specs.run import RunRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, was_late
 from aml_provider.durations import in_seconds
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 

@@ -9,7 +9,7 @@ from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, RunStillActive
 
 if TYPE_CHECKING:
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.state.ledger import Record
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from aml_provider.client import calls
 from aml_provider.client.arguments import TARGET, as_choice, given_once
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
-from aml_provider.client.flows import find_target
-from aml_provider.client.run_request import RunRequest
-from aml_provider.client.schedule_flows import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.schedule_request import ScheduleRequest
+from aml_provider.client.flows.runs import find_target
+from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.schedule_upkeep import Keeper, Upkeep
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.entities import PipelineInterface, Schedule
-    from aml_provider.client.protocol import Flow
-    from aml_provider.client.transport import Client
+    from aml_provider.client.http.clients import Client
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client.arguments import given_once
-from aml_provider.client.pipeline_status import disable_pipeline, enable_pipeline
-from aml_provider.client.schedule_flows import settle_status
+from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
+from aml_provider.client.flows.schedules import settle_status
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 

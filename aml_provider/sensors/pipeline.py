@@ -63,7 +63,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.arguments import as_name
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
-        from aml_provider.client.flows import explain_failure, read_run
+        from aml_provider.client.flows.runs import explain_failure, read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import look_policy
         from aml_provider.sensors.patience import deadline_of

@@ -9,8 +9,8 @@ from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.client import calls
 from aml_provider.client.arguments import as_moment, as_name, given_once
 from aml_provider.client.errors import AzureMLError, InvalidArgument
-from aml_provider.client.finding import SCHEDULE, advised
-from aml_provider.client.schedule_flows import find_schedule, read_schedule
+from aml_provider.client.flows.finding import SCHEDULE, advised
+from aml_provider.client.flows.schedules import find_schedule, read_schedule
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy

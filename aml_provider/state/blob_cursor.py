@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.record import Kept
-    from aml_provider.client.transport import Client
+    from aml_provider.client.http.clients import Client
 
 __all__ = ["BlobCursorStore", "cursor_store"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
-from aml_provider.client.protocol import Flow, Pause
+from aml_provider.client.http.protocol import Flow, Pause
 from aml_provider.state import variables
 from aml_provider.stored import parse, reading
 

@@ -26,8 +26,8 @@ from aml_provider.client.errors import (
     SubmissionUnsettled,
     Throttled,
 )
-from aml_provider.client.flows import CANCEL_MARK, cancel_run
-from aml_provider.client.protocol import Pause
+from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
+from aml_provider.client.http.protocol import Pause
 from aml_provider.state.identity import Deployment
 from aml_provider.state.ledger import Record
 from aml_provider.state.lookup import KEY, WAYS, search
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.flows import Target
-    from aml_provider.client.protocol import Flow
-    from aml_provider.client.run_request import RunRequest
+    from aml_provider.client.flows.runs import Target
+    from aml_provider.client.http.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.specs.run import RunRequest
     from aml_provider.state.identity import TaskIdentity
     from aml_provider.state.ledger import Ledger
     from aml_provider.state.lookup import Evidence, Search

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
-from aml_provider.client.transport import AsyncClient
+from aml_provider.client.http.clients import AsyncClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.protocol import Flow, RetryPolicy
+    from aml_provider.client.http.protocol import Flow, RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")

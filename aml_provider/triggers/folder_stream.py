@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.watcher import WatcherRecord
-    from aml_provider.client.transport import AsyncClient
+    from aml_provider.client.http.clients import AsyncClient
     from aml_provider.triggers.blob_change import FolderKey
 
 __all__ = ["FolderStream", "stream_of"]

@@ -16,7 +16,7 @@ from aml_provider.triggers.stored import StoredTrigger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aml_provider.client.flows import Progress
+    from aml_provider.client.flows.runs import Progress
     from aml_provider.triggers.watcher import RunWatcher
 
 # Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
@@ -192,9 +192,9 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _cancel(self) -> None:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.client.flows import cancel_run
-        from aml_provider.client.protocol import RetryPolicy
-        from aml_provider.client.transport import AsyncClient
+        from aml_provider.client.flows.runs import cancel_run
+        from aml_provider.client.http.clients import AsyncClient
+        from aml_provider.client.http.protocol import RetryPolicy
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.state.identity import this_deployment
 

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.look import Look
-from aml_provider.client.run_queries import list_steps_of, query_statuses
-from aml_provider.client.watchlist import Watch, Watchlist
+from aml_provider.client.polling.queries import list_steps_of, query_statuses
+from aml_provider.client.polling.round import Look
+from aml_provider.client.polling.waits import Watch, Watchlist
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.triggers.clients import shared_client
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.flows import Progress
-    from aml_provider.client.protocol import RetryPolicy
+    from aml_provider.client.flows.runs import Progress
+    from aml_provider.client.http.protocol import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.triggers.clients import SharedClient
 

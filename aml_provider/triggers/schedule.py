@@ -58,7 +58,7 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the schedule and fire once."""
-        from aml_provider.client.schedule_flows import wait_for_provisioning
+        from aml_provider.client.flows.schedules import wait_for_provisioning
         from aml_provider.hooks.azure_ml import AzureMLHook
 
         try:

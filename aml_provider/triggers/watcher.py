@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.flows import Progress
+    from aml_provider.client.flows.runs import Progress
 
 _POLLER = "aml_provider.triggers.run_poller"
 _loaded = False

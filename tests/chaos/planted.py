@@ -124,12 +124,12 @@ def _cancel(run_id: str) -> Any:
 _RUN_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 BUGS = {
-    "double_post": Bug("aml_provider.client.transport", "_act", {"Client": _double_post}, "at most one run active"),
+    "double_post": Bug("aml_provider.client.http.clients", "_act", {"Client": _double_post}, "at most one run active"),
     "dropped_change": Bug(
         "aml_provider.sensors.folder_watch", "_take", {"FolderWatch": _dropped_change}, "no version lost"
     ),
     "cancel_on_poll_error": Bug(
-        "aml_provider.client.transport",
+        "aml_provider.client.http.clients",
         "_act",
         {"Client": _cancel_on_poll_error, "AsyncClient": _cancel_on_failed_query},
         "no cancel without a person's act",

@@ -65,10 +65,10 @@ def workspace(running_workspace, monkeypatch):
 @pytest.fixture
 def pauses(monkeypatch):
     """How long requests waited for their repetitions, without the wait."""
-    from aml_provider.client import transport
+    from aml_provider.client.http import clients
 
     seconds = []
-    monkeypatch.setattr(transport.RealClock, "sleep", lambda clock, pause: seconds.append(pause))
+    monkeypatch.setattr(clients.RealClock, "sleep", lambda clock, pause: seconds.append(pause))
     return seconds
 
 

@@ -18,8 +18,8 @@ from support.local_workspace import serving
 from support.task import Log, RunPipeline, Task
 
 from aml_provider.client.errors import AzureMLError, Unreachable
-from aml_provider.client.protocol import Request
-from aml_provider.client.transport import AsyncClient, Client, RealClock
+from aml_provider.client.http.clients import AsyncClient, Client, RealClock
+from aml_provider.client.http.protocol import Request
 from aml_provider.operators import execution, waiting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from support.authority import CLIENT, TENANT, Authority
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
-from aml_provider.client import routes
+from aml_provider.client.http import routes
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.blob_cursor import BlobCursorStore

@@ -13,7 +13,7 @@ from support.watching import Said, context_of, deferred, fire, look, sensor, var
 
 from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.watcher import WatcherRecord
-from aml_provider.client import transport
+from aml_provider.client.http import clients
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.cursor import Commit, Owner
@@ -119,14 +119,14 @@ def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with
         watcher, context = sensor(datastore="landing", cursor_store="landing/records"), context_of()
         watcher.poke(context)
         landing.upload_blob("incoming/a", b"x")
-        act = transport.Client._act
+        act = clients.Client._act
 
         def refuse(client, step):
             answer = act(client, step) if getattr(step, "method", "") != "PUT" else None
-            return answer or transport.Reply(503, {"retry-after": "70"}, b"", "id")
+            return answer or clients.Reply(503, {"retry-after": "70"}, b"", "id")
 
         with monkeypatch.context() as refusing:
-            refusing.setattr(transport.Client, "_act", refuse)
+            refusing.setattr(clients.Client, "_act", refuse)
             assert watcher.poke(context).xcom_value is None
         assert pauses == [70.0]
         [change] = watcher.poke(context).xcom_value

@@ -36,8 +36,8 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.protocol import RetryPolicy
-from aml_provider.client.transport import AsyncClient, Client
+from aml_provider.client.http.clients import AsyncClient, Client
+from aml_provider.client.http.protocol import RetryPolicy
 from aml_provider.emulator import seed as seeds
 from aml_provider.emulator.faults import KINDS
 from aml_provider.emulator.server import EmulatorServer

@@ -23,7 +23,7 @@ from support.recorder import Answer, Recorder
 
 from aml_provider import __version__
 from aml_provider.blobs.access import ContainerAccess, ask
-from aml_provider.client import calls, flows, routes
+from aml_provider.client import calls
 from aml_provider.client.errors import (
     BadRequest,
     CredentialError,
@@ -33,9 +33,11 @@ from aml_provider.client.errors import (
     ReplyLost,
     Unreachable,
 )
-from aml_provider.client.protocol import Request, RetryPolicy
-from aml_provider.client.run_request import RunRequest
-from aml_provider.client.transport import AsyncClient, Client
+from aml_provider.client.flows import runs
+from aml_provider.client.http import routes
+from aml_provider.client.http.clients import AsyncClient, Client
+from aml_provider.client.http.protocol import Request, RetryPolicy
+from aml_provider.client.specs.run import RunRequest
 from aml_provider.emulator.server import EmulatorServer
 
 ONCE = RetryPolicy(budget=0.0)
@@ -451,16 +453,16 @@ def test_an_event_loop_makes_many_requests_at_once_over_one_client(recorder, set
 
 def story(endpoint_name):
     """A bit of everything, as the operator does it."""
-    target = yield from flows.find_target(endpoint_name=endpoint_name)
-    target, _, interface = yield from flows.inspect_target(target, {})
+    target = yield from runs.find_target(endpoint_name=endpoint_name)
+    target, _, interface = yield from runs.inspect_target(target, {})
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
     run = yield calls.submit_endpoint(target.id, request.to_wire(marks={"airflow.key": "1"}, notification=False))
     found = yield calls.query_runs("parity", '(Tags/airflow.key eq "1")')
     assert [item.id for item in found] == [run.id]
-    yield from flows.list_steps("parity", run.id)
+    yield from runs.list_steps("parity", run.id)
     yield calls.list_datastores()
-    yield from flows.cancel_run(run.id, "parity", reason="enough")
+    yield from runs.cancel_run(run.id, "parity", reason="enough")
     with contextlib.suppress(NotFound):
         yield calls.get_run("missing")
     return run.id

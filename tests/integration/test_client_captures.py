@@ -14,13 +14,13 @@ from support.driving import DRIVERS, one, workspace
 from support.recorder import Answer, Recorder
 
 from aml_provider.client import calls
+from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, tag_equals
 from aml_provider.client.entities import RunState, Schedule
 from aml_provider.client.errors import NotFound
-from aml_provider.client.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, tag_equals
-from aml_provider.client.flows import Target
+from aml_provider.client.flows.runs import Target
 from aml_provider.client.models import DataPath, Recurrence
-from aml_provider.client.run_request import RunRequest
-from aml_provider.client.schedule_request import ScheduleRequest, with_status
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.schedule import ScheduleRequest, with_status
 
 SCOPED = re.compile(r"^(/(pipelines|history|datastore)/v1\.0|/artifact/v2\.0)?/subscriptions/.*/workspaces/ws-demo")
 CAPTURES = Path(__file__).parents[1] / "captures"

@@ -19,8 +19,8 @@ import pytest
 import trustme
 from support.authority import CLIENT, TENANT, Authority
 
-from aml_provider.client import credentials
-from aml_provider.client.credentials import build_async_credential, build_credential, get_async_token, get_token
+from aml_provider.client.auth import credentials
+from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
 from aml_provider.client.errors import CredentialError, Unreachable
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
@@ -422,7 +422,7 @@ def test_one_variable_makes_a_fresh_process_trust_a_private_authority(authority,
     script = Path(tmp_path / "ask.py")
     script.write_text(f"""
 import asyncio
-from aml_provider.client.credentials import *
+from aml_provider.client.auth.credentials import *
 from aml_provider.client.settings import WorkspaceSettings
 
 settings = WorkspaceSettings(subscription_id="s", resource_group="g", workspace_name="w", auth_method="client_secret",

@@ -23,7 +23,7 @@ from aml_provider.blobs.access import ContainerAccess, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.client import calls, routes
+from aml_provider.client import calls
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -33,8 +33,9 @@ from aml_provider.client.errors import (
     ServerFault,
     Unreachable,
 )
-from aml_provider.client.exchange import MIB, Body, TooLarge, Unreadable
-from aml_provider.client.protocol import Request, RetryPolicy
+from aml_provider.client.http import routes
+from aml_provider.client.http.exchange import MIB, Body, TooLarge, Unreadable
+from aml_provider.client.http.protocol import Request, RetryPolicy
 
 CALL = calls.get_pipeline("p")
 

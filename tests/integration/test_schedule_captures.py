@@ -12,12 +12,12 @@ from support.recorder import Answer, Recorder
 
 from aml_provider.client import calls
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.flows import Target
+from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
+from aml_provider.client.flows.runs import Target
+from aml_provider.client.flows.schedules import list_schedules, set_status
 from aml_provider.client.models import Recurrence
-from aml_provider.client.pipeline_status import disable_pipeline, enable_pipeline
-from aml_provider.client.run_request import RunRequest
-from aml_provider.client.schedule_flows import list_schedules, set_status
-from aml_provider.client.schedule_request import ScheduleRequest
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.schedule import ScheduleRequest
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 PIPELINE = Target("pipeline", "aaaaaaaa-0000-0000-0000-000000000001")

@@ -19,9 +19,9 @@ from support.watching import Said
 
 from aml_provider.client import calls
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.protocol import RetryPolicy
+from aml_provider.client.http.clients import Client
+from aml_provider.client.http.protocol import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.client.transport import Client
 from aml_provider.triggers import clients, run_poller
 from aml_provider.triggers.clients import shared_client
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger

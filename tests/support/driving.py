@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aml_provider.client.protocol import Pause, Protocol, Request, RetryPolicy
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.clients import AsyncClient, Client
+from aml_provider.client.http.protocol import Pause, Protocol, Request, RetryPolicy
+from aml_provider.client.http.reply import Reply
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.client.transport import AsyncClient, Client
 
 #: The token of :func:`workspace`; no message may show it.
 TOKEN = "very-secret-token"

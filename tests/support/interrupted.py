@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from support.local_workspace import Workspace
 from support.task import RunPipeline, Task, TaskInstance, TaskStateStore
 
-from aml_provider.client import transport
-from aml_provider.client.protocol import Pause
+from aml_provider.client.http import clients
+from aml_provider.client.http.protocol import Pause
 from aml_provider.operators import execution
 from aml_provider.state import lookup, submission, variables
 
@@ -210,14 +210,14 @@ class World:
         patch = self._monkeypatch.setattr
         patch(execution, "Submission", partial(submission.Submission, now=self.now, monotonic=self.now))
         patch(execution, "Evidence", partial(lookup.Evidence, now=self.now, monotonic=self.now))
-        act = transport.Client._act
+        act = clients.Client._act
 
         def acting(client, step):
             if isinstance(step, Pause):
                 return self.advance(step.seconds)
             return self.script.act("request", lambda: act(client, step))
 
-        patch(transport.Client, "_act", acting)
+        patch(clients.Client, "_act", acting)
         return self
 
     def __exit__(self, *_):

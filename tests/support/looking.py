@@ -11,7 +11,7 @@ from support.folder import Asked
 from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
 from aml_provider.client.errors import ServiceError
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.reply import Reply
 
 if TYPE_CHECKING:
     from support.folder import FakeContainer

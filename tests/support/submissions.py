@@ -8,9 +8,9 @@ from support.service_model import Crash, Fuse, KnownEvidence, Service, Store, le
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.flows import Target
-from aml_provider.client.run_request import RunRequest
+from aml_provider.client.flows.runs import Target
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.client.specs.run import RunRequest
 from aml_provider.state.identity import TaskIdentity
 from aml_provider.state.lookup import KEY
 from aml_provider.state.submission import Submission

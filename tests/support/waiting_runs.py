@@ -19,10 +19,10 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.look import Look
-from aml_provider.client.protocol import RetryPolicy
-from aml_provider.client.run_queries import Sighting
-from aml_provider.client.watchlist import Watch, Watchlist
+from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.polling.queries import Sighting
+from aml_provider.client.polling.round import Look
+from aml_provider.client.polling.waits import Watch, Watchlist
 
 TRANSIENT = [
     Unreachable("away"),

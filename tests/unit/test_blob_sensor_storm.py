@@ -20,7 +20,7 @@ from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.reply import Reply
 from aml_provider.sensors.folder_watch import FolderWatch
 from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
 

@@ -22,8 +22,8 @@ from aml_provider.client.errors import (
     PermissionDenied,
     ServiceError,
 )
-from aml_provider.client.protocol import Pause, Protocol, RetryPolicy
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.protocol import Pause, Protocol, RetryPolicy
+from aml_provider.client.http.reply import Reply
 from aml_provider.client.settings import STORAGE_SCOPE, WorkspaceSettings
 
 URL = "https://acct.blob.core.windows.net/landing"

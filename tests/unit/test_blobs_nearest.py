@@ -14,8 +14,8 @@ from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.protocol import Pause
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.reply import Reply
 
 ACCESS = ContainerAccess(sas="x=1")
 URL = "https://a.blob.core.windows.net/landing"

@@ -13,7 +13,7 @@ from aml_provider.client.errors import (
     ServerFault,
     ServiceError,
 )
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.reply import Reply
 
 URL = "https://acct.blob.core.windows.net/landing"
 PLACE = Location(Folder(URL, "records/"), ContainerAccess(sas="sig=x"))

@@ -15,7 +15,7 @@ from aml_provider.blobs.access import KEEP, LIST, ContainerAccess, refusal
 from aml_provider.blobs.refused import detail_of
 from aml_provider.client import calls
 from aml_provider.client.errors import PermissionDenied, ServiceError
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.reply import Reply
 
 URL = "https://acct.blob.core.windows.net/landing"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

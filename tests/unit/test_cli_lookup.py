@@ -10,7 +10,7 @@ import pytest
 from aml_provider.cli.execution import CommandError
 from aml_provider.cli.lookup import find_schedule, pick
 from aml_provider.client.entities import Schedule
-from aml_provider.client.schedule_flows import RETIRED, STATE
+from aml_provider.client.flows.schedules import RETIRED, STATE
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from aml_provider.client import calls
 from aml_provider.client.calls.call import Call, next_token
+from aml_provider.client.calls.filters import PIPELINE_RUNS, all_of, status_is, tag_equals
 from aml_provider.client.entities import (
     Experiment,
     MetricValue,
@@ -23,7 +24,6 @@ from aml_provider.client.entities import (
 )
 from aml_provider.client.entities.runs import HistoryRun
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.filters import PIPELINE_RUNS, all_of, status_is, tag_equals
 from aml_provider.client.models import DataPath
 
 WIRE = {"name": "store", "dataStoreType": "AzureBlob"}

@@ -7,9 +7,9 @@ import json
 import pytest
 from support.service import Service
 
-from aml_provider.client import endpoint_flows
 from aml_provider.client.entities import PipelineEndpoint
 from aml_provider.client.errors import BadRequest, Conflict, NotFound, ReplyLost, ServerFault, Unreachable
+from aml_provider.client.flows import endpoints
 
 
 class Stored:
@@ -45,7 +45,7 @@ class Stored:
 )
 def test_a_write_that_arrived_is_not_repeated(error):
     stored = Stored((error, True))
-    endpoint = stored.service.carry_out(endpoint_flows.add_version("e", "p-2", set_default=True))
+    endpoint = stored.service.carry_out(endpoints.add_version("e", "p-2", set_default=True))
     assert endpoint.versions == {"0": "p-0", "1": "p-1", "2": "p-2"}
     assert endpoint.default_version == "2"
     assert len(stored.writes) == 1
@@ -58,7 +58,7 @@ def test_a_write_that_arrived_is_not_repeated(error):
 )
 def test_one_that_did_not_is(error):
     stored = Stored((error, False))
-    endpoint = stored.service.carry_out(endpoint_flows.set_endpoint_status("e", "Disabled"))
+    endpoint = stored.service.carry_out(endpoints.set_endpoint_status("e", "Disabled"))
     assert (endpoint.status, len(stored.writes)) == ("Disabled", 2)
 
 
@@ -73,7 +73,7 @@ def test_a_version_that_somebody_adds_meanwhile_stays():
         return answer
 
     stored.service._answers["PUT /PipelineEndpoints/e"] = meanwhile
-    endpoint = stored.service.carry_out(endpoint_flows.add_version("e", "ours"))
+    endpoint = stored.service.carry_out(endpoints.add_version("e", "ours"))
     assert endpoint.versions == {"0": "p-0", "1": "p-1", "2": "theirs", "3": "ours"}
 
 
@@ -83,13 +83,13 @@ def test_a_version_that_somebody_adds_meanwhile_stays():
 def test_a_refusal_is_told_at_once(error):
     stored = Stored((error, False))
     with pytest.raises(type(error)):
-        stored.service.carry_out(endpoint_flows.archive_endpoint("e"))
+        stored.service.carry_out(endpoints.archive_endpoint("e"))
     assert (len(stored.writes), stored.service.pauses) == (1, [])
 
 
 def test_the_archive_gives_one_name_though_the_reply_was_lost():
     stored = Stored((ReplyLost("lost"), True))
-    endpoint = stored.service.carry_out(endpoint_flows.archive_endpoint("e"))
+    endpoint = stored.service.carry_out(endpoints.archive_endpoint("e"))
     assert len(stored.writes) == 1
     assert (endpoint.name, endpoint.status) == (stored.writes[0]["Name"], "Disabled")
     assert endpoint.wire["tags"] == {"team": "red"}
@@ -97,7 +97,7 @@ def test_the_archive_gives_one_name_though_the_reply_was_lost():
 
 def test_a_pipeline_is_known_whatever_the_case_of_its_id():
     stored = Stored()
-    assert stored.service.carry_out(endpoint_flows.add_version("e", "P-1", set_default=True)).default_version == "1"
+    assert stored.service.carry_out(endpoints.add_version("e", "P-1", set_default=True)).default_version == "1"
     assert len(stored.writes[0]["PipelineVersionList"]) == 2
 
 
@@ -105,4 +105,4 @@ def test_a_pipeline_is_known_whatever_the_case_of_its_id():
 def test_the_next_version_is_one_more_than_the_last(versions, added):
     stored = Stored()
     stored.wire["PipelineVersionList"] = [{"Version": item, "PipelineId": f"p{item}"} for item in versions]
-    assert added in stored.service.carry_out(endpoint_flows.add_version("e", "new")).versions
+    assert added in stored.service.carry_out(endpoints.add_version("e", "new")).versions

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.client.environment import Proxies, Proxy, Trust
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.http.environment import Proxies, Proxy, Trust
 
 PROXY = Proxy("HTTPS_PROXY", "http://proxy.corp:3128")
 VARIABLES = [f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")]

@@ -11,7 +11,7 @@ from support.service import carry_out
 
 from aml_provider.client import calls
 from aml_provider.client.errors import InvalidArgument, NotFound, PermissionDenied, ServerFault
-from aml_provider.client.finding import (
+from aml_provider.client.flows.finding import (
     DATASTORE,
     PIPELINE,
     advice,

@@ -6,7 +6,7 @@ import pytest
 from support.driving import play, protocol, reply
 from support.service import FAILURES, Service, a_run, a_step, carry_out
 
-from aml_provider.client import calls, flows
+from aml_provider.client import calls
 from aml_provider.client.entities import (
     PipelineEndpoint,
     PipelineInterface,
@@ -23,7 +23,8 @@ from aml_provider.client.errors import (
     PipelineError,
     ServerFault,
 )
-from aml_provider.client.flows import Target
+from aml_provider.client.flows import runs as flows
+from aml_provider.client.flows.runs import Target
 
 EMPTY = PipelineInterface({}, frozenset(), frozenset())
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aml_provider.client.entities import Parameter, PipelineInterface
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
-from aml_provider.client.run_request import RunRequest, as_data_path
+from aml_provider.client.specs.run import RunRequest, as_data_path
 
 NAMES = st.text(min_size=1, max_size=5)
 VALUES = st.one_of(st.text(), st.integers(), st.floats(), st.booleans())

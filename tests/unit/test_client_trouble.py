@@ -12,11 +12,12 @@ from aml_provider.blobs.access import ContainerAccess, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.client import calls, protocol
+from aml_provider.client import calls
 from aml_provider.client.errors import ReplyLost, Unreachable
-from aml_provider.client.flows import wait_for_run
-from aml_provider.client.protocol import Pause, Protocol, Request, RetryPolicy
-from aml_provider.client.schedule_flows import wait_for_provisioning
+from aml_provider.client.flows.runs import wait_for_run
+from aml_provider.client.flows.schedules import wait_for_provisioning
+from aml_provider.client.http import protocol
+from aml_provider.client.http.protocol import Pause, Protocol, Request, RetryPolicy
 from aml_provider.state.lookup import search
 
 REFUSED = Unreachable("get run: no connection to ws.example: refused.")

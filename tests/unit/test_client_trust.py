@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support.driving import workspace
 
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.protocol import Request
+from aml_provider.client.http.clients import _check_trust
+from aml_provider.client.http.protocol import Request
 from aml_provider.client.settings import CLOUDS, STORAGE_SCOPE, read_trusted
-from aml_provider.client.transport import _check_trust
 
 # A workspace's token, by cloud.
 SERVICES = [

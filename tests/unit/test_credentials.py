@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
-from aml_provider.client import credentials
-from aml_provider.client.credentials import (
+from aml_provider.client.auth import credentials
+from aml_provider.client.auth.credentials import (
     AsyncCredential,
     Credential,
     build_async_credential,
@@ -57,7 +57,7 @@ def settings(auth_method, **fields):
 
 def test_importing_it_loads_nothing_of_azure():
     code = (
-        "import sys, aml_provider.client.credentials\n"
+        "import sys, aml_provider.client.auth.credentials\n"
         "print(sorted(n for n in sys.modules if n.split('.')[0] in {'azure', 'msal', 'requests', 'aiohttp'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -40,14 +40,14 @@ AT_RUN_TIME = {
     "aml_provider.blobs.folder",
     "aml_provider.blobs.listing",
     "aml_provider.client.calls",
-    "aml_provider.client.credentials",
+    "aml_provider.client.auth.credentials",
     "aml_provider.client.entities",
-    "aml_provider.client.flows",
-    "aml_provider.client.protocol",
-    "aml_provider.client.transport",
-    "aml_provider.client.look",
-    "aml_provider.client.run_queries",
-    "aml_provider.client.watchlist",
+    "aml_provider.client.flows.runs",
+    "aml_provider.client.http.protocol",
+    "aml_provider.client.http.clients",
+    "aml_provider.client.polling.round",
+    "aml_provider.client.polling.queries",
+    "aml_provider.client.polling.waits",
     "aml_provider.operators.execution",
     "aml_provider.state.submission",
     "aml_provider.triggers.clients",
@@ -110,6 +110,6 @@ def test_the_test_sees_what_it_looks_for():
 
 
 def test_a_client_loads_nothing_of_azure_before_it_is_built():
-    loaded = loaded_by(["aml_provider.client.transport", "aml_provider.client.flows"], baseline="")
+    loaded = loaded_by(["aml_provider.client.http.clients", "aml_provider.client.flows.runs"], baseline="")
     assert not {name for name in loaded if name.partition(".")[0] == "azure"}
     assert not {name for name in loaded if name.partition(".")[0] == "airflow"}

@@ -43,7 +43,7 @@ AIRFLOW_SIDE = (
 )
 OURS = tuple(f"aml_provider.{name}" for name in AIRFLOW_SIDE)
 OUTSIDE_EMULATOR = tuple(sorted({".".join(name.split(".")[:2]) for name in PRODUCTION if name != "aml_provider"}))
-HTTPX = ("aml_provider.client.transport", "aml_provider.client.routes")
+HTTPX = ("aml_provider.client.http.clients", "aml_provider.client.http.routes")
 RULES = {
     "client and blobs import no Airflow": Rule(
         ("aml_provider.client", "aml_provider.blobs"), ("airflow", "asgiref", "sqlalchemy")
@@ -62,7 +62,7 @@ RULES = {
         OUTSIDE_EMULATOR, ("requests", "aiohttp", "urllib.request", "urllib3", "http.client")
     ),
     "Azure's libraries are for credentials and signatures": Rule(
-        OUTSIDE_EMULATOR, ("azure",), but=("aml_provider.client.credentials", "aml_provider.blobs.access")
+        OUTSIDE_EMULATOR, ("azure",), but=("aml_provider.client.auth.credentials", "aml_provider.blobs.access")
     ),
     "what reads the connection imports nothing above it": Rule(
         ("aml_provider.connection", "aml_provider.links", "aml_provider.get_provider_info", "aml_provider.durations"),
@@ -192,7 +192,7 @@ def test_the_checker_does_not_cry_wolf(source):
         ("nothing outside the emulator imports it", "aml_provider.links", "from . import emulator"),
         ("production code does without the emulator's dependencies", "aml_provider.client.new", "import yaml"),
         ("the transport imports httpx", "aml_provider.hooks.new", "import httpx"),
-        ("the transport imports httpx", "aml_provider.client.protocol", "from httpx import URL"),
+        ("the transport imports httpx", "aml_provider.client.http.protocol", "from httpx import URL"),
         (
             "hooks import no operators, sensors, triggers or state",
             "aml_provider.hooks.x",

@@ -221,7 +221,7 @@ import sys
 from aml_provider.client.models import Recurrence
 {"".join(f"from {kind.__module__} import {kind.__name__}{chr(10)}" for kind in CLASSES)}
 {"".join(f"{kind.__name__}(task_id='t', **{arguments!r}){chr(10)}" for kind, arguments in CLASSES.items())}
-heavy = ("azure", "aml_provider.client.entities", "aml_provider.client.transport", "aml_provider.hooks.azure_ml")
+heavy = ("azure", "aml_provider.client.entities", "aml_provider.client.http.clients", "aml_provider.hooks.azure_ml")
 print([name for name in sys.modules if name.startswith(heavy)])
 """
     command = [sys.executable, "-W", "ignore", "-c", program]

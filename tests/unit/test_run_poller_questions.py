@@ -8,8 +8,8 @@ import pytest
 from support.waiting_runs import World, name, statuses
 
 from aml_provider.client.errors import ServerFault, Throttled
-from aml_provider.client.run_queries import filter_of
-from aml_provider.client.watchlist import WIDTH
+from aml_provider.client.polling.queries import filter_of
+from aml_provider.client.polling.waits import WIDTH
 
 
 @pytest.fixture

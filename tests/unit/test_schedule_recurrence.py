@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tzlocal.windows_tz import win_tz
 
-from aml_provider.client import time_zones
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import Recurrence
-from aml_provider.client.recurrence import (
+from aml_provider.client.specs import time_zones
+from aml_provider.client.specs.recurrence import (
     FREQUENCIES,
     WEEK_DAYS,
     as_recurrence,
@@ -23,7 +23,7 @@ from aml_provider.client.recurrence import (
     recurrence_to_wire,
     same_recurrence,
 )
-from aml_provider.client.time_zones import KNOWN_ZONES, windows_zone
+from aml_provider.client.specs.time_zones import KNOWN_ZONES, windows_zone
 
 START = "2026-12-01T16:00:00"
 CODES = {name: number for number, name in enumerate(reversed(FREQUENCIES))}

@@ -20,7 +20,7 @@ from aml_provider.client.errors import (
     SubmissionUnsettled,
     Throttled,
 )
-from aml_provider.client.flows import Target
+from aml_provider.client.flows.runs import Target
 from aml_provider.state.identity import TaskIdentity
 
 

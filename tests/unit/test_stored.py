@@ -16,7 +16,7 @@ from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.record import read_record
 from aml_provider.blobs.watcher import WatcherRecord
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.reply import Reply
 from aml_provider.client.schedule_upkeep import Intent
 from aml_provider.state import schedule_intents
 from aml_provider.state.cursor import Commit, Owner, VariableCursorStore

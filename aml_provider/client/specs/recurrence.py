@@ -10,7 +10,7 @@ from typing import Any
 from aml_provider.client.arguments import shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import Recurrence
-from aml_provider.client.time_zones import windows_zone
+from aml_provider.client.specs.time_zones import windows_zone
 
 FREQUENCIES = ("Minute", "Hour", "Day", "Week", "Month")
 WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import BadRequest, Throttled, ends_a_wait
-from aml_provider.client.flows import Progress
+from aml_provider.client.flows.runs import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.errors import AzureMLError
-    from aml_provider.client.run_queries import Sighting
-    from aml_provider.client.watchlist import Steps, Watch, Watchlist
+    from aml_provider.client.polling.queries import Sighting
+    from aml_provider.client.polling.waits import Steps, Watch, Watchlist
 
 # Records that are read in each look although the history shows their runs as active. No more runs than that need no
 # query at all.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import httpcore
 import httpx
 
-from aml_provider.client.environment import Proxies, Proxy, Trust, check_key_log
-from aml_provider.client.exchange import TimedBackend, TimedSocket
+from aml_provider.client.http.environment import Proxies, Proxy, Trust, check_key_log
+from aml_provider.client.http.exchange import TimedBackend, TimedSocket
 
 if TYPE_CHECKING:
     import ssl

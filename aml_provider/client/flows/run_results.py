@@ -7,20 +7,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.client import calls
+from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, status_is, tag_equals
 from aml_provider.client.entities import PipelineRun, RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError
-from aml_provider.client.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, status_is, tag_equals
-from aml_provider.client.finding import EXPERIMENT, advised
-from aml_provider.client.flows import list_steps
-from aml_provider.client.protocol import MOST_OF_A_LOG, MOST_OF_A_TEXT, Request
-from aml_provider.client.recurrence import whole_number
+from aml_provider.client.flows.finding import EXPERIMENT, advised
+from aml_provider.client.flows.runs import list_steps
+from aml_provider.client.http.protocol import MOST_OF_A_LOG, MOST_OF_A_TEXT, Request
+from aml_provider.client.specs.recurrence import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import Artifact, Experiment, HistoryRun, MetricValue, Output, RunDetails
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """The two drivers that carry out what a protocol asks for, over httpx.
 
-This module and :mod:`aml_provider.client.routes` are the only ones that import httpx.
+This module and :mod:`aml_provider.client.http.routes` are the only ones that import httpx.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import anyio
 import httpx
 
 from aml_provider import __version__
-from aml_provider.client import credentials
-from aml_provider.client.environment import Proxies, way_to
+from aml_provider.client.auth import credentials
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
-from aml_provider.client.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
-from aml_provider.client.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
-from aml_provider.client.reply import Reply
-from aml_provider.client.routes import AsyncRoutes, Routes
+from aml_provider.client.http.environment import Proxies, way_to
+from aml_provider.client.http.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
+from aml_provider.client.http.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
+from aml_provider.client.http.reply import Reply
+from aml_provider.client.http.routes import AsyncRoutes, Routes
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 from aml_provider.client.text import LONGEST, masked, one_line

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.endpoint_flows import find_endpoint
 from aml_provider.client.entities import (
     HistoryRun,
     PipelineEndpoint,
@@ -26,8 +25,9 @@ from aml_provider.client.errors import (
     PipelineError,
     ends_a_wait,
 )
-from aml_provider.client.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
-from aml_provider.client.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
+from aml_provider.client.flows.endpoints import find_endpoint
+from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
+from aml_provider.client.http.protocol import MOST_OF_A_LOG, Flow, Pause, Request, RetryPolicy, may_pass
 from aml_provider.client.text import LONGEST, masked, one_line, quoted, some_of
 from aml_provider.client.trouble import Troubles
 

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from aml_provider.client.environment import Proxies, Trust, way_to
 from aml_provider.client.errors import AzureMLError, CredentialError, InvalidArgument, Unreachable
-from aml_provider.client.reply import Reply
+from aml_provider.client.http.environment import Proxies, Trust, way_to
+from aml_provider.client.http.reply import Reply
 from aml_provider.client.secret import Secret
 from aml_provider.client.text import LONGEST, masked, one_line
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
+from aml_provider.client.calls.filters import all_of, tag_equals
 from aml_provider.client.errors import AzureMLError, Conflict, NotFound
-from aml_provider.client.filters import all_of, tag_equals
-from aml_provider.client.finding import EXPERIMENT, advised
-from aml_provider.client.run_request import as_experiment_name, as_tag_names, as_tags
+from aml_provider.client.flows.finding import EXPERIMENT, advised
+from aml_provider.client.specs.run import as_experiment_name, as_tag_names, as_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aml_provider.client.entities import Experiment
-    from aml_provider.client.protocol import Flow
+    from aml_provider.client.http.protocol import Flow
 
 
 def list_experiments(

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.calls.call import each
 from aml_provider.client.entities.wire import read_id
-from aml_provider.client.flows import list_steps
+from aml_provider.client.flows.runs import list_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.protocol import Flow
-    from aml_provider.client.watchlist import Steps
+    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.polling.waits import Steps
 
 
 class Sighting(NamedTuple):

@@ -1,8 +1,8 @@
 """How a call becomes requests and a reply a result, without doing I/O.
 
 Everything with a decision in it is a generator that yields what it wants done, a :class:`Request` or a :class:`Pause`,
-and is sent a :class:`~aml_provider.client.reply.Reply`. The two drivers in :mod:`aml_provider.client.transport` do
-those two things and nothing else, so that sync and async cannot differ.
+and is sent a :class:`~aml_provider.client.http.reply.Reply`. The two clients in :mod:`aml_provider.client.http.clients`
+do those two things and nothing else, so that sync and async cannot differ.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.exchange import MIB
-from aml_provider.client.reply import error_facts
+from aml_provider.client.http.exchange import MIB
+from aml_provider.client.http.reply import error_facts
 from aml_provider.client.trouble import EVERY, Troubles
 
 if TYPE_CHECKING:
-    from aml_provider.client.reply import Reply
+    from aml_provider.client.http.reply import Reply
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 

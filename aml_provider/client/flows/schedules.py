@@ -14,7 +14,7 @@ from aml_provider.client.errors import (
     ProvisioningUnsettled,
     ScheduleError,
 )
-from aml_provider.client.finding import (
+from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
     SCHEDULE,
@@ -26,18 +26,18 @@ from aml_provider.client.finding import (
     how_many,
     with_advice,
 )
-from aml_provider.client.flows import find_pipeline_of_id, inspect_target
-from aml_provider.client.protocol import Flow, Pause
-from aml_provider.client.rewriting import rewrite
-from aml_provider.client.schedule_request import ACTIVE, DISABLED, with_status
+from aml_provider.client.flows.read_modify_write import rewrite
+from aml_provider.client.flows.runs import find_pipeline_of_id, inspect_target
+from aml_provider.client.http.protocol import Flow, Pause
+from aml_provider.client.specs.schedule import ACTIVE, DISABLED, with_status
 from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from aml_provider.client.entities import PipelineInterface, Schedule
-    from aml_provider.client.flows import Target
-    from aml_provider.client.schedule_request import ScheduleRequest
+    from aml_provider.client.flows.runs import Target
+    from aml_provider.client.specs.schedule import ScheduleRequest
 
 #: The property that tells how far we are with a schedule: still being created, or replaced by another one.
 STATE = "airflow.schedule_state"
@@ -247,7 +247,7 @@ def prepare(
 
     Args:
         wanted: The schedule.
-        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.find_target`.
+        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.runs.find_target`.
         interfaces: Interfaces already read, by graph id.
         warn: Called with what may not work.
 

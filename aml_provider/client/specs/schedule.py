@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client.arguments import as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
-from aml_provider.client.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
+from aml_provider.client.specs.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineInterface, PublishedPipeline, Schedule
-    from aml_provider.client.flows import Target
-    from aml_provider.client.run_request import RunRequest
+    from aml_provider.client.flows.runs import Target
+    from aml_provider.client.specs.run import RunRequest
 
 ACTIVE = "Active"
 DISABLED = "Disabled"

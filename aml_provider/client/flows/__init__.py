@@ -1,0 +1,1 @@
+"""Flows: several calls that together do one thing that a user asks for."""

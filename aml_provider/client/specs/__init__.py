@@ -1,0 +1,1 @@
+"""Specifications: what an author asks for, checked and turned into request bodies."""
