@@ -75,7 +75,7 @@ def _sensor(url: str) -> tuple[str, dict[str, Any]]:
     from aml_provider.blobs.changes import FolderState
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.rules import Rules
-    from aml_provider.state.cursor import Commit, Owner
+    from aml_provider.durable.handover import Commit, Owner
 
     finishing = FolderState(Folder("", ""), Rules(), None).scan().finish()
     try:

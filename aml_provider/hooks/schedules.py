@@ -116,9 +116,9 @@ class ScheduleMethods(WorkspaceHook):
             ProvisioningFailed: The service could not set it up.
             ProvisioningUnsettled: The timeout passed.
         """
-        from aml_provider.client.schedule_creation import create_schedule
         from aml_provider.client.specs.run import RunRequest
         from aml_provider.client.specs.schedule import ScheduleRequest
+        from aml_provider.durable.schedule_once import create_schedule
 
         request = RunRequest.of(
             experiment_name=experiment_name,

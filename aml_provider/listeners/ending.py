@@ -6,14 +6,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.arrival import patience_for
 from aml_provider.client.flows.runs import cancel_run
+from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.identity import TaskIdentity, this_deployment
+from aml_provider.durable.lookup import search
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.listeners.instances import shown
-from aml_provider.state.identity import TaskIdentity, this_deployment
 from aml_provider.state.ledger import stored_record
-from aml_provider.state.lookup import search
 
 if TYPE_CHECKING:
     from aml_provider.client.http.protocol import Flow

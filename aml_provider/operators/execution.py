@@ -33,16 +33,16 @@ from aml_provider.client.http.protocol import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, was_late
+from aml_provider.durable.identity import Deployment, TaskIdentity, this_deployment
+from aml_provider.durable.lookup import Evidence, search
+from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.operators.interruption import Interruption
 from aml_provider.operators.rehearsal import is_test, refuse_active
 from aml_provider.operators.waiting import RunWait, unwatched
-from aml_provider.state.identity import Deployment, TaskIdentity, this_deployment
 from aml_provider.state.ledger import open_ledger
-from aml_provider.state.lookup import Evidence, search
-from aml_provider.state.submission import Submission
 from aml_provider.triggers.guard import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 

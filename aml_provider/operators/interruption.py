@@ -11,14 +11,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.durable.handover import Owner
 from aml_provider.state import instances
-from aml_provider.state.cursor import Owner
 from aml_provider.triggers.guard import leaves_failed, was_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.state.submission import Log
+    from aml_provider.durable.submission import Log
 
 
 class Interruption:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
     from aml_provider.client.http.protocol import Flow
-    from aml_provider.state.submission import Log
+    from aml_provider.durable.submission import Log
 
 # A timeout of more than a hundred years is none; Airflow can compute no such instants.
 _FOREVER = 100 * 366 * 86400.0

@@ -16,11 +16,7 @@ from aml_provider.blobs.rules import Rules
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.connection import airflow_errors
-from aml_provider.durations import in_seconds
-from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.sensors.mapping import longest_mapping
-from aml_provider.state.blob_cursor import cursor_store
-from aml_provider.state.cursor import (
+from aml_provider.durable.handover import (
     Commit,
     CursorMoved,
     Owner,
@@ -31,6 +27,10 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
+from aml_provider.durations import in_seconds
+from aml_provider.hooks.blob_location import BlobLocation
+from aml_provider.sensors.mapping import longest_mapping
+from aml_provider.state.blob_cursor import cursor_store
 from aml_provider.state.instances import owner_state, states_for
 from aml_provider.stored import reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.blobs.changes import Change, Detection
+    from aml_provider.durable.handover import CursorStore
     from aml_provider.sensors.blob import AzureBlobChangeSensor
-    from aml_provider.state.cursor import CursorStore
 
 
 class FolderWatch:

@@ -12,9 +12,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.flows.finding import SCHEDULE, advised
 from aml_provider.client.flows.schedules import find_schedule, read_schedule
 from aml_provider.connection import airflow_errors
-from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
-from aml_provider.state.cursor import (
+from aml_provider.durable.handover import (
     Commit,
     CursorMoved,
     Owner,
@@ -26,8 +24,10 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
+from aml_provider.durable.run_cursor import RunCursor
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import look_policy
 from aml_provider.state.instances import owner_state, states_for
-from aml_provider.state.run_cursor import RunCursor
 from aml_provider.stored import reading
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.entities import PipelineRun
+    from aml_provider.durable.handover import CursorStore
     from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
-    from aml_provider.state.cursor import CursorStore
 
 
 class ScheduleWatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from aml_provider.state.cursor import CursorMoved, CursorStore, VariableCursorStore
+from aml_provider.durable.handover import CursorMoved, CursorStore, VariableCursorStore
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator
 
-    from aml_provider.state.cursor import Owner
+    from aml_provider.durable.handover import Owner
 
 __all__ = ["BEHIND", "NO_STATUS", "other_task_failed", "owner_state", "states_for"]
 

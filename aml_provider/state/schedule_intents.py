@@ -6,14 +6,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.schedule_upkeep import Intent
+from aml_provider.durable.schedule import Intent
 from aml_provider.state import variables
 from aml_provider.stored import StoredRecordDamaged, made, parse, reading
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.client.schedule_upkeep import Intents
+    from aml_provider.durable.schedule import Intents
 
 _STORE_KEY = "azureml_schedule_intent"
 

@@ -248,7 +248,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
         Without assets to keep them apart, one for each folder and filter.
         """
-        from aml_provider.state.cursor import variable_key
+        from aml_provider.durable.handover import variable_key
         from aml_provider.state.watcher_records import AssetRecords, VariableRecords
 
         location, _, _ = self._key()

@@ -74,7 +74,7 @@ def look(ti: Any) -> tuple[str | None, object]:
     """The state of a task instance now, and the run that its XCom names; asks Airflow, so not in an event loop."""
     from airflow.providers.common.compat.sdk import XCom
 
-    from aml_provider.state.cursor import Owner
+    from aml_provider.durable.handover import Owner
     from aml_provider.state.instances import owner_state
 
     owner = Owner(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from aml_provider.state.run_cursor import RunCursor
+    from aml_provider.durable.run_cursor import RunCursor
 
 
 class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
@@ -115,8 +115,8 @@ class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
                 await asyncio.sleep(self.poll_interval)
 
     def _cursor(self) -> RunCursor | None:
-        from aml_provider.state.cursor import Commit, VariableCursorStore
-        from aml_provider.state.run_cursor import RunCursor
+        from aml_provider.durable.handover import Commit, VariableCursorStore
+        from aml_provider.durable.run_cursor import RunCursor
 
         text = VariableCursorStore(self.cursor_variable).load()
         return None if text is None else RunCursor.decode(Commit.decode(text).cursor_text)

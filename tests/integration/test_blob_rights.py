@@ -20,10 +20,10 @@ from support.authority import CLIENT, TENANT, Authority
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
 from aml_provider.client.http import routes
+from aml_provider.durable.handover import CursorMoved
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.blob_cursor import BlobCursorStore
-from aml_provider.state.cursor import CursorMoved
 
 SECRET = "the-application's-secret"
 LONG_AGO = "2020-01-01T00:00:00Z"

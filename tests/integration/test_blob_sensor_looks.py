@@ -19,7 +19,7 @@ from support.watching import (
     variables_in_memory,
 )
 
-from aml_provider.state.cursor import Commit, VariableCursorStore
+from aml_provider.durable.handover import Commit, VariableCursorStore
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from support.watching import Said, context_of, deferred, fire, look, sensor, var
 from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.client.http import clients
+from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.state.cursor import Commit, Owner
 from aml_provider.triggers.blob_change import FolderKey
 from aml_provider.triggers.folder_stream import FolderStream
 

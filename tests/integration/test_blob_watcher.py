@@ -333,7 +333,7 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
 
 @shared
 async def test_two_watchers_that_share_a_record_are_told(landing, database):
-    from aml_provider.state.cursor import CursorMoved
+    from aml_provider.durable.handover import CursorMoved
 
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, pattern="*.csv"))

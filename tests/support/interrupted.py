@@ -17,8 +17,9 @@ from support.task import RunPipeline, Task, TaskInstance, TaskStateStore
 
 from aml_provider.client.http import clients
 from aml_provider.client.http.protocol import Pause
+from aml_provider.durable import lookup, submission
 from aml_provider.operators import execution
-from aml_provider.state import lookup, submission, variables
+from aml_provider.state import variables
 
 #: For a write.
 STOPS = ("stop before", "stop after")

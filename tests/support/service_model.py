@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.protocol import Pause
+from aml_provider.durable.lookup import Evidence
 from aml_provider.state.ledger import TaskStateLedger
-from aml_provider.state.lookup import Evidence
 
 ACTIVE = frozenset({"NotStarted", "Running"})
 

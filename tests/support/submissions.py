@@ -11,9 +11,9 @@ from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.runs import Target
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
-from aml_provider.state.identity import TaskIdentity
-from aml_provider.state.lookup import KEY
-from aml_provider.state.submission import Submission
+from aml_provider.durable.identity import TaskIdentity
+from aml_provider.durable.lookup import KEY
+from aml_provider.durable.submission import Submission
 
 SETTINGS = WorkspaceSettings(
     subscription_id="s",

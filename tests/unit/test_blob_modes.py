@@ -24,8 +24,8 @@ from aml_provider.blobs.changes import _MOST_GONE
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
+from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
 from aml_provider.sensors.folder_watch import FolderWatch
-from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")

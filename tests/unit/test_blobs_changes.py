@@ -22,7 +22,7 @@ from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.listing import Page, Reply, poll
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
-from aml_provider.state.cursor import variable_key
+from aml_provider.durable.handover import variable_key
 
 
 class Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aml_provider.client.arrival import patience_for
+from aml_provider.durable.arrival import patience_for
 
 LONGEST = 60.0 + 60.0
 

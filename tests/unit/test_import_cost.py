@@ -49,7 +49,7 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.queries",
     "aml_provider.client.polling.waits",
     "aml_provider.operators.execution",
-    "aml_provider.state.submission",
+    "aml_provider.durable.submission",
     "aml_provider.triggers.clients",
     "aml_provider.triggers.run_poller",
 }

@@ -29,8 +29,8 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows.runs import Target
 from aml_provider.client.models import Recurrence
-from aml_provider.client.schedule_upkeep import KEY
 from aml_provider.client.specs.recurrence import same_recurrence
+from aml_provider.durable.schedule import KEY
 
 
 def test_what_others_have_set_survives():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aml_provider.durable.handover import CursorMoved
 from aml_provider.state.asset_record import AssetRecord
-from aml_provider.state.cursor import CursorMoved
 
 
 class Store:

@@ -11,8 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, Variable
 from aml_provider.blobs.changes import Detection
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
 from aml_provider.blobs.rules import Counts
-from aml_provider.state import variables
-from aml_provider.state.cursor import (
+from aml_provider.durable.handover import (
     Commit,
     CursorMoved,
     Owner,
@@ -25,6 +24,7 @@ from aml_provider.state.cursor import (
     default_cursor_key,
     variable_key,
 )
+from aml_provider.state import variables
 from aml_provider.state.instances import BEHIND, states_for
 
 ME = Owner("dag", "run1", "watch", -1, 3)

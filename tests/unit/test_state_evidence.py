@@ -10,7 +10,7 @@ from support.submissions import SETTINGS, submit
 
 from aml_provider.client.errors import PermissionDenied, ServerFault
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
-from aml_provider.state.lookup import WAYS, Search
+from aml_provider.durable.lookup import WAYS, Search
 
 DAY = 86_400.0
 

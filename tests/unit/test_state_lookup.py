@@ -7,7 +7,7 @@ from support.service_model import Service
 from support.submissions import submit
 
 from aml_provider.client.errors import AzureMLError, NotFound, ServerFault
-from aml_provider.state.lookup import WAYS, Search, look, search
+from aml_provider.durable.lookup import WAYS, Search, look, search
 
 
 def find(service, way, key="k1", pipeline_id="pipe"):

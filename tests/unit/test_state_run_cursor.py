@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.client.entities import PipelineRun
-from aml_provider.state.run_cursor import LATENESS, RunCursor
+from aml_provider.durable.run_cursor import LATENESS, RunCursor
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from aml_provider.client.errors import (
     Throttled,
 )
 from aml_provider.client.flows.runs import Target
-from aml_provider.state.identity import TaskIdentity
+from aml_provider.durable.identity import TaskIdentity
 
 
 def test_the_first_try_submits_once_and_looks_for_nothing():

@@ -17,11 +17,11 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.record import read_record
 from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.client.http.reply import Reply
-from aml_provider.client.schedule_upkeep import Intent
+from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
+from aml_provider.durable.run_cursor import RunCursor
+from aml_provider.durable.schedule import Intent
 from aml_provider.state import schedule_intents
-from aml_provider.state.cursor import Commit, Owner, VariableCursorStore
 from aml_provider.state.ledger import Record, TaskStateLedger, VariableLedger
-from aml_provider.state.run_cursor import RunCursor
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
 

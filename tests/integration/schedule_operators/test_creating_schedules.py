@@ -21,9 +21,9 @@ from support.schedule_tasks import (
     writes,
 )
 
-from aml_provider.client import arrival
 from aml_provider.client.errors import ReplyLost, ServerFault
 from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.durable import arrival
 from aml_provider.state import variables
 
 CREATE = "*/Schedules/Create"

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
-from aml_provider.client.arrival import patience_for
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
 from aml_provider.client.flows.schedules import (
     CREATING,
@@ -28,6 +27,7 @@ from aml_provider.client.flows.schedules import (
 from aml_provider.client.http.protocol import Flow, Pause
 from aml_provider.client.specs.recurrence import park
 from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
+from aml_provider.durable.arrival import patience_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,6 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.arrival import patience_for
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import (
     AzureMLError,
@@ -28,9 +27,10 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
 from aml_provider.client.http.protocol import Pause
-from aml_provider.state.identity import Deployment
+from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.identity import Deployment
+from aml_provider.durable.lookup import KEY, WAYS, search
 from aml_provider.state.ledger import Record
-from aml_provider.state.lookup import KEY, WAYS, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from aml_provider.client.http.protocol import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.specs.run import RunRequest
-    from aml_provider.state.identity import TaskIdentity
+    from aml_provider.durable.identity import TaskIdentity
+    from aml_provider.durable.lookup import Evidence, Search
     from aml_provider.state.ledger import Ledger
-    from aml_provider.state.lookup import Evidence, Search
 
 T = TypeVar("T")
 

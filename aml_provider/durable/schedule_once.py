@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.runs import find_target
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.schedule_upkeep import Intent, Keeper, Upkeep
+from aml_provider.durable.schedule import Intent, Keeper, Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
