@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
 from aml_provider.state import variables
-from aml_provider.state.instances import BEHIND
+from aml_provider.state.task_states import BEHIND
 from aml_provider.stored import made, parse, reading
 
 if TYPE_CHECKING:

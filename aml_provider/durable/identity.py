@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.state.ledger import Record
+    from aml_provider.state.task_records import Record
 
 #: Keeps the name of an Airflow that was given none.
 DEPLOYMENT_VARIABLE = "azureml_deployment_id"

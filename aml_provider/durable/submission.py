@@ -30,7 +30,7 @@ from aml_provider.client.http.protocol import Pause
 from aml_provider.durable.arrival import patience_for
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.lookup import KEY, WAYS, search
-from aml_provider.state.ledger import Record
+from aml_provider.state.task_records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.durable.identity import TaskIdentity
     from aml_provider.durable.lookup import Evidence, Search
-    from aml_provider.state.ledger import Ledger
+    from aml_provider.state.task_records import Ledger
 
 T = TypeVar("T")
 

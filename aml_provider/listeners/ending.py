@@ -13,12 +13,12 @@ from aml_provider.durable.lookup import search
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.listeners.instances import shown
-from aml_provider.state.ledger import stored_record
+from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
     from aml_provider.client.http.protocol import Flow
     from aml_provider.listeners.marks import Mark
-    from aml_provider.state.ledger import Record
+    from aml_provider.state.task_records import Record
 
 log = logging.getLogger(__name__)
 

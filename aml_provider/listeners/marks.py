@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from aml_provider.state.ledger import Record
+    from aml_provider.state.task_records import Record
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class MarkListener:
             was_at_work = timedelta(0) <= ti.updated_at - ti.end_date < _ONE_WRITE
             mark = Mark(ti.dag_id, ti.run_id, ti.task_id, index, ti.end_date, was_at_work)
             if deletes:
-                from aml_provider.state.ledger import stored_record
+                from aml_provider.state.task_records import stored_record
 
                 # In a transaction of our own, which does not see yet that it is deleted.
                 mark = mark._replace(record=stored_record(*mark[:4]))

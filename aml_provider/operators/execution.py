@@ -42,7 +42,7 @@ from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.operators.interruption import Interruption
 from aml_provider.operators.rehearsal import is_test, refuse_active
 from aml_provider.operators.waiting import RunWait, unwatched
-from aml_provider.state.ledger import open_ledger
+from aml_provider.state.task_records import open_ledger
 from aml_provider.triggers.guard import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 

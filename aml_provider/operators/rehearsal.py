@@ -10,7 +10,7 @@ from aml_provider.client.errors import AzureMLError, RunStillActive
 
 if TYPE_CHECKING:
     from aml_provider.client.http.protocol import Flow
-    from aml_provider.state.ledger import Record
+    from aml_provider.state.task_records import Record
 
 
 def is_test(ti: Any) -> bool:

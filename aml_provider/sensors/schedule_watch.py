@@ -27,7 +27,7 @@ from aml_provider.durable.handover import (
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
-from aml_provider.state.instances import owner_state, states_for
+from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.stored import reading
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 

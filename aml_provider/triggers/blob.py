@@ -175,7 +175,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
         from aml_provider.blobs.rules import Rules
         from aml_provider.durable.handover import Commit
         from aml_provider.hooks.blob_location import BlobLocation
-        from aml_provider.state.blob_cursor import cursor_store
+        from aml_provider.state.cursor_stores import cursor_store
 
         records = BlobLocation.of_cursor_store(self.cursor_store, self.azureml_conn_id)
         text = cursor_store(self.cursor_variable, records).load()

@@ -32,7 +32,7 @@ def airflow(monkeypatch):
     """What Airflow says of the task instance: a person has cleared it. Its database and API are in ``tests/kills``."""
     from types import SimpleNamespace
 
-    from aml_provider.state import instances
+    from aml_provider.state import task_states
 
     def owner_state(owner):
         assert (owner.dag_id, owner.task_id) == ("dag", "run")
@@ -41,7 +41,7 @@ def airflow(monkeypatch):
         return says.state
 
     says = SimpleNamespace(state="restarting")
-    monkeypatch.setattr(instances, "owner_state", owner_state)
+    monkeypatch.setattr(task_states, "owner_state", owner_state)
     return says
 
 

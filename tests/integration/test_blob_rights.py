@@ -23,7 +23,7 @@ from aml_provider.client.http import routes
 from aml_provider.durable.handover import CursorMoved
 from aml_provider.emulator.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.state.blob_cursor import BlobCursorStore
+from aml_provider.state.cursor_stores import BlobCursorStore
 
 SECRET = "the-application's-secret"
 LONG_AGO = "2020-01-01T00:00:00Z"

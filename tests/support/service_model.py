@@ -13,7 +13,7 @@ from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.protocol import Pause
 from aml_provider.durable.lookup import Evidence
-from aml_provider.state.ledger import TaskStateLedger
+from aml_provider.state.task_records import TaskStateLedger
 
 ACTIVE = frozenset({"NotStarted", "Running"})
 

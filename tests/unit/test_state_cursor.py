@@ -25,7 +25,7 @@ from aml_provider.durable.handover import (
     variable_key,
 )
 from aml_provider.state import variables
-from aml_provider.state.instances import BEHIND, states_for
+from aml_provider.state.task_states import BEHIND, states_for
 
 ME = Owner("dag", "run1", "watch", -1, 3)
 OTHER = Owner("dag", "run0", "watch")

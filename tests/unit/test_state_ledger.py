@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from support.service_model import Service, Store
 
-from aml_provider.state import ledger
-from aml_provider.state.ledger import Record, TaskStateLedger, VariableLedger, open_ledger
+from aml_provider.state import task_records
+from aml_provider.state.task_records import Record, TaskStateLedger, VariableLedger, open_ledger
 from aml_provider.stored import StoredRecordDamaged
 
 RECORD = Record("g", 2, 1, 0, "k" * 32, "f" * 16, "exp", None, 1.5)
@@ -38,7 +38,7 @@ class KeptVariables:
 def variables(monkeypatch):
     # Airflow's own need its database; tests/dags has them.
     kept = KeptVariables()
-    monkeypatch.setattr(ledger, "variables", kept)
+    monkeypatch.setattr(task_records, "variables", kept)
     return kept.kept
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged)
 @pytest.mark.parametrize("shadow", ["null", json.dumps(RECORD._replace(key="o" * 32)._asdict())])
 def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeypatch, shadow):
     kept = KeptVariables()
-    monkeypatch.setattr(ledger, "variables", kept)
+    monkeypatch.setattr(task_records, "variables", kept)
     kept.overrides["key"] = shadow
     with pytest.raises(RuntimeError, match="Variable key was written, but does not read as written: a secrets backend"):
         VariableLedger("key", "archive", "r", 1).save(RECORD)
@@ -169,7 +169,7 @@ def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeyp
 
 def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeypatch, caplog):
     kept = KeptVariables()
-    monkeypatch.setattr(ledger, "variables", kept)
+    monkeypatch.setattr(task_records, "variables", kept)
     kept.overrides["archive"] = "{}"
     book = VariableLedger("key", "archive", "r", 1)
     book.save(RECORD)
@@ -203,7 +203,7 @@ def test_of_two_dag_runs_that_end_at_the_same_moment_neither_loses_its_record(mo
 
     raced = []
     kept = Raced()
-    monkeypatch.setattr(ledger, "variables", kept)
+    monkeypatch.setattr(task_records, "variables", kept)
     VariableLedger("key", "archive", "r", 1).close(RECORD)
     assert raced
     assert json.loads(kept.kept["archive"]).keys() == {"other", "r"}

@@ -21,7 +21,7 @@ from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.durable.schedule import Intent
 from aml_provider.state import schedule_intents
-from aml_provider.state.ledger import Record, TaskStateLedger, VariableLedger
+from aml_provider.state.task_records import Record, TaskStateLedger, VariableLedger
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
 
