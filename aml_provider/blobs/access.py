@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import listing, refused
+from aml_provider.blobs import listing
+from aml_provider.blobs import refusal as refused
 from aml_provider.blobs.folder import Folder, normalise_path
 from aml_provider.client.errors import (
     BadRequest,

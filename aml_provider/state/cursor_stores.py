@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from aml_provider.blobs.access import Location
+    from aml_provider.blobs.etag_record import Kept
     from aml_provider.blobs.folder import Folder
-    from aml_provider.blobs.record import Kept
     from aml_provider.client.http.clients import Client
 
 __all__ = ["BlobCursorStore", "cursor_store"]
@@ -57,7 +57,7 @@ class BlobCursorStore:
         Raises:
             AzureMLError: Whether it exists cannot be told at the moment, or it may not be read.
         """
-        from aml_provider.blobs.record import read_record
+        from aml_provider.blobs.etag_record import read_record
 
         with self._folder.open() as (client, location):
             self._seen = client.run(read_record(location, self._blob))
@@ -71,7 +71,7 @@ class BlobCursorStore:
             CursorMoved: It is not what was loaded.
             AzureMLError: It was perhaps written; :meth:`load` tells.
         """
-        from aml_provider.blobs.record import replace_record
+        from aml_provider.blobs.etag_record import replace_record
 
         if self._seen is None:
             raise RuntimeError("The record has to be loaded before it is saved")

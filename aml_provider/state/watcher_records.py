@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 from aml_provider.blobs.cursor import damaged
-from aml_provider.blobs.watcher import WatcherRecord
+from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.durable.handover import VariableCursorStore
 from aml_provider.state import variables
 from aml_provider.state.asset_record import AssetRecord

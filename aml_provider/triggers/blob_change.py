@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
+    from aml_provider.blobs.outbox import Watcher
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared import Look
-    from aml_provider.blobs.watcher import Watcher
+    from aml_provider.blobs.shared_listing import Look
     from aml_provider.hooks.blob_location import BlobLocation
     from aml_provider.state.watcher_records import WatcherRecords
     from aml_provider.triggers.folder_stream import FolderStream

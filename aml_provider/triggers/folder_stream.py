@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from aml_provider.blobs.nearest import nothing_there
-from aml_provider.blobs.shared import Look, SharedFolder
-from aml_provider.blobs.watcher import Watcher
+from aml_provider.blobs.outbox import Watcher
+from aml_provider.blobs.shared_listing import Look, SharedFolder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.trouble import Troubles
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.blobs.access import Location
+    from aml_provider.blobs.outbox import WatcherRecord
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.watcher import WatcherRecord
     from aml_provider.client.http.clients import AsyncClient
     from aml_provider.triggers.blob_change import FolderKey
 

@@ -11,8 +11,8 @@ import pytest
 from support.folder import ContainerServer
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
+from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.blobs.rules import Rules
-from aml_provider.blobs.watcher import WatcherRecord
 from aml_provider.client.http import clients
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.models import Datastore

@@ -418,7 +418,7 @@ def test_without_assets_each_filter_has_a_record_of_its_own(landing):
 @watching
 async def test_without_a_state_of_its_own_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
     from aml_provider.blobs.cursor import Cursor
-    from aml_provider.blobs.watcher import WatcherRecord
+    from aml_provider.blobs.outbox import WatcherRecord
     from aml_provider.state import variables
 
     kept = {}

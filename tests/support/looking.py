@@ -16,7 +16,7 @@ from aml_provider.client.http.reply import Reply
 if TYPE_CHECKING:
     from support.folder import FakeContainer
 
-    from aml_provider.blobs.shared import Look, SharedFolder
+    from aml_provider.blobs.shared_listing import Look, SharedFolder
 
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 ACCESS = ContainerAccess()

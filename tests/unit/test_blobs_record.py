@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aml_provider.blobs.access import ContainerAccess, Location
+from aml_provider.blobs.etag_record import Kept, read_record, replace_record
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.record import Kept, read_record, replace_record
 from aml_provider.client.errors import (
     MalformedReply,
     PermissionDenied,

@@ -12,9 +12,9 @@ from support.looking import FOLDER, look_at
 from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable
 from aml_provider.blobs.events import event_id, split
+from aml_provider.blobs.outbox import Watcher, WatcherRecord
 from aml_provider.blobs.rules import Rules
-from aml_provider.blobs.shared import SharedFolder
-from aml_provider.blobs.watcher import Watcher, WatcherRecord
+from aml_provider.blobs.shared_listing import SharedFolder
 from aml_provider.client.errors import CredentialError
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from aml_provider.blobs.access import ContainerAccess, Location
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
+from aml_provider.blobs.etag_record import read_record
 from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.record import read_record
-from aml_provider.blobs.watcher import WatcherRecord
+from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
 from aml_provider.durable.run_cursor import RunCursor

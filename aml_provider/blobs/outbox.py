@@ -17,7 +17,7 @@ from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared import Look, SharedFolder
+    from aml_provider.blobs.shared_listing import Look, SharedFolder
 
 __all__ = ["Watcher", "WatcherRecord"]
 
