@@ -12,7 +12,7 @@ from aml_provider.xcom import allow_classes
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server tell :mod:`aml_provider.listeners.marks` what people mark.
+    """Makes Airflow's API server tell :mod:`aml_provider.api_server.marks` what people mark.
 
     It is an entry point; of plugins that a provider's description names, Airflow makes no instances.
     """
@@ -32,6 +32,6 @@ class AzureMLPlugin(AirflowPlugin):
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []
-        from aml_provider.listeners.marks import MarkListener
+        from aml_provider.api_server.marks import MarkListener
 
         return [MarkListener()]

@@ -64,7 +64,7 @@ class ApiServer:
     def __init__(self, monkeypatch: Any) -> None:
         from airflow.listeners.listener import get_listener_manager
 
-        from aml_provider.listeners.marks import MarkListener
+        from aml_provider.api_server.marks import MarkListener
 
         monkeypatch.setitem(sys.modules, "airflow.api_fastapi.main", ModuleType("airflow.api_fastapi.main"))
         get_listener_manager.cache_clear()

@@ -136,7 +136,7 @@ class MarkListener:
         return self._pool
 
     def _see_to(self, mark: Mark, due: float) -> None:
-        from aml_provider.listeners.ending import end_run
+        from aml_provider.api_server.cancel import end_run
 
         try:
             self._check(lambda: end_run(mark), due)
@@ -144,7 +144,7 @@ class MarkListener:
             log.warning("%s was marked, and its run may go on; see the task in the studio. %s", mark, error)
 
     def _see_to_all(self, dag_id: str, run_id: str, state: str, due: float) -> None:
-        from aml_provider.listeners.instances import skipped_before_their_turn
+        from aml_provider.api_server.task_instances import skipped_before_their_turn
 
         def found() -> bool:
             marks = skipped_before_their_turn(dag_id, run_id, state)

@@ -6,18 +6,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.api_server.task_instances import shown
 from aml_provider.client.flows.runs import cancel_run
 from aml_provider.durable.arrival import patience_for
 from aml_provider.durable.identity import TaskIdentity, this_deployment
 from aml_provider.durable.lookup import search
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.listeners.instances import shown
 from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
+    from aml_provider.api_server.marks import Mark
     from aml_provider.client.http.protocol import Flow
-    from aml_provider.listeners.marks import Mark
     from aml_provider.state.task_records import Record
 
 log = logging.getLogger(__name__)
