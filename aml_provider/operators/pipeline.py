@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.models import DataPath
-    from aml_provider.operators.execution import PipelineExecution
+    from aml_provider.worker.run_pipeline import PipelineExecution
 
 
 class AzureMLRunPipelineOperator(BaseOperator):
@@ -173,12 +173,12 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
-            from aml_provider.operators.execution import PipelineExecution
+            from aml_provider.worker.run_pipeline import PipelineExecution
 
             PipelineExecution(self, get_current_context()).end_abandoned_wait()
 
     def _begin(self, context: Context) -> PipelineExecution:
-        from aml_provider.operators.execution import PipelineExecution
+        from aml_provider.worker.run_pipeline import PipelineExecution
 
         self._execution = PipelineExecution(self, context)
         if self._killed:
@@ -225,7 +225,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Disable it; Airflow calls this on a worker."""
-        from aml_provider.operators.status_execution import settle_pipeline
+        from aml_provider.worker.set_status import settle_pipeline
 
         return settle_pipeline(self, "Disabled")
 
@@ -266,6 +266,6 @@ class AzureMLEnablePipelineOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Enable it; Airflow calls this on a worker."""
-        from aml_provider.operators.status_execution import settle_pipeline
+        from aml_provider.worker.set_status import settle_pipeline
 
         return settle_pipeline(self, "Active")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.models import DataPath, Recurrence
-    from aml_provider.operators.schedule_execution import ScheduleExecution
+    from aml_provider.worker.create_schedule import ScheduleExecution
 
 
 class AzureMLCreateScheduleOperator(BaseOperator):
@@ -149,7 +149,7 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         return self._begin(context).resume(event)
 
     def _begin(self, context: Context) -> ScheduleExecution:
-        from aml_provider.operators.schedule_execution import ScheduleExecution
+        from aml_provider.worker.create_schedule import ScheduleExecution
 
         return ScheduleExecution(self, context)
 
@@ -181,7 +181,7 @@ class _ScheduleStatusOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002 - Airflow's signature
         """Settle the status; Airflow calls this on a worker."""
-        from aml_provider.operators.status_execution import settle_schedules
+        from aml_provider.worker.set_status import settle_schedules
 
         return settle_schedules(self, self._status)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.sensors.folder_watch import FolderWatch
+    from aml_provider.worker.poke_folder import FolderWatch
 
 
 class AzureBlobChangeSensor(BaseSensorOperator):
@@ -125,7 +125,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         Deferring from here leaves everything around a look to Airflow's own sensor, so that ``soft_fail`` and its kin
         mean the same in all modes.
         """
-        from aml_provider.sensors.folder_watch import FolderWatch
+        from aml_provider.worker.poke_folder import FolderWatch
 
         # One for each wait.
         if self._watch is None or self._watch[0] is not context:
@@ -135,7 +135,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         if changes is None and self.deferrable:
             self._defer(watch)
         if changes is not None and self.outlets:
-            from aml_provider.sensors.outlets import announce
+            from aml_provider.worker.outlets import announce
 
             announce(changes, self.outlets, context, self.log)
         return PokeReturnValue(is_done=changes is not None, xcom_value=changes)
@@ -148,7 +148,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
     def _defer(self, watch: FolderWatch) -> None:
         from aml_provider.deadlines import backstop
         from aml_provider.durations import in_seconds
-        from aml_provider.sensors.patience import deadline_of
+        from aml_provider.worker.deadlines import deadline_of
 
         deadline = deadline_of(self, self._deadline)
         with airflow_errors():

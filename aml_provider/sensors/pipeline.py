@@ -66,7 +66,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.flows.runs import explain_failure, read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import look_policy
-        from aml_provider.sensors.patience import deadline_of
+        from aml_provider.worker.deadlines import deadline_of
 
         with airflow_errors():
             as_name("run_id", self.run_id)
@@ -94,8 +94,8 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
     def _defer(self, experiment_name: str) -> None:
         from aml_provider.deadlines import backstop
         from aml_provider.durations import in_seconds
-        from aml_provider.sensors.patience import deadline_of
         from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+        from aml_provider.worker.deadlines import deadline_of
 
         deadline = deadline_of(self, self._deadline)
         with airflow_errors():

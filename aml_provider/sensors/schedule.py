@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.sensors.schedule_watch import ScheduleWatch
+    from aml_provider.worker.poke_schedule import ScheduleWatch
 
 
 class AzureMLScheduleRunSensor(BaseSensorOperator):
@@ -73,7 +73,7 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
     @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in deferrable mode go on looking from the triggerer when there is no run yet."""
-        from aml_provider.sensors.schedule_watch import ScheduleWatch
+        from aml_provider.worker.poke_schedule import ScheduleWatch
 
         # One for each wait.
         if self._watch is None or self._watch[0] is not context:
@@ -87,7 +87,7 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
     def _defer(self, watch: ScheduleWatch) -> None:
         from aml_provider.deadlines import backstop
         from aml_provider.durations import in_seconds
-        from aml_provider.sensors.patience import deadline_of
+        from aml_provider.worker.deadlines import deadline_of
 
         deadline = deadline_of(self, self._deadline)
         with airflow_errors():

@@ -126,7 +126,7 @@ _RUN_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BUGS = {
     "double_post": Bug("aml_provider.client.http.clients", "_act", {"Client": _double_post}, "at most one run active"),
     "dropped_change": Bug(
-        "aml_provider.sensors.folder_watch", "_take", {"FolderWatch": _dropped_change}, "no version lost"
+        "aml_provider.worker.poke_folder", "_take", {"FolderWatch": _dropped_change}, "no version lost"
     ),
     "cancel_on_poll_error": Bug(
         "aml_provider.client.http.clients",

@@ -29,9 +29,9 @@ def result(dag_run, task_id):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    from aml_provider.operators import schedule_execution
+    from aml_provider.worker import create_schedule
 
-    monkeypatch.setattr(schedule_execution, "_POLL_INTERVAL", 0.2)
+    monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.2)
 
 
 @pytest.mark.parametrize("kind", ["time", "change"])

@@ -11,8 +11,8 @@ def kept_in_memory(monkeypatch):
 
     The real Variables need Airflow's database; ``tests/dags`` has them.
     """
-    from aml_provider.operators import execution
     from aml_provider.state import variables
+    from aml_provider.worker import run_pipeline
 
     kept = {}
     monkeypatch.setattr(variables, "read", kept.get)
@@ -21,9 +21,9 @@ def kept_in_memory(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__DEPLOYMENT_ID", "tests")
     monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
-    monkeypatch.setattr(execution, "_KILL_PATIENCE", 0.5)
-    execution._INTERFACES.clear()
-    execution._DATASTORES.clear()
+    monkeypatch.setattr(run_pipeline, "_KILL_PATIENCE", 0.5)
+    run_pipeline._INTERFACES.clear()
+    run_pipeline._DATASTORES.clear()
     return kept
 
 

@@ -20,7 +20,7 @@ from support.task import Log, RunPipeline, Task
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, RealClock
 from aml_provider.client.http.protocol import Request
-from aml_provider.operators import execution, waiting
+from aml_provider.worker import run_pipeline, run_wait
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- made by tests/integration/test_answers_table.py -->\n", "<!-- end -->"
@@ -147,7 +147,7 @@ def submitted(case):
 
 def waiting_on_a_worker(case):
     operator = case.operator()
-    announce = execution.PipelineExecution._announce
+    announce = run_pipeline.PipelineExecution._announce
 
     def announced(*arguments):
         announce(*arguments)
@@ -155,7 +155,7 @@ def waiting_on_a_worker(case):
         case.meet(READ)
 
     # The moment between the submission and the wait.
-    case._monkeypatch.setattr(execution.PipelineExecution, "_announce", announced)
+    case._monkeypatch.setattr(run_pipeline.PipelineExecution, "_announce", announced)
     operator.execute(case.task.context)
 
 
@@ -231,7 +231,7 @@ def cell(case, play):
 @pytest.fixture(autouse=True)
 def budget(kept_in_memory, monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1.0")
-    monkeypatch.setattr(waiting, "_BUSY_PAUSE", BUSY)
+    monkeypatch.setattr(run_wait, "_BUSY_PAUSE", BUSY)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def table(monkeypatch, caplog):
     for name, answer in ANSWERS.items():
         for play in PHASES.values():
             with monkeypatch.context() as patch, serving(patch) as workspace:
-                execution._INTERFACES.clear()
+                run_pipeline._INTERFACES.clear()
                 rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
     return rows
 

@@ -45,7 +45,7 @@ def container(monkeypatch, variables):
 def states(monkeypatch):
     """The state of each run's sensor; tests/dags asks Airflow itself."""
     states = {}
-    monkeypatch.setattr("aml_provider.sensors.folder_watch.owner_state", lambda owner: states[owner.run_id])
+    monkeypatch.setattr("aml_provider.worker.poke_folder.owner_state", lambda owner: states[owner.run_id])
     return states
 
 

@@ -120,7 +120,7 @@ class World:
 def test_every_version_reaches_exactly_one_consumer(seed, mode, landing, monkeypatch):
     variables_in_memory(monkeypatch)
     states = {}
-    monkeypatch.setattr("aml_provider.sensors.folder_watch.owner_state", lambda owner: states.get(owner.run_id))
+    monkeypatch.setattr("aml_provider.worker.poke_folder.owner_state", lambda owner: states.get(owner.run_id))
     world = World(mode, seed, landing, states)
     for _ in range(25):
         world.step()

@@ -7,8 +7,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from support.schedule_tasks import create, writes
 from support.task import RunPipeline, Task
 
-from aml_provider.operators import schedule_execution
 from aml_provider.state import variables
+from aml_provider.worker import create_schedule
 
 
 class OldTask(Task):
@@ -53,7 +53,7 @@ def test_records_that_are_none_are_noticed_before_the_submission(workspace, over
 
 def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden):
     overridden("azureml_schedule_intent_")
-    schedule_execution._INTERFACES.clear()
+    create_schedule._INTERFACES.clear()
     with pytest.raises(RuntimeError, match=r"azureml_schedule_intent_.* does not read as written: a secrets backend"):
         create(OldTask())
     assert not writes(workspace)

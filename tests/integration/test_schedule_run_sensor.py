@@ -14,10 +14,10 @@ from support.task import Log
 
 from aml_provider.client import calls
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.sensors import schedule_watch
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 from aml_provider.state import variables
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
+from aml_provider.worker import poke_schedule
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def workspace(monkeypatch, kept_in_memory):
 def owners(monkeypatch):
     """The states of other task instances, by DAG run; the real ones need a database or a supervisor."""
     states = {}
-    monkeypatch.setattr(schedule_watch, "owner_state", lambda owner: states.get(owner.run_id))
+    monkeypatch.setattr(poke_schedule, "owner_state", lambda owner: states.get(owner.run_id))
     return states
 
 

@@ -18,8 +18,8 @@ from support.task import RunPipeline, Task, TaskInstance, TaskStateStore
 from aml_provider.client.http import clients
 from aml_provider.client.http.protocol import Pause
 from aml_provider.durable import lookup, submission
-from aml_provider.operators import execution
 from aml_provider.state import variables
+from aml_provider.worker import run_pipeline
 
 #: For a write.
 STOPS = ("stop before", "stop after")
@@ -209,8 +209,8 @@ class World:
         self.emulator.__enter__()
         self.emulator.connect(self._monkeypatch)
         patch = self._monkeypatch.setattr
-        patch(execution, "Submission", partial(submission.Submission, now=self.now, monotonic=self.now))
-        patch(execution, "Evidence", partial(lookup.Evidence, now=self.now, monotonic=self.now))
+        patch(run_pipeline, "Submission", partial(submission.Submission, now=self.now, monotonic=self.now))
+        patch(run_pipeline, "Evidence", partial(lookup.Evidence, now=self.now, monotonic=self.now))
         act = clients.Client._act
 
         def acting(client, step):

@@ -25,8 +25,8 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
-from aml_provider.sensors.folder_watch import FolderWatch
 from aml_provider.triggers.blob import AzureBlobLookTrigger
+from aml_provider.worker.poke_folder import FolderWatch
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")
 QUIET = logging.getLogger("modes")

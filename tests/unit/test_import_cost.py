@@ -48,7 +48,7 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.round",
     "aml_provider.client.polling.queries",
     "aml_provider.client.polling.waits",
-    "aml_provider.operators.execution",
+    "aml_provider.worker.run_pipeline",
     "aml_provider.durable.submission",
     "aml_provider.triggers.clients",
     "aml_provider.triggers.run_poller",

@@ -6,7 +6,7 @@ import pytest
 from support.local_workspace import serving
 from support.task import Task, TaskStateStore
 
-from aml_provider.operators import schedule_execution
+from aml_provider.worker import create_schedule
 
 
 class Store(TaskStateStore):
@@ -18,7 +18,7 @@ class Store(TaskStateStore):
 
 @pytest.fixture
 def task(kept_in_memory):
-    schedule_execution._INTERFACES.clear()
+    create_schedule._INTERFACES.clear()
     made = Task()
     made.store = Store()
     return made

@@ -17,12 +17,12 @@ from support.schedule_tasks import (
 )
 
 from aml_provider.client.errors import ProvisioningFailed, ProvisioningUnsettled
-from aml_provider.operators import schedule_execution
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
+from aml_provider.worker import create_schedule
 
 
 def test_it_waits_until_the_schedule_is_set_up(monkeypatch, task):
-    monkeypatch.setattr(schedule_execution, "_POLL_INTERVAL", 0.1)
+    monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
         assert workspace.state.schedules.provisioning(one(workspace)) == "Completed"

@@ -39,12 +39,12 @@ from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
-from aml_provider.operators.interruption import Interruption
-from aml_provider.operators.rehearsal import is_test, refuse_active
-from aml_provider.operators.waiting import RunWait, unwatched
 from aml_provider.state.task_records import open_ledger
 from aml_provider.triggers.guard import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.worker.interruption import Interruption
+from aml_provider.worker.run_wait import RunWait, unwatched
+from aml_provider.worker.tasks_test import is_test, refuse_active
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -29,11 +29,11 @@ from aml_provider.durable.handover import (
 )
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.sensors.mapping import longest_mapping
 from aml_provider.state.cursor_stores import cursor_store
 from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.stored import reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger
+from aml_provider.worker.mapping import longest_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
