@@ -137,7 +137,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.azureml_conn_id = azureml_conn_id
         self._execution: PipelineExecution | None = None
         self._killed = False
-        from aml_provider.operators.checks import check_run
+        from aml_provider.parsing.operators import check_run
 
         check_run(self)
 
@@ -219,7 +219,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
         self.pipeline_name = pipeline_name
         self.disable_schedules = disable_schedules
         self.azureml_conn_id = azureml_conn_id
-        from aml_provider.operators.checks import check_one_of
+        from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "pipeline_id", "pipeline_name")
 
@@ -260,7 +260,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
         self.pipeline_id = pipeline_id
         self.pipeline_name = pipeline_name
         self.azureml_conn_id = azureml_conn_id
-        from aml_provider.operators.checks import check_one_of
+        from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "pipeline_id", "pipeline_name")
 

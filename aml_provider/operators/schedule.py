@@ -132,7 +132,7 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         self.if_exists = if_exists
         self.deferrable = deferrable
         self.azureml_conn_id = azureml_conn_id
-        from aml_provider.operators.checks import check_schedule
+        from aml_provider.parsing.operators import check_schedule
 
         check_schedule(self)
 
@@ -175,7 +175,7 @@ class _ScheduleStatusOperator(BaseOperator):
         self.schedule_name = schedule_name
         self.pipeline_id = pipeline_id
         self.azureml_conn_id = azureml_conn_id
-        from aml_provider.operators.checks import check_one_of
+        from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "schedule_id", "schedule_name", "pipeline_id")
 

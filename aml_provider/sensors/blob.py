@@ -114,7 +114,7 @@ class AzureBlobChangeSensor(BaseSensorOperator):
         self._watch: tuple[Context, FolderWatch] | None = None
         self._deadline: float | None = None
         self._ahead = 0.0
-        from aml_provider.sensors.checks import check_blob_sensor
+        from aml_provider.parsing.sensors import check_blob_sensor
 
         check_blob_sensor(self)
 

@@ -53,7 +53,7 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         self.azureml_conn_id = azureml_conn_id
         self._deadline: float | None = None
         self._ahead = 0.0
-        from aml_provider.sensors.checks import check_run_sensor
+        from aml_provider.parsing.sensors import check_run_sensor
 
         check_run_sensor(self)
 

@@ -66,7 +66,7 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         self._watch: tuple[Context, ScheduleWatch] | None = None
         self._deadline: float | None = None
         self._ahead = 0.0
-        from aml_provider.sensors.checks import check_schedule_sensor
+        from aml_provider.parsing.sensors import check_schedule_sensor
 
         check_schedule_sensor(self)
 

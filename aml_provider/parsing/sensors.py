@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.arguments import as_flag, as_moment, as_name
 from aml_provider.durations import in_seconds
-from aml_provider.literals import Literals
+from aml_provider.parsing.literals import Literals
 
 if TYPE_CHECKING:
     from aml_provider.sensors.blob import AzureBlobChangeSensor

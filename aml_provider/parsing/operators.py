@@ -9,7 +9,7 @@ from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, a
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
 from aml_provider.durations import in_seconds
-from aml_provider.literals import Literals
+from aml_provider.parsing.literals import Literals
 
 if TYPE_CHECKING:
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
