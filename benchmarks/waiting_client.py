@@ -50,7 +50,7 @@ class SingleTrigger(BaseTrigger):
         """Poll for ever."""
         from aml_provider.client import calls
         from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
-        from aml_provider.triggers.clients import shared_client
+        from aml_provider.triggerer.shared_clients import shared_client
 
         async with shared_client("azureml_default", AzureMLHook().settings(), retry_policy()) as client:
             while not (await client.call(calls.get_run(self._run_id))).state.is_final:  # noqa: ASYNC110 - to be measured

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.shared_listing import Look
     from aml_provider.hooks.blob_location import BlobLocation
     from aml_provider.state.watcher_records import WatcherRecords
-    from aml_provider.triggers.folder_stream import FolderStream
+    from aml_provider.triggerer.folder_stream import FolderStream
 
 # The most changes that a watcher takes in at once, for the sake of its memory; the rest follows within seconds.
 _MOST_CHANGES = 5000
@@ -161,7 +161,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Make what lists for all triggers with the same key; Airflow 3.3 asks for it."""
-        from aml_provider.triggers.confirmed_looks import ConfirmedLooks
+        from aml_provider.triggerer.shared_stream import ConfirmedLooks
 
         return ConfirmedLooks(cls(**kwargs).shared_stream_key())
 
@@ -173,7 +173,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch alone: before Airflow 3.3 nothing is shared."""
         await _load()
-        from aml_provider.triggers.folder_stream import FolderStream
+        from aml_provider.triggerer.folder_stream import FolderStream
 
         stream = FolderStream(self._key())
         try:
@@ -288,11 +288,11 @@ def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str |
 async def open_stream(key: FolderKey) -> FolderStream:
     """Take this event loop's stream of a folder."""
     await _load()
-    from aml_provider.triggers.folder_stream import stream_of
+    from aml_provider.triggerer.folder_stream import stream_of
 
     return stream_of(key)
 
 
 async def _load() -> None:
     # The first import takes longer than an event loop may stand still.
-    await asyncio.to_thread(importlib.import_module, "aml_provider.triggers.folder_stream")
+    await asyncio.to_thread(importlib.import_module, "aml_provider.triggerer.folder_stream")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.client.flows.runs import Progress
-    from aml_provider.triggers.watcher import RunWatcher
+    from aml_provider.triggerer.watcher import RunWatcher
 
 # Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
 _CANCEL_BUDGET = 3.0
@@ -81,7 +81,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
     async def watcher(self) -> RunWatcher:
         """Who polls the run."""
-        from aml_provider.triggers.watcher import shared_watcher
+        from aml_provider.triggerer.watcher import shared_watcher
 
         return await shared_watcher(self.azureml_conn_id, self.experiment_name)
 
@@ -177,7 +177,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _is_still_wanted(self) -> bool:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.triggers.guard import leaves_failed, still_wants
+        from aml_provider.triggerer.failover import leaves_failed, still_wants
 
         state, known_run_id = await sync_to_async(self.look)()
         left = leaves_failed(durable=self.durable)
@@ -185,7 +185,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
     def look(self) -> tuple[str | None, object]:
         """What the task instance is doing, and the run that it knows of."""
-        from aml_provider.triggers.guard import look
+        from aml_provider.triggerer.failover import look
 
         return look(self.task_instance)
 

@@ -40,7 +40,7 @@ from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.state.task_records import open_ledger
-from aml_provider.triggers.guard import RUN_ID_XCOM
+from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.interruption import Interruption
 from aml_provider.worker.run_wait import RunWait, unwatched

@@ -13,7 +13,7 @@ from support.played_dag import PlayedDag
 from support.run_operator_dags import load_dags
 
 from aml_provider.client.errors import RunTimedOut
-from aml_provider.triggers.guard import look, still_wants
+from aml_provider.triggerer.failover import look, still_wants
 
 pytestmark = pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 leaves execution_timeout to the trigger")
 

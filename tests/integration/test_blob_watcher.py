@@ -370,7 +370,7 @@ async def test_another_pattern_or_interval_goes_on_from_the_same_record(landing,
 async def test_alone_with_a_variable(landing, monkeypatch, said):
     """As on Airflow 3.0 to 3.2, where nothing is shared, no asset has a state and nobody says what is stored."""
     from aml_provider.state import variables
-    from aml_provider.triggers import folder_stream
+    from aml_provider.triggerer import folder_stream
 
     monkeypatch.setattr(folder_stream, "_STORING", 0.2)
     kept = {}

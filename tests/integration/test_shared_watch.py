@@ -22,10 +22,10 @@ from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.protocol import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.triggers import clients, run_poller
-from aml_provider.triggers.clients import shared_client
+from aml_provider.triggerer import run_poller, shared_clients
+from aml_provider.triggerer.shared_clients import shared_client
+from aml_provider.triggerer.watcher import shared_watcher
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
-from aml_provider.triggers.watcher import shared_watcher
 
 INTERVAL = 0.2
 
@@ -39,7 +39,7 @@ def short_budget(monkeypatch):
 def nothing_is_left():
     """No client, poller, socket or task outlives who waited; an unclosed one is a warning, and so an error."""
     yield
-    assert all(not of_loop for of_loop in clients._CLIENTS.values())
+    assert all(not of_loop for of_loop in shared_clients._CLIENTS.values())
     assert all(not of_loop for of_loop in run_poller._POLLERS.values())
     gc.collect()
 
@@ -169,7 +169,7 @@ async def test_runs_of_two_experiments_share_the_client_and_not_the_queries(work
     own, others = submit(workspace, 5), submit(workspace, 5, experiment="other")
     async with waiting(own), waiting(others, "other"):
         await until(lambda: len({entry["path"] for entry in queries(workspace)}) == 2)
-        (of_loop,) = clients._CLIENTS.values()
+        (of_loop,) = shared_clients._CLIENTS.values()
         (shared,) = of_loop.values()
         assert shared.users == 2
     for entry in queries(workspace):

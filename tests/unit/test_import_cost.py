@@ -50,8 +50,8 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.waits",
     "aml_provider.worker.run_pipeline",
     "aml_provider.durable.submission",
-    "aml_provider.triggers.clients",
-    "aml_provider.triggers.run_poller",
+    "aml_provider.triggerer.shared_clients",
+    "aml_provider.triggerer.run_poller",
 }
 
 

@@ -26,7 +26,7 @@ REQUIRED = {
 def trigger_classes():
     names = {module.name for module in pkgutil.iter_modules(triggers.__path__, "aml_provider.triggers.")}
     if not AIRFLOW_V_3_3_PLUS:
-        names.remove("aml_provider.triggers.confirmed_looks")
+        names.remove("aml_provider.triggerer.shared_stream")
     for name in sorted(names):
         for value in vars(importlib.import_module(name)).values():
             if isinstance(value, type) and issubclass(value, BaseTrigger) and value.__module__ == name:

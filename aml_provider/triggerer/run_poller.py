@@ -19,7 +19,7 @@ from aml_provider.client.polling.queries import list_steps_of, query_statuses
 from aml_provider.client.polling.round import Look
 from aml_provider.client.polling.waits import Watch, Watchlist
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
-from aml_provider.triggers.clients import shared_client
+from aml_provider.triggerer.shared_clients import shared_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aml_provider.client.flows.runs import Progress
     from aml_provider.client.http.protocol import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
-    from aml_provider.triggers.clients import SharedClient
+    from aml_provider.triggerer.shared_clients import SharedClient
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class RunPoller:
         report: Callable[[Progress], None],
         tell: Callable[[int, str], None] = log.log,
     ) -> PipelineRun | None:
-        """Wait for a run's end; see :class:`~aml_provider.triggers.watcher.RunWatcher`.
+        """Wait for a run's end; see :class:`~aml_provider.triggerer.watcher.RunWatcher`.
 
         Each wait takes few objects: those of hundreds that begin together make Python's garbage collector go through
         the whole triggerer.

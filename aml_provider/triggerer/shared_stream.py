@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import AdvanceItem
 
     from aml_provider.blobs.shared_listing import Look
+    from aml_provider.triggerer.folder_stream import FolderStream
     from aml_provider.triggers.blob_change import FolderKey
-    from aml_provider.triggers.folder_stream import FolderStream
 
 
 class ConfirmedLooks(SharedStreamProducer):

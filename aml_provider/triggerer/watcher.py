@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.flows.runs import Progress
 
-_POLLER = "aml_provider.triggers.run_poller"
+_POLLER = "aml_provider.triggerer.run_poller"
 _loaded = False
 
 
@@ -62,6 +62,6 @@ async def shared_watcher(azureml_conn_id: str, experiment_name: str) -> RunWatch
         # The first import takes longer than an event loop may stand still.
         await asyncio.to_thread(importlib.import_module, _POLLER)
         _loaded = True
-    from aml_provider.triggers.run_poller import shared_poller
+    from aml_provider.triggerer.run_poller import shared_poller
 
     return await shared_poller(azureml_conn_id, experiment_name)

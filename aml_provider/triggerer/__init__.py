@@ -1,0 +1,1 @@
+"""Runs in Airflow's triggerer: what all triggers of one process share."""
