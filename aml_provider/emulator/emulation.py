@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator import seed as seeds
-from aml_provider.emulator.blobs import Blobs
 from aml_provider.emulator.clock import Agendas, Clock
+from aml_provider.emulator.engine.blobs import Blobs
+from aml_provider.emulator.engine.scheduler import Scheduler
 from aml_provider.emulator.faults import Faults
 from aml_provider.emulator.quirks import Quirks
-from aml_provider.emulator.requests_log import RequestLog
-from aml_provider.emulator.scheduler import Scheduler
-from aml_provider.emulator.state import Workspace
+from aml_provider.emulator.request_log import RequestLog
+from aml_provider.emulator.seeds import reader as seeds
 from aml_provider.emulator.steps import StepRunner
+from aml_provider.emulator.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

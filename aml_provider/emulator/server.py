@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from aml_provider.emulator.app import build_app
 from aml_provider.emulator.emulation import Emulation
-from aml_provider.emulator.gateway import CLOSE_CONNECTION
 from aml_provider.emulator.quirks import Quirks
+from aml_provider.emulator.serving.app import build_app
+from aml_provider.emulator.serving.middleware import CLOSE_CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.faults import Faults
-    from aml_provider.emulator.seed import Seed
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.seeds.reader import Seed
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _LAST_PORT = 65535
 

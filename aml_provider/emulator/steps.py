@@ -10,16 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from aml_provider.emulator.blobs import Blobs, folder_prefix
-from aml_provider.emulator.metrics import add_scalar
-from aml_provider.emulator.timeline import due_function
-from aml_provider.emulator.watch import Watch
+from aml_provider.emulator.engine.blobs import Blobs, folder_prefix
+from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.workspace.metrics import add_scalar
+from aml_provider.emulator.workspace.timeline import due_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aml_provider.emulator.models import DataPath, Datastore, Run, StepRun
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.models import DataPath, Datastore, Run, StepRun
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

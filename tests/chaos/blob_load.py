@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from local_airflow import LocalAirflow
     from support.held_workspace import HeldWorkspace
 
-    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.workspace.models import Run
 
 CONTAINER = "landing"
 CONNECTION = "azureml_blobs"

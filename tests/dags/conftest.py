@@ -91,7 +91,7 @@ def leave(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Wor
 @pytest.fixture
 def landing(emulator: EmulatorServer, azurite: Azurite, azureml_default: str) -> Iterator[ContainerClient]:
     """A container, which the workspace knows as datastore ``landing``."""
-    from aml_provider.emulator.models import Datastore
+    from aml_provider.emulator.workspace.models import Datastore
 
     with azurite.container() as container:
         store = Datastore("landing", azurite.account_name, container.container_name, account_key=azurite.account_key)

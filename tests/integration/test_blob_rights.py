@@ -21,7 +21,7 @@ from support.watching import Said, context_of, deferred, fire, look, sensor, var
 
 from aml_provider.client.http import routes
 from aml_provider.durable.handover import CursorMoved
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.cursor_stores import BlobCursorStore
 

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 from support.watching import context_of, fire, sensor, variables_in_memory
 
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 

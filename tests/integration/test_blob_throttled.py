@@ -15,7 +15,7 @@ from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http import clients
 from aml_provider.durable.handover import Commit, Owner
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.triggerer.folder_stream import FolderStream
 from aml_provider.triggers.blob_change import FolderKey

@@ -9,7 +9,7 @@ import random
 import airflow
 import pytest
 
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
 if tuple(map(int, airflow.__version__.split(".")[:2])) < (3, 3):

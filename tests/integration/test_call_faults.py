@@ -38,8 +38,8 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.protocol import RetryPolicy
-from aml_provider.emulator import seed as seeds
 from aml_provider.emulator.faults import KINDS
+from aml_provider.emulator.seeds import reader as seeds
 from aml_provider.emulator.server import EmulatorServer
 
 CALLS = every_call()

@@ -135,7 +135,7 @@ class TestPagesOfOtherSites:
             assert api.post(SUBMIT, headers=headers, json={"ExperimentName": "exp"}).status_code == 200
 
     def test_the_refusal_is_said_where_somebody_looks(self, api, caplog):
-        with caplog.at_level("WARNING", "aml_provider.emulator.gateway"):
+        with caplog.at_level("WARNING", "aml_provider.emulator.serving.middleware"):
             reply = api.post(SUBMIT, headers={"Origin": FOREIGN}, json={})
         assert "other sites" in reply.json()["Error"]["Message"]
         assert f"POST {SUBMIT} 403: The workspace does not answer to the pages of other sites" in caplog.text

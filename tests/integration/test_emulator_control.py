@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from aml_provider.emulator.clock import LAST_INSTANT
-from aml_provider.emulator.seed_shape import SeedError
+from aml_provider.emulator.seeds.shape import SeedError
 from aml_provider.emulator.server import EmulatorServer
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -134,13 +134,13 @@ class TestRequestLog:
         assert emulator.requests() == []
 
     def test_signatures_are_hidden_from_the_access_log(self, emulator, api, caplog):
-        with caplog.at_level("INFO", "aml_provider.emulator.gateway"):
+        with caplog.at_level("INFO", "aml_provider.emulator.serving.middleware"):
             api.get("/_content/c/p?sv=1&sig=SECRET")
         assert "sig=***" in caplog.text
         assert "SECRET" not in caplog.text + json.dumps(emulator.requests())
 
     def test_a_path_does_not_write_on_the_terminal(self, emulator, api, caplog):
-        with caplog.at_level("INFO", "aml_provider.emulator.gateway"):
+        with caplog.at_level("INFO", "aml_provider.emulator.serving.middleware"):
             api.get("/no%0Athing%1B%5B2J")
             api.get("/no%0Athing%1B%5B2J", headers={"Origin": "http://evil.example"})
         assert [record.getMessage().split(": ")[0] for record in caplog.records if "thing" in record.getMessage()] == [

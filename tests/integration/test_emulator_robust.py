@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.workspace_api import HISTORY, PIPELINES, SCOPE, SEED, serving
 
-from aml_provider.emulator.app import service_routes
 from aml_provider.emulator.emulation import Emulation
+from aml_provider.emulator.serving.app import service_routes
 
 EXAMPLES = 15
 ROUTES = sorted(

@@ -20,8 +20,8 @@ from support.task import RunPipeline
 from support.watching import context_of, sensor, variables_in_memory
 
 from aml_provider.client.errors import RunUnwatched
-from aml_provider.emulator.models import Datastore
 from aml_provider.emulator.routes.control import describe
+from aml_provider.emulator.workspace.models import Datastore
 
 READER = Reader("dag", "incoming", "watch")
 

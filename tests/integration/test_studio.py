@@ -17,7 +17,7 @@ from aml_provider.emulator.emulation import Emulation
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.emulator.studio.documents import Documents, utc
 from aml_provider.emulator.studio.pages import StudioRoutes, is_page
-from aml_provider.emulator.submission import Submission
+from aml_provider.emulator.workspace.submission import Submission
 
 WSID = "?wsid=/subscriptions/s/resourcegroups/rg/workspaces/ws&tid=t"
 

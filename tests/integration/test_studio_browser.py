@@ -13,7 +13,7 @@ from support.studio import HOSTILE, HOSTILE_SEED, LONG, SEED, populate, populate
 
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.emulator.studio.documents import utc
-from aml_provider.emulator.submission import Submission
+from aml_provider.emulator.workspace.submission import Submission
 
 EXECUTABLE = find_chromium()
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import httpx
 from support.driving import DATASTORES, HISTORY, PIPELINES
 
 from aml_provider import client
-from aml_provider.emulator import seed as seeds
+from aml_provider.emulator.seeds import reader as seeds
 from aml_provider.emulator.server import EmulatorServer
 
 if TYPE_CHECKING:

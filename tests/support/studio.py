@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aml_provider.emulator.models import DataPath, Experiment
-from aml_provider.emulator.submission import Submission
+from aml_provider.emulator.workspace.models import DataPath, Experiment
+from aml_provider.emulator.workspace.submission import Submission
 
 HOSTILE = (
     "<script>window.ran='script'</script><img src=x onerror=\"window.ran='img'\"><svg onload=window.ran='svg'>"

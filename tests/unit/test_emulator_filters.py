@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.emulator.filters import FilterError, parse
-from aml_provider.emulator.wire_history import EXPERIMENT_FIELDS, RUN_FIELDS
+from aml_provider.emulator.wire.history import EXPERIMENT_FIELDS, RUN_FIELDS
+from aml_provider.emulator.wire.odata_filters import FilterError, parse
 
 RUN = {
     **dict.fromkeys(RUN_FIELDS),

@@ -13,17 +13,17 @@ import pytest
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
-from aml_provider.emulator.models import DataPath, DatastoreTrigger
+from aml_provider.emulator.engine.timer import Watch
 from aml_provider.emulator.quirks import Quirks
-from aml_provider.emulator.recurrence import Recurrence
-from aml_provider.emulator.requests_log import RequestLog
-from aml_provider.emulator.schedule_request import ScheduleRequest
-from aml_provider.emulator.seed import SeedError, dump, fill, read, save
-from aml_provider.emulator.state import Workspace
-from aml_provider.emulator.submission import Submission
-from aml_provider.emulator.times import parse_time, wire_time
-from aml_provider.emulator.timetable import Timetable
-from aml_provider.emulator.watch import Watch
+from aml_provider.emulator.request_log import RequestLog
+from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
+from aml_provider.emulator.workspace.models import DataPath, DatastoreTrigger
+from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
+from aml_provider.emulator.workspace.submission import Submission
+from aml_provider.emulator.workspace.times import parse_time, wire_time
+from aml_provider.emulator.workspace.timetable import Timetable
+from aml_provider.emulator.workspace.workspace import Workspace
 
 PIPELINE = [{"name": "p", "id": "p"}]
 SCHEDULE = {

@@ -12,8 +12,8 @@ from dateutil.rrule import DAILY, HOURLY, MINUTELY, MO, MONTHLY, WEEKLY, rrule
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aml_provider.emulator.recurrence import WEEK_DAYS, Recurrence, fire_times
-from aml_provider.emulator.time_zones import windows_zone
+from aml_provider.emulator.workspace.recurrence import WEEK_DAYS, Recurrence, fire_times
+from aml_provider.emulator.workspace.time_zones import windows_zone
 
 # Written down here once more: the oracle must not ask the code that it judges.
 ZONES = {

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from aml_provider.emulator.models import Run, Step, StepRun
-from aml_provider.emulator.timeline import due_function, view
+from aml_provider.emulator.workspace.models import Run, Step, StepRun
+from aml_provider.emulator.workspace.timeline import due_function, view
 
 FIRST = Step("first", node_id="a", queue_seconds=1, run_seconds=10)
 SECOND = Step("second", node_id="b", queue_seconds=1, run_seconds=10)

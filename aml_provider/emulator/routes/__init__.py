@@ -1,1 +1,1 @@
-"""HTTP in and out; the rules are in ``aml_provider.emulator.state``."""
+"""HTTP in and out; the rules are in ``aml_provider.emulator.workspace.workspace``."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from aml_provider.emulator.models import stable_id
 from aml_provider.emulator.routes.http import Scope, base_url, reply, scope_of
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.models import stable_id
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,12 +10,12 @@ from urllib.parse import quote
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import ServiceError, not_found
-from aml_provider.emulator.files import ORIGIN, container_of, file, files
 from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, run_of
 from aml_provider.emulator.routes.http import base_url, reply
 from aml_provider.emulator.routes.paging import cut
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.errors import ServiceError, not_found
+from aml_provider.emulator.workspace.files import ORIGIN, container_of, file, files
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from aml_provider.emulator.clock import check_move, check_speed, shown
-from aml_provider.emulator.errors import ServiceError, bad_request
 from aml_provider.emulator.routes.http import bearer_token, read_json, reply
-from aml_provider.emulator.times import optional_wire_time, wire_time
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request
+from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run, Schedule
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.models import Run, Schedule
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _UPCOMING, _MOST_UPCOMING = 5, 1000
 _CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}

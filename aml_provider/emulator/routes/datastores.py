@@ -8,14 +8,14 @@ from starlette.routing import Route
 
 from aml_provider.emulator.routes.http import count, flag, read_json, reply, scope_of
 from aml_provider.emulator.routes.paging import cut
-from aml_provider.emulator.wire_datastores import datastore_dto, datastore_from_wire
+from aml_provider.emulator.wire.datastores import datastore_dto, datastore_from_wire
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Datastore
+    from aml_provider.emulator.workspace.models import Datastore
 
 
 class DatastoreRoutes:

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import Endpoint
 from aml_provider.emulator.routes.http import count, flag, read_body, reply
 from aml_provider.emulator.routes.pipelines import services_url
-from aml_provider.emulator.submission import entity_status
-from aml_provider.emulator.wire_pipelines import PipelinesWire
+from aml_provider.emulator.wire.pipelines import PipelinesWire
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import Endpoint
+from aml_provider.emulator.workspace.submission import entity_status
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from aml_provider.emulator.body import Body
     from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.workspace.body import Body
 
 _MOST_DIGITS = 9
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import bad_request, not_found
 from aml_provider.emulator.routes.http import base_url, read_body, reply, scope_of
 from aml_provider.emulator.routes.paging import page, query_of
-from aml_provider.emulator.wire_history import EXPERIMENT_FIELDS, experiment_dto, run_counts
+from aml_provider.emulator.wire.history import EXPERIMENT_FIELDS, experiment_dto, run_counts
+from aml_provider.emulator.workspace.errors import bad_request, not_found
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from aml_provider.emulator.body import Body
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Experiment, Run
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.body import Body
+    from aml_provider.emulator.workspace.models import Experiment, Run
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _NAMED, _BY_ID = "/experiments/{experiment}", "/experimentids/{experiment_id}"
 OF_EXPERIMENT = (_NAMED, _BY_ID)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from aml_provider.emulator.body import Body, text_list
-from aml_provider.emulator.errors import ServiceError, bad_request, camel_envelope, not_found
-from aml_provider.emulator.files import files
 from aml_provider.emulator.routes.artifacts import content_url
 from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, experiment_of, run_of
 from aml_provider.emulator.routes.http import read_body, read_json, reply
 from aml_provider.emulator.routes.paging import page, query_of
-from aml_provider.emulator.wire_history import RUN_FIELDS, run_details, run_dto, step_dto
+from aml_provider.emulator.wire.history import RUN_FIELDS, run_details, run_dto, step_dto
+from aml_provider.emulator.workspace.body import Body, text_list
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, camel_envelope, not_found
+from aml_provider.emulator.workspace.files import files
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.workspace.models import Run
 
 JsonObject = dict[str, Any]
 _EVENT = "Microsoft.MachineLearning.Run."

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from starlette.responses import Response
 
-from aml_provider.emulator.body import Body, is_deeper
-from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.workspace.body import Body, is_deeper
+from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
     from starlette.requests import Request

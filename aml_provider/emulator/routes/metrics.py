@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator import metrics
-from aml_provider.emulator.body import Body
-from aml_provider.emulator.errors import ServiceError, camel_envelope, not_found
-from aml_provider.emulator.files import container_of
 from aml_provider.emulator.routes.http import read_body, read_json, reply
 from aml_provider.emulator.routes.paging import cut
+from aml_provider.emulator.workspace import metrics
+from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.errors import ServiceError, camel_envelope, not_found
+from aml_provider.emulator.workspace.files import container_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Metric
+    from aml_provider.emulator.workspace.models import Metric
 
 
 class MetricRoutes:

@@ -6,10 +6,10 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator import filters
-from aml_provider.emulator.body import Body
-from aml_provider.emulator.errors import bad_request
 from aml_provider.emulator.routes.http import count, reply
+from aml_provider.emulator.wire import odata_filters
+from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,8 +53,8 @@ def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str
     if not text:
         return list(records)
     try:
-        condition = filters.parse(text, fields)
-    except filters.FilterError as error:
+        condition = odata_filters.parse(text, fields)
+    except odata_filters.FilterError as error:
         raise bad_request(f"Invalid filter: {error}", "InvalidFilter") from error
     return [record for record in records if condition.matches(record)]
 

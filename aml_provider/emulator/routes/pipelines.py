@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import not_found
-from aml_provider.emulator.models import DataType
-from aml_provider.emulator.publishing import published
 from aml_provider.emulator.routes.http import base_url, flag, read_body, read_json, reply, scope_of
-from aml_provider.emulator.wire_graphs import GraphsWire, modules
-from aml_provider.emulator.wire_pipelines import PipelinesWire
+from aml_provider.emulator.wire.graphs import GraphsWire, modules
+from aml_provider.emulator.wire.pipelines import PipelinesWire
+from aml_provider.emulator.workspace.errors import not_found
+from aml_provider.emulator.workspace.models import DataType
+from aml_provider.emulator.workspace.publishing import published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Pipeline, Run
+    from aml_provider.emulator.workspace.models import Pipeline, Run
 
 # The service's older names for the same things, which clients of those days still use.
 _NAMES = ("/Pipelines", "/PublishedPipelines", "/Templates")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aml_provider.emulator.body import text_list
-from aml_provider.emulator.errors import bad_request, not_found
-from aml_provider.emulator.files import step_log
 from aml_provider.emulator.routes.http import read_json, reply
-from aml_provider.emulator.submission import Submission
-from aml_provider.emulator.wire_pipelines import PipelinesWire, node_outputs
+from aml_provider.emulator.wire.pipelines import PipelinesWire, node_outputs
+from aml_provider.emulator.workspace.body import text_list
+from aml_provider.emulator.workspace.errors import bad_request, not_found
+from aml_provider.emulator.workspace.files import step_log
+from aml_provider.emulator.workspace.submission import Submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run
+    from aml_provider.emulator.workspace.models import Run
 
 
 class RunRoutes:

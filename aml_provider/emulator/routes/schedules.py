@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.http import flag, read_json, reply
-from aml_provider.emulator.wire_pipelines import PipelinesWire
+from aml_provider.emulator.wire.pipelines import PipelinesWire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Run, Schedule
+    from aml_provider.emulator.workspace.models import Run, Schedule
 
 
 class ScheduleRoutes:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from aml_provider.emulator.studio.words import duration
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.models import Run
-    from aml_provider.emulator.timeline import RunView, StepView
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.timeline import RunView, StepView
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _DISTANCES = (

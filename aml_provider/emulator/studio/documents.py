@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from aml_provider.emulator.studio.words import counted, distance, duration, noun
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aml_provider.emulator.errors import ServiceError
+    from aml_provider.emulator.workspace.errors import ServiceError
 
 _LONGEST_LINE = 80
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from aml_provider.emulator.models import Run
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 T = TypeVar("T")
 PAGE_SIZE = 50

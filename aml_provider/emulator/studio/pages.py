@@ -11,12 +11,12 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from aml_provider.emulator.errors import ServiceError
-from aml_provider.emulator.files import run_log, step_log
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
 from aml_provider.emulator.studio.records import Records
 from aml_provider.emulator.studio.words import ahead
+from aml_provider.emulator.workspace.errors import ServiceError
+from aml_provider.emulator.workspace.files import run_log, step_log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.models import Experiment, Run
     from aml_provider.emulator.studio.documents import Documents
+    from aml_provider.emulator.workspace.models import Experiment, Run
 
 _LATEST = 10
 _UPCOMING = 5

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.emulator.files import step_log
 from aml_provider.emulator.studio.words import recurrence_words, trigger_words
-from aml_provider.emulator.wire_pipelines import failure_text
+from aml_provider.emulator.wire.pipelines import failure_text
+from aml_provider.emulator.workspace.files import step_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aml_provider.emulator.models import Endpoint, Pipeline, Run, Schedule, StepRun
-    from aml_provider.emulator.state import Workspace
-    from aml_provider.emulator.timeline import RunView, StepView
+    from aml_provider.emulator.workspace.models import Endpoint, Pipeline, Run, Schedule, StepRun
+    from aml_provider.emulator.workspace.timeline import RunView, StepView
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _SHOWN_LINES, _SHOWN_CHARACTERS = 500, 65_536
 _SHORT_LOG = 10

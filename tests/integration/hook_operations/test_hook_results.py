@@ -14,7 +14,7 @@ from support.xcom import read, stored
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.secret import Secret
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import WorkspaceHook
 from aml_provider.masking import mask

@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.models import Experiment, stable_id
-from aml_provider.emulator.submission import check_experiment_name
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.models import Experiment, stable_id
+from aml_provider.emulator.workspace.submission import check_experiment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aml_provider.emulator.models import Run
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Experiments:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aml_provider.emulator.body import Body
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import Datastore
+from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import Datastore
 
 JsonObject = dict[str, Any]
 

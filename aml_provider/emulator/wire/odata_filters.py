@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aml_provider.emulator.times import parse_time
+from aml_provider.emulator.workspace.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

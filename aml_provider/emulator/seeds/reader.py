@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from aml_provider.emulator.models import (
+from aml_provider.emulator.seeds.shape import SeedError, check
+from aml_provider.emulator.workspace.models import (
     DataParameter,
     DataPath,
     Datastore,
@@ -31,10 +32,9 @@ from aml_provider.emulator.models import (
     StepRun,
     stable_id,
 )
-from aml_provider.emulator.recurrence import Recurrence
-from aml_provider.emulator.seed_shape import SeedError, check
-from aml_provider.emulator.state import DATA_TYPES, Workspace
-from aml_provider.emulator.submission import Submission
+from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.submission import Submission
+from aml_provider.emulator.workspace.workspace import DATA_TYPES, Workspace
 
 T = TypeVar("T")
 Seed = str | Path | Mapping[str, Any]

@@ -13,12 +13,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from aml_provider.emulator.dialect import Dialect, Question
-from aml_provider.emulator.errors import Envelope, ServiceError, camel_envelope, not_json, pascal_envelope
-from aml_provider.emulator.requests_log import mask_text
+from aml_provider.emulator.request_log import mask_text
 from aml_provider.emulator.routes.http import Scope
+from aml_provider.emulator.serving.quirks_on_the_wire import Dialect, Question
 from aml_provider.emulator.studio.pages import is_page, wants_page
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.errors import Envelope, ServiceError, camel_envelope, not_json, pascal_envelope
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
-    from aml_provider.emulator.callers import Callers
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.faults import Fault
+    from aml_provider.emulator.serving.callers import Callers
     from aml_provider.emulator.studio.documents import Documents
 
 CLOSE_CONNECTION = "aml_provider.close_connection"

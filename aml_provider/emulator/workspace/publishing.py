@@ -7,14 +7,14 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.body import Body
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import DataParameter, Parameter, Pipeline, Step
-from aml_provider.emulator.run_record import module_id
-from aml_provider.emulator.submission import check_names, data_path, data_paths, dataset_values
+from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import DataParameter, Parameter, Pipeline, Step
+from aml_provider.emulator.workspace.run_record import module_id
+from aml_provider.emulator.workspace.submission import check_names, data_path, data_paths, dataset_values
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 PARAMETER_TYPES = ("Int", "Double", "Bool", "String", "Undefined")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.errors import not_found
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.errors import not_found
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.models import Run
-    from aml_provider.emulator.state import Workspace
-    from aml_provider.emulator.timeline import RunView
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.timeline import RunView
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 STEP_LOG = "user_logs/std_log.txt"
 RUN_LOG = "logs/azureml/executionlogs.txt"

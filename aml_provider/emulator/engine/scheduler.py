@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.blobs import BlobsUnreachableError
-from aml_provider.emulator.errors import ServiceError
-from aml_provider.emulator.schedule_request import ScheduleRequest
-from aml_provider.emulator.watch import Watch
+from aml_provider.emulator.engine.blobs import BlobsUnreachableError
+from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.workspace.errors import ServiceError
+from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.blobs import Blobs
-    from aml_provider.emulator.models import DatastoreTrigger, Schedule
-    from aml_provider.emulator.state import Workspace
+    from aml_provider.emulator.engine.blobs import Blobs
+    from aml_provider.emulator.workspace.models import DatastoreTrigger, Schedule
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _Look = tuple[dict[str, str] | None, str | None]
 

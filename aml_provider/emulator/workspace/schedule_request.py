@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aml_provider.emulator.body import Body, named
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import DatastoreTrigger
-from aml_provider.emulator.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
-from aml_provider.emulator.submission import Submission, entity_status
+from aml_provider.emulator.workspace.body import Body, named
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import DatastoreTrigger
+from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
+from aml_provider.emulator.workspace.submission import Submission, entity_status
 
 KINDS = ("Recurrence", "DataStore")
 # As for a recurrence in minutes.

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aml_provider.emulator.errors import ServiceError
+from aml_provider.emulator.workspace.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
-from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

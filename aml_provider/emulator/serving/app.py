@@ -13,15 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml_provider.emulator.callers import Callers
-from aml_provider.emulator.errors import (
-    Envelope,
-    ServiceError,
-    arm_envelope,
-    camel_envelope,
-    pascal_envelope,
-)
-from aml_provider.emulator.gateway import JSON, Gateway
 from aml_provider.emulator.routes.arm import ArmRoutes, discovery
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
 from aml_provider.emulator.routes.control import ControlRoutes
@@ -34,8 +25,17 @@ from aml_provider.emulator.routes.metrics import MetricRoutes
 from aml_provider.emulator.routes.pipelines import PipelineRoutes
 from aml_provider.emulator.routes.runs import RunRoutes
 from aml_provider.emulator.routes.schedules import ScheduleRoutes
+from aml_provider.emulator.serving.callers import Callers
+from aml_provider.emulator.serving.middleware import JSON, Gateway
 from aml_provider.emulator.studio.documents import Documents
 from aml_provider.emulator.studio.pages import StudioRoutes, wants_page
+from aml_provider.emulator.workspace.errors import (
+    Envelope,
+    ServiceError,
+    arm_envelope,
+    camel_envelope,
+    pascal_envelope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

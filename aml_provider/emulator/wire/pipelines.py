@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.publishing import PARAMETER_TYPES
-from aml_provider.emulator.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
-from aml_provider.emulator.state import published_defaults
-from aml_provider.emulator.submission import ENTITY_STATUSES, RUN_TYPES
-from aml_provider.emulator.times import optional_wire_time, wire_time
+from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
+from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
+from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, RUN_TYPES
+from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
+from aml_provider.emulator.workspace.workspace import published_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aml_provider.emulator.models import (
+    from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.workspace.models import (
         DataParameter,
         DataPath,
         Datastore,
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
         Schedule,
         StepRun,
     )
-    from aml_provider.emulator.quirks import Quirks
-    from aml_provider.emulator.submission import Submission
-    from aml_provider.emulator.timeline import RunView, StepView
+    from aml_provider.emulator.workspace.submission import Submission
+    from aml_provider.emulator.workspace.timeline import RunView, StepView
 
 JsonObject = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from aml_provider.emulator.errors import bad_request
+from aml_provider.emulator.workspace.errors import bad_request
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.recurrence import Recurrence
-    from aml_provider.emulator.submission import Submission
+    from aml_provider.emulator.workspace.recurrence import Recurrence
+    from aml_provider.emulator.workspace.submission import Submission
 
 _NAMESPACE = uuid.UUID("5f0d4a2e-93c5-4c0b-9f5a-0d6c1a3e7b10")
 

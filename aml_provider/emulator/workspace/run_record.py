@@ -7,11 +7,11 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.models import Experiment, Pipeline, Run, Step, StepRun, stable_id
+from aml_provider.emulator.workspace.models import Experiment, Pipeline, Run, Step, StepRun, stable_id
 
 if TYPE_CHECKING:
     from aml_provider.emulator.quirks import Quirks
-    from aml_provider.emulator.submission import Submission
+    from aml_provider.emulator.workspace.submission import Submission
 
 
 def module_id(step: Step) -> str:

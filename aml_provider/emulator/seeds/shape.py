@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
-from aml_provider.emulator.models import (
+from aml_provider.emulator.workspace.models import (
     Datastore,
     DataType,
     Endpoint,
@@ -20,8 +20,8 @@ from aml_provider.emulator.models import (
     Run,
     Schedule,
 )
-from aml_provider.emulator.recurrence import Recurrence
-from aml_provider.emulator.submission import ENTITY_STATUSES, Submission
+from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submission
 
 _KEYS: Mapping[str, Any] = {
     "clock": float,

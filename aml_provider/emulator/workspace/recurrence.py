@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.time_zones import windows_zone
+from aml_provider.emulator.workspace.time_zones import windows_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

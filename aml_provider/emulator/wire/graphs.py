@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.body import Body
-from aml_provider.emulator.models import DataPath, Parameter, Pipeline, Step
-from aml_provider.emulator.run_record import module_id
-from aml_provider.emulator.wire_pipelines import data_path, dataset_value
+from aml_provider.emulator.wire.pipelines import data_path, dataset_value
+from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.models import DataPath, Parameter, Pipeline, Step
+from aml_provider.emulator.workspace.run_record import module_id
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.wire_pipelines import PipelinesWire
+    from aml_provider.emulator.wire.pipelines import PipelinesWire
 
 JsonObject = dict[str, Any]
 

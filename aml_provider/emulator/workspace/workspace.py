@@ -7,19 +7,19 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aml_provider.emulator.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.experiments import Experiments
-from aml_provider.emulator.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
-from aml_provider.emulator.run_record import new_run
-from aml_provider.emulator.schedules import Schedules
-from aml_provider.emulator.timeline import RunView, view
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.experiments import Experiments
+from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
+from aml_provider.emulator.workspace.run_record import new_run
+from aml_provider.emulator.workspace.schedules import Schedules
+from aml_provider.emulator.workspace.timeline import RunView, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.quirks import Quirks
-    from aml_provider.emulator.submission import Submission
+    from aml_provider.emulator.workspace.submission import Submission
 
 T = TypeVar("T")
 Scheduled = tuple[str, float]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import Metric
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import Metric
+from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.body import Body
+    from aml_provider.emulator.workspace.body import Body
 
 JsonObject = dict[str, Any]
 SCALAR = "azureml.v1.scalar"

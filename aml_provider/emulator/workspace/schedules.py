@@ -9,19 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.models import DataPath, Schedule
-from aml_provider.emulator.recurrence import fire_times
-from aml_provider.emulator.submission import check_experiment_name
-from aml_provider.emulator.timetable import Timetable
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.models import DataPath, Schedule
+from aml_provider.emulator.workspace.recurrence import fire_times
+from aml_provider.emulator.workspace.submission import check_experiment_name
+from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aml_provider.emulator.models import Pipeline
-    from aml_provider.emulator.schedule_request import ScheduleRequest
-    from aml_provider.emulator.state import Workspace
-    from aml_provider.emulator.submission import Submission
+    from aml_provider.emulator.workspace.models import Pipeline
+    from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
+    from aml_provider.emulator.workspace.submission import Submission
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Schedules:

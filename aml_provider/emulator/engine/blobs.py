@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import ContainerClient
 
-    from aml_provider.emulator.models import Datastore
+    from aml_provider.emulator.workspace.models import Datastore
 
 # Azurite knows it, old and new ones alike.
 _API_VERSION = "2021-12-02"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.errors import ServiceError, camel_envelope
-from aml_provider.emulator.files import container_of
-from aml_provider.emulator.models import Experiment, Run, stable_id
-from aml_provider.emulator.times import optional_wire_time, wire_time
-from aml_provider.emulator.wire_pipelines import failure_text
+from aml_provider.emulator.wire.pipelines import failure_text
+from aml_provider.emulator.workspace.errors import ServiceError, camel_envelope
+from aml_provider.emulator.workspace.files import container_of
+from aml_provider.emulator.workspace.models import Experiment, Run, stable_id
+from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aml_provider.emulator.timeline import RunView
+    from aml_provider.emulator.workspace.timeline import RunView
 
 JsonObject = dict[str, Any]
 

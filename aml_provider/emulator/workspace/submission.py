@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.emulator.body import Body, named
-from aml_provider.emulator.errors import bad_request
-from aml_provider.emulator.models import DataParameter, DataPath, Datastore, Parameter, Pipeline
+from aml_provider.emulator.workspace.body import Body, named
+from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.models import DataParameter, DataPath, Datastore, Parameter, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from aml_provider.emulator.times import wire_time
+from aml_provider.emulator.workspace.times import wire_time
 
 _MOST_SHOWN = 100
 

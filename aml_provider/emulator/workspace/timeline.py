@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.models import Run, StepRun
+    from aml_provider.emulator.workspace.models import Run, StepRun
 
 _HISTORY = {"Finished": "Completed"}
 

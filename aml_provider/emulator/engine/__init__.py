@@ -1,0 +1,1 @@
+"""What moves time forward: runs of steps, schedules, and watched blobs."""

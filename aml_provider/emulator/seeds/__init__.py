@@ -1,0 +1,1 @@
+"""Seed files: which pipelines, schedules and datastores a workspace starts with."""

@@ -1,0 +1,1 @@
+"""HTTP around the routes: who may call, faults, quirks, the request log."""

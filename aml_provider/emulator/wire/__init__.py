@@ -1,0 +1,1 @@
+"""Between the workspace's models and the JSON that the service speaks."""
