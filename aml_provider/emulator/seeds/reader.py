@@ -52,7 +52,7 @@ def read(seed: Seed) -> Mapping[str, Any]:
     if seed == "none":
         return {}
     if seed == "demo":
-        text = (resources.files(__package__) / "seeds" / "demo.yaml").read_text(encoding="utf-8")
+        text = (resources.files(__package__) / "demo.yaml").read_text(encoding="utf-8")
     else:
         try:
             text = Path(seed).read_text(encoding="utf-8")

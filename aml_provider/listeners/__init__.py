@@ -1,1 +1,0 @@
-"""What hears what people do in Airflow, in its API server."""
