@@ -21,7 +21,7 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.listing import list_request
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.http.protocol import Request
+from aml_provider.client.http.messages import Request
 from aml_provider.client.settings import WorkspaceSettings
 
 if TYPE_CHECKING:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.api_server.task_instances import shown
 from aml_provider.client.flows.runs import cancel_run
 from aml_provider.durable.arrival import patience_for
-from aml_provider.durable.identity import TaskIdentity, this_deployment
+from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import search
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
-    from aml_provider.api_server.marks import Mark
-    from aml_provider.client.http.protocol import Flow
-    from aml_provider.state.task_records import Record
+    from aml_provider.api_server.mark import Mark
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.durable.record import Record
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf, hookimpl
 
+from aml_provider.api_server.mark import Mark
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from aml_provider.state.task_records import Record
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +32,6 @@ _PAUSE = 10.0
 _CHECKS = 4
 # Airflow sets both in one write, one line after the other.
 _ONE_WRITE = timedelta(seconds=1)
-
-
-class Mark(NamedTuple):
-    """Which task instance a person has marked, and which of its ends that is.
-
-    Args:
-        end_date: The end that Airflow shows since: the mark's own time, or that of the end before it.
-        was_at_work: Whether the mark itself ended the task. If not, it had ended, or waited for its next try.
-        record: Its submission record, where Airflow deletes that together with the mark; else None.
-    """
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    end_date: datetime
-    was_at_work: bool
-    record: Record | None = None
-
-    def __str__(self) -> str:
-        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{mapped} of DAG run {self.run_id}"
 
 
 class MarkListener:

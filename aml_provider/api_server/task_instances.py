@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.api_server.marks import Mark
+from aml_provider.api_server.mark import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

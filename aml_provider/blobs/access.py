@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 from aml_provider.blobs import listing
-from aml_provider.blobs import refusal as refused
 from aml_provider.blobs.folder import Folder, normalise_path
+from aml_provider.blobs.refusal import LIST, Right, detail_of, reason_of
 from aml_provider.client.errors import (
     BadRequest,
     CredentialError,
@@ -28,14 +28,15 @@ from aml_provider.client.errors import (
     Throttled,
 )
 from aml_provider.client.flows.finding import find_datastore
-from aml_provider.client.http.protocol import MOST_OF_A_LISTING, Pause, Request
+from aml_provider.client.http.exchange import MOST_OF_A_LISTING
+from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
     from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -49,24 +50,6 @@ _QUESTIONS = frozenset(
     {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
 )
 _OWN_IDENTITY = "the connection's identity"
-
-
-class Right(NamedTuple):
-    """What may be done in a container.
-
-    Attributes:
-        letters: As a SAS writes it.
-        role: The Azure role that has it.
-        words: As people say it.
-    """
-
-    letters: str
-    role: str
-    words: str
-
-
-LIST = Right("l", "Storage Blob Data Reader", "list")
-KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
 
 
 class ContainerAccess:
@@ -330,9 +313,9 @@ def refusal(
     code = code or reply.headers.get("x-ms-error-code", "")
     if reply.status in {401, 403}:
         now = datetime.fromtimestamp(time.time(), UTC)
-        message = " ".join(filter(None, (message, refused.detail_of(reply.body))))
+        message = " ".join(filter(None, (message, detail_of(reply.body))))
         signed = dict(access.signature(url, right))
-        reason = refused.reason_of(code, message, access, signed, right, reply.date() or now)
+        reason = reason_of(code, message, access.kind, signed, right, reply.date() or now)
         if reply.is_page:
             reason = "a proxy or a gateway on the way answered with a page of its own, not the storage account"
             message = message or reply.excerpt()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.folder import Folder
-    from aml_provider.blobs.listing import Page, Row
+    from aml_provider.blobs.page_parser import Page, Row
     from aml_provider.blobs.rules import Rules
 
 __all__ = ["Change", "Detection", "FolderState", "Scan"]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from aml_provider.blobs.access import KEEP, ask, refusal
+from aml_provider.blobs.access import ask, refusal
 from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
+from aml_provider.blobs.refusal import KEEP
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.http.protocol import MOST_OF_A_WATCHER_RECORD, Request
+from aml_provider.client.http.exchange import MOST_OF_A_WATCHER_RECORD
+from aml_provider.client.http.messages import Request
 from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 __all__ = ["Kept", "read_record", "replace_record"]
 

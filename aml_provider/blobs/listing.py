@@ -8,62 +8,31 @@ costs a hundred times the CPU; whatever the expression does not fit goes through
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from aml_provider.client.errors import MalformedReply, ServiceError
+from aml_provider.blobs.page_parser import _NEXT_MARKER, _OPERATION, _malformed, _unescape, parse_page
+from aml_provider.client.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from xml.etree.ElementTree import Element
 
     from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.blobs.folder import Folder
 
-__all__ = ["ListRequest", "Page", "Reply", "Row", "error_facts", "list_request", "next_marker", "parse_page", "poll"]
+__all__ = ["ListRequest", "Reply", "error_facts", "list_request", "next_marker", "poll"]
 
 # Azurite 3.35 takes this one; from 2021-02-12 on, names with characters that XML cannot hold arrive as
 # <Name Encoded="true"> instead of failing the listing.
 SERVICE_VERSION = "2021-12-02"
 PAGE_SIZE = 5000  # the service's maximum
-_OPERATION = "list blobs"
 _SEAL, _NONCE = AESGCM(AESGCM.generate_key(256)), bytes(12)
 
-Row = tuple[bytes, bytes, bytes, bytes]
-"""One blob: whole name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
 
-# The order is Azurite's and that of https://learn.microsoft.com/rest/api/storageservices/list-blobs; Owner to
-# Placeholder, for accounts with a hierarchical namespace, were not seen on the wire. A wrong guess here only costs
-# time: the XML parser then reads the page. Elements must follow each other, so that no row runs into the next.
-# (?:|x) is tried faster than x?, and the likelier one first.
-_FIELDS = (
-    rb"([^<]+)</Name>"
-    rb"(?:|<VersionId>[^<]*</VersionId><IsCurrentVersion>[^<]*</IsCurrentVersion>)"
-    rb"<Properties>(?:<Creation-Time>[^<]*</Creation-Time>|)"
-    rb"<Last-Modified>([\w ,:]+)</Last-Modified><Etag>([\w\x22&;#.-]+)</Etag>"
-    rb"(?:|(?:<(?:Owner|Group|Permissions|Acl|ResourceType|Placeholder)>[^<]*</[^>]*>)+)"
-    rb"<Content-Length>(0|[1-9][0-9]{0,18})</Content-Length>"
-)
-# Every <Blob> and <BlobPrefix> matches, also one that the fields do not fit, but neither <Blobs> nor <BlobType>.
-_PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS + rb"|)")
-_ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS + rb"|)")
-_PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]+)</Name>')
-# Both in small letters, since metadata keeps the case in which it was written.
-_MARKS = (b"hdi_isfolder", b"<resourcetype>directory<")
-_NEXT_MARKER = re.compile(rb"<NextMarker(?: ?/>|>([^<]*)</NextMarker>)\s*</EnumerationResults>\s*\Z")
-_ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|);?")
-_ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
-# What XML cannot hold, or would read as something else (a carriage return).
-_NO_TEXT = bytes({*range(32)} - {9, 10})
-_NO_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SIZE = re.compile(r"0*([0-9]{1,19})")
 # Of 5,000 blobs each: far beyond what a cursor can be kept for. A service that always has one page more must not fill
 # the memory of a triggerer.
 _MOST_PAGES = 5000
-_DEEPEST = 50  # elements; a listing has six
 
 
 class ListRequest(NamedTuple):
@@ -86,20 +55,6 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     date: str | None = None
-
-
-class Page(NamedTuple):
-    """What one page of a listing says.
-
-    Attributes:
-        rows: The blobs in listing order.
-        directories: Names among them that the service itself marks as directories.
-        prefixes: The sub-folders, each name ending in ``/``.
-    """
-
-    rows: list[Row]
-    directories: frozenset[bytes]
-    prefixes: list[bytes]
 
 
 def list_request(folder: Folder, marker: str = "", *, metadata: bool = False) -> ListRequest:
@@ -191,169 +146,3 @@ def error_facts(body: bytes) -> tuple[str, str]:
         for pattern in (rb"<Code>([^<]*)</Code>", rb"<Message>([^<\r\n]*)")
     )
     return code, message
-
-
-def _malformed(problem: str) -> MalformedReply:
-    return MalformedReply(_OPERATION, status=200, message=problem)
-
-
-def parse_page(body: bytes) -> Page:
-    """Read one page of a List Blobs reply.
-
-    Raises:
-        MalformedReply: The body is not a listing.
-    """
-    try:
-        return _parse_fast(body) or _parse_xml(body)
-    except ValueError:  # an entity, or bytes that are no text: what it means is the XML parser's to say
-        return _parse_xml(body)
-
-
-def _parse_fast(body: bytes) -> Page | None:
-    """Read a page by pattern; None when any blob or prefix in it has another shape than the pattern's.
-
-    Raises:
-        ValueError: It may have, too.
-    """
-    start = body.find(b"<Blobs>")
-    if b"<EnumerationResults" not in body[:512]:
-        return None
-    rows: list[Row]
-    # Past the head of the page, a quote is an encoded name or a quoted ETag (or in metadata, which does no harm).
-    if body.find(b"&", start) < 0 and body.find(b'"', start) < 0:
-        rows = _PLAIN_ROW.findall(body)
-        _check_text(b"".join([row[0] for row in rows]))
-    else:
-        found = _ROW.findall(body)
-        _check_text(b"".join([name for _, name, *_ in found]))
-        rows = [
-            (_name(name, encoded), modified, _unescape(etag).strip(b'"'), size)
-            for encoded, name, modified, etag, size in found
-        ]
-    # The guard: what has no ETag is a sub-folder, or the XML parser decides.
-    prefixes: list[bytes] = []
-    if b"" in [row[2] for row in rows]:
-        entries, rows = len(rows), [row for row in rows if row[2]]
-        named = _PREFIX.findall(body)
-        if len(rows) + len(named) != entries:
-            return None
-        _check_text(b"".join([name for _, name in named]))
-        prefixes = [_name(name, encoded) for encoded, name in named]
-    directories: frozenset[bytes] = frozenset()
-    if b"0" in [row[3] for row in rows]:
-        small = body.lower()
-        if any(mark in small for mark in _MARKS):
-            pieces = body.split(b"<Blob>")[1:]
-            directories = frozenset(
-                row[0] for row, piece in zip(rows, pieces, strict=True) if row[3] == b"0" and _is_directory(piece)
-            )
-    return Page(rows, directories, prefixes)
-
-
-def _check_text(text: bytes) -> None:
-    """Raise ValueError where an XML parser would read something else, or nothing."""
-    if b"]]>" in text or text.translate(None, _NO_TEXT) != text:
-        raise ValueError("no text of XML")
-    if not text.isascii() and _NO_CHARACTERS.search(text.decode()):
-        raise ValueError("no characters of XML")
-
-
-def _is_directory(piece: bytes) -> bool:
-    """Ask the XML parser, but only where the answer may be yes."""
-    piece = piece.partition(b"</Blob>")[0]
-    small = piece.lower()
-    if not any(mark in small for mark in _MARKS):
-        return False
-    from xml.etree.ElementTree import ParseError, fromstring  # noqa: PLC0415 - see _parse_xml()
-
-    try:
-        return _xml_directory(fromstring(b"<Blob>%b</Blob>" % piece))  # noqa: S314 - see _parse_xml()
-    except ParseError as error:
-        raise ValueError(str(error)) from None
-
-
-def _name(text: bytes, encoded: bytes) -> bytes:
-    return unquote_to_bytes(_unescape(text)) if encoded else _unescape(text)
-
-
-def _unescape(text: bytes) -> bytes:
-    # Not html.unescape, which knows two thousand more entities than XML does.
-    return _ENTITY.sub(_character, text) if b"&" in text else text
-
-
-def _character(entity: re.Match[bytes]) -> bytes:
-    name, decimal, hexadecimal = entity.groups()
-    if name and entity[0].endswith(b";"):
-        return _ENTITIES[name]
-    character = chr(int(decimal) if decimal else int(hexadecimal or b"0", 16))
-    if not entity[0].endswith(b";") or _NO_CHARACTERS.match(character):
-        raise ValueError(f"{entity[0].decode()} is no character of XML")
-    return character.encode()
-
-
-def _parse_xml(body: bytes) -> Page:
-    """Read a page with an XML parser: any order of elements, any white space."""
-    from xml.etree.ElementTree import ParseError, iterparse  # noqa: PLC0415 - 8 ms that few processes need
-
-    rows: list[Row] = []
-    directories: set[bytes] = set()
-    prefixes: list[bytes] = []
-    path: list[str] = []
-    root = ""
-    # It is none of a listing's, and a few of its entities make gigabytes. An encoding that hides it hides the page's
-    # end too, see poll().
-    if b"<!DOCTYPE" in body:
-        raise _malformed("The reply to List Blobs has a document type, which no listing has")
-    try:
-        # The storage service's own reply.
-        for event, element in iterparse(BytesIO(body), ("start", "end")):  # noqa: S314
-            if event == "start":
-                path.append(element.tag)
-                if len(path) > _DEEPEST:
-                    raise _malformed("The reply to List Blobs is nested too deeply")
-                continue
-            root = path[0]
-            # Metadata may have any name, also one of these.
-            kind = path[1:] if len(path) == 3 else None
-            if kind == ["Blobs", "Blob"]:
-                row = _xml_row(element)
-                rows.append(row)
-                if row[3] == b"0" and _xml_directory(element):
-                    directories.add(row[0])
-                element.clear()
-            elif kind == ["Blobs", "BlobPrefix"]:
-                prefixes.append(_xml_name(element))
-                element.clear()
-            path.pop()
-    except (ParseError, LookupError, ValueError) as error:  # the latter two of its encoding
-        raise _malformed(f"The reply to List Blobs is not XML: {error}") from None
-    if root != "EnumerationResults":
-        raise _malformed("The reply to List Blobs is no listing")
-    return Page(rows, frozenset(directories), prefixes)
-
-
-def _xml_row(blob: Element) -> Row:
-    modified, etag, size = (
-        blob.findtext(f"Properties/{field}", "") for field in ("Last-Modified", "Etag", "Content-Length")
-    )
-    etag, digits = etag.strip('"'), _SIZE.fullmatch(size)
-    if not (modified and etag and digits and size.isascii()):
-        raise _malformed("A blob in the listing has no Last-Modified, Etag or Content-Length that can be used")
-    return _xml_name(blob), modified.encode(), etag.encode(), str(int(digits[1])).encode()
-
-
-def _xml_name(element: Element) -> bytes:
-    name = element.find("Name")
-    if name is None or not name.text:
-        raise _malformed("An entry of the listing has no name")
-    return unquote_to_bytes(name.text) if name.get("Encoded") == "true" else name.text.encode()
-
-
-def _xml_directory(blob: Element) -> bool:
-    """Whether an empty blob stands for a directory."""
-    if blob.findtext("Properties/ResourceType", "").lower() == "directory":
-        return True
-    metadata = blob.find("Metadata")
-    return metadata is not None and any(
-        key.tag.lower() == "hdi_isfolder" and (key.text or "").strip().lower() == "true" for key in metadata
-    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.blobs.access import ask
-from aml_provider.blobs.listing import list_request, next_marker, parse_page
+from aml_provider.blobs.listing import list_request, next_marker
+from aml_provider.blobs.page_parser import parse_page
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import same_letters, similar
-from aml_provider.client.http.protocol import MOST_OF_A_LISTING, Pause, Request
+from aml_provider.client.http.exchange import MOST_OF_A_LISTING
+from aml_provider.client.http.messages import Pause, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess
     from aml_provider.blobs.changes import Detection
     from aml_provider.blobs.folder import Folder
-    from aml_provider.blobs.listing import Page
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.blobs.page_parser import Page
+    from aml_provider.client.http.messages import Flow
 
 __all__ = ["nothing_there"]
 

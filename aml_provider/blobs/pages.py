@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from aml_provider.blobs.cursor import Chunk
-    from aml_provider.blobs.listing import Row
+    from aml_provider.blobs.page_parser import Row
 
 __all__ = ["Draft", "Known", "pieces"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aml_provider.blobs.access import ContainerAccess, Right
 
 _DETAIL = re.compile(rb"<AuthenticationErrorDetail>(?:<!\[CDATA\[)?([^<]*)")
 _SIGNED = re.compile(r"string\W*to\W*sign|canonicali[sz]ed", re.IGNORECASE)
@@ -45,6 +44,24 @@ _BY_CODE = {
 }
 
 
+class Right(NamedTuple):
+    """What may be done in a container.
+
+    Attributes:
+        letters: As a SAS writes it.
+        role: The Azure role that has it.
+        words: As people say it.
+    """
+
+    letters: str
+    role: str
+    words: str
+
+
+LIST = Right("l", "Storage Blob Data Reader", "list")
+KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
+
+
 def detail_of(body: bytes) -> str:
     """What the service says about the credential, without what was signed and without signatures."""
     found = _DETAIL.search(body[:8192])
@@ -61,7 +78,7 @@ def detail_of(body: bytes) -> str:
 def reason_of(
     code: str,
     message: str,
-    access: ContainerAccess,
+    kind: str,
     signed: Mapping[str, str],
     right: Right,
     there: datetime,
@@ -71,7 +88,7 @@ def reason_of(
     Args:
         code: The service's error code.
         message: What it says.
-        access: With which right it was asked.
+        kind: In what way it was asked, for people.
         signed: The SAS, parameter by parameter; empty where a bearer token was sent.
         right: What it has to allow.
         there: When it was refused, by the service's clock.
@@ -81,7 +98,7 @@ def reason_of(
     if key_ends is not None and key_ends <= there and (ends is None or key_ends < ends):
         return f"the key that signed the SAS ended at {key_ends:%Y-%m-%dT%H:%M:%SZ}; make a new one, with a new key"
     if ends is not None and ends <= there:
-        if access.kind == "a SAS":
+        if kind == "a SAS":
             return f"the SAS ended at {ends:%Y-%m-%dT%H:%M:%SZ}; put a current one in its place"
         return "what was signed with the account key had ended before it was there; set this host's clock"
     if begins is not None and begins > there:
@@ -109,7 +126,7 @@ def reason_of(
             return f"the container has no stored access policy {signed['si']!r}, which the SAS names; make a new one"
         if signed.get("sr", "c") in _SINGLE:
             return f"the SAS is for a single blob (sr={signed['sr']}); one for the whole container is needed (sr=c)"
-        if access.kind == "a SAS":
+        if kind == "a SAS":
             return (
                 "the SAS was changed after it was made, is of another account or container, or the key that signed it "
                 "was rotated or revoked; make a new one"

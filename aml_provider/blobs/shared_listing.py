@@ -11,7 +11,7 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess
     from aml_provider.blobs.changes import Detection
     from aml_provider.blobs.rules import Rules
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply
 
 __all__ = ["Knowledge", "Look", "SharedFolder", "Step"]

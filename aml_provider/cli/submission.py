@@ -10,9 +10,12 @@ from aml_provider.cli.lookup import find_endpoint, find_pipeline
 from aml_provider.cli.records import of_run, status_of
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument
+from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
-from aml_provider.client.flows.runs import Target, explain_failure, inspect_target, wait_for_run
+from aml_provider.client.flows.runs import wait_for_run
+from aml_provider.client.flows.targets import inspect_target
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import Target
 from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:

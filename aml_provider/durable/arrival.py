@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aml_provider.client.http.protocol import ON_ITS_WAY
+from aml_provider.client.http.messages import ON_ITS_WAY
 
 # Seconds by which the clocks of two machines may differ.
 _SKEW = 900.0

@@ -8,13 +8,9 @@ owner came to nothing, the batch is to be had again.
 from __future__ import annotations
 
 import json
-import re
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
-from aml_provider.state import variables
-from aml_provider.state.task_states import BEHIND
 from aml_provider.stored import made, parse, reading
 
 if TYPE_CHECKING:
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.changes import Change, Detection
     from aml_provider.blobs.folder import Folder
+
 
 __all__ = [
     "Commit",
@@ -32,15 +29,12 @@ __all__ = [
     "Proceed",
     "Replay",
     "TakeOver",
-    "VariableCursorStore",
     "WaitFor",
     "decide",
     "default_cursor_key",
-    "variable_key",
 ]
 
 _FORMAT = 1
-_LONGEST_KEY = 250  # characters of a Variable's key
 
 
 class Owner(NamedTuple):
@@ -182,6 +176,9 @@ class WaitFor(NamedTuple):
 
 Decision = Replay | TakeOver | Proceed | WaitFor
 
+BEHIND = "cleared, and queued behind this run"
+"""The state of a task that was cleared in an ended DAG run and cannot begin before the asker's DAG run has ended."""
+
 # A sensor that took a batch and then ends skipped did not return it: with never_fail or soft_fail, Airflow makes a skip
 # of whatever happened in between. One that found nothing has no batch.
 # Nor has one that was cleared, and waits for the asker, any part in it for now.
@@ -243,95 +240,3 @@ def default_cursor_key(owner: Owner) -> str:
     # A slash is in none of the parts, whereas a task in a group has dots.
     mapped = f"/{owner.map_index}" if owner.map_index >= 0 else ""
     return f"{owner.dag_id}/{owner.task_id}{mapped}"
-
-
-# Airflow takes the value of a Variable with such a word in its key for a secret, and would mask a megabyte of cursor in
-# every line of the log. Coarser than the lists of 2.11 and 3.3.
-_SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret|service_account|token|webhook")
-
-
-def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -> str:
-    """Name the Variable that holds the record of one watched folder.
-
-    Args:
-        connection: The Airflow connection's id.
-        location: The datastore or container URL as the user gave it, so that a moved account keeps its cursor.
-        prefix: The folder's prefix.
-        cursor_key: The user's key, or :func:`default_cursor_key`.
-    """
-    identity = json.dumps([connection, location, prefix, cursor_key])
-    digest = blake2b(identity.encode(), digest_size=8).hexdigest()
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", cursor_key).strip("_")
-    if _SENSITIVE.search(readable.lower()):
-        readable = ""
-    room = _LONGEST_KEY - len("azureml_cursor__") - len(digest)
-    return "_".join(part for part in ("azureml_cursor", readable[:room], digest) if part)
-
-
-_NOT_LOADED = b"not loaded"
-
-
-class VariableCursorStore:
-    """Keeps the record in an Airflow Variable.
-
-    Airflow cannot compare and swap. So what is stored is compared just before it is replaced, and read back just after;
-    two writers that both do so within the same few milliseconds can still both believe that they won.
-
-    Args:
-        key: The Variable's key.
-        writer: The class that writes it, for the Variable's description.
-    """
-
-    def __init__(self, key: str, writer: str = "AzureBlobChangeSensor") -> None:
-        self.key = key
-        self._writer = writer
-        self._seen: bytes | None = _NOT_LOADED
-
-    def __str__(self) -> str:
-        return f"Variable {self.key}"
-
-    def load(self) -> str | None:
-        """Read the Variable.
-
-        Raises:
-            RuntimeError: It exists and cannot be read at the moment.
-        """
-        text = self._read()
-        self._seen = _stamp(text)
-        return text
-
-    def save(self, text: str) -> None:
-        """Write the Variable.
-
-        Raises:
-            CursorMoved: It is not what was loaded, or was replaced while it was written.
-            RuntimeError: What is written cannot be read back: a secrets backend or the environment stands before it.
-        """
-        if self._seen == _NOT_LOADED:
-            raise RuntimeError("The record has to be loaded before it is saved")
-        before, wanted = _stamp(self._read()), _stamp(text)
-        if before != self._seen:
-            raise CursorMoved(f"The {self} was changed by somebody else since it was read")
-        self._write(text)
-        after = _stamp(self._read())
-        if after == before != wanted:
-            raise variables.overridden(self.key)
-        if after != wanted:
-            raise CursorMoved(f"The {self} was changed by somebody else while it was written")
-        self._seen = after
-
-    def is_in(self, folder: Folder) -> bool:
-        """Never."""
-        del folder
-        return False
-
-    def _read(self) -> str | None:
-        return variables.read(self.key)
-
-    def _write(self, text: str) -> None:
-        variables.write(self.key, text, f"What an {self._writer} has seen; delete it to start anew")
-
-
-def _stamp(text: str | None) -> bytes | None:
-    # What an environment variable holds need not be UTF-8.
-    return None if text is None else blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

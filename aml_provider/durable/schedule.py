@@ -24,7 +24,7 @@ from aml_provider.client.flows.schedules import (
     only_one,
     set_status,
 )
-from aml_provider.client.http.protocol import Flow, Pause
+from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.recurrence import park
 from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
 from aml_provider.durable.arrival import patience_for
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun, Schedule
-    from aml_provider.client.flows.runs import Target
     from aml_provider.client.specs.schedule import ScheduleRequest
+    from aml_provider.client.specs.target import Target
 
 #: The property that names a schedule's keeper, so that it is found again.
 KEY = "airflow.schedule_key"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.flows.runs import find_target
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
+from aml_provider.client.flows.targets import find_target
 from aml_provider.durable.schedule import Intent, Keeper, Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import Schedule
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.specs.schedule import ScheduleRequest
 
 

@@ -26,23 +26,24 @@ from aml_provider.client.errors import (
     Throttled,
 )
 from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 from aml_provider.durable.arrival import patience_for
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.lookup import KEY, WAYS, search
-from aml_provider.state.task_records import Record
+from aml_provider.durable.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.flows.runs import Target
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.specs.run import RunRequest
+    from aml_provider.client.specs.target import Target
+    from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.identity import TaskIdentity
-    from aml_provider.durable.lookup import Evidence, Search
-    from aml_provider.state.task_records import Ledger
+    from aml_provider.durable.lookup import Search
+    from aml_provider.durable.record import Ledger
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.blobs.wasb import Rights
     from aml_provider.client.http.clients import AsyncClient, Client
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -283,3 +283,17 @@ class WasbRights(NamedTuple):
                 "wasb_conn_id", f"connection {self.conn_id!r} has a key, but no account name as login"
             )
         return ContainerAccess(account_name=account, account_key=rights.key)
+
+
+class FolderKey(NamedTuple):
+    """Which watchers share a listing: those for whom it is the same one at the same times.
+
+    Attributes:
+        location: The folder, its path normalised.
+        ignore_empty: Without it, the listing asks for the blobs' metadata too.
+        poll_interval: Seconds between two looks.
+    """
+
+    location: BlobLocation
+    ignore_empty: bool
+    poll_interval: float

@@ -9,7 +9,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 class DatastoreMethods(WorkspaceHook):
@@ -19,7 +19,7 @@ class DatastoreMethods(WorkspaceHook):
     def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
         """List the workspace's datastores."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.list_datastores())
 
@@ -39,7 +39,7 @@ class DatastoreMethods(WorkspaceHook):
     def get_default_datastore(self) -> Flow[Datastore]:
         """Read the workspace's default datastore: ``workspaceblobstore``, unless somebody has chosen another."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.get_default_datastore())
 
@@ -49,7 +49,7 @@ class DatastoreMethods(WorkspaceHook):
     def set_default_datastore(self, name: str) -> Flow[None]:
         """Make a datastore the workspace's default."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.set_default_datastore(name))
 
@@ -59,7 +59,7 @@ class DatastoreMethods(WorkspaceHook):
     def delete_datastore(self, name: str) -> Flow[None]:
         """Unregister a datastore; the storage that it points to stays as it is."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.delete_datastore(name))
 

@@ -9,7 +9,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineEndpoint, PublishedPipeline
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 class EndpointMethods(WorkspaceHook):
@@ -67,7 +67,7 @@ class EndpointMethods(WorkspaceHook):
             active_only: Leave out pipelines that are disabled.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.list_pipelines_of_endpoint(endpoint_id, active_only=active_only))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.hooks.workspace import WorkspaceHook
 
     H = TypeVar("H", bound=WorkspaceHook)

@@ -9,7 +9,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineInterface, PipelineSummary, PublishedPipeline
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 class PipelineMethods(WorkspaceHook):
@@ -23,7 +23,7 @@ class PipelineMethods(WorkspaceHook):
             active_only: Leave out those that are disabled.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.list_pipelines(active_only=active_only))
 
@@ -39,7 +39,7 @@ class PipelineMethods(WorkspaceHook):
             active_only: Leave out those that are disabled.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.list_pipeline_summaries(active_only=active_only))
 
@@ -63,7 +63,7 @@ class PipelineMethods(WorkspaceHook):
             AmbiguousName: Several have it; the message lists their ids, versions and dates.
             PipelineError: None has it; the message names similar ones.
         """
-        from aml_provider.client.flows.runs import find_pipeline
+        from aml_provider.client.flows.targets import find_pipeline
 
         return find_pipeline(name)
 
@@ -72,7 +72,7 @@ class PipelineMethods(WorkspaceHook):
     @operation
     def get_pipeline_interface(self, pipeline_id: str) -> Flow[PipelineInterface]:
         """Read what a published pipeline accepts: parameters with types and defaults, data paths and datasets."""
-        from aml_provider.client.flows.runs import read_interface
+        from aml_provider.client.flows.targets import read_interface
 
         return read_interface(pipeline_id)
 

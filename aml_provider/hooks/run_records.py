@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aml_provider.client.entities import HistoryRun, MetricValue, Output
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 class RunRecordMethods(WorkspaceHook):
@@ -102,7 +102,7 @@ class RunRecordMethods(WorkspaceHook):
             name: The output's name in the pipeline.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.get_pipeline_output(run_id, name))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 class RunMethods(WorkspaceHook):
@@ -52,7 +52,7 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value that cannot be sent; nothing was.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
         from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
@@ -102,7 +102,7 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value that cannot be sent; nothing was.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
         from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
@@ -123,7 +123,7 @@ class RunMethods(WorkspaceHook):
     def get_run(self, run_id: str) -> Flow[PipelineRun]:
         """Read a pipeline run and its status."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.get_run(run_id))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aml_provider.client.entities import PipelineRun, Schedule
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.models import Recurrence
 
 
@@ -183,7 +183,7 @@ class ScheduleMethods(WorkspaceHook):
     def get_last_run_of_schedule(self, schedule_id: str) -> Flow[PipelineRun | None]:
         """Read the run that a native schedule started last; None if it has started none."""
         from aml_provider.client import calls
-        from aml_provider.client.http.protocol import flow_of
+        from aml_provider.client.http.messages import flow_of
 
         return flow_of(calls.get_last_run_of_schedule(schedule_id))
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from aml_provider.client.http.clients import AsyncClient, Client
-    from aml_provider.client.http.protocol import Flow, RetryPolicy
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.retry import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
@@ -174,7 +175,7 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
     """
     from airflow.providers.common.compat.sdk import conf
 
-    from aml_provider.client.http.protocol import RetryPolicy
+    from aml_provider.client.http.retry import RetryPolicy
 
     if budget is not None:
         return RetryPolicy(budget=budget)

@@ -63,7 +63,8 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         from aml_provider.client.arguments import as_name
         from aml_provider.client.entities import RunState
         from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
-        from aml_provider.client.flows.runs import explain_failure, read_run
+        from aml_provider.client.flows.failures import explain_failure
+        from aml_provider.client.flows.runs import read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import look_policy
         from aml_provider.worker.deadlines import deadline_of

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.durable.handover import BEHIND
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -11,13 +13,10 @@ if TYPE_CHECKING:
 
     from aml_provider.durable.handover import Owner
 
-__all__ = ["BEHIND", "NO_STATUS", "other_task_failed", "owner_state", "states_for"]
+__all__ = ["NO_STATUS", "other_task_failed", "owner_state", "states_for"]
 
 NO_STATUS = "no_status"
 """What Airflow's UI calls a task instance that was not scheduled yet, or was just cleared."""
-
-BEHIND = "cleared, and queued behind this run"
-"""The state of one that was cleared in an ended DAG run and cannot begin before the asker's DAG run has ended."""
 
 
 def owner_state(owner: Owner) -> str | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.outbox import WatcherRecord
     from aml_provider.blobs.rules import Rules
     from aml_provider.client.http.clients import AsyncClient
-    from aml_provider.triggers.blob_change import FolderKey
+    from aml_provider.hooks.blob_location import FolderKey
 
 __all__ = ["FolderStream", "stream_of"]
 

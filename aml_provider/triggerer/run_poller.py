@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.flows.runs import Progress
-    from aml_provider.client.http.protocol import RetryPolicy
+    from aml_provider.client.http.retry import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.triggerer.shared_clients import SharedClient
 

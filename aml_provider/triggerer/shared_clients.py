@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.http.protocol import Flow, RetryPolicy
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.retry import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from typing import TYPE_CHECKING
 
 from airflow.triggers.shared_stream import SharedStreamProducer
-
-from aml_provider.triggers.blob_change import open_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import AdvanceItem
 
     from aml_provider.blobs.shared_listing import Look
+    from aml_provider.hooks.blob_location import FolderKey
     from aml_provider.triggerer.folder_stream import FolderStream
-    from aml_provider.triggers.blob_change import FolderKey
 
 
 class ConfirmedLooks(SharedStreamProducer):
@@ -49,3 +49,16 @@ class ConfirmedLooks(SharedStreamProducer):
         """Close the connection."""
         if self._stream is not None:
             await self._stream.close()
+
+
+async def open_stream(key: FolderKey) -> FolderStream:
+    """Take this event loop's stream of a folder."""
+    await _load()
+    from aml_provider.triggerer.folder_stream import stream_of
+
+    return stream_of(key)
+
+
+async def _load() -> None:
+    # The first import takes longer than an event loop may stand still.
+    await asyncio.to_thread(importlib.import_module, "aml_provider.triggerer.folder_stream")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import sys
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.hooks.blob_location import FolderKey
+from aml_provider.triggerer.shared_stream import _load, open_stream
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
@@ -34,20 +35,6 @@ if TYPE_CHECKING:
 _MOST_CHANGES = 5000
 # How far up the asset is looked for; in Airflow 3.0 to 3.3 it is three calls up.
 _CALLERS = 6
-
-
-class FolderKey(NamedTuple):
-    """Which watchers share a listing: those for whom it is the same one at the same times.
-
-    Attributes:
-        location: The folder, its path normalised.
-        ignore_empty: Without it, the listing asks for the blobs' metadata too.
-        poll_interval: Seconds between two looks.
-    """
-
-    location: BlobLocation
-    ignore_empty: bool
-    poll_interval: float
 
 
 class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
@@ -248,7 +235,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
         Without assets to keep them apart, one for each folder and filter.
         """
-        from aml_provider.durable.handover import variable_key
+        from aml_provider.state.cursor_stores import variable_key
         from aml_provider.state.watcher_records import AssetRecords, VariableRecords
 
         location, _, _ = self._key()
@@ -283,16 +270,3 @@ def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str |
                 return value.name
         frame = frame.f_back
     return None
-
-
-async def open_stream(key: FolderKey) -> FolderStream:
-    """Take this event loop's stream of a folder."""
-    await _load()
-    from aml_provider.triggerer.folder_stream import stream_of
-
-    return stream_of(key)
-
-
-async def _load() -> None:
-    # The first import takes longer than an event loop may stand still.
-    await asyncio.to_thread(importlib.import_module, "aml_provider.triggerer.folder_stream")

@@ -194,9 +194,9 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
         from aml_provider.client.flows.runs import cancel_run
         from aml_provider.client.http.clients import AsyncClient
-        from aml_provider.client.http.protocol import RetryPolicy
-        from aml_provider.durable.identity import this_deployment
+        from aml_provider.client.http.retry import RetryPolicy
         from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.state.deployment import this_deployment
 
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         deployment = await sync_to_async(this_deployment)()

@@ -115,8 +115,9 @@ class AzureMLScheduleLookTrigger(StoredTrigger, BaseTrigger):
                 await asyncio.sleep(self.poll_interval)
 
     def _cursor(self) -> RunCursor | None:
-        from aml_provider.durable.handover import Commit, VariableCursorStore
+        from aml_provider.durable.handover import Commit
         from aml_provider.durable.run_cursor import RunCursor
+        from aml_provider.state.cursor_stores import VariableCursorStore
 
         text = VariableCursorStore(self.cursor_variable).load()
         return None if text is None else RunCursor.decode(Commit.decode(text).cursor_text)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from aml_provider.client import calls
 from aml_provider.client.arguments import TARGET, as_choice, given_once
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
-from aml_provider.client.flows.runs import find_target
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
+from aml_provider.client.flows.targets import find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
-from aml_provider.durable.identity import this_deployment
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.state.deployment import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineInterface, Schedule
     from aml_provider.client.http.clients import Client
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.

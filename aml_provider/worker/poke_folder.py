@@ -25,11 +25,10 @@ from aml_provider.durable.handover import (
     WaitFor,
     decide,
     default_cursor_key,
-    variable_key,
 )
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.state.cursor_stores import cursor_store
+from aml_provider.state.cursor_stores import cursor_store, variable_key
 from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.stored import reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger

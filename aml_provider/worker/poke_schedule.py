@@ -18,15 +18,14 @@ from aml_provider.durable.handover import (
     Owner,
     Replay,
     TakeOver,
-    VariableCursorStore,
     WaitFor,
     decide,
     default_cursor_key,
-    variable_key,
 )
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
+from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
 from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.stored import reading
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger

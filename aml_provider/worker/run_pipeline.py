@@ -19,26 +19,23 @@ from aml_provider.client.errors import (
     RunFailed,
     RunTimedOut,
 )
+from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
-from aml_provider.client.flows.runs import (
-    CANCEL_MARK,
-    Target,
-    cancel_run,
-    explain_failure,
-    find_target,
-    inspect_target,
-)
+from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
+from aml_provider.client.flows.targets import find_target, inspect_target
 from aml_provider.client.http.clients import Client
-from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, was_late
-from aml_provider.durable.identity import Deployment, TaskIdentity, this_deployment
-from aml_provider.durable.lookup import Evidence, search
+from aml_provider.durable.evidence import Evidence
+from aml_provider.durable.identity import Deployment, TaskIdentity
+from aml_provider.durable.lookup import search
 from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_records import open_ledger
 from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
@@ -52,8 +49,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.specs.target import Target
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 from aml_provider.deadlines import has_passed
 from aml_provider.hooks.azure_ml import retry_policy
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
     from aml_provider.durable.submission import Log
 
 # A timeout of more than a hundred years is none; Airflow can compute no such instants.

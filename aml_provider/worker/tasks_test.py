@@ -9,8 +9,8 @@ from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, RunStillActive
 
 if TYPE_CHECKING:
-    from aml_provider.client.http.protocol import Flow
-    from aml_provider.state.task_records import Record
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.durable.record import Record
 
 
 def is_test(ti: Any) -> bool:

@@ -19,7 +19,7 @@ from support.task import Log, RunPipeline, Task
 
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, RealClock
-from aml_provider.client.http.protocol import Request
+from aml_provider.client.http.messages import Request
 from aml_provider.worker import run_pipeline, run_wait
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"

@@ -15,9 +15,10 @@ from support.authority import CLIENT, TENANT, Authority
 from support.folder import ContainerServer
 from support.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 
-from aml_provider.durable.handover import Commit, Owner, variable_key
+from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation, WasbRights
+from aml_provider.state.cursor_stores import variable_key
 
 OTHER_KEY = base64.b64encode(b"another account's key, 64 bytes long as they are; not this one's").decode()
 

@@ -19,7 +19,8 @@ from support.watching import (
     variables_in_memory,
 )
 
-from aml_provider.durable.handover import Commit, VariableCursorStore
+from aml_provider.durable.handover import Commit
+from aml_provider.state.cursor_stores import VariableCursorStore
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from aml_provider.blobs.rules import Rules
 from aml_provider.client.http import clients
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.workspace.models import Datastore
-from aml_provider.hooks.blob_location import BlobLocation
+from aml_provider.hooks.blob_location import BlobLocation, FolderKey
 from aml_provider.triggerer.folder_stream import FolderStream
-from aml_provider.triggers.blob_change import FolderKey
 
 # Azure Storage says 503 and ServerBusy, other services 429.
 busy = pytest.mark.parametrize("status", [429, 503])

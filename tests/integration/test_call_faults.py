@@ -37,7 +37,7 @@ from aml_provider.client.errors import (
     Unreachable,
 )
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.emulator.faults import KINDS
 from aml_provider.emulator.seeds import reader as seeds
 from aml_provider.emulator.server import EmulatorServer

@@ -33,10 +33,11 @@ from aml_provider.client.errors import (
     ReplyLost,
     Unreachable,
 )
-from aml_provider.client.flows import runs
+from aml_provider.client.flows import runs, targets
 from aml_provider.client.http import routes
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.http.protocol import Request, RetryPolicy
+from aml_provider.client.http.messages import Request
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.emulator.server import EmulatorServer
 
@@ -453,8 +454,8 @@ def test_an_event_loop_makes_many_requests_at_once_over_one_client(recorder, set
 
 def story(endpoint_name):
     """A bit of everything, as the operator does it."""
-    target = yield from runs.find_target(endpoint_name=endpoint_name)
-    target, _, interface = yield from runs.inspect_target(target, {})
+    target = yield from targets.find_target(endpoint_name=endpoint_name)
+    target, _, interface = yield from targets.inspect_target(target, {})
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
     run = yield calls.submit_endpoint(target.id, request.to_wire(marks={"airflow.key": "1"}, notification=False))

@@ -17,10 +17,10 @@ from aml_provider.client import calls
 from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, tag_equals
 from aml_provider.client.entities import RunState, Schedule
 from aml_provider.client.errors import NotFound
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest, with_status
+from aml_provider.client.specs.target import Target
 
 SCOPED = re.compile(r"^(/(pipelines|history|datastore)/v1\.0|/artifact/v2\.0)?/subscriptions/.*/workspaces/ws-demo")
 CAPTURES = Path(__file__).parents[1] / "captures"

@@ -26,7 +26,7 @@ ends = pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled")
 
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory, monkeypatch):
-    from aml_provider.durable.handover import VariableCursorStore
+    from aml_provider.state.cursor_stores import VariableCursorStore
 
     monkeypatch.setattr(VariableCursorStore, "_read", lambda store: kept_in_memory.get(store.key))
     monkeypatch.setattr(VariableCursorStore, "_write", lambda store, text: kept_in_memory.__setitem__(store.key, text))

@@ -12,7 +12,8 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.task import Log, RunPipeline
 
 from aml_provider.client.errors import ForeignRun, RunFailed
-from aml_provider.durable.identity import Deployment, this_deployment
+from aml_provider.durable.identity import Deployment
+from aml_provider.state.deployment import this_deployment
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 NAME = "AIRFLOW__AZUREML__DEPLOYMENT_ID"

@@ -35,7 +35,8 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.http import routes
 from aml_provider.client.http.exchange import MIB, Body, TooLarge, Unreadable
-from aml_provider.client.http.protocol import Request, RetryPolicy
+from aml_provider.client.http.messages import Request
+from aml_provider.client.http.retry import RetryPolicy
 
 CALL = calls.get_pipeline("p")
 

@@ -13,11 +13,11 @@ from support.recorder import Answer, Recorder
 from aml_provider.client import calls
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.flows.schedules import list_schedules, set_status
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import Target
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 PIPELINE = Target("pipeline", "aaaaaaaa-0000-0000-0000-000000000001")

@@ -17,7 +17,7 @@ from support.ending import FLAGS, MODES, end, modes
 from support.folder import ContainerServer
 from support.watching import context_of, sensor, variables_in_memory
 
-from aml_provider.durable.handover import VariableCursorStore
+from aml_provider.state.cursor_stores import VariableCursorStore
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from support.watching import Said
 from aml_provider.client import calls
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.http.clients import Client
-from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.triggerer import run_poller, shared_clients
 from aml_provider.triggerer.shared_clients import shared_client

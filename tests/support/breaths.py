@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 
 
 def answer(flow: Any, reply: Any) -> Any:

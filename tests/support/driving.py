@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.http.protocol import Pause, Protocol, Request, RetryPolicy
+from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.protocol import Protocol
 from aml_provider.client.http.reply import Reply
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
 
 #: The token of :func:`workspace`; no message may show it.

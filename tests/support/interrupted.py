@@ -16,8 +16,8 @@ from support.local_workspace import Workspace
 from support.task import RunPipeline, Task, TaskInstance, TaskStateStore
 
 from aml_provider.client.http import clients
-from aml_provider.client.http.protocol import Pause
-from aml_provider.durable import lookup, submission
+from aml_provider.client.http.messages import Pause
+from aml_provider.durable import evidence, submission
 from aml_provider.state import variables
 from aml_provider.worker import run_pipeline
 
@@ -210,7 +210,7 @@ class World:
         self.emulator.connect(self._monkeypatch)
         patch = self._monkeypatch.setattr
         patch(run_pipeline, "Submission", partial(submission.Submission, now=self.now, monotonic=self.now))
-        patch(run_pipeline, "Evidence", partial(lookup.Evidence, now=self.now, monotonic=self.now))
+        patch(run_pipeline, "Evidence", partial(evidence.Evidence, now=self.now, monotonic=self.now))
         act = clients.Client._act
 
         def acting(client, step):

@@ -14,7 +14,7 @@ from support.service_model import Fuse
 
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import Conflict, NotFound, ReplyLost, ServerFault, Throttled, Unreachable
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FREQUENCIES = ["Month", "Week", "Day", "Hour", "Minute"]

@@ -10,10 +10,10 @@ from support.schedule_model import Service, Store
 from support.service_model import Crash, Fuse
 
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import Target
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.state.schedule_intents import TaskStateIntents
 

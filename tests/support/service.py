@@ -16,7 +16,7 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 
 #: One of each way in which a request fails.
 FAILURES = [

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
-from aml_provider.client.http.protocol import Pause
-from aml_provider.durable.lookup import Evidence
+from aml_provider.client.http.messages import Pause
+from aml_provider.durable.evidence import Evidence
 from aml_provider.state.task_records import TaskStateLedger
 
 ACTIVE = frozenset({"NotStarted", "Running"})

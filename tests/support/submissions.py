@@ -8,9 +8,9 @@ from support.service_model import Crash, Fuse, KnownEvidence, Service, Store, le
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import Target
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import KEY
 from aml_provider.durable.submission import Submission

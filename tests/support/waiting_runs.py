@@ -19,7 +19,7 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.http.protocol import RetryPolicy
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.polling.queries import Sighting
 from aml_provider.client.polling.round import Look
 from aml_provider.client.polling.waits import Watch, Watchlist

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from aml_provider.durable.handover import VariableCursorStore
 from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from aml_provider.blobs.changes import _MOST_GONE
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
+from aml_provider.durable.handover import Commit, Owner
+from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 from aml_provider.worker.poke_folder import FolderWatch
 

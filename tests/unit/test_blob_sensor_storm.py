@@ -21,7 +21,8 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
+from aml_provider.durable.handover import Commit, Owner
+from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.worker.poke_folder import FolderWatch
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")

@@ -10,9 +10,10 @@ from support.breaths import answer
 from support.folder import Asked, FakeContainer
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import KEEP, ContainerAccess, locate_datastore, poll_folder
+from aml_provider.blobs.access import ContainerAccess, locate_datastore, poll_folder
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.refusal import KEEP
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.entities import Datastore
 from aml_provider.client.errors import (
@@ -22,8 +23,10 @@ from aml_provider.client.errors import (
     PermissionDenied,
     ServiceError,
 )
-from aml_provider.client.http.protocol import Pause, Protocol, RetryPolicy
+from aml_provider.client.http.messages import Pause
+from aml_provider.client.http.protocol import Protocol
 from aml_provider.client.http.reply import Reply
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import STORAGE_SCOPE, WorkspaceSettings
 
 URL = "https://acct.blob.core.windows.net/landing"

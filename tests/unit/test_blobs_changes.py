@@ -19,10 +19,11 @@ from support.listed_folder import FOLDER, Container, http_date, take, watch
 
 from aml_provider.blobs.changes import _RECORD, FolderState, Scan
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.listing import Page, Reply, poll
+from aml_provider.blobs.listing import Reply, poll
+from aml_provider.blobs.page_parser import Page
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import InvalidArgument, MalformedReply
-from aml_provider.durable.handover import variable_key
+from aml_provider.state.cursor_stores import variable_key
 
 
 class Model:

@@ -12,7 +12,8 @@ from support.breaths import answer
 
 from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, _parse_fast, _parse_xml, list_request, parse_page, poll
+from aml_provider.blobs.listing import Reply, list_request, poll
+from aml_provider.blobs.page_parser import _parse_fast, _parse_xml, parse_page
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import MalformedReply, ServiceError
 

@@ -14,7 +14,7 @@ from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.http.protocol import Pause
+from aml_provider.client.http.messages import Pause
 from aml_provider.client.http.reply import Reply
 
 ACCESS = ContainerAccess(sas="x=1")

@@ -24,7 +24,8 @@ from aml_provider.client.errors import (
     ServerFault,
 )
 from aml_provider.client.flows import runs as flows
-from aml_provider.client.flows.runs import Target
+from aml_provider.client.flows import targets
+from aml_provider.client.specs.target import Target
 
 EMPTY = PipelineInterface({}, frozenset(), frozenset())
 
@@ -51,17 +52,17 @@ class TestFindPipeline:
     LIST = "GET /Pipelines"
 
     def test_the_one_of_that_name(self):
-        found = carry_out(flows.find_pipeline("train"), {self.LIST: (pipeline("other", "p-2"), pipeline())})
+        found = carry_out(targets.find_pipeline("train"), {self.LIST: (pipeline("other", "p-2"), pipeline())})
         assert found.id == "p-1"
 
     def test_a_disabled_one_does_not_count(self):
         listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
-        assert carry_out(flows.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
+        assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
 
     def test_two_are_listed_with_what_tells_them_apart(self):
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
-            carry_out(flows.find_pipeline("train"), {self.LIST: listed})
+            carry_out(targets.find_pipeline("train"), {self.LIST: listed})
         assert "2 active" in str(caught.value)
         assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
         assert "pipeline_id" in str(caught.value)
@@ -69,7 +70,7 @@ class TestFindPipeline:
     def test_none_names_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
         with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
-            carry_out(flows.find_pipeline("train-nightl"), {self.LIST: listed})
+            carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
 
     @pytest.mark.parametrize(
         ("listed", "said"),
@@ -81,35 +82,35 @@ class TestFindPipeline:
     )
     def test_none_says_how_many_others_there_are(self, listed, said):
         with pytest.raises(PipelineError, match=said):
-            carry_out(flows.find_pipeline("train"), {self.LIST: listed})
+            carry_out(targets.find_pipeline("train"), {self.LIST: listed})
 
     def test_a_disabled_one_is_not_suggested_as_itself(self):
         with pytest.raises(PipelineError) as caught:
-            carry_out(flows.find_pipeline("train"), {self.LIST: (pipeline(status="Disabled"),)})
+            carry_out(targets.find_pipeline("train"), {self.LIST: (pipeline(status="Disabled"),)})
         assert "did you mean" not in str(caught.value)
 
     def test_names_are_compared_exactly(self):
         for name in ("Train", "train ", "trai"):
             with pytest.raises(PipelineError):
-                carry_out(flows.find_pipeline(name), {self.LIST: (pipeline(),)})
+                carry_out(targets.find_pipeline(name), {self.LIST: (pipeline(),)})
 
 
 class TestFindTarget:
     BY_NAME = "GET /PipelineEndpoints/Name"
 
     def test_an_id_costs_no_request(self):
-        assert carry_out(flows.find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
-        assert carry_out(flows.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
-        assert carry_out(flows.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
+        assert carry_out(targets.find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
+        assert carry_out(targets.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
+        assert carry_out(targets.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
 
     def test_a_pipelines_name(self):
-        target = carry_out(flows.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
+        target = carry_out(targets.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
         assert target == Target("pipeline", "p-1", None, "p-1")
 
     @pytest.mark.parametrize(("version", "behind"), [(None, "p-1"), ("0", "p-0"), ("1", "p-1")])
     def test_an_endpoints_name(self, version, behind):
         target = carry_out(
-            flows.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
+            targets.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
         )
         assert target == Target("endpoint", "e-1", version, behind)
 
@@ -126,18 +127,18 @@ class TestFindTarget:
     def test_a_version_that_is_missing(self, versions, known):
         with pytest.raises(PipelineError, match=f"endpoint 'score' has no version 'x'; {known}"):
             carry_out(
-                flows.find_target(endpoint_name="score", endpoint_version="x"),
+                targets.find_target(endpoint_name="score", endpoint_version="x"),
                 {self.BY_NAME: endpoint(versions=versions)},
             )
 
     def test_a_default_version_that_is_missing(self):
         with pytest.raises(PipelineError, match="no version '9'"):
-            carry_out(flows.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
 
     def test_an_endpoint_that_is_missing(self):
         with pytest.raises(PipelineError, match=r"endpoint_name: .* no pipeline endpoint named 'score'"):
             carry_out(
-                flows.find_target(endpoint_name="score"),
+                targets.find_target(endpoint_name="score"),
                 {self.BY_NAME: NotFound("x", status=404), "GET /PipelineEndpoints": ()},
             )
 
@@ -145,18 +146,18 @@ class TestFindTarget:
     def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
         """The SDK refuses it, so whether the service does is not known."""
         with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
-            carry_out(flows.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
 
     def test_other_errors_are_not_turned_into_a_missing_endpoint(self):
         with pytest.raises(ServerFault):
-            carry_out(flows.find_target(endpoint_name="score"), {self.BY_NAME: ServerFault("x", status=500)})
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: ServerFault("x", status=500)})
 
 
 class TestInspectTarget:
     def inspect(self, target, answers, interfaces=None):
         service = Service(answers)
         kept = {} if interfaces is None else interfaces
-        return service.carry_out(flows.inspect_target(target, kept)), service
+        return service.carry_out(targets.inspect_target(target, kept)), service
 
     def test_a_pipeline_costs_two_requests_and_then_one(self):
         answers = {"GET /Pipelines/p-1": pipeline(), "GET /Graphs/g-1/Interface": EMPTY}

@@ -10,8 +10,8 @@ from support.service import FAILURES, Service, a_run, a_step
 
 from aml_provider.client.entities import RunDetails
 from aml_provider.client.errors import NotFound, Unreachable
-from aml_provider.client.flows import runs
-from aml_provider.client.http.protocol import Request
+from aml_provider.client.flows import failures
+from aml_provider.client.http.messages import Request
 
 
 class TestExplainFailure:
@@ -29,7 +29,7 @@ class TestExplainFailure:
             self.STDOUT: stdout if stdout is not None else "from stdout",
         }
         service = Service(answers)
-        return service.carry_out(runs.explain_failure(ended or a_run("Failed", "Detail."))), service
+        return service.carry_out(failures.explain_failure(ended or a_run("Failed", "Detail."))), service
 
     def test_the_step_its_error_and_the_end_of_its_log(self):
         text, service = self.explain()
@@ -105,7 +105,7 @@ class TestExplainFailure:
                 self.STDOUT: "from stdout",
             }
         )
-        service.carry_out(runs.explain_failure(a_run("Failed")))
+        service.carry_out(failures.explain_failure(a_run("Failed")))
         tried = [item.url for item in service.steps if isinstance(item, Request)]
         assert tried[0] == self.LOG
         assert len(tried) <= 3

@@ -18,7 +18,7 @@ from support.driving import protocol, reply
 
 from aml_provider.client.calls.call import Call
 from aml_provider.client.errors import AzureMLError, MalformedReply
-from aml_provider.client.http.protocol import Request, flow_of
+from aml_provider.client.http.messages import Request, flow_of
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 REPLIES = 100_000

@@ -25,7 +25,8 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.http.protocol import Pause, Request, RetryPolicy, attempt
+from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.retry import RetryPolicy, attempt
 
 SUBMISSIONS = [calls.submit_pipeline("p", {}), calls.submit_endpoint("e", {}, version="1")]
 # One of each method, and the POSTs that only read.

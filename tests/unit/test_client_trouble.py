@@ -17,7 +17,9 @@ from aml_provider.client.errors import ReplyLost, Unreachable
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.schedules import wait_for_provisioning
 from aml_provider.client.http import protocol
-from aml_provider.client.http.protocol import Pause, Protocol, Request, RetryPolicy
+from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.durable.lookup import search
 
 REFUSED = Unreachable("get run: no connection to ws.example: refused.")

@@ -10,7 +10,7 @@ from support.driving import workspace
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.http.clients import _check_trust
-from aml_provider.client.http.protocol import Request
+from aml_provider.client.http.messages import Request
 from aml_provider.client.settings import CLOUDS, STORAGE_SCOPE, read_trusted
 
 # A workspace's token, by cloud.

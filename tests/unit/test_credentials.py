@@ -23,14 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_pem_x509_certificate
 
 from aml_provider.client.auth import credentials
-from aml_provider.client.auth.credentials import (
-    AsyncCredential,
-    Credential,
-    build_async_credential,
-    build_credential,
-    get_async_token,
-    get_token,
-)
+from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
+from aml_provider.client.auth.tokens import AsyncCredential, Credential
 from aml_provider.client.errors import CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.settings import AUTH_METHODS, CLOUDS, WorkspaceSettings
 

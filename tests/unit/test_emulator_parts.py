@@ -17,8 +17,9 @@ from aml_provider.emulator.engine.timer import Watch
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.request_log import RequestLog
 from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
-from aml_provider.emulator.workspace.models import DataPath, DatastoreTrigger
+from aml_provider.emulator.workspace.models import DataPath
 from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
 from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
 from aml_provider.emulator.workspace.submission import Submission
 from aml_provider.emulator.workspace.times import parse_time, wire_time

@@ -11,7 +11,7 @@ from support.driving import play, protocol, reply
 
 from aml_provider.client import calls
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.http.protocol import flow_of
+from aml_provider.client.http.messages import flow_of
 from aml_provider.client.polling.queries import Sighting, list_steps_of, query_statuses
 
 CAPTURE = Path(__file__).parents[1] / "captures" / "experiment_runs_filtered.json"

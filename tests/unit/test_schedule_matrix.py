@@ -13,11 +13,11 @@ from pathlib import Path
 
 from aml_provider.client.entities import Datastore, PipelineInterface, PublishedPipeline
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.flows.schedules import prepare
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import Target
 from aml_provider.client.specs.time_zones import KNOWN_ZONES
 
 CAPTURES = Path(__file__).parents[1] / "captures"

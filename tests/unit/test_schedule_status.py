@@ -12,11 +12,11 @@ from support.service_model import Crash, Fuse
 from aml_provider.client.calls import create_schedule
 from aml_provider.client.errors import AmbiguousName, AmbiguousSchedule, AzureMLError, PipelineError, ScheduleError
 from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.flows.schedules import STATE, list_schedules, set_status, settle_status
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import Target
 
 FOREIGN = {
     "tags": {"team": "red", "flag": None},

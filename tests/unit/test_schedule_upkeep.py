@@ -27,9 +27,9 @@ from aml_provider.client.errors import (
     ScheduleExists,
     ScheduleStartedRun,
 )
-from aml_provider.client.flows.runs import Target
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.recurrence import same_recurrence
+from aml_provider.client.specs.target import Target
 from aml_provider.durable.schedule import KEY
 
 

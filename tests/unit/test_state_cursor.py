@@ -12,20 +12,20 @@ from aml_provider.blobs.changes import Detection
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
 from aml_provider.blobs.rules import Counts
 from aml_provider.durable.handover import (
+    BEHIND,
     Commit,
     CursorMoved,
     Owner,
     Proceed,
     Replay,
     TakeOver,
-    VariableCursorStore,
     WaitFor,
     decide,
     default_cursor_key,
-    variable_key,
 )
 from aml_provider.state import variables
-from aml_provider.state.task_states import BEHIND, states_for
+from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
+from aml_provider.state.task_states import states_for
 
 ME = Owner("dag", "run1", "watch", -1, 3)
 OTHER = Owner("dag", "run0", "watch")

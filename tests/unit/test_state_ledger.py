@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from support.service_model import Service, Store
 
+from aml_provider.durable.record import Record
 from aml_provider.state import task_records
-from aml_provider.state.task_records import Record, TaskStateLedger, VariableLedger, open_ledger
+from aml_provider.state.task_records import TaskStateLedger, VariableLedger, open_ledger
 from aml_provider.stored import StoredRecordDamaged
 
 RECORD = Record("g", 2, 1, 0, "k" * 32, "f" * 16, "exp", None, 1.5)

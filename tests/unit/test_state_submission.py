@@ -20,7 +20,7 @@ from aml_provider.client.errors import (
     SubmissionUnsettled,
     Throttled,
 )
-from aml_provider.client.flows.runs import Target
+from aml_provider.client.specs.target import Target
 from aml_provider.durable.identity import TaskIdentity
 
 

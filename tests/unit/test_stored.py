@@ -17,11 +17,13 @@ from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner, VariableCursorStore
+from aml_provider.durable.handover import Commit, Owner
+from aml_provider.durable.record import Record
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.durable.schedule import Intent
 from aml_provider.state import schedule_intents
-from aml_provider.state.task_records import Record, TaskStateLedger, VariableLedger
+from aml_provider.state.cursor_stores import VariableCursorStore
+from aml_provider.state.task_records import TaskStateLedger, VariableLedger
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
 

@@ -7,8 +7,9 @@ import pytest
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import RunFilter, Slice
 from aml_provider.emulator.studio.words import ahead, counted, distance, duration, recurrence_words, trigger_words
-from aml_provider.emulator.workspace.models import DatastoreTrigger, Run, Step, StepRun
+from aml_provider.emulator.workspace.models import Run, Step, StepRun
 from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
 from aml_provider.emulator.workspace.timeline import view
 
 

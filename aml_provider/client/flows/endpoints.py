@@ -10,13 +10,13 @@ from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
 from aml_provider.client.flows.finding import ENDPOINT, advice, how_many
 from aml_provider.client.flows.read_modify_write import rewrite
-from aml_provider.client.http.protocol import flow_of
+from aml_provider.client.http.messages import flow_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineEndpoint
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 _BATCH = 100
 # More endpoints than any workspace has.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 T = TypeVar("T")
 

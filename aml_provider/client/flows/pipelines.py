@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from aml_provider.client import calls
 from aml_provider.client.errors import AmbiguousName, PipelineError
 from aml_provider.client.flows.finding import PIPELINE, advice, how_many
-from aml_provider.client.flows.runs import find_pipeline_of_id
 from aml_provider.client.flows.schedules import set_status_of_all
+from aml_provider.client.flows.targets import find_pipeline_of_id
 from aml_provider.client.specs.schedule import ACTIVE, DISABLED
 from aml_provider.client.text import some_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PublishedPipeline
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 
 def disable_pipeline(

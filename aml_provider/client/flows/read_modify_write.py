@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aml_provider.client.errors import AzureMLError, Conflict, ReplyLost, Throttled, Unreachable
-from aml_provider.client.http.protocol import Flow, Pause
+from aml_provider.client.http.messages import Flow, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable

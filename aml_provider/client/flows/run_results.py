@@ -12,7 +12,8 @@ from aml_provider.client.entities import PipelineRun, RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError
 from aml_provider.client.flows.finding import EXPERIMENT, advised
 from aml_provider.client.flows.runs import list_steps
-from aml_provider.client.http.protocol import MOST_OF_A_LOG, MOST_OF_A_TEXT, Request
+from aml_provider.client.http.exchange import MOST_OF_A_LOG, MOST_OF_A_TEXT
+from aml_provider.client.http.messages import Request
 from aml_provider.client.specs.recurrence import whole_number
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import Artifact, Experiment, HistoryRun, MetricValue, Output, RunDetails
-    from aml_provider.client.http.protocol import Flow
+    from aml_provider.client.http.messages import Flow
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from aml_provider.client.flows.finding import (
     with_advice,
 )
 from aml_provider.client.flows.read_modify_write import rewrite
-from aml_provider.client.flows.runs import find_pipeline_of_id, inspect_target
-from aml_provider.client.http.protocol import Flow, Pause
+from aml_provider.client.flows.targets import find_pipeline_of_id, inspect_target
+from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import ACTIVE, DISABLED, with_status
 from aml_provider.client.text import some_of
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from aml_provider.client.entities import PipelineInterface, Schedule
-    from aml_provider.client.flows.runs import Target
     from aml_provider.client.specs.schedule import ScheduleRequest
+    from aml_provider.client.specs.target import Target
 
 #: The property that tells how far we are with a schedule: still being created, or replaced by another one.
 STATE = "airflow.schedule_state"
@@ -247,7 +247,7 @@ def prepare(
 
     Args:
         wanted: The schedule.
-        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.runs.find_target`.
+        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.targets.find_target`.
         interfaces: Interfaces already read, by graph id.
         warn: Called with what may not work.
 

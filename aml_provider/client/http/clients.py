@@ -27,8 +27,10 @@ from aml_provider.client.auth import credentials
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
 from aml_provider.client.http.environment import Proxies, way_to
 from aml_provider.client.http.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
-from aml_provider.client.http.protocol import ON_ITS_WAY, Flow, Machine, Pause, Protocol, Request, RetryPolicy, flow_of
+from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Pause, Request, flow_of
+from aml_provider.client.http.protocol import Protocol
 from aml_provider.client.http.reply import Reply
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.http.routes import AsyncRoutes, Routes
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 MIB = 2**20
 #: Of a refusal so many bytes are read: a code and a message are at its beginning.
 MOST_OF_AN_ERROR = 256 * 1024
+#: The most bytes of one page of a list. In memory, JSON takes up to ten times as much.
+MOST_OF_A_PAGE = 64 * MIB
+#: The most bytes of one thing.
+MOST_OF_A_RECORD = 16 * MIB
+#: The most bytes of a text that is kept whole.
+MOST_OF_A_TEXT = 256 * MIB
+#: The most bytes of a log file that are read, also where only its end is kept.
+MOST_OF_A_LOG = 1024 * MIB
+#: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
+MOST_OF_A_LISTING = 128 * MIB
+#: The most bytes of a watcher record in a blob.
+MOST_OF_A_WATCHER_RECORD = 256 * MIB
 # What is decompressed at once. A piece of 64 KiB from the network may stand for 64 MiB.
 _STEP = MIB
 _SENT_AT_ONCE = 16_384

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import random
-import time
-from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aml_provider.client import calls
 from aml_provider.client.calls.call import Call, next_token
@@ -26,22 +23,23 @@ from aml_provider.client.errors import (
     MalformedReply,
     NotFound,
     PermissionDenied,
-    ReplyLost,
     ServerFault,
     ServiceError,
     Throttled,
-    Unreachable,
 )
-from aml_provider.client.http.exchange import MIB
+from aml_provider.client.http.exchange import MOST_OF_A_PAGE, MOST_OF_A_RECORD, MOST_OF_A_TEXT
+from aml_provider.client.http.messages import Flow, Machine, Request, T
 from aml_provider.client.http.reply import error_facts
-from aml_provider.client.trouble import EVERY, Troubles
+from aml_provider.client.http.retry import RetryPolicy, attempt
+from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aml_provider.client.http.reply import Reply
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
@@ -54,166 +52,8 @@ _PREFIXES = {
     "artifact": "/artifact/v2.0",
     "metric": "/metric/v2.0",
 }
-#: Seconds for which a request may be on its way: whoever sent it gives it up then, and may have died at any moment.
-ON_ITS_WAY = 60.0
 # Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
 _MOST_PAGES = 1000
-# The most bytes of one page of a list, and of one thing. In memory, JSON takes up to ten times as much.
-_MOST_OF_A_PAGE = 64 * MIB
-_MOST_OF_A_RECORD = 16 * MIB
-#: The most bytes of a text that is kept whole.
-MOST_OF_A_TEXT = 256 * MIB
-#: The most bytes of a log file that are read, also where only its end is kept.
-MOST_OF_A_LOG = 1024 * MIB
-#: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
-MOST_OF_A_LISTING = 128 * MIB
-#: The most bytes of a watcher record in a blob.
-MOST_OF_A_WATCHER_RECORD = 256 * MIB
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-
-
-class Request(NamedTuple):
-    """One HTTP request.
-
-    Args:
-        operation: What it is for, in messages.
-        method: The HTTP method.
-        url: The absolute URL without its query.
-        query: Query parameters, not yet encoded.
-        headers: Headers beside those that the driver adds.
-        content: The body.
-        scope: The audience of the token to send along; None sends none.
-        repeatable: Whether a repetition after a failure is safe.
-        tail: Keep only the last so many bytes of the body.
-        most: The most bytes that the body of a success may have; of a tail, that are read.
-        is_link: The address comes from a reply: it is asked only where such links may lead.
-    """
-
-    operation: str
-    method: str
-    url: str
-    query: tuple[tuple[str, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    content: bytes | None = None
-    scope: str | None = None
-    repeatable: bool = True
-    tail: int | None = None
-    most: int = _MOST_OF_A_RECORD
-    is_link: bool = False
-
-
-class Pause(NamedTuple):
-    """Wait for so many seconds; for none: let others in the event loop go first, which means nothing in a worker."""
-
-    seconds: float
-
-
-#: What a driver can do.
-Machine: TypeAlias = Generator["Request | Pause", Any, T]
-#: What calls are composed into: a call yields its result, a request its reply, a pause None.
-Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
-
-
-def flow_of(call: Call[T]) -> Flow[T]:
-    """A flow of one call."""
-    result: T = yield call
-    return result
-
-
-class RetryPolicy(NamedTuple):
-    """How long a repeatable request is repeated: until its pauses would add up to more than a budget.
-
-    Args:
-        budget: Seconds for failures of all kinds.
-        throttled_budget: Seconds for answers of 429, if that is more: a busy service is no failed one.
-        jitter: A random number from 0 to 1.
-        is_brief: Whether only blips are passed over, without a word in the log: whoever sends the request repeats it
-            later, and tells of it. What took longer than the budget is no blip.
-        now: A clock that only goes on.
-        tell: Called with a level and a line: of repetitions, and when they are over.
-    """
-
-    budget: float = 120.0
-    throttled_budget: float = 0.0
-    jitter: Callable[[], float] = random.random
-    is_brief: bool = False
-    now: Callable[[], float] = time.monotonic
-    tell: Callable[[int, str], None] = log.log
-
-    def pause(self, attempt: int, reply: Reply | None) -> float:
-        """Seconds before the next attempt: exponential with jitter, and at least what the service asks for."""
-        own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10)) * (0.5 + self.jitter() / 2)
-        asked = reply.retry_after() if reply is not None else None
-        # "At once", and a date that has passed, would repeat without end and without a pause.
-        return own if asked is None else max(asked, own)
-
-
-def _may_pass(status: int) -> bool:
-    """Whether the same request may fare better later; 501 means never."""
-    return status in {408, 429} or (status >= 500 and status != 501)
-
-
-def may_pass(error: AzureMLError) -> bool:
-    """Whether it is what each request is repeated for, if it may be."""
-    return isinstance(error, (Unreachable, ReplyLost)) or (isinstance(error, ServiceError) and _may_pass(error.status))
-
-
-def attempt(
-    request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None, troubles: Troubles | None = None
-) -> Machine[Reply]:
-    """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
-
-    That it is sent again is logged as a warning: with the first failure, then once a minute.
-
-    Args:
-        request: What is sent.
-        policy: The budget.
-        spent: What requests before it have used of the budgets, False for failures, True for throttling; None: nothing.
-        troubles: The troubles of requests before it; None: there were none.
-
-    Returns:
-        The last reply, whatever its status.
-
-    Raises:
-        Unreachable: No connection came about.
-        ReplyLost: The request left, but no answer came back.
-    """
-    spent = {} if spent is None else spent
-    troubles = Troubles() if troubles is None else troubles
-    tries = 0
-    while True:
-        failure: AzureMLError | None = None
-        reply: Reply | None = None
-        sent = policy.now()
-        try:
-            reply = yield request
-        except (Unreachable, ReplyLost) as error:
-            failure = error
-        if reply is not None and not _may_pass(reply.status):
-            if (text := troubles.over(request.operation, policy.now())) is not None:
-                policy.tell(logging.INFO, f"{request.operation}: {text}")
-            return reply
-        pause = policy.pause(tries, reply)
-        # A long time of being told to wait leaves the budget for failures as it was.
-        patient = reply is not None and reply.status == 429 and policy.throttled_budget > policy.budget
-        used = spent.get(patient, 0.0) + pause
-        is_no_blip = policy.is_brief and policy.now() - sent > policy.budget
-        if not request.repeatable or is_no_blip or used > (policy.throttled_budget if patient else policy.budget):
-            if failure is not None:
-                raise failure
-            assert reply is not None
-            return reply
-        if not policy.is_brief:
-            why = failure if reply is None else f"The service answered {reply.status}."
-            if pause > EVERY:
-                why = f"{why} It is asked again in {pause:.0f} s, as it wants."
-            left = (policy.throttled_budget if patient else policy.budget) - spent.get(patient, 0.0)
-            if (text := troubles.failed(request.operation, why, left, policy.now())) is not None:
-                policy.tell(logging.WARNING, f"{request.operation}: {text}")
-        yield Pause(pause)
-        spent[patient] = used
-        tries += 1
 
 
 class Protocol:
@@ -320,7 +160,7 @@ class Protocol:
             content=content,
             scope=self.settings.token_scope,
             repeatable=call.repeatable,
-            most=MOST_OF_A_TEXT if call.text else _MOST_OF_A_PAGE if call.page_key else _MOST_OF_A_RECORD,
+            most=MOST_OF_A_TEXT if call.text else MOST_OF_A_PAGE if call.page_key else MOST_OF_A_RECORD,
         )
         reply = yield from attempt(request, self._policy, troubles=self._troubles)
         # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.

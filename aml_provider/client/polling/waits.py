@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.errors import AzureMLError
     from aml_provider.client.flows.runs import Progress
-    from aml_provider.client.http.protocol import RetryPolicy
+    from aml_provider.client.http.retry import RetryPolicy
 
 #: Steps as progress shows them: names and statuses.
 Steps = tuple[tuple[str, str], ...]

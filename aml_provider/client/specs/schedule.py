@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineInterface, PublishedPipeline, Schedule
-    from aml_provider.client.flows.runs import Target
     from aml_provider.client.specs.run import RunRequest
+    from aml_provider.client.specs.target import Target
 
 ACTIVE = "Active"
 DISABLED = "Disabled"

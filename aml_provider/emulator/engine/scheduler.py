@@ -12,7 +12,7 @@ from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
 
 if TYPE_CHECKING:
     from aml_provider.emulator.engine.blobs import Blobs
-    from aml_provider.emulator.workspace.models import DatastoreTrigger, Schedule
+    from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 
 _Look = tuple[dict[str, str] | None, str | None]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.workspace.models import Run, Schedule
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 
 _UPCOMING, _MOST_UPCOMING = 5, 1000

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.workspace.models import Run, Schedule
+    from aml_provider.emulator.workspace.models import Run
+    from aml_provider.emulator.workspace.schedule_models import Schedule
 
 
 class ScheduleRoutes:

@@ -19,7 +19,6 @@ from aml_provider.emulator.workspace.models import (
     DataParameter,
     DataPath,
     Datastore,
-    DatastoreTrigger,
     DataType,
     Endpoint,
     Experiment,
@@ -27,12 +26,12 @@ from aml_provider.emulator.workspace.models import (
     Parameter,
     Pipeline,
     Run,
-    Schedule,
     Step,
     StepRun,
     stable_id,
 )
 from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
 from aml_provider.emulator.workspace.submission import Submission
 from aml_provider.emulator.workspace.workspace import DATA_TYPES, Workspace
 

@@ -10,17 +10,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
-from aml_provider.emulator.workspace.models import (
-    Datastore,
-    DataType,
-    Endpoint,
-    Experiment,
-    Parameter,
-    Pipeline,
-    Run,
-    Schedule,
-)
+from aml_provider.emulator.workspace.models import Datastore, DataType, Endpoint, Experiment, Parameter, Pipeline, Run
 from aml_provider.emulator.workspace.recurrence import Recurrence
+from aml_provider.emulator.workspace.schedule_models import Schedule
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submission
 
 _KEYS: Mapping[str, Any] = {

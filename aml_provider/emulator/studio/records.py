@@ -13,7 +13,8 @@ from aml_provider.emulator.workspace.files import step_log
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aml_provider.emulator.workspace.models import Endpoint, Pipeline, Run, Schedule, StepRun
+    from aml_provider.emulator.workspace.models import Endpoint, Pipeline, Run, StepRun
+    from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.timeline import RunView, StepView
     from aml_provider.emulator.workspace.workspace import Workspace
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aml_provider.emulator.workspace.models import DatastoreTrigger
     from aml_provider.emulator.workspace.recurrence import Recurrence
+    from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _MINUTE = 60

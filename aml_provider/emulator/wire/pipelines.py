@@ -18,14 +18,13 @@ if TYPE_CHECKING:
         DataParameter,
         DataPath,
         Datastore,
-        DatastoreTrigger,
         DataType,
         Endpoint,
         Pipeline,
         Run,
-        Schedule,
         StepRun,
     )
+    from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
     from aml_provider.emulator.workspace.submission import Submission
     from aml_provider.emulator.workspace.timeline import RunView, StepView
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from aml_provider.emulator.workspace.recurrence import Recurrence
-    from aml_provider.emulator.workspace.submission import Submission
+from typing import Any
 
 _NAMESPACE = uuid.UUID("5f0d4a2e-93c5-4c0b-9f5a-0d6c1a3e7b10")
 
@@ -159,48 +155,6 @@ class Datastore:
     protocol: str = "https"
     section: dict[str, Any] = field(default_factory=dict, repr=False)
     tags: dict[str, str | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DatastoreTrigger:
-    """What a schedule watches: the blobs directly in a folder; ``polling_interval`` is in minutes."""
-
-    datastore: str
-    path: str | None = None
-    polling_interval: int = 5
-    data_path_parameter: str | None = None
-
-
-@dataclass(slots=True)
-class Schedule:
-    """A schedule of a pipeline or of an endpoint's default version, with a recurrence or a trigger.
-
-    Attributes:
-        submission: What each run is submitted with.
-        anchored: The instant from which its times are counted.
-        provisioned: When its provisioning ends; until then it starts nothing.
-        provisioning_error: Why the provisioning fails.
-        seen: The blobs that were in the folder at the last poll, with their ETags; None before the first.
-        last_fired: When it was last due.
-        last_error: Why it could not start a run, or not look for blobs, then.
-    """
-
-    name: str
-    submission: Submission
-    id: str = ""
-    pipeline_id: str | None = None
-    endpoint_id: str | None = None
-    recurrence: Recurrence | None = None
-    trigger: DatastoreTrigger | None = None
-    status: str = "Active"
-    created: float = 0.0
-    modified: float = 0.0
-    anchored: float = 0.0
-    provisioned: float = 0.0
-    provisioning_error: str | None = None
-    seen: dict[str, str] | None = None
-    last_fired: float | None = None
-    last_error: str | None = None
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from aml_provider.emulator.workspace.body import Body, named
 from aml_provider.emulator.workspace.errors import bad_request
-from aml_provider.emulator.workspace.models import DatastoreTrigger
 from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
+from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
 from aml_provider.emulator.workspace.submission import Submission, entity_status
 
 KINDS = ("Recurrence", "DataStore")

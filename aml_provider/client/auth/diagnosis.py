@@ -1,0 +1,168 @@
+"""Why a sign-in failed, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from aml_provider.client.errors import AzureMLError, CredentialError, Unreachable
+from aml_provider.client.http.environment import Proxies, way_to
+from aml_provider.client.text import LONGEST, masked, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aml_provider.client.settings import WorkspaceSettings
+
+# More of an answer is not searched for secrets, and not shown.
+_SEARCHED = 8 * LONGEST
+
+#: What a setting is called in the connection, where that differs.
+FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
+
+
+_RENEW = "Put a current client secret of the application, its value and not its id, into the connection's password."
+
+
+_CHECK_APPLICATION = "Check login (the application's client id) and tenant_id."
+
+
+_CHECK_TENANT = "Check tenant_id, and cloud: each cloud has tenants of its own."
+
+
+_CHECK_CERTIFICATE = "Upload the certificate in certificate_path to the application."
+
+
+_CHECK_FEDERATION = "Compare the federated credential of the identity with this pod: issuer, subject and audience."
+
+#: The next step where the Azure CLI has no account.
+AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
+
+
+# The next step by what was said, the first match wins. For people only: Microsoft may change the codes at any time
+# (learn.microsoft.com/entra/identity-platform/reference-error-codes).
+_HINTS = (
+    (re.compile(r"AADSTS(70002|7000215|7000222)\b"), _RENEW),
+    (re.compile(r"AADSTS(700011|700016)\b"), _CHECK_APPLICATION),
+    (re.compile(r"AADSTS(70001|7000112)\b"), "The application is disabled in this tenant; enable it."),
+    (re.compile(r"AADSTS(90002|900023|90038|900382|900432)\b|get authority configuration"), _CHECK_TENANT),
+    (re.compile(r"AADSTS(50012|700027|700030)\b"), _CHECK_CERTIFICATE),
+    (re.compile(r"AADSTS(700024|50013)\b"), "Compare the clock of this host with the time: is it wrong?"),
+    (re.compile(r"AADSTS(70021|70021\d|700213\d)\b"), _CHECK_FEDERATION),
+    (re.compile(r"AADSTS500011\b"), "This tenant does not know Azure Resource Manager of the connection's cloud."),
+    (re.compile(r"AADSTS(53003|530032|530035)\b"), "A Conditional Access policy of the tenant forbids it."),
+    (re.compile(r"^Azure CLI not found"), f"Install the Azure CLI where workers and triggerers run. {AZ_LOGIN}"),
+)
+
+
+# Answers that Microsoft describes as passing. The credentials for workers hide the status that would tell.
+_PASSING = re.compile(r"AADSTS(50033|50196|90006|90012|90024|90033|90055)\b|HTTP (Error|status): (429|5\d\d)\b")
+
+
+# What azure-identity puts around an answer.
+_WRAPPING = re.compile(r"Microsoft Entra ID error '\(\w+\) ((?:.|\n)*?)'(\nContent: .*)?(?=\n|$)")
+
+
+_SMALL_TALK = re.compile(
+    r"(To mitigate this issue, please refer to the troubleshooting guidelines here at|Visit|"
+    r"See the troubleshooting guide for more information:) https://aka\.ms/\S+( to\s+troubleshoot this issue\.)?"
+    r"|\b\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
+)
+
+
+# How aiohttp shows which certificates count.
+_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
+
+
+# An answer inside one that tells less: msal says only that a tenant's configuration cannot be had.
+_BURIED = re.compile(r'AADSTS\d+: [^"]+')
+
+
+def asks_entra(settings: WorkspaceSettings) -> bool:
+    """Whether Microsoft Entra is asked by this process, rather than an endpoint on this host or another program."""
+    if settings.auth_method == "managed_identity":
+        # In a pod with the workload identity webhook, azure-identity uses that.
+        return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
+    return settings.auth_method not in {"azure_cli", "static_token"}
+
+
+@contextmanager
+def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
+    """Turn errors of azure-identity into ours, which say who asked, what the answer was and what to change.
+
+    Args:
+        settings: The workspace, and as whom it is used.
+        hint: The next step where the answer itself does not suggest one.
+    """
+    from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        yield
+    except (AzureError, OSError, ValueError) as error:
+        raise _explain(settings, error, hint) from None
+
+
+def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:
+    said = _said(settings, error)
+    hint = next((known for pattern, known in _HINTS if pattern.search(said)), hint)
+    # A list stands for itself, a sentence goes on.
+    advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
+    way = way_to(settings.cloud.authority, said) if asks_entra(settings) else ""
+    if _is_outage(error):
+        return Unreachable(f"{_identity(settings)}: the identity provider did not answer{way}: {advice}")
+    # The chain shows the same text for a network that is down as for an identity that is missing.
+    is_open = settings.auth_method == "default" and "AADSTS" not in said
+    if is_open and re.search("connect", said, re.IGNORECASE):
+        advice = f"{advice} Microsoft Entra was asked{way}." if way else advice
+    refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
+    refusal.permanent = not is_open
+    return refusal
+
+
+def _identity(settings: WorkspaceSettings) -> str:
+    facts = [f"auth_method {settings.auth_method}"]
+    for name, variable in {"tenant_id": "AZURE_TENANT_ID", "client_id": "AZURE_CLIENT_ID"}.items():
+        value = getattr(settings, name)
+        if value is None and settings.auth_method == "workload_identity":
+            value = os.environ.get(variable)
+        if value:
+            facts.append(f"{FIELDS.get(name, name)} {value}")
+    return ", ".join([*facts, f"cloud {settings.cloud.name}"])
+
+
+def _said(settings: WorkspaceSettings, error: Exception) -> str:
+    """What the other side said: one line, or one line for each credential of a chain."""
+    text = (str(getattr(error, "message", None) or error) or type(error).__name__)[:_SEARCHED]
+    if "AADSTS" not in text:
+        buried = next(filter(None, (_BURIED.search(str(link)) for link in _links(error))), None)
+        text = buried[0].replace(r"\r\n", " ") if buried else text
+    text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
+    secrets = [secret.reveal() for secret in (settings.secret, settings.certificate_password) if secret]
+    for secret in secrets:
+        # Also a short one.
+        text = text.replace(secret, "***")
+    text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
+    lines = [one_line(masked(" ".join(line.split()), secrets)) for line in text.split("\n\t")]
+    said = "\n  ".join(line for line in lines if line)
+    return said if said.endswith((".", "!", "?")) else f"{said}."
+
+
+def _links(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the provider could not be asked, or could not answer; azure-identity makes that look like a refusal."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError  # noqa: PLC0415
+
+    silent = (ServiceRequestError, ServiceResponseError, ConnectionError, TimeoutError, subprocess.TimeoutExpired)
+    for link in _links(error):
+        status = getattr(link, "status_code", None) or 0
+        if isinstance(link, silent) or _PASSING.search(str(link)) or status in {408, 429} or status >= 500:
+            return True
+    return False

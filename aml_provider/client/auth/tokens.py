@@ -1,0 +1,124 @@
+"""Tokens of a credential, kept until they are about to expire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from azure.core.credentials import AccessToken
+
+
+# A token is renewed this long before it ends; Azure's own clients do the same (azure-core, _authentication.py).
+_RENEW_BEFORE = 300.0
+
+
+_FOREVER = 253402300799  # the last second of the year 9999
+
+
+class Credential:
+    """A credential for workers whose tokens are kept: the Azure CLI would start a process for each."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._kept: dict[tuple[str, ...], AccessToken] = {}
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token for these scopes; with options, one that is made for them and not kept."""
+        if options:
+            token: AccessToken = self._inner.get_token(*scopes, **options)
+            return token
+        kept = self._kept.get(scopes)
+        if kept is None or kept.expires_on - time.time() < _RENEW_BEFORE:
+            kept = self._kept[scopes] = self._inner.get_token(*scopes)
+        return kept
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._inner.close()
+
+
+class AsyncCredential:
+    """A credential for one event loop, the twin of :class:`Credential`.
+
+    Whoever needs a token that is being asked for waits for that answer, good or bad: a triggerer that starts with a
+    thousand waits asks once.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._kept: dict[tuple[str, ...], AccessToken] = {}
+        self._asking: dict[tuple[str, ...], asyncio.Task[AccessToken]] = {}
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token for these scopes; with options, one that is made for them and not kept."""
+        if options:
+            token: AccessToken = await self._inner.get_token(*scopes, **options)
+            return token
+        kept = self._kept.get(scopes)
+        if kept is not None and kept.expires_on - time.time() >= _RENEW_BEFORE:
+            return kept
+        if scopes not in self._asking:
+            self._asking[scopes] = asyncio.create_task(self._ask(*scopes))
+        # Who stops waiting must not take the answer from the others.
+        return await asyncio.shield(self._asking[scopes])
+
+    async def _ask(self, *scopes: str) -> AccessToken:
+        try:
+            token: AccessToken = await self._inner.get_token(*scopes)
+            self._kept[scopes] = token
+            return token
+        finally:
+            del self._asking[scopes]
+
+    async def close(self) -> None:
+        """Close its connections."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await self._inner.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await self.close()
+
+
+class StaticToken:
+    """The connection's password, used as the token as it is."""
+
+    def __init__(self, token: str) -> None:
+        from azure.core.credentials import AccessToken  # noqa: PLC0415 - see the module's docstring
+
+        self._token = AccessToken(token, _FOREVER)
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        """Return it, whatever the scopes."""
+        return self._token
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class AsyncStaticToken:
+    """The same for an event loop."""
+
+    def __init__(self, token: str) -> None:
+        self._sync = StaticToken(token)
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return it, whatever the scopes."""
+        return self._sync.get_token(*scopes, **options)
+
+    async def close(self) -> None:
+        """There is nothing to close."""

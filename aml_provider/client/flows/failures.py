@@ -1,0 +1,110 @@
+"""Why a run failed: its failed steps, their errors, and the end of their logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.client import calls
+from aml_provider.client.errors import (
+    AzureMLError,
+)
+from aml_provider.client.flows.runs import list_steps
+from aml_provider.client.http.exchange import MOST_OF_A_LOG
+from aml_provider.client.http.messages import Flow, Request
+from aml_provider.client.text import LONGEST, masked, one_line, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aml_provider.client.entities import (
+        HistoryRun,
+        PipelineRun,
+    )
+
+
+_LOG_TAIL_LINES = 20
+
+
+_LOG_TAIL_BYTES = 16_384
+
+
+_LOG_TRIES = 3
+
+
+# Where a step's own output is, best first (names as the service uses them on its different compute targets).
+_LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
+
+
+def explain_failure(run: PipelineRun) -> Flow[str]:
+    """Say why a run failed: its failed steps, their errors and the tail of the first one's log.
+
+    Never raises because of what it cannot read: the failure itself matters more.
+    """
+    try:
+        steps = yield from list_steps(run.experiment_name, run.id)
+    except AzureMLError as error:
+        return f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip()
+    failed = [step for step in steps if step.status == "Failed"]
+    if not failed:
+        return _said(run.detail)
+    parts = []
+    if len(failed) > 1:
+        parts.append(f"{len(failed)} steps failed: {', '.join(one_line(step.name, 100) for step in failed)}.")
+    for step in failed[:1]:
+        error_text, log = yield from _explain_step(run, step)
+        parts.append(f"Step {step.name!r} failed: {_said(error_text or run.detail) or 'the service gives no reason.'}")
+        if log:
+            parts.append(f"\nThe end of its log:\n{quoted(masked(log))}\n")
+    return " ".join(parts)
+
+
+def _said(text: str) -> str:
+    """What somebody's program says, as it may be shown."""
+    return one_line(masked(text[: 4 * LONGEST]))
+
+
+def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
+    error_text = ""
+    files: dict[str, str] = {}
+    try:
+        details = yield calls.get_run_details(run.experiment_name, step.id)
+        error_text, files = details.error, details.log_files
+    except AzureMLError:
+        pass
+    for name in _by_usefulness(files)[:_LOG_TRIES]:
+        try:
+            # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere. Asked once: the
+            # storage of a closed network cannot be reached from here, and the failure has to be told all the same.
+            reply = yield Request(
+                f"read the log of step {step.name!r}",
+                "GET",
+                files[name],
+                repeatable=False,
+                tail=_LOG_TAIL_BYTES,
+                most=MOST_OF_A_LOG,
+                is_link=True,
+            )
+        except AzureMLError:
+            continue
+        if reply.status == 200:
+            return error_text, _last_lines(reply.body.decode("utf-8", "replace"))
+    if step.node_id:
+        try:
+            text = yield calls.get_step_log(run.id, step.node_id, "STDOUT")
+        except AzureMLError:
+            return error_text, ""
+        return error_text, _last_lines(text)
+    return error_text, ""
+
+
+def _by_usefulness(names: Iterable[str]) -> list[str]:
+    def rank(name: str) -> tuple[int, str]:
+        return next((place for place, known in enumerate(_LOG_NAMES) if name.startswith(known)), len(_LOG_NAMES)), name
+
+    return sorted(
+        (name for name in names if name.endswith((".txt", ".log")) or rank(name)[0] < len(_LOG_NAMES)), key=rank
+    )
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.rstrip().splitlines()[-_LOG_TAIL_LINES:])

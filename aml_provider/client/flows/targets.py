@@ -1,0 +1,180 @@
+"""Finding the pipeline or endpoint that an author means, and reading what it declares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.client import calls
+from aml_provider.client.errors import (
+    AmbiguousName,
+    NotFound,
+    PipelineDisabled,
+    PipelineError,
+)
+from aml_provider.client.flows.endpoints import find_endpoint
+from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
+from aml_provider.client.specs.target import Target
+from aml_provider.client.text import some_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aml_provider.client.entities import (
+        PipelineEndpoint,
+        PipelineInterface,
+        PublishedPipeline,
+    )
+    from aml_provider.client.http.messages import Flow
+
+
+def find_pipeline(name: str) -> Flow[PublishedPipeline]:
+    """Find the one active published pipeline of this name.
+
+    Raises:
+        AmbiguousName: There are several; the message lists their ids, versions and dates.
+        PipelineDisabled: It is not active; the message says how to enable it.
+        PipelineError: There is none; the message names similar ones.
+    """
+    pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines()
+    found = [pipeline for pipeline in pipelines if pipeline.name == name and pipeline.is_active]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        named = [
+            f"{item.id} (version {item.version or 'none'}, created {item.created:%Y-%m-%d %H:%M} UTC)"
+            if item.created
+            else f"{item.id} (version {item.version or 'none'})"
+            for item in found
+        ]
+        raise AmbiguousName(
+            f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {some_of(named)}. Give "
+            "pipeline_id, or disable those that are no longer wanted."
+        )
+    # Those that are not active are listed only where the name is not found among the others.
+    everything: tuple[PublishedPipeline, ...] = yield PIPELINE.listing()
+    disabled = [pipeline for pipeline in everything if pipeline.name == name and not pipeline.is_active]
+    if disabled:
+        raise PipelineDisabled(f"pipeline_name: {how_to_enable(disabled)}")
+    count = len({pipeline.name for pipeline in everything if pipeline.is_active})
+    hint = advice(PIPELINE, name, everything, otherwise=how_many(count))
+    raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
+
+
+def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
+    """Say that the published pipelines of a name, or the one of an id, are not active, and how to change that."""
+    name, last = pipelines[0].name, pipelines[-1].id
+    if len(pipelines) == 1:
+        said = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
+    else:
+        named = some_of([f"{item.id} ({item.status})" for item in pipelines], ", ")
+        said = f"none of the published pipelines named {name!r} is active: {named}"
+    return (
+        f"{said}; enable it with AzureMLEnablePipelineOperator(pipeline_id={last!r}) or the command `pipelines enable "
+        f"{last}`, or give another one."
+    )
+
+
+def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[PublishedPipeline]:
+    """Read the published pipeline of this id, active or not.
+
+    Args:
+        pipeline_id: The id.
+        subject: What an error begins with: the argument, or what led to the pipeline.
+
+    Raises:
+        PipelineError: There is none; the message says if it is a name, and names similar ids.
+    """
+    try:
+        found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+    except NotFound as error:
+        hint = yield from advice_on_missing(PIPELINE, pipeline_id)
+        missing = with_advice(f"{subject}: the workspace has no published pipeline {pipeline_id!r}", hint)
+        raise PipelineError(f"{missing} [{', '.join(error.request_ids)}]") from error
+    return found
+
+
+def find_target(
+    *,
+    pipeline_id: str | None = None,
+    pipeline_name: str | None = None,
+    endpoint_id: str | None = None,
+    endpoint_name: str | None = None,
+    endpoint_version: str | None = None,
+) -> Flow[Target]:
+    """Turn whichever name or id was given into a target, with no more requests than that needs.
+
+    Raises:
+        PipelineError: There is no such pipeline or endpoint, or several.
+    """
+    if pipeline_id is not None:
+        return Target("pipeline", pipeline_id, pipeline_id=pipeline_id)
+    if pipeline_name is not None:
+        pipeline = yield from find_pipeline(pipeline_name)
+        return Target("pipeline", pipeline.id, pipeline_id=pipeline.id)
+    if endpoint_id is not None:
+        return Target("endpoint", endpoint_id, endpoint_version)
+    assert endpoint_name is not None
+    endpoint = yield from find_endpoint(endpoint_name)
+    _check_active("endpoint_name", endpoint)
+    return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
+
+
+def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:
+    if not endpoint.is_active:
+        raise PipelineDisabled(
+            f"{argument}: pipeline endpoint {endpoint.name!r} ({endpoint.id}) is {endpoint.status}; enable it with "
+            f"AzureMLHook().enable_endpoint({endpoint.id!r}), or give another one. Nothing was submitted."
+        )
+
+
+def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
+    wanted = endpoint.default_version if version is None else version
+    if wanted not in endpoint.versions:
+        which = f"version {wanted!r}" if version is not None else f"version {wanted!r}, which is its default one"
+        *earlier, last = sorted(endpoint.versions, key=lambda name: (len(name), name)) or ["none"]
+        known = ", ".join([*earlier[-9:], last])
+        more = f"{len(earlier) - 9} earlier ones and " if len(earlier) > 9 else ""
+        raise PipelineError(f"endpoint_version: endpoint {endpoint.name!r} has no {which}; it has {more}{known}")
+    return endpoint.versions[wanted]
+
+
+def inspect_target(
+    target: Target, interfaces: dict[str, PipelineInterface]
+) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
+    """Read what a target accepts, and make sure that it can be run.
+
+    Args:
+        target: What is to be run.
+        interfaces: Interfaces already read, by graph id; a graph never changes, so they may be kept.
+
+    Raises:
+        PipelineDisabled: It is not active.
+        PipelineError: There is no such pipeline or endpoint.
+    """
+    pipeline_id = target.pipeline_id
+    if pipeline_id is None:
+        try:
+            endpoint: PipelineEndpoint = yield calls.get_endpoint(target.id)
+        except NotFound as error:
+            hint = yield from advice_on_missing(ENDPOINT, target.id)
+            raise PipelineError(
+                with_advice(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}", hint)
+            ) from error
+        _check_active("endpoint_id", endpoint)
+        pipeline_id = _pipeline_behind(endpoint, target.version)
+    # What an endpoint runs was not named by its author, so no argument is at fault.
+    subject = "pipeline_id" if target.kind == "pipeline" else f"{target} runs a pipeline that cannot be run"
+    pipeline = yield from find_pipeline_of_id(pipeline_id, subject)
+    if not pipeline.is_active:
+        raise PipelineDisabled(f"{subject}: {how_to_enable([pipeline])} Nothing was submitted.")
+    if pipeline.graph_id not in interfaces:
+        interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
+    interface = interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)
+    return target._replace(pipeline_id=pipeline_id), pipeline, interface
+
+
+def read_interface(pipeline_id: str) -> Flow[PipelineInterface]:
+    """Read what a published pipeline accepts, active or not."""
+    pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
+    interface: PipelineInterface = yield calls.get_interface(pipeline.graph_id)
+    return interface.with_defaults(pipeline.defaults)

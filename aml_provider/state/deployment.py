@@ -1,0 +1,62 @@
+"""Which Airflow this is: its deployment id, and its address."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aml_provider.durable.identity import Deployment, _place
+from aml_provider.state import variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+#: Keeps the name of an Airflow that was given none.
+DEPLOYMENT_VARIABLE = "azureml_deployment_id"
+
+
+def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployment:
+    """This Airflow: by its configured name, else by a random one that is kept in a Variable.
+
+    Args:
+        read: Reads a Variable where a task's way is none: in the API server, where no name is made up either.
+
+    Raises:
+        RuntimeError: The Variable cannot be read, or is empty.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    configured = conf.get("azureml", "deployment_id", fallback=None)
+    if configured:
+        return Deployment(configured)
+    stored = variables.read(DEPLOYMENT_VARIABLE) if read is None else read(DEPLOYMENT_VARIABLE)
+    if stored is None and read is None:
+        variables.write(
+            DEPLOYMENT_VARIABLE,
+            uuid.uuid4().hex[:12],
+            "Azure ML: names this Airflow in its runs' keys; never change it",
+        )
+        # Two first tasks may both write: what counts is what stayed.
+        stored = variables.read(DEPLOYMENT_VARIABLE)
+    if not stored:
+        raise RuntimeError(
+            f"The Variable {DEPLOYMENT_VARIABLE} {'cannot be found' if stored is None else 'is empty'}; set the option "
+            "[azureml] deployment_id to a name for this Airflow, the same one for all its components"
+        )
+    return Deployment(stored, airflow_url())
+
+
+def airflow_url() -> str | None:
+    """The address of this Airflow; None where it is not set, or leads only to the machine that asks."""
+    from airflow.providers.common.compat.sdk import conf
+    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+    url = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None) or ""
+    place = _place(url)
+    if place is None:
+        return None
+    parts = urlsplit(url.strip())
+    # Whoever may read a run reads its tags: no password of a proxy belongs there.
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/").lower()
