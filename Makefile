@@ -25,8 +25,8 @@ SHARED = --numprocesses $(WORKERS) --dist worksteal
 SUITES := tests/unit tests/integration tests/dags
 
 # What imports no Airflow, and takes long: once is enough.
-WITHOUT_AIRFLOW := $(addprefix --ignore-glob=*/,test_emulator_* emulator_schedules test_studio* test_call_faults.py \
-	test_client_generated_replies.py)
+WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
+	integration/client/test_call_faults.py)
 
 UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed

@@ -34,7 +34,7 @@ def _listings(url: str) -> int:
 
 async def many(watchers: int, url: str) -> dict[str, float]:
     """So many watchers of one folder with nothing new in it, over Airflow's own shared streams."""
-    from support.triggerer import Database, Triggerer
+    from support.airflow.triggerer import Database, Triggerer
 
     from aml_provider.triggers.blob import AzureBlobChangeTrigger
 

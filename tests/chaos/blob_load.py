@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from azurite import ACCOUNT_KEY, ACCOUNT_NAME, Azurite
 from chaos.writer import SCALES, Writer, plan
 from processes import ServiceError
-from support import blob_promises, schedule_promises
-from support.blob_promises import Handover, Reader
-from support.promises import Act, Task, Violation
-from support.schedule_promises import Keeping
+from support.oracles import blob_promises, schedule_promises
+from support.oracles.blob_promises import Handover, Reader
+from support.oracles.promises import Act, Task, Violation
+from support.oracles.schedule_promises import Keeping
 
 from aml_provider.emulator.routes.control import describe_schedule
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from local_airflow import LocalAirflow
-    from support.held_workspace import HeldWorkspace
+    from support.services.held_workspace import HeldWorkspace
 
     from aml_provider.emulator.workspace.models import Run
 

@@ -12,7 +12,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.pipeline_load import TASKS
-from support.promises import Act, Task, Violation, task_of, violations
+from support.oracles.promises import Act, Task, Violation, task_of, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from processes import ServiceError
-from support.promises import Act, Task
+from support.oracles.promises import Act, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

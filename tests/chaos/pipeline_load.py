@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support.promises import Task
+from support.oracles.promises import Task
 
 if TYPE_CHECKING:
     import random

@@ -14,7 +14,7 @@ from chaos.pipeline_load import DEFERRED, LONG, Start, starts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from support.promises import Task
+    from support.oracles.promises import Task
 
 #: Kills of a task's processes; the others are kills of components.
 TASK_KILLS = ("task", "supervisor", "both")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chaos.judge import Verdict
     from chaos.plan import Plan
     from chaos.storm import Storm
-    from support.promises import Violation
+    from support.oracles.promises import Violation
 
 # How many seconds before a run began and after it ended what was done may have mattered to it.
 _NEARBY = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from support.recorded_workspace import RecordedWorkspace
+from support.services.recorded_workspace import RecordedWorkspace
 
 _PARAMETERS = [
     {"name": "name", "default": ""},

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from support.blob_promises import Version
+from support.oracles.blob_promises import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
-from support.local_workspace import serving
+from support.services.local_workspace import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
     from azure.storage.blob import ContainerClient
     from azurite import Azurite
-    from support.local_workspace import Workspace
-    from support.marked import ApiServer, Left
+    from support.airflow.marked import ApiServer, Left
+    from support.services.local_workspace import Workspace
 
     from aml_provider.emulator.server import EmulatorServer
 
@@ -58,7 +58,7 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
 def api_server(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     """This process stands for an API server of Airflow 3.3 or later."""
     from airflow.listeners.listener import get_listener_manager
-    from support.marked import ApiServer
+    from support.airflow.marked import ApiServer
 
     monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
@@ -71,9 +71,9 @@ def api_server(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ap
 @pytest.fixture
 def leave(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> Callable[..., Left]:
     """Play a DAG whose only try ends while its run goes on."""
-    from support.marked import Left
-    from support.played_dag import PlayedDag
-    from support.run_operator_dags import load_dags
+    from support.airflow.marked import Left
+    from support.airflow.played_dag import PlayedDag
+    from support.airflow.run_operator_dags import load_dags
 
     dags = load_dags(monkeypatch)
 

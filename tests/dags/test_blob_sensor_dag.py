@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowTaskTimeout
-from support import dags
-from support.blob_dags import DAY, DONE, MODES, NOTHING, Consume, pipeline, run
-from support.folder import ContainerServer
-from support.watching import Said, context_of
+from support.airflow import dags
+from support.airflow.blob_dags import DAY, DONE, MODES, NOTHING, Consume, pipeline, run
+from support.drivers.watching import Said, context_of
+from support.services.folder import ContainerServer
 
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, conf, task_group
-from support.blob_dags import DAY, DONE, MODES, Consume, pipeline, run
-from support.stepped_run import SteppedRun
-from support.watching import Said
+from support.airflow.blob_dags import DAY, DONE, MODES, Consume, pipeline, run
+from support.airflow.stepped_run import SteppedRun
+from support.drivers.watching import Said
 
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 

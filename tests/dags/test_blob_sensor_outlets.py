@@ -7,9 +7,9 @@ import uuid
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
 from airflow.utils.session import create_session
-from support import dags
-from support.blob_dags import DAY, MODES
-from support.watching import Said
+from support.airflow import dags
+from support.airflow.blob_dags import DAY, MODES
+from support.drivers.watching import Said
 
 from aml_provider.blobs.events import EVENT_BYTES, event_id
 from aml_provider.sensors.blob import AzureBlobChangeSensor

@@ -9,8 +9,8 @@ from airflow.models import taskinstance
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.utils import timezone
 from airflow.utils.session import create_session
-from support.played_dag import PlayedDag
-from support.run_operator_dags import load_dags
+from support.airflow.played_dag import PlayedDag
+from support.airflow.run_operator_dags import load_dags
 
 from aml_provider.client.errors import RunTimedOut
 from aml_provider.triggerer.failover import look, still_wants

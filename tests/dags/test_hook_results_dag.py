@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
-from support.dags import run, states
+from support.airflow.dags import run, states
 
 from aml_provider.hooks.azure_ml import AzureMLHook
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-from support.run_operator_dags import load_dags
+from support.airflow.run_operator_dags import load_dags
 
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 from airflow.configuration import conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-from support.played_dag import PlayedDag
-from support.run_operator_dags import FOLDER, load_dags
+from support.airflow.played_dag import PlayedDag
+from support.airflow.run_operator_dags import FOLDER, load_dags
 
 
 @pytest.fixture

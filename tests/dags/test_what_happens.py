@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 import pytest
-from support.played_dag import PlayedDag
-from support.run_operator_dags import load_dags
+from support.airflow.played_dag import PlayedDag
+from support.airflow.run_operator_dags import load_dags
 
 TABLE = Path(__file__).parents[2] / "docs" / "reliability.md"
 TESTED = {}

@@ -48,7 +48,7 @@ def airflow(monkeypatch):
 @pytest.fixture(scope="session")
 def running_workspace():
     """Serve a local workspace with small pipelines that need no blobs, once."""
-    from support.local_workspace import Workspace
+    from support.services.local_workspace import Workspace
 
     with Workspace() as running:
         yield running
@@ -75,7 +75,7 @@ def pauses(monkeypatch):
 @pytest.fixture
 def task():
     """One task instance with its store."""
-    from support.task import Task
+    from support.airflow.task import Task
 
     return Task()
 
@@ -83,7 +83,7 @@ def task():
 @pytest.fixture
 def learnt(workspace, kept_in_memory):
     """Let another task have taught how runs are found here, and forget its run."""
-    from support.task import RunPipeline, Task
+    from support.airflow.task import RunPipeline, Task
 
     other = Task()
     other.ti.dag_id = "other"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from support.killing import World, at_once
+from support.airflow.killing import World, at_once
 
 FIGURES = pytest.StashKey[list[str]]()
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
-from support.killing import at_once
+from support.airflow.killing import at_once
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 Airflow tells nobody")
 

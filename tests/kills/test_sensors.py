@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from local_airflow import AIRFLOW_3, LocalAirflow
 from processes import Guard, ServiceError
-from support.folder import ContainerServer
-from support.killing import at_once
+from support.airflow.killing import at_once
+from support.services.folder import ContainerServer
 from task_instances import TaskInstances
 
 DAGS = Path(__file__).parent / "sensor_dags"

@@ -18,8 +18,8 @@ import pytest
 from airflow import __version__
 from local_airflow import LocalAirflow
 from processes import Guard
-from support.folder import ContainerServer
-from support.triggerer import latest_records
+from support.airflow.triggerer import latest_records
+from support.services.folder import ContainerServer
 
 pytestmark = pytest.mark.skipif(
     tuple(map(int, __version__.split(".")[:2])) < (3, 3), reason="assets have a state from Airflow 3.3 on"

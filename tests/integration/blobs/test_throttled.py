@@ -1,0 +1,247 @@
+"""A blob service, or a workspace, that is too busy: a look gives way to the next one, and none comes too soon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+
+import pytest
+from support.drivers.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
+from support.services.folder import ContainerServer
+
+from aml_provider.blobs.outbox import WatcherRecord
+from aml_provider.blobs.rules import Rules
+from aml_provider.client.http import clients
+from aml_provider.durable.handover import Commit, Owner
+from aml_provider.emulator.workspace.models import Datastore
+from aml_provider.hooks.blob_location import BlobLocation, FolderKey
+from aml_provider.triggerer.folder_stream import FolderStream
+
+# Azure Storage says 503 and ServerBusy, other services 429.
+busy = pytest.mark.parametrize("status", [429, 503])
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    return variables_in_memory(monkeypatch)
+
+
+@pytest.fixture
+def container(monkeypatch, variables):
+    """A container that lists what the test writes, and the connection that leads to it."""
+    with ContainerServer() as server:
+        extra = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
+        extra |= {"auth_method": "static_token", "blob_endpoint": server.url}
+        connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+        running = server.container("landing")
+        running.url = f"{server.url}/landing"
+        yield running
+
+
+@pytest.fixture
+def watch(container):
+    def make(**arguments):
+        return sensor(**{"container_url": container.url, "poke_interval": 60, **arguments})
+
+    return make
+
+
+@pytest.fixture
+def said(caplog, capsys):
+    return Said(caplog, capsys)
+
+
+@busy
+def test_a_look_waits_within_the_retry_budget_and_not_for_an_hour(status, watch, container, pauses, variables, said):
+    watcher, context = watch(), context_of()
+    watcher.poke(context)
+    container.write("incoming/a")
+    before = dict(variables)
+    container.failures, container.retry_after = [status] * 1000, "30"
+    assert watcher.poke(context).xcom_value is None
+    assert pauses == [30.0] * 4, "retry_budget is 120 s, throttled_budget 3600 s"
+    assert variables == before
+    assert "This poll failed and was discarded; the sensor polls again. list blobs: " in str(said)
+    container.failures = []
+    [change] = watcher.poke(context).xcom_value
+    assert change["name"] == "a"
+
+
+def test_the_pages_of_a_look_share_one_budget(watch, container, pauses):
+    """Else a folder of a thousand pages could hold a worker for a day."""
+    watcher, context = watch(), context_of()
+    watcher.poke(context)
+    container.page_size, container.retry_after = 1, "50"
+    for number in range(5):
+        container.write(f"incoming/{number}")
+    container.failures = [503, 200] * 5
+    assert watcher.poke(context).xcom_value is None
+    assert pauses == [50.0, 50.0]
+    container.failures, container.retry_after = [503, 200, 429, 200] * 3, None
+    assert len(watcher.poke(context).xcom_value) == 5
+
+
+@pytest.mark.parametrize(("timeout", "waits"), [(100, 3), (29, 0), (10_000, 4)])
+def test_a_look_does_not_outlast_the_sensors_timeout(timeout, waits, watch, container, pauses):
+    container.failures, container.retry_after = [429] * 1000, "30"
+    assert look(watch(timeout=timeout)) == []
+    assert pauses == [30.0] * waits
+
+
+def test_the_last_look_of_a_deferred_sensor_is_not_repeated(watch, container, pauses):
+    container.failures, container.retry_after = [429] * 1000, "10"
+    watcher = watch()
+    watcher._deadline = time.time() - 1
+    assert look(watcher) == []
+    assert pauses == []
+    assert len(container.asked) == 1
+
+
+def test_a_busy_workspace_is_not_waited_for_either(emulator, azureml_default, variables, pauses, said):
+    emulator.state.datastores["landing"] = Datastore("landing", "account", "landing", account_key="a2V5")
+    emulator.faults.add("status", status=429, retry_after=45, times=1000)
+    assert look(sensor(datastore="landing")) == []
+    assert pauses == [45.0, 45.0]
+    assert "the sensor polls again. get datastore" in str(said)
+
+
+def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with_the_next_look(
+    emulator, azurite, azureml_default, pauses, monkeypatch
+):
+    """The batch is handed on only when it is known to be recorded."""
+    with azurite.container() as landing:
+        store = Datastore("landing", azurite.account_name, landing.container_name, account_key=azurite.account_key)
+        emulator.state.datastores["landing"] = store
+        watcher, context = sensor(datastore="landing", cursor_store="landing/records"), context_of()
+        watcher.poke(context)
+        landing.upload_blob("incoming/a", b"x")
+        act = clients.Client._act
+
+        def refuse(client, step):
+            answer = act(client, step) if getattr(step, "method", "") != "PUT" else None
+            return answer or clients.Reply(503, {"retry-after": "70"}, b"", "id")
+
+        with monkeypatch.context() as refusing:
+            refusing.setattr(clients.Client, "_act", refuse)
+            assert watcher.poke(context).xcom_value is None
+        assert pauses == [70.0]
+        [change] = watcher.poke(context).xcom_value
+        assert change["name"] == "a"
+
+
+@busy
+def test_who_is_told_to_come_later_does_not_come_after_an_interval(status, watch, container, pauses):
+    watcher, context = watch(poke_interval=60), context_of()
+    watcher.poke(context)
+
+    def next_interval():
+        return watcher._get_next_poke_interval(0.0, lambda: 0.0, 1)
+
+    assert next_interval() == 60.0
+    container.failures, container.retry_after = [status], "900"
+    watcher.poke(context)
+    assert pauses == [], "a wait beyond the budget is not begun"
+    assert 895.0 < next_interval() <= 900.0
+
+
+@busy
+def test_a_look_that_was_refused_at_first_changes_nothing_about_the_next_one(status, watch, container, pauses):
+    watcher = watch(poke_interval=60)
+    container.failures, container.retry_after = [status], "90"
+    watcher.poke(context_of())
+    assert pauses == [90.0]
+    assert watcher._get_next_poke_interval(0.0, lambda: 0.0, 1) == 60.0
+
+
+def test_who_is_told_to_come_later_comes_at_the_timeout_at_the_latest(watch, container):
+    container.failures, container.retry_after = [429], "86400"
+    watcher = watch(timeout=600)
+    watcher.poke(context_of())
+    assert 595.0 < watcher._get_next_poke_interval(0.0, lambda: 0.0, 1) <= 600.0
+
+
+@pytest.mark.parametrize("asked", ["900", "inf"])
+def test_a_deferral_of_a_look_that_was_refused_waits_as_long_as_the_service_asked(asked, watch, container):
+    watcher = watch(deferrable=True, timeout=600 if asked == "inf" else 3600)
+    look_at_rest = deferred(watcher)
+    assert (look_at_rest.poll_interval, look_at_rest.only_wait) == (60.0, False)
+    container.failures, container.retry_after = [503], asked
+    watcher = watch(deferrable=True, timeout=600 if asked == "inf" else 3600)
+    trigger = deferred(watcher)
+    assert trigger.only_wait, "the worker looks again itself"
+    expected = 600.0 if asked == "inf" else 900.0
+    assert math.isclose(trigger.poll_interval, expected, abs_tol=5.0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_trigger_leaves_a_busy_service_alone(status, watch, container, monkeypatch, said):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.2")
+    container.write("incoming/old")
+    trigger = deferred(watch(deferrable=True, poke_interval=0.1))
+    container.write("incoming/a")
+    container.failures, container.retry_after = [status], "1"
+    fire(trigger)
+    _, refused, again = container.moments
+    assert again - refused >= 1.0
+    assert "the next one is in 1 s. list blobs" in str(said)
+
+
+def test_the_trigger_waits_for_a_busy_workspace_without_waking_a_worker(
+    emulator, azurite, azureml_default, variables, monkeypatch, said
+):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.2")
+    with azurite.container() as landing:
+        store = Datastore("landing", azurite.account_name, landing.container_name, account_key=azurite.account_key)
+        emulator.state.datastores["landing"] = store
+        trigger = deferred(sensor(datastore="landing", deferrable=True))
+        landing.upload_blob("incoming/a", b"x")
+        emulator.faults.add("status", status=429, retry_after=1)
+        begin = time.monotonic()
+        fire(trigger)
+    assert time.monotonic() - begin >= 1.1
+    assert "the next one is in 1 s. get datastore" in str(said)
+    [record] = variables.values()
+    assert Commit.decode(record).owner.is_same(Owner.of(context_of()["ti"]))
+
+
+@pytest.fixture
+def stream(container, monkeypatch):
+    """A watched folder, looked at ten times a second."""
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.2")
+    location = BlobLocation(None, container.url, "incoming", None, "azureml_default")
+
+    def make():
+        made = FolderStream(FolderKey(location, ignore_empty=True, poll_interval=0.1))
+        return made, made.join(Rules.of(), WatcherRecord())
+
+    return make
+
+
+@busy
+async def test_watchers_leave_a_busy_service_alone(status, stream, container, said):
+    container.write("incoming/old")
+    container.failures, container.retry_after = [status], "1"
+    folder, _watcher = stream()
+    async with asyncio.timeout(30):
+        await anext(folder.looks())
+    await folder.close()
+    refused, again = container.moments
+    assert again - refused >= 1.0
+    assert "look again in 1 s" in str(said)
+
+
+async def test_watchers_look_again_within_an_hour_whatever_a_service_asks_for(stream, container, said):
+    """Nobody starts a watcher anew."""
+    container.failures, container.retry_after = [503], "inf"
+    folder, _watcher = stream()
+    looks = asyncio.ensure_future(anext(folder.looks()))
+    async with asyncio.timeout(30):
+        while "look again in" not in str(said):  # noqa: ASYNC110 - the log is all that tells
+            await asyncio.sleep(0.05)
+    looks.cancel()
+    await asyncio.wait([looks])
+    await folder.close()
+    assert "look again in 3600 s" in str(said)

@@ -1,0 +1,157 @@
+"""Connections of type ``wasb``: what Airflow's own hook lists with, we list with; the rest is refused by a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from azure.storage.blob import generate_container_sas
+from support.samples.wasb_forms import FORMS
+
+from aml_provider.blobs.access import poll_folder
+from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.rules import Rules
+from aml_provider.blobs.wasb import Rights, account_of, rights_of
+from aml_provider.hooks.blob_location import BlobLocation, WasbRights
+
+ACCOUNT_KEY = "a2V5"
+
+
+@pytest.fixture
+def container(azurite):
+    with azurite.container() as made:
+        made.upload_blob("in/a.csv", b"x")
+        yield made
+
+
+@pytest.fixture
+def sas(azurite, container):
+    """A SAS whose signature has a plus sign, so that it matters who encodes it."""
+    for seconds in itertools.count():
+        token = generate_container_sas(
+            azurite.account_name,
+            container.container_name,
+            account_key=azurite.account_key,
+            permission="l",
+            expiry=datetime(2099, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds),
+        )
+        if "%2B" in token:
+            return token
+    raise AssertionError
+
+
+def listed(container, monkeypatch, fields):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "wasb", **fields}))
+    with BlobLocation(None, container.url, "in", "storage", "azureml_default").open() as (client, location):
+        state = FolderState(location.folder, Rules.of(on_first_poll="report"), None)
+        detection = client.run(poll_folder(state, location.access))
+        return [change["name"] for change in detection.changes], location.access.kind
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form(name, container, sas, azurite, monkeypatch, azureml_default):
+    form = FORMS[name]
+    fields = form.fields(azurite.account_key, sas, azurite.blob_endpoint)
+    if form.ours in {"key", "SAS"}:
+        kind = "an account key" if form.ours == "key" else "a SAS"
+        assert listed(container, monkeypatch, fields) == (["a.csv"], kind)
+        return
+    assert not form.wasb, "what Airflow's own hook takes is taken"
+    with pytest.raises(AirflowFailException, match=form.ours) as caught:
+        listed(container, monkeypatch, fields)
+    assert azurite.account_key[:20] not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["true", "True"])
+def test_azurite_at_its_usual_place(value):
+    found = rights_of("", "", "", {"connection_string": f"UseDevelopmentStorage={value};"})
+    assert found.account == "devstoreaccount1"
+    assert found.key.startswith("Eby8vdM02xNOcqFl")
+
+
+@pytest.mark.parametrize(
+    ("url", "account"),
+    [
+        ("https://acct.blob.core.windows.net/c", "acct"),
+        ("https://ACCT.Blob.Core.Windows.Net/c", "acct"),
+        ("https://acct-secondary.blob.core.windows.net/c", "acct"),
+        ("https://acct-dualstack.blob.core.windows.net/c", "acct"),
+        ("https://acct-secondary-ipv6.blob.core.windows.net/c", "acct"),
+        ("https://acct.privatelink.blob.core.windows.net/c", "acct"),
+        ("https://acct.z01.blob.storage.azure.net/c", "acct"),
+        ("https://acct.blob.core.usgovcloudapi.net:443/c", "acct"),
+        ("acct.blob.core.windows.net", "acct"),
+        ("https://files.corp.net/c", ""),
+        ("https://[broken/c", ""),
+        ("", ""),
+    ],
+)
+def test_the_account_in_an_address(url, account):
+    assert account_of(url) == account
+
+
+@pytest.mark.parametrize(
+    "url", ["https://acct-secondary.blob.core.windows.net/c", "https://ACCT.blob.core.windows.net/c"]
+)
+def test_a_key_signs_for_the_account_whatever_else_its_host_is_called(url):
+    """What is signed names the account in small letters, without the second host's suffix."""
+    right = WasbRights("w", "ACCT", ACCOUNT_KEY, {})
+    plain = WasbRights("w", "", ACCOUNT_KEY, {})
+    names = {access.access(url)._account_name for access in (right, plain)}
+    assert names == {"acct"}
+
+
+def test_a_login_in_capitals_is_the_same_account():
+    assert rights_of("ACCT", ACCOUNT_KEY, "", {}) == Rights(key=ACCOUNT_KEY, account="acct")
+    string = {"connection_string": f"AccountName=ACCT;AccountKey={ACCOUNT_KEY};EndpointSuffix=core.windows.net"}
+    assert rights_of("", "", "", string) == Rights(key=ACCOUNT_KEY, account="acct")
+
+
+def test_a_connection_that_cannot_be_read_is_told_as_that(container, monkeypatch, azureml_default):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", '{"conn_type": "wasb", "password": "s3cret"')
+    with (
+        pytest.raises(Exception, match="AIRFLOW_CONN_STORAGE is set, but is not JSON") as caught,
+        BlobLocation(None, container.url, "in", "storage", "azureml_default").open(),
+    ):
+        pass
+    assert "s3cret" not in str(caught.value)
+
+
+SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"conn_type": "azureml", "password": ACCOUNT_KEY}, "conn_type is 'azureml'; leave wasb_conn_id out"),
+        ({"extra": SAS_OF_NOBODY}, "extra: is not JSON: "),
+        ({"password": ACCOUNT_KEY, "extra": [{"sas_token": SAS_OF_NOBODY}]}, "extra is not a JSON object"),
+        (
+            {"password": f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={ACCOUNT_KEY}"},
+            "password is a connection string, which goes into the extra field 'connection_string'",
+        ),
+        ({"extra": {"tenant_id": "t"}}, "has a tenant_id, but no login; an application's id and secret are its login"),
+        ({"login": "id", "extra": {"tenant_id": "t"}}, "has a tenant_id, but no password"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Encountered :DeprecationWarning")
+def test_what_stands_in_the_wrong_place_is_told(fields, told, container, monkeypatch, azureml_default):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "wasb", **fields}))
+    location = BlobLocation(None, container.url, "in", "storage", "azureml_default")
+
+    async def opened():
+        async with location.async_open():
+            pass
+
+    with pytest.raises(AirflowFailException) as caught, location.open():
+        pass
+    with pytest.raises(AirflowFailException) as twin:
+        asyncio.run(opened())
+    for error in (caught.value, twin.value):
+        assert f"connection 'storage', {told}" in str(error).replace("'storage' has", "'storage', has")
+        assert ACCOUNT_KEY not in str(error)
+        assert "s3cret" not in str(error)

@@ -1,0 +1,487 @@
+"""Asset watchers of a folder, run as Airflow's triggerer does, over Azurite and over a service that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import airflow
+import pytest
+from support.drivers.watching import Said
+from support.services.folder import ContainerServer
+
+from aml_provider.blobs.events import EVENT_BYTES, event_id
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.triggers.blob import AzureBlobChangeTrigger
+
+VERSION = tuple(map(int, airflow.__version__.split(".")[:2]))
+
+if VERSION >= (3, 3):
+    from airflow.triggers.shared_stream import AckTimeout
+    from support.airflow.triggerer import Database, Triggerer
+
+shared = pytest.mark.skipif(VERSION < (3, 3), reason="Airflow shares streams from 3.3 on")
+watching = pytest.mark.skipif(VERSION < (3, 0), reason="Airflow has watchers from 3.0 on")
+
+
+def watcher(**arguments):
+    defaults = {"path": "in", "poll_interval": 0.1}
+    if "datastore" not in arguments:
+        defaults["container_url"] = arguments.pop("url")
+    return AzureBlobChangeTrigger(**defaults | arguments)
+
+
+@pytest.fixture
+def said(caplog, capsys):
+    return Said(caplog, capsys)
+
+
+@pytest.fixture
+def database(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
+    return Database(monkeypatch)
+
+
+@pytest.fixture
+def server():
+    with ContainerServer() as running:
+        yield running
+
+
+@pytest.fixture
+def landing(server, monkeypatch):
+    """A container that the test writes, and its address; nobody serves the workspace."""
+    extra = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
+    extra |= {"auth_method": "static_token", "blob_endpoint": server.url}
+    connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+    container = server.container("landing")
+    container.url = f"{server.url}/landing"
+    return container
+
+
+def looks(container):
+    return len(container.asked)
+
+
+async def looked(triggerer, container, more=1):
+    """Wait for so many looks that begin from now on, and for what comes of them."""
+    wanted = looks(container) + more + 1
+    await triggerer.until(lambda: looks(container) >= wanted)
+
+
+@shared
+async def test_an_event_carries_the_changes_and_their_id(landing, database):
+    landing.write("in/old.csv")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        for name in ("in/a.csv", "in/deep/b.csv", "other.csv"):
+            landing.write(name)
+        await triggerer.until(database.changed)
+        landing.write("in/old.csv")
+        await triggerer.until(lambda: len(database.changed()) > 1)
+    first, second = database.events["asset"]
+    (change,) = first["changes"]
+    assert first == {"id": event_id([change]), "changes": [change]}
+    assert (change["name"], change["change"], change["container_url"]) == ("a.csv", "added", landing.url)
+    assert [(item["name"], item["change"]) for item in second["changes"]] == [("old.csv", "modified")]
+    json.dumps(first)
+
+
+@shared
+async def test_all_watchers_of_a_folder_have_one_listing(landing, database):
+    async with Triggerer(database) as triggerer:
+        for number in range(40):
+            triggerer.start(watcher(url=landing.url, pattern=f"{number}.csv", poll_interval=0.3), f"asset{number}")
+        triggerer.start(watcher(url=landing.url, settle=3600, poll_interval=0.3), "patient")
+        await triggerer.until(lambda: len(database.states) == 41)
+        before, begun = looks(landing), asyncio.get_running_loop().time()
+        for name in ("in/1.csv", "in/2.csv"):
+            landing.write(name)
+        await triggerer.until(lambda: database.changed("asset1") and database.changed("asset2"))
+        await asyncio.sleep(0.5)
+        passed = asyncio.get_running_loop().time() - begun
+        assert looks(landing) - before <= passed / 0.3 + 1
+    assert set(database.events) == {"asset1", "asset2"}
+
+
+@shared
+async def test_watchers_at_different_times_or_with_other_rights_share_nothing(landing):
+    one = watcher(url=landing.url)
+    assert one.shared_stream_key() == watcher(url=landing.url, pattern="x", settle=9, state_key="k").shared_stream_key()
+    assert one.shared_stream_key() == watcher(url=landing.url, path="/in/").shared_stream_key()
+    for other in ({"poll_interval": 2}, {"wasb_conn_id": "w"}, {"azureml_conn_id": "b"}, {"ignore_empty": False}):
+        assert one.shared_stream_key() != watcher(url=landing.url, **other).shared_stream_key()
+    assert one.shared_stream_key() != watcher(datastore="landing").shared_stream_key()
+
+
+def stored(asset):
+    """The triggers of an asset as Airflow stores them, and what it tells them from others by."""
+    from airflow.serialization.encoders import encode_asset_like
+    from airflow.triggers.base import BaseEventTrigger
+
+    found = [watcher["trigger"] for watcher in encode_asset_like(asset)["watchers"]]
+    return [(AzureBlobChangeTrigger(**one["kwargs"]), BaseEventTrigger.hash(**one)) for one in found]
+
+
+def assets_of(*triggers):
+    from airflow.sdk import Asset, AssetWatcher
+
+    names = ("one", "two")
+    return [
+        Asset(name=name, watchers=[AssetWatcher(name="w", trigger=trigger)])
+        for name, trigger in zip(names, triggers, strict=True)
+    ]
+
+
+@shared
+@pytest.mark.parametrize("is_one_object", [True, False])
+async def test_assets_with_equal_watchers_have_a_state_each(is_one_object, landing, database):
+    """One whose DAG is paused for a while finds afterwards what has changed, and the other gets nothing twice."""
+    trigger = watcher(url=landing.url)
+    assets = assets_of(trigger, trigger if is_one_object else watcher(url=landing.url))
+    (one, its_hash), (two, other_hash) = (stored(asset)[0] for asset in assets)
+    assert its_hash != other_hash
+    assert stored(assets[0])[0][1] == its_hash, "the same asset in another DAG file is one trigger"
+    assert one.shared_stream_key() == two.shared_stream_key()
+    async with Triggerer(database) as triggerer:
+        triggerer.start(one, "one")
+        pausing = triggerer.start(two, "two")
+        await triggerer.until(lambda: len(database.states) == 2)
+        pausing.cancel()
+        await asyncio.wait([pausing])
+        triggerer.tasks.remove(pausing)
+        landing.write("in/a.csv")
+        await triggerer.until(lambda: database.changed("one"))
+        triggerer.start(two, "two")
+        await triggerer.until(lambda: database.changed("two"))
+        landing.write("in/b.csv")
+        await triggerer.until(lambda: len(database.changed("one")) == len(database.changed("two")) == 2)
+    assert database.changed("one") == database.changed("two") == ["a.csv", "b.csv"]
+
+
+@shared
+async def test_a_watcher_that_serves_several_assets_all_the_same_says_so_and_fires_nothing(landing, database, said):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url), "one", "two")
+        triggerer.start(watcher(url=landing.url), "other")
+        await triggerer.until(lambda: database.states and "serves several assets: " in str(said))
+        landing.write("in/a.csv")
+        await triggerer.until(lambda: database.changed("other"))
+    assert "give one of the watchers a state_key" in str(said)
+    assert {asset for asset, _ in database.kept} == {"other"}
+
+
+@shared
+async def test_who_comes_late_loses_nothing(landing, database):
+    late = watcher(url=landing.url, state_key="late")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(late, "late")
+        await triggerer.until(lambda: database.states)
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: len(database.states) == 2)
+        landing.write("in/a.csv")
+        await triggerer.until(database.changed)
+        triggerer.start(late, "late")
+        await triggerer.until(lambda: database.changed("late"))
+        landing.write("in/b.csv")
+        await triggerer.until(lambda: len(database.changed("late")) == 2)
+    assert database.changed("late") == database.changed() == ["a.csv", "b.csv"]
+
+
+@shared
+async def test_killed_before_its_event_is_stored(landing, database):
+    async with Triggerer(database, storing=False) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        landing.write("in/a.csv")
+        (lost,) = await triggerer.until(lambda: triggerer.fired)
+    assert database.events == {}
+    landing.write("in/b.csv")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: len(database.changed()) == 2)
+    again, new = database.events["asset"]
+    assert again == lost
+    assert [change["name"] for change in new["changes"]] == ["b.csv"]
+
+
+@shared
+async def test_killed_before_it_learns_that_its_event_is_stored(landing, database):
+    async with Triggerer(database, storing=False) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        landing.write("in/a.csv")
+        await triggerer.until(lambda: triggerer.fired)
+        triggerer.store()
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: len(database.changed()) == 2)
+        await looked(triggerer, landing, 3)
+    first, again = database.events["asset"]
+    assert first == again
+
+
+@shared
+async def test_killed_after_it_learnt_that_nothing_comes_again(landing, database):
+    async with Triggerer(database) as triggerer:
+        # The word comes at once, not with the next look.
+        triggerer.start(watcher(url=landing.url, poll_interval=20))
+        await triggerer.until(lambda: database.states)
+        landing.write("in/a.csv")
+        triggerer.start(watcher(url=landing.url, poll_interval=20, state_key="hurries the look"), "other")
+        await triggerer.until(database.changed)
+        await triggerer.until(lambda: not any("a.csv" in text for text in database.states.values()))
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await looked(triggerer, landing, 3)
+    assert database.changed() == ["a.csv"]
+
+
+@shared
+async def test_an_idle_folder_writes_nothing(landing, database):
+    landing.write("in/a.csv")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        await looked(triggerer, landing, 5)
+    assert database.writes == 1
+
+
+@shared
+async def test_a_watcher_that_airflow_gave_up_does_not_take_its_events_for_stored(landing, database):
+    async with Triggerer(database, storing=False, ack_timeout=0.3) as triggerer:
+        task = triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        landing.write("in/a.csv")
+        with pytest.raises(AckTimeout):
+            await triggerer.until(lambda: False)
+        assert task.done()
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(database.changed)
+    assert database.changed() == ["a.csv"]
+
+
+@shared
+async def test_many_changes_are_split(landing, database):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        wanted = {f"{number:05}-{'x' * 100}.csv" for number in range(6000)}
+        for number, name in enumerate(wanted):
+            landing.write(f"in/{name}", age=number)
+        # More than one look takes: the rest comes soon after.
+        await triggerer.until(lambda: len(database.changed()) >= 6000)
+    assert sorted(database.changed()) == sorted(wanted)
+    assert max(len(json.dumps(event)) for event in database.events["asset"]) <= EVENT_BYTES
+    assert len({event["id"] for event in database.events["asset"]}) == len(database.events["asset"]) > 3
+
+
+@shared
+@pytest.mark.parametrize(("status", "level"), [(403, "ERROR"), (404, "ERROR"), (503, "WARNING"), (0, "WARNING")])
+async def test_a_folder_that_cannot_be_listed_ends_nothing(status, level, landing, database, caplog):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+        landing.failures = [status] * 2
+        landing.write("in/a.csv")
+        await triggerer.until(database.changed)
+    told = [record for record in caplog.records if "its watchers look again in" in record.getMessage()]
+    assert [record.levelname for record in told] == [level] * 2
+    # Ever later.
+    first, second = (record.args[2] for record in told)
+    assert 0.08 <= first <= 0.1
+    assert 0.16 <= second <= 0.2
+
+
+@shared
+async def test_so_does_a_connection_that_is_not_there(landing, database, said, monkeypatch):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url, azureml_conn_id="comes_later"))
+        await triggerer.until(lambda: "look again in" in str(said))
+        assert "comes_later" in str(said)
+        monkeypatch.setenv("AIRFLOW_CONN_COMES_LATER", os.environ["AIRFLOW_CONN_AZUREML_DEFAULT"])
+        await triggerer.until(lambda: database.states)
+
+
+@shared
+async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(landing, database, said):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        await triggerer.until(lambda: database.states)
+    ((place, text),) = database.states.items()
+    database.kept[place] = json.dumps({**json.loads(text), "format": 7})
+    landing.write("in/a.csv")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url))
+        triggerer.start(watcher(url=landing.url), "other")
+        await triggerer.until(lambda: f"delete the keys that begin with {place[1]}" in str(said))
+        await looked(triggerer, landing, 2)
+        assert "has format 7; this version reads 1" in str(said)
+        for asset, key in [*database.kept]:
+            if asset == place[0] and key.startswith(place[1]):
+                del database.kept[asset, key]
+        await triggerer.until(lambda: place in database.states)
+        landing.write("in/b.csv")
+        await triggerer.until(database.changed)
+    assert database.changed() == database.changed("other") == ["b.csv"]
+
+
+@shared
+async def test_two_watchers_that_share_a_record_are_told(landing, database):
+    from aml_provider.durable.handover import CursorMoved
+
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url, pattern="*.csv"))
+        triggerer.start(watcher(url=landing.url, pattern="*.txt"))
+        with pytest.raises(CursorMoved, match="give each a state_key of its own"):
+            await triggerer.until(lambda: False)
+
+
+@shared
+async def test_with_keys_of_their_own_they_do_not(landing, database):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url, pattern="*.csv", state_key="csv"))
+        triggerer.start(watcher(url=landing.url, pattern="*.txt", state_key="txt"))
+        await triggerer.until(lambda: len(database.states) == 2)
+        for name in ("in/a.csv", "in/a.txt"):
+            landing.write(name)
+        await triggerer.until(lambda: len(database.changed()) == 2)
+    assert sorted(database.changed()) == ["a.csv", "a.txt"]
+
+
+@shared
+async def test_another_pattern_or_interval_goes_on_from_the_same_record(landing, database):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url, pattern="*.csv"))
+        await triggerer.until(lambda: database.states)
+    landing.write("in/a.txt")
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(url=landing.url, pattern="*.txt", poll_interval=0.2))
+        await triggerer.until(database.changed)
+    assert database.changed() == ["a.txt"]
+
+
+@watching
+async def test_alone_with_a_variable(landing, monkeypatch, said):
+    """As on Airflow 3.0 to 3.2, where nothing is shared, no asset has a state and nobody says what is stored."""
+    from aml_provider.state import variables
+    from aml_provider.triggerer import folder_stream
+
+    monkeypatch.setattr(folder_stream, "_STORING", 0.2)
+    kept = {}
+    monkeypatch.setattr(variables, "read", kept.get)
+    monkeypatch.setattr(variables, "write", lambda key, value, description: kept.__setitem__(key, value))
+
+    async def first(trigger):
+        events = trigger.run()
+        async with asyncio.timeout(30):
+            event = await anext(events)
+            follows = asyncio.ensure_future(anext(events))
+            return event.payload, events, follows
+
+    trigger = watcher(url=landing.url, on_first_poll="report")
+    landing.write("in/a.csv")
+    payload, events, follows = await first(trigger)
+    assert [change["name"] for change in payload["changes"]] == ["a.csv"]
+    follows.cancel()
+    await asyncio.wait([follows])
+
+    # Killed at once: the same again.
+    again, events, follows = await first(trigger)
+    assert again == payload
+    async with asyncio.timeout(30):
+        while "a.csv" in next(iter(kept.values())):  # noqa: ASYNC110 - a thread writes it
+            await asyncio.sleep(0.02)
+    landing.write("in/b.csv")
+    new = (await follows).payload
+    await events.aclose()
+    assert [change["name"] for change in new["changes"]] == ["b.csv"]
+    (key,) = kept
+    assert key.startswith("azureml_cursor_watcher_")
+
+
+@watching
+def test_without_assets_each_filter_has_a_record_of_its_own(landing):
+    def place(**arguments):
+        return str(watcher(url=landing.url, **arguments)._records())
+
+    assert place() == place(poll_interval=9, on_first_poll="report")
+    assert len({place(), place(pattern="a"), place(settle=1), place(path="b"), place(state_key="k")}) == 5
+    assert place(pattern="a", state_key="k") == place(state_key="k")
+
+
+@watching
+async def test_without_a_state_of_its_own_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
+    from aml_provider.blobs.cursor import Cursor
+    from aml_provider.blobs.outbox import WatcherRecord
+    from aml_provider.state import variables
+
+    kept = {}
+    monkeypatch.setattr(variables, "read", kept.get)
+    monkeypatch.setattr(variables, "write", lambda key, value, description: kept.__setitem__(key, value))
+    none, one, two = (AzureBlobChangeTrigger(datastore="d", asset=name)._records() for name in (None, "one", "two"))
+    assert len({str(none), str(one), str(two)}) == 3
+    before, after = (WatcherRecord(Cursor.of([(number, number)]).encode()) for number in (1, 2))
+    await none.load()
+    await none.save(before)
+    assert await one.load() == before
+    await one.save(after)
+    assert (await one.load(), await two.load(), await none.load()) == (after, before, before)
+
+
+@watching
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "a/../b"}, "path"),
+        ({"pattern": []}, "pattern"),
+        ({"settle": -1}, "settle"),
+        ({"on_first_poll": "repeat"}, "on_first_poll"),
+        ({"poll_interval": 0}, "poll_interval"),
+        ({"poll_interval": "1 minute"}, "poll_interval"),
+        ({"state_key": ""}, "state_key"),
+        ({"ignore_empty": "no"}, "ignore_empty"),
+        ({"pattern": "sub/*.csv"}, "pattern"),
+        ({"azureml_conn_id": None}, "azureml_conn_id"),
+        ({"container_url": "https://acc.blob.core.windows.net/landing?sv=1&sig=hush"}, "container_url"),
+        ({"container_url": None, "datastore": "d", "wasb_conn_id": "w"}, "wasb_conn_id"),
+    ],
+)
+def test_a_bad_argument_is_named_before_anything_is_stored(arguments, message):
+    trigger = AzureBlobChangeTrigger(**{"container_url": "https://acc.blob.core.windows.net/landing", **arguments})
+    with pytest.raises(InvalidArgument, match=message) as raised:
+        trigger.serialize()
+    assert "hush" not in str(raised.value)
+
+
+@watching
+@pytest.mark.parametrize("arguments", [{}, {"datastore": "a", "container_url": "b"}])
+def test_where_it_looks_must_be_said_once(arguments):
+    with pytest.raises(ValueError, match="either datastore or container_url"):
+        AzureBlobChangeTrigger(**arguments)
+
+
+@pytest.mark.skipif(VERSION >= (3, 0), reason="Airflow 3 has watchers")
+def test_airflow_2_is_told_to_use_the_sensor():
+    with pytest.raises(RuntimeError, match="use AzureBlobChangeSensor"):
+        AzureBlobChangeTrigger(datastore="a")
+
+
+@watching
+def test_what_is_stored_of_it_makes_the_same_again():
+    from datetime import timedelta
+
+    from airflow.triggers.base import BaseEventTrigger
+
+    one = AzureBlobChangeTrigger(datastore="d", path="/in/", pattern="*.csv", poll_interval=timedelta(minutes=1))
+    other = AzureBlobChangeTrigger(datastore="d", path="/in/", pattern=["*.csv"], poll_interval=60)
+    assert one.serialize() == other.serialize()
+    path, arguments = one.serialize()
+    assert AzureBlobChangeTrigger(**arguments).serialize() == (path, arguments)
+    assert json.loads(json.dumps(arguments)) == arguments
+    assert BaseEventTrigger.hash(path, arguments) == BaseEventTrigger.hash(*other.serialize())

@@ -1,0 +1,442 @@
+"""Every auth_method against a local Microsoft Entra, for workers and for event loops.
+
+The settings are those of production, the login hosts of all three clouds included; see support/services/authority.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from support.services.authority import CLIENT, TENANT, Authority
+
+from aml_provider.client.auth import credentials
+from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
+from aml_provider.client.errors import CredentialError, Unreachable
+from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "entra-client-secret"
+KUBERNETES_TOKEN = "kubernetes-service-account-token"
+AZ = """#!/bin/sh
+echo "$@" >> "$AZ_LOG"
+{answer}
+"""
+AZ_TOKEN = """echo '{"accessToken": "token-of-az", "expires_on": 4102444800, "tokenType": "Bearer"}'"""
+
+both = pytest.mark.parametrize("kind", ["sync", "aio"])
+clouds = pytest.mark.parametrize("cloud", list(CLOUDS.values()), ids=list(CLOUDS))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[Authority]:
+    import aiohttp.connector
+
+    with Authority(tmp_path_factory.mktemp("authority")) as authority:
+        # aiohttp made its default context when it was imported, from SSL_CERT_FILE; a fresh process has its own test.
+        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(authority.ca_file)
+        yield authority
+
+
+@pytest.fixture
+def authority(running: Authority, monkeypatch) -> Authority:
+    running.reset()
+    monkeypatch.setenv("SSL_CERT_FILE", str(running.ca_file))
+    # No test may ask the identity endpoint of the machine that it runs on.
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", running.identity_url)
+    for name, value in running.proxy.items():
+        monkeypatch.setenv(name, value)
+    return running
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> trustme.LeafCert:
+    return trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
+
+
+def settings(auth_method, **fields):
+    return WorkspaceSettings(
+        subscription_id="s", resource_group="g", workspace_name="w", auth_method=auth_method, **fields
+    )
+
+
+def application(**fields):
+    return settings("client_secret", **{"tenant_id": TENANT, "client_id": CLIENT, "secret": SECRET, **fields})
+
+
+async def token(kind, connection):
+    """Build, ask twice, close; the second time must come from memory."""
+    if kind == "sync":
+        with contextlib.closing(build_credential(connection)) as credential:
+            tokens = {get_token(credential, connection, connection.token_scope) for _ in range(2)}
+    else:
+        async with await asyncio.to_thread(build_async_credential, connection) as credential:
+            tokens = {await get_async_token(credential, connection, connection.token_scope) for _ in range(2)}
+    [one] = tokens
+    return one
+
+
+def asked(authority):
+    """The one request for a token."""
+    [request] = [seen for seen in authority.seen if not seen.path.endswith("openid-configuration")]
+    return request
+
+
+def assert_entra(authority, cloud):
+    """Only the cloud's own host was asked, for the cloud's own audience."""
+    host = urlsplit(cloud.authority).hostname
+    assert set(authority.tunnels) == {host}
+    request = asked(authority)
+    assert (request.host, request.path) == (host, f"/{TENANT}/oauth2/v2.0/token")
+    assert request.values["client_id"] == CLIENT
+    assert request.values["scope"].split()[0] == f"{cloud.management}/.default"
+
+
+@both
+@clouds
+async def test_client_secret(authority, kind, cloud):
+    authority.secrets[CLIENT] = SECRET
+    assert await token(kind, application(cloud=cloud)) == authority.issued[0]
+    assert_entra(authority, cloud)
+
+
+@both
+@clouds
+@pytest.mark.parametrize("password", [None, "certificate-password"])
+async def test_client_certificate(authority, kind, *, cloud, password, certificate, tmp_path):
+    from cryptography.hazmat.primitives import serialization as s
+
+    authority.certificates[CLIENT] = certificate.cert_chain_pems[0].bytes()
+    key = s.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    lock = s.BestAvailableEncryption(password.encode()) if password else s.NoEncryption()
+    path = tmp_path / "app.pem"
+    path.write_bytes(
+        key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, lock) + certificate.cert_chain_pems[0].bytes()
+    )
+    connection = settings(
+        "client_certificate",
+        tenant_id=TENANT,
+        client_id=CLIENT,
+        cloud=cloud,
+        certificate_path=str(path),
+        certificate_password=password,
+    )
+    assert await token(kind, connection) == authority.issued[0]
+    assert_entra(authority, cloud)
+
+
+@both
+@clouds
+@pytest.mark.parametrize("where", ["connection", "environment"])
+async def test_workload_identity(authority, kind, *, cloud, where, monkeypatch, tmp_path):
+    authority.federated[CLIENT] = KUBERNETES_TOKEN
+    (tmp_path / "token").write_text(KUBERNETES_TOKEN)
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    # The webhook sets the public cloud's unless told otherwise; the connection knows better.
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://elsewhere.example/")
+    fields = {"tenant_id": TENANT, "client_id": CLIENT}
+    if where == "environment":
+        for name, value in fields.items():
+            monkeypatch.setenv(f"AZURE_{name.upper()}", value)
+        fields = {}
+    assert await token(kind, settings("workload_identity", cloud=cloud, **fields)) == authority.issued[0]
+    assert_entra(authority, cloud)
+
+
+@both
+@clouds
+@pytest.mark.parametrize("client_id", [None, CLIENT])
+@pytest.mark.parametrize("host", ["virtual machine", "app service"])
+async def test_managed_identity(authority, kind, *, cloud, client_id, host, monkeypatch):
+    authority.assigned.add(client_id or "")
+    if host == "app service":
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{authority.identity_url}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", authority.identity_header)
+    # A tenant in the connection, from config.json say, must not matter.
+    connection = settings("managed_identity", client_id=client_id, tenant_id=TENANT, cloud=cloud)
+    assert await token(kind, connection) == authority.issued[0]
+    request = asked(authority)
+    assert request.values.get("client_id") == client_id
+    assert request.values["resource"] == cloud.management
+    assert authority.tunnels == []
+
+
+@pytest.fixture
+def az(monkeypatch, tmp_path):
+    """Put an ``az`` on the path that does what it is told, and return how often and with what it was called."""
+    log = tmp_path / "az.log"
+    monkeypatch.setenv("AZ_LOG", str(log))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    def install(answer):
+        program = tmp_path / "az"
+        program.write_text(AZ.replace("{answer}", answer))
+        program.chmod(0o755)
+        return lambda: log.read_text().splitlines()
+
+    return install
+
+
+@both
+@clouds
+@pytest.mark.parametrize("tenant", [None, TENANT])
+async def test_azure_cli(authority, kind, *, cloud, tenant, az):
+    calls = az(AZ_TOKEN)
+    assert await token(kind, settings("azure_cli", tenant_id=tenant, cloud=cloud)) == "token-of-az"
+    [call] = calls()
+    assert call.startswith(f"account get-access-token --output json --resource {cloud.management}")
+    assert call.endswith(f" --tenant {TENANT}") == bool(tenant)
+    assert authority.tunnels == []
+
+
+@both
+@clouds
+async def test_default_with_an_application_in_the_environment(authority, kind, cloud, monkeypatch):
+    authority.secrets[CLIENT] = SECRET
+    for name, value in {"TENANT_ID": TENANT, "CLIENT_ID": CLIENT, "CLIENT_SECRET": SECRET}.items():
+        monkeypatch.setenv(f"AZURE_{name}", value)
+    assert await token(kind, settings("default", cloud=cloud)) == authority.issued[0]
+    assert_entra(authority, cloud)
+
+
+@both
+@pytest.mark.parametrize("where", ["connection", "environment", "nowhere"])
+async def test_default_with_a_managed_identity(authority, kind, where, monkeypatch):
+    authority.assigned.update({"", CLIENT})
+    if where == "environment":
+        monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+    connection = settings("default", client_id=CLIENT if where == "connection" else None)
+    assert await token(kind, connection) == authority.issued[-1]
+    assert authority.seen[-1].values.get("client_id") == (None if where == "nowhere" else CLIENT)
+
+
+@both
+async def test_default_with_a_workload_identity_of_the_connection(authority, kind, monkeypatch, tmp_path):
+    authority.federated[CLIENT] = KUBERNETES_TOKEN
+    (tmp_path / "token").write_text(KUBERNETES_TOKEN)
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AZURE_CLIENT_ID", "another")
+    connection = settings("default", client_id=CLIENT, tenant_id=TENANT)
+    assert await token(kind, connection) == authority.issued[0]
+    assert_entra(authority, CLOUDS["public"])
+
+
+@both
+async def test_static_token_asks_nobody(authority, kind):
+    assert await token(kind, settings("static_token", secret="static")) == "static"
+    assert authority.seen == []
+    assert authority.tunnels == []
+
+
+async def refusal(kind, connection, error=CredentialError):
+    with pytest.raises(error) as caught:
+        await token(kind, connection)
+    text = str(caught.value)
+    for secret in (SECRET, KUBERNETES_TOKEN, "wrong-secret"):
+        assert secret not in text
+    return caught.value
+
+
+@both
+async def test_a_wrong_secret(authority, kind):
+    authority.secrets[CLIENT] = SECRET
+    error = await refusal(kind, application(secret="wrong-secret", cloud=CLOUDS["usgov"]))
+    assert str(error) == (
+        f"auth_method client_secret, tenant_id {TENANT}, login {CLIENT}, cloud usgov: no token: "
+        f"AADSTS7000215: Invalid client secret provided for app '{CLIENT}'. Trace ID: t-1 Correlation ID: c-1 "
+        "Timestamp: now. Put a current client secret of the application, its value and not its id, into the "
+        "connection's password."
+    )
+    assert error.permanent
+
+
+@both
+async def test_an_unknown_application(authority, kind):
+    error = await refusal(kind, application())
+    assert "AADSTS700016" in str(error)
+    assert "Check login (the application's client id) and tenant_id." in str(error)
+
+
+@both
+async def test_an_unknown_tenant(authority, kind):
+    error = await refusal(kind, application(tenant_id="nobody.example"))
+    assert "tenant_id nobody.example" in str(error)
+    assert "no token: AADSTS90002: Tenant 'nobody.example' not found. Trace ID: t-1" in str(error)
+    assert "Check tenant_id, and cloud: each cloud has tenants of its own." in str(error)
+    assert error.permanent
+
+
+@both
+async def test_a_certificate_that_is_not_the_applications(authority, kind, certificate, tmp_path):
+    other = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
+    authority.certificates[CLIENT] = other.cert_chain_pems[0].bytes()
+    path = tmp_path / "app.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
+    fields = {"tenant_id": TENANT, "client_id": CLIENT, "certificate_path": str(path)}
+    error = await refusal(kind, settings("client_certificate", **fields))
+    assert "AADSTS700027" in str(error)
+    assert "Upload the certificate in certificate_path" in str(error)
+
+
+@both
+async def test_a_pod_that_is_not_federated(authority, kind, monkeypatch, tmp_path):
+    authority.federated[CLIENT] = "the token of another pod"
+    path = tmp_path / "token"
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(path))
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    connection = settings("workload_identity", client_id=CLIENT)
+    error = await refusal(kind, connection)
+    assert str(path) in str(error)
+    path.write_text(KUBERNETES_TOKEN)
+    error = await refusal(kind, connection)
+    assert f"auth_method workload_identity, tenant_id {TENANT}, login {CLIENT}" in str(error)
+    assert "issuer, subject and audience" in str(error)
+
+
+@both
+async def test_a_host_without_that_identity(authority, kind):
+    error = await refusal(kind, settings("managed_identity", client_id=CLIENT))
+    assert "Has this host a managed identity? Then login is its client id" in str(error)
+    assert error.permanent
+
+
+@both
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "Azure CLI not found on path. Install the Azure CLI where workers and triggerers run."),
+        ("echo 'Please run az login' >&2; exit 1", "Please run 'az login' to set up an account."),
+        ("echo 'ERROR: AADSTS700082: too old' >&2; exit 1", "ERROR: AADSTS700082: too old."),
+    ],
+)
+async def test_an_azure_cli_that_cannot_help(kind, answer, said, az):
+    if answer:
+        az(answer)
+    error = await refusal(kind, settings("azure_cli"))
+    assert said in str(error)
+    assert "Run `az login` as the user of workers and triggerers." in str(error)
+    assert error.permanent
+
+
+@both
+async def test_default_lists_what_it_tried_a_line_each(authority, kind, az):
+    az("echo 'Please run az login' >&2; exit 1")
+    error = await refusal(kind, settings("default"))
+    first, *tried, step = str(error).splitlines()
+    assert first.startswith("auth_method default, cloud public: no token: DefaultAzureCredential failed")
+    names = [line.strip().partition(":")[0] for line in tried]
+    assert names[:3] == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]
+    assert "AzureCliCredential" in names
+    assert "aka.ms/azsdk" not in str(error)
+    assert step == "Give one of these what it lacks, or name the one that you mean as auth_method."
+    # An outage would read the same.
+    assert not error.permanent
+
+
+@both
+async def test_default_stops_where_entra_refuses(authority, kind, monkeypatch):
+    authority.secrets[CLIENT] = SECRET
+    for name, value in {"TENANT_ID": TENANT, "CLIENT_ID": CLIENT, "CLIENT_SECRET": "wrong-secret"}.items():
+        monkeypatch.setenv(f"AZURE_{name}", value)
+    error = await refusal(kind, settings("default"))
+    assert "AADSTS7000215" in str(error)
+    assert error.permanent
+
+
+@both
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_outage_is_not_a_refusal(authority, kind, status):
+    authority.outage = status
+    error = await refusal(kind, application(), Unreachable)
+    assert not error.permanent
+    assert not error.in_doubt
+    assert len(authority.seen) == 2, "one repeat, the rest is the caller's"
+
+
+@both
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms", "x-ms-retry-after-ms"])
+@pytest.mark.parametrize("value", ["Fri, 31 Dec 9999 23:59:59 GMT", "1e9", "inf", "nan", "soon"])
+async def test_no_answer_makes_sign_in_wait_for_long_or_fail_for_good(authority, kind, name, value, monkeypatch):
+    """azure-core sleeps for as long as an answer says; in the triggerer, that stopped every wait."""
+    monkeypatch.setattr(credentials, "_LONGEST_PAUSE", 0.05)
+    authority.outage = 503
+    authority.pause = {name: value}
+    error = await asyncio.wait_for(refusal(kind, application(), Unreachable), 20)
+    assert not error.permanent
+
+
+@both
+async def test_a_closed_port(authority, kind, monkeypatch, unused_tcp_port):
+    for name in authority.proxy:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
+    error = await refusal(kind, application(), Unreachable)
+    assert str(error).startswith("auth_method client_secret, tenant_id")
+    assert "the identity provider did not answer" in str(error)
+
+
+@both
+async def test_a_certificate_that_nobody_trusts(authority, kind, tmp_path, monkeypatch):
+    with Authority(tmp_path) as stranger:
+        for name, value in stranger.proxy.items():
+            monkeypatch.setenv(name, value)
+        error = await refusal(kind, application(), Unreachable)
+        assert stranger.seen == []
+    assert "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+@both
+async def test_no_log_holds_a_secret(authority, kind, *, caplog, monkeypatch, tmp_path):
+    authority.secrets[CLIENT] = SECRET
+    authority.federated["pod"] = KUBERNETES_TOKEN
+    authority.assigned.add("")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{authority.identity_url}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", authority.identity_header)
+    (tmp_path / "token").write_text(KUBERNETES_TOKEN)
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    wrong = application(secret="wrong-secret")
+    with caplog.at_level(logging.DEBUG):
+        await token(kind, application())
+        await refusal(kind, wrong)
+        await token(kind, settings("managed_identity"))
+        await token(kind, dataclasses.replace(wrong, auth_method="workload_identity", client_id="pod"))
+    assert len(authority.issued) == 3
+    assert caplog.records
+    everything = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
+    for secret in (SECRET, "wrong-secret", KUBERNETES_TOKEN, authority.identity_header, *authority.issued):
+        assert secret not in everything
+
+
+def test_one_variable_makes_a_fresh_process_trust_a_private_authority(authority, tmp_path):
+    authority.secrets[CLIENT] = SECRET
+    script = Path(tmp_path / "ask.py")
+    script.write_text(f"""
+import asyncio
+from aml_provider.client.auth.credentials import *
+from aml_provider.client.settings import WorkspaceSettings
+
+settings = WorkspaceSettings(subscription_id="s", resource_group="g", workspace_name="w", auth_method="client_secret",
+    tenant_id={TENANT!r}, client_id={CLIENT!r}, secret={SECRET!r})
+
+async def ask():
+    async with build_async_credential(settings) as credential:
+        print(await get_async_token(credential, settings, settings.token_scope))
+
+credential = build_credential(settings)
+print(get_token(credential, settings, settings.token_scope))
+credential.close()
+asyncio.run(ask())
+""")
+    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines(), done.stderr) == (authority.issued, "")
+    assert len(authority.issued) == 2

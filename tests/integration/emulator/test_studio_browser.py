@@ -1,0 +1,510 @@
+"""The pages of the local workspace in a real browser."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+from support.drivers.browser import chromium, find_chromium, new_page
+from support.samples.studio import HOSTILE, HOSTILE_SEED, LONG, SEED, populate, populate_hostile
+from support.services.elsewhere import Elsewhere
+
+from aml_provider.emulator.server import EmulatorServer
+from aml_provider.emulator.studio.documents import utc
+from aml_provider.emulator.workspace.submission import Submission
+
+EXECUTABLE = find_chromium()
+pytestmark = pytest.mark.skipif(
+    EXECUTABLE is None, reason="there is no Chromium on the PATH, and the variable CHROMIUM names none"
+)
+
+# Text and its background as they are painted; what lies behind is the nearest ancestor that is not transparent.
+FAINT = """() => {
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = parts(color).slice(0, 3).map((c) => c / 255)
+      .map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      if ((parts(color)[3] ?? 1) > 0) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, style = getComputedStyle(element);
+    if (!walker.currentNode.data.trim() || !element.getClientRects().length) continue;
+    const [a, b] = [light(element instanceof SVGElement ? style.fill : style.color), light(behind(element))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${walker.currentNode.data.trim()}`);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # A name that its owner lets lead to this machine.
+    with chromium(EXECUTABLE, "--host-resolver-rules=MAP evil.example 127.0.0.1") as running:
+        yield running
+
+
+@pytest.fixture
+def emulator():
+    with EmulatorServer(SEED) as running:
+        yield running
+
+
+@pytest.fixture
+def ids(emulator):
+    return populate(emulator)
+
+
+@pytest.fixture
+def page(browser, emulator):
+    """A page whose time is driven by hand, and nothing must go wrong in it."""
+    with new_page(browser, base_url=emulator.url) as opened:
+        opened.clock.install()
+        yield opened
+        assert opened.troubles == []
+
+
+def refresh(page):
+    """Let a second pass in the browser, and the page ask for what is new."""
+    with page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+        page.clock.run_for(1000)
+
+
+def wait_until(page, condition):
+    """Let the browser go on until something outside of it has happened."""
+    for _ in range(1000):
+        if condition():
+            return
+        page.wait_for_timeout(10)
+    pytest.fail("it has not happened")
+
+
+def every_page(page, visit):
+    """Visit all pages that links lead to."""
+    found, waiting = set(), ["/"]
+    while waiting:
+        address = urlsplit(waiting.pop())._replace(fragment="").geturl()
+        if address in found or address.endswith("/log"):
+            continue
+        found.add(address)
+        page.goto(address)
+        visit(address)
+        links = page.eval_on_selector_all("a", "links => links.map((link) => link.getAttribute('href'))")
+        waiting += [urljoin(address, link) for link in links]
+    return found
+
+
+def one_of_each_kind(page, ids):
+    """Open a page of each kind, and those of some runs, one after another."""
+    lists = ["/", "/runs?status=Finished&find=a", "/pipelines", "/endpoints", "/schedules", "/experiments"]
+    things = ["/pipelines/good", "/endpoints/door", "/schedules/nightly", "/schedules/reactive", "/experiments/exp"]
+    for address in [*lists, *things, *(f"/runs/{run_id}" for run_id in ids.values()), "/runs/nobody"]:
+        page.goto(address)
+        yield address
+
+
+class TestHostileText:
+    @pytest.fixture
+    def emulator(self):
+        with EmulatorServer(HOSTILE_SEED) as running:
+            yield running
+
+    @pytest.fixture
+    def run_id(self, emulator):
+        return populate_hostile(emulator)
+
+    def test_it_is_shown_as_text_and_runs_nothing(self, page, run_id):
+        shown = []
+
+        def visit(address):
+            if page.evaluate("text => document.body.textContent.includes(text)", HOSTILE):
+                shown.append(address)
+            assert page.evaluate("window.ran") is None
+            assert page.locator("script").count() == 1
+            assert page.locator("img, i, main svg[onload]").count() == 0
+
+        visited = every_page(page, visit)
+        assert f"/runs/{run_id}" in shown
+        assert sorted(visited - set(shown)) == []
+
+    def test_nor_when_it_comes_while_the_page_is_looked_at(self, page, emulator, run_id):
+        page.goto(f"/runs/{run_id}")
+        run = emulator.state.runs[run_id]
+        run.steps[0].log.append(f"new {HOSTILE}")
+        run.history_tags[f"new {HOSTILE}"] = f"new {HOSTILE}"
+        run.outputs[f"new {HOSTILE}"] = f"new {HOSTILE}"
+        refresh(page)
+        expect(page.locator("pre").first).to_contain_text(f"new {HOSTILE}")
+        assert page.evaluate("window.ran") is None
+        assert page.locator("script").count() == 1
+        assert page.locator("img").count() == 0
+
+    def test_the_policy_stops_what_would_get_through(self, browser, emulator, run_id):
+        with new_page(browser, base_url=emulator.url) as page:
+            page.goto(f"/runs/{run_id}")
+            page.evaluate(
+                """() => {
+                    document.querySelector("main").insertAdjacentHTML(
+                        "beforeend", "<img src='/x' onerror=\\"window.ran='img'\\"><b style='color: red'>b</b>");
+                    const script = document.createElement("script");
+                    script.textContent = "window.ran = 'script'";
+                    document.body.append(script);
+                }"""
+            )
+            page.wait_for_function("document.images[0].complete")
+            assert page.evaluate("window.ran") is None
+            refused = [text for text in page.troubles if "Content Security Policy" in text]
+            assert len(refused) >= 3
+
+
+# What a page can make a browser send: each answers what it could read, or that it could read nothing.
+SENDS = {
+    "fetch": """async ([url, method, type, body]) => {
+      try {
+        const reply = await fetch(url, {method, body, headers: type ? {"Content-Type": type} : {}});
+        return await reply.text();
+      } catch { return ""; }
+    }""",
+    "fetch without reading": """async ([url, method, type, body]) => {
+      try {
+        // No page may send another method so; a Blob without a type has no Content-Type.
+        const how = {method: method === "GET" ? "GET" : "POST", mode: "no-cors"};
+        const reply = await fetch(url, body ? {...how, body: new Blob([body], {type: type ?? ""})} : how);
+        return await reply.text();
+      } catch { return ""; }
+    }""",
+    "form": """async ([url, method, type, body]) => {
+      const form = document.createElement("form"), field = document.createElement("input");
+      const frame = document.createElement("iframe");
+      frame.name = form.target = "f" + Math.random();
+      [field.name, field.value] = [(body ?? "").replace(/}$/, ', "x": "'), '"}'];
+      [form.action, form.method, form.enctype] = [url, method === "GET" ? "get" : "post", "text/plain"];
+      form.append(field);
+      const loaded = new Promise((done) => { frame.onload = done; });
+      document.body.append(form, frame);
+      form.submit();
+      await loaded;
+      try { return frame.contentDocument?.body.textContent ?? ""; } catch { return ""; }
+    }""",
+    "script": """async ([url]) => {
+      const script = document.createElement("script");
+      script.src = url;
+      const over = new Promise((done) => { script.onload = () => done("it ran"); script.onerror = () => done(""); });
+      document.body.append(script);
+      return await over;
+    }""",
+    "beacon": """async ([url, method, type, body]) => {
+      navigator.sendBeacon(url, body && new Blob([body], {type: "text/plain"}));
+      return "";
+    }""",
+}
+ASKED = [
+    ("GET", "/_emulator/requests", None, None),
+    ("GET", "/runs", None, None),
+    ("POST", "/_emulator/reset", "text/plain", "{}"),
+    ("POST", "/_emulator/reset", None, None),
+    ("POST", "/_emulator/clock", "text/plain", '{"advance": 60}'),
+    ("POST", "/_emulator/clock", "application/json", '{"advance": 60}'),
+    ("POST", "/_emulator/clock", None, '{"advance": 60}'),
+    ("DELETE", "/_emulator/requests", None, None),
+]
+
+
+class TestPagesOfOtherSites:
+    """They are on another port of this machine, or under a name that leads here."""
+
+    @pytest.fixture
+    def elsewhere(self):
+        with Elsewhere() as site:
+            yield site
+
+    def unchanged(self, emulator):
+        return len(emulator.state.runs), emulator.clock.now(), len(emulator.requests()), emulator.faults.pending()
+
+    @pytest.fixture(autouse=True)
+    def _something_to_lose(self, emulator, ids):
+        emulator.clock.hold()
+        httpx.get(f"{emulator.url}/subscriptions", headers={"Authorization": "Bearer t"})
+        emulator.faults.add("status")
+
+    @pytest.mark.parametrize("how", SENDS)
+    @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+    def test_can_neither_read_nor_change_anything(self, browser, emulator, elsewhere, caplog, how, name):
+        def refused():
+            return caplog.text.count("does not answer to the pages of other sites")
+
+        with new_page(browser) as page:
+            page.goto(elsewhere.url.replace("127.0.0.1", name))
+            for method, path, kind, body in ASKED:
+                before, count = self.unchanged(emulator), refused()
+                assert page.evaluate(SENDS[how], [emulator.url + path, method, kind, body]) == ""
+                # A beacon is sent when the browser has time.
+                wait_until(page, lambda count=count: refused() > count)
+                assert self.unchanged(emulator) == before, (method, path, kind, body)
+
+    def test_nor_those_whose_name_leads_here_by_now(self, browser, emulator):
+        evil = emulator.url.replace("127.0.0.1", "evil.example")
+        with new_page(browser) as page:
+            assert page.goto(f"{evil}/runs").status == 421
+            expect(page.locator("main")).to_contain_text("--allowed-host evil.example")
+            before = self.unchanged(emulator)
+            for method, path, kind, body in ASKED:
+                page.evaluate(SENDS["fetch"], [evil + path, method, kind, body])
+            assert self.unchanged(emulator) == before
+            key = page.evaluate(
+                """async (url) => (await fetch(url, {headers: {Authorization: "Bearer t"}})).text()""",
+                f"{evil}/datastore/v1.0/subscriptions/s/resourceGroups/r/providers/"
+                "Microsoft.MachineLearningServices/workspaces/w/datastores/store",
+            )
+            assert "a2V5" not in key
+
+    def test_cannot_show_the_pages_within_theirs(self, browser, emulator, elsewhere):
+        with new_page(browser) as page:
+            page.goto(elsewhere.url)
+            with page.expect_response(f"{emulator.url}/runs") as reply:
+                page.set_content(f"<iframe src='{emulator.url}/runs'></iframe>")
+            assert reply.value.status == 403
+
+    def test_can_lead_to_them(self, browser, emulator, elsewhere):
+        with new_page(browser) as page:
+            page.goto(elsewhere.url)
+            page.set_content(f"<a href='{emulator.url}/runs' target='_blank'>the run, in the studio</a>")
+            with page.expect_popup() as opened:
+                page.get_by_role("link").click()
+            expect(opened.value.get_by_role("heading", level=1)).to_have_text("Runs")
+            # And it lives: it is asked for again by its own script.
+            with opened.value.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+                pass
+            expect(opened.value.locator("#connection")).to_be_empty()
+
+
+class TestLive:
+    def test_the_note_about_the_clock_comes_and_goes(self, page, emulator):
+        page.goto("/")
+        note = page.get_by_role("note")
+        expect(note).to_be_hidden()
+        emulator.clock.advance(7200)
+        refresh(page)
+        expect(note).to_contain_text("It is 2 h ahead of real time")
+        emulator.reset()
+        refresh(page)
+        expect(note).to_be_hidden()
+
+    def test_a_run_goes_on_before_ones_eyes(self, page, emulator, ids):
+        page.goto(f"/runs/{ids['running']}")
+        page.evaluate("window.loaded = true")
+        heading = page.locator("h1 .status")
+        expect(heading).to_have_text("Running")
+        expect(page.locator("rect")).to_have_count(4)
+        emulator.clock.advance(60)
+        refresh(page)
+        expect(heading).to_have_text("Finished")
+        expect(page).to_have_title("Finished: good · Local workspace")
+        expect(page.locator("#clock time")).to_contain_text(utc(emulator.clock.now()))
+        assert page.evaluate("window.loaded")
+
+    def test_what_one_does_on_the_page_stays(self, page, emulator, ids):
+        run = emulator.state.runs[ids["running"]]
+        page.goto(f"/runs/{run.id}")
+        page.locator(f"[id='step-{run.steps[0].id}'] summary").click()
+        page.locator(f"[id='step-{run.steps[1].id}'] summary").click()
+        page.locator("summary", has_text="Properties").click()
+        before = page.evaluate(
+            """() => {
+                const log = document.querySelector("pre");
+                log.scrollTop = 500;
+                scrollTo(0, 200);
+                getSelection().setBaseAndExtent(log.firstChild, 5, log.firstChild, 30);
+                window.kept = log.firstChild;
+                return [log.scrollTop, scrollY, getSelection().toString()];
+            }"""
+        )
+        assert before[0] == 500
+        run.steps[0].log.append("one more line")
+        emulator.clock.advance(5)
+        refresh(page)
+        expect(page.locator("pre").first).to_contain_text("one more line")
+        after = page.evaluate("[document.querySelector('pre').scrollTop, scrollY, getSelection().toString()]")
+        assert after == before
+        assert page.evaluate("window.kept.isConnected")
+        unfolded = page.eval_on_selector_all("details", "all => all.map((item) => item.open)")
+        assert unfolded == [True, False, False, False, True]
+        expect(page.locator("summary", has_text="Properties")).to_be_focused()
+
+    def test_the_end_of_a_log_is_followed(self, page, emulator, ids):
+        run = emulator.state.runs[ids["finished"]]
+        page.goto(f"/runs/{run.id}#step-{run.steps[0].id}")
+        log = page.locator("pre").first
+        log.evaluate("log => log.scrollTop = log.scrollHeight")
+        run.steps[0].log += [f"more {n}" for n in range(50)]
+        refresh(page)
+        expect(log).to_contain_text("more 49")
+        assert log.evaluate("log => log.scrollTop + log.clientHeight >= log.scrollHeight - 2")
+
+    def test_a_log_unfolds_when_its_step_fails(self, page, emulator):
+        emulator.clock.hold()
+        run = emulator.state.submit("breaks", Submission("exp"))
+        page.goto(f"/runs/{run.id}")
+        step = page.locator(f"[id='step-{run.steps[1].id}']")
+        expect(step).not_to_have_attribute("open", "")
+        emulator.clock.advance(60)
+        refresh(page)
+        expect(step).to_have_attribute("open", "")
+        expect(step.locator(".error")).to_have_text("row 2 is empty")
+        expect(page.get_by_role("alert")).to_have_text("Step score failed: row 2 is empty")
+
+    def test_new_runs_come_in_above_the_others(self, page, emulator, ids):
+        page.goto("/runs")
+        page.evaluate("window.row = document.querySelector('tbody tr')")
+        first = page.evaluate("window.row.id")
+        new = emulator.state.submit("twin-1", Submission("exp"))
+        refresh(page)
+        expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
+        assert page.evaluate("[window.row.isConnected, window.row.id]") == [True, first]
+
+    def test_what_one_types_stays(self, page, emulator, ids):
+        page.goto("/runs")
+        page.get_by_label("Id, description or tag").fill("mon")
+        emulator.state.submit("twin-1", Submission("exp"))
+        refresh(page)
+        expect(page.get_by_label("Id, description or tag")).to_have_value("mon")
+        page.keyboard.type("day")
+        page.keyboard.press("Enter")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        assert urlsplit(page.url).query == "status=&find=monday"
+
+    def test_a_hidden_page_asks_for_nothing(self, page, emulator, ids):
+        page.goto("/")
+        # Headless Chromium hides no page, so it is told so as it would be.
+        hide = """hidden => {
+            Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        page.evaluate(hide, True)  # noqa: FBT003
+        asked = len(page.documents)
+        page.clock.run_for(60_000)
+        assert len(page.documents) == asked
+        new = emulator.state.submit("twin-1", Submission("exp"))
+        with page.expect_event("requestfinished"):
+            page.evaluate(hide, False)  # noqa: FBT003
+        expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
+
+    def test_a_workspace_that_does_not_answer(self, page, ids):
+        page.goto("/")
+        notice = page.get_by_role("status")
+        expect(notice).to_be_hidden()
+        page.context.set_offline(True)
+        with page.expect_event("requestfailed"):
+            page.clock.run_for(1000)
+        expect(notice).to_have_text("The workspace does not answer. What is shown may be old.")
+        page.context.set_offline(False)
+        refresh(page)
+        expect(notice).to_be_hidden()
+        page.troubles[:] = [text for text in page.troubles if "ERR_INTERNET_DISCONNECTED" not in text]
+
+    def test_a_run_that_a_reset_removed(self, page, emulator, ids):
+        page.goto(f"/runs/{ids['running']}")
+        emulator.reset()
+        refresh(page)
+        expect(page.locator("h1")).to_have_text("Not found")
+        page.troubles[:] = [text for text in page.troubles if "404" not in text]
+
+
+class TestEverybody:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_text_can_be_read(self, browser, emulator, ids, scheme):
+        # So that the note about the clock is there too.
+        emulator.clock.advance(7200)
+        with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
+            faint = {address: page.evaluate(FAINT) for address in one_of_each_kind(page, ids)}
+            page.goto("/nothing")
+            faint["/nothing"] = page.evaluate(FAINT)
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert {address: texts for address, texts in faint.items() if texts} == {}
+        assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+
+    def test_narrow_screens(self, browser, ids, emulator):
+        state = emulator.state
+        for pipeline in state.pipelines.values():
+            pipeline.name, pipeline.description = LONG, LONG
+            pipeline.steps = [step.__class__(name=LONG, fails=LONG, log=LONG * 5) for step in pipeline.steps]
+        for schedule in state.schedules.all():
+            schedule.name = LONG
+        run = state.submit("twin-1", Submission("e" * 255, description=LONG, tags={LONG: LONG}))
+        emulator.clock.advance(7200)
+        with new_page(browser, base_url=emulator.url, viewport={"width": 320, "height": 640}) as page:
+            widths = {
+                address: page.evaluate("document.scrollingElement.scrollWidth")
+                for address in one_of_each_kind(page, {**ids, "long": run.id})
+            }
+        assert {address: width for address, width in widths.items() if width > 320} == {}
+
+    @pytest.mark.parametrize(("width", "share"), [(1280, 0.5), (400, 0.4)])
+    def test_the_timeline_has_room(self, browser, emulator, ids, width, share):
+        with new_page(browser, base_url=emulator.url, viewport={"width": width, "height": 800}) as page:
+            page.goto(f"/runs/{ids['failed']}")
+            lines = page.locator(".timeline tbody svg")
+            table, first, second = (
+                item.bounding_box() for item in (page.locator(".timeline"), lines.nth(0), lines.nth(1))
+            )
+            assert first["width"] > share * table["width"]
+            # What the second step did begins where the first one's ends.
+            done = lines.nth(0).locator("rect").last.bounding_box()
+            waits = lines.nth(1).locator("rect").first.bounding_box()
+            assert waits["x"] == pytest.approx(done["x"] + done["width"], abs=1)
+            assert waits["y"] > done["y"]
+            assert (first["x"], first["width"]) == (second["x"], second["width"])
+
+    def test_the_keyboard(self, page, ids):
+        page.goto(f"/runs/{ids['finished']}")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("main")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("main").get_by_role("link").first).to_be_focused()
+        # A log can be scrolled, so it can be reached.
+        assert page.eval_on_selector_all("pre", "all => all.every((log) => log.tabIndex === 0)")
+
+    def test_what_a_screen_reader_is_told(self, page, ids):
+        page.goto("/runs")
+        expect(page.get_by_role("navigation", name="Sections").get_by_role("link", name="Runs")).to_have_attribute(
+            "aria-current", "page"
+        )
+        expect(page.get_by_role("columnheader", name="Submitted by")).to_be_visible()
+        expect(page.get_by_role("rowheader", name=ids["failed"])).to_be_visible()
+        page.goto(f"/runs/{ids['failed']}")
+        expect(page.get_by_role("row", name="score Failed")).to_be_visible()
+        expect(page.get_by_label("Log of score")).to_contain_text("row 2: oh no")
+
+    def test_without_javascript(self, browser, emulator, ids):
+        with new_page(browser, base_url=emulator.url, java_script_enabled=False) as page:
+            page.goto("/")
+            page.get_by_role("link", name="All 12").click()
+            page.get_by_role("link", name=ids["failed"]).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text("breaks Failed")
+            page.get_by_role("link", name="Step score failed").click()
+            expect(page.get_by_text("row 2: oh no")).to_be_visible()
+            page.locator("summary", has_text="Whole run").click()
+            expect(page.get_by_label("Log of the run")).to_contain_text("step score failed")
+            page.get_by_role("link", name="Runs", exact=True).click()
+            page.get_by_label("Status").select_option("Canceled")
+            page.get_by_role("button", name="Show").click()
+            expect(page.locator("tbody tr")).to_have_count(1)
+            assert page.troubles == []
+
+    def test_a_link_to_a_step_unfolds_its_log(self, page, emulator, ids):
+        step = emulator.state.runs[ids["finished"]].steps[0]
+        page.goto(f"/runs/{step.id}?wsid=/subscriptions/s&tid=t")
+        assert urlsplit(page.url).path == f"/runs/{ids['finished']}"
+        expect(page.locator(f"[id='step-{step.id}'] pre")).to_be_in_viewport()

@@ -1,0 +1,255 @@
+"""What each answer of the service comes to, in each phase of a run: the table in ``docs/reliability.md`` is made here.
+
+Where the table and what happens differ, the test shows the table as it has to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from support.airflow.task import Log, RunPipeline, Task
+from support.services.local_workspace import serving
+
+from aml_provider.client.errors import AzureMLError, Unreachable
+from aml_provider.client.http.clients import AsyncClient, Client, RealClock
+from aml_provider.client.http.messages import Request
+from aml_provider.worker import run_pipeline, run_wait
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
+BEGIN, END = "<!-- made by tests/integration/run_operator/test_answers_table.py -->\n", "<!-- end -->"
+
+ANSWERS = {
+    "401": {"kind": "status", "status": 401},
+    "403": {"kind": "status", "status": 403},
+    "404": {"kind": "status", "status": 404},
+    "409": {"kind": "status", "status": 409},
+    "429": {"kind": "status", "status": 429},
+    "500, 502, 503": {"kind": "status", "status": 503},
+    "501": {"kind": "status", "status": 501},
+    "a success that cannot be read": {"kind": "broken_json"},
+    "nothing: the connection breaks": {"kind": "refuse"},
+    "nothing: there is no connection": None,
+}
+#: Told from all other pauses.
+BUSY = 17.125
+#: Of one run, by its id.
+READ = {"method": "GET", "path": "*/PipelineRuns/????????-*"}
+CANCEL = {"method": "*", "path": "*/PipelineRuns/*/Execution"}
+
+
+class Case:
+    """A task on a workspace that from some moment on gives one answer to some requests."""
+
+    def __init__(self, workspace, monkeypatch, logged, answer):
+        self.workspace, self._monkeypatch, self.logged, self._answer = workspace, monkeypatch, logged, answer
+        self.task = Task()
+        self.said = Log()
+        self.pauses = []
+        self._pattern = None
+        monkeypatch.setattr(RealClock, "sleep", lambda _, seconds: self._sleep(seconds))
+
+    def _sleep(self, seconds):
+        self.pauses.append(seconds)
+        if seconds == BUSY:
+            raise KeyboardInterrupt  # else the wait would go on for ever
+
+    def operator(self, **how):
+        made = RunPipeline(**{"pipeline_id": "long", "execution_timeout": timedelta(days=1)} | how)
+        self.said = made.log
+        return made
+
+    def defer(self):
+        with pytest.raises(TaskDeferred) as deferred:
+            self.operator(deferrable=True).execute(self.task.context)
+        return deferred.value.trigger
+
+    def resume(self, outcome):
+        event = {
+            "run_id": self.workspace.only_run().id,
+            "experiment_name": "exp",
+            "outcome": outcome,
+            "message": "why",
+            "deadline": time.time(),
+        }
+        self.operator(deferrable=True).execute_complete(self.task.context, event)
+
+    def meet(self, pattern):
+        """From now on the answer is given to such requests."""
+        self._pattern = pattern
+        if self._answer is not None:
+            self.workspace.faults.add(**self._answer, **pattern, times=10_000)
+            return
+        act, async_act = Client._act, AsyncClient._act
+
+        def refuse(step):
+            if not isinstance(step, Request):
+                return
+            asked = {"method": step.method, "path": urlsplit(step.url).path}
+            if all(fnmatchcase(asked[name], glob) for name, glob in pattern.items()):
+                self.refused += 1
+                raise Unreachable("no connection")
+
+        def acts(client, step):
+            refuse(step)
+            return act(client, step)
+
+        async def async_acts(client, step):
+            refuse(step)
+            return await async_act(client, step)
+
+        # No host refuses connections for some addresses only.
+        self.refused = 0
+        self._monkeypatch.setattr(Client, "_act", acts)
+        self._monkeypatch.setattr(AsyncClient, "_act", async_acts)
+
+    @property
+    def throttles(self):
+        """Whether it would be waited out for ever."""
+        return self._answer is not None and self._answer.get("status") == 429
+
+    @property
+    def met(self):
+        """How many requests have met it."""
+        if self._answer is None:
+            return self.refused
+        return sum(
+            fnmatchcase(entry["method"], self._pattern["method"]) and fnmatchcase(entry["path"], self._pattern["path"])
+            for entry in self.workspace.requests()[self._before :]
+        )
+
+    def count_from_now(self):
+        self._before = len(self.workspace.requests())
+        self.logged.clear()
+
+
+def looked_up(case):
+    case.meet({"method": "GET", "path": "*/Pipelines/*"})
+    case.operator(deferrable=True).execute(case.task.context)
+
+
+def submitted(case):
+    # In a workspace where another task has taught how runs are found.
+    other = Task()
+    other.ti.dag_id = "other"
+    RunPipeline(pipeline_id="quick", wait_for_completion=False).execute(other.context)
+    case.workspace.reset()
+    case.count_from_now()
+    case.meet({"method": "POST", "path": "*/PipelineRuns/PipelineSubmit/*"})
+    case.operator(deferrable=True).execute(case.task.context)
+
+
+def waiting_on_a_worker(case):
+    operator = case.operator()
+    announce = run_pipeline.PipelineExecution._announce
+
+    def announced(*arguments):
+        announce(*arguments)
+        case.count_from_now()
+        case.meet(READ)
+
+    # The moment between the submission and the wait.
+    case._monkeypatch.setattr(run_pipeline.PipelineExecution, "_announce", announced)
+    operator.execute(case.task.context)
+
+
+def waiting_deferred(case):
+    trigger = case.defer()
+    case.count_from_now()
+    case.meet(READ)
+    case._monkeypatch.setattr(type(trigger), "_tell", lambda _, level, text: case.said.info(text))
+
+    async def wait():
+        events = asyncio.ensure_future(anext(trigger.run()))
+        while not events.done():
+            await asyncio.sleep(0.05)
+            if case.throttles and case.met > 3:
+                events.cancel()
+                raise TimeoutError
+        return events.result().payload
+
+    event = asyncio.run(wait())
+    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, event)
+
+
+def resumed(case):
+    case.defer()
+    case.count_from_now()
+    case.meet(READ)
+    case.resume("ended")
+
+
+def cancelled(case):
+    case.defer()
+    case.count_from_now()
+    case.meet(CANCEL)
+    case.resume("deadline")
+
+
+PHASES = {
+    "looking the pipeline up": looked_up,
+    "the submission": submitted,
+    "waiting, on a worker": waiting_on_a_worker,
+    "waiting, deferred": waiting_deferred,
+    "the resumed task reads the run": resumed,
+    "the cancel at `execution_timeout`": cancelled,
+}
+
+
+def cell(case, play):
+    """What it comes to, in words."""
+    case.count_from_now()
+    try:
+        play(case)
+    except (TimeoutError, KeyboardInterrupt):
+        return "waits on"
+    except TaskDeferred:
+        return "goes on"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user meets
+        cause = error if isinstance(error, AzureMLError) else error.__cause__
+        name = type(cause).__name__
+        permanent = cause.permanent
+    else:
+        return "goes on"
+    parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
+    if case.met > 1 and play in {waiting_on_a_worker, waiting_deferred}:
+        assert "It failed, and is tried again for up to 1 s" in f"{case.said}\n{case.logged.text}"
+    status = {case.workspace.status(run.id) for run in case.workspace.runs()}
+    if play is cancelled:
+        parts.append("; the run goes on" if status == {"Running"} else "; the run is cancelled")
+    else:
+        assert status <= {"Running"}, "an error never cancels"
+    return "".join(parts)
+
+
+@pytest.fixture(autouse=True)
+def budget(kept_in_memory, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1.0")
+    monkeypatch.setattr(run_wait, "_BUSY_PAUSE", BUSY)
+
+
+@pytest.fixture
+def table(monkeypatch, caplog):
+    rows = {}
+    for name, answer in ANSWERS.items():
+        for play in PHASES.values():
+            with monkeypatch.context() as patch, serving(patch) as workspace:
+                run_pipeline._INTERFACES.clear()
+                rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
+    return rows
+
+
+def test_the_table_says_what_happens(table):
+    head = ["the service answers", *PHASES]
+    lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in table.items())]
+    made = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    for name, cells in table.items():
+        assert cells[2] == cells[3], f"{name}: one answer in both modes"
+    stored = DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
+    assert stored == made, f"docs/reliability.md has to say:\n{BEGIN}{made}{END}"

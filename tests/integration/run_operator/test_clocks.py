@@ -1,0 +1,229 @@
+"""The clocks of workers, triggerers and the scheduler differ: no wait ends early, and none goes round in circles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from support.airflow.task import RunPipeline
+from support.drivers.clocks import clock_off_by
+
+from aml_provider.client.errors import RunTimedOut
+from aml_provider.deadlines import clock_ahead
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+AHEAD = [600.0, 60.0, 2.0]
+ends = pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
+
+
+@pytest.fixture(autouse=True)
+def kept_variables(kept_in_memory, monkeypatch):
+    from aml_provider.state.cursor_stores import VariableCursorStore
+
+    monkeypatch.setattr(VariableCursorStore, "_read", lambda store: kept_in_memory.get(store.key))
+    monkeypatch.setattr(VariableCursorStore, "_write", lambda store, text: kept_in_memory.__setitem__(store.key, text))
+    return kept_in_memory
+
+
+def fire(trigger, ahead, limit=10.0):
+    """The event of a trigger on a machine whose clock is ahead; None if it does not fire for so long."""
+    _, arguments = trigger.serialize()
+
+    async def first():
+        events = type(trigger)(**json.loads(json.dumps(arguments))).run()
+        try:
+            return (await asyncio.wait_for(anext(events), limit)).payload
+        except TimeoutError:
+            return None
+        finally:
+            await events.aclose()
+
+    with clock_off_by(ahead):
+        event = asyncio.run(first())
+    return None if event is None else json.loads(json.dumps(event))
+
+
+def defer(step, *arguments):
+    with pytest.raises(TaskDeferred) as caught:
+        step(*arguments)
+    return caught.value
+
+
+def rounds(make, context, ahead):
+    """Take an operator through all its deferrals; how many there were, and the error that it ended with."""
+    deferral = defer(make().execute, context)
+    for number in range(1, 10):
+        event = fire(deferral.trigger, ahead)
+        try:
+            make().resume_execution(deferral.method_name, {**(deferral.kwargs or {}), "event": event}, context)
+        except TaskDeferred as again:
+            deferral = again
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
+            return number, error
+    raise AssertionError("it goes round in circles")
+
+
+def run_pipeline(**arguments):
+    return RunPipeline(**{"pipeline_id": "long", "deferrable": True} | arguments)
+
+
+@pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
+@pytest.mark.parametrize("ahead", [600.0, 301.0])
+def test_a_triggerer_that_is_ahead_ends_no_wait(workspace, task, on_timeout, ahead):
+    operator = run_pipeline(execution_timeout=timedelta(minutes=5), on_timeout=on_timeout)
+    deferral = defer(operator.execute, task.context)
+    event = fire(deferral.trigger, ahead)
+    assert event["outcome"] == "deadline"
+    again = defer(operator.execute_complete, task.context, event)
+    assert workspace.status() == "Running"
+    assert "By the clock of Airflow's triggerer execution_timeout has passed" in str(RunPipeline.log)
+    # It knows by now, and is not woken again.
+    assert again.trigger.deadline == pytest.approx(deferral.trigger.deadline + ahead, abs=5)
+    assert fire(again.trigger, ahead, limit=0.5) is None
+    # Airflow itself ends the wait when it would have.
+    assert again.timeout <= deferral.timeout
+
+
+@ends
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_such_a_wait_ends_in_time(workspace, task, on_timeout, status, ahead):
+    task.ti.start_date -= timedelta(seconds=298)
+    due = time.time() + 2
+    number, error = rounds(
+        lambda: run_pipeline(execution_timeout=timedelta(minutes=5), on_timeout=on_timeout), task.context, ahead
+    )
+    assert isinstance(error, RunTimedOut)
+    assert due - 1.1 <= time.time() < due + 5
+    assert number <= 3
+    assert workspace.status() == status
+
+
+@ends
+@pytest.mark.parametrize("again", [None, timedelta(0)], ids=["unknown", "anew"])
+def test_where_each_deferral_begins_a_new_try_the_first_deadline_counts(workspace, task, on_timeout, status, again):
+    # dag.test(): on Airflow 2.11 it gives no start date, on 3.3 a new one each time.
+    operator = run_pipeline(execution_timeout=timedelta(seconds=2), on_timeout=on_timeout)
+    event = fire(defer(operator.execute, task.context).trigger, 0)
+    task.ti.start_date = None if again is None else datetime.now(UTC)
+    with pytest.raises(RunTimedOut):
+        operator.execute_complete(task.context, event)
+    assert workspace.status() == status
+
+
+@ends
+def test_one_that_is_behind_ends_it_late(workspace, task, on_timeout, status):
+    operator = run_pipeline(execution_timeout=timedelta(minutes=5), on_timeout=on_timeout)
+    deferral = defer(operator.execute, task.context)
+    task.ti.start_date -= timedelta(minutes=15)
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time() - 600}
+    with pytest.raises(RunTimedOut):
+        operator.execute_complete(task.context, event)
+    assert workspace.status() == status
+    # Until then Airflow has not ended it: its trigger would have taken that for a person's act.
+    assert deferral.timeout > timedelta(minutes=5 + 10)
+
+
+def test_a_resuming_worker_that_is_behind_waits_on_by_its_own_clock(workspace, task):
+    operator = run_pipeline(execution_timeout=timedelta(minutes=5))
+    deferral = defer(operator.execute, task.context)
+    task.ti.start_date -= timedelta(minutes=5)
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    with clock_off_by(-600):
+        again = defer(operator.execute_complete, task.context, event)
+        assert again.timeout > timedelta(minutes=10)
+    assert again.trigger.deadline == pytest.approx(deferral.trigger.deadline - 300 + 600, abs=5)
+    assert workspace.status() == "Running"
+    task.ti.start_date -= timedelta(minutes=10)
+    with clock_off_by(-600), pytest.raises(RunTimedOut):
+        operator.execute_complete(task.context, event | {"fired_at": time.time() + 600})
+
+
+@pytest.mark.parametrize("off", [600.0, -600.0])
+def test_a_worker_that_is_off_takes_over_what_ended(workspace, task, off):
+    operator = run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5))
+    deferral = defer(operator.execute, task.context)
+    event = fire(deferral.trigger, 0)
+    assert event["outcome"] == "ended"
+    with clock_off_by(off):
+        assert operator.execute_complete(task.context, event) == workspace.only_run().id
+
+
+@pytest.mark.parametrize("timeout", [timedelta.max, timedelta(days=36700)])
+def test_a_timeout_longer_than_any_date_is_none(workspace, task, timeout):
+    deferral = defer(run_pipeline(execution_timeout=timeout).execute, task.context)
+    assert deferral.trigger.deadline is None
+    assert deferral.timeout is None
+
+
+@pytest.mark.parametrize("lasts", [None, timedelta(hours=1)], ids=["removed", "raised"])
+def test_a_timeout_that_the_dag_has_no_more_ends_no_wait(workspace, task, lasts):
+    """Somebody changes the DAG while the task is deferred."""
+    deferral = defer(run_pipeline(execution_timeout=timedelta(minutes=5)).execute, task.context)
+    operator = run_pipeline(pipeline_id="long", execution_timeout=lasts)
+    again = defer(operator.execute_complete, task.context, fire(deferral.trigger, 600))
+    assert (again.trigger.deadline is None) is (lasts is None)
+    assert workspace.status() in {"NotStarted", "Running"}
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+@pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
+def test_a_scheduler_that_is_ahead_ends_no_wait(workspace, task, on_timeout, error):
+    workspace.clock.hold()
+    operator = run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5), on_timeout=on_timeout)
+    defer(operator.execute, task.context)
+    workspace.clock.release()
+    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    assert "By the clock of Airflow's scheduler execution_timeout has passed" in str(RunPipeline.log)
+    assert workspace.status() == "Finished"
+
+
+@ends
+def test_a_wait_that_goes_on_on_the_worker_ends_in_time(workspace, task, on_timeout, status):
+    operator = run_pipeline(execution_timeout=timedelta(seconds=2.5), on_timeout=on_timeout)
+    defer(operator.execute, task.context)
+    due = task.ti.start_date.timestamp() + 2.5
+    with pytest.raises(RunTimedOut):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, task.context)
+    assert due - 1.1 <= time.time()
+    assert workspace.status() == status
+
+
+@pytest.mark.parametrize("event", [None, {}, {"fired_at": None}, {"fired_at": "soon"}, {"fired_at": True}], ids=str)
+def test_an_event_that_does_not_say_when_it_was_fired_says_nothing_of_a_clock(event):
+    assert clock_ahead(event) == 0.0
+
+
+def test_a_clock_that_is_behind_is_left_to_airflows_own_limit():
+    assert clock_ahead({"fired_at": time.time() - 600}) == 0.0
+    assert clock_ahead({"fired_at": time.time() + 600}) == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("kind", [AzureBlobChangeSensor, AzureMLPipelineRunSensor, AzureMLScheduleRunSensor])
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_sensor_waits_as_long_as_it_should(workspace, kind, ahead):
+    # A check that fails ends no wait.
+    for path in ("*/datastores/*", "*/PipelineRuns/Schedule/*"):
+        workspace.faults.add("status", status=503, method="GET", path=path, times=500)
+    what = {
+        AzureBlobChangeSensor: lambda: {"datastore": "store", "path": "incoming"},
+        AzureMLPipelineRunSensor: lambda: {
+            "run_id": AzureMLHook().submit_pipeline("long", experiment_name="others").id
+        },
+        AzureMLScheduleRunSensor: lambda: {"schedule_id": "none-yet", "since": "2026-01-01"},
+    }[kind]()
+    due = time.time() + 2
+    context = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="watch", map_index=-1, max_tries=0)}
+    number, error = rounds(
+        lambda: kind(task_id="watch", deferrable=True, timeout=2, poke_interval=0.5, **what), context, ahead
+    )
+    assert isinstance(error, AirflowSensorTimeout)
+    assert due <= time.time() < due + 5
+    assert number <= 6

@@ -1,0 +1,99 @@
+"""``airflow tasks test`` in a DAG run that Airflow itself is running: it leaves that try's run and record alone."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from support.airflow.task import RunPipeline
+
+from aml_provider.client.errors import RunFailed, RunStillActive
+
+
+@pytest.fixture(autouse=True)
+def kept_variables(kept_in_memory):
+    return kept_in_memory
+
+
+@pytest.fixture
+def as_a_test(task, monkeypatch):
+    """From here on the task is tested."""
+
+    def begin():
+        task.next_try()
+        if AIRFLOW_V_3_0_PLUS:
+            monkeypatch.setenv("AIRFLOW_TEST_MODE", "True")
+        else:
+            task.ti.test_mode = True
+
+    return begin
+
+
+def run(task, **arguments):
+    return RunPipeline(**{"pipeline_id": "long", "wait_for_completion": False} | arguments).execute(task.context)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"deferrable": True, "wait_for_completion": True}, {"parameters": {"x": 1}, "validate": False}],
+    ids=["the same", "deferred", "asks for something else"],
+)
+def test_a_run_that_goes_on_is_left_alone(workspace, task, as_a_test, how):
+    run_id = run(task)
+    before = dict(task.record)
+    sent = workspace.sent()
+    as_a_test()
+    with pytest.raises(RunStillActive, match=rf"has submitted run {run_id}, which may go on. .* one of its own"):
+        run(task, **how)
+    assert task.record == before
+    assert workspace.sent() == sent
+    assert workspace.status() in {"NotStarted", "Running"}
+    assert task.ti.xcoms == {}
+
+
+def test_a_test_that_cannot_read_the_run_fails_as_one_that_may_be_retried(workspace, task, as_a_test):
+    """Airflow 3 takes the test's end for the task's own; with a wrong argument, too, the run has to come first."""
+    run(task)
+    as_a_test()
+    workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=9)
+    with pytest.raises(RunStillActive):
+        # Text with a template in it is checked when the task runs.
+        run(task, tags="{{ 'no mapping' }}")
+
+
+def test_a_test_of_a_cleared_task_leaves_the_run_of_before_too(workspace, task, as_a_test):
+    run(task)
+    as_a_test()
+    task.clear()
+    with pytest.raises(RunStillActive):
+        run(task)
+    assert workspace.status() in {"NotStarted", "Running"}
+
+
+def test_a_submission_under_way_is_left_alone(workspace, task, as_a_test):
+    run(task)
+    task.record["run_id"] = None
+    as_a_test()
+    with pytest.raises(RunStillActive, match="a run with the key"):
+        run(task)
+    assert len(workspace.runs()) == 1
+
+
+def test_a_run_that_ended_well_counts_for_a_test_too(workspace, task, as_a_test):
+    run_id = run(task, pipeline_id="quick")
+    workspace.clock.advance(1000)
+    as_a_test()
+    assert run(task, pipeline_id="quick") == run_id
+    assert len(workspace.runs()) == 1
+
+
+def test_after_a_failed_run_a_test_submits_as_a_retry_would(workspace, task, as_a_test):
+    with pytest.raises(RunFailed):
+        run(task, pipeline_id="fails", wait_for_completion=True)
+    as_a_test()
+    run(task, pipeline_id="fails")
+    assert len(workspace.runs()) == 2
+
+
+def test_a_test_in_a_dag_run_of_its_own_submits(workspace, task, as_a_test):
+    as_a_test()
+    assert run(task) == workspace.only_run().id

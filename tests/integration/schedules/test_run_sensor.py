@@ -1,0 +1,208 @@
+"""The sensor for a native schedule's runs, against a local workspace whose schedule fires on a held clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from support.airflow.task import Log
+from support.services.local_workspace import serving
+
+from aml_provider.client import calls
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+from aml_provider.state import variables
+from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
+from aml_provider.worker import poke_schedule
+
+
+@pytest.fixture
+def workspace(monkeypatch, kept_in_memory):
+    with serving(monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture
+def owners(monkeypatch):
+    """The states of other task instances, by DAG run; the real ones need a database or a supervisor."""
+    states = {}
+    monkeypatch.setattr(poke_schedule, "owner_state", lambda owner: states.get(owner.run_id))
+    return states
+
+
+@pytest.fixture
+def schedule(workspace):
+    """A schedule that fires each hour."""
+    body = {
+        "Name": "hourly",
+        "PipelineId": "quick",
+        "PipelineSubmissionInfo": {"ExperimentName": "exp", "Properties": {}},
+        "Recurrence": {"Frequency": "Hour", "Interval": 1, "StartTime": _local(workspace, hours=1), "TimeZone": "UTC"},
+        "ScheduleType": "0",
+    }
+    with AzureMLHook().client() as client:
+        return client.call(calls.create_schedule(body))
+
+
+def _now(workspace):
+    return datetime.fromtimestamp(workspace.clock.now(), UTC)
+
+
+def _local(workspace, **later):
+    return (_now(workspace) + timedelta(**later)).replace(tzinfo=None, microsecond=0).isoformat()
+
+
+class Sensor(AzureMLScheduleRunSensor):
+    log = Log()
+
+
+def context_of(run_id, began):
+    ti = SimpleNamespace(dag_id="dag", run_id=run_id, task_id="watch", map_index=-1, max_tries=0)
+    return {"ti": ti, "dag_run": SimpleNamespace(data_interval_start=began, run_after=began)}
+
+
+def look(workspace, run_id, began=None, **arguments):
+    task = Sensor(task_id="watch", **({"schedule_name": "hourly"} | arguments))
+    return task.poke(context_of(run_id, began or datetime(2020, 1, 1, tzinfo=UTC))).xcom_value
+
+
+def runs(workspace):
+    found = sorted(workspace.state.runs.values(), key=lambda run: run.created)
+    return [run.id for run in found]
+
+
+def test_each_run_is_handed_on_once_and_in_order(workspace, schedule, owners):
+    assert look(workspace, "day0") is None
+    workspace.clock.advance(3 * 3600 + 60)
+    taken = []
+    for day in ("day1", "day2", "day3"):
+        taken.append(look(workspace, day))
+        owners[day] = "success"
+    assert taken == runs(workspace)
+    assert len(set(taken)) == 3
+    assert look(workspace, "day4") is None
+    workspace.clock.advance(3600)
+    assert look(workspace, "day4") == runs(workspace)[-1]
+
+
+def test_a_retried_or_cleared_task_gets_its_run_again(workspace, schedule, owners):
+    workspace.clock.advance(2 * 3600 + 60)
+    first = look(workspace, "day1")
+    assert first == runs(workspace)[0]
+    assert look(workspace, "day1") == first
+
+
+def test_a_busy_workspace_is_left_to_the_next_look(workspace, schedule, owners, pauses, monkeypatch):
+    """It would hold a worker for an hour."""
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
+    workspace.clock.advance(2 * 3600 + 60)
+    workspace.faults.add("status", status=429, retry_after=45, times=3)
+    assert look(workspace, "day1") is None
+    assert pauses == [45.0, 45.0]
+    assert look(workspace, "day1") == runs(workspace)[0]
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed", None])
+def test_a_run_whose_taker_came_to_nothing_is_handed_on(workspace, schedule, owners, state):
+    workspace.clock.advance(2 * 3600 + 60)
+    first = look(workspace, "day1")
+    owners["day1"] = state
+    assert look(workspace, "day2") == first
+
+
+def test_a_run_that_is_still_taken_is_waited_for(workspace, schedule, owners):
+    workspace.clock.advance(2 * 3600 + 60)
+    look(workspace, "day1")
+    owners["day1"] = "running"
+    assert look(workspace, "day2") is None
+    owners["day1"] = "success"
+    assert look(workspace, "day2") == runs(workspace)[1]
+
+
+def test_a_taker_that_is_deleted_after_it_arrived_does_not_bring_its_run_back(workspace, schedule, owners):
+    workspace.clock.advance(3660)
+    first = look(workspace, "day1")
+    owners["day1"] = "success"
+    assert look(workspace, "day2") is None
+    del owners["day1"]
+    workspace.clock.advance(3600)
+    assert look(workspace, "day3") not in {None, first}
+
+
+def test_the_first_look_begins_with_the_data_interval(workspace, schedule, owners):
+    workspace.clock.advance(3 * 3600 + 60)
+    began = _now(workspace) - timedelta(minutes=90)
+    assert look(workspace, "day1", began) == runs(workspace)[1]
+
+
+def test_since_passes_over_what_was_before(workspace, schedule, owners):
+    workspace.clock.advance(3 * 3600 + 60)
+    since = (_now(workspace) - timedelta(minutes=30)).isoformat()
+    assert look(workspace, "day1", since=since) == runs(workspace)[2]
+
+
+def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners):
+    context = context_of("day1", datetime(2020, 1, 1, tzinfo=UTC))
+    arguments = {"task_id": "watch", "schedule_name": "hourly", "deferrable": True, "poke_interval": 0.1}
+    with pytest.raises(TaskDeferred) as deferred:
+        Sensor(**arguments).execute(context)
+    path, kwargs = deferred.value.trigger.serialize()
+    assert path == "aml_provider.triggers.schedule_run.AzureMLScheduleLookTrigger"
+    assert "local-token" not in json.dumps(kwargs)
+    assert kwargs["schedule_id"] == schedule.id
+
+    async def fire():
+        events = AzureMLScheduleLookTrigger(**json.loads(json.dumps(kwargs))).run()
+        first = asyncio.ensure_future(anext(events))
+        done, _ = await asyncio.wait({first}, timeout=0.5)
+        assert not done, "it fired for nothing"
+        await asyncio.to_thread(workspace.clock.advance, 3660)
+        return (await asyncio.wait_for(first, 30)).payload
+
+    event = asyncio.run(fire())
+    assert Sensor(**arguments).resume_execution("execute_complete", {"event": event}, context) == runs(workspace)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule_name": "nightly"}, "no schedule named 'nightly'"),
+        ({"schedule_name": " "}, "schedule_name: .* must name something"),
+        ({"since": "yesterday"}, "since: is 'yesterday'"),
+        ({"since": 5}, "since: is an int"),
+    ],
+)
+def test_what_cannot_be_used_is_named(workspace, schedule, owners, arguments, message):
+    with pytest.raises(AirflowFailException, match=message):
+        look(workspace, "day1", **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"schedule_id": "a", "schedule_name": "b"}])
+def test_one_schedule_has_to_be_given(arguments):
+    with pytest.raises(ValueError, match="needs either schedule_id or schedule_name"):
+        Sensor(task_id="watch", **arguments)
+
+
+def test_an_outage_counts_for_nothing(workspace, schedule, owners):
+    workspace.clock.advance(3660)
+    workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
+    assert look(workspace, "day1") is None
+    workspace.faults.clear()
+    assert look(workspace, "day1") == runs(workspace)[0]
+
+
+def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
+    written = []
+    write = variables.write
+
+    def noted(key, value, description):
+        written.append(description)
+        write(key, value, description)
+
+    monkeypatch.setattr(variables, "write", noted)
+    assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
+    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]

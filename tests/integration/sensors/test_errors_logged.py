@@ -1,0 +1,147 @@
+"""What goes wrong in a sensor is in its log, also where Airflow shows the task as skipped."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from support.drivers.ending import end
+from support.drivers.watching import context_of, variables_in_memory
+
+from aml_provider.client.errors import RunFailed
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+SENSORS = {
+    AzureMLPipelineRunSensor: {"run_id": "no-such-run"},
+    AzureMLScheduleRunSensor: {"schedule_name": "no-such-schedule", "since": "2026-01-01"},
+    AzureBlobChangeSensor: {"datastore": "no-such-store"},
+}
+MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
+FLAGS = ("soft_fail", "never_fail")
+
+each_sensor = pytest.mark.parametrize("kind", SENSORS, ids=lambda kind: kind.__name__)
+each_mode = pytest.mark.parametrize("mode", MODES)
+each_flag = pytest.mark.parametrize("flag", FLAGS)
+
+
+@pytest.fixture(autouse=True)
+def _workspace(workspace, kept_in_memory, monkeypatch):
+    variables_in_memory(monkeypatch)
+    if not AIRFLOW_V_3_0_PLUS:
+        # It asks Airflow's database.
+        monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
+
+
+def sensor(kind, mode, **arguments):
+    # Airflow 3 logs past the standard library.
+    logged = type(kind.__name__, (kind,), {"log": logging.getLogger("tests.sensor")})
+    defaults = {"task_id": "watch", "poke_interval": 0.1, "timeout": 60}
+    return logged(**{**defaults, **SENSORS[kind], **MODES[mode], **arguments})
+
+
+def context(mode):
+    found = context_of()
+    if mode == "reschedule":
+        found["ti"].get_first_reschedule_date = lambda _: None
+    return found
+
+
+def errors(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+
+
+def run(task, mode):
+    if mode == "reschedule":
+        return task.execute(context(mode))
+    return end(task)
+
+
+@each_sensor
+@each_mode
+@each_flag
+def test_an_error_of_configuration_is_logged_before_the_skip(kind, mode, flag, caplog):
+    with pytest.raises(AirflowSkipException):
+        run(sensor(kind, mode, **{flag: True}), mode)
+    (said,) = errors(caplog)
+    assert flag in said
+    assert "no-such" in said
+
+
+@each_sensor
+@each_mode
+@each_flag
+def test_a_connection_that_is_missing_is_logged(kind, mode, flag, caplog):
+    expected = AirflowSkipException if flag == "never_fail" else Exception
+    with pytest.raises(expected):
+        run(sensor(kind, mode, azureml_conn_id="nowhere", **{flag: True}), mode)
+    assert any("nowhere" in line for line in errors(caplog))
+
+
+@each_sensor
+@each_flag
+def test_an_error_after_a_deferral_is_logged_once(kind, flag, caplog):
+    """On its way back Airflow turns more errors into a skip than on a worker, and passes each one twice."""
+    task = sensor(kind, "deferrable", **{flag: True})
+    with pytest.raises(AirflowSkipException):
+        task.resume_execution("execute_complete", {"event": {}}, context("deferrable"))
+    assert len(errors(caplog)) == 1
+    assert "no-such" in errors(caplog)[0]
+
+
+@each_mode
+def test_a_run_that_failed_is_logged_with_its_reason(mode, caplog):
+    run_id = AzureMLHook().submit_pipeline("fails", experiment_name="others").id
+    task = sensor(AzureMLPipelineRunSensor, mode, run_id=run_id, never_fail=True)
+    if mode == "reschedule":
+        with pytest.raises(RunFailed):
+            end(sensor(AzureMLPipelineRunSensor, "poke", run_id=run_id))
+    with pytest.raises(AirflowSkipException):
+        run(task, mode)
+    assert any("row 2 is empty" in line for line in errors(caplog))
+
+
+@each_sensor
+@each_mode
+def test_without_a_flag_airflow_itself_logs_the_error(kind, mode, caplog):
+    with pytest.raises(AirflowFailException, match="no-such"):
+        run(sensor(kind, mode), mode)
+    assert errors(caplog) == []
+
+
+@each_flag
+def test_time_that_is_up_is_no_error(flag, caplog):
+    run_id = AzureMLHook().submit_pipeline("long", experiment_name="others").id
+    task = sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id, timeout=0.3, **{flag: True})
+    with pytest.raises(AirflowSkipException), caplog.at_level(logging.INFO):
+        end(task)
+    assert errors(caplog) == []
+    assert any("timeout of 0.3 seconds" in record.getMessage() for record in caplog.records)
+
+
+@each_flag
+def test_what_was_not_expected_is_logged_with_its_place(flag, caplog, monkeypatch):
+    def broken(*_args):
+        raise KeyError("odd")
+
+    monkeypatch.setattr(AzureMLHook, "client", broken)
+    with pytest.raises((AirflowSkipException, KeyError)):
+        run(sensor(AzureMLPipelineRunSensor, "poke", **{flag: True}), "poke")
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "KeyError('odd')" in record.getMessage()
+    assert record.exc_info
+
+
+def test_a_deferral_is_no_error(caplog):
+    run_id = AzureMLHook().submit_pipeline("long", experiment_name="others").id
+    with pytest.raises(TaskDeferred):
+        sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id, soft_fail=True).execute(context("deferrable"))
+    assert errors(caplog) == []

@@ -1,0 +1,117 @@
+"""The sensor for a run that somebody else started, on a worker and deferred."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from support.drivers.ending import FLAGS, MODES, end, modes
+from support.drivers.watching import context_of
+
+from aml_provider.client.errors import RunFailed
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+
+
+@pytest.fixture
+def started(workspace, kept_in_memory):
+    def submit(pipeline_id="quick"):
+        return AzureMLHook().submit_pipeline(pipeline_id, experiment_name="others").id
+
+    return submit
+
+
+def run_sensor(run_id, **arguments):
+    defaults = {"task_id": "wait", "run_id": run_id, "poke_interval": 0.1, "timeout": 60}
+    return AzureMLPipelineRunSensor(**{**defaults, **arguments})
+
+
+@modes
+def test_a_run_that_ends_well_is_returned(mode, started, workspace):
+    run_id = started()
+    if mode == "deferrable":
+        workspace.clock.hold()  # until it has deferred
+    result, deferrals = end(run_sensor(run_id, **MODES[mode]), workspace.clock.release)
+    assert result == run_id
+    assert len(deferrals) == (mode == "deferrable")
+
+
+@modes
+def test_a_run_that_failed_says_why(mode, started):
+    with pytest.raises(RunFailed, match=r"failed.*score.*row 2 is empty[\s\S]*oh no[\s\S]*See http"):
+        end(run_sensor(started("fails"), **MODES[mode]))
+
+
+@modes
+def test_a_run_that_was_cancelled_fails_for_good(mode, started, workspace):
+    run_id = started("long")
+
+    def cancel():
+        AzureMLHook().cancel_run(run_id)
+
+    if mode == "poke":
+        cancel()
+    with pytest.raises(AirflowFailException, match=f"Run {run_id} was cancelled"):
+        end(run_sensor(run_id, **MODES[mode]), cancel)
+
+
+@modes
+def test_a_run_that_does_not_exist_fails_for_good(mode, started):
+    with pytest.raises(AirflowFailException, match="404"):
+        end(run_sensor("no-such-run", **MODES[mode]))
+
+
+@modes
+@pytest.mark.parametrize("flag", ["plain", "soft_fail"])
+def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
+    run_id = started("long")
+    before = len(workspace.sent())
+    expected = (
+        AirflowSensorTimeout if flag == "plain" or (flag, mode) == ("never_fail", "poke") else AirflowSkipException
+    )
+    with pytest.raises(expected):
+        end(run_sensor(run_id, timeout=0.4, **FLAGS[flag], **MODES[mode]))
+    assert workspace.status(run_id) == "Running"
+    assert len(workspace.sent()) == before
+
+
+@modes
+def test_an_outage_says_nothing_about_the_run(mode, started, workspace):
+    run_id = started()
+    workspace.faults.add("status", status=503, times=2)
+    assert end(run_sensor(run_id, **MODES[mode]))[0] == run_id
+
+
+def test_a_busy_workspace_is_left_to_the_next_look(started, workspace, pauses, monkeypatch):
+    """It would hold a worker for an hour."""
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
+    task, context = run_sensor(started()), context_of()
+    workspace.faults.add("status", status=429, retry_after=45, times=3)
+    assert not task.poke(context).is_done
+    assert pauses == [45.0, 45.0]
+
+
+@modes
+def test_an_outage_does_not_stop_the_time(mode, started, workspace):
+    run_id = started("long")
+    with contextlib.ExitStack() as faults:
+        faults.callback(workspace.faults.clear)
+        with pytest.raises(AirflowSensorTimeout):
+            end(
+                run_sensor(run_id, timeout=0.5, **MODES[mode]),
+                lambda: workspace.faults.add("status", status=503, times=1000),
+            )
+
+
+def test_the_trigger_of_a_run_that_is_not_ours_never_cancels_it(started):
+    with pytest.raises(TaskDeferred) as caught:
+        run_sensor(started("long"), deferrable=True).execute(context_of())
+    assert isinstance(caught.value.trigger, AzureMLPipelineRunTrigger)
+    assert caught.value.trigger.cancel_on_kill is False

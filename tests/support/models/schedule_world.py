@@ -1,0 +1,179 @@
+"""A service and one task instance, for tests of what keeps a schedule as it is wanted."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+from support.models.schedule_model import Service, Store
+from support.models.service_model import Crash, Fuse
+
+from aml_provider.client.errors import AzureMLError
+from aml_provider.client.models import Recurrence
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import Target
+from aml_provider.durable.schedule import Keeper, Upkeep
+from aml_provider.state.schedule_intents import TaskStateIntents
+
+GRACE = 60.0
+EVERY_QUARTER = Recurrence("Minute", 15)
+EVERY_HOUR = Recurrence("Hour", 1)
+LATER = Recurrence("Day", 1, "2027-01-01T00:00:00", "Asia/Seoul", time_of_day="7:00")
+PIPELINE, OTHER_PIPELINE = Target("pipeline", "p-1"), Target("pipeline", "p-2")
+ENDPOINT = Target("endpoint", "e-1")
+KEEPER = Keeper("here", "dag", "task", "run-1")
+FOREIGN = {
+    "tags": {"team": "red", "flag": None},
+    "RunSource": "SDK",
+    "EnableNotification": True,
+    "Unknown": {"x": None},
+}
+
+
+def wanted(*, recurrence=EVERY_QUARTER, datastore=None, status="Active", name="nightly", parameters=None, **more):
+    return ScheduleRequest.of(
+        name=name,
+        request=RunRequest.of(experiment_name="exp", parameters=parameters or {"p": 1}),
+        recurrence=None if datastore else recurrence,
+        datastore=datastore,
+        status=status,
+        **more,
+    )
+
+
+WANTED = {
+    "recurrence": wanted(),
+    "recurrence, disabled": wanted(status="Disabled"),
+    "later": wanted(recurrence=LATER),
+    "later, disabled": wanted(recurrence=LATER, status="Disabled"),
+    "datastore": wanted(datastore="store", path_on_datastore="in", data_path_parameter_name="blob"),
+    "datastore, disabled": wanted(datastore="store", polling_interval=1, status="Disabled"),
+}
+
+
+class World:
+    """A service, and what one task instance keeps in Airflow."""
+
+    def __init__(self, **quirks):
+        self.service = Service(**quirks)
+        self.store = Store()
+        self.said = []
+        self.warned = []
+
+    def settle(self, request, fuse=None, *, target=PIPELINE, keeper=KEEPER, if_exists="update"):
+        upkeep = Upkeep(
+            wanted=request,
+            target=target,
+            keeper=keeper,
+            if_exists=if_exists,
+            intents=TaskStateIntents(self.store),
+            grace=GRACE,
+            say=self.said.append,
+            warn=self.warned.append,
+            now=self.service.now,
+        )
+        self.store.fuse = fuse or Fuse()
+        try:
+            return self.service.drive(upkeep.settle(), self.store.fuse)
+        finally:
+            self.store.fuse = Fuse()
+
+    def later(self):
+        """Another run of the DAG, long after."""
+        self.store.clear()
+        self.service.wait(86_400)
+        self.service.requests.clear()
+        return KEEPER._replace(run_id="run-2")
+
+    def one(self):
+        (schedule,) = self.service.schedules.values()
+        return schedule
+
+    def live(self):
+        return [item for item in self.service.schedules.values() if state(item) != "retired"]
+
+
+def state(wire):
+    return wire["PipelineSubmissionInfo"]["Properties"].get("airflow.schedule_state")
+
+
+def is_as_wanted(wire, request, target=PIPELINE):
+    """Compared by hand, not by the code under test."""
+    submission = wire["PipelineSubmissionInfo"]
+    assert (wire["Name"], wire["EntityStatus"]) == (request.name, request.status)
+    key = "PipelineId" if target.kind == "pipeline" else "PipelineEndpointId"
+    assert wire[key] == target.id
+    assert submission["ParameterAssignments"] == request.request.parameters
+    assert submission["ExperimentName"] == "exp"
+    assert state(wire) is None
+    if request.recurrence is not None:
+        seen = {key: value for key, value in wire["Recurrence"].items() if value is not None}
+        seen["StartTime"] = (seen.get("StartTime") or "").partition(".")[0] or None
+        assert {"TimeZone": "UTC", **seen} == {"TimeZone": "UTC", "StartTime": None, **request.recurrence}
+    else:
+        assert wire["DataStoreTriggerInfo"] == request.trigger
+
+
+def outcome(action):
+    try:
+        return action()
+    except (AzureMLError, Crash) as error:
+        return error
+
+
+QUIRKS = {
+    "plain": {},
+    "fires on every occasion": {"fires": ("enable", "update")},
+    "numbers for enums": {"int_enums": True},
+    "embellished replies": {"embellish": True},
+    "no properties": {"drop_properties": True},
+    "slow lists": {"lag": 20.0},
+}
+everywhere = pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
+every_kind = pytest.mark.parametrize("request_", WANTED.values(), ids=WANTED)
+
+
+def crash_everywhere(make_world, action, check, *, twice=True, limit=400):
+    """Crash at each point of an action, and of the retry; then let one retry come to its end. Returns the number."""
+    count = 0
+    for first in itertools.count(1):
+        assert first < limit
+        fuse = Fuse(first)
+        world = make_world()
+        outcome(lambda world=world, fuse=fuse: action(world, fuse))
+        if fuse.points < first:
+            return count
+        halfway = copy.deepcopy(world)
+        for second in itertools.count(1):
+            world = copy.deepcopy(halfway)
+            fuse = Fuse(second)
+            outcome(lambda world=world, fuse=fuse: action(world, fuse))
+            action(world, None)
+            check(world)
+            count += 1
+            if fuse.points < second or not twice:
+                break
+    raise AssertionError
+
+
+def prepared(before, quirks, *, target=PIPELINE, name_only=False):
+    def make():
+        world = World(**quirks)
+        if before is not None:
+            world.settle(before, target=target)
+            for wire in world.service.schedules.values():
+                wire["PipelineSubmissionInfo"] |= copy.deepcopy(FOREIGN)
+                if name_only:
+                    wire["PipelineSubmissionInfo"]["Properties"] = {"azureml.git.branch": "main"}
+        world.later()
+        world.service.runs.clear()
+        return world
+
+    return make
+
+
+def survived(wire):
+    submission = wire["PipelineSubmissionInfo"]
+    return {key: submission.get(key) for key in FOREIGN} == FOREIGN

@@ -1,0 +1,150 @@
+"""A task instance, its store and a service, all in memory; tries can be stopped anywhere."""
+
+from __future__ import annotations
+
+import logging
+
+from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, ledger_of
+
+from aml_provider.client import calls
+from aml_provider.client.errors import AzureMLError
+from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import Target
+from aml_provider.durable.identity import TaskIdentity
+from aml_provider.durable.lookup import KEY
+from aml_provider.durable.submission import Submission
+
+SETTINGS = WorkspaceSettings(
+    subscription_id="s",
+    resource_group="g",
+    workspace_name="w",
+    region="eastus",
+    endpoint=None,
+    cloud=CLOUDS["public"],
+    auth_method="static_token",
+    secret="token",
+)
+LOG = logging.getLogger("test")
+#: For thousands of tries, whose every line would be kept by pytest.
+QUIET = logging.getLogger("test.quiet")
+QUIET.disabled = True
+GRACE = 60.0
+DOUBT = ("done, reply lost", "not done", "done late")
+
+
+def submit(service, key="k1"):
+    """Submit a run of this key, past all that a try does."""
+    body = RunRequest.of(experiment_name="exp").to_wire(marks={KEY: key}, notification=True)
+
+    def flow():
+        run = yield calls.submit_pipeline("pipe", body)
+        return run.id
+
+    run_id = service.drive(flow())
+    service.runs[-1].generation = run_id  # another task's, as far as the model cares
+    return run_id
+
+
+class World:
+    """One task instance, its store, and the service."""
+
+    def __init__(self, *, learnt=True, **quirks):
+        self.service = Service(**quirks)
+        self.store = Store(self.service)
+        self.shelf = []
+        self.identity = TaskIdentity("here", "dag", "run", "task", -1, max_tries=2, retries=2)
+        self.submission = None
+        self.log = LOG
+        if learnt:
+            self._learn(quirks)
+
+    def _learn(self, quirks):
+        other = World(learnt=False, **quirks)
+        run_id = other.obtain()
+        record = other.submission.record
+        assert record.run_id == run_id
+        other.service.drive(other.evidence().gather(record.key, "exp", "pipe", patience=GRACE))
+        self.shelf = other.shelf
+
+    def evidence(self):
+        return KnownEvidence(SETTINGS, self.service, self.shelf)
+
+    def resolve(self):
+        return Target("pipeline", "pipe", pipeline_id="pipe")
+        yield
+
+    def new_try(self, **changes):
+        arguments = {
+            "identity": self.identity,
+            "ledger": ledger_of(self.store),
+            "evidence": self.evidence(),
+            "settings": SETTINGS,
+            "conn_id": "azureml_default",
+            "subject": "pipe",
+            "resolve": self.resolve,
+            "request": RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants}),
+            "parent_run_id": None,
+            "cancel_older": True,
+            "grace": GRACE,
+            "throttled_budget": 3600.0,
+            "log": self.log,
+            "now": self.service.now,
+            "monotonic": self.service.now,
+        }
+        self.submission = Submission(**arguments | changes)
+        return self.submission
+
+    def obtain(self, fuse=None, **changes):
+        return self.service.drive(self.new_try(**changes).obtain(), fuse)
+
+    def clear(self):
+        self.identity = self.identity._replace(max_tries=self.identity.max_tries + 1)
+        self.service.generation += 1
+
+    def close(self):
+        ledger = ledger_of(self.store)
+        ledger.close(ledger.load())
+
+    def only_run(self):
+        (run,) = self.service.runs
+        return run
+
+    def end(self, status):
+        for run in self.service.active():
+            run.status = status
+
+    def kill(self):
+        """A person ends the task: its run is marked, then cancelled."""
+        for run in self.service.active():
+            run.history_tags["airflow.cancel"] = "the task was killed in Airflow"
+            run.marked_by_person = True
+            run.status, run.stops = "Stopping", self.service.time + self.service.cancel_takes
+
+    def check(self):
+        """What has to be true after every history."""
+        assert self.service.cancels_by_error == []
+        self.service.wait(100.0)
+        self.end("Finished")
+        for generation in range(self.service.generation + 1):
+            finished = [
+                run.id for run in self.service.runs if run.generation == generation and run.status == "Finished"
+            ]
+            assert len(finished) <= 1, f"generation {generation} has {finished}"
+
+
+def crashes(make, *, limit=400):
+    """All worlds in which ``make(fuse)`` was stopped at its first, second, … point; last the one where it was not."""
+    for at in range(1, limit):
+        fuse = Fuse(at)
+        yield at, fuse, make(fuse)
+        if fuse.points < at:
+            return
+    raise AssertionError("it never ended")
+
+
+def outcome(action):
+    try:
+        return action()
+    except (AzureMLError, Crash) as error:
+        return error

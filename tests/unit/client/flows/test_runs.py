@@ -1,0 +1,411 @@
+"""Flows by hand: which calls they make, and what they make of the answers."""
+
+from __future__ import annotations
+
+import pytest
+from support.drivers.driving import play, protocol, reply
+from support.models.service import FAILURES, Service, a_run, a_step, carry_out
+
+from aml_provider.client import calls
+from aml_provider.client.entities import (
+    PipelineEndpoint,
+    PipelineInterface,
+    PublishedPipeline,
+)
+from aml_provider.client.errors import (
+    AmbiguousName,
+    AzureMLError,
+    BadRequest,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    PipelineDisabled,
+    PipelineError,
+    ServerFault,
+)
+from aml_provider.client.flows import runs as flows
+from aml_provider.client.flows import targets
+from aml_provider.client.specs.target import Target
+
+EMPTY = PipelineInterface({}, frozenset(), frozenset())
+
+
+def pipeline(name="train", pipeline_id="p-1", status="Active", **wire):
+    return PublishedPipeline.from_wire(
+        {"Id": pipeline_id, "Name": name, "EntityStatus": status, "GraphId": "g-1", **wire}
+    )
+
+
+def endpoint(status="Active", versions=("0", "1"), default="1"):
+    return PipelineEndpoint.from_wire(
+        {
+            "Id": "e-1",
+            "Name": "score",
+            "EntityStatus": status,
+            "DefaultVersion": default,
+            "PipelineVersionList": [{"Version": version, "PipelineId": f"p-{version}"} for version in versions],
+        }
+    )
+
+
+class TestFindPipeline:
+    LIST = "GET /Pipelines"
+
+    def test_the_one_of_that_name(self):
+        found = carry_out(targets.find_pipeline("train"), {self.LIST: (pipeline("other", "p-2"), pipeline())})
+        assert found.id == "p-1"
+
+    def test_a_disabled_one_does_not_count(self):
+        listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
+        assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
+
+    def test_two_are_listed_with_what_tells_them_apart(self):
+        listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
+        with pytest.raises(AmbiguousName) as caught:
+            carry_out(targets.find_pipeline("train"), {self.LIST: listed})
+        assert "2 active" in str(caught.value)
+        assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
+        assert "pipeline_id" in str(caught.value)
+
+    def test_none_names_similar_ones(self):
+        listed = (pipeline("train-nightly"), pipeline("score"))
+        with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
+            carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
+
+    @pytest.mark.parametrize(
+        ("listed", "said"),
+        [
+            ((), "it has none at all"),
+            ((pipeline("something else"),), "there is 1 other"),
+            ((pipeline("something else"), pipeline("unlike")), "there are 2 others"),
+        ],
+    )
+    def test_none_says_how_many_others_there_are(self, listed, said):
+        with pytest.raises(PipelineError, match=said):
+            carry_out(targets.find_pipeline("train"), {self.LIST: listed})
+
+    def test_a_disabled_one_is_not_suggested_as_itself(self):
+        with pytest.raises(PipelineError) as caught:
+            carry_out(targets.find_pipeline("train"), {self.LIST: (pipeline(status="Disabled"),)})
+        assert "did you mean" not in str(caught.value)
+
+    def test_names_are_compared_exactly(self):
+        for name in ("Train", "train ", "trai"):
+            with pytest.raises(PipelineError):
+                carry_out(targets.find_pipeline(name), {self.LIST: (pipeline(),)})
+
+
+class TestFindTarget:
+    BY_NAME = "GET /PipelineEndpoints/Name"
+
+    def test_an_id_costs_no_request(self):
+        assert carry_out(targets.find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
+        assert carry_out(targets.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
+        assert carry_out(targets.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
+
+    def test_a_pipelines_name(self):
+        target = carry_out(targets.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
+        assert target == Target("pipeline", "p-1", None, "p-1")
+
+    @pytest.mark.parametrize(("version", "behind"), [(None, "p-1"), ("0", "p-0"), ("1", "p-1")])
+    def test_an_endpoints_name(self, version, behind):
+        target = carry_out(
+            targets.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
+        )
+        assert target == Target("endpoint", "e-1", version, behind)
+
+    MANY = tuple(map(str, range(300)))
+
+    @pytest.mark.parametrize(
+        ("versions", "known"),
+        [
+            (("0", "1"), "it has 0, 1$"),
+            ((), "it has none"),
+            (MANY, "it has 290 earlier ones and 290, 291, 292, 293, 294, 295, 296, 297, 298, 299$"),
+        ],
+    )
+    def test_a_version_that_is_missing(self, versions, known):
+        with pytest.raises(PipelineError, match=f"endpoint 'score' has no version 'x'; {known}"):
+            carry_out(
+                targets.find_target(endpoint_name="score", endpoint_version="x"),
+                {self.BY_NAME: endpoint(versions=versions)},
+            )
+
+    def test_a_default_version_that_is_missing(self):
+        with pytest.raises(PipelineError, match="no version '9'"):
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
+
+    def test_an_endpoint_that_is_missing(self):
+        with pytest.raises(PipelineError, match=r"endpoint_name: .* no pipeline endpoint named 'score'"):
+            carry_out(
+                targets.find_target(endpoint_name="score"),
+                {self.BY_NAME: NotFound("x", status=404), "GET /PipelineEndpoints": ()},
+            )
+
+    @pytest.mark.parametrize("status", ["Disabled", "Deprecated"])
+    def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
+        """The SDK refuses it, so whether the service does is not known."""
+        with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
+
+    def test_other_errors_are_not_turned_into_a_missing_endpoint(self):
+        with pytest.raises(ServerFault):
+            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: ServerFault("x", status=500)})
+
+
+class TestInspectTarget:
+    def inspect(self, target, answers, interfaces=None):
+        service = Service(answers)
+        kept = {} if interfaces is None else interfaces
+        return service.carry_out(targets.inspect_target(target, kept)), service
+
+    def test_a_pipeline_costs_two_requests_and_then_one(self):
+        answers = {"GET /Pipelines/p-1": pipeline(), "GET /Graphs/g-1/Interface": EMPTY}
+        kept = {}
+        target = Target("pipeline", "p-1", pipeline_id="p-1")
+        (_, found, interface), first = self.inspect(target, answers, kept)
+        _, second = self.inspect(target, answers, kept)
+        assert (found.id, interface) == ("p-1", EMPTY)
+        assert first.asked == ["GET /Pipelines/p-1", "GET /Graphs/g-1/Interface"]
+        assert second.asked == ["GET /Pipelines/p-1"]
+
+    def test_a_default_may_stand_in_the_published_pipeline_in_place_of_its_interface(self):
+        strict = PipelineInterface.from_wire({"Parameters": [{"Name": "a"}, {"Name": "b"}]})
+        answers = {"GET /Pipelines/p-1": pipeline(ParameterAssignments={"a": "1"}), "GET /Graphs/g-1/Interface": strict}
+        (_, _, interface), _ = self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), answers)
+        assert {item.name: item.required for item in interface.parameters.values()} == {"a": False, "b": True}
+
+    def test_an_endpoint_leads_to_its_pipeline(self):
+        answers = {
+            "GET /PipelineEndpoints/Id/e-1": endpoint(),
+            "GET /Pipelines/p-0": pipeline(pipeline_id="p-0"),
+            "GET /Graphs/g-1/Interface": EMPTY,
+        }
+        (target, found, _), _ = self.inspect(Target("endpoint", "e-1", "0"), answers)
+        assert target == Target("endpoint", "e-1", "0", "p-0")
+        assert found.id == "p-0"
+
+    @pytest.mark.parametrize("status", ["Disabled", "Deprecated", ""])
+    def test_a_pipeline_that_is_not_active(self, status):
+        with pytest.raises(PipelineDisabled, match="Nothing was submitted"):
+            self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), {"GET /Pipelines/p-1": pipeline(status=status)})
+
+    def test_an_endpoint_that_is_not_active(self):
+        with pytest.raises(PipelineDisabled, match=r"endpoint_id: .* is Disabled"):
+            self.inspect(Target("endpoint", "e-1"), {"GET /PipelineEndpoints/Id/e-1": endpoint("Disabled")})
+
+    @pytest.mark.parametrize(
+        ("target", "answers", "argument"),
+        [
+            (
+                Target("endpoint", "e-1"),
+                {
+                    "GET /PipelineEndpoints/Id/e-1": NotFound("x", status=404),
+                    "GET /PipelineEndpoints": ServerFault("x", status=500),
+                },
+                "endpoint_id",
+            ),
+            (
+                Target("pipeline", "p-1", pipeline_id="p-1"),
+                {"GET /Pipelines/p-1": NotFound("x", status=404), "GET /Pipelines": ()},
+                "pipeline_id",
+            ),
+            (Target("endpoint", "e-1", "7"), {"GET /PipelineEndpoints/Id/e-1": endpoint()}, "endpoint_version"),
+        ],
+    )
+    def test_what_is_missing_is_named_as_the_argument_is(self, target, answers, argument):
+        with pytest.raises(PipelineError, match=f"^{argument}: ") as caught:
+            self.inspect(target, answers)
+        assert caught.value.permanent
+
+    def test_a_failure_is_not_kept_as_an_interface(self):
+        kept = {}
+        answers = {"GET /Pipelines/p-1": pipeline(), "GET /Graphs/g-1/Interface": ServerFault("x", status=500)}
+        with pytest.raises(ServerFault):
+            self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), answers, kept)
+        assert kept == {}
+
+
+class TestSteps:
+    CHILDREN = "GET /experiments/x/runs/r-1/children"
+
+    def test_they_come_in_the_order_of_their_creation(self):
+        steps = (
+            a_step("b", createdUtc="2026-11-22T11:00:02Z"),
+            a_step("none"),
+            a_step("a", createdUtc="2026-11-22T11:00:01Z"),
+            a_step("also"),
+        )
+        found = carry_out(flows.list_steps("x", "r-1"), {self.CHILDREN: steps})
+        assert [item.name for item in found] == ["a", "b", "also", "none"]
+
+
+class TestWaitForRun:
+    GET = "GET /PipelineRuns/r-1"
+    CHILDREN = "GET /experiments/x/runs/r-1/children"
+
+    def wait(self, runs, pages=None, **options):
+        service = Service({self.GET: runs, self.CHILDREN: pages or [()]})
+        told = []
+        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "report": told.append, **options})
+        return service.carry_out(flow), service, told
+
+    @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
+    def test_a_final_run_is_returned_at_once(self, status):
+        last, service, _ = self.wait([a_run(status)])
+        assert last.status == status
+        assert service.pauses == []
+
+    @pytest.mark.parametrize(
+        "status", ["NotStarted", "Running", "Queued", "Unknown", "Preparing", "CancelRequested", "Completed", "", 9]
+    )
+    def test_nothing_else_ends_the_wait(self, status):
+        last, service, _ = self.wait([a_run(status), a_run(status), a_run("Finished")])
+        assert last.status == "Finished"
+        assert service.pauses == [30.0, 30.0]
+
+    def test_an_interval_of_zero_still_waits(self):
+        last, service, _ = self.wait([a_run(), a_run("Finished")], poll_interval=0.0)
+        assert last.status == "Finished"
+        assert service.pauses == [0.0]
+
+    def test_progress_is_told_only_when_it_changes(self):
+        states = [[a_step(status="Queued")], [a_step(status="Queued")], [a_step(status="Running")], [a_step()]]
+        _, _, told = self.wait(
+            [a_run("Running"), a_run("Running"), a_run("Running"), a_run("Finished")],
+            [tuple(steps) for steps in states],
+        )
+        assert [str(item) for item in told] == [
+            "Running (one Queued)",
+            "Running (one Running)",
+            "Finished (one Completed)",
+        ]
+
+    @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
+    def test_steps_that_cannot_be_read_do_not_end_it(self, failure):
+        last, _, told = self.wait([a_run(), a_run("Finished")], [failure])
+        assert last.status == "Finished"
+        assert [str(item) for item in told] == ["Running", "Finished"]
+
+    @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
+    def test_a_run_that_cannot_be_read_does(self, failure):
+        with pytest.raises(type(failure)):
+            self.wait([a_run(), failure])
+
+    def test_the_deadline_ends_it_with_the_run_as_it_is(self):
+        now = iter([100.0, 130.0, 160.0])
+        last, service, _ = self.wait([a_run()], deadline=145.0, now=lambda: next(now))
+        assert last.status == "Running"
+        assert service.pauses == [30.0, 15.0], "the last pause is cut short"
+
+    def test_a_deadline_that_has_passed_still_looks_once(self):
+        last, service, _ = self.wait([a_run("Finished")], deadline=0.0, now=lambda: 100.0)
+        assert last.status == "Finished"
+        last, service, _ = self.wait([a_run()], deadline=0.0, now=lambda: 100.0)
+        assert last.status == "Running"
+        assert service.pauses == []
+
+
+class TestCancelRun:
+    GET = "GET /PipelineRuns/r-1"
+    TAG = "PATCH /experiments/x/runs/r-1"
+    CANCEL = "DELETE /PipelineRuns/r-1/Execution"
+
+    def cancel(self, runs, tag=None, cancel=None, **options):
+        service = Service({self.GET: runs, self.TAG: tag, self.CANCEL: cancel})
+        notes = []
+        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "note": notes.append, **options})
+        return service.carry_out(flow), service, notes
+
+    @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
+    def test_a_run_that_has_ended_is_not_touched(self, status):
+        last, service, _ = self.cancel([a_run(status)])
+        assert last.status == status
+        assert service.asked == [self.GET]
+
+    def test_it_is_marked_before_it_is_cancelled_and_watched_until_it_ends(self):
+        last, service, notes = self.cancel([a_run(), a_run(), a_run("CancelRequested"), a_run("Canceled")])
+        assert last.status == "Canceled"
+        assert service.asked == [self.GET, self.TAG, self.CANCEL, self.GET, self.GET, self.GET]
+        assert service.steps[1].body == {"runId": "r-1", "tags": {"airflow.cancel": "why"}}
+        assert notes == []
+
+    def test_twice_does_no_harm(self):
+        for _ in range(2):
+            last, _, _ = self.cancel([a_run(), a_run("Canceled")])
+            assert last.status == "Canceled"
+
+    @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
+    def test_a_mark_that_fails_is_noted_and_the_run_cancelled(self, failure):
+        last, service, notes = self.cancel([a_run(), a_run("Canceled")], tag=failure)
+        assert last.status == "Canceled"
+        assert self.CANCEL in service.asked
+        assert len(notes) == 1
+        assert "r-1" in notes[0]
+
+    def test_a_run_that_history_does_not_know_yet_is_marked_after_the_cancel(self):
+        missing = NotFound("x", status=404)
+        last, service, notes = self.cancel([a_run(), a_run("Canceled")], tag=[missing, missing, None])
+        assert last.status == "Canceled"
+        marked = [self.CANCEL, self.GET, self.TAG, self.GET, self.TAG]
+        assert service.asked == [self.GET, self.TAG, *marked]
+        assert len(notes) == 1
+
+    def test_a_run_that_history_never_knows_is_given_up_after_some_seconds(self):
+        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), patience=0.0)
+        assert 1 <= sum(service.pauses) <= 3
+
+    @pytest.mark.parametrize("kind", [BadRequest, Conflict])
+    def test_a_run_that_ends_in_that_very_moment_is_no_error(self, kind):
+        last, _, _ = self.cancel([a_run(), a_run("Finished")], cancel=kind("x", status=400))
+        assert last.status == "Finished"
+
+    @pytest.mark.parametrize("kind", [BadRequest, Conflict])
+    def test_a_refusal_for_a_run_that_goes_on_is_one(self, kind):
+        with pytest.raises(kind):
+            self.cancel([a_run()], cancel=kind("x", status=400))
+
+    def test_a_missing_right_is_told(self):
+        with pytest.raises(PermissionDenied):
+            self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
+
+    def test_patience_ends_the_watch_and_not_the_cancel(self):
+        last, service, _ = self.cancel([a_run()], patience=5.0, poll_interval=2.0)
+        assert last.status == "Running"
+        assert service.pauses == [2.0, 2.0, 2.0]
+
+    def test_without_patience_it_looks_once(self):
+        _, service, _ = self.cancel([a_run()], patience=0.0)
+        assert service.pauses == []
+        assert service.asked[-1] == self.GET
+
+
+def test_checking_a_connection_tells_each_step_before_it_is_taken():
+    told = []
+    service = Service({"GET ": ServerFault("x", status=500)})
+    with pytest.raises(ServerFault):
+        service.carry_out(flows.check_connection(told.append))
+    assert told == ["workspace"]
+
+
+def test_only_finished_is_success():
+    assert flows.succeeded(a_run("Finished"))
+    for status in ("Failed", "Canceled", "Running", "Completed", "Unknown", "NotStarted", ""):
+        assert not flows.succeeded(a_run(status))
+
+
+def test_a_target_and_a_progress_read_well():
+    assert str(Target("pipeline", "p")) == "pipeline p"
+    assert str(Target("endpoint", "e", "0")) == "endpoint e version 0"
+    assert str(flows.Progress("Running")) == "Running"
+
+
+def test_a_flow_that_swallows_an_error_goes_on_under_the_protocol():
+    def flow():
+        try:
+            yield calls.get_run("r")
+        except AzureMLError:
+            return (yield calls.submit_pipeline("p", {}))
+
+    result, _ = play(protocol(budget=0.0).run(flow()), reply(404), reply(body=b'{"Id": "r-2"}'))
+    assert result.id == "r-2"

@@ -1,0 +1,226 @@
+"""No wait is silent: what fails is told at once, then once a minute, and when it is over; the clock is driven."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from support.drivers.driving import one, reply, workspace
+from support.drivers.waiting_runs import FOR_GOOD, THROTTLING, TRANSIENT, World
+
+from aml_provider.blobs.access import ContainerAccess, poll_folder
+from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.rules import Rules
+from aml_provider.client import calls
+from aml_provider.client.errors import ReplyLost, Unreachable
+from aml_provider.client.flows.runs import wait_for_run
+from aml_provider.client.flows.schedules import wait_for_provisioning
+from aml_provider.client.http import protocol
+from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.retry import RetryPolicy
+from aml_provider.durable.lookup import search
+
+REFUSED = Unreachable("get run: no connection to ws.example: refused.")
+
+
+class Time:
+    """A clock that goes on with the pauses, and with what requests take."""
+
+    def __init__(self, takes=0.0):
+        self.now = 0.0
+        self.takes = takes
+
+    def play(self, machine, answers):
+        """Drive a machine; ``answers`` says by the time what a request is answered."""
+        try:
+            step = next(machine)
+            while True:
+                if isinstance(step, Pause):
+                    self.now += step.seconds
+                    step = machine.send(None)
+                    continue
+                self.now += self.takes
+                answer = answers(self.now)
+                step = machine.throw(answer) if isinstance(answer, Exception) else machine.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+
+
+def machine_of(flow, time, **options):
+    policy = RetryPolicy(**{"budget": 600.0, "jitter": lambda: 1.0, "now": lambda: time.now, **options})
+    return Protocol(workspace(), policy).run(flow)
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.INFO, protocol.log.name)
+    return lambda level=logging.WARNING: [
+        record.getMessage() for record in caplog.records if record.levelno == level and record.name == protocol.log.name
+    ]
+
+
+def run_of(status):
+    return reply(body=b'{"Id": "r", "Status": {"StatusCode": %d}, "RunHistoryExperimentName": "x"}' % status)
+
+
+FLOWS = {
+    "a call": lambda time: one(calls.get_run("r")),
+    "a wait": lambda time: wait_for_run(
+        "r", "x", poll_interval=30.0, deadline=1000.0, report=lambda _: None, now=lambda: time.now
+    ),
+    "provisioning": lambda time: wait_for_provisioning("s", deadline=1000.0, now=lambda: time.now),
+    "a look-up": lambda time: search("key", "x", "p", patience=300.0, now=lambda: time.now),
+    "blobs": lambda time: poll_folder(
+        FolderState(Folder("https://a.blob.core.windows.net/c", ""), Rules.of(), None), ContainerAccess(sas="sig=x")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("failure", [REFUSED, ReplyLost("the connection broke"), reply(503), reply(429)], ids=str)
+def test_a_failure_is_told_at_once_then_each_minute(name, failure, said):
+    time = Time()
+    moments = []
+
+    def answers(now):
+        moments.append(now)
+        if len(moments) == 2:
+            assert len(said()) == 1, "the first failure is told before the first repetition"
+        return failure
+
+    time.play(machine_of(FLOWS[name](time), time), answers)
+    lines = said()
+    why = "The service answered" if not isinstance(failure, Exception) else str(failure)
+    assert "It failed, and is tried again for up to 600 s" in lines[0]
+    assert all(why in line for line in lines)
+    assert "Still failing after" in lines[1]
+    # Different requests, such as the ways of a look-up, are different troubles.
+    of_one = [line for line in lines if line.partition(":")[0] == lines[0].partition(":")[0]]
+    assert 2 <= len(of_one) <= time.now / 60 + 1
+
+
+def test_the_end_of_a_trouble_is_told_once(said):
+    time = Time()
+    flow = wait_for_run("r", "x", poll_interval=30.0, deadline=400.0, report=lambda _: None, now=lambda: time.now)
+    time.play(machine_of(flow, time), lambda now: REFUSED if 50 < now < 140 else run_of(1))
+    assert len(said()) == 2
+    [over] = [line for line in said(logging.INFO) if "works again" in line]
+    assert ": It works again, after " in over
+
+
+def test_without_a_failure_nothing_is_told(said):
+    time = Time()
+    time.play(machine_of(one(calls.get_run("r")), time), lambda _: run_of(1))
+    assert said() == said(logging.INFO) == []
+
+
+def test_what_takes_its_time_to_fail_counts_too(said):
+    """A host that has stopped answers nothing for a minute each time: the pauses alone are seconds."""
+    time = Time(takes=60.0)
+    time.play(machine_of(one(calls.get_run("r")), time, budget=20.0), lambda _: ReplyLost("no answer"))
+    assert len(said()) == time.now // 60 - 1, "all but the last failure, each a minute and more after the one before"
+
+
+def test_a_long_pause_that_the_service_asks_for_is_told(said):
+    time = Time()
+    busy = reply(429, retry_after="300")
+    time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
+    assert "The service answered 429. It is asked again in 300 s, as it wants." in said()[0]
+
+
+@pytest.mark.parametrize("failure", [REFUSED, reply(503)], ids=str)
+def test_what_is_not_repeated_is_no_trouble_but_an_error(failure, said):
+    for call, budget in ((calls.submit_pipeline("p", {}), 600.0), (calls.get_run("r"), 0.0)):
+        time = Time()
+        error = time.play(machine_of(one(call), time, budget=budget), lambda _: failure)
+        assert isinstance(error, Exception)
+    assert said() == []
+
+
+def test_a_brief_policy_is_silent_and_takes_no_long_failure_for_a_blip(said):
+    for takes, tries in ((0.1, 3), (60.0, 1)):
+        time, asked = Time(takes), []
+        machine = machine_of(one(calls.get_run("r")), time, budget=2.0, is_brief=True)
+        time.play(machine, lambda now, asked=asked: asked.append(now) or ReplyLost("x"))
+        assert len(asked) == tries
+    assert said() == []
+
+
+def notices(world, watch, seconds):
+    """What is told to one who waits, with the time."""
+    found = []
+    end = world.now + seconds
+    while world.now < end:
+        world.run(1.0)
+        if watch.notice is not None:
+            found.append((world.now, *watch.notice))
+            watch.notice = None
+    return found
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+@pytest.mark.parametrize("runs", [1, 50])
+def test_each_deferred_wait_is_told_of_its_trouble(error, runs):
+    world = World()
+    watches = [world.watch() for _ in range(runs)]
+    world.run(40)
+    world.service.query_error = world.service.record_error = error
+    began = world.now
+    told = notices(world, watches[-1], 100)
+    assert [level for _, level, _ in told] == [logging.WARNING] * 2
+    first, second = (moment for moment, _, _ in told)
+    assert first - began <= 32
+    assert 59 <= second - first <= 92
+    assert "It failed, and is tried again for up to 120 s" in told[0][2]
+    assert str(error) in told[0][2]
+    assert "Still failing after" in told[1][2]
+    world.service.query_error = world.service.record_error = None
+    [(_, level, text)] = notices(world, watches[-1], 100)
+    assert (level, "It works again, after " in text) == (logging.INFO, True)
+
+
+@pytest.mark.parametrize("error", THROTTLING, ids=repr)
+def test_a_service_that_wants_to_be_left_alone_is_told_of(error):
+    world = World()
+    watch = world.watch()
+    world.run(40)
+    world.service.query_error = world.service.record_error = error
+    told = notices(world, watch, 700)
+    assert "is tried again for as long as it takes" in told[0][2]
+    assert len(told) <= 12
+    world.service.query_error = world.service.record_error = None
+    assert [level for _, level, _ in notices(world, watch, 1200)][-1] == logging.INFO
+
+
+def test_a_run_that_cannot_be_read_for_good_is_an_error_and_no_trouble():
+    for error in FOR_GOOD:
+        world = World()
+        watch = world.watch()
+        world.run(40)
+        world.service.record_error = error
+        assert notices(world, watch, 60) == []
+        assert watch.error is error
+
+
+def test_who_leaves_leaves_no_trouble_behind():
+    world = World()
+    watch = world.watch()
+    world.run(40)
+    world.service.query_error = world.service.record_error = TRANSIENT[0]
+    world.run(300)
+    assert watch.error is not None
+    assert not world.list.troubles._lasting
+
+
+def test_requests_are_told_by_what_they_are_for(said):
+    time = Time()
+
+    def flow():
+        yield Request("list blobs", "GET", "https://a.blob.core.windows.net/c")
+
+    time.play(machine_of(flow(), time), lambda now: REFUSED if now < 30 else reply())
+    assert said() == [f"list blobs: It failed, and is tried again for up to 600 s. {REFUSED}"]

@@ -1,0 +1,374 @@
+"""A try comes to its run: what it submits, takes over, waits for and refuses."""
+
+from __future__ import annotations
+
+import pytest
+from support.models.service_model import Crash, Fuse, ledger_of
+from support.models.submissions import GRACE, World, crashes, outcome
+
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    AzureMLError,
+    NotFound,
+    PermissionDenied,
+    ReplyLost,
+    RunCanceled,
+    RunStillActive,
+    RunUnwatched,
+    ServerFault,
+    SubmissionUnknown,
+    SubmissionUnsettled,
+    Throttled,
+)
+from aml_provider.client.specs.target import Target
+from aml_provider.durable.identity import TaskIdentity
+
+
+def test_the_first_try_submits_once_and_looks_for_nothing():
+    world = World()
+    assert world.obtain() == "run-1"
+    assert world.service.log == ["POST /PipelineRuns/PipelineSubmit/pipe"]
+
+
+def test_each_submission_carries_its_key_in_tags_and_properties():
+    world = World()
+    world.obtain()
+    run = world.only_run()
+    assert run.tags["airflow.key"] == run.properties["airflow.key"] == world.submission.record.key
+
+
+def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
+    world = World()
+    world.obtain()
+
+    def gone():
+        raise NotFound("get published pipeline", status=404)
+        yield
+
+    assert world.obtain(resolve=gone) == "run-1"
+
+
+@pytest.mark.parametrize("refused", [PermissionDenied("get", status=403), AuthenticationRefused("get", status=401)])
+@pytest.mark.parametrize("act", [World.close, World.clear, lambda world: None], ids=["closed", "cleared", "active"])
+def test_a_run_that_must_not_be_read_for_a_while_is_left_to_a_retry(refused, act):
+    world = World()
+    world.obtain()
+    act(world)
+    world.service.refusals = {"GET .*run-1": refused}
+    with pytest.raises(RunUnwatched, match=r"run-1.*a retry takes it up again"):
+        world.obtain()
+    assert not RunUnwatched.permanent
+    assert len(world.service.runs) == 1
+    world.service.refusals = {}
+    assert world.obtain() == ("run-2" if act is World.clear else "run-1")
+
+
+def test_a_retry_after_a_failed_run_submits_under_another_key():
+    world = World()
+    world.obtain()
+    first = world.submission.record
+    world.end("Failed")
+    assert world.obtain() == "run-2"
+    second = world.submission.record
+    assert (second.generation, second.ordinal) == (first.generation, first.ordinal + 1)
+    assert second.key != first.key
+
+
+def test_a_retry_after_a_cancel_in_the_workspace_starts_nothing_anew():
+    world = World()
+    world.obtain()
+    world.end("Canceled")
+    with pytest.raises(RunCanceled, match=r"run-1.*clear the task"):
+        world.obtain()
+    assert RunCanceled.permanent
+    world.clear()
+    assert world.obtain() == "run-2"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_finished_run_counts_for_every_retry(closed):
+    world = World()
+    world.obtain()
+    world.end("Finished")
+    if closed:
+        world.close()
+    world.service.wants = "b"
+    assert world.obtain() == "run-1"
+
+
+def test_a_finished_task_with_other_retries_was_cleared():
+    world = World()
+    world.obtain()
+    world.end("Finished")
+    world.close()
+    # retries 2 -> 1 and a clear after the first try: max_tries is 1 + 1 again.
+    world.identity = world.identity._replace(retries=1)
+    world.service.generation += 1
+    assert world.obtain() == "run-2"
+
+
+def test_an_unfinished_task_with_other_retries_is_retried():
+    world = World()
+    world.obtain()
+    world.identity = world.identity._replace(retries=5)
+    assert world.obtain() == "run-1"
+
+
+def test_a_retry_that_asks_for_something_else_waits_for_the_cancelled_run():
+    world = World()
+    world.service.cancel_takes = 30.0
+    world.obtain()
+    world.service.wants = "b"
+    assert world.obtain() == "run-2"
+    assert [run.status for run in world.service.runs] == ["Canceled", "Running"]
+
+
+def test_a_cancelled_run_that_does_not_end_lets_nothing_begin():
+    world = World()
+    world.service.cancel_takes = 1000.0
+    world.obtain()
+    world.service.wants = "b"
+    with pytest.raises(RunStillActive):
+        world.obtain()
+    assert not RunStillActive.permanent
+    world.service.wait(2000.0)
+    assert world.obtain() == "run-2"
+
+
+def test_a_cancelled_run_that_finished_all_the_same_counts():
+    world = World()
+    world.service.cancel_takes = 1000.0
+    world.obtain()
+    world.kill()
+    flow = world.new_try().obtain()
+    world.service.cancel_takes = 0.0
+    world.only_run().status = "Finished"
+    assert world.service.drive(flow) == "run-1"
+
+
+def test_a_marked_run_is_never_taken_over():
+    world = World()
+    world.obtain()
+    world.service.cancel_takes = 10.0
+    world.kill()
+    assert world.obtain() == "run-2"
+    assert world.service.runs[0].status == "Canceled"
+
+
+@pytest.mark.parametrize("status", ["Running", "Finished"])
+def test_a_run_that_is_taken_over_goes_by_what_its_try_says_as_long_as_it_is_active(status):
+    world = World()
+    world.obtain()
+    world.only_run().status = status
+    assert world.obtain(cancel_older=False, conn_id="other") == "run-1"
+    kept = ledger_of(world.store).load()
+    now = (False, "other") if status == "Running" else (True, "azureml_default")
+    assert (kept.cancel_on_kill, kept.azureml_conn_id) == now
+
+
+def test_a_clear_leaves_the_old_run_alone_if_that_is_wanted():
+    world = World()
+    world.obtain(cancel_older=False)
+    world.clear()
+    assert world.obtain(cancel_older=False) == "run-2"
+    assert [run.status for run in world.service.runs] == ["Running", "Running"]
+
+
+@pytest.mark.parametrize("fate", ["done", "done late"])
+def test_a_clear_cancels_a_run_whose_submission_was_in_doubt(fate):
+    world = World()
+    world.service.fates = [fate]
+    outcome(lambda: world.obtain(Fuse(4)))
+    assert world.store["azureml_submission"]["run_id"] is None
+    world.clear()
+    world.obtain()
+    assert [run.status for run in world.service.runs] == ["Canceled", "Running"]
+
+
+def test_a_clear_does_not_need_the_old_run_to_exist_any_more():
+    world = World()
+    world.obtain()
+    world.service.runs.clear()
+    with pytest.raises(SubmissionUnknown, match=r"run-1.*Clear this task"):
+        world.obtain()
+    world.clear()
+    assert world.obtain() == "run-2"
+
+
+def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks():
+    world = World()
+    ways = {"ledger": None, "evidence": None}
+    world.service.fates = ["not done"]
+    with pytest.raises(ReplyLost):
+        world.obtain(**ways)
+    world.obtain(**ways)
+    world.end("Failed")
+    world.obtain(**ways)
+    assert len(world.service.runs) == 2
+    assert all("PipelineSubmit" in entry for entry in world.service.log)
+
+
+def test_a_refused_submission_leaves_no_doubt():
+    world = World(learnt=False)
+    world.service.fates = ["refused"]
+    with pytest.raises(NotFound):
+        world.obtain()
+    assert world.obtain() == "run-1"
+    assert len(world.service.log) == 2
+
+
+def test_a_submission_that_a_busy_service_refuses_is_sent_again():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"] * 3
+    assert world.obtain() == world.only_run().id
+    assert world.service.now() >= 1.8e9 + 45
+
+
+def test_a_service_that_stays_busy_is_given_up_without_doubt():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"] * 1000
+    with pytest.raises(Throttled):
+        world.obtain(throttled_budget=600.0)
+    assert 1.8e9 + 500 <= world.service.now() <= 1.8e9 + 600
+    assert not world.store["azureml_submission"]["sent"]
+
+
+def test_a_crash_while_waiting_for_a_busy_service_leaves_no_doubt():
+    def history(fuse):
+        world = World(learnt=False)
+        world.service.every_point = True
+        world.service.fates = ["throttled", "throttled"]
+        outcome(lambda: world.obtain(fuse))
+        return world
+
+    pauses = 0
+    for _, _, world in crashes(history):
+        sent = world.store.get("azureml_submission", {}).get("sent", False)
+        pauses += world.service.now() > 1.8e9
+        if not sent:
+            assert world.obtain() == world.only_run().id
+    assert pauses > 3
+
+
+def test_a_task_that_is_killed_while_the_service_is_busy_submits_nothing():
+    world = World(learnt=False)
+    world.service.fates = ["throttled"]
+    flow = world.new_try().obtain()
+    world.service.listener = world.submission.stop
+    with pytest.raises(AzureMLError, match="being killed"):
+        world.service.drive(flow)
+    assert not world.service.runs
+
+
+@pytest.mark.parametrize("fate", ["done, reply lost", "done late"])
+def test_a_lost_reply_is_made_good_in_the_same_try(fate):
+    world = World(lag=20.0)
+    world.service.fates = [fate]
+    assert world.obtain() == world.only_run().id
+
+
+def test_a_request_that_is_still_on_its_way_when_its_sender_dies_is_waited_for():
+    world = World(lag=50.0)
+    world.service.fates = ["done late"]
+    world.service.late_by = 59.0
+    assert isinstance(outcome(lambda: world.obtain(Fuse(4))), Crash)
+    assert world.obtain() == world.only_run().id
+
+
+def test_a_submission_that_was_not_carried_out_is_left_to_a_retry():
+    world = World()
+    world.service.fates = ["not done"]
+    with pytest.raises(ReplyLost):
+        world.obtain()
+    before = len(world.service.log)
+    assert world.obtain() == "run-1"
+    assert world.service.log[before:] == ["POST /PipelineRuns/PipelineSubmit/pipe"]
+
+
+def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_look():
+    world = World(learnt=False)
+    world.service.fates = ["not done"]
+    with pytest.raises(SubmissionUnknown) as caught:
+        world.obtain()
+    for fact in (world.submission.record.key, "'exp'", "'w'", "https://", "clear this task", "tag, property, pipeline"):
+        assert fact in str(caught.value)
+    assert world.service.runs == []
+
+
+@pytest.mark.parametrize("learnt", [True, False])
+def test_a_look_up_that_gets_no_answer_is_left_to_a_retry(learnt):
+    world = World(learnt=learnt)
+    world.service.fates = ["done, reply lost"]
+    world.service.refusals = {"runs:query|Pipeline/pipe": ServerFault("query the runs", status=503)}
+    with pytest.raises(SubmissionUnsettled, match="query the runs"):
+        world.obtain()
+    assert not SubmissionUnsettled.permanent
+    world.service.refusals = {}
+    assert world.obtain() == "run-1"
+
+
+def test_what_proves_nothing_does_not_stand_in_for_what_does():
+    world = World(drop_tags=True)
+    world.service.fates = ["not done"]
+    # By property it would be proof, but only the others answer.
+    world.shelf[:] = ['{"found": ["property"], "missed": {}}']
+    original = world.service._answer
+
+    def answer(call):
+        if call.body and "Properties/" in str(call.body.get("filter")):
+            raise ServerFault("query", status=503)
+        return original(call)
+
+    world.service._answer = answer
+    with pytest.raises(SubmissionUnsettled):
+        world.obtain()
+
+
+def test_a_clock_that_is_ahead_makes_nobody_look_for_ever():
+    world = World()
+    outcome(lambda: world.obtain(Fuse(3)))
+    record = world.store["azureml_submission"]
+    record["submitted_at"] += 1e6
+    before = world.service.time
+    assert world.obtain() == "run-1"
+    assert world.service.time - before <= GRACE + 60.0
+
+
+def test_a_killed_task_submits_nothing_any_more():
+    world = World()
+
+    def killed():
+        world.submission.stop()
+        return Target("pipeline", "pipe", pipeline_id="pipe")
+        yield
+
+    with pytest.raises(AzureMLError, match="killed"):
+        world.obtain(resolve=killed)
+    assert world.service.runs == []
+    assert world.obtain() == "run-1"
+    assert len(world.service.log) == 1
+
+
+def test_two_runs_with_one_key_are_told_and_the_newest_is_taken(caplog):
+    world = World()
+    world.obtain()
+    run = world.only_run()
+    twin = type(run)(**vars(run) | {"id": "run-9", "born": run.born})
+    world.service.runs.append(twin)
+    world.store["azureml_submission"]["run_id"] = None
+    assert world.obtain() == "run-9"
+    assert "Several runs carry the key" in caplog.text
+
+
+def test_keys_differ_between_deployments_tasks_generations_and_ordinals():
+    identity = TaskIdentity("here", "dag", "run", "task", -1, 2, 2)
+    others = [
+        identity._replace(deployment="there"),
+        identity._replace(dag_id="d"),
+        identity._replace(run_id="r"),
+        identity._replace(task_id="t"),
+        identity._replace(map_index=0),
+    ]
+    keys = {identity.key("g", 0), identity.key("g", 1), identity.key("h", 0), *(one.key("g", 0) for one in others)}
+    assert len(keys) == 8
+    assert identity._replace(max_tries=9, retries=1).key("g", 0) == identity.key("g", 0)

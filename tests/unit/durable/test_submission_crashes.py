@@ -1,0 +1,103 @@
+"""Exactly one run, whatever crashes, whichever reply is lost, and whatever happens to a run between two tries."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from support.models.service_model import ACTIVE, Fuse
+from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, outcome
+
+from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
+
+WORLDS = {
+    "all is found at once": {},
+    "found after a while": {"lag": 20.0},
+    "found too late": {"lag": 300.0},
+    "tags are dropped": {"drop_tags": True, "lag": 20.0},
+    "properties are dropped": {"drop_properties": True},
+    "nothing is ever found": {"drop_tags": True, "drop_properties": True},
+}
+MEANWHILE = {
+    "nothing": lambda world: None,
+    "finished": lambda world: world.end("Finished"),
+    "failed": lambda world: world.end("Failed"),
+    "cancelled in the workspace": lambda world: world.end("Canceled"),
+    "killed in Airflow": lambda world: world.kill(),
+}
+NEXT = {
+    "retry": lambda world: None,
+    "retry for something else": lambda world: setattr(world.service, "wants", "b"),
+    "clear": lambda world: world.clear(),
+}
+
+
+@pytest.mark.parametrize("learnt", [True, False], ids=["evidence", "no evidence"])
+@pytest.mark.parametrize("quirks", WORLDS.values(), ids=WORLDS)
+def test_whatever_crashes_and_happens_there_is_at_most_one_run(quirks, learnt):
+    base = World(learnt=learnt, **quirks)
+    findable = learnt and quirks.get("lag", 0.0) < GRACE and len(quirks.keys() - {"lag"}) < 2
+    delays = (0.0, 400.0) if "lag" in quirks else (0.0,)
+    histories = 0
+    for fate, meanwhile, then, delay in itertools.product(("done", *DOUBT), MEANWHILE, NEXT, delays):
+
+        def first_try(fuse, fate=fate, delay=delay):
+            world = World(learnt=False, **quirks)
+            world.shelf = list(base.shelf)
+            world.log = QUIET
+            world.service.fates = [fate]
+            outcome(lambda: world.obtain(fuse))
+            world.service.wait(delay)
+            return world
+
+        for first, _, probe in crashes(first_try):
+            if meanwhile != "nothing" and not probe.service.active():
+                continue
+
+            def two_tries(fuse, first=first, meanwhile=meanwhile, then=then):
+                world = first_try(Fuse(first))
+                MEANWHILE[meanwhile](world)
+                NEXT[then](world)
+                outcome(lambda: world.obtain(fuse))
+                return world
+
+            for second, _, world in crashes(two_tries):
+                ends = [outcome(world.obtain) for _ in range(2)]
+                histories += 1
+                history = (fate, first, meanwhile, then, delay, second, ends)
+                self_consistent(world, ends, findable=findable, history=history)
+    assert histories > 100
+
+
+def self_consistent(world, ends, *, findable, history):
+    last = ends[-1]
+    if isinstance(last, str):
+        run = next(run for run in world.service.runs if run.id == last)
+        assert run.generation == world.service.generation, history
+        assert run.status in {*ACTIVE, "Finished"}, history
+        assert ends[0] == last or not isinstance(ends[0], str), history
+    else:
+        assert isinstance(last, SubmissionUnknown | RunCanceled), history
+        if isinstance(last, RunCanceled):
+            assert "cancelled in the workspace" in history, history
+        assert not (findable and isinstance(last, SubmissionUnknown)), history
+    try:
+        world.check()
+    except AssertionError as error:
+        raise AssertionError(f"{error} in {history}") from error
+
+
+@pytest.mark.parametrize("fate", ["done", *DOUBT])
+def test_a_crash_around_a_look_or_a_pause_is_like_one_after_the_last_write(fate):
+    def history(fuse):
+        world = World(lag=20.0)
+        world.service.every_point = True
+        world.service.fates = [fate]
+        outcome(lambda: world.obtain(fuse))
+        return world
+
+    for at, _, world in crashes(history):
+        for again, _, ends in crashes(lambda fuse, world=world: outcome(lambda: world.obtain(fuse))):
+            assert not isinstance(ends, AzureMLError), (at, again, ends)
+        assert world.obtain() == world.only_run().id
+        world.check()

@@ -1,0 +1,165 @@
+"""Looking at many waiting runs: what fails, and what that ends."""
+
+from __future__ import annotations
+
+import pytest
+from support.drivers.waiting_runs import FOR_GOOD, THROTTLING, TRANSIENT, World, name, statuses
+
+from aml_provider.client.errors import BadRequest, ServerFault, Throttled
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_a_query_that_is_too_long_for_the_service_is_halved_once_and_for_all(world):
+    world.service.widest = 20
+    watches = [world.watch() for _ in range(250)]
+    world.run(3)
+    assert all(statuses(watch) == "Running" for watch in watches)
+    assert world.list.width <= 20
+    world.asked.clear()
+    world.run(30)
+    assert {len(ids) <= 20 for kind, ids in world.asked if kind == "query"} == {True}
+    assert world.counted() == {"query": 16, "get": 2, "steps": 1}
+
+
+@pytest.mark.parametrize("error", [BadRequest("x", status=400), *FOR_GOOD, *TRANSIENT], ids=repr)
+def test_without_the_history_every_run_is_read_by_itself(world, error):
+    watches = [world.watch() for _ in range(50)]
+    world.run(10)
+    world.service.query_error = error
+    world.run(1000)
+    assert all(watch.error is None for watch in watches)
+    world.service.records[name(40)] = "Failed"
+    world.run(31)
+    assert watches[40].run.status == "Failed"
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+@pytest.mark.parametrize("runs", [1, 50])
+def test_an_outage_within_the_budget_is_passed_over(world, error, runs):
+    watches = [world.watch() for _ in range(runs)]
+    world.run(40)
+    world.service.query_error = world.service.record_error = error
+    world.asked.clear()
+    world.run(110)
+    # The others are not asked for when three have not been answered.
+    assert world.counted().get("get", 0) <= 3 * 12
+    world.service.query_error = world.service.record_error = None
+    world.run(40)
+    assert all(watch.error is None and watch.failing_since is None for watch in watches)
+    assert all(statuses(watch) == "Running" for watch in watches)
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+@pytest.mark.parametrize("runs", [1, 50])
+def test_an_outage_beyond_the_budget_ends_the_waits_with_the_error(world, error, runs):
+    watches = [world.watch() for _ in range(runs)]
+    world.run(40)
+    world.service.query_error = world.service.record_error = error
+    world.run(170)
+    assert all(watch.error is error and watch.run is None for watch in watches)
+    assert world.list.wake_at() is None
+
+
+@pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
+def test_a_run_that_cannot_be_read_ends_its_own_wait_only(world, error):
+    watches = [world.watch() for _ in range(20)]
+    world.run(10)
+    world.service.unreadable[name(2)] = error
+    world.run(31)
+    assert watches[2].error is error
+    world.run(600)
+    assert [watch.error for watch in watches].count(None) == 19
+
+
+def test_a_record_that_fails_is_not_made_good_by_the_copy(world):
+    watches = [world.watch() for _ in range(20)]
+    world.service.unreadable[name(0)] = ServerFault("x", status=500)
+    world.run(200)
+    assert isinstance(watches[0].error, ServerFault)
+    assert [watch.error for watch in watches].count(None) == 19
+
+
+@pytest.mark.parametrize("runs", [1, 50])
+@pytest.mark.parametrize("error", THROTTLING, ids=repr)
+def test_being_throttled_ends_no_wait(world, error, runs):
+    watches = [world.watch() for _ in range(runs)]
+    world.run(10)
+    world.service.query_error = world.service.record_error = error
+    world.run(20000)
+    assert all(watch.error is None for watch in watches)
+    assert len(world.looks) < 20000 / 25
+    world.service.query_error = world.service.record_error = None
+    world.service.end(name(0))
+    world.run(600)
+    assert watches[0].run.status == "Finished"
+
+
+@pytest.mark.parametrize("error", THROTTLING[1:], ids=repr)
+def test_nothing_is_asked_before_the_service_wants_it(world, error):
+    for _ in range(1000):
+        world.watch()
+    world.run(10)
+    world.service.query_error = error
+    world.run(30)
+    (at,) = [look for look in world.looks if look > 1010]
+    world.asked.clear()
+    world.watch()
+    world.run(at + 499 - world.now)
+    assert world.asked == []
+    world.service.query_error = None
+    world.run(2)
+    assert world.counted() == {"query": 5, "get": 2, "steps": 1}
+
+
+def test_an_outage_after_being_throttled_has_the_whole_budget(world):
+    watches = [world.watch() for _ in range(3)]
+    world.run(10)
+    world.service.query_error = world.service.record_error = ServerFault("x", status=500)
+    world.run(100)
+    world.service.query_error = world.service.record_error = Throttled("x", status=429, retry_after=100.0)
+    world.run(60)
+    world.service.query_error = world.service.record_error = ServerFault("x", status=500)
+    world.asked.clear()
+    world.run(110)
+    assert world.counted()["get"] > 3
+    assert all(watch.error is None for watch in watches)
+
+
+def test_an_outage_of_the_history_costs_one_query_in_each_look(world):
+    for _ in range(1000):
+        world.watch()
+    world.service.query_error = ServerFault("x", status=500)
+    world.run(3)
+    assert world.counted() == {"query": 1, "get": 1000, "steps": 1}
+
+
+def test_those_who_are_tried_again_are_tried_together():
+    jitter = iter([n / 7 % 1 for n in range(10_000)])
+    world = World(jitter=lambda: next(jitter))
+    for _ in range(50):
+        world.watch()
+    world.run(40)
+    looks = len(world.looks)
+    world.service.query_error = world.service.record_error = ServerFault("x", status=500)
+    world.run(110)
+    assert len(world.looks) - looks <= 15
+
+
+def test_a_record_that_could_not_be_read_is_read_again_before_all_others(world):
+    watches = [world.watch() for _ in range(20)]
+    world.run(10)
+    # The two whose turn is next.
+    world.service.unreadable[name(2)] = ServerFault("x", status=500)
+    world.run(35)
+    assert watches[2].failing_since is not None
+    del world.service.unreadable[name(2)]
+    world.run(40)
+    assert watches[2].failing_since is None
+    world.service.unreadable[name(0)] = ServerFault("x", status=500)
+    world.run(20 * 30)
+    assert isinstance(watches[0].error, ServerFault)
+    assert [watch.error for watch in watches].count(None) == 19
