@@ -52,7 +52,14 @@ _LOCK = threading.Lock()
 
 
 async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller:
-    """This event loop's poller for an experiment; who gets it is to watch a run at once, for it ends with its last."""
+    """This event loop's poller for an experiment.
+
+    The caller must start a wait immediately: the poller stops when its last wait ends.
+
+    Raises:
+        AirflowNotFoundException: There is no such connection.
+        AirflowFailException: The connection does not make a workspace.
+    """
     key = _Key(azureml_conn_id, await AzureMLHook(azureml_conn_id).async_settings(), experiment_name)
     pollers = _pollers()
     poller = pollers.get(key)
@@ -101,7 +108,21 @@ class RunPoller:
         report: Callable[[Progress], None],
         tell: Callable[[int, str], None] = log.log,
     ) -> PipelineRun | None:
-        """Wait for a run's end; see :class:`~aml_provider.triggerer.watcher.RunWatcher`.
+        """Wait until a run is final or the deadline has passed.
+
+        Args:
+            run_id: The pipeline run.
+            poll_interval: The least seconds between two polls.
+            deadline: Seconds since the epoch; None: wait for ever.
+            report: Called with the progress whenever it has changed.
+            tell: Called with a level and a line for the log: with the first failure of a trouble, then once a minute
+                while it lasts, and when it is over.
+
+        Returns:
+            The run; None when the deadline has passed.
+
+        Raises:
+            AzureMLError: The run could not be read within the retry budget. It goes on anyway.
 
         Each wait takes few objects: those of hundreds that begin together make Python's garbage collector go through
         the whole triggerer.

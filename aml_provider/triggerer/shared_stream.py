@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 from typing import TYPE_CHECKING
 
 from airflow.triggers.shared_stream import SharedStreamProducer
+
+from aml_provider.triggerer.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -31,7 +31,10 @@ class ConfirmedLooks(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[Look, Look]]:
         """Look for ever; a look is also what Airflow names it by later."""
-        self._stream = await open_stream(self._key)
+        await load("aml_provider.triggerer.folder_stream")
+        from aml_provider.triggerer.folder_stream import stream_of
+
+        self._stream = stream_of(self._key)
         async for look in self._stream.looks():
             yield look, look
 
@@ -49,16 +52,3 @@ class ConfirmedLooks(SharedStreamProducer):
         """Close the connection."""
         if self._stream is not None:
             await self._stream.close()
-
-
-async def open_stream(key: FolderKey) -> FolderStream:
-    """Take this event loop's stream of a folder."""
-    await _load()
-    from aml_provider.triggerer.folder_stream import stream_of
-
-    return stream_of(key)
-
-
-async def _load() -> None:
-    # The first import takes longer than an event loop may stand still.
-    await asyncio.to_thread(importlib.import_module, "aml_provider.triggerer.folder_stream")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.deadlines import FIRED_AT
+from aml_provider.triggerer.loading import load
 from aml_provider.triggers.blob_change import AzureBlobChangeTrigger
 from aml_provider.triggers.stored import StoredTrigger
 
@@ -119,8 +119,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
         yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
 
     async def _until_worth_a_look(self) -> None:
-        # The first import takes longer than an event loop may stand still.
-        await asyncio.to_thread(importlib.import_module, "aml_provider.blobs.access")
+        await load("aml_provider.blobs.access")
         from aml_provider.client.errors import AzureMLError
         from aml_provider.client.trouble import Troubles
         from aml_provider.hooks.blob_location import BlobLocation

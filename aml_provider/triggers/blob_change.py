@@ -13,8 +13,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
-from aml_provider.hooks.blob_location import FolderKey
-from aml_provider.triggerer.shared_stream import _load, open_stream
+from aml_provider.triggerer.loading import load
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
@@ -27,10 +26,11 @@ if TYPE_CHECKING:
     from aml_provider.blobs.outbox import Watcher
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.shared_listing import Look
-    from aml_provider.hooks.blob_location import BlobLocation
+    from aml_provider.hooks.blob_location import BlobLocation, FolderKey
     from aml_provider.state.watcher_records import WatcherRecords
     from aml_provider.triggerer.folder_stream import FolderStream
 
+_STREAM = "aml_provider.triggerer.folder_stream"
 # The most changes that a watcher takes in at once, for the sake of its memory; the rest follows within seconds.
 _MOST_CHANGES = 5000
 # How far up the asset is looked for; in Airflow 3.0 to 3.3 it is three calls up.
@@ -154,12 +154,15 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
         """Make this watcher's events of looks at its folder; Airflow 3.3 runs this in place of :meth:`run`."""
-        async for event in self._watch(await open_stream(self._key()), shared_stream):
+        await load(_STREAM)
+        from aml_provider.triggerer.folder_stream import stream_of
+
+        async for event in self._watch(stream_of(self._key()), shared_stream):
             yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch alone: before Airflow 3.3 nothing is shared."""
-        await _load()
+        await load(_STREAM)
         from aml_provider.triggerer.folder_stream import FolderStream
 
         stream = FolderStream(self._key())
@@ -225,6 +228,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     def _key(self) -> FolderKey:
         from aml_provider.blobs.folder import normalise_path
         from aml_provider.durations import in_seconds
+        from aml_provider.hooks.blob_location import FolderKey
 
         location = self._location()
         interval = in_seconds("poll_interval", self.poll_interval, minimum=0.1)

@@ -11,13 +11,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.deadlines import FIRED_AT
+from aml_provider.triggerer.loading import load
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.client.flows.runs import Progress
-    from aml_provider.triggerer.watcher import RunWatcher
+    from aml_provider.triggerer.run_poller import RunPoller
 
 # Airflow gives on_kill 30 seconds for all of it: for repeating each of four requests, and for waiting for the end.
 _CANCEL_BUDGET = 3.0
@@ -79,11 +80,12 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
             },
         )
 
-    async def watcher(self) -> RunWatcher:
+    async def watcher(self) -> RunPoller:
         """Who polls the run."""
-        from aml_provider.triggerer.watcher import shared_watcher
+        await load("aml_provider.triggerer.run_poller")
+        from aml_provider.triggerer.run_poller import shared_poller
 
-        return await shared_watcher(self.azureml_conn_id, self.experiment_name)
+        return await shared_poller(self.azureml_conn_id, self.experiment_name)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the run and fire once."""

@@ -29,12 +29,15 @@ class Rule(NamedTuple):
 
 AIRFLOW_SIDE = (
     "hooks",
-    "listeners",
+    "api_server",
     "operators",
+    "parsing",
     "plugin",
     "sensors",
+    "triggerer",
     "triggers",
     "state",
+    "worker",
     "links",
     "connection",
     "masking",
@@ -62,7 +65,7 @@ RULES = {
         OUTSIDE_EMULATOR, ("requests", "aiohttp", "urllib.request", "urllib3", "http.client")
     ),
     "Azure's libraries are for credentials and signatures": Rule(
-        OUTSIDE_EMULATOR, ("azure",), but=("aml_provider.client.auth.credentials", "aml_provider.blobs.access")
+        OUTSIDE_EMULATOR, ("azure",), but=("aml_provider.client.auth", "aml_provider.blobs.access")
     ),
     "what reads the connection imports nothing above it": Rule(
         ("aml_provider.connection", "aml_provider.links", "aml_provider.get_provider_info", "aml_provider.durations"),
@@ -79,13 +82,13 @@ RULES = {
     "triggers import no operators or sensors": Rule(
         ("aml_provider.triggers",), ("aml_provider.operators", "aml_provider.sensors")
     ),
-    "listeners import no operators, sensors or triggers": Rule(
-        ("aml_provider.listeners", "aml_provider.plugin"),
+    "the API server imports no operators, sensors or triggers": Rule(
+        ("aml_provider.api_server", "aml_provider.plugin"),
         ("aml_provider.operators", "aml_provider.sensors", "aml_provider.triggers"),
     ),
-    "nothing but the plugin imports listeners": Rule(
-        tuple(name for name in OUTSIDE_EMULATOR if name not in {"aml_provider.listeners", "aml_provider.plugin"}),
-        ("aml_provider.listeners",),
+    "nothing but the plugin imports the API server's part": Rule(
+        tuple(name for name in OUTSIDE_EMULATOR if name not in {"aml_provider.api_server", "aml_provider.plugin"}),
+        ("aml_provider.api_server",),
     ),
     "operators and sensors do without each other": Rule(("aml_provider.operators",), ("aml_provider.sensors",)),
     "the command line imports no operators, sensors, triggers or state": Rule(

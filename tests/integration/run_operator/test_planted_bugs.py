@@ -14,9 +14,9 @@ import sys
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 from chaos.planted import BUGS, environment, planted
-from support.oracles import blob_promises, promises
 from support.airflow.task import RunPipeline
 from support.drivers.watching import context_of, sensor, variables_in_memory
+from support.oracles import blob_promises, promises
 from support.oracles.blob_promises import Handover, Reader, Version
 
 from aml_provider.client.errors import RunUnwatched

@@ -23,8 +23,8 @@ from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.triggerer import run_poller, shared_clients
+from aml_provider.triggerer.run_poller import shared_poller
 from aml_provider.triggerer.shared_clients import shared_client
-from aml_provider.triggerer.watcher import shared_watcher
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 INTERVAL = 0.2
@@ -266,7 +266,7 @@ async def test_a_wait_that_cannot_begin_leaves_nothing_behind(workspace, argumen
 
 async def test_a_poller_that_has_ended_says_so(workspace):
     (run_id,) = submit(workspace, 1)
-    poller = await shared_watcher("azureml_default", "exp")
+    poller = await shared_poller("azureml_default", "exp")
     how = {"poll_interval": 1.0, "report": print}
     assert await poller.watch(run_id, deadline=time.time(), **how) is None
     with pytest.raises(RuntimeError, match="has ended"):
@@ -303,7 +303,7 @@ async def test_progress_is_told_to_each_whose_run_it_is(workspace):
         told[run_id] = []
         return lambda progress: told[run_id].append(str(progress))
 
-    watcher = await shared_watcher("azureml_default", "exp")
+    watcher = await shared_poller("azureml_default", "exp")
     await asyncio.gather(
         *(watcher.watch(run_id, poll_interval=0.05, deadline=None, report=report_of(run_id)) for run_id in ok + bad)
     )
@@ -324,7 +324,7 @@ async def test_hundreds_who_have_news_are_not_told_all_at_once(workspace):
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    watcher = await shared_watcher("azureml_default", "exp")
+    watcher = await shared_poller("azureml_default", "exp")
     waits = [
         asyncio.create_task(
             watcher.watch(

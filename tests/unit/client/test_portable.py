@@ -151,10 +151,10 @@ def test_addresses_that_are_signed_stay_behind():
 def test_a_process_that_never_heard_of_us_reads_them(tmp_path):
     """A worker loads plugins before a task; the task's own code need not import anything of ours."""
     module = "airflow.sdk.listener" if AIRFLOW_V_3_0_PLUS else "airflow.listeners.listener"
-    source = Path(__file__).parents[2] / "support" / "xcom.py"
+    source = Path(__file__).parents[2] / "support" / "airflow" / "xcom.py"
     assert not any("aml_provider" in line for line in ast.unparse(ast.parse(source.read_text())).splitlines())
     program = (
-        f"import sys; sys.path.insert(0, {str(source.parents[1])!r})\n"
+        f"import sys; sys.path.insert(0, {str(source.parents[2])!r})\n"
         f"from {module} import get_listener_manager; get_listener_manager()\n"
         "from support.airflow.xcom import read; print(repr(read(sys.argv[1])))"
     )

@@ -16,7 +16,7 @@ from aml_provider.client import calls
 from aml_provider.client.errors import ReplyLost, Unreachable
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.schedules import wait_for_provisioning
-from aml_provider.client.http import protocol
+from aml_provider.client.http import retry
 from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.http.protocol import Protocol
 from aml_provider.client.http.retry import RetryPolicy
@@ -57,9 +57,9 @@ def machine_of(flow, time, **options):
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, protocol.log.name)
+    caplog.set_level(logging.INFO, retry.log.name)
     return lambda level=logging.WARNING: [
-        record.getMessage() for record in caplog.records if record.levelno == level and record.name == protocol.log.name
+        record.getMessage() for record in caplog.records if record.levelno == level and record.name == retry.log.name
     ]
 
 
