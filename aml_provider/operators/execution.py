@@ -36,6 +36,7 @@ from aml_provider.deadlines import backstop, clock_ahead, was_late
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.masking import mask
 from aml_provider.operators.interruption import Interruption
 from aml_provider.operators.rehearsal import is_test, refuse_active
 from aml_provider.operators.waiting import RunWait, unwatched
@@ -203,7 +204,7 @@ class PipelineExecution:
         if self._settings is None or (run_id is None and record is None):
             return
         try:
-            with Client(self._settings, policy=_BRIEF) as client:
+            with Client(self._settings, policy=_BRIEF, hide=mask) as client:
                 if run_id is None and record is not None and record.sent and self._ledger is not None:
                     looking = search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE)
                     result = client.run(looking)
@@ -325,7 +326,7 @@ class PipelineExecution:
         if not self._submission.submitted or not evidence.due:
             return
         try:
-            with Client(client.settings, policy=_BRIEF) as brief:
+            with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
                 brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=lookup_grace()))
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
