@@ -123,7 +123,7 @@ class BlobLocation(NamedTuple):
                     yield client, location
                     return
             try:
-                client = Client(location.settings, policy=policy)
+                client = Client(location.settings, policy=policy, hide=mask)
             except InvalidArgument as error:
                 # It names a field of the connection, where these values do not come from.
                 raise InvalidArgument(
@@ -159,7 +159,7 @@ class BlobLocation(NamedTuple):
                 if location.settings is None:
                     yield client, location
                     return
-            async with AsyncClient(location.settings, policy=policy) as client:
+            async with AsyncClient(location.settings, policy=policy, hide=async_mask) as client:
                 yield client, location
 
     def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
@@ -234,7 +234,9 @@ class WasbRights(NamedTuple):
 
         rights = self._rights()
         names = ("connection_string", "shared_access_key", "sas_token", "account_key")
-        found = (self.password, *(self.extra.get(name) for name in names), rights.sas, rights.key)
+        # A service principal signs in without the blanks around its password.
+        given = (self.password, self.password.strip(), *(self.extra.get(name) for name in names))
+        found = (*given, rights.sas, rights.key)
         return tuple(Secret(str(value)) for value in found if value)
 
     def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:

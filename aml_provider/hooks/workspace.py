@@ -148,7 +148,7 @@ class WorkspaceHook(BaseHook):
             # Airflow's form tests a connection with an id of its own making.
             settings = settings_of(connection, named=False)
             mask(settings.secrets)
-            with Client(settings, policy=retry_policy(budget=2.0)) as client:
+            with Client(settings, policy=retry_policy(budget=2.0), hide=mask) as client:
                 steps.append("token")
                 client.authenticate()
                 return True, f"Connected: {client.run(check_connection(steps.append))}."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
-from aml_provider.sensors.skipping import errors_logged
+from aml_provider.sensors.skipping import PollingSensor, errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AzureMLPipelineRunSensor(BaseSensorOperator):
+class AzureMLPipelineRunSensor(PollingSensor):
     """Wait until a pipeline run ends; fail when it did not end well.
 
     The run is somebody else's: it is never cancelled from here.
@@ -125,4 +125,4 @@ class AzureMLPipelineRunSensor(BaseSensorOperator):
         is_late = deadline is None and (event or {}).get("outcome") == "deadline"
         self._deadline = 0.0 if is_late else deadline
         self._ahead = clock_ahead(event)
-        return self.execute(context)
+        return self.execute_again(context)

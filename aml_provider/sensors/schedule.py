@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
-from aml_provider.sensors.skipping import errors_logged
+from aml_provider.sensors.skipping import PollingSensor, errors_logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aml_provider.worker.poke_schedule import ScheduleWatch
 
 
-class AzureMLScheduleRunSensor(BaseSensorOperator):
+class AzureMLScheduleRunSensor(PollingSensor):
     """Wait for the next run that a native schedule started, and return its id.
 
     Each run is handed on once, in the order in which they began; a retried or cleared task gets its run again. What was
@@ -108,4 +108,4 @@ class AzureMLScheduleRunSensor(BaseSensorOperator):
         # dag.test() loses what defer() was given. The event has the trigger's deadline, which is by its own clock.
         self._deadline = deadline if deadline is not None else (event or {}).get("deadline")
         self._ahead = clock_ahead(event)
-        return self.execute(context)
+        return self.execute_again(context)

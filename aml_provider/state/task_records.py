@@ -146,14 +146,21 @@ def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Rec
 
     Raises:
         RuntimeError: It is there, but not in Airflow's database.
+        StoredRecordDamaged: It cannot be read.
     """
     from airflow.state import TaskScope, get_state_backend
 
     scope = TaskScope(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
     stored = get_state_backend().get(scope, _STORE_KEY)
-    if stored is not None and "key" not in json.loads(stored):
+    if stored is None:
+        return None
+    place = f"the key {_STORE_KEY} in its task state store"
+    with reading(_damaged(place)):
+        found = parse(stored)
+    # A reference to where it is.
+    if isinstance(found, str) or (isinstance(found, dict) and "key" not in found):
         raise RuntimeError("The workers' state_store_backend keeps its record where the API server cannot read it")
-    return _decode(stored, f"the key {_STORE_KEY} in its task state store")
+    return _decode(stored, place)
 
 
 def _short(names: list[Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from aml_provider.client.http.clients import AsyncClient
+from aml_provider.masking import async_mask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +34,7 @@ class SharedClient:
     """A client that several use at once; no more than a few of its flows are under way at the same time."""
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
-        self._client = AsyncClient(settings, policy=policy)
+        self._client = AsyncClient(settings, policy=policy, hide=async_mask)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._opening: asyncio.Task[AsyncClient] | None = None
         self.users = 0

@@ -196,9 +196,11 @@ class FolderWatch:
             self._state.folder = location.folder
             detection = client.run(poll_folder(self._state, location.access))
             warning = client.run(nothing_there(location.folder, location.access, detection))
+        changes = self._take(detection)
+        # Only once the first poll is stored: one that is discarded comes again, and so would the warning.
         if warning:
             self._log.warning("%s: %s", self._location.name, warning)
-        return self._take(detection)
+        return changes
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

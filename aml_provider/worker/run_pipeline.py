@@ -35,6 +35,7 @@ from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.masking import mask
 from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_records import open_ledger
 from aml_provider.triggerer.failover import RUN_ID_XCOM
@@ -201,7 +202,7 @@ class PipelineExecution:
         if self._settings is None or (run_id is None and record is None):
             return
         try:
-            with Client(self._settings, policy=_BRIEF) as client:
+            with Client(self._settings, policy=_BRIEF, hide=mask) as client:
                 if run_id is None and record is not None and record.sent and self._ledger is not None:
                     looking = search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE)
                     result = client.run(looking)
@@ -323,7 +324,7 @@ class PipelineExecution:
         if not self._submission.submitted or not evidence.due:
             return
         try:
-            with Client(client.settings, policy=_BRIEF) as brief:
+            with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
                 brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=lookup_grace()))
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)

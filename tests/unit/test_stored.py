@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.durable.schedule import Intent
 from aml_provider.state import schedule_intents
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.state.task_records import TaskStateLedger, VariableLedger
+from aml_provider.state.task_records import TaskStateLedger, VariableLedger, stored_record
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
 
@@ -206,3 +207,44 @@ def test_a_damaged_submission_says_which_variable_to_delete(place, text, monkeyp
     monkeypatch.setattr("aml_provider.state.variables.read", variables.get)
     with pytest.raises(StoredRecordDamaged, match=f"delete the Variable {place}: "):
         VariableLedger("key", "archive", "run", 3).load()
+
+
+@pytest.fixture
+def seen_by_the_server(monkeypatch):
+    """Reads a record as the API server does, from what Airflow's task state store has; tests/dags has Airflow's own."""
+    state = pytest.importorskip("airflow.state", reason="Airflow has a task state store from 3.3 on")
+
+    def read(text):
+        monkeypatch.setattr(state, "get_state_backend", lambda: SimpleNamespace(get=lambda *_: text))
+        return stored_record("dag", "run", "task", -1)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(text for text in BAD if text not in {"{}", '"x"'}),
+        '{"key": ' * 100_000,
+        '{"key": Infinity}',
+        f'{{"key": {"9" * 5000}}}',
+        *(json.dumps(RECORD._asdict() | fields) for fields in ({"key": None}, {"ordinal": 1.5}, {"submitted_at": "x"})),
+        json.dumps(RECORD._asdict()).replace("1.5", "9" * 400),
+        json.dumps(RECORD._asdict()).replace("1.5", "1e999"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_damaged_submission_is_told_in_the_api_server(text, seen_by_the_server):
+    with pytest.raises(StoredRecordDamaged, match="delete the key azureml_submission in its task state store: "):
+        seen_by_the_server(text)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"ref": "somewhere"}', '"s3://bucket/a-key"'])
+def test_a_reference_to_a_submission_is_told_from_a_damaged_one(text, seen_by_the_server):
+    with pytest.raises(RuntimeError, match="where the API server cannot read it"):
+        seen_by_the_server(text)
+
+
+def test_the_api_server_reads_what_a_task_stored(seen_by_the_server):
+    assert seen_by_the_server(json.dumps(RECORD._asdict())) == RECORD
+    assert seen_by_the_server(None) is None

@@ -24,9 +24,10 @@ _MOST_SHOWN = 100
 class Callers:
     """Tells the pages of other sites from everybody else; a browser sends requests for whichever page it shows.
 
-    A page of another site cannot change how its browser calls it: by ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. A
-    site that pretends to be this machine, as its name resolves to a loopback address (DNS rebinding), is told by the
-    name. A name that resolves on the machine itself, or an address, cannot be such a site's.
+    A page of another site cannot change how its browser calls it: by ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. It
+    can withhold the last; then a GET over plain http to anything but loopback looks like a program's. A site that
+    pretends to be this machine, as its name resolves to a loopback address (DNS rebinding), is told by the name. A name
+    that resolves on the machine itself, or an address, cannot be such a site's.
 
     Args:
         hosts: The names under which the workspace answers, beside ``localhost`` and addresses. Addresses may be among

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from datetime import timedelta
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from support.drivers.ending import end
 from support.drivers.watching import (
     Said,
     context_of,
@@ -19,7 +24,9 @@ from support.drivers.watching import (
 )
 from support.services.folder import ContainerServer
 
+from aml_provider.client.errors import AzureMLError
 from aml_provider.durable.handover import Commit
+from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.state.cursor_stores import VariableCursorStore
 
 
@@ -429,9 +436,60 @@ def test_the_trigger_fires_when_the_time_is_up(watch, container):
     assert fire(trigger)["deadline"] == trigger.deadline
 
 
-def test_a_misspelt_folder_is_told_once_with_the_nearest(watch, container, said):
-    container.write("incoming/a")
-    for _ in range(3):
-        assert look(watch(path="incomming")) == []
-    assert str(said).count("no folder 'incomming'; similar ones: 'incoming'") in {1, 2}
-    assert len(container.asked) == 4, "three polls and one for the hint"
+@pytest.fixture
+def told(monkeypatch):
+    """Runs a sensor to its end, and returns what it warned of; a record at a time, however often Airflow shows it."""
+    if not AIRFLOW_V_3_0_PLUS:
+        # It asks Airflow's database.
+        monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
+
+    def run(caplog, **arguments):
+        # Airflow 3 logs past the standard library.
+        logged = type("Logged", (AzureBlobChangeSensor,), {"log": logging.getLogger("tests.sensor")})
+        context = context_of()
+        context["ti"].get_first_reschedule_date = lambda _: None
+
+        def once():
+            task = logged(**{"task_id": "watch", "poke_interval": 0.1, "timeout": 60, **arguments})
+            return task.execute(context) if arguments.get("mode") == "reschedule" else end(task)[0]
+
+        while True:
+            with contextlib.suppress(AirflowRescheduleException):
+                [change] = once()
+                assert change["name"] == "a"
+                break
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if (record.name, record.levelno) == ("tests.sensor", logging.WARNING)
+        ]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("mode", "requests"), [({}, 4), ({"mode": "reschedule"}, 4), ({"deferrable": True}, 5)], ids=str
+)
+def test_a_misspelt_folder_is_told_once_with_the_nearest(mode, requests, container, told, caplog):
+    container.write("incoming/b")
+    container.arrivals = {4: "incomming/a"}  # the third poll's, after one request for the hint
+    [warning] = told(caplog, container_url=container.url, path="incomming", **mode)
+    assert "no folder 'incomming'; similar ones: 'incoming'" in warning
+    assert len(container.asked) == requests
+
+
+def test_a_misspelt_folder_is_told_once_also_if_the_first_poll_cannot_be_stored(container, told, caplog, monkeypatch):
+    """What is stored in a Variable cannot fail so, and what is stored in a blob is stored elsewhere."""
+    save, failures = VariableCursorStore.save, [AzureMLError("the store is away")]
+
+    def once_away(store, text):
+        if failures:
+            raise failures.pop()
+        save(store, text)
+
+    monkeypatch.setattr(VariableCursorStore, "save", once_away)
+    container.write("incoming/b")
+    container.arrivals = {6: "incomming/a"}
+    hint, away = "similar ones: 'incoming'", "This poll failed and was discarded"
+    warnings = told(caplog, container_url=container.url, path="incomming")
+    assert [(hint in warning, away in warning) for warning in warnings] == [(False, True), (True, False)]

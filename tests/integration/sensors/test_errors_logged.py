@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import copy_context
 
 import pytest
 from airflow.providers.common.compat.sdk import (
@@ -117,14 +118,49 @@ def test_without_a_flag_airflow_itself_logs_the_error(kind, mode, caplog):
     assert errors(caplog) == []
 
 
+@each_mode
 @each_flag
-def test_time_that_is_up_is_no_error(flag, caplog):
+def test_time_that_is_up_is_no_error(flag, mode, caplog):
     run_id = AzureMLHook().submit_pipeline("long", experiment_name="others").id
-    task = sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id, timeout=0.3, **{flag: True})
-    with pytest.raises(AirflowSkipException), caplog.at_level(logging.INFO):
-        end(task)
+    task = sensor(AzureMLPipelineRunSensor, mode, run_id=run_id, timeout=0, **{flag: True})
+    with pytest.raises(AirflowSkipException) as skip, caplog.at_level(logging.INFO):
+        run(task, mode)
     assert errors(caplog) == []
-    assert any("timeout of 0.3 seconds" in record.getMessage() for record in caplog.records)
+    said = [str(skip.value), *(record.getMessage() for record in caplog.records)]
+    assert any("timeout of 0" in line for line in said)
+
+
+@each_flag
+def test_a_deferral_that_nobody_answered_is_a_skip(flag):
+    task = sensor(AzureMLPipelineRunSensor, "deferrable", **{flag: True})
+    with pytest.raises(AirflowSkipException):
+        task.resume_execution("__fail__", {"error": "Trigger timeout"}, context("deferrable"))
+
+
+@each_sensor
+@pytest.mark.parametrize("step", ["execute", "resume_execution"])
+def test_airflow_takes_no_step_for_a_call_from_outside(kind, step, monkeypatch):
+    """In its own test mode it lets everything pass."""
+    task, context = sensor(kind, "deferrable", allow_nested_operators=False), context_of()
+    arguments = ("execute_complete", {"event": {}}) if step == "resume_execution" else ()
+    if AIRFLOW_V_3_0_PLUS:
+        from airflow.sdk.bases.operator import ExecutorSafeguard
+
+        sentinel = ExecutorSafeguard.sentinel_value
+    else:
+        from airflow.models.base import _sentinel as sentinel
+        from airflow.models.baseoperator import ExecutorSafeguard
+    monkeypatch.setattr(ExecutorSafeguard, "test_mode", False)
+    # As Airflow calls it.
+    marked = {f"{type(task).__name__}__sentinel": sentinel} if step == "execute" else {}
+
+    def call():
+        if AIRFLOW_V_3_0_PLUS:
+            ExecutorSafeguard.tracker.set(task)
+        getattr(task, step)(*arguments, context, **marked)
+
+    with pytest.raises(AirflowFailException, match="no-such"):
+        copy_context().run(call)
 
 
 @each_flag

@@ -69,14 +69,11 @@ def test_a_run_that_does_not_exist_fails_for_good(mode, started):
 
 
 @modes
-@pytest.mark.parametrize("flag", ["plain", "soft_fail"])
+@pytest.mark.parametrize("flag", FLAGS)
 def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
     run_id = started("long")
     before = len(workspace.sent())
-    expected = (
-        AirflowSensorTimeout if flag == "plain" or (flag, mode) == ("never_fail", "poke") else AirflowSkipException
-    )
-    with pytest.raises(expected):
+    with pytest.raises(AirflowSensorTimeout if flag == "plain" else AirflowSkipException):
         end(run_sensor(run_id, timeout=0.4, **FLAGS[flag], **MODES[mode]))
     assert workspace.status(run_id) == "Running"
     assert len(workspace.sent()) == before
