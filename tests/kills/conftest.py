@@ -10,6 +10,17 @@ from support.airflow.killing import World, at_once
 FIGURES = pytest.StashKey[list[str]]()
 
 
+# Real processes on a machine that has much else to do: a wait ends with its event, seldom with its timeout.
+TIMEOUT = 900
+
+
+def pytest_collection_modifyitems(items):
+    """Give each test of a real Airflow more time than one in a process needs."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, request):
     with World(tmp_path_factory.mktemp("airflow")) as running:

@@ -65,7 +65,6 @@ def test_a_worker_is_drained(cases):
     people_are_heard(cases)
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2's tasks use the database themselves")
 def test_the_api_of_the_tasks_is_away(broken_world, cases):
     for case in cases.values():
@@ -78,7 +77,6 @@ def test_the_api_of_the_tasks_is_away(broken_world, cases):
     people_are_heard(cases)
 
 
-@pytest.mark.timeout(900)
 def test_the_database_is_away(broken_world, cases):
     with broken_world.database_away():
         time.sleep(60)

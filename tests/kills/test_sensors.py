@@ -143,7 +143,6 @@ def is_loaded(airflow, dag_id):
         return False
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_killed_between_commit_and_result(outcomes, name):
     outcomes[name].result()

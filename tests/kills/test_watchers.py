@@ -18,15 +18,15 @@ import pytest
 from airflow import __version__
 from local_airflow import LocalAirflow
 from processes import Guard
-from support.airflow.triggerer import latest_records
 from support.services.folder import ContainerServer
 
-pytestmark = pytest.mark.skipif(
-    tuple(map(int, __version__.split(".")[:2])) < (3, 3), reason="assets have a state from Airflow 3.3 on"
-)
+if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
+    pytest.skip("assets have a state since Airflow 3.3", allow_module_level=True)
+
+from support.airflow.triggerer import latest_records
 
 DAGS = Path(__file__).parent / "watcher_dags"
-PATIENCE = 150
+PATIENCE = 600
 SETTINGS = {
     # A dead triggerer's watchers are given to another one after so many seconds.
     "triggerer": {"job_heartbeat_sec": 1, "triggerer_health_check_threshold": 6},

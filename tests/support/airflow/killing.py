@@ -26,7 +26,7 @@ from task_log import tail
 
 DAGS = Path(__file__).parents[2] / "kills" / "dags"
 #: Seconds until something that must happen has happened, on a machine that has much else to do.
-PATIENCE = 150
+PATIENCE = 600
 PIPELINES = 120
 #: For how long a request is held, so that a kill surely falls into that time.
 HELD = 8
