@@ -288,7 +288,7 @@ def evidence() -> object:
     import pytest
     from stored_rows import story
 
-    from aml_provider.durable.lookup import Evidence
+    from aml_provider.durable.evidence import Evidence
     from aml_provider.state import variables
 
     (text,) = (text for key, text in story.load("records")["variables"].items() if key.startswith("azureml_evidence_"))
