@@ -1,4 +1,4 @@
-"""Each answer of the service leads to the same result as in the table of ``docs/reliability-protocol.md``, in each phase of a run.
+"""Each answer of the service, in each phase of a run, leads to what ``docs/reliability-protocol.md`` says.
 
 The table is generated here. If it differs from what happens, the test prints the table as it has to be.
 """
