@@ -19,7 +19,7 @@ with DAG(
     dag_id="azureml_demo_schedule",
     schedule=None,
     catchup=False,
-    max_active_runs=1,  # two at once could not see each other's new schedule
+    max_active_runs=1,  # two at the same time could not see each other's new schedule
     default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
     tags=["azureml", "demo"],
     doc_md=__doc__,

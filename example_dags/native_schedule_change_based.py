@@ -16,7 +16,7 @@ with DAG(
     dag_id="azureml_native_schedule_change_based",
     schedule=None,  # by hand, or with your deployment
     catchup=False,
-    max_active_runs=1,  # two at once could not see each other's new schedule
+    max_active_runs=1,  # two at the same time could not see each other's new schedule
     default_args={"retries": 2},
     tags=["azureml", "example"],
     doc_md=__doc__,
