@@ -175,7 +175,7 @@ ELSEWHERE = {
     "a clear of a task that is running or deferred": ("kills/test_people.py", "clear"),
     "a task that is running or deferred is marked as success": ("kills/test_people.py", "mark_success"),
     "a task that is running or deferred is marked as failed": ("kills/test_people.py", "mark_failed"),
-    "the API of the tasks, or the database, is away for a minute or more": (
+    "the API of the tasks, or the database, is unreachable for a minute or more": (
         "kills/test_outages.py",
         "test_the_api_of_the_tasks_is_away",
     ),
