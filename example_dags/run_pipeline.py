@@ -1,7 +1,7 @@
 """Run one published pipeline, with a parameter and a data path.
 
-Start it by hand, or set ``schedule`` to a cron expression. A retry takes over the run that an earlier try submitted, so a
-killed worker or a lost connection never starts a second run.
+Start it by hand, or set ``schedule`` to a cron expression. A retry takes over the run that an earlier try submitted, so
+a killed worker or a lost connection never starts a second run.
 """
 
 from __future__ import annotations
