@@ -69,20 +69,20 @@ def rows(costs: Costs) -> list[Row]:
                 what = f"{count:,} blobs, {WAYS[way]}{kind}: CPU"
                 ratio = cost[way + kind] / cost["read" + kind]
                 beside = f"{figure(cost['walk' + kind] / cost['read' + kind])} times"
-                found.append(Row(f"{what} beside the bare read", ratio, most, "times", beside))
+                found.append(Row(f"{what} compared with the bare read", ratio, most, "times", beside))
                 # How many times less than the peer, turned round: rows have upper bounds.
                 share = cost[way + kind] / cost["walk" + kind] * 100
-                found.append(Row(f"{what}, of walk_blobs'", share, 100 / least, "%", "100 %"))
+                found.append(Row(f"{what}, as a share of walk_blobs'", share, 100 / least, "%", "100 %"))
     deep, flat = costs["deep"], costs[1_000]
     return [
         *found,
         Row(
-            "100,000 blobs, everything new and handed on at once: CPU beside the bare read",
+            "100,000 blobs, everything new and delivered in one poll: CPU compared with the bare read",
             costs[100_000]["at once"] / costs[100_000]["read"],
             None,
             "times",
         ),
-        Row("100,000 blobs in sub-folders below 1,000: CPU of a look", deep["idle"] / flat["idle"], None, "times"),
+        Row("100,000 blobs in sub-folders below 1,000: CPU of a poll", deep["idle"] / flat["idle"], None, "times"),
         *(
             Row(
                 f"{count:,} blobs, everything new: longest stall of the event loop",
@@ -93,7 +93,7 @@ def rows(costs: Costs) -> list[Row]:
             )
             for count, budget in ((5_000, 20), (100_000, None))
         ),
-        Row("1,000,000 blobs: memory kept for each", costs[_LARGEST]["memory"], 14, "B"),
+        Row("1,000,000 blobs: memory for each", costs[_LARGEST]["memory"], 14, "B"),
         Row("1,000,000 blobs: stored for each", costs[_LARGEST]["text"], 18, "B"),
     ]
 
@@ -124,5 +124,5 @@ def picture(costs: Costs) -> str:
         WAYS[way]: [(count, costs[count][stall]) for count in SIZES]
         for way, stall in (("first", "stall"), ("walk", "walk stall"))
     }
-    panels = [chart.Panel("CPU of one look, ms", looks), chart.Panel("Longest stall of the event loop, ms", stalls)]
+    panels = [chart.Panel("CPU of one poll, ms", looks), chart.Panel("Longest stall of the event loop, ms", stalls)]
     return chart.draw(panels, "blobs in the folder")

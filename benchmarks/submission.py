@@ -80,5 +80,5 @@ def rows() -> list[Row]:
     return [
         Row("requests to submit a run", plain, 1),
         Row("the same with validate=True, the pipeline's first time in a process", first, 3),
-        Row("the same afterwards, its interface being kept", later, 2),
+        Row("the same afterwards, with its interface cached", later, 2),
     ]

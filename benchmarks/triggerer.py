@@ -215,13 +215,13 @@ def measure(tasks: int, home: Path) -> list[Row]:
         Row(f"{tasks} tasks, deferred and ended: pipeline runs", runs, tasks),
         Row("requests per interval while they wait", waiting.total() / WINDOW, most, "", f"{tasks}"),
         # The poller reads each, and so does the task that resumes.
-        Row("records read from the runs' end to the last task's", ending["records"], 2 * tasks + 50),
+        Row("runs read one by one, from the runs' end to the last task's end", ending["records"], 2 * tasks + 50),
         Row(
             "warnings of the triggerer that its event loop was blocked",
             len(stalls),
             0,
             "",
-            f"full garbage collections: {len(collections)}; stalls of an idle loop beside it: {len(late)}",
+            f"full garbage collections: {len(collections)}; stalls of an idle loop next to it: {len(late)}",
         ),
     ]
 

@@ -109,7 +109,7 @@ def rows(costs: list[Cost]) -> list[Row]:
     return [
         Row("1,000 deferred runs: requests per interval", ours.requests, 10, "", figure(peer.requests)),
         Row("1,000 deferred runs: CPU per run and poll", ours.cpu, 100, "µs", f"{figure(peer.cpu)} µs"),
-        Row("that is so many times less than Airflow's ADF trigger", peer.cpu / ours.cpu),
+        Row("1,000 deferred runs: CPU of Airflow's ADF trigger, as a multiple of ours", peer.cpu / ours.cpu),
         Row("5,000 deferred runs: requests per interval", large.requests, 50, "", "5,000"),
         Row("5,000 deferred runs: CPU per run and poll", large.cpu, 100, "µs", f"{figure(by['factory', 5000].cpu)} µs"),
         Row("1,000 deferred runs: longest stall while waiting", ours.stall, 50, "ms", f"{figure(peer.stall)} ms"),

@@ -33,10 +33,10 @@ def rows() -> list[Row]:
         first = {way: min(_measure("start", way, url)["stall"] for _ in range(_REPEATS)) for way in ("sensor", "peer")}
     return [
         Row("1,000 watchers of one folder: listings per interval", many["listings"], 1, "", "1,000"),
-        Row("1,000 watchers of one folder: CPU for each and look", many["cpu"], 30, "µs"),
+        Row("1,000 watchers of one folder: CPU for each watcher and poll", many["cpu"], 30, "µs"),
         Row("1,000 watchers of one folder: longest stall of the event loop", many["stall"], None, "ms"),
         Row(
-            "the first sensor in a triggerer, to its first look: longest stall",
+            "the first sensor in a triggerer, until its first poll: longest stall",
             first["sensor"],
             50,
             "ms",

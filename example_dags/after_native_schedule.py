@@ -1,7 +1,7 @@
-"""After each run that a native schedule started, do the next stage.
+"""Run the next stage after each run that a native schedule started.
 
-The schedule fires in Azure, also while Airflow is down. When Airflow is back, the sensor hands on the runs that it
-missed, one for each DAG run, in the order in which they began.
+The schedule fires in Azure, even while Airflow is down. When Airflow is up again, the sensor returns the runs that it
+missed, one in each DAG run, in the order in which they began.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 
 @task
 def next_stage(pipeline_run: str) -> str:
-    """Use what the pipeline made; here the name of its result."""
+    """Use the result of the pipeline; here only its name."""
     return f"results/{pipeline_run}.json"
 
 
@@ -42,4 +42,4 @@ with DAG(
         poke_interval=60,
         deferrable=True,
     )
-    next_stage(ended.output)  # type: ignore[arg-type] # Airflow has no type for "what will be a str"
+    next_stage(ended.output)  # type: ignore[arg-type] # Airflow has no type for a later str

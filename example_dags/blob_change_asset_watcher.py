@@ -1,13 +1,13 @@
 """Run a published pipeline for each new or changed blob, without a DAG run that waits for them (Airflow 3).
 
-An asset watches the folder. When blobs arrive, the triggerer makes asset events that carry them, and these start a DAG
-run. Several events can start one run, so it takes the changes of all of them. When a triggerer dies, it may make the
-same event again. The event has the same id then, and the run drops what another run has taken.
+An asset watches the folder. When blobs arrive, the triggerer creates asset events that contain them, and these start a
+DAG run. Several events can start one DAG run, so it takes the changes of all of them. If a triggerer dies, an event may
+be created again. It has the same id then, and a DAG run drops the events that another one has taken.
 
-Until Airflow 3.4 an event that comes while another one waits for its DAG run may start none (apache/airflow#56050). So
-the run takes what has come since, too; what it takes early is dropped when its turn comes.
+Before Airflow 3.4 an event that arrives while another one waits for its DAG run may start none (apache/airflow#56050).
+So the DAG run also takes later events. If such an event starts a DAG run after all, that run drops it.
 
-A hundred such DAGs on one folder cost one listing. Give each asset a watcher with a ``pattern`` of its own.
+A hundred such DAGs on one folder cost one listing. Give each asset a watcher with its own ``pattern``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
         datastore="workspaceblobstore",
         path="incoming",
         pattern="*.csv",
-        settle=30,  # seconds without a further write: an upload in pieces is over
+        settle=30,  # seconds without another write, so that an upload in pieces is complete
         poll_interval=60,
     )
     incoming = Asset("azureml_incoming_files", watchers=[AssetWatcher(name="new_files", trigger=new_files)])
@@ -37,7 +37,7 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
         schedule=[incoming],
         start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
         catchup=False,
-        max_active_runs=1,  # two could look at the same time whether an event was taken
+        max_active_runs=1,  # two could check at the same time whether an event was taken
         default_args={"retries": 2},
         tags=["azureml", "example"],
         doc_md=__doc__,
@@ -46,17 +46,17 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
         @task(inlets=[incoming])
         def take_changes(triggering_asset_events: Any = None, **context: Any) -> list[dict[str, Any]]:
             events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
-            remembers = "asset_state_store" in context  # from Airflow 3.3 on; before, repeats within a run are dropped
+            remembers = "asset_state_store" in context  # since 3.3; before, only repeats within a run are dropped
             if events and remembers:
                 events += context["inlet_events"][incoming].after(min(event.timestamp for event in events).isoformat())
-            # Events that people make by hand have no payload.
+            # Events that people create by hand have no payload.
             payloads = [event.extra["payload"] for event in events if "payload" in event.extra]
             found = {payload["id"]: payload["changes"] for payload in payloads}
             if remembers:
                 store, run_id = context["asset_state_store"][incoming], context["run_id"]
                 taken = store.get("taken", {})
                 found = {name: changes for name, changes in found.items() if taken.get(name, run_id) == run_id}
-                # A repeat comes soon or never: the newest are enough.
+                # A repeat comes soon or never, so the newest are enough.
                 store.set("taken", dict([*taken.items(), *((name, run_id) for name in found)][-200:]))
             return [change for changes in found.values() for change in changes]
 
@@ -68,6 +68,6 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
             max_active_tis_per_dag=10,  # runs at the same time
             map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
         ).expand(
-            # A change is a data path as it is. More than [core] max_map_length (1024) at once need that raised.
+            # A change is a valid data path. For more than 1024 changes in one DAG run, raise [core] max_map_length.
             data_paths=take_changes().map(lambda change: {"input_datapath": change}),
         )

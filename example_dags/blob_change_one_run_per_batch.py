@@ -1,8 +1,8 @@
 """Wait for new or changed blobs in a folder, then run a published pipeline once for all of them.
 
-The pipeline gets the folder as its data path and the names of the changed files as a text, separated by commas. For a
-pipeline that starts slowly this beats one run per file by far. How the sensor decides what is new, and why a DAG run is
-always waiting, is told in ``blob_change_one_run_per_file.py``.
+The pipeline gets the folder as its data path, and the names of the changed files as one text, separated by commas. If a
+pipeline starts slowly, this is much faster than one run per file. ``blob_change_one_run_per_file.py`` explains how the
+sensor decides what is new, and why a DAG run is always waiting.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ with DAG(
         datastore="workspaceblobstore",
         path="incoming",
         pattern="*.csv",
-        settle=30,  # seconds without a further write: an upload in pieces is over
+        settle=30,  # seconds without another write, so that an upload in pieces is complete
         poke_interval=60,
         deferrable=True,
     )
@@ -40,7 +40,7 @@ with DAG(
         pipeline_name="score-files",
         experiment_name="airflow-examples",
         parameters={
-            # The names are the result of this template, they are not rendered themselves.
+            # The names are the result of this template and are not rendered themselves.
             "input_string": "{{ ti.xcom_pull(task_ids='wait_for_files') | map(attribute='name') | join(',') }}",
         },
         data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming")},

@@ -1,10 +1,10 @@
 """Wait for new or changed blobs in a folder, then run a published pipeline once for each of them.
 
-A DAG run is always waiting (``@continuous``); the next one begins when it ends. What arrives in the meantime is found
-by that next one: a change is judged by what the sensor has seen, not by a clock. What is in the folder when the sensor
-looks for the very first time is remembered, not reported. Sub-folders are not looked into.
+A DAG run is always waiting (``@continuous``); when it ends, the next one begins. That one also finds the files that
+arrive in between, because the sensor compares the folder with what it has seen, not with a clock. Files that are in the
+folder at the very first poll are remembered, not reported. Sub-folders are ignored.
 
-The changes go through ``expand(data_paths=...)``. ``expand_kwargs`` would render them as templates, and whoever may
+The changes go through ``expand(data_paths=...)``. ``expand_kwargs`` would render them as templates, and anyone who may
 upload a file chooses its name.
 """
 
@@ -32,8 +32,8 @@ with DAG(
         datastore="workspaceblobstore",
         path="incoming",
         pattern="*.csv",
-        settle=30,  # seconds without a further write: an upload in pieces is over
-        max_changes=200,  # runs for one DAG run; what is beyond comes with the next
+        settle=30,  # seconds without another write, so that an upload in pieces is complete
+        max_changes=200,  # pipeline runs in one DAG run; the next DAG run gets the rest
         poke_interval=60,
         deferrable=True,
     )
@@ -46,6 +46,6 @@ with DAG(
         max_active_tis_per_dag=10,  # runs at the same time
         map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
     ).expand(
-        # A change has the keys "datastore" and "path", so it is a data path as it is.
+        # A change has the keys "datastore" and "path", so it is a valid data path.
         data_paths=wait_for_files.output.map(lambda change: {"input_datapath": change}),
     )

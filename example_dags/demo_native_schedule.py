@@ -1,7 +1,7 @@
-"""What ``make demo`` runs second: a native schedule is made, its next run followed to the end, and it is disabled.
+"""The second DAG of ``make demo``: create a native schedule, follow its next run to the end, disable the schedule.
 
-The pipeline is started by the workspace here, not by Airflow. The schedule is a DAG run's own: disabling it is the
-teardown of making it, so it is disabled too when something in between fails.
+Here the workspace starts the pipeline, not Airflow. The schedule belongs to the DAG run: disabling it is the teardown
+of creating it, so it is also disabled if something in between fails.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ with DAG(
     dag_id="azureml_demo_schedule",
     schedule=None,
     catchup=False,
-    max_active_runs=1,  # two at once could not see each other's new schedule
+    max_active_runs=1,  # two at the same time could not see each other's new schedule
     default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
     tags=["azureml", "demo"],
     doc_md=__doc__,
@@ -29,7 +29,7 @@ with DAG(
         name="airflow-demo-hourly",
         pipeline_name="score-files",
         experiment_name="airflow-demo",
-        # Without a start time the service would start a run at once.
+        # Without a start time the service would start a run immediately.
         recurrence=Recurrence("Hour", 1, start_time="2026-01-01T00:00:00", time_zone="UTC"),
         data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming/orders.csv")},
         description="Every hour, until its first run has ended",

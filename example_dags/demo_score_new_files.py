@@ -1,7 +1,7 @@
-"""What ``make demo`` runs: new files in a folder start a pipeline, and the next task checks what it wrote.
+"""The first DAG of ``make demo``: new files in a folder start a pipeline, and the next task checks its results.
 
-All of it waits in the triggerer: no worker is taken while nothing happens. The intervals are a demo's; the defaults are
-60 and 30 seconds.
+All tasks wait in the triggerer, so no worker is occupied while nothing happens. The intervals are short for the demo;
+the defaults are 60 and 30 seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DATASTORE = "workspaceblobstore"
 
 
 def read_blob(path: str) -> bytes:
-    """Read a blob of the datastore, with the account key that the workspace keeps for it."""
+    """Read a blob of the datastore, with the account key that the workspace stores for it."""
     from azure.storage.blob import BlobClient
 
     hook = AzureMLHook()
@@ -37,7 +37,7 @@ def read_blob(path: str) -> bytes:
 
 @task
 def check_results(changes: Sequence[dict[str, Any]], run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Compare what each run wrote with the file that it was given."""
+    """Compare the result of each run with its input file."""
     checked = []
     for change, run_id in zip(changes, run_ids, strict=True):
         result = json.loads(read_blob(f"results/{run_id}.json"))
@@ -76,7 +76,7 @@ with DAG(
         deferrable=True,
         map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
     ).expand(
-        # A change has the keys "datastore" and "path", so it is a data path as it is.
+        # A change has the keys "datastore" and "path", so it is a valid data path.
         data_paths=wait_for_files.output.map(lambda change: {"input_datapath": change}),
     )
-    check_results(wait_for_files.output, score.output)  # type: ignore[arg-type] # Airflow types what will be a str
+    check_results(wait_for_files.output, score.output)  # type: ignore[arg-type] # Airflow has no type for a later str

@@ -1,7 +1,7 @@
 """A native schedule in the workspace that runs a published pipeline for every blob that is added or modified.
 
-Run this DAG whenever the schedule may have to change. The service watches blob datastores with an account key only, not
-behind a virtual network, and starts one run per blob; ``blob_change_one_run_per_batch.py`` does without these limits.
+Run this DAG whenever the schedule may have to change. The service watches only blob datastores with an account key that
+are not behind a virtual network, and starts one run per blob. ``blob_change_one_run_per_batch.py`` has no such limits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ with DAG(
     dag_id="azureml_native_schedule_change_based",
     schedule=None,  # by hand, or with your deployment
     catchup=False,
-    max_active_runs=1,  # two at once could not see each other's new schedule
+    max_active_runs=1,  # two at the same time could not see each other's new schedule
     default_args={"retries": 2},
     tags=["azureml", "example"],
     doc_md=__doc__,
@@ -27,7 +27,7 @@ with DAG(
         pipeline_name="score-files",
         experiment_name="airflow-examples",
         datastore="workspaceblobstore",
-        path_on_datastore="incoming",  # its sub-folders do not count
+        path_on_datastore="incoming",  # without its sub-folders
         polling_interval=5,  # minutes
         data_path_parameter_name="input_datapath",
         description="For each blob that is added or modified",
@@ -40,6 +40,6 @@ with DAG(
     catchup=False,
     default_args={"retries": 2},
     tags=["azureml", "example"],
-    doc_md="Disable the schedule of ``azureml_native_schedule_change_based``; the service can delete none.",
+    doc_md="Disable the schedule of ``azureml_native_schedule_change_based``; the service cannot delete schedules.",
 ):
     AzureMLDisableScheduleOperator(task_id="disable", schedule_name=NAME)

@@ -1,7 +1,7 @@
-"""A native schedule in the workspace that runs a published pipeline every morning, also while Airflow is away.
+"""A native schedule in the workspace that runs a published pipeline every morning, even while Airflow is down.
 
-Run this DAG whenever the schedule may have to change: it makes the schedule as it is written here, and leaves it alone
-if it is so already. ``azureml_native_schedule_time_based_stop`` disables it.
+Run this DAG whenever the schedule may have to change. It creates the schedule, or updates it if it differs from the
+arguments here. ``azureml_native_schedule_time_based_stop`` disables it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ with DAG(
     dag_id="azureml_native_schedule_time_based",
     schedule=None,  # by hand, or with your deployment
     catchup=False,
-    max_active_runs=1,  # two at once could not see each other's new schedule
+    max_active_runs=1,  # two at the same time could not see each other's new schedule
     default_args={"retries": 2},
     tags=["azureml", "example"],
     doc_md=__doc__,
@@ -27,7 +27,7 @@ with DAG(
         name=NAME,
         pipeline_name="score-files",
         experiment_name="airflow-examples",
-        # Without a start time the service would start a run at once.
+        # Without a start time the service would start a run immediately.
         recurrence=Recurrence("Day", 1, start_time="2026-01-01T00:00:00", time_zone="Asia/Seoul", time_of_day="7:00"),
         parameters={"input_string": "orders.csv"},
         description="Every morning at seven in Seoul",
@@ -40,6 +40,6 @@ with DAG(
     catchup=False,
     default_args={"retries": 2},
     tags=["azureml", "example"],
-    doc_md="Disable the schedule of ``azureml_native_schedule_time_based``; the service can delete none.",
+    doc_md="Disable the schedule of ``azureml_native_schedule_time_based``; the service cannot delete schedules.",
 ):
     AzureMLDisableScheduleOperator(task_id="disable", schedule_name=NAME)

@@ -1,7 +1,7 @@
 """Run a published pipeline as one stage among others: prepare its input, run it, use its result.
 
-``prepare`` returns the path of what it wrote. As a part of the operator's ``data_paths`` it makes ``score`` wait for
-``prepare``; ``report`` gets the id of the run, which is what the operator returns.
+``prepare`` returns the path of the file that it wrote. The operator's ``data_paths`` contain this path, so ``score``
+waits for ``prepare``. The operator returns the id of the run, which ``report`` gets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATASTORE = "workspaceblobstore"
 
 
 def open_blob(path: str) -> BlobClient:
-    """Open a blob of the datastore, with the account key that the workspace keeps for it."""
+    """Open a blob of the datastore, with the account key that the workspace stores for it."""
     from azure.storage.blob import BlobClient
 
     hook = AzureMLHook()
@@ -33,7 +33,7 @@ def open_blob(path: str) -> BlobClient:
 
 @task
 def prepare() -> str:
-    """Write the pipeline's input; here a small table stands for a query or a download."""
+    """Write the pipeline's input; here a small table instead of a query or a download."""
     path = "prepared/orders.csv"
     with open_blob(path) as blob:
         blob.upload_blob(b"order,amount\n1,19.90\n2,5.10\n", overwrite=True)
@@ -42,7 +42,7 @@ def prepare() -> str:
 
 @task
 def report(pipeline_run_id: str) -> dict[str, Any]:
-    """Read what the pipeline wrote; the argument is not ``run_id``, which Airflow keeps for the DAG run's id."""
+    """Read the pipeline's result. The argument is not named ``run_id``, which Airflow reserves for the DAG run's id."""
     with open_blob(f"results/{pipeline_run_id}.json") as blob:
         result: dict[str, Any] = json.loads(blob.download_blob().readall())
     return {"rows": result["rows"], "amount": result["sums"]["amount"]}
@@ -65,4 +65,4 @@ with DAG(
         data_paths={"input_datapath": {"datastore": DATASTORE, "path": prepare()}},
         deferrable=True,
     )
-    report(score.output)  # type: ignore[arg-type] # Airflow has no type for "what will be a str"
+    report(score.output)  # type: ignore[arg-type] # Airflow has no type for a later str

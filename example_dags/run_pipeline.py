@@ -1,7 +1,7 @@
 """Run one published pipeline, with a parameter and a data path.
 
-Start it by hand, or replace ``schedule`` by a cron expression. A retry takes over the run that an earlier try
-submitted, so retries cost nothing and never start a second run.
+Start it by hand, or set ``schedule`` to a cron expression. A retry takes over the run that an earlier try submitted, so
+a killed worker or a lost connection never starts a second run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ with DAG(
         experiment_name="airflow-examples",
         parameters={"input_string": "orders.csv"},
         data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming")},
-        deferrable=True,  # waits in the triggerer, so that the wait takes no worker
+        deferrable=True,  # waits in the triggerer, so that no worker is occupied
         execution_timeout=timedelta(hours=2),  # then the run is cancelled
     )

@@ -2,7 +2,7 @@
 
 The service has no idempotency key and never lets a client choose a run's id. So each submission carries a key, an
 intent is written down before it is sent, and whenever its fate is in doubt the key is looked up instead of sending
-again. ``docs/reliability.md`` tells the whole protocol.
+again. ``docs/reliability-protocol.md`` describes the whole protocol.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What happens when …: each row of the table in ``docs/reliability.md``, on the Airflow at hand.
 
-What a person's act does to a task that is running or deferred needs a real scheduler and triggerer: ``tests/kills``.
+Acts of people on a task that is running or deferred need a real scheduler and triggerer: ``tests/kills``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ BOTH = pytest.mark.parametrize("shape", ["sync", "deferred"])
 
 
 def row(text):
-    """Which row of the table a test shows."""
+    """Name the row of the table that a test shows."""
 
-    def note(test):
+    def register(test):
         TESTED[text] = test.__name__
         return test
 
-    return note
+    return register
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +42,13 @@ def play(airflow_db, monkeypatch):
 
 
 def lose_sight(workspace):
-    """Let the first look at a run fail, and with it the try; the retry begins before the run ends."""
+    """Let the first poll of a run fail, and with it the try; the retry begins before the run ends."""
     workspace.clock.set(speed=5)
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/????????-*")
 
 
 def seen(workspace):
-    """How each run ended, in the order of their submission; no two of them were ever active at once."""
+    """Return how each run ended, in the order of submission; no two of them were ever active at the same time."""
     runs = sorted(workspace.runs(), key=lambda run: run.created)
     views = [workspace.state.view(run) for run in runs]
     for before, after in itertools.pairwise(zip(runs, views, strict=True)):
@@ -134,7 +134,7 @@ def test_a_clear_is_noticed_though_max_tries_is_the_same(play, workspace, shape)
     assert seen(workspace) == ["Finished", "Finished"]
 
 
-@row("a mapped task whose list is another one after a clear")
+@row("a clear of a mapped task whose list has changed")
 def test_each_map_index_runs_what_the_list_says_now(play, workspace, monkeypatch):
     played = play("what_mapped")
     monkeypatch.setenv("COUNTS", "3 2 1")
@@ -170,21 +170,21 @@ def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, shape
     assert "airflow.cancel" not in workspace.runs()[0].history_tags
 
 
-#: Rows that need a real scheduler, triggerer or API server, and where they have them.
+#: Rows that need a real scheduler, triggerer or API server, and the tests that have these.
 ELSEWHERE = {
     "a clear of a task that is running or deferred": ("kills/test_people.py", "clear"),
     "a task that is running or deferred is marked as success": ("kills/test_people.py", "mark_success"),
     "a task that is running or deferred is marked as failed": ("kills/test_people.py", "mark_failed"),
-    "the API of the tasks, or the database, is away for a minute or more": (
+    "the API of the tasks, or the database, is unreachable for a minute or more": (
         "kills/test_outages.py",
         "test_the_api_of_the_tasks_is_away",
     ),
     "a worker is shut down or evicted while the task waits": ("kills/test_outages.py", "test_a_worker_is_drained"),
-    "a task that waits for its next try is marked, alone or with its DAG run": (
+    "a task that waits for its next try is marked as success or failed, alone or with its DAG run": (
         "kills/test_between_tries.py",
         "dag_run_marked_before_the_retry",
     ),
-    "a task that has ended is marked": (
+    "a task that has ended is marked as success or failed": (
         "dags/test_marks.py",
         "test_a_task_that_had_ended_before_left_its_run_for_a_reason",
     ),
@@ -192,9 +192,9 @@ ELSEWHERE = {
 }
 
 
-def test_every_row_of_the_table_is_tested_and_told():
+def test_every_row_of_the_table_is_tested():
     table = TABLE.read_text().partition("## What happens when")[2].partition("\n## ")[0]
-    told = set(re.findall(r"^\| (?!-)(.+?) \|", table, re.MULTILINE)) - {"what"}
-    assert told == TESTED.keys() | ELSEWHERE.keys()
+    rows = set(re.findall(r"^\| (?!-)(.+?) \|", table, re.MULTILINE)) - {"what"}
+    assert rows == TESTED.keys() | ELSEWHERE.keys()
     for file, test in ELSEWHERE.values():
         assert f"def {test}(" in (Path(__file__).parents[1] / file).read_text()

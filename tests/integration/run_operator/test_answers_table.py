@@ -1,6 +1,6 @@
-"""What each answer of the service comes to, in each phase of a run: the table in ``docs/reliability.md`` is made here.
+"""Each answer of the service, in each phase of a run, leads to what ``docs/reliability-protocol.md`` says.
 
-Where the table and what happens differ, the test shows the table as it has to be.
+The table is generated here. If it differs from what happens, the test prints the table as it has to be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aml_provider.client.http.clients import AsyncClient, Client, RealClock
 from aml_provider.client.http.messages import Request
 from aml_provider.worker import run_pipeline, run_wait
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability-protocol.md"
 BEGIN, END = "<!-- made by tests/integration/run_operator/test_answers_table.py -->\n", "<!-- end -->"
 
 ANSWERS = {
@@ -34,18 +34,18 @@ ANSWERS = {
     "500, 502, 503": {"kind": "status", "status": 503},
     "501": {"kind": "status", "status": 501},
     "a success that cannot be read": {"kind": "broken_json"},
-    "nothing: the connection breaks": {"kind": "refuse"},
-    "nothing: there is no connection": None,
+    "no reply: the connection breaks": {"kind": "refuse"},
+    "no connection": None,
 }
-#: Told from all other pauses.
+#: Differs from all other pauses.
 BUSY = 17.125
-#: Of one run, by its id.
+#: Requests for one run, by its id.
 READ = {"method": "GET", "path": "*/PipelineRuns/????????-*"}
 CANCEL = {"method": "*", "path": "*/PipelineRuns/*/Execution"}
 
 
 class Case:
-    """A task on a workspace that from some moment on gives one answer to some requests."""
+    """A task on a workspace that, from a chosen moment, gives one answer to certain requests."""
 
     def __init__(self, workspace, monkeypatch, logged, answer):
         self.workspace, self._monkeypatch, self.logged, self._answer = workspace, monkeypatch, logged, answer
@@ -58,7 +58,7 @@ class Case:
     def _sleep(self, seconds):
         self.pauses.append(seconds)
         if seconds == BUSY:
-            raise KeyboardInterrupt  # else the wait would go on for ever
+            raise KeyboardInterrupt  # else the wait would never end
 
     def operator(self, **how):
         made = RunPipeline(**{"pipeline_id": "long", "execution_timeout": timedelta(days=1)} | how)
@@ -81,7 +81,7 @@ class Case:
         self.operator(deferrable=True).execute_complete(self.task.context, event)
 
     def meet(self, pattern):
-        """From now on the answer is given to such requests."""
+        """Give the answer to all requests that match the pattern from now on."""
         self._pattern = pattern
         if self._answer is not None:
             self.workspace.faults.add(**self._answer, **pattern, times=10_000)
@@ -111,12 +111,12 @@ class Case:
 
     @property
     def throttles(self):
-        """Whether it would be waited out for ever."""
+        """Whether a wait would continue for ever under this answer."""
         return self._answer is not None and self._answer.get("status") == 429
 
     @property
     def met(self):
-        """How many requests have met it."""
+        """The number of requests that got the answer."""
         if self._answer is None:
             return self.refused
         return sum(
@@ -135,7 +135,7 @@ def looked_up(case):
 
 
 def submitted(case):
-    # In a workspace where another task has taught how runs are found.
+    # In a workspace where another task has collected the evidence.
     other = Task()
     other.ti.dag_id = "other"
     RunPipeline(pipeline_id="quick", wait_for_completion=False).execute(other.context)
@@ -193,9 +193,9 @@ def cancelled(case):
 
 
 PHASES = {
-    "looking the pipeline up": looked_up,
+    "looking up the pipeline": looked_up,
     "the submission": submitted,
-    "waiting, on a worker": waiting_on_a_worker,
+    "waiting on a worker": waiting_on_a_worker,
     "waiting, deferred": waiting_deferred,
     "the resumed task reads the run": resumed,
     "the cancel at `execution_timeout`": cancelled,
@@ -203,26 +203,26 @@ PHASES = {
 
 
 def cell(case, play):
-    """What it comes to, in words."""
+    """The result in the words of the table."""
     case.count_from_now()
     try:
         play(case)
     except (TimeoutError, KeyboardInterrupt):
-        return "waits on"
+        return "keeps waiting"
     except TaskDeferred:
-        return "goes on"
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user meets
+        return "continues"
+    except Exception as error:  # noqa: BLE001 - the user sees it, whatever it is
         cause = error if isinstance(error, AzureMLError) else error.__cause__
         name = type(cause).__name__
         permanent = cause.permanent
     else:
-        return "goes on"
+        return "continues"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
     if case.met > 1 and play in {waiting_on_a_worker, waiting_deferred}:
         assert "It failed, and is tried again for up to 1 s" in f"{case.said}\n{case.logged.text}"
     status = {case.workspace.status(run.id) for run in case.workspace.runs()}
     if play is cancelled:
-        parts.append("; the run goes on" if status == {"Running"} else "; the run is cancelled")
+        parts.append("; the run continues" if status == {"Running"} else "; the run is cancelled")
     else:
         assert status <= {"Running"}, "an error never cancels"
     return "".join(parts)
@@ -245,11 +245,11 @@ def table(monkeypatch, caplog):
     return rows
 
 
-def test_the_table_says_what_happens(table):
+def test_the_table_states_what_happens(table):
     head = ["the service answers", *PHASES]
     lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in table.items())]
     made = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     for name, cells in table.items():
         assert cells[2] == cells[3], f"{name}: one answer in both modes"
     stored = DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
-    assert stored == made, f"docs/reliability.md has to say:\n{BEGIN}{made}{END}"
+    assert stored == made, f"docs/reliability-protocol.md has to say:\n{BEGIN}{made}{END}"

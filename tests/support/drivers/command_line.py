@@ -32,9 +32,11 @@ class CommandLine:
 
     def __init__(self, monkeypatch, capsys):
         self._monkeypatch, self._capsys = monkeypatch, capsys
-        # A command sets both for its process.
+        # A command sets all three for its process; the fixture restores them after the test.
         monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "client")
         monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
+        monkeypatch.setenv("AIRFLOW__AZUREML__THROTTLED_BUDGET", "")
+        monkeypatch.delenv("AIRFLOW__AZUREML__THROTTLED_BUDGET")
 
     def __call__(self, *arguments, typed=""):
         self._monkeypatch.setattr(sys, "stdin", io.StringIO(typed))

@@ -21,6 +21,7 @@ def _restored(monkeypatch):
     """Restore what a command sets for its process."""
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "client")
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
+    monkeypatch.setenv("AIRFLOW__AZUREML__THROTTLED_BUDGET", "0.1")
 
 
 @pytest.fixture
