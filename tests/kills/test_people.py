@@ -113,7 +113,7 @@ def tried_out(case, *, interrupt=False):
         before = case.state
         if interrupt:
             # On Airflow 3 the command tells Airflow at once that the task is its own, and Ctrl-C comes just then.
-            case.until(lambda: testing.poll() is not None or case.state != before, "the test has begun", timeout=60)
+            case.until(lambda: testing.poll() is not None or case.state != before, "the test has begun")
             testing.send_signal(signal.SIGINT)
         case.until(lambda: testing.poll() is not None, "the test has ended")
         told = log.read_text()
