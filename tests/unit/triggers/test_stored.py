@@ -8,7 +8,7 @@ import json
 import pkgutil
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger
 
 from aml_provider import triggers
@@ -24,9 +24,7 @@ REQUIRED = {
 
 
 def trigger_classes():
-    names = {module.name for module in pkgutil.iter_modules(triggers.__path__, "aml_provider.triggers.")}
-    if not AIRFLOW_V_3_3_PLUS:
-        names.remove("aml_provider.triggerer.shared_stream")
+    names = [module.name for module in pkgutil.iter_modules(triggers.__path__, "aml_provider.triggers.")]
     for name in sorted(names):
         for value in vars(importlib.import_module(name)).values():
             if isinstance(value, type) and issubclass(value, BaseTrigger) and value.__module__ == name:
