@@ -119,7 +119,7 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
         try:
             run: PipelineRun = yield calls.get_run(run_id)
         except AzureMLError as error:
-            pause = policy.pause(tries, None)
+            pause = max(policy.pause(tries, None), error.retry_after or 0.0)
             # What each request is repeated for has used the budget up already.
             if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
                 raise

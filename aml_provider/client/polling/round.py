@@ -59,7 +59,7 @@ class Look:
         self._by_run = {watch.run_id: watch for watch in watches}
         plain = [run_id for run_id in self._by_run if _PLAIN.fullmatch(run_id)]
         self.batches: list[tuple[str, ...]] = []
-        if len(self._by_run) > _CHECKS:
+        if len(self._by_run) > _CHECKS and watchlist.may_query(now):
             width = watchlist.width
             self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
         self._seen: dict[str, str] = {}
@@ -69,6 +69,7 @@ class Look:
         self._errors: dict[str, AzureMLError] = {}
         self._outage: AzureMLError | None = None
         self._strikes = 0
+        self._pauses: dict[int, float] = {}
         self._news: dict[Watch, None] = {}
         self._throttling: AzureMLError | None = None
 
@@ -97,6 +98,7 @@ class Look:
         """Take a query's failure. Its runs are asked for one by one, but not if the service wants to be left alone."""
         if self._is_throttling(error, now):
             return
+        self._list.defer_queries(error, now)
         if isinstance(error, BadRequest) and len(run_ids) > 1 and self._outage is None:
             # What else could be wrong with it than its length? So it is halved, and the next ones are as short.
             half = (len(run_ids) + 1) // 2
@@ -135,7 +137,7 @@ class Look:
 
     def parents(self) -> list[str]:
         """Ids of the runs whose steps are to be listed: those that have changed, then in turn, one page in all."""
-        if self.is_down:
+        if self.is_down or not self._list.may_query(self._start):
             return []
         known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
         turn = nsmallest(min(self._list.width, _STEPS_PAGE), known, key=self._steps_turn)
@@ -155,7 +157,10 @@ class Look:
 
     def steps_refused(self, error: AzureMLError, now: float) -> None:
         """Take the failure to list steps: progress is a courtesy, without it the runs are watched all the same."""
-        if not self._is_throttling(error, now) and error.permanent:
+        if self._is_throttling(error, now):
+            return
+        self._list.defer_queries(error, now)
+        if error.permanent:
             self._list.queries_steps = False
 
     def close(self, now: float) -> list[Watch]:
@@ -169,22 +174,23 @@ class Look:
         return list(self._news)
 
     def _settle(self, watch: Watch, now: float) -> bool:
-        """Whether it has been looked at, and the wait goes on."""
+        """Whether it has been looked at, and the next look is an interval later."""
         run_id = watch.run_id
         own = self._errors.get(run_id)
         run = self._read.get(run_id)
         if own is not None:
-            return self._go_on(watch, own, now)
+            self._failed(watch, own, now)
+            return False
         if run is not None:
             watch.read_at = now
         elif run_id not in self._seen:
             if self._outage is not None and not self.throttled:
-                return self._go_on(watch, self._outage, now)
+                self._failed(watch, self._outage, now)
+                return False
             # A service that says "later" is no service that fails. It is due as it was, and looked at then.
             watch.failing_since = None
             watch.tries = 0
-            watch.slack = 0.0
-            watch.in_step = False
+            watch.poll_at(watch.due)
             if self._throttling is not None:
                 self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, self._throttling, None, now))
             return False
@@ -205,20 +211,27 @@ class Look:
             self._news[watch] = None
         return not ended
 
-    def _go_on(self, watch: Watch, error: AzureMLError, now: float) -> bool:
+    def _failed(self, watch: Watch, error: AzureMLError, now: float) -> None:
+        """Try again soon, or as late as the service asks for; without the time for that the wait ends."""
         if watch.failing_since is None:
             watch.failing_since = now
-        pause = self._list.policy.pause(watch.tries, None)
-        watch.tries += 1
+        left = self._list.policy.budget - (now - watch.failing_since)
+        pause = max(self._pause(watch.tries), error.retry_after or 0.0)
         of_run = watch.run_id in self._errors and ends_a_wait(error)
-        if of_run or now - watch.failing_since + pause > self._list.policy.budget:
+        if of_run or pause > left:
             self._list.leave(watch)
             watch.error = error
             self._news[watch] = None
-            return False
-        left = self._list.policy.budget - (now - watch.failing_since)
+            return
+        watch.tries += 1
+        watch.poll_at(now + pause)
         self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, error, left, now))
-        return True
+
+    def _pause(self, tries: int) -> float:
+        # One for all, or each would have a look of its own.
+        if tries not in self._pauses:
+            self._pauses[tries] = self._list.policy.pause(tries, None)
+        return self._pauses[tries]
 
     def _tell(self, watch: Watch, level: int, text: str | None) -> None:
         if text is not None:
@@ -239,7 +252,7 @@ class Look:
         return same, watch.steps_at
 
     def _is_throttling(self, error: AzureMLError, now: float) -> bool:
-        if not isinstance(error, Throttled) and error.retry_after is None:
+        if not isinstance(error, Throttled):
             return False
         self.batches.clear()
         if self._throttling is None:

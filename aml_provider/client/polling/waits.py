@@ -65,7 +65,6 @@ class Watch:
         "steps",
         "steps_at",
         "tries",
-        "trouble",
     )
 
     def __init__(self, run_id: str, poll_interval: float) -> None:
@@ -86,6 +85,12 @@ class Watch:
         self.steps_at = self.read_at = float("-inf")
         self.failing_since: float | None = None
         self.tries = 0
+
+    def poll_at(self, due: float) -> None:
+        """Poll it at this time, whatever the others do."""
+        self.due = due
+        self.slack = 0.0
+        self.in_step = False
 
     def interval(self, now: float) -> float:
         """Seconds to the next look: its end is told at most a twentieth of the wait late, or four intervals."""
@@ -118,7 +123,7 @@ class Watchlist:
         self.pace = 1.0 + stagger() / 20.0
         self._watches: dict[Watch, None] = {}
         self._gathering = float("-inf")
-        self._not_before = float("-inf")
+        self._not_before = self._no_queries_before = float("-inf")
         self._throttled = 0
 
     def __iter__(self) -> Iterator[Watch]:
@@ -154,6 +159,17 @@ class Watchlist:
         self._not_before = now + max(self.policy.pause(self._throttled, None), error.retry_after or 0.0)
         self._throttled += 1
 
+    def may_query(self, now: float) -> bool:
+        """Whether the run history is to be queried; the pipelines service is another one."""
+        return now >= self._no_queries_before
+
+    def defer_queries(self, error: AzureMLError, now: float) -> None:
+        """Leave the run history alone for as long as it asks for, but no longer than an outage may last.
+
+        Meanwhile each run costs a request.
+        """
+        self._no_queries_before = now + min(error.retry_after or 0.0, self.policy.budget)
+
     def schedule(self, looked_at: Sequence[Watch], start: float, now: float) -> None:
         """Say when each is looked at again, in as few looks as possible.
 
@@ -163,16 +179,7 @@ class Watchlist:
         if now >= self._not_before:
             self._throttled = 0
         planned = sorted({max(now, watch.due) for watch in self._watches.keys() - looked_at if watch.in_step})
-        again: dict[int, float] = {}
         for watch in looked_at:
-            if watch.tries:
-                # One for all, or each would have a look of its own.
-                if watch.tries not in again:
-                    again[watch.tries] = now + self.policy.pause(watch.tries - 1, None)
-                watch.due = again[watch.tries]
-                watch.slack = 0.0
-                watch.in_step = False
-                continue
             interval = watch.interval(now)
             # Of a service that is slow there are fewer looks.
             wanted = max(start + interval * self.pace, now + interval / 2)

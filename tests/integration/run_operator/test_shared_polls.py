@@ -410,13 +410,26 @@ async def test_a_service_that_is_down_ends_the_waits_when_the_budget_is_spent(wo
 
 
 @held
-@pytest.mark.parametrize("status", [429, 503])
-async def test_being_throttled_fails_nobody_and_is_heeded(workspace, status):
+async def test_a_history_that_fails_is_queried_again_when_it_wants_it_and_the_records_are_read(workspace):
     runs = submit(workspace, 6)
     async with waiting(runs) as tasks:
         await passed_until(lambda: queries(workspace), step=0.1)
-        workspace.faults.add("status", status=status, retry_after=2, times=1, path="*runs:query")
-        await passed_until(lambda: any(entry["status"] == status for entry in workspace.requests()), step=0.1)
+        # Longer than the budget, which is the longest that it gets.
+        workspace.faults.add("status", status=503, retry_after=2, times=1, path="*runs:query")
+        await passed_until(lambda: any(entry["status"] == 503 for entry in workspace.requests()), step=0.1)
+        before = count(workspace)
+        assert await passed_until(lambda: count(workspace)["query"] > before["query"], step=0.1) >= 0.5
+        assert count(workspace)["get"] >= before["get"] + 2 * len(runs)
+        assert not any(task.done() for task in tasks.values())
+
+
+@held
+async def test_being_throttled_fails_nobody_and_is_heeded(workspace):
+    runs = submit(workspace, 6)
+    async with waiting(runs) as tasks:
+        await passed_until(lambda: queries(workspace), step=0.1)
+        workspace.faults.add("status", status=429, retry_after=2, times=1, path="*runs:query")
+        await passed_until(lambda: any(entry["status"] == 429 for entry in workspace.requests()), step=0.1)
         refused = len(workspace.requests())
         # For three times the budget nothing more is asked than what was under way.
         assert await passed_until(lambda: len(workspace.requests()) > refused + 1, step=0.1) >= 1.8

@@ -36,7 +36,6 @@ FOR_GOOD = [NotFound("x", status=404), PermissionDenied("x", status=403), Invali
 THROTTLING = [
     Throttled("x", status=429),
     Throttled("x", status=429, retry_after=500.0),
-    ServerFault("x", status=503, retry_after=500.0),
 ]
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from support.drivers.waiting_runs import FOR_GOOD, THROTTLING, TRANSIENT, World, name, statuses
 
-from aml_provider.client.errors import BadRequest, ServerFault, Throttled
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    BadRequest,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    ServerFault,
+    Throttled,
+)
 
 
 @pytest.fixture
@@ -64,7 +74,77 @@ def test_an_outage_beyond_the_budget_ends_the_waits_with_the_error(world, error,
     assert world.list.wake_at() is None
 
 
-@pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
+LATER = 40.0
+FAILING_UNTIL = [
+    ServerFault("x", status=503, retry_after=LATER),
+    Conflict("x", status=409, retry_after=LATER),
+    AuthenticationRefused("x", status=401, retry_after=LATER),
+]
+
+
+@pytest.mark.parametrize("error", FAILING_UNTIL, ids=repr)
+@pytest.mark.parametrize("runs", [1, 50])
+def test_a_failure_with_retry_after_is_polled_again_then_and_still_has_a_budget(world, error, runs):
+    watches = [world.watch() for _ in range(runs)]
+    world.run(40)
+    world.service.query_error = world.service.record_error = error
+    world.run(170)
+    assert all(watch.error is error and watch.run is None for watch in watches)
+    # Each has failed at four polls, the last of them when the budget is used up.
+    failed = world.looked[watches[0]][-4:]
+    assert [later - sooner for sooner, later in pairwise(failed)] == [LATER] * 3
+    assert world.list.wake_at() is None
+
+
+@pytest.mark.parametrize("error", FAILING_UNTIL, ids=repr)
+def test_a_failure_with_retry_after_delays_no_other_wait(world, error):
+    watches = [world.watch() for _ in range(20)]
+    world.run(10)
+    world.service.unreadable[name(2)] = error
+    world.run(30)
+    assert watches[2].failing_since is not None
+    looked = len(world.looked[watches[9]])
+    world.run(90)
+    assert len(world.looked[watches[9]]) == looked + 3
+
+
+def test_a_service_that_wants_more_time_than_the_budget_has_ends_the_wait(world):
+    error = ServerFault("x", status=503, retry_after=121.0)
+    watch = world.watch()
+    world.run(10)
+    world.service.record_error = error
+    world.run(31)
+    assert watch.error is error
+
+
+def test_a_history_that_fails_is_not_asked_before_it_wants_it_and_the_records_are_read(world):
+    watches = [world.watch() for _ in range(20)]
+    world.run(10)
+    world.service.query_error = ServerFault("x", status=503, retry_after=45.0)
+    world.run(30)
+    world.service.query_error = None
+    world.asked.clear()
+    world.run(30)
+    assert world.counted() == {"get": 20}
+    world.run(30)
+    assert world.counted() == {"query": 1, "get": 2, "steps": 1}
+    assert all(watch.failing_since is None for watch in watches)
+
+
+def test_a_history_that_asks_for_hours_is_asked_again_after_the_budget(world):
+    for _ in range(20):
+        world.watch()
+    world.run(10)
+    world.service.query_error = ServerFault("x", status=503, retry_after=3600.0)
+    world.run(300)
+    assert [kind for kind, _ in world.asked].count("query") == 1 + 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*FOR_GOOD, PermissionDenied("x", status=403, retry_after=500.0), NotFound("x", status=404, retry_after=1.0)],
+    ids=repr,
+)
 def test_a_run_that_cannot_be_read_ends_its_own_wait_only(world, error):
     watches = [world.watch() for _ in range(20)]
     world.run(10)
