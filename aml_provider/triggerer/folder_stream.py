@@ -20,7 +20,7 @@ from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
 from aml_provider.blobs.shared_listing import Look, SharedFolder
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.trouble import Troubles
+from aml_provider.client.trouble import Troubles, pause_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -195,7 +195,7 @@ class FolderStream:
         longest = max(interval, _LONGEST_PAUSE_IF_PERMANENT if is_permanent else _LONGEST_PAUSE)
         pause = min(longest, interval * 2.0 ** min(self._failures, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
         if isinstance(error, AzureMLError):
-            pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_IF_PERMANENT))
+            pause = pause_after(error, pause)
         self._failures += 1
         self._due = self._clock() + pause
         # Told with each look: their pauses grow.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -46,6 +46,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         durable: The task's next try knows of the run; that one cancels it after a clear.
     """
 
+    _path = "aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger"
+
     def __init__(
         self,
         run_id: str,
@@ -65,21 +67,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class's path and its arguments, for Airflow's database."""
-        return (
-            "aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger",
-            {
-                "run_id": self.run_id,
-                "experiment_name": self.experiment_name,
-                "poll_interval": self.poll_interval,
-                "deadline": self.deadline,
-                "azureml_conn_id": self.azureml_conn_id,
-                "cancel_on_kill": self.cancel_on_kill,
-                "durable": self.durable,
-            },
-        )
-
     async def watcher(self) -> RunPoller:
         """Who polls the run."""
         await load("aml_provider.triggerer.run_poller")
@@ -89,8 +76,13 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch the run and fire once."""
+        from aml_provider.client.arguments import as_name
+
         try:
-            self._check()
+            # Nonsense that another version has stored must disturb no other run's wait.
+            self.check_times()
+            as_name("run_id", self.run_id)
+            as_name("experiment_name", self.experiment_name)
             watcher = await self.watcher()
             run = await watcher.watch(
                 self.run_id,
@@ -108,21 +100,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
             yield self._event("unwatched", str(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)
-
-    def _check(self) -> None:
-        """Make sure that the arguments, which another version may have stored, disturb no other run's wait.
-
-        Raises:
-            InvalidArgument: One cannot be used.
-        """
-        from aml_provider.client.arguments import as_name
-        from aml_provider.durations import in_seconds
-
-        as_name("run_id", self.run_id)
-        as_name("experiment_name", self.experiment_name)
-        in_seconds("poll_interval", self.poll_interval, minimum=0.1)
-        if self.deadline is not None:
-            in_seconds("deadline", self.deadline)
 
     def _report(self, progress: Progress) -> None:
         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.

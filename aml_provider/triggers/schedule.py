@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -31,6 +31,8 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         azureml_conn_id: The connection.
     """
 
+    _path = "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger"
+
     def __init__(
         self,
         schedule_id: str,
@@ -44,24 +46,13 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         self.poll_interval = poll_interval
         self.azureml_conn_id = azureml_conn_id
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class's path and its arguments, for Airflow's database."""
-        return (
-            "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger",
-            {
-                "schedule_id": self.schedule_id,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-                "azureml_conn_id": self.azureml_conn_id,
-            },
-        )
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch the schedule and fire once."""
+        """Poll the schedule and fire once."""
         from aml_provider.client.flows.schedules import wait_for_provisioning
         from aml_provider.hooks.azure_ml import AzureMLHook
 
         try:
+            self.check_times()
             async with AzureMLHook(self.azureml_conn_id).async_client() as client:
                 schedule = await client.run(
                     wait_for_provisioning(self.schedule_id, poll_interval=self.poll_interval, deadline=self.deadline)

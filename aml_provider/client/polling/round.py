@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import BadRequest, Throttled, ends_a_wait
 from aml_provider.client.flows.runs import Progress
+from aml_provider.client.trouble import pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -216,7 +217,7 @@ class Look:
         if watch.failing_since is None:
             watch.failing_since = now
         left = self._list.policy.budget - (now - watch.failing_since)
-        pause = max(self._pause(watch.tries), error.retry_after or 0.0)
+        pause = pause_after(error, self._pause(watch.tries))
         of_run = watch.run_id in self._errors and ends_a_wait(error)
         if of_run or pause > left:
             self._list.leave(watch)
