@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger
 
-from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
 
 #: Polls once, and returns whether there is something for the sensor.
 Poll = Callable[[], Awaitable[bool]]
@@ -55,7 +56,7 @@ class SensorTrigger(StoredTrigger, BaseTrigger):
             self.log.info("The sensor's time is up.")
         except Exception as error:  # noqa: BLE001 - the worker meets it too, and can report it properly
             self.log.warning("Handing over to the worker: %s", error)
-        yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
+        yield self.event(look=True)
 
     @abstractmethod
     async def _session(self) -> Session | None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.triggers.base import TriggerEvent
+
+from aml_provider.deadlines import FIRED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +55,11 @@ class StoredTrigger:
         in_seconds("poll_interval", stored.poll_interval, minimum=0.1)
         if stored.deadline is not None:
             in_seconds("deadline", stored.deadline)
+
+    def event(self, **facts: Any) -> TriggerEvent:
+        """Make an event of these facts, the deadline and the triggerer's time."""
+        stored: Any = self
+        return TriggerEvent({**facts, "deadline": stored.deadline, FIRED_AT: time.time()})
 
 
 def _lenient(init: Callable[..., None]) -> Callable[..., None]:
