@@ -120,7 +120,7 @@ class FolderStream:
                 fired.append((self._clock(), poll))
 
     def confirm(self, poll: Look) -> None:
-        """Mark the events of a poll as stored, and notify the watchers immediately."""
+        """Note that the events of a poll are stored, and notify the watchers immediately."""
         poll.is_stored = True
         if poll.has_fired:
             self._has_news = True

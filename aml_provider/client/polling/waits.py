@@ -167,7 +167,8 @@ class WaitQueue:
 
         Meanwhile each run costs a request.
         """
-        self._no_queries_before = now + min(error.retry_after or 0.0, self.policy.budget)
+        if error.retry_after is not None:
+            self._no_queries_before = now + min(error.retry_after, self.policy.budget)
 
     def schedule(self, polled: Sequence[Wait], start: float, now: float) -> None:
         """Schedule the next poll of each of these waits, in as few rounds as possible.

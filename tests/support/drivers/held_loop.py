@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HeldLoop(asyncio.SelectorEventLoop):
-    """A loop whose timers see only the time that a test lets pass, whatever the load of the machine; sockets are real."""
+    """A loop whose timers see only the time that a test lets pass, whatever the machine's load; sockets are real."""
 
     def __init__(self) -> None:
         super().__init__()

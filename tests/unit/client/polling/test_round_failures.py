@@ -209,7 +209,9 @@ def test_an_outage_after_being_throttled_has_the_whole_budget(world):
     assert all(wait.error is None for wait in waits)
 
 
-def test_an_outage_of_the_history_costs_one_query_in_each_round(world):
+@pytest.mark.parametrize("takes", [0.0, 1.0])
+def test_an_outage_of_the_history_costs_one_query_in_each_round(world, takes):
+    world.takes = takes
     for _ in range(1000):
         world.wait()
     world.service.query_error = ServerFault("x", status=500)
