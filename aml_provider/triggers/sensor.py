@@ -72,13 +72,15 @@ class SensorTrigger(StoredTrigger, BaseTrigger):
             try:
                 async with session() as poll:
                     end = clock() + self._session_seconds
-                    while clock() <= end:
+                    is_over = False
+                    while not is_over:
                         has_news = await poll()
                         if (text := troubles.over(self, clock())) is not None:
                             self.log.info("%s", text)
                         if has_news:
                             return
                         await asyncio.sleep(self.poll_interval)
+                        is_over = clock() > end
             except AzureMLError as error:
                 # Permanent ones leave a session as AirflowFailException.
                 pause = pause_after(error, self.poll_interval)
