@@ -20,6 +20,7 @@ from support.services.local_workspace import serving
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, RealClock
 from aml_provider.client.http.messages import Request
+from aml_provider.triggerer.run_poller import RunPoller
 from aml_provider.worker import run_pipeline, run_wait
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability-protocol.md"
@@ -32,6 +33,7 @@ ANSWERS = {
     "409": {"kind": "status", "status": 409},
     "429": {"kind": "status", "status": 429},
     "500, 502, 503": {"kind": "status", "status": 503},
+    "the same, with a `Retry-After` beyond the budget": {"kind": "status", "status": 503, "retry_after": 3600},
     "501": {"kind": "status", "status": 501},
     "a success that cannot be read": {"kind": "broken_json"},
     "no reply: the connection breaks": {"kind": "refuse"},
@@ -163,9 +165,14 @@ def waiting_deferred(case):
     trigger = case.defer()
     case.count_from_now()
     case.meet(READ)
-    case._monkeypatch.setattr(type(trigger), "_tell", lambda _, level, text: case.said.info(text))
+    wait = RunPoller.wait
 
-    async def wait():
+    async def logged(poller, run_id, *, log, **arguments):
+        return await wait(poller, run_id, log=lambda level, text: case.said.info(text), **arguments)
+
+    case._monkeypatch.setattr(RunPoller, "wait", logged)
+
+    async def event():
         events = asyncio.ensure_future(anext(trigger.run()))
         while not events.done():
             await asyncio.sleep(0.05)
@@ -174,8 +181,7 @@ def waiting_deferred(case):
                 raise TimeoutError
         return events.result().payload
 
-    event = asyncio.run(wait())
-    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, event)
+    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, asyncio.run(event()))
 
 
 def resumed(case):
@@ -219,7 +225,7 @@ def cell(case, play):
         return "continues"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
     if case.met > 1 and play in {waiting_on_a_worker, waiting_deferred}:
-        assert "It failed, and is tried again for up to 1 s" in f"{case.said}\n{case.logged.text}"
+        assert "It failed, and is tried again for up to 2 s" in f"{case.said}\n{case.logged.text}"
     status = {case.workspace.status(run.id) for run in case.workspace.runs()}
     if play is cancelled:
         parts.append("; the run continues" if status == {"Running"} else "; the run is cancelled")
@@ -230,26 +236,40 @@ def cell(case, play):
 
 @pytest.fixture(autouse=True)
 def budget(kept_in_memory, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "1.0")
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "2.0")
     monkeypatch.setattr(run_wait, "_BUSY_PAUSE", BUSY)
 
 
 @pytest.fixture
-def table(monkeypatch, caplog):
-    rows = {}
-    for name, answer in ANSWERS.items():
-        for play in PHASES.values():
-            with monkeypatch.context() as patch, serving(patch) as workspace:
-                run_pipeline._INTERFACES.clear()
-                rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
-    return rows
+def play_all(monkeypatch, caplog):
+    def play_all(answers):
+        rows = {}
+        for name, answer in answers.items():
+            for play in PHASES.values():
+                with monkeypatch.context() as patch, serving(patch) as workspace:
+                    run_pipeline._INTERFACES.clear()
+                    rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
+            assert rows[name][2] == rows[name][3], f"{name}: one answer in both modes"
+        return "".join(f"| {' | '.join([name, *cells])} |\n" for name, cells in rows.items())
+
+    return play_all
 
 
-def test_the_table_states_what_happens(table):
+def stored_table():
+    return DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
+def test_the_table_states_what_happens(play_all):
     head = ["the service answers", *PHASES]
-    lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in table.items())]
-    made = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    for name, cells in table.items():
-        assert cells[2] == cells[3], f"{name}: one answer in both modes"
-    stored = DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
-    assert stored == made, f"docs/reliability-protocol.md has to say:\n{BEGIN}{made}{END}"
+    made = "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head))) + play_all(ANSWERS)
+    assert stored_table() == made, f"docs/reliability-protocol.md has to say:\n{BEGIN}{made}{END}"
+
+
+def test_a_retry_after_within_the_budget_changes_when_but_not_what(play_all):
+    answers = {
+        name: {**answer, "retry_after": 1}
+        for name, answer in ANSWERS.items()
+        if answer is not None and "status" in answer and "retry_after" not in answer
+    }
+    for row in play_all(answers).splitlines():
+        assert row in stored_table().splitlines()
