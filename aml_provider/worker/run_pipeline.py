@@ -99,8 +99,7 @@ class PipelineExecution:
         """Come to the run and wait for it; returns its id."""
         operator = self._operator
         if self._ledger is not None and is_test(self._ti):
-            with self._client() as client:
-                client.run(refuse_active(self._ledger.load()))
+            refuse_active(self._ledger.load, self._client)
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
@@ -175,7 +174,7 @@ class PipelineExecution:
         Airflow. So what it does has a thread and an HTTP client of its own, and it raises nothing. Airflow 3 lets the
         task go on afterwards; Airflow 2 ends it.
         """
-        if not self._operator.cancel_on_kill or self._leave_run:
+        if self._leave_run or not (self._operator.cancel_on_kill or self._timed_out):
             return
         if self._submission is not None:
             self._submission.stop()
