@@ -16,7 +16,7 @@ from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
@@ -126,7 +126,7 @@ class ScheduleExecution:
             ),
             if_exists=operator.if_exists,
             intents=open_intents(self._context),
-            grace=lookup_grace(),
+            grace=lookup_timeout(),
             say=operator.log.info,
             warn=operator.log.warning,
         )

@@ -21,7 +21,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
-from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
+from aml_provider.client.flows.runs import CANCEL_TAG, cancel_run
 from aml_provider.client.flows.targets import find_target, inspect_target
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
@@ -34,10 +34,10 @@ from aml_provider.durable.lookup import search
 from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
-from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.masking import mask
 from aml_provider.state.deployment import this_deployment
-from aml_provider.state.task_records import open_ledger
+from aml_provider.state.task_records import open_submission_store
 from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.interruption import Interruption
@@ -61,7 +61,7 @@ _INTERFACES: dict[str, PipelineInterface] = {}
 _DATASTORES: dict[str, set[str]] = {}
 
 # Seconds for finding the run of a submission under way, and for its end, when the task has been ended.
-_KILL_PATIENCE = 15.0
+_CANCEL_TIMEOUT = 15.0
 # And for all of it on Airflow 2, which kills a task that does not end within killed_task_cleanup_time, 60 by default.
 _KILL_TIMEOUT = 45.0
 # Seconds for Airflow to say whether the task has been ended; Airflow 3 kills one after 5.
@@ -85,7 +85,7 @@ class PipelineExecution:
         self._log = operator.log
         self._hook = AzureMLHook(operator.azureml_conn_id)
         self._wait = RunWait(self._ti, operator.execution_timeout, operator.experiment_name, operator.log)
-        self._ledger = open_ledger(context) if operator.durable else None
+        self._store = open_submission_store(context) if operator.durable else None
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
         self._deployment: Deployment | None = None
@@ -98,8 +98,8 @@ class PipelineExecution:
     def start(self) -> str:
         """Come to the run and wait for it; returns its id."""
         operator = self._operator
-        if self._ledger is not None and is_test(self._ti):
-            refuse_active(self._ledger.load, self._client)
+        if self._store is not None and is_test(self._ti):
+            refuse_active(self._store.load, self._client)
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
@@ -200,14 +200,14 @@ class PipelineExecution:
             return
         try:
             with Client(self._settings, policy=_BRIEF, hide=mask) as client:
-                if run_id is None and record is not None and record.sent and self._ledger is not None:
-                    looking = search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE)
+                if run_id is None and record is not None and record.sent and self._store is not None:
+                    looking = search(record.key, record.experiment, record.pipeline_id, timeout=_CANCEL_TIMEOUT)
                     result = client.run(looking)
                     run_id = result.run_ids[0] if result.run_ids else None
                 if run_id is None:
                     return
                 self._log.info("Cancelling run %s: %s.", run_id, reason)
-                run = self._cancel(client, run_id, reason, patience=_KILL_PATIENCE)
+                run = self._cancel(client, run_id, reason, timeout=_CANCEL_TIMEOUT)
             self._log.info("Run %s is %s.", run_id, run.status)
         except ForeignRun as error:
             self._log.warning("%s", error)
@@ -217,7 +217,7 @@ class PipelineExecution:
     def _heed_kill(self, client: Client, run_id: str) -> None:
         """Cancel a run that came to be while a person ended the task: nobody would watch it."""
         if any(interruption.ends_the_task(_ANSWER_TIMEOUT) for interruption in self._interruptions):
-            self._cancel(client, run_id, _KILLED, patience=0.0)
+            self._cancel(client, run_id, _KILLED, timeout=0.0)
             raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
 
     def _known_run(self) -> str | None:
@@ -270,7 +270,7 @@ class PipelineExecution:
                 retries=operator.retries or 0,
                 url=self._deployment.url,
             ),
-            ledger=self._ledger,
+            store=self._store,
             evidence=evidence,
             settings=client.settings,
             conn_id=operator.azureml_conn_id,
@@ -279,7 +279,7 @@ class PipelineExecution:
             request=request,
             parent_run_id=operator.parent_run_id,
             cancel_older=operator.cancel_on_kill,
-            grace=lookup_grace(),
+            lookup_timeout=lookup_timeout(),
             throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
@@ -322,7 +322,7 @@ class PipelineExecution:
             return
         try:
             with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
-                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=lookup_grace()))
+                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, timeout=lookup_timeout()))
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
@@ -369,7 +369,7 @@ class PipelineExecution:
     def _cancel_mark(self, client: Client, run: PipelineRun) -> str | None:
         try:
             experiment = run.experiment_name or self._operator.experiment_name
-            return client.call(calls.get_history_run(experiment, run.id)).tags.get(CANCEL_MARK)
+            return client.call(calls.get_history_run(experiment, run.id)).tags.get(CANCEL_TAG)
         except AzureMLError:
             return None
 
@@ -384,7 +384,7 @@ class PipelineExecution:
                 link=link,
             )
         try:
-            ended = self._cancel(client, run.id, "execution_timeout passed", patience=60.0)
+            ended = self._cancel(client, run.id, "execution_timeout passed", timeout=60.0)
         except ForeignRun:
             raise
         except AzureMLError as error:
@@ -400,24 +400,24 @@ class PipelineExecution:
             link=link,
         )
 
-    def _cancel(self, client: Client, run_id: str, reason: str, *, patience: float) -> PipelineRun:
+    def _cancel(self, client: Client, run_id: str, reason: str, *, timeout: float) -> PipelineRun:
         assert self._deployment is not None
         return client.run(
             cancel_run(
                 run_id,
                 self._operator.experiment_name,
                 reason=reason,
-                patience=patience,
-                note=self._log.warning,
+                timeout=timeout,
+                log=self._log.warning,
                 check=self._deployment.check,
             )
         )
 
     def _close(self, run_id: str) -> None:
         """Note that the task ends with this run: the last thing before it does."""
-        record = self._ledger.load() if self._ledger is not None else None
-        if self._ledger is not None and record is not None and record.run_id == run_id:
-            self._ledger.close(record)
+        record = self._store.load() if self._store is not None else None
+        if self._store is not None and record is not None and record.run_id == run_id:
+            self._store.close(record)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from aml_provider.client.http.clients import Client
-    from aml_provider.durable.record import Record
+    from aml_provider.durable.record import SubmissionRecord
 
 _ADVICE = (
     "A test neither takes it over nor submits another one next to it. Leave the DAG run out of the command: then the "
@@ -27,7 +27,9 @@ def is_test(ti: Any) -> bool:
     return bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
 
 
-def refuse_active(load: Callable[[], Record | None], client: Callable[[], AbstractContextManager[Client]]) -> None:
+def refuse_active(
+    load: Callable[[], SubmissionRecord | None], client: Callable[[], AbstractContextManager[Client]]
+) -> None:
     """Refuse to test a task instance whose run may be active: Airflow's own try waits for that run.
 
     A test that took the run over would cancel it where its request differs, and end it with the test's own mistakes.

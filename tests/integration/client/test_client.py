@@ -42,7 +42,7 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.emulator.server import EmulatorServer
 
 ONCE = RetryPolicy(budget=0.0)
-SUBMIT = calls.submit_pipeline("p", RunRequest.of(experiment_name="x").to_wire(marks={}, notification=True))
+SUBMIT = calls.submit_pipeline("p", RunRequest.of(experiment_name="x").to_wire(own_tags={}, notification=True))
 GET = calls.get_run("r")
 RUN = Answer(json={"Id": "r"})
 
@@ -458,7 +458,7 @@ def story(endpoint_name):
     target, _, interface = yield from targets.inspect_target(target, {})
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
-    run = yield calls.submit_endpoint(target.id, request.to_wire(marks={"airflow.key": "1"}, notification=False))
+    run = yield calls.submit_endpoint(target.id, request.to_wire(own_tags={"airflow.key": "1"}, notification=False))
     found = yield calls.query_runs("parity", '(Tags/airflow.key eq "1")')
     assert [item.id for item in found] == [run.id]
     yield from runs.list_steps("parity", run.id)

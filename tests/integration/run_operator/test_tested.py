@@ -75,7 +75,7 @@ def test_a_test_with_a_damaged_record_leaves_the_task_its_retries(workspace, tas
     run(task)
     task.record["ordinal"] = "first"
     as_a_test()
-    with pytest.raises(RunStillActive, match="may have a run that is active.*damaged.*ordinal"):
+    with pytest.raises(RunStillActive, match=r"may have a run that is active.*damaged.*ordinal"):
         run(task)
     assert len(workspace.runs()) == 1
 

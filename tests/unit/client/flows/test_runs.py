@@ -247,7 +247,7 @@ class TestWaitForRun:
     def wait(self, runs, pages=None, **options):
         service = Service({self.GET: runs, self.CHILDREN: pages or [()]})
         told = []
-        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "report": told.append, **options})
+        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "log": told.append, **options})
         return service.carry_out(flow), service, told
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -314,7 +314,7 @@ class TestCancelRun:
     def cancel(self, runs, tag=None, cancel=None, **options):
         service = Service({self.GET: runs, self.TAG: tag, self.CANCEL: cancel})
         notes = []
-        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "note": notes.append, **options})
+        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "log": notes.append, **options})
         return service.carry_out(flow), service, notes
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -352,7 +352,7 @@ class TestCancelRun:
         assert len(notes) == 1
 
     def test_a_run_that_history_never_knows_is_given_up_after_some_seconds(self):
-        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), patience=0.0)
+        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), timeout=0.0)
         assert 1 <= sum(service.pauses) <= 3
 
     @pytest.mark.parametrize("kind", [BadRequest, Conflict])
@@ -369,13 +369,13 @@ class TestCancelRun:
         with pytest.raises(PermissionDenied):
             self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
 
-    def test_patience_ends_the_watch_and_not_the_cancel(self):
-        last, service, _ = self.cancel([a_run()], patience=5.0, poll_interval=2.0)
+    def test_the_timeout_ends_the_watch_and_not_the_cancel(self):
+        last, service, _ = self.cancel([a_run()], timeout=5.0, poll_interval=2.0)
         assert last.status == "Running"
         assert service.pauses == [2.0, 2.0, 2.0]
 
-    def test_without_patience_it_looks_once(self):
-        _, service, _ = self.cancel([a_run()], patience=0.0)
+    def test_without_a_timeout_it_looks_once(self):
+        _, service, _ = self.cancel([a_run()], timeout=0.0)
         assert service.pauses == []
         assert service.asked[-1] == self.GET
 

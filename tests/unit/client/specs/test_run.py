@@ -37,8 +37,8 @@ def request(**changes):
     return RunRequest.of(**{"experiment_name": "x", **changes})
 
 
-def wire(asked, *, marks=None, notification=True):
-    return asked.to_wire(marks=marks or {}, notification=notification)
+def wire(asked, *, own_tags=None, notification=True):
+    return asked.to_wire(own_tags=own_tags or {}, notification=notification)
 
 
 def refused(**changes):
@@ -213,7 +213,7 @@ def test_datasets_travel_by_id():
 
 
 def test_keys_are_in_tags_and_properties_beside_the_authors_own():
-    sent = wire(request(tags={"team": "ml"}), marks={"airflow.key": "k"})
+    sent = wire(request(tags={"team": "ml"}), own_tags={"airflow.key": "k"})
     assert sent["tags"] == {"team": "ml", "airflow.key": "k"}
     assert sent["Properties"] == {"airflow.key": "k"}
 
