@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_choice, as_name, as_version, given_once
+from aml_provider.client.arguments import as_choice, as_name
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
@@ -26,6 +25,7 @@ from aml_provider.client.flows.targets import find_target, inspect_target
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
@@ -90,7 +90,7 @@ class PipelineExecution:
         self._settings: WorkspaceSettings | None = None
         self._deployment: Deployment | None = None
         self._run_id: str | None = None
-        self._version: str | None = None
+        self._reference = PipelineReference()
         self._interruptions: list[Interruption] = []
         self._timed_out = False
         self._leave_run = False
@@ -236,10 +236,7 @@ class PipelineExecution:
         """The operator's rendered arguments, checked."""
         operator = self._operator
         as_choice("on_timeout", operator.on_timeout, ("cancel", "leave"))
-        given_once(operator, TARGET)
-        version = operator.endpoint_version
-        if version is not None:
-            self._version = as_version("endpoint_version", version)
+        self._reference = PipelineReference.of(operator)
         if operator.parent_run_id is not None:
             as_name("parent_run_id", operator.parent_run_id)
         return RunRequest.of(
@@ -258,7 +255,6 @@ class PipelineExecution:
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
         assert self._deployment is not None
-        subject = [operator.pipeline_id, operator.pipeline_name, operator.endpoint_id, operator.endpoint_name]
         self._submission = Submission(
             identity=TaskIdentity(
                 deployment=self._deployment.name,
@@ -274,7 +270,7 @@ class PipelineExecution:
             evidence=evidence,
             settings=client.settings,
             conn_id=operator.azureml_conn_id,
-            subject=json.dumps([*subject, self._version]),
+            subject=self._reference.to_text(),
             resolve=lambda: self._resolve(request),
             request=request,
             parent_run_id=operator.parent_run_id,
@@ -290,13 +286,7 @@ class PipelineExecution:
     def _resolve(self, request: RunRequest) -> Flow[Target]:
         """Find what is to be run, and make sure that it takes the request."""
         operator = self._operator
-        target = yield from find_target(
-            pipeline_id=operator.pipeline_id,
-            pipeline_name=operator.pipeline_name,
-            endpoint_id=operator.endpoint_id,
-            endpoint_name=operator.endpoint_name,
-            endpoint_version=self._version,
-        )
+        target = yield from find_target(self._reference)
         if not operator.validate:
             return target
         target, pipeline, interface = yield from inspect_target(target, _INTERFACES)

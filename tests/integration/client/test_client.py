@@ -39,6 +39,7 @@ from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.messages import Request
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.emulator.server import EmulatorServer
 
 ONCE = RetryPolicy(budget=0.0)
@@ -454,7 +455,7 @@ def test_an_event_loop_makes_many_requests_at_once_over_one_client(recorder, set
 
 def story(endpoint_name):
     """A bit of everything, as the operator does it."""
-    target = yield from targets.find_target(endpoint_name=endpoint_name)
+    target = yield from targets.find_target(PipelineReference(endpoint_name=endpoint_name))
     target, _, interface = yield from targets.inspect_target(target, {})
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
