@@ -149,7 +149,7 @@ class Submission:
         if not self._identity.wrote(record):
             self._leave_alone(record)
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
-        if self._identity.began_anew(record):
+        if self._identity.was_cleared_since(record):
             yield from self._leave_behind(record)
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
         self._hold(record)
@@ -273,7 +273,7 @@ class Submission:
     def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:
         marks = {
             KEY: record.key,
-            **self._deployment.marks(),
+            **self._deployment.tags(),
             "airflow.fingerprint": record.fingerprint,
             "airflow.dag_id": self._identity.dag_id,
             "airflow.run_id": self._identity.run_id,
@@ -335,7 +335,7 @@ class Submission:
         told = (
             f"{what} of an earlier try was not made under this Airflow's deployment_id, {self._identity.deployment!r}"
         )
-        if self._identity.began_anew(record):
+        if self._identity.was_cleared_since(record):
             self._log.warning("%s; it is left alone.", told)
             return
         raise ForeignRun(

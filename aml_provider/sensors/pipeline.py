@@ -89,7 +89,7 @@ class AzureMLPipelineRunSensor(PollingSensor):
         return PokeReturnValue(is_done=False)
 
     def _defer(self, experiment_name: str) -> None:
-        from aml_provider.deadlines import backstop
+        from aml_provider.deadlines import deferral_timeout
         from aml_provider.durations import in_seconds
         from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
         from aml_provider.worker.deadlines import deadline_of
@@ -108,7 +108,7 @@ class AzureMLPipelineRunSensor(PollingSensor):
             ),
             method_name="execute_complete",
             kwargs={"deadline": deadline},
-            timeout=backstop(deadline),
+            timeout=deferral_timeout(deadline),
         )
 
     def execute_complete(

@@ -14,7 +14,7 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import backstop, clock_ahead, is_late
+from aml_provider.deadlines import clock_ahead, deferral_timeout, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
@@ -160,6 +160,6 @@ class ScheduleExecution:
                 azureml_conn_id=self._operator.azureml_conn_id,
             ),
             method_name="execute_complete",
-            timeout=backstop(deadline),
+            timeout=deferral_timeout(deadline),
         )
         raise AssertionError  # defer() never returns

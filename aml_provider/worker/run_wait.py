@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
 from aml_provider.client.http.messages import Pause
-from aml_provider.deadlines import backstop, deadline_of, has_passed, is_late
+from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
@@ -107,7 +107,7 @@ class RunWait:
             cancel_on_kill=arguments.cancel_on_kill,
             durable=arguments.durable,
         )
-        return Wait(trigger, None if deadline is None else backstop(deadline))
+        return Wait(trigger, None if deadline is None else deferral_timeout(deadline))
 
     def read(self, client: Client, run_id: str) -> PipelineRun:
         """Read the run.
