@@ -1,6 +1,7 @@
-"""A deadline that several machines watch, each by its own clock.
+"""A deadline that several machines check, each by its own clock.
 
-Whoever resumes a task decides by its own clock whether the time is up, and waits on if not. A trigger only wakes it.
+A trigger only wakes the task. The worker that resumes it decides by its own clock whether the time is up, and waits on
+if not.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ if TYPE_CHECKING:
 # A timeout of more than a hundred years is no limit: Airflow cannot compute the instant at which it ends.
 _FOREVER = timedelta(days=36_600)
 
-# How much later than the deadline Airflow itself ends a deferral whose trigger has not fired, in seconds. Its API
-# server computes that instant and its scheduler compares it, so it is longer than clocks may differ. Otherwise Airflow
-# would end waits that have time left, and triggers would take that for a person's act.
+# Seconds after the deadline at which Airflow itself ends a deferral whose trigger has not fired. Its API server
+# computes that instant and its scheduler compares it, so this is longer than clocks may differ. Otherwise Airflow would
+# end waits that have time left, and triggers would take that for a manual state change.
 _BEYOND_DEADLINE = 900.0
 
-#: Where an event says when its trigger fired, by the triggerer's clock, in seconds since the epoch.
+#: The field of an event with the time at which its trigger fired, by the triggerer's clock, in seconds since the epoch.
 FIRED_AT = "fired_at"
 
-
-# A timer may fire a little early, and a task that is resumed for its last second is resumed once more after it.
+# Seconds. A timer may fire a little early; the task would then defer again for a fraction of a second.
 _LAST_MOMENT = 1.0
 
 
@@ -33,7 +33,7 @@ def has_passed(deadline: float) -> bool:
     """Whether a deadline has passed by our clock, or is about to.
 
     Args:
-        deadline: In seconds since the epoch.
+        deadline: Seconds since the epoch.
     """
     return time.time() >= deadline - _LAST_MOMENT
 
@@ -54,16 +54,16 @@ def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | 
 
 
 def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float | None) -> bool:
-    """Whether the deadline of a try has passed that its trigger resumes, by our clock.
+    """Whether the deadline of a resumed try has passed by our clock.
 
     The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
-    since then, so the deadline that the task has now decides. Only ``dag.test()`` begins a new try with each deferral:
-    there the first deadline counts, which is the trigger's.
+    since then, so the task's present deadline decides. ``dag.test()`` begins a new try with each deferral: only there
+    the trigger's deadline, which is the first one, decides.
 
     Args:
         event: The trigger's event.
         started: The task instance's ``start_date``.
-        deadline: The deadline that the task has now; see :func:`deadline_of`.
+        deadline: The task's present deadline; see :func:`deadline_of`.
     """
     fired_at = _instant(event, FIRED_AT)
     if started is None or (fired_at is not None and started.timestamp() >= fired_at):
@@ -79,22 +79,22 @@ def trigger_deadline(event: Mapping[str, Any]) -> float | None:
 
 
 def deferral_timeout(deadline: float) -> timedelta:
-    """How long Airflow itself is to let a deferral last.
+    """The time that Airflow itself allows for a deferral.
 
     Args:
-        deadline: When the trigger fires at the latest, by our clock, in seconds since the epoch.
+        deadline: The latest instant at which the trigger fires, by our clock, in seconds since the epoch.
     """
     return timedelta(seconds=max(0.0, deadline - time.time()) + _BEYOND_DEADLINE)
 
 
 def clock_ahead(event: Mapping[str, Any] | None) -> float:
-    """How much the clock of the triggerer that has sent an event is ahead of ours at least.
+    """The least by which the clock of the triggerer that has sent an event is ahead of ours.
 
-    A trigger that is given a deadline later by so much fires at the right time. Otherwise one whose clock is ahead
-    would fire at once, again and again, until the deadline has passed.
+    A trigger whose deadline is later by this much fires at the right time. Otherwise a triggerer whose clock is ahead
+    would fire again and again until the deadline has passed.
 
     Args:
-        event: What the trigger has sent; of a trigger of an earlier version it does not say when.
+        event: The trigger's event; a trigger of an earlier version does not say when it fired.
 
     Returns:
         Seconds; 0 where the clocks agree, ours is ahead, or nothing is known.

@@ -1,4 +1,4 @@
-"""Whose submission it is, and the key that says so in the workspace."""
+"""The task instance that owns a submission, and the key that names it in the workspace."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NAME, _URL = "airflow.deployment", "airflow.url"
 
 
 class TaskIdentity(NamedTuple):
-    """Whose submission it is.
+    """The task instance that owns a submission.
 
     Args:
-        deployment: Names this Airflow, so that two of them on one workspace never take each other's runs.
+        deployment: Names this Airflow, so that two Airflows in one workspace never take each other's runs.
         dag_id: The DAG.
         run_id: The DAG run.
         task_id: The task.
@@ -45,14 +45,14 @@ class TaskIdentity(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def wrote(self, record: SubmissionRecord) -> bool:
-        """Whether a stored record is this task's: one that another Airflow wrote came with a copy of its database."""
+        """Whether a submission record is this task's; another Airflow's comes with a copy of its database."""
         return record.key == self.key(record.generation, record.ordinal)
 
     def was_cleared_since(self, record: SubmissionRecord) -> bool:
-        """Whether the task was cleared since this record.
+        """Whether the task was cleared since this submission record.
 
-        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's
-        ``retries`` were changed in between can the sum be the same as before; then a task that had ended was cleared.
+        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. The sum can be the
+        same as before only if the DAG's ``retries`` were changed in between; then a task that had ended was cleared.
         """
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
 
@@ -62,19 +62,19 @@ class Deployment(NamedTuple):
 
     Args:
         name: The deployment id.
-        url: Its address, where the id is one that was made up: a copy of the database has that id too, and mostly
-            another address. None: not known, or not needed, as somebody has chosen the id.
+        url: Its address, where the id is random: a copy of the database has the same id, but usually another address.
+            None: the address is not known, or not needed because somebody has chosen the id.
     """
 
     name: str
     url: str | None = None
 
     def tags(self) -> dict[str, str]:
-        """The tags by which a run is known as this Airflow's."""
+        """The tags that identify a run as this Airflow's."""
         return {_NAME: self.name} | ({} if self.url is None else {_URL: self.url})
 
     def submitted(self, run: PipelineRun) -> bool:
-        """Whether a run may be this Airflow's; not everything that a run was given stays with it."""
+        """Whether a run may be this Airflow's; the service may have dropped some of its tags and properties."""
         url = _tag(run, _URL)
         same_place = url is None or self.url is None or _place(url) in {None, _place(self.url)}
         return _tag(run, _NAME) in {None, self.name} and same_place
@@ -104,9 +104,9 @@ class Deployment(NamedTuple):
 
 
 def _place(url: str) -> tuple[str, int | None, str] | None:
-    """What of an address tells one Airflow from another: host, unusual port, path; None where it tells nothing.
+    """The parts of an address that distinguish two Airflows: host, unusual port, path; None where they do not.
 
-    One that changes from http to https is the same Airflow.
+    An Airflow that changes from http to https stays the same.
     """
     try:
         parts = urlsplit(url.strip())

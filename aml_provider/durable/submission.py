@@ -1,8 +1,8 @@
 """Exactly one run for each task instance and generation.
 
-The service has no idempotency key and never lets a client choose a run's id. So each submission carries a key, an
-intent is written down before it is sent, and whenever its fate is in doubt the key is looked up instead of sending
-again. ``docs/reliability.md`` tells the whole protocol.
+The service has no idempotency key and never lets a client choose a run's id. So each submission carries a key, the
+submission record is stored before it is sent, and whenever its fate is in doubt the key is looked up instead of sending
+it again. ``docs/reliability.md`` describes the whole protocol.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from aml_provider.durable.log import Log
     from aml_provider.durable.record import SubmissionStore
 
-# Seconds between two submissions to a service that is too busy and does not say for how long.
+# Seconds between two submissions to a service that is too busy and does not say when to try again.
 _THROTTLED_PAUSE = 15.0
 
 
 class RunOrder(NamedTuple):
-    """A run as one try of a task asks for it.
+    """The run that one try of a task asks for.
 
     Args:
         reference: The pipeline, as the author named it; a retry that names another one asks for something else.
@@ -63,24 +63,24 @@ class RunOrder(NamedTuple):
     parent_run_id: str | None = None
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that differ when two tries ask for something else."""
+        """Sixteen hexadecimal digits that differ if two tries ask for different runs."""
         return self.request.fingerprint(f"{self.reference.to_text()}/{self.parent_run_id}")
 
 
 class Submission:
-    """The run of one task instance: how it is submitted, taken over and found, and the record of that.
+    """The submission of one task instance: sends it, takes over the run of an earlier try, keeps the record of both.
 
     Args:
         identity: The task instance.
-        store: Keeps the submission record through crashes; None for a task that is not durable: then nothing is looked
-            up or taken over, and each try submits.
-        evidence: What "not found" proves; only :meth:`obtain` of a durable task needs it.
+        store: Keeps the submission record through crashes. None if the task is not durable: then nothing is looked up
+            or taken over, and each try submits.
+        evidence: Decides what "not found" proves; only :meth:`obtain` of a durable task needs it.
         settings: The workspace.
         conn_id: The connection to it.
         cancel_older: Whether a run that an older generation left active is cancelled.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
-        throttled_budget: Seconds for which a submission is sent again that the service was too busy to take.
-        log: Takes what a reader of the task's log has to know of takeovers and doubt.
+        throttled_budget: Seconds for which a submission is repeated that the service was too busy to accept.
+        log: The task's log.
         now: The wall clock.
         monotonic: The clock for waiting.
     """
@@ -115,13 +115,13 @@ class Submission:
         self._finder = RunFinder(evidence, settings, lookup_timeout, log, now, monotonic)
         self._stopped = False
         self._record: SubmissionRecord | None = None
-        #: The run of this try; None while there is none, or a POST is under way or in doubt.
+        #: The run of this try; None before the submission, and while that is under way or in doubt.
         self.run_id: str | None = None
-        #: Whether this try has submitted, and not only taken over.
+        #: Whether this try has sent a submission, rather than taken over a run.
         self.submitted = False
 
     def stop(self) -> None:
-        """Submit nothing from now on: the task is being killed, which does not end it at once on Airflow 3."""
+        """Submit nothing from now on: the task is being killed, which does not end it immediately on Airflow 3."""
         self._stopped = True
 
     def resume(self, run_id: str) -> None:
@@ -135,13 +135,13 @@ class Submission:
             The run's id.
 
         Raises:
-            SubmissionUnknown: A submission may or may not have been carried out, and nothing can tell.
-            SubmissionUnsettled: The same, but a retry may be able to tell.
-            ForeignRun: An earlier try was another Airflow's, or a run that has to make room is.
-            RunUnwatched: The run of an earlier try may not be read at the moment.
+            SubmissionUnknown: Whether a submission was carried out cannot be established.
+            SubmissionUnsettled: The same, but a retry may be able to establish it.
+            ForeignRun: An earlier try was another Airflow's, or a run that has to end first is.
+            RunUnwatched: The run of an earlier try cannot be read at the moment.
             RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
-            RunStillActive: A run that has to make room has not ended in time.
-            AzureMLError: The service refused, or could not be reached; nothing is left behind.
+            RunStillActive: A run that has to end first has not ended in time.
+            AzureMLError: The service refused, or could not be reached; there is no run.
         """
         record = self._store.load() if self._store is not None else None
         if record is None:
@@ -160,10 +160,10 @@ class Submission:
             self._keep(record._replace(run_id=run.id))
         if (yield from self._make_room_or_take_over(order, record, run)):
             if not run.state.is_final:
-                self._agree()
+                self._update_record()
             return run.id
         if not self._deployment.submitted(run):
-            # Perhaps the one whose database this is a copy of, and which does the same.
+            # Another Airflow may have submitted it: this database may be a copy of its, and the keys are the same.
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
         return (yield from self._submit(order, record.generation, record.ordinal + 1))
 
@@ -194,7 +194,7 @@ class Submission:
         return cancel_run(run_id, experiment, reason=reason, timeout=timeout, log=self._log.warning, check=check)
 
     @property
-    def can_teach(self) -> bool:
+    def must_learn(self) -> bool:
         """Whether :meth:`learn` has something to do, which happens once for a workspace."""
         return self.submitted and self._evidence is not None and bool(self._evidence.due)
 
@@ -202,16 +202,16 @@ class Submission:
         """Find out, with the run that this try has submitted, in which ways runs are found by their key.
 
         Raises:
-            RuntimeError: What was learnt cannot be kept.
+            RuntimeError: The evidence cannot be read back.
         """
         record = self._record
-        if self.can_teach and self._evidence is not None and record is not None:
+        if self.must_learn and self._evidence is not None and record is not None:
             yield from self._evidence.gather(
                 record.key, record.experiment, record.pipeline_id, timeout=self._lookup_timeout
             )
 
     def finish(self) -> None:
-        """Note in the submission record that the task ends with this run: the last thing before it does."""
+        """Store that the task ends with this run; the last step before it does."""
         record = self._store.load() if self._store is not None else None
         if self._store is not None and record is not None and record.run_id == self.run_id:
             self._store.close(record)
@@ -236,17 +236,19 @@ class Submission:
             try:
                 return (yield from self._send(order, target, record._replace(submitted_at=self._now())))
             except Throttled as error:
-                # A refusal, so nothing was done and it may be sent again; a busy service is no failed one.
+                # The service has refused it, so nothing was done and it may be sent again.
                 asked = _THROTTLED_PAUSE if error.retry_after is None else max(1.0, error.retry_after)
                 pause = asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads tasks, keeps no secret
                 if waited + pause > self._throttled_budget:
                     raise
-                self._log.warning("The service is too busy to take the submission; next in %.0f s. %s", pause, error)
+                self._log.warning(
+                    "The service is too busy to accept the submission; next try in %.0f s. %s", pause, error
+                )
             yield Pause(pause)
             waited += pause
 
     def _send(self, order: RunOrder, target: Target, record: SubmissionRecord) -> Flow[str]:
-        # The intent first: from here on a crash means doubt, and doubt means a look-up.
+        # The record first: from here on a crash leaves doubt, and doubt leads to a look-up.
         self._keep(record)
         if self._stopped:
             self._keep(record._replace(sent=False))
@@ -260,7 +262,7 @@ class Submission:
                 raise
             if self._store is None:
                 raise
-            self._log.warning("The submission's reply was lost; looking for its run. %s", error)
+            self._log.warning("The submission's reply was lost; looking up its run. %s", error)
             found = yield from self._finder.run_in_doubt(record, cause=error)
             if found is None:
                 self._keep(record._replace(sent=False))
@@ -271,7 +273,7 @@ class Submission:
         return run.id
 
     def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:
-        marks = {
+        own_tags = {
             KEY: record.key,
             **self._deployment.tags(),
             "airflow.fingerprint": record.fingerprint,
@@ -280,36 +282,38 @@ class Submission:
             "airflow.task_id": self._identity.task_id,
             "airflow.map_index": str(self._identity.map_index),
         }
-        body = order.request.to_wire(own_tags=marks, notification=target.kind == "pipeline")
+        body = order.request.to_wire(own_tags=own_tags, notification=target.kind == "pipeline")
         if target.kind == "pipeline":
             return calls.submit_pipeline(target.id, body, parent_run_id=order.parent_run_id)
         return calls.submit_endpoint(target.id, body, version=target.version, parent_run_id=order.parent_run_id)
 
     def _make_room_or_take_over(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
-        """Whether an earlier try's run is this try's too; if not, it has ended when this returns."""
+        """Whether an earlier try's run becomes this try's; if not, it has ended when this returns."""
         if run.state is RunState.FINISHED:
-            # Also if its request differs by now: a generation has one successful run.
-            self._log.info("Run %s of an earlier try ended successfully; it counts.", run.id)
+            # Also if its request differs from this try's: a generation has one successful run.
+            self._log.info("Run %s of an earlier try ended successfully; it is this task's result.", run.id)
             return True
-        marked = run.state is not RunState.FAILED and (yield from self._finder.is_being_cancelled(record, run))
-        if run.state is RunState.CANCELED and not marked:
+        has_cancel_tag = run.state is not RunState.FAILED and (yield from self._finder.is_being_cancelled(record, run))
+        if run.state is RunState.CANCELED and not has_cancel_tag:
             raise RunCanceled(
                 f"Run {run.id}, which an earlier try submitted, was cancelled in the workspace, not by Airflow. No "
-                "retry submits it again; clear the task to run it anew.",
+                "retry submits it again; clear the task to submit a new run.",
                 run_id=run.id,
                 link=self.settings.run_url(run.id),
             )
         if run.state.is_final:
             self._log.info("Run %s of an earlier try ended as %s; submitting a new one.", run.id, run.status)
             return False
-        if not marked and record.fingerprint == order.fingerprint():
+        if not has_cancel_tag and record.fingerprint == order.fingerprint():
             self._log.info("Taking over run %s, which an earlier try submitted; it is %s.", run.id, run.status)
             return True
-        if marked:
+        if has_cancel_tag:
             self._log.info("Run %s of an earlier try is being cancelled; waiting for its end.", run.id)
         else:
-            self._log.warning("This try asks for something else than run %s of an earlier try; cancelling it.", run.id)
-        ended = yield from self._end(record, run.id, "the retry asks for something else")
+            self._log.warning(
+                "This try's request differs from that of run %s, which an earlier try submitted; cancelling it.", run.id
+            )
+        ended = yield from self._end(record, run.id, "the retry has another request")
         return ended.state is RunState.FINISHED
 
     def _end(self, record: SubmissionRecord, run_id: str, reason: str) -> Flow[PipelineRun]:
@@ -317,34 +321,37 @@ class Submission:
         if not ended.state.is_final:
             raise RunStillActive(
                 f"Run {run_id} was cancelled, but is still {ended.status}; no other run is submitted before it has "
-                "ended. A retry looks again.",
+                "ended. A retry checks again.",
                 run_id=run_id,
                 link=self.settings.run_url(run_id),
             )
         return ended
 
     def _leave_alone(self, record: SubmissionRecord) -> None:
-        """The record came with a copy of another Airflow's database, or this one has another name since.
+        """Handle a record that came with a copy of another Airflow's database, or was stored under another name.
 
-        A person who clears the task wants a run of this Airflow. A retry was nobody's wish: it would run beside that
-        Airflow's own.
+        A person who clears the task wants a run of this Airflow. Nobody asked for a retry: its run would be active
+        next to the other Airflow's.
+
+        Raises:
+            ForeignRun: The task was not cleared.
         """
         if record.run_id is None and not record.sent:
             return
         what = f"Run {record.run_id}" if record.run_id is not None else f"The submission with the key {record.key}"
-        told = (
+        whose = (
             f"{what} of an earlier try was not made under this Airflow's deployment_id, {self._identity.deployment!r}"
         )
         if self._identity.was_cleared_since(record):
-            self._log.warning("%s; it is left alone.", told)
+            self._log.warning("%s; it is left alone.", whose)
             return
         raise ForeignRun(
-            f"{told}; it is left alone, and none is submitted beside it. Is this database a copy of another Airflow's, "
+            f"{whose}; it is left alone, and no other run is submitted. Is this database a copy of another Airflow's, "
             "or was deployment_id changed? Clear this task to submit a run of this Airflow's own."
         )
 
     def _leave_behind(self, record: SubmissionRecord) -> Flow[None]:
-        """The task was cleared: what the older generation left active is cancelled first, and never taken over."""
+        """The task was cleared: cancel the run that the older generation left active; it is never taken over."""
         if record.run_id is None and not record.sent:
             return
         if not self._cancel_older:
@@ -357,14 +364,14 @@ class Submission:
         try:
             run = yield from self._finder.read(calls.get_run(run_id), run_id)
         except NotFound:
-            self._log.warning("The task was cleared; run %s of before is not in this workspace any more.", run_id)
+            self._log.warning("The task was cleared; its earlier run %s is no longer in this workspace.", run_id)
             return
         if not run.state.is_final:
-            self._log.info("The task was cleared; cancelling run %s of before.", run_id)
+            self._log.info("The task was cleared; cancelling its earlier run %s.", run_id)
             yield from self._end(record, run_id, "the task was cleared")
 
-    def _agree(self) -> None:
-        """Let the record of a run that is taken over say what this try says: somebody may have changed the DAG."""
+    def _update_record(self) -> None:
+        """Store this try's arguments in the record of a run that is taken over: somebody may have changed the DAG."""
         assert self._record is not None
         agreed = self._record._replace(azureml_conn_id=self._conn_id, cancel_on_kill=self._cancel_older)
         if agreed != self._record:

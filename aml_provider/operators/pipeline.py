@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class AzureMLRunPipelineOperator(BaseOperator):
     """Run a published pipeline, or a pipeline endpoint, exactly once.
 
-    Of each task instance at most one run is active at any time and at most one ends successfully, through retries,
-    killed workers and lost replies: a retry takes over the run that an earlier try submitted. A clear starts a new run,
-    after the old one was cancelled.
+    At most one run of each task instance is active at any time, and at most one ends successfully, whatever happens:
+    retries, killed workers, lost replies. A retry takes over the run that an earlier try submitted. A clear starts a
+    new run, after the old one was cancelled.
 
     Args:
         pipeline_id: The published pipeline; one of this and the next three is required.
@@ -34,7 +34,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
         endpoint_version: Its version; None: its default one.
-        experiment_name: The experiment that the run belongs to; made if it is new.
+        experiment_name: The experiment that the run belongs to; created if it is new.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name: :class:`~aml_provider.client.models.DataPath`, a mapping with
             ``datastore`` and ``path`` (such as a change from the blob sensor), or ``"store/path"``.
@@ -42,13 +42,13 @@ class AzureMLRunPipelineOperator(BaseOperator):
         tags: Tags of the run.
         description: The run's description.
         continue_on_step_failure: Overrides the pipeline's own setting.
-        parent_run_id: A run of the same experiment to be the parent.
+        parent_run_id: A run of the same experiment that becomes the parent.
         validate: Compare names and types with the pipeline's interface before submitting.
-        wait_for_completion: Wait until the run ends. If not, the task ends as soon as the run exists.
+        wait_for_completion: Wait until the run ends. False: the task ends as soon as the run exists.
         deferrable: Wait in the triggerer instead of on a worker.
-        poll_interval: Seconds between two looks at the run.
-        durable: False: no record is kept, nothing is looked up or taken over, and each try submits.
-        cancel_on_kill: Cancel the run when the task is killed, cleared or marked while it waits.
+        poll_interval: Seconds between two polls of the run.
+        durable: False: there is no submission record, nothing is looked up or taken over, and each try submits a run.
+        cancel_on_kill: Cancel the run when the task is killed or cleared, or its state is set, while it waits.
         on_timeout: What happens to the run when ``execution_timeout`` passes: ``cancel`` or ``leave``.
         azureml_conn_id: The connection.
 
@@ -56,11 +56,11 @@ class AzureMLRunPipelineOperator(BaseOperator):
         The run's id.
 
     Raises:
-        AirflowFailException: What a retry cannot mend: a bad argument, a missing right, an ambiguous name, a run that
-            was cancelled in the workspace, a submission whose fate cannot be established.
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing right, an ambiguous name, a
+            run that was cancelled in the workspace, a submission whose fate cannot be established.
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
         RunTimedOut: ``execution_timeout`` passed.
-        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry looks again.
+        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry checks again.
         RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
     """
 
@@ -197,12 +197,12 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):
-    """Disable a published pipeline, its native schedules first. What is disabled already is left alone.
+    """Disable a published pipeline, its native schedules first. A disabled pipeline or schedule stays as it is.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
         pipeline_name: The name of the one active published pipeline that has it.
-        disable_schedules: Disable its active schedules before; the service's rules want that.
+        disable_schedules: Disable its active schedules first, as the service's rules require.
         azureml_conn_id: The connection.
 
     Returns:
@@ -241,7 +241,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
 
 class AzureMLEnablePipelineOperator(BaseOperator):
-    """Enable a published pipeline; its native schedules stay as they are. What is enabled already is left alone.
+    """Enable a published pipeline; its native schedules stay as they are, and so does an enabled pipeline.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
@@ -252,7 +252,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
         The pipeline's id.
 
     Raises:
-        AirflowFailException: There is no such pipeline, or which one is meant cannot be told.
+        AirflowFailException: There is no such pipeline, or the name is ambiguous.
     """
 
     template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "azureml_conn_id")

@@ -79,7 +79,7 @@ def check_schedule(task: ScheduleTask) -> None:
 
 
 def check_one_of(task: Task, *names: str) -> None:
-    """Check an operator of which one argument names what it is about.
+    """Check an operator that one of several arguments gives its subject.
 
     Raises:
         InvalidTask: Something is wrong; the message has all of it.
@@ -93,7 +93,7 @@ def check_one_of(task: Task, *names: str) -> None:
 
 
 def _check_request(literals: Literals, task: Task, *more: str) -> None:
-    """What both kinds of operators ask of a run."""
+    """Check the arguments of a run, which both kinds of operators have."""
     for name in ONE_OF:
         literals.check(name, as_name, optional=True)
     literals.check("azureml_conn_id", as_name)
@@ -106,7 +106,7 @@ def _check_request(literals: Literals, task: Task, *more: str) -> None:
 
 
 def _of_request(name: str, value: Any) -> RunRequest:
-    """One argument of a run alone."""
+    """Check one argument of a run alone."""
     return RunRequest.of(**{"experiment_name": "any", name: value})
 
 

@@ -276,7 +276,7 @@ class RunTry:
         self._log.info("Run %s: %s", run_id, url)
 
     def _learn(self, client: Client, submission: Submission) -> None:
-        if not submission.can_teach:
+        if not submission.must_learn:
             return
         try:
             with Client(client.settings, policy=_BRIEF, hide=mask) as brief:

@@ -95,7 +95,7 @@ class TestWithANameOfItsOwn:
             task.record["run_id"] = None
         named("staging")
         task.next_try()
-        with pytest.raises(AirflowFailException, match=r"none is submitted beside it.*Clear this task") as failed:
+        with pytest.raises(AirflowFailException, match=r"no other run is submitted.*Clear this task") as failed:
             run(task, deferrable=True)
         assert isinstance(failed.value.__cause__, ForeignRun)
         assert workspace.status() == "Running"
