@@ -112,7 +112,9 @@ def test_the_deadline_does_to_the_run_what_was_asked(workspace, task, on_timeout
 @pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
 def test_a_wait_that_airflow_ended_itself_does_the_same(workspace, task, on_timeout, status, error):
     how = {"pipeline_id": "long", "on_timeout": on_timeout, "deferrable": True}
+    how["execution_timeout"] = timedelta(minutes=5)
     defer(task, **how)
+    task.ti.start_date -= timedelta(minutes=20)
     workspace.clock.advance(30)
     operator = RunPipeline(**how)
     with pytest.raises(RunTimedOut):
