@@ -1,4 +1,4 @@
-"""What each answer of the service comes to, in each phase of a run: the table in ``docs/reliability.md`` is made here.
+"""The effect of each reply of the service in each phase of a run: the table in ``docs/reliability.md`` is made here.
 
 Where the table and what happens differ, the test shows the table as it has to be.
 """
@@ -203,7 +203,7 @@ PHASES = {
 
 
 def cell(case, play):
-    """What it comes to, in words."""
+    """The effect, in words."""
     case.count_from_now()
     try:
         play(case)

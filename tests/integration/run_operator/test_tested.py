@@ -80,7 +80,7 @@ def test_a_test_with_a_damaged_record_leaves_the_task_its_retries(workspace, tas
     assert len(workspace.runs()) == 1
 
 
-def test_a_test_of_a_cleared_task_leaves_the_run_of_before_too(workspace, task, as_a_test):
+def test_a_test_of_a_cleared_task_leaves_the_earlier_run_too(workspace, task, as_a_test):
     run(task)
     as_a_test()
     task.clear()

@@ -120,7 +120,7 @@ class World:
             run.status = status
 
     def kill(self):
-        """A person ends the task: its run is marked, then cancelled."""
+        """A person ends the task: its run gets the cancel tag, then is cancelled."""
         for run in self.service.active():
             run.history_tags["airflow.cancel"] = "the task was killed in Airflow"
             run.marked_by_person = True

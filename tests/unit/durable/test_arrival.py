@@ -1,4 +1,4 @@
-"""For how long to look for what another process may have sent."""
+"""The time for which a request of another process is looked up."""
 
 from __future__ import annotations
 

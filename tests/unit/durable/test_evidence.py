@@ -1,4 +1,4 @@
-"""What not finding a run proves, by what the workspace was seen to keep."""
+"""Not finding a run proves something only where the workspace was seen to keep keys."""
 
 from __future__ import annotations
 

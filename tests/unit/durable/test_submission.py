@@ -1,4 +1,4 @@
-"""A try comes to its run: what it submits, takes over, waits for and refuses."""
+"""A try obtains its run: it submits, takes over, waits for an earlier run to end, or refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aml_provider.client.specs.target import Target
 from aml_provider.durable.identity import TaskIdentity
 
 
-def test_the_first_try_submits_once_and_looks_for_nothing():
+def test_the_first_try_submits_once_and_looks_nothing_up():
     world = World()
     assert world.obtain() == "run-1"
     assert world.service.log == ["POST /PipelineRuns/PipelineSubmit/pipe"]
@@ -74,7 +74,7 @@ def test_a_retry_after_a_failed_run_submits_under_another_key():
     assert second.key != first.key
 
 
-def test_a_retry_after_a_cancel_in_the_workspace_starts_nothing_anew():
+def test_a_retry_after_a_cancel_in_the_workspace_submits_no_other_run():
     world = World()
     world.obtain()
     world.end("Canceled")
@@ -135,7 +135,7 @@ def test_a_cancelled_run_that_does_not_end_lets_nothing_begin():
     assert world.obtain() == "run-2"
 
 
-def test_a_cancelled_run_that_finished_all_the_same_counts():
+def test_a_cancelled_run_that_finished_anyway_is_the_result():
     world = World()
     world.service.cancel_takes = 1000.0
     world.obtain()
@@ -146,7 +146,7 @@ def test_a_cancelled_run_that_finished_all_the_same_counts():
     assert world.service.drive(flow) == "run-1"
 
 
-def test_a_marked_run_is_never_taken_over():
+def test_a_run_with_a_cancel_tag_is_never_taken_over():
     world = World()
     world.obtain()
     world.service.cancel_takes = 10.0
@@ -195,7 +195,7 @@ def test_a_clear_does_not_need_the_old_run_to_exist_any_more():
     assert world.obtain() == "run-2"
 
 
-def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks():
+def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks_up():
     world = World()
     ways = {"store": None, "evidence": None}
     world.service.fates = ["not done"]
@@ -285,7 +285,7 @@ def test_a_submission_that_was_not_carried_out_is_left_to_a_retry():
     assert world.service.log[before:] == ["POST /PipelineRuns/PipelineSubmit/pipe"]
 
 
-def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_look():
+def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_find_the_run():
     world = World(learnt=False)
     world.service.fates = ["not done"]
     with pytest.raises(SubmissionUnknown) as caught:
@@ -296,7 +296,7 @@ def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_look():
 
 
 @pytest.mark.parametrize("learnt", [True, False])
-def test_a_look_up_that_gets_no_answer_is_left_to_a_retry(learnt):
+def test_a_look_up_that_gets_no_reply_is_left_to_a_retry(learnt):
     world = World(learnt=learnt)
     world.service.fates = ["done, reply lost"]
     world.service.refusals = {"runs:query|Pipeline/pipe": ServerFault("query the runs", status=503)}
@@ -324,7 +324,7 @@ def test_what_proves_nothing_does_not_stand_in_for_what_does():
         world.obtain()
 
 
-def test_a_clock_that_is_ahead_makes_nobody_look_for_ever():
+def test_a_clock_that_is_ahead_ends_the_look_up():
     world = World()
     outcome(lambda: world.obtain(Fuse(3)))
     record = world.store["azureml_submission"]
@@ -349,7 +349,7 @@ def test_a_killed_task_submits_nothing_any_more():
     assert len(world.service.log) == 1
 
 
-def test_two_runs_with_one_key_are_told_and_the_newest_is_taken(caplog):
+def test_two_runs_with_one_key_are_logged_and_the_newest_is_taken(caplog):
     world = World()
     world.obtain()
     run = world.only_run()

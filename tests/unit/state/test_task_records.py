@@ -87,7 +87,7 @@ def test_what_a_task_ended_with_is_known_to_its_later_tries(variables, try_numbe
     assert open_submission_store({"ti": task(try_number=try_number)}).load() == RECORD._replace(finished=True)
 
 
-def test_a_dag_run_that_was_deleted_and_made_again_begins_anew(variables):
+def test_a_dag_run_that_was_deleted_and_created_again_starts_without_a_record(variables):
     open_submission_store({"ti": task(try_number=2)}).close(RECORD)
     assert open_submission_store({"ti": task(try_number=1)}).load() is None
     # And so do its later tries, if the first one came to nothing.
@@ -155,7 +155,7 @@ def test_what_a_later_version_stored_is_read(variables):
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '"text"', "{}", '{"generation": "g"}'])
-def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged):
+def test_a_damaged_record_is_an_error_and_not_taken_for_absent(variables, damaged):
     variables["key"] = damaged
     with pytest.raises(StoredRecordDamaged, match="delete the Variable key"):
         VariableSubmissionStore("key", "archive", "r", 1).load()

@@ -1,4 +1,4 @@
-"""Flows by hand: which calls they make, and what they make of the answers."""
+"""Flows about runs and targets: the calls that they make, and the results."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestFindPipeline:
         listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
         assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
 
-    def test_two_are_listed_with_what_tells_them_apart(self):
+    def test_two_are_listed_with_their_differences(self):
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
@@ -67,7 +67,7 @@ class TestFindPipeline:
         assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
         assert "pipeline_id" in str(caught.value)
 
-    def test_none_names_similar_ones(self):
+    def test_a_missing_name_lists_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
         with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
             carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
@@ -80,7 +80,7 @@ class TestFindPipeline:
             ((pipeline("something else"), pipeline("unlike")), "there are 2 others"),
         ],
     )
-    def test_none_says_how_many_others_there_are(self, listed, said):
+    def test_a_missing_name_says_how_many_others_there_are(self, listed, said):
         with pytest.raises(PipelineError, match=said):
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
 
@@ -148,7 +148,7 @@ class TestFindTarget:
             )
 
     @pytest.mark.parametrize("status", ["Disabled", "Deprecated"])
-    def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
+    def test_a_disabled_endpoint_is_reported_before_anything_is_submitted(self, status):
         """The SDK refuses it, so whether the service does is not known."""
         with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
             carry_out(find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
@@ -277,7 +277,7 @@ class TestWaitForRun:
         assert last.status == "Finished"
         assert service.pauses == [0.0]
 
-    def test_progress_is_told_only_when_it_changes(self):
+    def test_progress_is_logged_only_when_it_changes(self):
         states = [[a_step(status="Queued")], [a_step(status="Queued")], [a_step(status="Running")], [a_step()]]
         _, _, told = self.wait(
             [a_run("Running"), a_run("Running"), a_run("Running"), a_run("Finished")],
@@ -306,7 +306,7 @@ class TestWaitForRun:
         assert last.status == "Running"
         assert service.pauses == [30.0, 15.0], "the last pause is cut short"
 
-    def test_a_deadline_that_has_passed_still_looks_once(self):
+    def test_a_deadline_that_has_passed_still_polls_once(self):
         last, service, _ = self.wait([a_run("Finished")], deadline=0.0, now=lambda: 100.0)
         assert last.status == "Finished"
         last, service, _ = self.wait([a_run()], deadline=0.0, now=lambda: 100.0)
@@ -331,7 +331,7 @@ class TestCancelRun:
         assert last.status == status
         assert service.asked == [self.GET]
 
-    def test_it_is_marked_before_it_is_cancelled_and_watched_until_it_ends(self):
+    def test_the_cancel_tag_is_set_first_and_the_end_is_waited_for(self):
         last, service, notes = self.cancel([a_run(), a_run(), a_run("CancelRequested"), a_run("Canceled")])
         assert last.status == "Canceled"
         assert service.asked == [self.GET, self.TAG, self.CANCEL, self.GET, self.GET, self.GET]
@@ -351,7 +351,7 @@ class TestCancelRun:
         assert len(notes) == 1
         assert "r-1" in notes[0]
 
-    def test_a_run_that_history_does_not_know_yet_is_marked_after_the_cancel(self):
+    def test_a_run_that_history_does_not_know_yet_gets_its_tag_after_the_cancel(self):
         missing = NotFound("x", status=404)
         last, service, notes = self.cancel([a_run(), a_run("Canceled")], tag=[missing, missing, None])
         assert last.status == "Canceled"
@@ -373,22 +373,22 @@ class TestCancelRun:
         with pytest.raises(kind):
             self.cancel([a_run()], cancel=kind("x", status=400))
 
-    def test_a_missing_right_is_told(self):
+    def test_a_missing_right_is_logged(self):
         with pytest.raises(PermissionDenied):
             self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
 
-    def test_the_timeout_ends_the_watch_and_not_the_cancel(self):
+    def test_the_timeout_ends_the_wait_and_not_the_cancel(self):
         last, service, _ = self.cancel([a_run()], timeout=5.0, poll_interval=2.0)
         assert last.status == "Running"
         assert service.pauses == [2.0, 2.0, 2.0]
 
-    def test_without_a_timeout_it_looks_once(self):
+    def test_without_a_timeout_it_polls_once(self):
         _, service, _ = self.cancel([a_run()], timeout=0.0)
         assert service.pauses == []
         assert service.asked[-1] == self.GET
 
 
-def test_checking_a_connection_tells_each_step_before_it_is_taken():
+def test_checking_a_connection_logs_each_step_before_it_is_taken():
     told = []
     service = Service({"GET ": ServerFault("x", status=500)})
     with pytest.raises(ServerFault):
