@@ -211,7 +211,7 @@ def test_a_task_that_has_ended_takes_its_run_along(workspace, task, airflow, sta
     operator = RunPipeline(pipeline_id="long", wait_for_completion=False, durable=stored)
     operator.execute(task.context)
     interrupt(operator)
-    # Airflow may also have given up the worker. Since 3.3 its API server hears of manual state changes, and only of them.
+    # Airflow may also have given up the worker. Since 3.3 its API server hears of manual state changes only.
     left = state == "failed" and stored and AIRFLOW_V_3_3_PLUS
     assert (workspace.status() == "Canceled") is not left
 
