@@ -71,6 +71,8 @@ class Case:
         return deferred.value.trigger
 
     def resume(self, outcome):
+        if outcome == "deadline":
+            self.task.ti.start_date -= timedelta(days=1)
         event = {
             "run_id": self.workspace.only_run().id,
             "experiment_name": "exp",
