@@ -153,9 +153,7 @@ class RunWait:
 
 def unwatched(run_id: str, why: object) -> RunUnwatched:
     """The error of a task whose run could not be read any more."""
-    return RunUnwatched(
-        f"Run {run_id} could not be read: {why} It goes on; a retry takes it up again.", run_id=run_id
-    )
+    return RunUnwatched(f"Run {run_id} could not be read: {why} It goes on; a retry takes it up again.", run_id=run_id)
 
 
 @contextmanager
