@@ -1,6 +1,7 @@
-"""A deadline that several machines watch, each by its own clock.
+"""A deadline that several machines check, each by its own clock.
 
-Whoever resumes a task decides by its own clock whether the time is up, and waits on if not. A trigger only wakes it.
+A trigger only wakes the task. The worker that resumes it decides by its own clock whether the time is up, and waits on
+if not.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-# How much later than the deadline Airflow itself ends a deferral whose trigger has not fired, in seconds. Its API
-# server computes that instant and its scheduler compares it, so it is longer than clocks may differ. Otherwise Airflow
-# would end waits that have time left, and triggers would take that for a person's act.
-_BACKSTOP = 900.0
+# A timeout of more than a hundred years is no limit: Airflow cannot compute the instant at which it ends.
+_FOREVER = timedelta(days=36_600)
 
-#: Where an event says when its trigger fired, by the triggerer's clock, in seconds since the epoch.
+# Seconds after the deadline at which Airflow itself ends a deferral whose trigger has not fired. Its API server
+# computes that instant and its scheduler compares it, so this is longer than clocks may differ. Otherwise Airflow would
+# end waits that have time left, and triggers would take that for a manual state change.
+_BEYOND_DEADLINE = 900.0
+
+#: The field of an event with the time at which its trigger fired, by the triggerer's clock, in seconds since the epoch.
 FIRED_AT = "fired_at"
 
-
-# A timer may fire a little early, and a task that is resumed for its last second is resumed once more after it.
+# Seconds. A timer may fire a little early; the task would then defer again for a fraction of a second.
 _LAST_MOMENT = 1.0
 
 
@@ -29,45 +33,76 @@ def has_passed(deadline: float) -> bool:
     """Whether a deadline has passed by our clock, or is about to.
 
     Args:
-        deadline: In seconds since the epoch.
+        deadline: Seconds since the epoch.
     """
     return time.time() >= deadline - _LAST_MOMENT
 
 
-def was_late(event: Mapping[str, Any]) -> bool:
-    """Whether the deadline that a trigger was given has passed by our clock.
-
-    It is never before the task's own, and it stays where it is: in ``dag.test()`` each deferral begins a new try.
+def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | None:
+    """The instant at which a try must end, in seconds since the epoch; a deferral does not move it.
 
     Args:
-        event: What the trigger has sent; of a trigger of an earlier version it does not say.
+        started: The task instance's ``start_date``. ``dag.test()`` on Airflow 2.11 gives none: then it is now.
+        timeout: The task's ``execution_timeout``; None: no limit.
+
+    Returns:
+        None where there is no limit.
     """
-    deadline = event.get("deadline")
-    return isinstance(deadline, (int, float)) and has_passed(deadline)
+    if timeout is None or timeout > _FOREVER:
+        return None
+    return (time.time() if started is None else started.timestamp()) + timeout.total_seconds()
 
 
-def backstop(deadline: float) -> timedelta:
-    """How long Airflow itself is to let a deferral last.
+def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float | None) -> bool:
+    """Whether the deadline of a resumed try has passed by our clock.
+
+    The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
+    since then, so the task's present deadline decides. ``dag.test()`` begins a new try with each deferral: only there
+    the trigger's deadline, which is the first one, decides.
 
     Args:
-        deadline: When the trigger fires at the latest, by our clock, in seconds since the epoch.
+        event: The trigger's event.
+        started: The task instance's ``start_date``.
+        deadline: The task's present deadline; see :func:`deadline_of`.
     """
-    return timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP)
+    fired_at = _instant(event, FIRED_AT)
+    if started is None or (fired_at is not None and started.timestamp() >= fired_at):
+        first = trigger_deadline(event)
+        if first is not None and has_passed(first):
+            return True
+    return deadline is not None and has_passed(deadline)
+
+
+def trigger_deadline(event: Mapping[str, Any]) -> float | None:
+    """The deadline that a trigger was given, in seconds since the epoch; a trigger of an earlier version sends none."""
+    return _instant(event, "deadline")
+
+
+def deferral_timeout(deadline: float) -> timedelta:
+    """The time that Airflow itself allows for a deferral.
+
+    Args:
+        deadline: The latest instant at which the trigger fires, by our clock, in seconds since the epoch.
+    """
+    return timedelta(seconds=max(0.0, deadline - time.time()) + _BEYOND_DEADLINE)
 
 
 def clock_ahead(event: Mapping[str, Any] | None) -> float:
-    """How much the clock of the triggerer that has sent an event is ahead of ours at least.
+    """The least by which the clock of the triggerer that has sent an event is ahead of ours.
 
-    A trigger that is given a deadline later by so much fires at the right time. Otherwise one whose clock is ahead
-    would fire at once, again and again, until the deadline has passed.
+    A trigger whose deadline is later by this much fires at the right time. Otherwise a triggerer whose clock is ahead
+    would fire again and again until the deadline has passed.
 
     Args:
-        event: What the trigger has sent; of a trigger of an earlier version it does not say when.
+        event: The trigger's event; a trigger of an earlier version does not say when it fired.
 
     Returns:
         Seconds; 0 where the clocks agree, ours is ahead, or nothing is known.
     """
-    fired_at = (event or {}).get(FIRED_AT)
-    if isinstance(fired_at, bool) or not isinstance(fired_at, (int, float)):
-        return 0.0
-    return max(0.0, fired_at - time.time())
+    fired_at = _instant(event or {}, FIRED_AT)
+    return 0.0 if fired_at is None else max(0.0, fired_at - time.time())
+
+
+def _instant(event: Mapping[str, Any], name: str) -> float | None:
+    value = event.get(name)
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else value

@@ -1,4 +1,4 @@
-"""What not finding a run proves about a submission whose reply was lost."""
+"""Evidence that a submission whose reply was lost was not carried out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError
-from aml_provider.durable.lookup import WAYS, Search, look, search
-from aml_provider.state import variables
-from aml_provider.stored import parse, reading
+from aml_provider.durable.lookup import WAYS, Search, look_up, search
+from aml_provider.stored import overridden, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +19,20 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
 
 
-# A way that did not find a run of ours is asked again after a day: the service may have learnt it.
+# Seconds after which a way that did not find a run of ours is tried again: the service may support it by then.
 _MISS_LASTS = 86_400.0
 
 
 class Evidence:
-    """Which ways of looking have found a run of ours in this workspace, within the grace time.
+    """The ways of looking up keys that have found a run of ours in this workspace, in time.
 
-    That keys reach the run history and are found at once is likely, but not established for every workspace. So "not
-    found" proves absence only for a way that found one before. The evidence is kept in one Variable per workspace.
+    Keys probably reach the run history and are found immediately, but that is not established for every workspace. So
+    "not found" proves absence only for a way that has found a run before. One Variable per workspace holds this.
 
     Args:
         settings: The workspace.
+        load: Reads a Variable; None where there is none.
+        save: Writes a Variable: its name, its value, its description.
         now: The wall clock.
         monotonic: The clock for waiting.
     """
@@ -39,11 +40,15 @@ class Evidence:
     def __init__(
         self,
         settings: WorkspaceSettings,
+        load: Callable[[str], str | None],
+        save: Callable[[str, str, str], None],
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
-        self._variable = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._name = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._load = load
+        self._save = save
         self._now = now
         self._monotonic = monotonic
         self._found: set[str] = set()
@@ -51,15 +56,15 @@ class Evidence:
         self._read()
 
     def _read(self) -> str | None:
-        """Add what is stored, and return it: another task may have learnt something meanwhile."""
-        text = self._load()
+        """Merge what is stored, and return its text: another task may have learnt something meanwhile."""
+        text = self._load(self._name)
         try:
             with reading(ValueError):
                 stored = parse(text or "{}")
                 found = set(WAYS).intersection(stored.get("found", ()))
                 missed = {way: float(moment) for way, moment in dict(stored.get("missed", {})).items()}
         except ValueError:
-            # Somebody edited it. Nothing learnt is the safe reading, and the next run teaches it again.
+            # Somebody edited it. It is safe to start without evidence, and the next run provides it again.
             return text
         self._found |= found
         for way, moment in missed.items():
@@ -71,7 +76,7 @@ class Evidence:
 
     @property
     def due(self) -> tuple[str, ...]:
-        """The ways that wait to be tried."""
+        """The ways that have to be tried."""
         now = self._now()
         return tuple(way for way in WAYS if way not in self._found and now - self._missed.get(way, 0.0) > _MISS_LASTS)
 
@@ -80,26 +85,26 @@ class Evidence:
         return not result.run_ids and bool(self._found & result.answered)
 
     def may_yet_prove(self, result: Search) -> bool:
-        """Whether a later search could show more: what would be proof, or everything, gave no answer this time."""
+        """Whether a later search could prove more: none of the ways, or not every proven one, answered this time."""
         return not result.answered or bool(self._found - result.answered)
 
-    def gather(self, key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[None]:
-        """Learn which of the ways that are due find a run that was submitted just now.
+    def gather(self, key: str, experiment: str, pipeline_id: str | None, *, timeout: float) -> Flow[None]:
+        """Find out which of the ways that are due find a run that was submitted just now.
 
-        Just now, because it is the time until it is found that counts: an older one proves nothing. This waits only
-        while no way at all is known to work: that happens once for a workspace.
+        The run must be new, because the time until it is found matters: an old one proves nothing. This waits only
+        while no way is known to work, which happens once for a workspace.
 
         Raises:
-            RuntimeError: What was learnt cannot be read back, and would be learnt with every run.
+            RuntimeError: The evidence cannot be read back, so each run would have to provide it again.
         """
         due = self.due
         if not self._found:
-            yield from search(key, experiment, pipeline_id, patience=patience, now=self._monotonic)
+            yield from search(key, experiment, pipeline_id, timeout=timeout, now=self._monotonic)
         for way in due:
             try:
-                found = yield from look(way, key, experiment, pipeline_id)
+                found = yield from look_up(way, key, experiment, pipeline_id)
             except AzureMLError:
-                # Also one that would answer tomorrow: asking again with every run would cost every run.
+                # It may answer tomorrow, but each attempt before that would delay a run.
                 found = ()
             if found:
                 self._found.add(way)
@@ -107,14 +112,7 @@ class Evidence:
                 self._missed[way] = self._now()
         before = self._read()
         text = json.dumps({"found": sorted(self._found), "missed": self._missed})
-        self._save(text)
-        # Another task's own writing is no harm: what was learnt twice is learnt again.
-        if self._load() == before != text:
-            raise variables.overridden(self._variable)
-
-    def _load(self) -> str | None:
-        return variables.read(self._variable)
-
-    def _save(self, text: str) -> None:
-        about = "Azure ML: the ways in which runs are found by their key in this workspace"
-        variables.write(self._variable, text, about)
+        self._save(self._name, text, "Azure ML: the ways in which runs are found by their key in this workspace")
+        # Another task may have written something else; what that overwrites is learnt again.
+        if self._load(self._name) == before != text:
+            raise overridden(self._name)

@@ -1,4 +1,4 @@
-"""Whose submission it is, and the key that says so in the workspace."""
+"""The task instance that owns a submission, and the key that names it in the workspace."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aml_provider.client.errors import ForeignRun
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.durable.record import Record
+    from aml_provider.durable.record import SubmissionRecord
 
 _NAME, _URL = "airflow.deployment", "airflow.url"
 
 
 class TaskIdentity(NamedTuple):
-    """Whose submission it is.
+    """The task instance that owns a submission.
 
     Args:
-        deployment: Names this Airflow, so that two of them on one workspace never take each other's runs.
+        deployment: Names this Airflow, so that two Airflows in one workspace never take each other's runs.
         dag_id: The DAG.
         run_id: The DAG run.
         task_id: The task.
@@ -44,15 +44,15 @@ class TaskIdentity(NamedTuple):
         text = json.dumps([*self[:5], generation, ordinal])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def wrote(self, record: Record) -> bool:
-        """Whether a stored record is this task's: one that another Airflow wrote came with a copy of its database."""
+    def wrote(self, record: SubmissionRecord) -> bool:
+        """Whether a submission record is this task's; another Airflow's comes with a copy of its database."""
         return record.key == self.key(record.generation, record.ordinal)
 
-    def began_anew(self, record: Record) -> bool:
-        """Whether the task was cleared since this record.
+    def was_cleared_since(self, record: SubmissionRecord) -> bool:
+        """Whether the task was cleared since this submission record.
 
-        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's
-        ``retries`` were changed in between can the sum be the same as before; then a task that had ended was cleared.
+        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. The sum can be the
+        same as before only if the DAG's ``retries`` were changed in between; then a task that had ended was cleared.
         """
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
 
@@ -62,22 +62,22 @@ class Deployment(NamedTuple):
 
     Args:
         name: The deployment id.
-        url: Its address, where the id is one that was made up: a copy of the database has that id too, and mostly
-            another address. None: not known, or not needed, as somebody has chosen the id.
+        url: Its address, where the id is random: a copy of the database has the same id, but usually another address.
+            None: the address is not known, or not needed because somebody has chosen the id.
     """
 
     name: str
     url: str | None = None
 
-    def marks(self) -> dict[str, str]:
-        """The tags by which a run is known as this Airflow's."""
+    def tags(self) -> dict[str, str]:
+        """The tags that identify a run as this Airflow's."""
         return {_NAME: self.name} | ({} if self.url is None else {_URL: self.url})
 
     def submitted(self, run: PipelineRun) -> bool:
-        """Whether a run may be this Airflow's; not everything that a run was given stays with it."""
-        url = _mark(run, _URL)
+        """Whether a run may be this Airflow's; the service may have dropped some of its tags and properties."""
+        url = _tag(run, _URL)
         same_place = url is None or self.url is None or _place(url) in {None, _place(self.url)}
-        return _mark(run, _NAME) in {None, self.name} and same_place
+        return _tag(run, _NAME) in {None, self.name} and same_place
 
     def check(self, run: PipelineRun) -> None:
         """Make sure that a run is this Airflow's, before it is cancelled.
@@ -87,14 +87,14 @@ class Deployment(NamedTuple):
         """
         if self.submitted(run):
             return
-        name = _mark(run, _NAME)
+        name = _tag(run, _NAME)
         if name != self.name:
             raise ForeignRun(
                 f"Run {run.id} was submitted by another Airflow (deployment_id {name!r}, this one has {self.name!r}), "
                 "so it is left alone. If it is not wanted, cancel it in the studio."
             )
         error = ForeignRun(
-            f"Run {run.id} was submitted by the Airflow at {_mark(run, _URL)}, and this one, with the same deployment "
+            f"Run {run.id} was submitted by the Airflow at {_tag(run, _URL)}, and this one, with the same deployment "
             f"id, is at {self.url}; so the run is left alone. If this database is a copy of that Airflow's, give this "
             "one a name of its own, [azureml] deployment_id. If Airflow has moved and the run is not wanted, cancel "
             "it in the studio; a retry goes on once it has ended."
@@ -104,9 +104,9 @@ class Deployment(NamedTuple):
 
 
 def _place(url: str) -> tuple[str, int | None, str] | None:
-    """What of an address tells one Airflow from another: host, unusual port, path; None where it tells nothing.
+    """The parts of an address that distinguish two Airflows: host, unusual port, path; None where they do not.
 
-    One that changes from http to https is the same Airflow.
+    An Airflow that changes from http to https stays the same.
     """
     try:
         parts = urlsplit(url.strip())
@@ -119,5 +119,5 @@ def _place(url: str) -> tuple[str, int | None, str] | None:
     return host, None if port in {80, 443} else port, parts.path.strip("/").lower()
 
 
-def _mark(run: PipelineRun, name: str) -> str | None:
+def _tag(run: PipelineRun, name: str) -> str | None:
     return run.tags.get(name) or run.properties.get(name)

@@ -1,4 +1,4 @@
-"""How a run is found again by the key that it carries, and what not finding it proves."""
+"""Finding a run again by the key that it carries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: The tag and the property that carry a submission's key.
 KEY = "airflow.key"
 
-#: The ways of looking, best first: by tag is the one that a product in the field relies on (``workspace-rest`` 5.4).
+#: The ways to look up a key, best first: another product relies on the one by tag (``workspace-rest`` 5.4).
 WAYS = ("tag", "property", "pipeline")
 
 _FIRST_PAUSE = 1.0
@@ -25,13 +25,13 @@ _LONGEST_PAUSE = 10.0
 
 
 class Search(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
     Args:
-        run_ids: Runs that carry the key; newest first.
-        way: The way that found them; empty when none did.
-        answered: The ways that answered in the last round, found or not.
-        error: Why a way gave no answer in the last round; None when all did.
+        run_ids: The runs that carry the key, newest first.
+        way: The way that found them; empty if none did.
+        answered: The ways that answered in the last round, whether they found a run or not.
+        error: Why a way did not answer in the last round; None if all did.
     """
 
     run_ids: tuple[str, ...]
@@ -40,11 +40,11 @@ class Search(NamedTuple):
     error: AzureMLError | None = None
 
 
-def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
-    """Look for runs that carry a key, in one way.
+def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
+    """Look up the runs that carry a key, in one way.
 
     Raises:
-        AzureMLError: This way gave no answer.
+        AzureMLError: This way did not answer.
     """
     if way == "pipeline":
         if pipeline_id is None:
@@ -55,11 +55,11 @@ def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[t
     try:
         matches: tuple[HistoryRun, ...] = yield calls.query_runs(experiment, f'({field}/{KEY} eq "{key}")', limit=10)
     except NotFound:
-        # The service makes an experiment with its first run: none, no run.
+        # The service creates an experiment with its first run, so without the experiment there is no run.
         return ()
     found = tuple(run.id for run in matches if key in {run.tags.get(KEY), run.properties.get(KEY)})
     if matches and not found:
-        # Other people's runs: the filter was ignored, and ours may be on another page.
+        # These are other people's runs: the service ignored the filter, and our run may be on another page.
         raise AzureMLError(f"the run history does not filter by {field}")
     return found
 
@@ -69,19 +69,19 @@ def search(
     experiment: str,
     pipeline_id: str | None,
     *,
-    patience: float,
+    timeout: float,
     now: Callable[[], float] = time.monotonic,
 ) -> Flow[Search]:
-    """Look for a key in every way, again and again until it is found.
+    """Look up a key in every way, until a run is found or the time is up.
 
     Args:
-        key: What the run carries.
+        key: The key that the run carries.
         experiment: The run's experiment.
         pipeline_id: The published pipeline, where it is known.
-        patience: Seconds after which to stop; the last look begins no earlier, and there is at least one.
-        now: A clock; answers that take their time count too.
+        timeout: Seconds after which to stop; the last round begins no earlier, and there is at least one.
+        now: A clock; the time that replies take counts too.
     """
-    end = now() + patience
+    end = now() + timeout
     pause = _FIRST_PAUSE
     while True:
         began = now()
@@ -89,7 +89,7 @@ def search(
         problem: AzureMLError | None = None
         for way in WAYS:
             try:
-                found = yield from look(way, key, experiment, pipeline_id)
+                found = yield from look_up(way, key, experiment, pipeline_id)
             except AzureMLError as error:
                 problem = error
                 continue

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 
-class Record(NamedTuple):
-    """What is known of the latest submission of a task instance.
+class SubmissionRecord(NamedTuple):
+    """The latest submission of a task instance.
 
     Args:
         generation: A random token, new with each generation. A clear begins a generation, a retry does not.
-        max_tries: The task instance's ``max_tries`` then: a clear raises it, a retry leaves it alone.
-        retries: The task's ``retries`` then: only when they were changed in between can a clear repeat ``max_tries``.
-        ordinal: How many unsuccessful runs of this generation came before.
-        key: What the run carries, so that it can be found.
-        fingerprint: Tells whether a retry asks for the same.
+        max_tries: The task instance's ``max_tries`` at that time: a clear raises it, a retry leaves it alone.
+        retries: The task's ``retries`` at that time: a clear can repeat ``max_tries`` only if they were changed since.
+        ordinal: The number of unsuccessful runs of this generation before this one.
+        key: The key that the run carries, so that it can be found.
+        fingerprint: Shows whether a retry asks for the same run.
         experiment: The run's experiment.
         pipeline_id: The published pipeline, where it is known.
-        submitted_at: When the submission was about to be sent, in seconds since the epoch.
-        run_id: The run; None while that is not known.
-        sent: Whether a submission may have left. False after one that certainly did not, or was refused.
+        submitted_at: The time just before the submission was sent, in seconds since the epoch.
+        run_id: The run; None while it is not known.
+        sent: Whether the submission may have been sent. False after one that certainly was not, or was refused.
         finished: Whether the task ended with this run.
-        azureml_conn_id: The connection that it was submitted with; None in a record of an earlier version.
-        cancel_on_kill: Whether a person who ends the task ends the run.
+        azureml_conn_id: The connection used; None in a submission record of an earlier version.
+        cancel_on_kill: Whether the run is cancelled when a person ends the task.
     """
 
     generation: str
@@ -41,14 +41,14 @@ class Record(NamedTuple):
     cancel_on_kill: bool = True
 
 
-class Ledger(Protocol):
-    """Keeps one record through crashes and retries."""
+class SubmissionStore(Protocol):
+    """Keeps the submission record of a task instance through crashes and retries."""
 
-    def load(self) -> Record | None:
+    def load(self) -> SubmissionRecord | None:
         """Read the record."""
 
-    def save(self, record: Record) -> None:
-        """Replace the record; when this returns, it is stored."""
+    def save(self, record: SubmissionRecord) -> None:
+        """Replace the record. When this returns, it is stored."""
 
-    def close(self, record: Record) -> None:
-        """Note that the task ended with this record's run."""
+    def close(self, record: SubmissionRecord) -> None:
+        """Store that the task ended with this record's run."""

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.models import DataPath
-    from aml_provider.worker.run_pipeline import PipelineExecution
+    from aml_provider.worker.run_pipeline import RunTry
+    from aml_provider.worker.run_wait import Wait
 
 
 class AzureMLRunPipelineOperator(BaseOperator):
     """Run a published pipeline, or a pipeline endpoint, exactly once.
 
-    Of each task instance at most one run is active at any time and at most one ends successfully, through retries,
-    killed workers and lost replies: a retry takes over the run that an earlier try submitted. A clear starts a new run,
-    after the old one was cancelled.
+    At most one run of each task instance is active at any time, and at most one ends successfully, whatever happens:
+    retries, killed workers, lost replies. A retry takes over the run that an earlier try submitted. A clear starts a
+    new run, after the old one was cancelled.
 
     Args:
         pipeline_id: The published pipeline; one of this and the next three is required.
@@ -33,7 +34,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
         endpoint_version: Its version; None: its default one.
-        experiment_name: The experiment that the run belongs to; made if it is new.
+        experiment_name: The experiment that the run belongs to; created if it is new.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name: :class:`~aml_provider.client.models.DataPath`, a mapping with
             ``datastore`` and ``path`` (such as a change from the blob sensor), or ``"store/path"``.
@@ -41,13 +42,13 @@ class AzureMLRunPipelineOperator(BaseOperator):
         tags: Tags of the run.
         description: The run's description.
         continue_on_step_failure: Overrides the pipeline's own setting.
-        parent_run_id: A run of the same experiment to be the parent.
+        parent_run_id: A run of the same experiment that becomes the parent.
         validate: Compare names and types with the pipeline's interface before submitting.
-        wait_for_completion: Wait until the run ends. If not, the task ends as soon as the run exists.
+        wait_for_completion: Wait until the run ends. False: the task ends as soon as the run exists.
         deferrable: Wait in the triggerer instead of on a worker.
-        poll_interval: Seconds between two looks at the run.
-        durable: False: no record is kept, nothing is looked up or taken over, and each try submits.
-        cancel_on_kill: Cancel the run when the task is killed, cleared or marked while it waits.
+        poll_interval: Seconds between two polls of the run.
+        durable: False: there is no submission record, nothing is looked up or taken over, and each try submits a run.
+        cancel_on_kill: Cancel the run when the task is killed or cleared, or its state is set, while it waits.
         on_timeout: What happens to the run when ``execution_timeout`` passes: ``cancel`` or ``leave``.
         azureml_conn_id: The connection.
 
@@ -55,11 +56,11 @@ class AzureMLRunPipelineOperator(BaseOperator):
         The run's id.
 
     Raises:
-        AirflowFailException: What a retry cannot mend: a bad argument, a missing right, an ambiguous name, a run that
-            was cancelled in the workspace, a submission whose fate cannot be established.
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing right, an ambiguous name, a
+            run that was cancelled in the workspace, a submission whose fate cannot be established.
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
         RunTimedOut: ``execution_timeout`` passed.
-        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry looks again.
+        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry checks again.
         RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
     """
 
@@ -135,26 +136,26 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.on_timeout = on_timeout
         self.azureml_conn_id = azureml_conn_id
-        self._execution: PipelineExecution | None = None
+        self._try: RunTry | None = None
         self._killed = False
         from aml_provider.parsing.operators import check_run
 
         check_run(self)
 
     def execute(self, context: Context) -> str:
-        """Come to the run and wait for it; Airflow calls this on a worker."""
-        return self._begin(context).start()
+        """Obtain the run and wait for it; Airflow calls this on a worker."""
+        return self._end_or_defer(self._begin(context).start())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; what the run ended as is read anew, never taken from the event.
+        """Resume after the trigger fired; the run is read again, as the event does not decide how it ended.
 
         Raises:
-            ValueError: The event is none of our trigger's.
+            ValueError: The event is not one of :class:`~aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger`.
         """
-        return self._begin(context).resume(event)
+        return self._end_or_defer(self._begin(context).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow itself ended the wait, because the triggerer was away, see to the run first."""
+        """Resume; where Airflow itself ended the wait, because the triggerer was away, handle the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
         if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
             run_id = self._begin(context).end_abandoned_wait()
@@ -163,36 +164,45 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """See to the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
-        # Airflow 3 may call this while it still renders the arguments, and lets the task begin all the same.
+        """Handle the run: Airflow interrupts the task on a worker, as a person ended it or for its own reasons."""
+        # Airflow 3 may call this while it still renders the arguments, and lets the task begin anyway.
         self._killed = True
-        if self._execution is not None:
-            self._execution.kill()
+        if self._try is not None:
+            self._try.kill()
             return
         from airflow.providers.common.compat.sdk import AirflowTaskTimeout, get_current_context
 
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
-            from aml_provider.worker.run_pipeline import PipelineExecution
+            self._new_try(get_current_context()).end_abandoned_wait()
 
-            PipelineExecution(self, get_current_context()).end_abandoned_wait()
-
-    def _begin(self, context: Context) -> PipelineExecution:
-        from aml_provider.worker.run_pipeline import PipelineExecution
-
-        self._execution = PipelineExecution(self, context)
+    def _begin(self, context: Context) -> RunTry:
+        self._try = self._new_try(context)
         if self._killed:
-            self._execution.kill()
-        return self._execution
+            self._try.kill()
+        return self._try
+
+    def _new_try(self, context: Context) -> RunTry:
+        from aml_provider.worker.run_arguments import RunArguments
+        from aml_provider.worker.run_pipeline import RunTry
+
+        fails_fast = getattr(self.get_dag(), "fail_fast", False)
+        return RunTry(RunArguments.of(self), context, self.log, fails_fast=fails_fast)
+
+    def _end_or_defer(self, outcome: str | Wait) -> str:
+        if isinstance(outcome, str):
+            return outcome
+        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
+        raise AssertionError  # defer() never returns
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):
-    """Disable a published pipeline, its native schedules first. What is disabled already is left alone.
+    """Disable a published pipeline, its native schedules first. A disabled pipeline or schedule stays as it is.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
         pipeline_name: The name of the one active published pipeline that has it.
-        disable_schedules: Disable its active schedules before; the service's rules want that.
+        disable_schedules: Disable its active schedules first, as the service's rules require.
         azureml_conn_id: The connection.
 
     Returns:
@@ -231,7 +241,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
 
 class AzureMLEnablePipelineOperator(BaseOperator):
-    """Enable a published pipeline; its native schedules stay as they are. What is enabled already is left alone.
+    """Enable a published pipeline; its native schedules stay as they are, and so does an enabled pipeline.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
@@ -242,7 +252,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
         The pipeline's id.
 
     Raises:
-        AirflowFailException: There is no such pipeline, or which one is meant cannot be told.
+        AirflowFailException: There is no such pipeline, or the name is ambiguous.
     """
 
     template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "azureml_conn_id")

@@ -1,33 +1,45 @@
-"""What operators check where the DAG file is read; it loads when one is made, not with the operators' modules."""
+"""Checks of operators' arguments where the DAG file is parsed; loaded when an operator is made, not with its module."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, as_version
+from aml_provider.client.arguments import as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
+from aml_provider.client.specs.target import ONE_OF
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
-
-if TYPE_CHECKING:
-    from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
-    from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 
 ON_TIMEOUT = ("cancel", "leave")
 IF_EXISTS = ("update", "reuse", "fail")
 STATUSES = ("Active", "Disabled")
 
 
-def check_run(task: AzureMLRunPipelineOperator) -> None:
+class Task(Protocol):
+    """An operator whose arguments are its attributes."""
+
+    task_id: str
+
+    def has_dag(self) -> bool:
+        """Whether it belongs to a DAG."""
+
+
+class ScheduleTask(Task, Protocol):
+    """The operator that creates schedules."""
+
+    recurrence: Any
+
+
+def check_run(task: Task) -> None:
     """Check the run operator.
 
     Raises:
         InvalidTask: Something is wrong; the message has all of it.
     """
     with Literals(task) as literals:
-        literals.exactly_one(*TARGET)
+        literals.exactly_one(*ONE_OF)
         literals.goes_with("endpoint_version", "endpoint_id", "endpoint_name")
         literals.check("endpoint_version", as_version, optional=True)
         literals.check("parent_run_id", as_name, optional=True)
@@ -38,7 +50,7 @@ def check_run(task: AzureMLRunPipelineOperator) -> None:
             literals.check(name, as_flag)
 
 
-def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
+def check_schedule(task: ScheduleTask) -> None:
     """Check the operator that creates schedules.
 
     Raises:
@@ -48,7 +60,7 @@ def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
     from aml_provider.client.specs.schedule import as_folder
 
     with Literals(task) as literals:
-        literals.exactly_one(*TARGET)
+        literals.exactly_one(*ONE_OF)
         literals.exactly_one("recurrence", "datastore")
         for name in ("path_on_datastore", "data_path_parameter_name"):
             literals.goes_with(name, "datastore")
@@ -66,8 +78,8 @@ def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
             literals.check(name, as_flag)
 
 
-def check_one_of(task: Any, *names: str) -> None:
-    """Check an operator of which one argument names what it is about.
+def check_one_of(task: Task, *names: str) -> None:
+    """Check an operator that one of several arguments gives its subject.
 
     Raises:
         InvalidTask: Something is wrong; the message has all of it.
@@ -80,9 +92,9 @@ def check_one_of(task: Any, *names: str) -> None:
             literals.check("disable_schedules", as_flag)
 
 
-def _check_request(literals: Literals, task: Any, *more: str) -> None:
-    """What both kinds of operators ask of a run."""
-    for name in TARGET:
+def _check_request(literals: Literals, task: Task, *more: str) -> None:
+    """Check the arguments of a run, which both kinds of operators have."""
+    for name in ONE_OF:
         literals.check(name, as_name, optional=True)
     literals.check("azureml_conn_id", as_name)
     literals.check("experiment_name", as_experiment_name)
@@ -94,7 +106,7 @@ def _check_request(literals: Literals, task: Any, *more: str) -> None:
 
 
 def _of_request(name: str, value: Any) -> RunRequest:
-    """One argument of a run alone."""
+    """Check one argument of a run alone."""
     return RunRequest.of(**{"experiment_name": "any", name: value})
 
 

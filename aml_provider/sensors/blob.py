@@ -146,7 +146,7 @@ class AzureBlobChangeSensor(PollingSensor):
         return interval if self._watch is None else self._watch[1].pause(interval)
 
     def _defer(self, watch: FolderWatch) -> None:
-        from aml_provider.deadlines import backstop
+        from aml_provider.deadlines import deferral_timeout
         from aml_provider.durations import in_seconds
         from aml_provider.worker.deadlines import deadline_of
 
@@ -157,7 +157,7 @@ class AzureBlobChangeSensor(PollingSensor):
             trigger=watch.trigger(interval, deadline + self._ahead),
             method_name="execute_complete",
             kwargs={"deadline": deadline},
-            timeout=backstop(deadline),
+            timeout=deferral_timeout(deadline),
         )
 
     def execute_complete(

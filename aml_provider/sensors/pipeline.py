@@ -61,9 +61,8 @@ class AzureMLPipelineRunSensor(PollingSensor):
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
         from aml_provider.client.arguments import as_name
-        from aml_provider.client.entities import RunState
-        from aml_provider.client.errors import AzureMLError, RunCanceled, RunFailed
-        from aml_provider.client.flows.failures import explain_failure
+        from aml_provider.client.errors import AzureMLError
+        from aml_provider.client.flows.run_end import conclude
         from aml_provider.client.flows.runs import read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import look_policy
@@ -82,18 +81,15 @@ class AzureMLPipelineRunSensor(PollingSensor):
                     deadline_of(self, self._deadline)  # says so when the time is up
                 return PokeReturnValue(is_done=False)
             self.log.info("Run %s: %s", run.id, run.status)
-            link = client.settings.run_url(run.id)
-            if run.state is RunState.FAILED:
-                reason = client.run(explain_failure(run))
-                raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
-            if run.state is RunState.CANCELED:
-                raise RunCanceled(f"Run {run.id} was cancelled.", run_id=run.id, link=link)
-        if run.state is not RunState.FINISHED and self.deferrable:
+            if run.state.is_final:
+                ended = conclude(run, run.experiment_name, client.settings.run_url(run.id), own=False)
+                return PokeReturnValue(is_done=True, xcom_value=client.run(ended))
+        if self.deferrable:
             self._defer(run.experiment_name)
-        return PokeReturnValue(is_done=run.state is RunState.FINISHED, xcom_value=run.id)
+        return PokeReturnValue(is_done=False)
 
     def _defer(self, experiment_name: str) -> None:
-        from aml_provider.deadlines import backstop
+        from aml_provider.deadlines import deferral_timeout
         from aml_provider.durations import in_seconds
         from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
         from aml_provider.worker.deadlines import deadline_of
@@ -112,7 +108,7 @@ class AzureMLPipelineRunSensor(PollingSensor):
             ),
             method_name="execute_complete",
             kwargs={"deadline": deadline},
-            timeout=backstop(deadline),
+            timeout=deferral_timeout(deadline),
         )
 
     def execute_complete(

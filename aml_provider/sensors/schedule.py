@@ -85,7 +85,7 @@ class AzureMLScheduleRunSensor(PollingSensor):
         return PokeReturnValue(is_done=run_id is not None, xcom_value=run_id)
 
     def _defer(self, watch: ScheduleWatch) -> None:
-        from aml_provider.deadlines import backstop
+        from aml_provider.deadlines import deferral_timeout
         from aml_provider.durations import in_seconds
         from aml_provider.worker.deadlines import deadline_of
 
@@ -96,7 +96,7 @@ class AzureMLScheduleRunSensor(PollingSensor):
             trigger=watch.trigger(interval, deadline + self._ahead),
             method_name="execute_complete",
             kwargs={"deadline": deadline},
-            timeout=backstop(deadline),
+            timeout=deferral_timeout(deadline),
         )
 
     def execute_complete(

@@ -1,4 +1,4 @@
-"""Which Airflow this is: its deployment id, and its address."""
+"""The identity of this Airflow: its deployment id, and its address."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-#: Keeps the name of an Airflow that was given none.
+#: The Variable with the random name of an Airflow for which none is configured.
 DEPLOYMENT_VARIABLE = "azureml_deployment_id"
 
 
 def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployment:
-    """This Airflow: by its configured name, else by a random one that is kept in a Variable.
+    """This Airflow, by its configured name, else by a random one that a Variable holds.
 
     Args:
-        read: Reads a Variable where a task's way is none: in the API server, where no name is made up either.
+        read: Reads a Variable in the API server, where tasks' means are not available and no name is created; None: as
+            in a task.
 
     Raises:
         RuntimeError: The Variable cannot be read, or is empty.
@@ -38,7 +39,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
             uuid.uuid4().hex[:12],
             "Azure ML: names this Airflow in its runs' keys; never change it",
         )
-        # Two first tasks may both write: what counts is what stayed.
+        # Two first tasks may both write: the value that remains counts.
         stored = variables.read(DEPLOYMENT_VARIABLE)
     if not stored:
         raise RuntimeError(
@@ -49,7 +50,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
 
 
 def airflow_url() -> str | None:
-    """The address of this Airflow; None where it is not set, or leads only to the machine that asks."""
+    """The address of this Airflow; None if it is not set, or is valid on one machine only."""
     from airflow.providers.common.compat.sdk import conf
     from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
@@ -58,5 +59,5 @@ def airflow_url() -> str | None:
     if place is None:
         return None
     parts = urlsplit(url.strip())
-    # Whoever may read a run reads its tags: no password of a proxy belongs there.
+    # Everybody who may read a run can read its tags, so the password of a proxy must not be there.
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/").lower()

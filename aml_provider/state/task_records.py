@@ -1,4 +1,4 @@
-"""Where the record of a task instance's submission is kept, in Airflow's own metadata database."""
+"""Stores of the submission record of a task instance, in Airflow's own metadata database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.durable.record import Ledger, Record
+from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
-from aml_provider.state.variables import overridden
-from aml_provider.stored import StoredRecordDamaged, made, parse, reading
+from aml_provider.stored import StoredRecordDamaged, made, overridden, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,44 +19,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STORE_KEY = "azureml_submission"
-# A record has some 400 characters.
+# A submission record has about 400 characters.
 _DAG_RUNS_KEPT = 16
-# How often to write among those that ended: another DAG run of the task may end, and write, at the same moment.
+# Attempts to write to the archive: another DAG run of the task may end, and write, at the same moment.
 _MERGES = 3
 
 
-class TaskStateLedger:
-    """The record in Airflow's task state store (3.3 and later); it outlives retries and clears."""
+class TaskStateSubmissionStore:
+    """Keeps the record in Airflow's task state store (3.3 and later), where it survives retries and clears."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
 
-    def load(self) -> Record | None:
+    def load(self) -> SubmissionRecord | None:
         """Read the record."""
         return _decode(self._store.get(_STORE_KEY), f"the key {_STORE_KEY} in its task state store")
 
-    def save(self, record: Record) -> None:
+    def save(self, record: SubmissionRecord) -> None:
         """Replace the record."""
         self._store.set(_STORE_KEY, record._asdict())
 
-    def close(self, record: Record) -> None:
-        """Mark the record as finished; it stays, so that a clear can be told from a retry."""
+    def close(self, record: SubmissionRecord) -> None:
+        """Store the record as finished; it stays, so that a clear can be distinguished from a retry."""
         self.save(record._replace(finished=True))
 
 
-class VariableLedger:
-    """The record in an Airflow Variable, for versions without a task state store.
+class VariableSubmissionStore:
+    """Keeps the record in an Airflow Variable, for versions without a task state store.
 
-    When the task ends, its record moves into a Variable that the task keeps for its last DAG runs: Airflow may not come
-    to note that end, and then it retries the task; or a person clears it while its run is still active.
+    When the task ends, its record moves into the archive, a Variable with the task's last DAG runs. It is still needed:
+    Airflow may crash before it stores that end, and then retries the task; or a person clears the task while its run is
+    still active.
 
     Args:
         key: The Variable of this task instance.
-        archive: The Variable of the task, or of one map index of it, for what has ended.
+        archive: The Variable for the ended instances of the task, or of one map index of it.
         run_id: The DAG run.
-        try_number: The number of this try; it grows with every retry and clear, and begins anew with a DAG run that was
-            deleted and made again.
-        is_test: A person tests the task (``airflow tasks test``); to Airflow 2 that is the last try once more.
+        try_number: The number of this try. It grows with every retry and clear, and starts again at 1 if a DAG run is
+            deleted and created again.
+        is_test: Whether a person tests the task (``airflow tasks test``), which Airflow 2 takes for the last try again.
     """
 
     def __init__(self, key: str, archive: str, run_id: str, try_number: int, *, is_test: bool = False) -> None:
@@ -67,8 +67,8 @@ class VariableLedger:
         self._try_number = try_number
         self._is_test = is_test
 
-    def load(self) -> Record | None:
-        """Read the record; if the task had ended, the one that it ended with."""
+    def load(self) -> SubmissionRecord | None:
+        """Read the record; if the task had ended, from the archive."""
         record = _decode(variables.read(self._key), f"the Variable {self._key}")
         if record is not None:
             return record
@@ -78,27 +78,27 @@ class VariableLedger:
         try_number, fields = ended[self._run_id]
         if self._try_number > try_number or self._is_test:
             return _decode(fields, f"the Variable {self._archive}")
-        # Of a DAG run that had the same name and is no more; its later tries must not take it for their own.
+        # It belongs to a deleted DAG run of the same name; later tries of this one must not take it for their own.
         del ended[self._run_id]
         self._write(ended)
         return None
 
-    def save(self, record: Record) -> None:
+    def save(self, record: SubmissionRecord) -> None:
         """Replace the record.
 
         Raises:
-            RuntimeError: It cannot be read back, so that no submission may follow.
+            RuntimeError: It cannot be read back, so no submission may follow.
         """
         text = json.dumps(record._asdict())
         variables.write(self._key, text, "Azure ML: a submission of a task that has not ended")
         if variables.read(self._key) != text:
             raise overridden(self._key)
 
-    def close(self, record: Record) -> None:
-        """Move the record to those that ended; only once it is there, delete the Variable."""
+    def close(self, record: SubmissionRecord) -> None:
+        """Move the record to the archive; only once it is there, delete the Variable."""
         finished = record._replace(finished=True)
         entry = (self._try_number, finished._asdict())
-        # Where it is, it says the same; the task has ended, and must not fail for what is wrong with the others.
+        # If that fails, the record stays where it is: the task has ended, and must not fail because of the archive.
         problem: Exception = overridden(self._archive)
         try:
             for _ in range(_MERGES):
@@ -111,11 +111,11 @@ class VariableLedger:
                     return
         except StoredRecordDamaged as damaged:
             problem = damaged
-        log.warning("%s. Until then the record of this task stays in %s.", problem, self._key)
+        log.warning("%s. Until then this task's submission record stays in %s.", problem, self._key)
         self.save(finished)
 
     def _ended(self) -> dict[str, Any]:
-        """Number of the last try and record of each DAG run, the one that ended last at the end."""
+        """The number of the last try and the record of each archived DAG run, the latest one last."""
         stored = variables.read(self._archive)
         with reading(_damaged(f"the Variable {self._archive}")):
             ended = parse(stored) if stored is not None else {}
@@ -126,13 +126,13 @@ class VariableLedger:
         variables.write(self._archive, json.dumps(kept), "Azure ML: the last submissions of a task that ended")
 
 
-def open_ledger(context: Context) -> Ledger:
-    """The best place that this Airflow has for a task instance's record."""
+def open_submission_store(context: Context) -> SubmissionStore:
+    """Open the task state store if this Airflow has one, else the Variable."""
     store = context.get("task_state_store")
     if store is not None:
-        return TaskStateLedger(store)
+        return TaskStateSubmissionStore(store)
     ti: Any = context["ti"]
-    return VariableLedger(
+    return VariableSubmissionStore(
         f"azureml_submission_{_short([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
         f"azureml_ended_{_short([ti.dag_id, ti.task_id, ti.map_index])}",
         ti.run_id,
@@ -141,12 +141,14 @@ def open_ledger(context: Context) -> Ledger:
     )
 
 
-def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Record | None:
-    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_ledger`.
+def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> SubmissionRecord | None:
+    """Read the submission record of a task instance in Airflow's API server, since 3.3.
+
+    A task uses :func:`open_submission_store` instead.
 
     Raises:
-        RuntimeError: It is there, but not in Airflow's database.
-        StoredRecordDamaged: It cannot be read.
+        RuntimeError: The record exists, but not in Airflow's database.
+        StoredRecordDamaged: The record cannot be read.
     """
     from airflow.state import TaskScope, get_state_backend
 
@@ -157,9 +159,9 @@ def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Rec
     place = f"the key {_STORE_KEY} in its task state store"
     with reading(_damaged(place)):
         found = parse(stored)
-    # A reference to where it is.
+    # With another backend, the database holds only a reference to the record.
     if isinstance(found, str) or (isinstance(found, dict) and "key" not in found):
-        raise RuntimeError("The workers' state_store_backend keeps its record where the API server cannot read it")
+        raise RuntimeError("The workers' state_store_backend keeps the record where the API server cannot read it")
     return _decode(stored, place)
 
 
@@ -167,17 +169,17 @@ def _short(names: list[Any]) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
-def _decode(stored: Any, place: str) -> Record | None:
+def _decode(stored: Any, place: str) -> SubmissionRecord | None:
     if stored is None:
         return None
     with reading(_damaged(place)):
         # A later version of this package may have stored more.
-        return made(Record, parse(stored) if isinstance(stored, str) else stored)
+        return made(SubmissionRecord, parse(stored) if isinstance(stored, str) else stored)
 
 
 def _damaged(place: str) -> Callable[[str], StoredRecordDamaged]:
     return lambda problem: StoredRecordDamaged(
-        f"The record of this task's submission is damaged ({problem}), so whether it has a run cannot be told. See in "
-        f"the workspace whether one of this task is active, and then delete {place}: the next try submits a new run. A "
+        f"The submission record of this task is damaged ({problem}), so whether it has a run is not known. Check in "
+        f"the workspace whether a run of this task is active, then delete {place}: the next try submits a new run. A "
         "secrets backend or the environment may have such a Variable too"
     )

@@ -166,8 +166,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                     self.run_id,
                     self.experiment_name,
                     reason="the task was ended in Airflow",
-                    patience=_CANCEL_TIMEOUT,
-                    note=self.log.warning,
+                    timeout=_CANCEL_TIMEOUT,
+                    log=self.log.warning,
                     check=deployment.check,
                 )
             )

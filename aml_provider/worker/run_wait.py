@@ -1,30 +1,42 @@
-"""How one try reads its run on a worker and waits for its end; by when it has to end."""
+"""The wait of one try for its run: on a worker or in the triggerer, until the run ends or the deadline passes."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
 from aml_provider.client.http.messages import Pause
-from aml_provider.deadlines import has_passed
+from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, is_late
 from aml_provider.hooks.azure_ml import retry_policy
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
     from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.submission import Log
+    from aml_provider.durable.log import Log
+    from aml_provider.worker.run_arguments import RunArguments
 
-# A timeout of more than a hundred years is none; Airflow can compute no such instants.
-_FOREVER = 100 * 366 * 86400.0
-# Seconds between two hours of being told "later".
+# Seconds until the run is read again, where the service was too busy for an hour.
 _BUSY_PAUSE = 15.0
+
+
+class Wait(NamedTuple):
+    """A wait that the task hands to the triggerer.
+
+    Args:
+        trigger: The trigger that waits.
+        timeout: How long Airflow lets the deferral last; None: without a limit.
+    """
+
+    trigger: AzureMLPipelineRunTrigger
+    timeout: timedelta | None
 
 
 class RunWait:
@@ -32,39 +44,45 @@ class RunWait:
 
     Args:
         ti: The task instance.
-        execution_timeout: The operator's.
-        experiment_name: The run's experiment.
+        arguments: The operator's arguments.
         log: The task's log.
     """
 
-    def __init__(self, ti: Any, execution_timeout: timedelta | None, experiment_name: str, log: Log) -> None:
+    def __init__(self, ti: Any, arguments: RunArguments, log: Log) -> None:
         self._ti = ti
-        self._timeout = execution_timeout
-        self._experiment = experiment_name
+        self._arguments = arguments
         self._log = log
 
     @property
     def deadline(self) -> float | None:
         """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
-        if self._timeout is None or self._timeout.total_seconds() > _FOREVER:
-            return None
-        # dag.test() on Airflow 2.11 gives no start date.
-        started = self._ti.start_date
-        return float(started.timestamp() if started is not None else time.time()) + self._timeout.total_seconds()
+        return deadline_of(self._ti.start_date, self._arguments.execution_timeout)
 
     @property
     def has_time(self) -> bool:
-        """Whether there is a deadline, and it has not passed by this worker's clock."""
+        """Whether there is no deadline, or it has not passed by this worker's clock."""
         deadline = self.deadline
-        return deadline is not None and not has_passed(deadline)
+        return deadline is None or not has_passed(deadline)
 
-    def warn_of_clocks(self, component: str) -> None:
-        """Say that the deadline has passed by the clock of a component of Airflow, and not by ours."""
+    def is_late(self, event: Mapping[str, Any]) -> bool:
+        """Whether the deadline has passed by this worker's clock, after the trigger's deadline resumed the task."""
+        return is_late(event, self._ti.start_date, self.deadline)
+
+    def log_time_left(self, component: str, fired: float | None = None) -> None:
+        """Log why the task waits on, although a component of Airflow has ended its wait at the deadline.
+
+        Args:
+            component: The component.
+            fired: The deadline that the component was given, where that is known.
+        """
         deadline = self.deadline
         if deadline is None:
-            self._log.info("The task has no execution_timeout any more; waiting on.")
+            self._log.info("The task no longer has an execution_timeout; waiting on.")
             return
         left = deadline - time.time()
+        if fired is not None and has_passed(fired):
+            self._log.info("The task's execution_timeout was raised; waiting on for %.0f s.", left)
+            return
         self._log.warning(
             "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
             "Waiting on. Is one of the two clocks wrong?",
@@ -72,22 +90,42 @@ class RunWait:
             left,
         )
 
+    def in_triggerer(self, run_id: str, ahead: float = 0.0) -> Wait:
+        """Wait for the run in the triggerer.
+
+        Args:
+            run_id: The run.
+            ahead: Seconds by which the triggerer's clock is known to be ahead.
+        """
+        deadline, arguments = self.deadline, self._arguments
+        trigger = AzureMLPipelineRunTrigger(
+            run_id=run_id,
+            experiment_name=arguments.experiment_name,
+            poll_interval=arguments.seconds_between_polls(),
+            deadline=None if deadline is None else deadline + ahead,
+            azureml_conn_id=arguments.azureml_conn_id,
+            cancel_on_kill=arguments.cancel_on_kill,
+            durable=arguments.durable,
+        )
+        return Wait(trigger, None if deadline is None else deferral_timeout(deadline))
+
     def read(self, client: Client, run_id: str) -> PipelineRun:
         """Read the run.
 
         Raises:
             RunUnwatched: It could not be read.
         """
-        with _watching(run_id):
+        with _unwatched_on_error(run_id):
             return client.run(read_run(run_id, policy=retry_policy()))
 
-    def until_end(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
+    def until_end(self, client: Client, run_id: str) -> PipelineRun:
         """Wait until the run has ended, or the deadline has passed.
 
         Raises:
             RunUnwatched: It could not be read.
         """
-        with _watching(run_id):
+        poll_interval = self._arguments.seconds_between_polls()
+        with _unwatched_on_error(run_id):
             return client.run(self._until_end(run_id, poll_interval))
 
     def _until_end(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
@@ -97,32 +135,30 @@ class RunWait:
                 return (
                     yield from wait_for_run(
                         run_id,
-                        self._experiment,
+                        self._arguments.experiment_name,
                         poll_interval=poll_interval,
                         deadline=deadline,
                         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
-                        report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+                        log=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
                         policy=policy,
                     )
                 )
             except Throttled as error:
-                # As in the triggerer: a service that says "later" is no service that fails, however often it does.
+                # As in the triggerer: a busy service is not a failing one, however long it stays busy.
                 if deadline is not None and time.time() >= deadline:
                     raise
-                self._log.warning("The service is too busy to tell how run %s is; asking on. %s", run_id, error)
+                self._log.warning("The service is too busy to report on run %s; polling on. %s", run_id, error)
             yield Pause(_BUSY_PAUSE)
 
 
 def unwatched(run_id: str, why: object) -> RunUnwatched:
     """The error of a task whose run could not be read any more."""
-    return RunUnwatched(
-        f"Run {run_id} could not be watched: {why} It goes on; a retry takes it up again.", run_id=run_id
-    )
+    return RunUnwatched(f"Run {run_id} could not be read: {why} It goes on; a retry takes it up again.", run_id=run_id)
 
 
 @contextmanager
-def _watching(run_id: str) -> Iterator[None]:
-    """A run that cannot be read is no failed run, whatever the reason, and no reason to give up retries."""
+def _unwatched_on_error(run_id: str) -> Iterator[None]:
+    """A run that cannot be read has not failed, whatever the reason, so the task keeps its retries."""
     try:
         yield
     except AzureMLError as error:

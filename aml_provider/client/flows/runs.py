@@ -1,4 +1,4 @@
-"""Calls composed into what a user wants done; each flow is a generator that any driver can run."""
+"""Flows about pipeline runs: wait, read, cancel. Each is a generator of calls that any client can carry out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.entities import (
-    HistoryRun,
-    PipelineRun,
-    RunState,
-)
 from aml_provider.client.errors import (
     AzureMLError,
     BadRequest,
@@ -27,18 +22,20 @@ from aml_provider.client.trouble import Troubles, pause_after
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: As the client's own.
+    from aml_provider.client.entities import HistoryRun, PipelineRun
+
+#: The same as the client's.
 DEFAULT_POLICY = RetryPolicy()
 
-#: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
-CANCEL_MARK = "airflow.cancel"
+#: The cancel tag: a run that carries it was cancelled from Airflow, and no task takes it over.
+CANCEL_TAG = "airflow.cancel"
 
-# For so many seconds a mark is tried again, so often: Airflow 3 kills a process that does not end within five.
-_MARK_PATIENCE, _MARK_PAUSE = 3.0, 1.0
+# Seconds for which setting the tag is repeated, and between two attempts: Airflow 3 kills a process after five.
+_TAG_TIMEOUT, _TAG_PAUSE = 3.0, 1.0
 
 
 class Progress(NamedTuple):
-    """How far a run is: its status and that of each step, by name."""
+    """The progress of a run: its status and that of each step, by name."""
 
     status: str
     steps: tuple[tuple[str, str], ...] = ()
@@ -60,7 +57,7 @@ def wait_for_run(
     *,
     poll_interval: float,
     deadline: float | None = None,
-    report: Callable[[Progress], None],
+    log: Callable[[Progress], None],
     policy: RetryPolicy = DEFAULT_POLICY,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
@@ -69,24 +66,24 @@ def wait_for_run(
     Args:
         run_id: The pipeline run.
         experiment: Its experiment.
-        poll_interval: Seconds between two looks.
+        poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
-        report: Called with the progress whenever it has changed.
-        policy: How long a run that cannot be read is tried again, and who is told of that.
+        log: Called with the progress whenever it has changed.
+        policy: How long reading the run is repeated after an error, and where that is logged.
         now: The wall clock.
 
     Returns:
-        The run as it was seen last: final, unless the deadline has passed.
+        The run as it was read last: final, unless the deadline has passed.
 
     Raises:
-        AzureMLError: The run could not be read within the retry budget. It goes on all the same.
+        AzureMLError: The run could not be read within the retry budget. It goes on anyway.
     """
     last: Progress | None = None
     while True:
         run: PipelineRun = yield from read_run(run_id, policy=policy)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
         if progress != last:
-            report(progress)
+            log(progress)
             last = progress
         if run.state.is_final:
             return run
@@ -100,17 +97,17 @@ def wait_for_run(
 
 
 def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
-    """Read a run that exists, as a wait for it does, on a worker and in a triggerer alike.
+    """Read a run that exists, as every wait for it does, on a worker and in the triggerer.
 
-    What may pass by itself is tried again within the retry budget, also where one request alone would not be repeated:
-    a refused token, a conflict, an answer that cannot be read.
+    Errors that may pass by themselves are retried within the budget, also those after which a single request is not
+    repeated: a refused token, a conflict, a reply that cannot be parsed.
 
     Args:
         run_id: The pipeline run.
-        policy: The budget, in all, and who is told of the trouble.
+        policy: The budget for all attempts together, and where errors are logged.
 
     Raises:
-        AzureMLError: The run could not be read. It goes on all the same.
+        AzureMLError: The run could not be read. It goes on anyway.
     """
     waited = 0.0
     tries = 0
@@ -120,7 +117,7 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
             run: PipelineRun = yield calls.get_run(run_id)
         except AzureMLError as error:
             pause = pause_after(error, policy.pause(tries, None))
-            # What each request is repeated for has used the budget up already.
+            # Where a single request is repeated, that has already used the budget up.
             if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
                 raise
             if (text := troubles.failed(run_id, error, policy.budget - waited, policy.now())) is not None:
@@ -138,7 +135,7 @@ def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ..
     try:
         steps = yield from list_steps(experiment, run_id)
     except AzureMLError:
-        # Progress is a courtesy: without it the run is watched all the same.
+        # Progress is a courtesy: the wait goes on without it.
         return ()
     return tuple((step.name, step.status) for step in steps)
 
@@ -148,41 +145,41 @@ def cancel_run(
     experiment: str,
     *,
     reason: str,
-    patience: float = 60.0,
+    timeout: float = 60.0,
     poll_interval: float = 2.0,
-    note: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
-    """Mark a run as unwanted, cancel it and watch it end. Doing it twice does no harm.
+    """Set the cancel tag on a run, cancel it and wait for its end. Doing it twice does no harm.
 
     Args:
         run_id: The pipeline run.
         experiment: Its experiment, in case the service does not say.
-        reason: Goes into the mark, for people who look at the run.
-        patience: Seconds to wait for its end.
-        poll_interval: Seconds between two looks.
-        note: Called with what was not as expected.
-        check: Called with a run that goes on; what it raises leaves the run alone.
+        reason: The value of the tag, for people who read it in the studio.
+        timeout: Seconds to wait for its end.
+        poll_interval: Seconds between two polls.
+        log: Called with what went wrong.
+        check: Called with a run that has not ended; if it raises, the run is not cancelled.
 
     Returns:
-        The run as it was seen last: final, unless patience ran out.
+        The run as it was read last: final, unless the timeout has passed.
     """
     run: PipelineRun = yield calls.get_run(run_id)
     if run.state.is_final:
         return run
     check(run)
-    mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
-    unknown = False
+    set_tag = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_TAG: reason})
+    is_unknown = False
     try:
-        yield mark
+        yield set_tag
     except AzureMLError as error:
-        # The cancel matters more than its mark. Run history may not know a run yet that was submitted just now.
-        unknown = isinstance(error, NotFound)
-        note(f"could not mark run {run_id} before cancelling it: {error}")
+        # The cancel matters more than its tag. The run history may not know yet a run that was submitted just now.
+        is_unknown = isinstance(error, NotFound)
+        log(f"could not set the cancel tag of run {run_id}: {error}")
     try:
         yield calls.cancel_run(run_id)
     except (BadRequest, Conflict):
-        # It may have ended by itself in between, and what has ended cannot be cancelled.
+        # The run may have ended by itself in between, and then the service refuses to cancel it.
         run = yield calls.get_run(run_id)
         if not run.state.is_final:
             raise
@@ -190,32 +187,30 @@ def cancel_run(
     waited = 0.0
     while True:
         run = yield calls.get_run(run_id)
-        if unknown:
+        if is_unknown:
             try:
-                yield mark
-                unknown = False
+                yield set_tag
+                is_unknown = False
             except AzureMLError as error:
-                unknown = isinstance(error, NotFound) and waited < _MARK_PATIENCE
-        if (run.state.is_final or waited >= patience) and not unknown:
+                is_unknown = isinstance(error, NotFound) and waited < _TAG_TIMEOUT
+        if (run.state.is_final or waited >= timeout) and not is_unknown:
             return run
-        pause = min(poll_interval, _MARK_PAUSE) if unknown else poll_interval
+        pause = min(poll_interval, _TAG_PAUSE) if is_unknown else poll_interval
         yield Pause(pause)
         waited += pause
 
 
-def check_connection(say: Callable[[str], None]) -> Flow[str]:
-    """Walk from the workspace's record to its pipelines; ``say`` is told each step before it is taken.
+def check_connection(log: Callable[[str], None]) -> Flow[str]:
+    """Read the workspace, then its pipelines.
+
+    Args:
+        log: Called with the name of each step before it is taken.
 
     Returns:
-        What was found, in a sentence.
+        A sentence about what was found.
     """
-    say("workspace")
+    log("workspace")
     workspace = yield calls.get_workspace()
-    say("pipelines")
+    log("pipelines")
     pipelines = yield calls.list_pipelines()
     return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"
-
-
-def succeeded(run: PipelineRun) -> bool:
-    """Whether a run ended well; anything unknown has not."""
-    return run.state is RunState.FINISHED

@@ -1,4 +1,4 @@
-"""Finding the pipeline or endpoint that an author means, and reading what it declares."""
+"""Flows that find the pipeline or endpoint that an author names, and read its interface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from aml_provider.client.errors import (
     PipelineError,
 )
 from aml_provider.client.flows.endpoints import find_endpoint
-from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
+from aml_provider.client.flows.finding import (
+    ENDPOINT,
+    PIPELINE,
+    advice,
+    advice_on_missing,
+    check_datastores,
+    how_many,
+    with_advice,
+)
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
 
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
         PublishedPipeline,
     )
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.specs.run import RunRequest
+    from aml_provider.client.specs.target import PipelineReference
 
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
@@ -50,7 +60,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
             f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {some_of(named)}. Give "
             "pipeline_id, or disable those that are no longer wanted."
         )
-    # Those that are not active are listed only where the name is not found among the others.
+    # Disabled pipelines are listed only if no active one has the name.
     everything: tuple[PublishedPipeline, ...] = yield PIPELINE.listing()
     disabled = [pipeline for pipeline in everything if pipeline.name == name and not pipeline.is_active]
     if disabled:
@@ -61,16 +71,16 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
 
 
 def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
-    """Say that the published pipelines of a name, or the one of an id, are not active, and how to change that."""
+    """The text that all published pipelines of a name, or the one of an id, are not active, and how to enable one."""
     name, last = pipelines[0].name, pipelines[-1].id
     if len(pipelines) == 1:
-        said = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
+        problem = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
     else:
         named = some_of([f"{item.id} ({item.status})" for item in pipelines], ", ")
-        said = f"none of the published pipelines named {name!r} is active: {named}"
+        problem = f"none of the published pipelines named {name!r} is active: {named}"
     return (
-        f"{said}; enable it with AzureMLEnablePipelineOperator(pipeline_id={last!r}) or the command `pipelines enable "
-        f"{last}`, or give another one."
+        f"{problem}; enable it with AzureMLEnablePipelineOperator(pipeline_id={last!r}) or the command "
+        f"`pipelines enable {last}`, or give another one."
     )
 
 
@@ -79,10 +89,10 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
 
     Args:
         pipeline_id: The id.
-        subject: What an error begins with: the argument, or what led to the pipeline.
+        subject: The beginning of an error message: the argument, or what refers to the pipeline.
 
     Raises:
-        PipelineError: There is none; the message says if it is a name, and names similar ids.
+        PipelineError: There is none; the message says if the id is a name, and lists similar ids.
     """
     try:
         found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
@@ -93,30 +103,47 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     return found
 
 
-def find_target(
-    *,
-    pipeline_id: str | None = None,
-    pipeline_name: str | None = None,
-    endpoint_id: str | None = None,
-    endpoint_name: str | None = None,
-    endpoint_version: str | None = None,
-) -> Flow[Target]:
-    """Turn whichever name or id was given into a target, with no more requests than that needs.
+def find_target(reference: PipelineReference) -> Flow[Target]:
+    """Find the pipeline or endpoint of a reference, with no more requests than that needs.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, or several.
     """
-    if pipeline_id is not None:
-        return Target("pipeline", pipeline_id, pipeline_id=pipeline_id)
-    if pipeline_name is not None:
-        pipeline = yield from find_pipeline(pipeline_name)
+    version = reference.endpoint_version
+    if reference.pipeline_id is not None:
+        return Target("pipeline", reference.pipeline_id, pipeline_id=reference.pipeline_id)
+    if reference.pipeline_name is not None:
+        pipeline = yield from find_pipeline(reference.pipeline_name)
         return Target("pipeline", pipeline.id, pipeline_id=pipeline.id)
-    if endpoint_id is not None:
-        return Target("endpoint", endpoint_id, endpoint_version)
-    assert endpoint_name is not None
-    endpoint = yield from find_endpoint(endpoint_name)
+    if reference.endpoint_id is not None:
+        return Target("endpoint", reference.endpoint_id, version)
+    assert reference.endpoint_name is not None
+    endpoint = yield from find_endpoint(reference.endpoint_name)
     _check_active("endpoint_name", endpoint)
-    return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
+    return Target("endpoint", endpoint.id, version, _pipeline_behind(endpoint, version))
+
+
+def find_target_for(
+    request: RunRequest, reference: PipelineReference, interfaces: dict[str, PipelineInterface], datastores: set[str]
+) -> Flow[Target]:
+    """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
+
+    Args:
+        request: What the run is asked to do.
+        reference: What is run.
+        interfaces: Interfaces already read, by graph id; new ones are added.
+        datastores: Datastores already found in this workspace; new ones are added.
+
+    Raises:
+        PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
+        InvalidParameters: It does not accept the request.
+        InvalidArgument: A datastore does not exist.
+    """
+    target = yield from find_target(reference)
+    target, pipeline, interface = yield from inspect_target(target, interfaces)
+    request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+    yield from check_datastores(request.datastores(), datastores)
+    return target
 
 
 def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:
@@ -141,11 +168,11 @@ def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
 def inspect_target(
     target: Target, interfaces: dict[str, PipelineInterface]
 ) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
-    """Read what a target accepts, and make sure that it can be run.
+    """Read the interface of a target, and make sure that it can be run.
 
     Args:
-        target: What is to be run.
-        interfaces: Interfaces already read, by graph id; a graph never changes, so they may be kept.
+        target: The pipeline or endpoint.
+        interfaces: Interfaces already read, by graph id; new ones are added, as a graph never changes.
 
     Raises:
         PipelineDisabled: It is not active.
@@ -162,7 +189,7 @@ def inspect_target(
             ) from error
         _check_active("endpoint_id", endpoint)
         pipeline_id = _pipeline_behind(endpoint, target.version)
-    # What an endpoint runs was not named by its author, so no argument is at fault.
+    # The author did not name the pipeline behind an endpoint, so no argument is at fault.
     subject = "pipeline_id" if target.kind == "pipeline" else f"{target} runs a pipeline that cannot be run"
     pipeline = yield from find_pipeline_of_id(pipeline_id, subject)
     if not pipeline.is_active:
@@ -174,7 +201,7 @@ def inspect_target(
 
 
 def read_interface(pipeline_id: str) -> Flow[PipelineInterface]:
-    """Read what a published pipeline accepts, active or not."""
+    """Read the interface of a published pipeline, active or not."""
     pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
     interface: PipelineInterface = yield calls.get_interface(pipeline.graph_id)
     return interface.with_defaults(pipeline.defaults)

@@ -1,4 +1,4 @@
-"""What a run is asked to do, checked and in the wire's form."""
+"""The request for a run: checked, and in the form of the wire."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 # The SDK's rule; the service's own is not documented.
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-# Narrower than Python's own readers, which take 1_000 and other scripts' digits.
+# Narrower than Python's own parsers, which accept 1_000 and the digits of other scripts.
 _FORMS = {
     "Int": re.compile(r"\s*[+-]?[0-9]+\s*"),
     "Double": re.compile(r"\s*[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)\s*", re.IGNORECASE),
     "Bool": re.compile(r"\s*(true|false)\s*", re.IGNORECASE),
 }
-# Microsoft's rule for a datastore's name, and the hyphen; it tells a name from an address.
+# Microsoft's rule for a datastore's name, and the hyphen; it distinguishes a name from an address.
 _DATASTORE = re.compile(r"[A-Za-z0-9_-]+")
 _OURS = "airflow."
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """A run of a published pipeline as its author asked for it.
+    """The request for a run of a published pipeline.
 
-    Build it with :meth:`of`, which checks and normalises what a DAG author may write.
+    Build it with :meth:`of`, which checks and normalises the values that a DAG author may write.
     """
 
     experiment_name: str
@@ -58,7 +58,7 @@ class RunRequest:
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
     ) -> RunRequest:
-        """Check and normalise an author's values.
+        """Build a request from an author's values.
 
         Args:
             experiment_name: 1 to 255 letters, digits, ``-`` and ``_``, a letter or digit first.
@@ -70,7 +70,7 @@ class RunRequest:
             continue_on_step_failure: Overrides the pipeline's own setting.
 
         Raises:
-            InvalidArgument: A value that cannot be sent; the message names it.
+            InvalidArgument: A value cannot be sent; the message names it.
         """
         return cls(
             experiment_name=as_experiment_name("experiment_name", experiment_name),
@@ -86,12 +86,12 @@ class RunRequest:
             continue_on_step_failure=continue_on_step_failure,
         )
 
-    def to_wire(self, *, marks: Mapping[str, str], notification: bool) -> dict[str, Any]:
+    def to_wire(self, *, own_tags: Mapping[str, str], notification: bool) -> dict[str, Any]:
         """The submission's body, as Microsoft's SDK sends it.
 
         Args:
-            marks: Keys of ours; they go into the tags and into the properties, because which of them reaches the run
-                history is not established for every workspace.
+            own_tags: This provider's own tags. They go into the tags and into the properties, because which of the two
+                reaches the run history is not established for every workspace.
             notification: Whether the target takes ``EnableNotification`` (published pipelines do, endpoints do not).
         """
         body: dict[str, Any] = {
@@ -109,15 +109,15 @@ class RunRequest:
             body["ContinueRunOnStepFailure"] = self.continue_on_step_failure
         if notification:
             body["EnableNotification"] = False
-        tags = {**self.tags, **marks}
+        tags = {**self.tags, **own_tags}
         if tags:
             body["tags"] = tags
-        body["Properties"] = dict(marks)
+        body["Properties"] = dict(own_tags)
         return body
 
     def fingerprint(self, target: str) -> str:
-        """Sixteen hexadecimal digits that differ when a rendered request differs; ``target`` says what is run."""
-        text = json.dumps([target, self.to_wire(marks={}, notification=False)], sort_keys=True)
+        """Sixteen hexadecimal digits that differ if a rendered request differs; ``target`` names what is run."""
+        text = json.dumps([target, self.to_wire(own_tags={}, notification=False)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def datastores(self) -> list[tuple[str, str]]:
@@ -125,10 +125,10 @@ class RunRequest:
         return [(f"data_paths[{name!r}]", path.datastore) for name, path in self.data_paths.items()]
 
     def check(self, interface: PipelineInterface, pipeline: str) -> None:
-        """Compare names and types with what the pipeline accepts.
+        """Compare names and types with the pipeline's interface.
 
         Raises:
-            InvalidParameters: Something does not fit; the message says all that does not, and what would.
+            InvalidParameters: Something does not fit; the message lists all of it, and what the pipeline accepts.
         """
         problems = [
             *_unknown("parameter", self.parameters, interface.parameters),
@@ -153,10 +153,10 @@ class RunRequest:
 
 
 def as_experiment_name(argument: str, value: Any) -> str:
-    """An experiment's name, by the rule of Microsoft's SDK.
+    """Check an experiment's name, by the rule of Microsoft's SDK.
 
     Raises:
-        InvalidArgument: It is none; the message names ``argument``.
+        InvalidArgument: It breaks the rule; the message names ``argument``.
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text")
@@ -168,10 +168,10 @@ def as_experiment_name(argument: str, value: Any) -> str:
 
 
 def as_tags(value: Mapping[str, Any] | None) -> dict[str, str]:
-    """Tags that an author gives, with their values as text.
+    """Check an author's tags; returns them with their values as text.
 
     Raises:
-        InvalidArgument: One of them cannot be sent, or is this provider's own; the message names it.
+        InvalidArgument: A tag cannot be sent, or is this provider's own; the message names it.
     """
     tags = {name: as_plain(f"tags[{name!r}]", item) for name, item in _items("tags", value)}
     as_tag_names("tags", tags)
@@ -179,10 +179,10 @@ def as_tags(value: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def as_tag_names(argument: str, names: Iterable[str]) -> list[str]:
-    """Names of tags that an author may set and remove.
+    """Check the names of tags that an author sets or removes.
 
     Raises:
-        InvalidArgument: One of them is none, or this provider's own; the message names ``argument``.
+        InvalidArgument: A name is not text, or this provider's own; the message names ``argument``.
     """
     if isinstance(names, str):
         raise InvalidArgument(argument, f"is the text {names!r}; use a list of names")
@@ -196,10 +196,10 @@ def as_tag_names(argument: str, names: Iterable[str]) -> list[str]:
 
 
 def as_data_path(argument: str, value: Any) -> DataPath:
-    """A data path from any of the forms that an author may write.
+    """Read a data path from any of the forms that an author may write.
 
     Raises:
-        InvalidArgument: It is none of them, or names no datastore; the message names ``argument``.
+        InvalidArgument: It has another form, or names no datastore; the message names ``argument``.
     """
     if isinstance(value, DataPath):
         store, path = value
@@ -230,7 +230,7 @@ def as_data_path(argument: str, value: Any) -> DataPath:
     if not isinstance(path, str):
         raise wrong_type(argument, path, "text", verb="has as path")
     if "\\" in path:
-        raise InvalidArgument(argument, f"has a backslash in its path {path!r}; the service wants '/'")
+        raise InvalidArgument(argument, f"has a backslash in its path {path!r}; use '/'")
     return DataPath(store, path.lstrip("/"))
 
 

@@ -73,6 +73,8 @@ class Case:
         return deferred.value.trigger
 
     def resume(self, outcome):
+        if outcome == "deadline":
+            self.task.ti.start_date -= timedelta(days=1)
         event = {
             "run_id": self.workspace.only_run().id,
             "experiment_name": "exp",
@@ -149,7 +151,7 @@ def submitted(case):
 
 def waiting_on_a_worker(case):
     operator = case.operator()
-    announce = run_pipeline.PipelineExecution._announce
+    announce = run_pipeline.RunTry._announce
 
     def announced(*arguments):
         announce(*arguments)
@@ -157,7 +159,7 @@ def waiting_on_a_worker(case):
         case.meet(READ)
 
     # The moment between the submission and the wait.
-    case._monkeypatch.setattr(run_pipeline.PipelineExecution, "_announce", announced)
+    case._monkeypatch.setattr(run_pipeline.RunTry, "_announce", announced)
     operator.execute(case.task.context)
 
 

@@ -34,7 +34,7 @@ def kept_variables(kept_in_memory, monkeypatch):
 
 
 def fire(trigger, ahead, limit=10.0):
-    """The event of a trigger on a machine whose clock is ahead; None if it does not fire for so long."""
+    """The event of a trigger on a machine whose clock is ahead; None if it does not fire within the limit."""
     _, arguments = trigger.serialize()
 
     async def first():
@@ -58,7 +58,7 @@ def defer(step, *arguments):
 
 
 def rounds(make, context, ahead):
-    """Take an operator through all its deferrals; how many there were, and the error that it ended with."""
+    """Take an operator through all its deferrals; returns their number and the error at the end."""
     deferral = defer(make().execute, context)
     for number in range(1, 10):
         event = fire(deferral.trigger, ahead)
@@ -94,7 +94,7 @@ def test_a_triggerer_that_is_ahead_ends_no_wait(workspace, task, on_timeout, ahe
 
 @ends
 @pytest.mark.parametrize("ahead", AHEAD)
-def test_such_a_wait_ends_in_time(workspace, task, on_timeout, status, ahead):
+def test_a_wait_with_a_triggerer_that_is_ahead_ends_in_time(workspace, task, on_timeout, status, ahead):
     task.ti.start_date -= timedelta(seconds=298)
     due = time.time() + 2
     number, error = rounds(
@@ -119,7 +119,7 @@ def test_where_each_deferral_begins_a_new_try_the_first_deadline_counts(workspac
 
 
 @ends
-def test_one_that_is_behind_ends_it_late(workspace, task, on_timeout, status):
+def test_a_triggerer_that_is_behind_ends_the_wait_late(workspace, task, on_timeout, status):
     operator = run_pipeline(execution_timeout=timedelta(minutes=5), on_timeout=on_timeout)
     deferral = defer(operator.execute, task.context)
     task.ti.start_date -= timedelta(minutes=15)
@@ -127,7 +127,7 @@ def test_one_that_is_behind_ends_it_late(workspace, task, on_timeout, status):
     with pytest.raises(RunTimedOut):
         operator.execute_complete(task.context, event)
     assert workspace.status() == status
-    # Until then Airflow has not ended it: its trigger would have taken that for a person's act.
+    # Until then Airflow has not ended it: its trigger would have taken that for a manual state change.
     assert deferral.timeout > timedelta(minutes=5 + 10)
 
 
@@ -157,20 +157,42 @@ def test_a_worker_that_is_off_takes_over_what_ended(workspace, task, off):
 
 
 @pytest.mark.parametrize("timeout", [timedelta.max, timedelta(days=36700)])
-def test_a_timeout_longer_than_any_date_is_none(workspace, task, timeout):
+def test_a_timeout_beyond_all_dates_is_no_limit(workspace, task, timeout):
     deferral = defer(run_pipeline(execution_timeout=timeout).execute, task.context)
     assert deferral.trigger.deadline is None
     assert deferral.timeout is None
 
 
 @pytest.mark.parametrize("lasts", [None, timedelta(hours=1)], ids=["removed", "raised"])
-def test_a_timeout_that_the_dag_has_no_more_ends_no_wait(workspace, task, lasts):
+@pytest.mark.parametrize("ahead", [600, 0], ids=["triggerer ahead", "equal clocks"])
+def test_a_timeout_that_the_dag_no_longer_has_ends_no_wait(workspace, task, lasts, ahead):
     """Somebody changes the DAG while the task is deferred."""
+    task.ti.start_date -= timedelta(seconds=0 if ahead else 299)
     deferral = defer(run_pipeline(execution_timeout=timedelta(minutes=5)).execute, task.context)
-    operator = run_pipeline(pipeline_id="long", execution_timeout=lasts)
-    again = defer(operator.execute_complete, task.context, fire(deferral.trigger, 600))
-    assert (again.trigger.deadline is None) is (lasts is None)
+    operator = run_pipeline(execution_timeout=lasts)
+    event = fire(deferral.trigger, ahead)
+    assert event["outcome"] == "deadline"
+    again = defer(operator.execute_complete, task.context, event)
+    if lasts is None:
+        assert (again.trigger.deadline, again.timeout) == (None, None)
+    else:
+        due = task.ti.start_date.timestamp() + 3600
+        assert again.trigger.deadline == pytest.approx(due + ahead, abs=5)
     assert workspace.status() in {"NotStarted", "Running"}
+    if not ahead:
+        assert "Is one of the two clocks wrong?" not in str(RunPipeline.log)
+        assert "no longer has an execution_timeout" in str(RunPipeline.log) or "was raised" in str(RunPipeline.log)
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+def test_a_timeout_that_was_removed_ends_no_wait_that_airflow_has_ended(workspace, task, error):
+    workspace.clock.hold()
+    defer(run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5)).execute, task.context)
+    task.ti.start_date -= timedelta(minutes=30)
+    workspace.clock.release()
+    operator = run_pipeline(pipeline_id="quick")
+    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    assert workspace.status() == "Finished"
 
 
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])

@@ -88,14 +88,14 @@ class TestWithANameOfItsOwn:
         assert start(task).run_id == ours.id
 
     @pytest.mark.parametrize("known", [True, False])
-    def test_a_retry_submits_none_beside_it_and_takes_none_over(self, workspace, task, named, known):
+    def test_a_retry_submits_no_other_run_and_takes_none_over(self, workspace, task, named, known):
         named("production")
         start(task)
         if not known:
             task.record["run_id"] = None
         named("staging")
         task.next_try()
-        with pytest.raises(AirflowFailException, match=r"none is submitted beside it.*Clear this task") as failed:
+        with pytest.raises(AirflowFailException, match=r"no other run is submitted.*Clear this task") as failed:
             run(task, deferrable=True)
         assert isinstance(failed.value.__cause__, ForeignRun)
         assert workspace.status() == "Running"
@@ -149,7 +149,7 @@ class TestWithANameOfItsOwn:
 
 
 class TestWithTheSameName:
-    """The id was made up, and copied with the database; the address tells the two apart."""
+    """The id is random, and was copied with the database; the address distinguishes the two."""
 
     @pytest.fixture
     def started(self, workspace, task, at):
@@ -229,7 +229,7 @@ def test_an_airflow_with_a_chosen_name_may_move(workspace, task, named, monkeypa
         (" https://airflow.example.com ", "https://airflow.example.com"),
     ],
 )
-def test_an_address_that_leads_to_every_machine_itself_tells_nothing(kept_variables, at, url, known):
+def test_an_address_that_is_valid_on_one_machine_only_distinguishes_nothing(kept_variables, at, url, known):
     kept_variables["azureml_deployment_id"] = "abc"
     at(url)
     assert this_deployment() == Deployment("abc", known)
@@ -259,7 +259,7 @@ def test_an_airflow_that_has_moved_to_https_still_ends_its_runs(workspace, task,
 
 
 @pytest.mark.parametrize("stored", ["", None])
-def test_an_id_that_cannot_be_kept_is_none(monkeypatch, at, stored):
+def test_an_id_that_cannot_be_stored_is_not_used(monkeypatch, at, stored):
     from aml_provider.state import variables
 
     monkeypatch.setattr(variables, "read", lambda key: stored)

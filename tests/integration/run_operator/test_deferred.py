@@ -1,4 +1,4 @@
-"""The run operator while it is deferred: what travels, what the trigger fires, what the resumed task does."""
+"""The run operator while it is deferred: the trigger that is stored, its events, and the resumed task."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def test_the_deadline_does_to_the_run_what_was_asked(workspace, task, on_timeout
 @pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
 def test_a_wait_that_airflow_ended_itself_does_the_same(workspace, task, on_timeout, status, error):
     how = {"pipeline_id": "long", "on_timeout": on_timeout, "deferrable": True}
+    how["execution_timeout"] = timedelta(minutes=5)
     defer(task, **how)
+    task.ti.start_date -= timedelta(minutes=20)
     workspace.clock.advance(30)
     operator = RunPipeline(**how)
     with pytest.raises(RunTimedOut):
@@ -150,7 +152,7 @@ def test_a_run_that_cannot_be_polled_is_left_running_and_taken_over(workspace, t
     assert workspace.status() == "Running"
 
 
-def test_a_run_that_ended_while_nobody_watched_is_taken_over_without_another_wait(workspace, task):
+def test_a_run_that_ended_while_nothing_waited_is_taken_over_without_another_wait(workspace, task):
     defer(task, pipeline_id="quick")
     run_id = workspace.only_run().id
     workspace.clock.advance(3600)
@@ -199,7 +201,7 @@ def test_an_event_does_not_decide_how_the_run_ended(workspace, task):
 
 
 class WatchedTrigger(AzureMLPipelineRunTrigger):
-    """Told by the test what the task is doing."""
+    """Takes the state of the task from the test."""
 
     now = None
 

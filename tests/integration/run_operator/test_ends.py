@@ -1,4 +1,4 @@
-"""How the run ends, and what the task makes of it."""
+"""Each end of the run becomes an end of the task."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_deadline_does_to_the_run_what_was_asked(workspace, task, on_timeout
     assert not task.record["finished"]
 
 
-def test_after_a_cancel_by_the_deadline_a_retry_submits_anew(workspace, task):
+def test_after_a_cancel_by_the_deadline_a_retry_submits_another_run(workspace, task):
     for _ in range(2):
         with pytest.raises(RunTimedOut):
             run(task, pipeline_id="long", execution_timeout=timedelta(seconds=0.3))

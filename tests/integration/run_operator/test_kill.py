@@ -28,7 +28,7 @@ def kept_variables(kept_in_memory, airflow):
     return kept_in_memory
 
 
-# Airflow's own word, not the fixture's.
+# Asks Airflow, in spite of the fixture.
 OWNER_STATE = task_states.owner_state
 
 # States of a task instance that nobody has ended, though its worker is interrupted.
@@ -47,7 +47,7 @@ def test_a_kill_before_anything_was_sent_does_nothing(workspace, task):
 
 
 def test_a_kill_before_the_task_begins_lets_nothing_be_submitted(workspace, task):
-    """Airflow 3 calls on_kill from before it renders the arguments, and the task begins all the same."""
+    """Airflow 3 calls on_kill from before it renders the arguments, and the task begins anyway."""
     operator = RunPipeline(pipeline_id="long")
     operator.on_kill()
     with pytest.raises(AzureMLError, match="being killed; nothing was submitted"):
@@ -56,7 +56,7 @@ def test_a_kill_before_the_task_begins_lets_nothing_be_submitted(workspace, task
 
 
 @pytest.mark.parametrize("cleared", [False, True])
-def test_a_kill_before_the_task_begins_cancels_the_run_of_before(workspace, task, cleared):
+def test_a_kill_before_the_task_begins_cancels_the_earlier_run(workspace, task, cleared):
     run(task, pipeline_id="long", wait_for_completion=False)
     task.store["azureml_submission"]["finished"] = False
     task.clear() if cleared else task.next_try()
@@ -80,9 +80,9 @@ def test_a_kill_before_the_task_resumes_cancels_a_run_that_goes_on(workspace, ta
 
 
 def interrupt(operator):
-    """Interrupt a try that has come to its end, and wait until its run has been seen to."""
+    """Interrupt a try that has ended, and wait until the interruption has been handled."""
     operator.on_kill()
-    for interruption in operator._execution._interruptions:
+    for interruption in operator._try._interruptions:
         interruption.wait(60)
 
 
@@ -206,12 +206,12 @@ def test_a_worker_that_is_interrupted_in_its_submission_leaves_its_run(workspace
 @pytest.mark.parametrize("state", ["success", "failed", "skipped", "removed", None])
 @pytest.mark.parametrize("stored", [True, False], ids=["durable", "not durable"])
 def test_a_task_that_has_ended_takes_its_run_along(workspace, task, airflow, state, stored):
-    """A mark, a DAG run that timed out, a task instance that was deleted."""
+    """A manual state change, a DAG run that timed out, a task instance that was deleted."""
     airflow.state = state
     operator = RunPipeline(pipeline_id="long", wait_for_completion=False, durable=stored)
     operator.execute(task.context)
     interrupt(operator)
-    # It may also be that Airflow has given up the worker. From 3.3 on the API server hears of marks, and only of them.
+    # Airflow may also have given up the worker. Since 3.3 its API server hears of manual state changes only.
     left = state == "failed" and stored and AIRFLOW_V_3_3_PLUS
     assert (workspace.status() == "Canceled") is not left
 
@@ -345,9 +345,10 @@ def test_a_kill_that_fails_says_so_and_raises_nothing(workspace, task):
 
 
 @pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
-def test_airflow_s_own_timeout_does_what_was_asked(workspace, task, on_timeout, status):
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+def test_airflow_s_own_timeout_does_what_was_asked(workspace, task, on_timeout, status, cancel_on_kill):
     """Airflow raises wherever the worker is, then calls on_kill."""
-    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout)
+    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout, cancel_on_kill=cancel_on_kill)
     told = operator.log.info
 
     def interrupt(message, *values):

@@ -1,4 +1,4 @@
-"""The run operator against the local workspace: one try at a time, with what may go wrong in it."""
+"""The run operator against the local workspace: one try at a time, with everything that may go wrong in it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(task, **arguments):
     ],
     ids=str,
 )
-def test_a_run_is_submitted_watched_and_returned(workspace, task, target):
+def test_a_run_is_submitted_waited_for_and_returned(workspace, task, target):
     run_id = run(task, **target)
     assert run_id == workspace.only_run().id
     assert workspace.status() == "Finished"
@@ -110,7 +110,7 @@ def test_the_link_is_there_as_soon_as_the_run_exists(workspace, task):
     assert run_id in seen[1][1]
 
 
-def test_progress_is_told_only_when_it_has_changed(workspace, task):
+def test_progress_is_logged_only_when_it_has_changed(workspace, task):
     operator = RunPipeline(pipeline_id="quick", poll_interval=0.1)
     operator.execute(task.context)
     told = [line for line in operator.log.lines if ": " in line and "work" in line]
@@ -295,7 +295,7 @@ def test_evidence_is_gathered_from_a_run_of_this_try_only(workspace, task, kept_
     assert json.loads(kept_variables[name])["found"] == ["pipeline", "property", "tag"]
     kept_variables.clear()
     task.next_try()
-    # Found by now, but who knows whether it would have been found within the grace time?
+    # It is found now, but perhaps it would not have been found within the timeout.
     run(task, pipeline_id="long", wait_for_completion=False)
     assert kept_variables == {}
 

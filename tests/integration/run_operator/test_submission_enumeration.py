@@ -25,7 +25,7 @@ QUIRKS = {
     "integer enums": ["int_enums"],
     "nothing is found": ["drop_tags", "drop_properties"],
 }
-# A retry may have to wait for a run that is being cancelled, or for an answer to its look.
+# A retry may have to wait for a run that is being cancelled, or for the reply to its look-up.
 MOST_TRIES = 4
 THEN = ("retry", "clear")
 SEED = 20261122
@@ -45,7 +45,7 @@ def world(quirks, monkeypatch):
 
 
 def finish(life):
-    """Try until the task ends; what each try came to."""
+    """Try until the task ends; returns the outcome of each try."""
     results = []
     for _ in range(MOST_TRIES):
         results.append(life.attempt())
@@ -56,7 +56,7 @@ def finish(life):
 
 
 def live_through(life, interrupted, quirks):
-    """Interrupt the first tries, let the others end as they do, and look at what the workspace has seen."""
+    """Interrupt the first tries, let the others end as they do, and check what the workspace has seen."""
     history = [quirks]
     first = None
     for interruption, then in interrupted:

@@ -23,7 +23,7 @@ from aml_provider.worker import run_pipeline
 
 #: For a write.
 STOPS = ("stop before", "stop after")
-#: For a request: beside stops, what becomes of it and of its reply.
+#: For a request, besides stops: the fate of the request and of its reply.
 LOSSES = ("lost, not done", "lost, done", "503, not done", "503, done")
 _FAULTS = {
     "lost, not done": {"kind": "refuse"},
@@ -141,7 +141,7 @@ class Life(Task):
         return {"ti": self.ti} | ({"task_state_store": self.store} if self.store is not None else {})
 
     def attempt(self, interruption=Interruption(0, "")):  # noqa: B008 - immutable
-        """One try: the run's id, or what ended it."""
+        """One try; returns the run's id, or the error that ended it."""
         self.script.begin(interruption)
         try:
             return self._attempt()
@@ -225,7 +225,7 @@ class World:
         self.emulator.__exit__(None, None, None)
 
     def renew(self):
-        """Forget everything but what was taught."""
+        """Forget everything but the evidence."""
         self.emulator.reset()
         self.emulator.clock.hold()
         self.emulator.faults.clear()

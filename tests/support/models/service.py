@@ -1,4 +1,4 @@
-"""A service that answers a flow's steps by what they ask for, without a protocol in between."""
+"""A service that answers the steps of a flow directly, without a protocol in between."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def a_step(name="one", status="Completed", **wire):
 
 
 class Service:
-    """Answers steps by what they ask for.
+    """Answers the steps of a flow.
 
     Args:
         answers: By the path of a call or the URL of a request: an answer, a list of them with the last repeating, or a

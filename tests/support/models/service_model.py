@@ -13,7 +13,7 @@ from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.evidence import Evidence
-from aml_provider.state.task_records import TaskStateLedger
+from aml_provider.state.task_records import TaskStateSubmissionStore
 
 ACTIVE = frozenset({"NotStarted", "Running"})
 
@@ -250,19 +250,19 @@ class Store(dict):
         self.service.fuse.burn()
 
 
-def ledger_of(store):
-    return TaskStateLedger(store)
+def submission_store(store):
+    return TaskStateSubmissionStore(store)
 
 
 class KnownEvidence(Evidence):
     """Evidence that is kept in a list."""
 
     def __init__(self, settings, service, shelf):
-        self.shelf = shelf
-        super().__init__(settings, now=service.now, monotonic=service.now)
+        def load(name):
+            self.name = name
+            return shelf[-1] if shelf else None
 
-    def _load(self):
-        return self.shelf[-1] if self.shelf else None
+        def save(name, text, about):
+            shelf.append(text)
 
-    def _save(self, text):
-        self.shelf.append(text)
+        super().__init__(settings, load, save, now=service.now, monotonic=service.now)

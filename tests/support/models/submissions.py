@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, ledger_of
+from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, submission_store
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import KEY
-from aml_provider.durable.submission import Submission
+from aml_provider.durable.submission import RunOrder, Submission
 
 SETTINGS = WorkspaceSettings(
     subscription_id="s",
@@ -35,7 +35,7 @@ DOUBT = ("done, reply lost", "not done", "done late")
 
 def submit(service, key="k1"):
     """Submit a run of this key, past all that a try does."""
-    body = RunRequest.of(experiment_name="exp").to_wire(marks={KEY: key}, notification=True)
+    body = RunRequest.of(experiment_name="exp").to_wire(own_tags={KEY: key}, notification=True)
 
     def flow():
         run = yield calls.submit_pipeline("pipe", body)
@@ -62,31 +62,36 @@ class World:
     def _learn(self, quirks):
         other = World(learnt=False, **quirks)
         run_id = other.obtain()
-        record = other.submission.record
+        record = other.record
         assert record.run_id == run_id
-        other.service.drive(other.evidence().gather(record.key, "exp", "pipe", patience=GRACE))
+        other.service.drive(other.evidence().gather(record.key, "exp", "pipe", timeout=GRACE))
         self.shelf = other.shelf
 
     def evidence(self):
         return KnownEvidence(SETTINGS, self.service, self.shelf)
 
-    def resolve(self):
+    def find_target(self):
         return Target("pipeline", "pipe", pipeline_id="pipe")
         yield
+
+    @property
+    def record(self):
+        """The submission record as it is stored."""
+        return submission_store(self.store).load()
+
+    def order(self, find_target=None):
+        request = RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants})
+        return RunOrder(PipelineReference(pipeline_id="pipe"), request, find_target or self.find_target)
 
     def new_try(self, **changes):
         arguments = {
             "identity": self.identity,
-            "ledger": ledger_of(self.store),
+            "store": submission_store(self.store),
             "evidence": self.evidence(),
             "settings": SETTINGS,
             "conn_id": "azureml_default",
-            "subject": "pipe",
-            "resolve": self.resolve,
-            "request": RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants}),
-            "parent_run_id": None,
             "cancel_older": True,
-            "grace": GRACE,
+            "lookup_timeout": GRACE,
             "throttled_budget": 3600.0,
             "log": self.log,
             "now": self.service.now,
@@ -95,16 +100,16 @@ class World:
         self.submission = Submission(**arguments | changes)
         return self.submission
 
-    def obtain(self, fuse=None, **changes):
-        return self.service.drive(self.new_try(**changes).obtain(), fuse)
+    def obtain(self, fuse=None, find_target=None, **changes):
+        return self.service.drive(self.new_try(**changes).obtain(self.order(find_target)), fuse)
 
     def clear(self):
         self.identity = self.identity._replace(max_tries=self.identity.max_tries + 1)
         self.service.generation += 1
 
     def close(self):
-        ledger = ledger_of(self.store)
-        ledger.close(ledger.load())
+        store = submission_store(self.store)
+        store.close(store.load())
 
     def only_run(self):
         (run,) = self.service.runs
@@ -115,7 +120,7 @@ class World:
             run.status = status
 
     def kill(self):
-        """A person ends the task: its run is marked, then cancelled."""
+        """A person ends the task: its run gets the cancel tag, then is cancelled."""
         for run in self.service.active():
             run.history_tags["airflow.cancel"] = "the task was killed in Airflow"
             run.marked_by_person = True

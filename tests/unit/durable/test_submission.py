@@ -1,9 +1,9 @@
-"""A try comes to its run: what it submits, takes over, waits for and refuses."""
+"""A try obtains its run: it submits, takes over, waits for an earlier run to end, or refuses."""
 
 from __future__ import annotations
 
 import pytest
-from support.models.service_model import Crash, Fuse, ledger_of
+from support.models.service_model import Crash, Fuse, submission_store
 from support.models.submissions import GRACE, World, crashes, outcome
 
 from aml_provider.client.errors import (
@@ -24,7 +24,7 @@ from aml_provider.client.specs.target import Target
 from aml_provider.durable.identity import TaskIdentity
 
 
-def test_the_first_try_submits_once_and_looks_for_nothing():
+def test_the_first_try_submits_once_and_looks_nothing_up():
     world = World()
     assert world.obtain() == "run-1"
     assert world.service.log == ["POST /PipelineRuns/PipelineSubmit/pipe"]
@@ -34,7 +34,7 @@ def test_each_submission_carries_its_key_in_tags_and_properties():
     world = World()
     world.obtain()
     run = world.only_run()
-    assert run.tags["airflow.key"] == run.properties["airflow.key"] == world.submission.record.key
+    assert run.tags["airflow.key"] == run.properties["airflow.key"] == world.record.key
 
 
 def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
@@ -45,7 +45,7 @@ def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
         raise NotFound("get published pipeline", status=404)
         yield
 
-    assert world.obtain(resolve=gone) == "run-1"
+    assert world.obtain(find_target=gone) == "run-1"
 
 
 @pytest.mark.parametrize("refused", [PermissionDenied("get", status=403), AuthenticationRefused("get", status=401)])
@@ -66,15 +66,15 @@ def test_a_run_that_must_not_be_read_for_a_while_is_left_to_a_retry(refused, act
 def test_a_retry_after_a_failed_run_submits_under_another_key():
     world = World()
     world.obtain()
-    first = world.submission.record
+    first = world.record
     world.end("Failed")
     assert world.obtain() == "run-2"
-    second = world.submission.record
+    second = world.record
     assert (second.generation, second.ordinal) == (first.generation, first.ordinal + 1)
     assert second.key != first.key
 
 
-def test_a_retry_after_a_cancel_in_the_workspace_starts_nothing_anew():
+def test_a_retry_after_a_cancel_in_the_workspace_submits_no_other_run():
     world = World()
     world.obtain()
     world.end("Canceled")
@@ -135,18 +135,18 @@ def test_a_cancelled_run_that_does_not_end_lets_nothing_begin():
     assert world.obtain() == "run-2"
 
 
-def test_a_cancelled_run_that_finished_all_the_same_counts():
+def test_a_cancelled_run_that_finished_anyway_is_the_result():
     world = World()
     world.service.cancel_takes = 1000.0
     world.obtain()
     world.kill()
-    flow = world.new_try().obtain()
+    flow = world.new_try().obtain(world.order())
     world.service.cancel_takes = 0.0
     world.only_run().status = "Finished"
     assert world.service.drive(flow) == "run-1"
 
 
-def test_a_marked_run_is_never_taken_over():
+def test_a_run_with_a_cancel_tag_is_never_taken_over():
     world = World()
     world.obtain()
     world.service.cancel_takes = 10.0
@@ -161,7 +161,7 @@ def test_a_run_that_is_taken_over_goes_by_what_its_try_says_as_long_as_it_is_act
     world.obtain()
     world.only_run().status = status
     assert world.obtain(cancel_older=False, conn_id="other") == "run-1"
-    kept = ledger_of(world.store).load()
+    kept = submission_store(world.store).load()
     now = (False, "other") if status == "Running" else (True, "azureml_default")
     assert (kept.cancel_on_kill, kept.azureml_conn_id) == now
 
@@ -195,9 +195,9 @@ def test_a_clear_does_not_need_the_old_run_to_exist_any_more():
     assert world.obtain() == "run-2"
 
 
-def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks():
+def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks_up():
     world = World()
-    ways = {"ledger": None, "evidence": None}
+    ways = {"store": None, "evidence": None}
     world.service.fates = ["not done"]
     with pytest.raises(ReplyLost):
         world.obtain(**ways)
@@ -253,7 +253,7 @@ def test_a_crash_while_waiting_for_a_busy_service_leaves_no_doubt():
 def test_a_task_that_is_killed_while_the_service_is_busy_submits_nothing():
     world = World(learnt=False)
     world.service.fates = ["throttled"]
-    flow = world.new_try().obtain()
+    flow = world.new_try().obtain(world.order())
     world.service.listener = world.submission.stop
     with pytest.raises(AzureMLError, match="being killed"):
         world.service.drive(flow)
@@ -285,18 +285,18 @@ def test_a_submission_that_was_not_carried_out_is_left_to_a_retry():
     assert world.service.log[before:] == ["POST /PipelineRuns/PipelineSubmit/pipe"]
 
 
-def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_look():
+def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_find_the_run():
     world = World(learnt=False)
     world.service.fates = ["not done"]
     with pytest.raises(SubmissionUnknown) as caught:
         world.obtain()
-    for fact in (world.submission.record.key, "'exp'", "'w'", "https://", "clear this task", "tag, property, pipeline"):
+    for fact in (world.record.key, "'exp'", "'w'", "https://", "clear this task", "tag, property, pipeline"):
         assert fact in str(caught.value)
     assert world.service.runs == []
 
 
 @pytest.mark.parametrize("learnt", [True, False])
-def test_a_look_up_that_gets_no_answer_is_left_to_a_retry(learnt):
+def test_a_look_up_that_gets_no_reply_is_left_to_a_retry(learnt):
     world = World(learnt=learnt)
     world.service.fates = ["done, reply lost"]
     world.service.refusals = {"runs:query|Pipeline/pipe": ServerFault("query the runs", status=503)}
@@ -324,7 +324,7 @@ def test_what_proves_nothing_does_not_stand_in_for_what_does():
         world.obtain()
 
 
-def test_a_clock_that_is_ahead_makes_nobody_look_for_ever():
+def test_a_clock_that_is_ahead_ends_the_look_up():
     world = World()
     outcome(lambda: world.obtain(Fuse(3)))
     record = world.store["azureml_submission"]
@@ -343,13 +343,13 @@ def test_a_killed_task_submits_nothing_any_more():
         yield
 
     with pytest.raises(AzureMLError, match="killed"):
-        world.obtain(resolve=killed)
+        world.obtain(find_target=killed)
     assert world.service.runs == []
     assert world.obtain() == "run-1"
     assert len(world.service.log) == 1
 
 
-def test_two_runs_with_one_key_are_told_and_the_newest_is_taken(caplog):
+def test_two_runs_with_one_key_are_logged_and_the_newest_is_taken(caplog):
     world = World()
     world.obtain()
     run = world.only_run()

@@ -88,7 +88,7 @@ def self_consistent(world, ends, *, findable, history):
 
 
 @pytest.mark.parametrize("fate", ["done", *DOUBT])
-def test_a_crash_around_a_look_or_a_pause_is_like_one_after_the_last_write(fate):
+def test_a_crash_around_a_look_up_or_a_pause_is_like_one_after_the_last_write(fate):
     def history(fuse):
         world = World(lag=20.0)
         world.service.every_point = True

@@ -1,4 +1,4 @@
-"""Flows by hand: which calls they make, and what they make of the answers."""
+"""Flows about runs and targets: the calls that they make, and the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows import runs as flows
 from aml_provider.client.flows import targets
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
 
 EMPTY = PipelineInterface({}, frozenset(), frozenset())
 
@@ -59,7 +59,7 @@ class TestFindPipeline:
         listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
         assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
 
-    def test_two_are_listed_with_what_tells_them_apart(self):
+    def test_two_are_listed_with_their_differences(self):
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
@@ -67,7 +67,7 @@ class TestFindPipeline:
         assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
         assert "pipeline_id" in str(caught.value)
 
-    def test_none_names_similar_ones(self):
+    def test_a_missing_name_lists_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
         with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
             carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
@@ -80,7 +80,7 @@ class TestFindPipeline:
             ((pipeline("something else"), pipeline("unlike")), "there are 2 others"),
         ],
     )
-    def test_none_says_how_many_others_there_are(self, listed, said):
+    def test_a_missing_name_says_how_many_others_there_are(self, listed, said):
         with pytest.raises(PipelineError, match=said):
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
 
@@ -95,22 +95,27 @@ class TestFindPipeline:
                 carry_out(targets.find_pipeline(name), {self.LIST: (pipeline(),)})
 
 
+def find_target(**reference):
+    return targets.find_target(PipelineReference(**reference))
+
+
 class TestFindTarget:
     BY_NAME = "GET /PipelineEndpoints/Name"
 
     def test_an_id_costs_no_request(self):
-        assert carry_out(targets.find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
-        assert carry_out(targets.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
-        assert carry_out(targets.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
+        assert carry_out(find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
+        assert carry_out(find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
+        assert carry_out(find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
 
     def test_a_pipelines_name(self):
-        target = carry_out(targets.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
+        target = carry_out(find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
         assert target == Target("pipeline", "p-1", None, "p-1")
 
     @pytest.mark.parametrize(("version", "behind"), [(None, "p-1"), ("0", "p-0"), ("1", "p-1")])
     def test_an_endpoints_name(self, version, behind):
         target = carry_out(
-            targets.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
+            find_target(endpoint_name="score", endpoint_version=version),
+            {self.BY_NAME: endpoint()},
         )
         assert target == Target("endpoint", "e-1", version, behind)
 
@@ -127,30 +132,33 @@ class TestFindTarget:
     def test_a_version_that_is_missing(self, versions, known):
         with pytest.raises(PipelineError, match=f"endpoint 'score' has no version 'x'; {known}"):
             carry_out(
-                targets.find_target(endpoint_name="score", endpoint_version="x"),
+                find_target(endpoint_name="score", endpoint_version="x"),
                 {self.BY_NAME: endpoint(versions=versions)},
             )
 
     def test_a_default_version_that_is_missing(self):
         with pytest.raises(PipelineError, match="no version '9'"):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
+            carry_out(find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
 
     def test_an_endpoint_that_is_missing(self):
         with pytest.raises(PipelineError, match=r"endpoint_name: .* no pipeline endpoint named 'score'"):
             carry_out(
-                targets.find_target(endpoint_name="score"),
+                find_target(endpoint_name="score"),
                 {self.BY_NAME: NotFound("x", status=404), "GET /PipelineEndpoints": ()},
             )
 
     @pytest.mark.parametrize("status", ["Disabled", "Deprecated"])
-    def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
+    def test_a_disabled_endpoint_is_reported_before_anything_is_submitted(self, status):
         """The SDK refuses it, so whether the service does is not known."""
         with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
+            carry_out(find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
 
     def test_other_errors_are_not_turned_into_a_missing_endpoint(self):
         with pytest.raises(ServerFault):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: ServerFault("x", status=500)})
+            carry_out(
+                find_target(endpoint_name="score"),
+                {self.BY_NAME: ServerFault("x", status=500)},
+            )
 
 
 class TestInspectTarget:
@@ -247,7 +255,7 @@ class TestWaitForRun:
     def wait(self, runs, pages=None, **options):
         service = Service({self.GET: runs, self.CHILDREN: pages or [()]})
         told = []
-        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "report": told.append, **options})
+        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "log": told.append, **options})
         return service.carry_out(flow), service, told
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -269,7 +277,7 @@ class TestWaitForRun:
         assert last.status == "Finished"
         assert service.pauses == [0.0]
 
-    def test_progress_is_told_only_when_it_changes(self):
+    def test_progress_is_logged_only_when_it_changes(self):
         states = [[a_step(status="Queued")], [a_step(status="Queued")], [a_step(status="Running")], [a_step()]]
         _, _, told = self.wait(
             [a_run("Running"), a_run("Running"), a_run("Running"), a_run("Finished")],
@@ -298,7 +306,7 @@ class TestWaitForRun:
         assert last.status == "Running"
         assert service.pauses == [30.0, 15.0], "the last pause is cut short"
 
-    def test_a_deadline_that_has_passed_still_looks_once(self):
+    def test_a_deadline_that_has_passed_still_polls_once(self):
         last, service, _ = self.wait([a_run("Finished")], deadline=0.0, now=lambda: 100.0)
         assert last.status == "Finished"
         last, service, _ = self.wait([a_run()], deadline=0.0, now=lambda: 100.0)
@@ -314,7 +322,7 @@ class TestCancelRun:
     def cancel(self, runs, tag=None, cancel=None, **options):
         service = Service({self.GET: runs, self.TAG: tag, self.CANCEL: cancel})
         notes = []
-        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "note": notes.append, **options})
+        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "log": notes.append, **options})
         return service.carry_out(flow), service, notes
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -323,7 +331,7 @@ class TestCancelRun:
         assert last.status == status
         assert service.asked == [self.GET]
 
-    def test_it_is_marked_before_it_is_cancelled_and_watched_until_it_ends(self):
+    def test_the_cancel_tag_is_set_first_and_the_end_is_waited_for(self):
         last, service, notes = self.cancel([a_run(), a_run(), a_run("CancelRequested"), a_run("Canceled")])
         assert last.status == "Canceled"
         assert service.asked == [self.GET, self.TAG, self.CANCEL, self.GET, self.GET, self.GET]
@@ -343,7 +351,7 @@ class TestCancelRun:
         assert len(notes) == 1
         assert "r-1" in notes[0]
 
-    def test_a_run_that_history_does_not_know_yet_is_marked_after_the_cancel(self):
+    def test_a_run_that_history_does_not_know_yet_gets_its_tag_after_the_cancel(self):
         missing = NotFound("x", status=404)
         last, service, notes = self.cancel([a_run(), a_run("Canceled")], tag=[missing, missing, None])
         assert last.status == "Canceled"
@@ -352,7 +360,7 @@ class TestCancelRun:
         assert len(notes) == 1
 
     def test_a_run_that_history_never_knows_is_given_up_after_some_seconds(self):
-        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), patience=0.0)
+        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), timeout=0.0)
         assert 1 <= sum(service.pauses) <= 3
 
     @pytest.mark.parametrize("kind", [BadRequest, Conflict])
@@ -365,33 +373,27 @@ class TestCancelRun:
         with pytest.raises(kind):
             self.cancel([a_run()], cancel=kind("x", status=400))
 
-    def test_a_missing_right_is_told(self):
+    def test_a_missing_right_is_logged(self):
         with pytest.raises(PermissionDenied):
             self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
 
-    def test_patience_ends_the_watch_and_not_the_cancel(self):
-        last, service, _ = self.cancel([a_run()], patience=5.0, poll_interval=2.0)
+    def test_the_timeout_ends_the_wait_and_not_the_cancel(self):
+        last, service, _ = self.cancel([a_run()], timeout=5.0, poll_interval=2.0)
         assert last.status == "Running"
         assert service.pauses == [2.0, 2.0, 2.0]
 
-    def test_without_patience_it_looks_once(self):
-        _, service, _ = self.cancel([a_run()], patience=0.0)
+    def test_without_a_timeout_it_polls_once(self):
+        _, service, _ = self.cancel([a_run()], timeout=0.0)
         assert service.pauses == []
         assert service.asked[-1] == self.GET
 
 
-def test_checking_a_connection_tells_each_step_before_it_is_taken():
+def test_checking_a_connection_logs_each_step_before_it_is_taken():
     told = []
     service = Service({"GET ": ServerFault("x", status=500)})
     with pytest.raises(ServerFault):
         service.carry_out(flows.check_connection(told.append))
     assert told == ["workspace"]
-
-
-def test_only_finished_is_success():
-    assert flows.succeeded(a_run("Finished"))
-    for status in ("Failed", "Canceled", "Running", "Completed", "Unknown", "NotStarted", ""):
-        assert not flows.succeeded(a_run(status))
 
 
 def test_a_target_and_a_progress_read_well():
