@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
@@ -22,7 +23,7 @@ from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -64,7 +65,9 @@ class ScheduleExecution:
             if not (operator.wait_for_provisioning and schedule.is_provisioning):
                 return schedule.id
             if not operator.deferrable:
-                return self._conclude(client.run(self._wait(schedule.id)))
+                with _reading(schedule.id):
+                    schedule = client.run(self._wait(schedule.id))
+                return self._conclude(schedule)
         self._defer(schedule.id)
         return None
 
@@ -73,14 +76,11 @@ class ScheduleExecution:
         if not event or "schedule_id" not in event or event.get("outcome") not in {"settled", "deadline", "unwatched"}:
             raise ValueError(f"Not an event of AzureMLScheduleProvisioningTrigger: {event!r}")
         schedule_id = str(event["schedule_id"])
+        if event["outcome"] == "unwatched":
+            raise _unread(schedule_id, event.get("message"))
         with self._hook.client() as client:
-            try:
+            with _reading(schedule_id):
                 schedule = client.call(calls.get_schedule(schedule_id))
-            except AzureMLError as error:
-                raise ProvisioningUnsettled(
-                    f"Schedule {schedule_id} is there, but whether the service has set it up could not be read: "
-                    f"{event.get('message') if event['outcome'] == 'unwatched' else error} A retry looks on."
-                ) from error
             is_late = event["outcome"] == "deadline" and (was_late(event) or has_passed(self._deadline()))
             if is_late or not schedule.is_provisioning:
                 return self._conclude(schedule)
@@ -162,3 +162,18 @@ class ScheduleExecution:
             timeout=backstop(deadline),
         )
         raise AssertionError  # defer() never returns
+
+
+def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:
+    return ProvisioningUnsettled(
+        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the wait."
+    )
+
+
+@contextmanager
+def _reading(schedule_id: str) -> Iterator[None]:
+    """The schedule exists: a status that cannot be read must not cost the task its retries, whatever the reason."""
+    try:
+        yield
+    except AzureMLError as error:
+        raise _unread(schedule_id, error) from error

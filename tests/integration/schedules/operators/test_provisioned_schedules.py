@@ -43,6 +43,28 @@ def test_waiting_ends_with_execution_timeout(monkeypatch, task):
         assert one(workspace).status == "Active"
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+def test_a_refusal_while_waiting_leaves_the_retries_in_both_modes(monkeypatch, task, status, deferrable):
+    """The schedule exists by then."""
+    operator = Create(
+        name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY, deferrable=deferrable
+    )
+    with serving(monkeypatch, quirks=("provisioning=36000s",)) as workspace:
+        workspace.faults.add("status", path="*/Schedules/*", method="GET", status=status, times=50)
+        with pytest.raises(ProvisioningUnsettled, match="exists, but .* answered .*A retry continues") as caught:
+            if deferrable:
+                with pytest.raises(TaskDeferred) as deferral:
+                    operator.execute(task.context)
+                event = asyncio.run(event_of(deferral.value.trigger))
+                assert event["outcome"] == "unwatched"
+                operator.execute_complete(task.context, event)
+            else:
+                operator.execute(task.context)
+        assert str(status) in str(caught.value)
+        assert one(workspace).id in str(caught.value)
+
+
 def deferred(task, **arguments):
     with pytest.raises(TaskDeferred) as caught:
         create(task, deferrable=True, **arguments)
