@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+# A timeout of more than a hundred years is no limit: Airflow cannot compute the instant at which it ends.
+_FOREVER = timedelta(days=36_600)
 
 # How much later than the deadline Airflow itself ends a deferral whose trigger has not fired, in seconds. Its API
 # server computes that instant and its scheduler compares it, so it is longer than clocks may differ. Otherwise Airflow
@@ -34,16 +38,44 @@ def has_passed(deadline: float) -> bool:
     return time.time() >= deadline - _LAST_MOMENT
 
 
-def was_late(event: Mapping[str, Any]) -> bool:
-    """Whether the deadline that a trigger was given has passed by our clock.
-
-    It is never before the task's own, and it stays where it is: in ``dag.test()`` each deferral begins a new try.
+def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | None:
+    """The instant at which a try must end, in seconds since the epoch; a deferral does not move it.
 
     Args:
-        event: What the trigger has sent; of a trigger of an earlier version it does not say.
+        started: The task instance's ``start_date``. ``dag.test()`` on Airflow 2.11 gives none: then it is now.
+        timeout: The task's ``execution_timeout``; None: no limit.
+
+    Returns:
+        None where there is no limit.
     """
-    deadline = event.get("deadline")
-    return isinstance(deadline, (int, float)) and has_passed(deadline)
+    if timeout is None or timeout > _FOREVER:
+        return None
+    return (time.time() if started is None else started.timestamp()) + timeout.total_seconds()
+
+
+def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float | None) -> bool:
+    """Whether the deadline of a try has passed that its trigger resumes, by our clock.
+
+    The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
+    since then, so the deadline that the task has now decides. Only ``dag.test()`` begins a new try with each deferral:
+    there the first deadline counts, which is the trigger's.
+
+    Args:
+        event: The trigger's event.
+        started: The task instance's ``start_date``.
+        deadline: The deadline that the task has now; see :func:`deadline_of`.
+    """
+    fired_at = _instant(event, FIRED_AT)
+    if started is None or (fired_at is not None and started.timestamp() >= fired_at):
+        first = trigger_deadline(event)
+        if first is not None and has_passed(first):
+            return True
+    return deadline is not None and has_passed(deadline)
+
+
+def trigger_deadline(event: Mapping[str, Any]) -> float | None:
+    """The deadline that a trigger was given, in seconds since the epoch; a trigger of an earlier version sends none."""
+    return _instant(event, "deadline")
 
 
 def backstop(deadline: float) -> timedelta:
@@ -67,7 +99,10 @@ def clock_ahead(event: Mapping[str, Any] | None) -> float:
     Returns:
         Seconds; 0 where the clocks agree, ours is ahead, or nothing is known.
     """
-    fired_at = (event or {}).get(FIRED_AT)
-    if isinstance(fired_at, bool) or not isinstance(fired_at, (int, float)):
-        return 0.0
-    return max(0.0, fired_at - time.time())
+    fired_at = _instant(event or {}, FIRED_AT)
+    return 0.0 if fired_at is None else max(0.0, fired_at - time.time())
+
+
+def _instant(event: Mapping[str, Any], name: str) -> float | None:
+    value = event.get(name)
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else value

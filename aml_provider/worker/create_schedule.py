@@ -14,7 +14,7 @@ from aml_provider.client.flows.targets import find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
+from aml_provider.deadlines import backstop, clock_ahead, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
@@ -81,8 +81,8 @@ class ScheduleExecution:
         with self._hook.client() as client:
             with _reading(schedule_id):
                 schedule = client.call(calls.get_schedule(schedule_id))
-            is_late = event["outcome"] == "deadline" and (was_late(event) or has_passed(self._deadline()))
-            if is_late or not schedule.is_provisioning:
+            late = event["outcome"] == "deadline" and is_late(event, self._ti.start_date, self._deadline())
+            if late or not schedule.is_provisioning:
                 return self._conclude(schedule)
         self._defer(schedule_id, clock_ahead(event))
         return None

@@ -27,7 +27,7 @@ from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import backstop, clock_ahead, was_late
+from aml_provider.deadlines import backstop, clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.identity import Deployment, TaskIdentity
 from aml_provider.durable.lookup import search
@@ -139,13 +139,11 @@ class PipelineExecution:
             raise unwatched(run_id, event.get("message"))
         with self._interruptible(), self._client() as client:
             run = self._wait.read(client, run_id)
-            # Somebody may have taken execution_timeout out of the DAG meanwhile.
-            has_time = self._wait.has_time or self._wait.deadline is None
-            if run.state.is_final or (event["outcome"] == "deadline" and (was_late(event) or not has_time)):
+            if run.state.is_final or (event["outcome"] == "deadline" and self._wait.is_late(event)):
                 return self._conclude(client, run)
             self._heed_kill(client, run_id)
         if event["outcome"] == "deadline":
-            self._wait.warn_of_clocks("triggerer")
+            self._wait.log_time_left("triggerer", trigger_deadline(event))
         else:
             # The service has changed its mind about the run's end; unknown is not success.
             self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
@@ -165,7 +163,7 @@ class PipelineExecution:
             if run.state.is_final:
                 return None
             if self._wait.has_time:
-                self._wait.warn_of_clocks("scheduler")
+                self._wait.log_time_left("scheduler")
                 # Here: another deferral would end as soon as this one did, by the same clock.
                 return self._conclude(client, self._wait.until_end(client, run_id, self._poll_interval()))
             return self._end_at_deadline(client, run)

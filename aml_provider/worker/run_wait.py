@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
 from aml_provider.client.http.messages import Pause
-from aml_provider.deadlines import has_passed
+from aml_provider.deadlines import deadline_of, has_passed, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
     from aml_provider.client.entities import PipelineRun
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
     from aml_provider.durable.submission import Log
 
-# A timeout of more than a hundred years is none; Airflow can compute no such instants.
-_FOREVER = 100 * 366 * 86400.0
 # Seconds between two hours of being told "later".
 _BUSY_PAUSE = 15.0
 
@@ -46,25 +44,33 @@ class RunWait:
     @property
     def deadline(self) -> float | None:
         """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
-        if self._timeout is None or self._timeout.total_seconds() > _FOREVER:
-            return None
-        # dag.test() on Airflow 2.11 gives no start date.
-        started = self._ti.start_date
-        return float(started.timestamp() if started is not None else time.time()) + self._timeout.total_seconds()
+        return deadline_of(self._ti.start_date, self._timeout)
 
     @property
     def has_time(self) -> bool:
-        """Whether there is a deadline, and it has not passed by this worker's clock."""
+        """Whether there is no deadline, or it has not passed by this worker's clock."""
         deadline = self.deadline
-        return deadline is not None and not has_passed(deadline)
+        return deadline is None or not has_passed(deadline)
 
-    def warn_of_clocks(self, component: str) -> None:
-        """Say that the deadline has passed by the clock of a component of Airflow, and not by ours."""
+    def is_late(self, event: Mapping[str, Any]) -> bool:
+        """Whether the deadline has passed by this worker's clock, after the trigger's deadline resumed the task."""
+        return is_late(event, self._ti.start_date, self.deadline)
+
+    def log_time_left(self, component: str, fired: float | None = None) -> None:
+        """Log why the task waits on, although a component of Airflow has ended its wait at the deadline.
+
+        Args:
+            component: The component.
+            fired: The deadline that the component was given, where that is known.
+        """
         deadline = self.deadline
         if deadline is None:
-            self._log.info("The task has no execution_timeout any more; waiting on.")
+            self._log.info("The task no longer has an execution_timeout; waiting on.")
             return
         left = deadline - time.time()
+        if fired is not None and has_passed(fired):
+            self._log.info("The task's execution_timeout was raised; waiting on for %.0f s.", left)
+            return
         self._log.warning(
             "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
             "Waiting on. Is one of the two clocks wrong?",

@@ -164,13 +164,35 @@ def test_a_timeout_longer_than_any_date_is_none(workspace, task, timeout):
 
 
 @pytest.mark.parametrize("lasts", [None, timedelta(hours=1)], ids=["removed", "raised"])
-def test_a_timeout_that_the_dag_has_no_more_ends_no_wait(workspace, task, lasts):
+@pytest.mark.parametrize("ahead", [600, 0], ids=["triggerer ahead", "equal clocks"])
+def test_a_timeout_that_the_dag_no_longer_has_ends_no_wait(workspace, task, lasts, ahead):
     """Somebody changes the DAG while the task is deferred."""
+    task.ti.start_date -= timedelta(seconds=0 if ahead else 299)
     deferral = defer(run_pipeline(execution_timeout=timedelta(minutes=5)).execute, task.context)
-    operator = run_pipeline(pipeline_id="long", execution_timeout=lasts)
-    again = defer(operator.execute_complete, task.context, fire(deferral.trigger, 600))
-    assert (again.trigger.deadline is None) is (lasts is None)
+    operator = run_pipeline(execution_timeout=lasts)
+    event = fire(deferral.trigger, ahead)
+    assert event["outcome"] == "deadline"
+    again = defer(operator.execute_complete, task.context, event)
+    if lasts is None:
+        assert (again.trigger.deadline, again.timeout) == (None, None)
+    else:
+        due = task.ti.start_date.timestamp() + 3600
+        assert again.trigger.deadline == pytest.approx(due + ahead, abs=5)
     assert workspace.status() in {"NotStarted", "Running"}
+    if not ahead:
+        assert "Is one of the two clocks wrong?" not in str(RunPipeline.log)
+        assert "no longer has an execution_timeout" in str(RunPipeline.log) or "was raised" in str(RunPipeline.log)
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+def test_a_timeout_that_was_removed_ends_no_wait_that_airflow_has_ended(workspace, task, error):
+    workspace.clock.hold()
+    defer(run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5)).execute, task.context)
+    task.ti.start_date -= timedelta(minutes=30)
+    workspace.clock.release()
+    operator = run_pipeline(pipeline_id="quick")
+    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    assert workspace.status() == "Finished"
 
 
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
