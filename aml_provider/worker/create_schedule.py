@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
@@ -14,7 +14,7 @@ from aml_provider.client.flows.targets import find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import backstop, clock_ahead, is_late
+from aml_provider.deadlines import LONGEST_TIMEOUT, backstop, clock_ahead, deadline_of, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
 
-# Seconds for the setting up where the task has no execution_timeout, as Microsoft's SDK has it.
-_PATIENCE = 3600.0
+# Without an execution_timeout, as in Microsoft's SDK.
+_PROVISIONING_TIMEOUT = timedelta(hours=1)
 _POLL_INTERVAL = 5.0
 
 
@@ -143,10 +143,11 @@ class ScheduleExecution:
     def _deadline(self) -> float:
         """When the wait has to end, in seconds since the epoch; a deferral does not move it."""
         timeout = self._operator.execution_timeout
-        # dag.test() on Airflow 2.11 gives no start date.
-        started = self._ti.start_date
-        begun = started.timestamp() if started is not None else time.time()
-        return float(begun) + (_PATIENCE if timeout is None else timeout.total_seconds())
+        deadline = deadline_of(
+            self._ti.start_date, min(_PROVISIONING_TIMEOUT if timeout is None else timeout, LONGEST_TIMEOUT)
+        )
+        assert deadline is not None
+        return deadline
 
     def _defer(self, schedule_id: str, ahead: float = 0.0) -> NoReturn:
         """Wait in the triggerer, whose clock is known to be ahead by some seconds."""

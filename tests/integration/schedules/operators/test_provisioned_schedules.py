@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -77,6 +77,25 @@ async def event_of(trigger):
         return (await anext(events)).payload
     finally:
         await events.aclose()
+
+
+def test_a_timeout_longer_than_any_date_ends_no_wait(monkeypatch, task):
+    with serving(monkeypatch, quirks=("provisioning=30s",)) as workspace:
+        wait = deferred(task, execution_timeout=timedelta.max)
+        assert wait.trigger.deadline > time.time() + timedelta(days=36_000).total_seconds()
+        # As Airflow does when it stores the trigger.
+        assert datetime.now(UTC) + wait.timeout > datetime.fromtimestamp(wait.trigger.deadline, UTC)
+        event = asyncio.run(
+            event_of(AzureMLScheduleProvisioningTrigger(**wait.trigger.serialize()[1] | {"poll_interval": 0.1}))
+        )
+        operator = Create(
+            name="nightly",
+            experiment_name="exp",
+            pipeline_id="quick",
+            recurrence=NIGHTLY,
+            execution_timeout=timedelta.max,
+        )
+        assert operator.execute_complete(task.context, event) == one(workspace).id
 
 
 def test_the_wait_may_be_the_triggerers(monkeypatch, task):
