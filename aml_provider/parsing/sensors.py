@@ -1,4 +1,4 @@
-"""The checks of the sensors' arguments when the DAG file is parsed. Loaded when a sensor is made, not with its class."""
+"""Checks of the sensors' arguments when the DAG file is parsed. Loaded when a sensor is made, not with its class."""
 
 from __future__ import annotations
 

@@ -170,6 +170,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
 
     def _state(self) -> FolderState | None:
         from aml_provider.blobs.changes import FolderState
+        from aml_provider.blobs.cursor import Cursor
         from aml_provider.blobs.folder import Folder
         from aml_provider.blobs.rules import Rules
         from aml_provider.durable.handover import Commit
@@ -183,4 +184,4 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
         if commit is None or commit.serial != self.serial:
             return None
         rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)
-        return FolderState(Folder("", ""), rules, commit.cursor())
+        return FolderState(Folder("", ""), rules, Cursor.decode(commit.cursor_text))

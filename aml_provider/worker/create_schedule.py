@@ -167,7 +167,8 @@ class ScheduleExecution:
 
 def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:
     return ProvisioningUnsettled(
-        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the wait."
+        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the "
+        "wait."
     )
 
 

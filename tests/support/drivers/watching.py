@@ -40,8 +40,8 @@ def sensor(**arguments: Any) -> AzureBlobChangeSensor:
 
 
 def look(watcher: AzureBlobChangeSensor, context: Any = None) -> list[Any]:
-    """Look once, in a process of its own; names and kinds of what it takes."""
-    watcher._watch = None
+    """Poll once, in a process of its own; names and kinds of what it takes."""
+    watcher._wait = None
     taken = watcher.poke(context or context_of()).xcom_value
     return [(change["path"], change["change"]) for change in taken or ()]
 

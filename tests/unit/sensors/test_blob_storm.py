@@ -18,12 +18,13 @@ from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
 from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner
+from aml_provider.durable.handover import Commit, Handover, Owner
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.worker.poke_folder import FolderWatch
+from aml_provider.worker.poke_folder import FolderPoke
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")
 RIGHT = ContainerAccess(sas="x=1")
@@ -122,7 +123,7 @@ class Storm:
         self.container = FakeContainer(page_size=2)
         self.kept: dict[str, str] = {}
         self.states: dict[str, str] = {}
-        self.watches: dict[str, FolderWatch] = {}
+        self.watches: dict[str, FolderPoke] = {}
         self.asleep: dict[str, Asleep] = {}
         self.consumers: dict[tuple[str, str], set[str]] = {}
         self.served: set[tuple[str, str]] = set()
@@ -150,15 +151,8 @@ class Storm:
         if not (same_process and run in self.watches):
             # Two sensors share one cursor_key.
             me = Owner("dag", run, "watch" if int(run[3:]) % 2 else "other_watch")
-            self.watches[run] = FolderWatch(
-                me,
-                Place(self.container),
-                self.rules,
-                Variable(self.kept),
-                QUIET,
-                lambda o: self.states.get(o.run_id),
-                deadline=float("inf"),
-            )
+            handover = Handover(me, Variable(self.kept), lambda o: self.states.get(o.run_id), undone)
+            self.watches[run] = FolderPoke(handover, Place(self.container), self.rules, QUIET, deadline=float("inf"))
         return self.watches[run]
 
     def look(self, run, *, dies="", then="failed", meanwhile=None, same_process=False, faults=()):
@@ -166,7 +160,7 @@ class Storm:
         self.story.append(f"{run} looks {dies and f'and dies {dies}, then {then}'} {list(faults)}")
         self.states[run] = "running"
         watch = self.watch(run, same_process=same_process)
-        watch._store.dies = watch._location.dies = dies
+        watch._handover.store.dies = watch._location.dies = dies
         watch._location.meanwhile = meanwhile
         asleep = self.asleep.pop(run, None)
         # What is written during this listing its trigger has not seen.
@@ -175,7 +169,7 @@ class Storm:
         before = dict(self.kept)
         self.container.failures = list(faults)
         try:
-            taken = watch.look()
+            taken = watch.poll()
             if dies == "before the result" and taken is not None:
                 raise Killed  # noqa: TRY301 - as the process that has it would be
         except Killed:
@@ -184,17 +178,17 @@ class Storm:
             self.calm = False
             return None
         finally:
-            watch._store.dies = watch._location.dies = ""
+            watch._handover.store.dies = watch._location.dies = ""
             void = any(fault != 200 for fault in faults) and not self.container.failures
             self.container.failures = []
-        self.calm = taken is None and not void and not watch._open and not same_process
+        self.calm = taken is None and not void and not watch._handover.is_open and not same_process
         if void:
             assert (taken, self.kept) == (None, before)
         if taken is None:
             self.states[run] = "up_for_reschedule"
-            if not (watch._open or same_process):
-                assert watch._commit is not None
-                self.asleep[run] = Asleep(watch._commit.serial, self.kept["record"], self.world())
+            if not (watch._handover.is_open or same_process):
+                assert watch._handover.serial
+                self.asleep[run] = Asleep(watch._handover.serial, self.kept["record"], self.world())
             return None
         assert awake, "there was something to take, and the trigger slept on"
         del self.watches[run]
@@ -214,7 +208,7 @@ class Storm:
         """Whether the trigger wakes the worker, also if it was started anew just now."""
         for record in {asleep.record, self.kept["record"]}:
             commit = Commit.decode(record)
-            state = FolderState(FOLDER, self.rules._replace(max_changes=1000), commit.cursor())
+            state = FolderState(FOLDER, self.rules._replace(max_changes=1000), Cursor.decode(commit.cursor_text))
             if commit.serial == asleep.serial and not Place(self.container).run(poll_folder(state, RIGHT)).changes:
                 return False
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -52,15 +53,15 @@ def test_a_refusal_while_waiting_leaves_the_retries_in_both_modes(monkeypatch, t
     )
     with serving(monkeypatch, quirks=("provisioning=36000s",)) as workspace:
         workspace.faults.add("status", path="*/Schedules/*", method="GET", status=status, times=50)
-        with pytest.raises(ProvisioningUnsettled, match="exists, but .* answered .*A retry continues") as caught:
-            if deferrable:
-                with pytest.raises(TaskDeferred) as deferral:
-                    operator.execute(task.context)
-                event = asyncio.run(event_of(deferral.value.trigger))
-                assert event["outcome"] == "unwatched"
-                operator.execute_complete(task.context, event)
-            else:
+        resume = operator.execute
+        if deferrable:
+            with pytest.raises(TaskDeferred) as deferral:
                 operator.execute(task.context)
+            event = asyncio.run(event_of(deferral.value.trigger))
+            assert event["outcome"] == "unwatched"
+            resume = partial(operator.execute_complete, event=event)
+        with pytest.raises(ProvisioningUnsettled, match=r"exists, but .* answered .*A retry continues") as caught:
+            resume(task.context)
         assert str(status) in str(caught.value)
         assert one(workspace).id in str(caught.value)
 
