@@ -206,3 +206,18 @@ def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
     monkeypatch.setattr(variables, "write", noted)
     assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
     assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]
+
+
+def test_a_run_that_is_being_taken_over_is_not_missed_after_a_failed_poll(workspace, schedule, owners):
+    """The stored cursor has the run in it: a trigger that compared with it would wait for the run after."""
+    workspace.clock.advance(3660)
+    first = look(workspace, "day1", schedule_id=schedule.id, schedule_name=None)
+    owners["day1"] = "failed"
+    workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
+    task = {"task_id": "watch", "schedule_id": schedule.id, "deferrable": True, "poke_interval": 0.1}
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(TaskDeferred) as deferred:
+        Sensor(**task).execute(context_of("day2", began))
+    assert deferred.value.trigger.only_wait, "the worker polls again"
+    workspace.faults.clear()
+    assert Sensor(**task).execute_complete(context_of("day2", began), {"look": True}) == first
