@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.api_server.task_instances import shown
 from aml_provider.client.flows.runs import cancel_run
-from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import search
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
     from aml_provider.api_server.mark import Mark
     from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.record import Record
+    from aml_provider.durable.record import SubmissionRecord
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def end_run(mark: Mark) -> bool:
                 run_id,
                 record.experiment,
                 reason="the task was marked in Airflow",
-                patience=0.0,
-                note=log.warning,
+                timeout=0.0,
+                log=log.warning,
                 check=deployment.check,
             )
         )
@@ -75,12 +75,12 @@ def end_run(mark: Mark) -> bool:
     return True
 
 
-def _run_of(record: Record) -> Flow[str | None]:
+def _run_of(record: SubmissionRecord) -> Flow[str | None]:
     """The run, also of a submission that was under way."""
     if record.run_id is not None or not record.sent:
         return record.run_id
-    patience = patience_for(record.submitted_at, lookup_grace(), time.time())
-    found = yield from search(record.key, record.experiment, record.pipeline_id, patience=patience)
+    timeout = arrival_timeout(record.submitted_at, lookup_timeout(), time.time())
+    found = yield from search(record.key, record.experiment, record.pipeline_id, timeout=timeout)
     if not found.run_ids and found.error is not None:
         raise found.error
     return found.run_ids[0] if found.run_ids else None

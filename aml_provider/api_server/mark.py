@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from aml_provider.durable.record import Record
+    from aml_provider.durable.record import SubmissionRecord
 
 
 class Mark(NamedTuple):
@@ -25,7 +25,7 @@ class Mark(NamedTuple):
     map_index: int
     end_date: datetime
     was_at_work: bool
-    record: Record | None = None
+    record: SubmissionRecord | None = None
 
     def __str__(self) -> str:
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""

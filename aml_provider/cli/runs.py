@@ -76,7 +76,7 @@ def cancel(options: Namespace, hook: AzureMLHook) -> Record:
         say(f"Run {run.id} has ended already; there is nothing to cancel.")
         return of_run(run)
     confirm(f"This cancels run {run.id} of experiment {run.experiment_name!r} ({run.status}).", yes=options.yes)
-    run = hook.run(cancel_run(run.id, run.experiment_name, reason="cancelled from the command line", note=say))
+    run = hook.run(cancel_run(run.id, run.experiment_name, reason="cancelled from the command line", log=say))
     if not run.state.is_final:
         raise CommandError(
             f"The service was asked to cancel run {run.id}, but after a minute it is still {run.status}. "

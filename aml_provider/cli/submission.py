@@ -114,7 +114,7 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
                 run.experiment_name,
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
-                report=lambda progress: say(f"Run {run.id}: {progress}"),
+                log=lambda progress: say(f"Run {run.id}: {progress}"),
                 policy=retry_policy()._replace(tell=lambda _, text: say(text)),
             )
         )

@@ -17,10 +17,6 @@ _NATIVE = (
 _NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
 
 
-#: The arguments of which one names what is run.
-TARGET = ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name")
-
-
 def as_name(argument: str, value: Any) -> str:
     """A text that names something.
 

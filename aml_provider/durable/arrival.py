@@ -8,7 +8,7 @@ from aml_provider.client.http.messages import ON_ITS_WAY
 _SKEW = 900.0
 
 
-def patience_for(sent_at: float, grace: float, now: float) -> float:
+def arrival_timeout(sent_at: float, lookup_timeout: float, now: float) -> float:
     """For how long to look for what another process has sent, which may have left at any moment until that died.
 
     Its clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer than
@@ -16,11 +16,11 @@ def patience_for(sent_at: float, grace: float, now: float) -> float:
 
     Args:
         sent_at: When it was about to be sent, by the other clock, in seconds since the epoch.
-        grace: Seconds for which something is looked up before it counts as absent.
+        lookup_timeout: Seconds for which something is looked up before it counts as absent.
         now: The time by our clock.
 
     Returns:
         Seconds; 0 after a quarter of an hour and more: then once is enough.
     """
-    longest = grace + ON_ITS_WAY
+    longest = lookup_timeout + ON_ITS_WAY
     return min(longest, max(0.0, sent_at + longest + _SKEW - now))

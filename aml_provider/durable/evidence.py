@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError
-from aml_provider.durable.lookup import WAYS, Search, look, search
+from aml_provider.durable.lookup import WAYS, Search, look_up, search
 from aml_provider.state import variables
 from aml_provider.stored import parse, reading
 
@@ -83,7 +83,7 @@ class Evidence:
         """Whether a later search could show more: what would be proof, or everything, gave no answer this time."""
         return not result.answered or bool(self._found - result.answered)
 
-    def gather(self, key: str, experiment: str, pipeline_id: str | None, *, patience: float) -> Flow[None]:
+    def gather(self, key: str, experiment: str, pipeline_id: str | None, *, timeout: float) -> Flow[None]:
         """Learn which of the ways that are due find a run that was submitted just now.
 
         Just now, because it is the time until it is found that counts: an older one proves nothing. This waits only
@@ -94,10 +94,10 @@ class Evidence:
         """
         due = self.due
         if not self._found:
-            yield from search(key, experiment, pipeline_id, patience=patience, now=self._monotonic)
+            yield from search(key, experiment, pipeline_id, timeout=timeout, now=self._monotonic)
         for way in due:
             try:
-                found = yield from look(way, key, experiment, pipeline_id)
+                found = yield from look_up(way, key, experiment, pipeline_id)
             except AzureMLError:
                 # Also one that would answer tomorrow: asking again with every run would cost every run.
                 found = ()

@@ -11,7 +11,7 @@ from aml_provider.client.errors import ForeignRun
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
-    from aml_provider.durable.record import Record
+    from aml_provider.durable.record import SubmissionRecord
 
 _NAME, _URL = "airflow.deployment", "airflow.url"
 
@@ -44,11 +44,11 @@ class TaskIdentity(NamedTuple):
         text = json.dumps([*self[:5], generation, ordinal])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def wrote(self, record: Record) -> bool:
+    def wrote(self, record: SubmissionRecord) -> bool:
         """Whether a stored record is this task's: one that another Airflow wrote came with a copy of its database."""
         return record.key == self.key(record.generation, record.ordinal)
 
-    def began_anew(self, record: Record) -> bool:
+    def began_anew(self, record: SubmissionRecord) -> bool:
         """Whether the task was cleared since this record.
 
         A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's

@@ -40,7 +40,7 @@ class Search(NamedTuple):
     error: AzureMLError | None = None
 
 
-def look(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
+def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
     """Look for runs that carry a key, in one way.
 
     Raises:
@@ -69,7 +69,7 @@ def search(
     experiment: str,
     pipeline_id: str | None,
     *,
-    patience: float,
+    timeout: float,
     now: Callable[[], float] = time.monotonic,
 ) -> Flow[Search]:
     """Look for a key in every way, again and again until it is found.
@@ -78,10 +78,10 @@ def search(
         key: What the run carries.
         experiment: The run's experiment.
         pipeline_id: The published pipeline, where it is known.
-        patience: Seconds after which to stop; the last look begins no earlier, and there is at least one.
+        timeout: Seconds after which to stop; the last round begins no earlier, and there is at least one.
         now: A clock; answers that take their time count too.
     """
-    end = now() + patience
+    end = now() + timeout
     pause = _FIRST_PAUSE
     while True:
         began = now()
@@ -89,7 +89,7 @@ def search(
         problem: AzureMLError | None = None
         for way in WAYS:
             try:
-                found = yield from look(way, key, experiment, pipeline_id)
+                found = yield from look_up(way, key, experiment, pipeline_id)
             except AzureMLError as error:
                 problem = error
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 
-class Record(NamedTuple):
+class SubmissionRecord(NamedTuple):
     """What is known of the latest submission of a task instance.
 
     Args:
@@ -41,14 +41,14 @@ class Record(NamedTuple):
     cancel_on_kill: bool = True
 
 
-class Ledger(Protocol):
+class SubmissionStore(Protocol):
     """Keeps one record through crashes and retries."""
 
-    def load(self) -> Record | None:
+    def load(self) -> SubmissionRecord | None:
         """Read the record."""
 
-    def save(self, record: Record) -> None:
+    def save(self, record: SubmissionRecord) -> None:
         """Replace the record; when this returns, it is stored."""
 
-    def close(self, record: Record) -> None:
+    def close(self, record: SubmissionRecord) -> None:
         """Note that the task ended with this record's run."""

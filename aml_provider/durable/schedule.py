@@ -27,7 +27,7 @@ from aml_provider.client.flows.schedules import (
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.recurrence import park
 from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
-from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.arrival import arrival_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,7 @@ class Upkeep:
         if intent is not None and intent.key == self._key:
             # An earlier try has made it, or may have, and came no further.
             made = yield from self._await_arrival(
-                intent, self._now() + patience_for(intent.at, self._grace, self._now())
+                intent, self._now() + arrival_timeout(intent.at, self._grace, self._now())
             )
             if made is not None:
                 return (yield from self._complete(made))

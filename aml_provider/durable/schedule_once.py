@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import find_target
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.durable.schedule import Intent, Keeper, Upkeep
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def create_schedule(
         raise InvalidArgument("pipeline_id", "give either pipeline_id or endpoint_id")
     if if_exists not in {"fail", "reuse", "update"}:
         raise InvalidArgument("if_exists", f"is {if_exists!r}; use 'fail', 'reuse' or 'update'")
-    find = find_target(pipeline_id=pipeline_id, endpoint_id=endpoint_id)
+    find = find_target(PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id))
     target = yield from prepare(wanted, find, {}, warn=warn)
     upkeep = Upkeep(
         wanted=wanted,

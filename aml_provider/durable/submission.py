@@ -25,12 +25,12 @@ from aml_provider.client.errors import (
     SubmissionUnsettled,
     Throttled,
 )
-from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
+from aml_provider.client.flows.runs import CANCEL_TAG, cancel_run
 from aml_provider.client.http.messages import Pause
-from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.lookup import KEY, WAYS, search
-from aml_provider.durable.record import Record
+from aml_provider.durable.record import SubmissionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.identity import TaskIdentity
     from aml_provider.durable.lookup import Search
-    from aml_provider.durable.record import Ledger
+    from aml_provider.durable.record import SubmissionStore
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Submission:
 
     Args:
         identity: Whose submission it is.
-        ledger: Keeps the record through crashes; None for a task that is not durable: then nothing is looked up or
+        store: Keeps the record through crashes; None for a task that is not durable: then nothing is looked up or
             taken over, and each try submits.
         evidence: What "not found" proves.
         settings: The workspace.
@@ -77,7 +77,7 @@ class Submission:
         request: What is asked of it.
         parent_run_id: The run to be its parent.
         cancel_older: Whether a run that an older generation left active is cancelled.
-        grace: Seconds for which a key is looked up before its run counts as absent.
+        lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         throttled_budget: Seconds for which a submission is sent again that the service was too busy to take.
         log: Where adoption and doubt are told.
         now: The wall clock.
@@ -88,7 +88,7 @@ class Submission:
         self,
         *,
         identity: TaskIdentity,
-        ledger: Ledger | None,
+        store: SubmissionStore | None,
         evidence: Evidence | None,
         settings: WorkspaceSettings,
         conn_id: str,
@@ -97,7 +97,7 @@ class Submission:
         request: RunRequest,
         parent_run_id: str | None,
         cancel_older: bool,
-        grace: float,
+        lookup_timeout: float,
         throttled_budget: float,
         log: Log,
         now: Callable[[], float] = time.time,
@@ -105,7 +105,7 @@ class Submission:
     ) -> None:
         self._identity = identity
         self._deployment = Deployment(identity.deployment, identity.url)
-        self._ledger = ledger
+        self._store = store
         self._evidence = evidence
         self._settings = settings
         self._conn_id = conn_id
@@ -113,7 +113,7 @@ class Submission:
         self._request = request
         self._parent_run_id = parent_run_id
         self._cancel_older = cancel_older
-        self._grace = grace
+        self._lookup_timeout = lookup_timeout
         self._throttled_budget = throttled_budget
         self._log = log
         self._now = now
@@ -123,7 +123,7 @@ class Submission:
         #: Whether this try has submitted, and not only taken over.
         self.submitted = False
         #: The record of the submission at hand; its ``run_id`` is None while a POST is under way or in doubt.
-        self.record: Record | None = None
+        self.record: SubmissionRecord | None = None
 
     def stop(self) -> None:
         """Submit nothing from now on: the task is being killed, which does not end it at once on Airflow 3."""
@@ -144,7 +144,7 @@ class Submission:
             RunStillActive: A run that has to make room has not ended in time.
             AzureMLError: The service refused, or could not be reached; nothing is left behind.
         """
-        record = self._ledger.load() if self._ledger is not None else None
+        record = self._store.load() if self._store is not None else None
         if record is None:
             return (yield from self._submit(uuid.uuid4().hex[:8], 0))
         if not self._identity.wrote(record):
@@ -168,7 +168,7 @@ class Submission:
 
     def _submit(self, generation: str, ordinal: int) -> Flow[str]:
         target = yield from self._resolve()
-        record = Record(
+        record = SubmissionRecord(
             generation=generation,
             max_tries=self._identity.max_tries,
             retries=self._identity.retries,
@@ -195,7 +195,7 @@ class Submission:
             yield Pause(pause)
             waited += pause
 
-    def _send(self, target: Target, record: Record) -> Flow[str]:
+    def _send(self, target: Target, record: SubmissionRecord) -> Flow[str]:
         # The intent first: from here on a crash means doubt, and doubt means a look-up.
         self._keep(record)
         if self._stopped:
@@ -208,10 +208,10 @@ class Submission:
             if not error.in_doubt:
                 self._keep(record._replace(sent=False))
                 raise
-            if self._ledger is None:
+            if self._store is None:
                 raise
             self._log.warning("The submission's reply was lost; looking for its run. %s", error)
-            found = yield from self._find(record, self._grace, cause=error)
+            found = yield from self._find(record, self._lookup_timeout, cause=error)
             if found is None:
                 self._keep(record._replace(sent=False))
                 self._log.warning("The submission was not carried out; a retry is safe.")
@@ -220,7 +220,7 @@ class Submission:
         self._keep(record._replace(run_id=run.id, pipeline_id=run.pipeline_id or record.pipeline_id))
         return run.id
 
-    def _call(self, target: Target, record: Record) -> calls.Call[PipelineRun]:
+    def _call(self, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:
         marks = {
             KEY: record.key,
             **self._deployment.marks(),
@@ -230,12 +230,12 @@ class Submission:
             "airflow.task_id": self._identity.task_id,
             "airflow.map_index": str(self._identity.map_index),
         }
-        body = self._request.to_wire(marks=marks, notification=target.kind == "pipeline")
+        body = self._request.to_wire(own_tags=marks, notification=target.kind == "pipeline")
         if target.kind == "pipeline":
             return calls.submit_pipeline(target.id, body, parent_run_id=self._parent_run_id)
         return calls.submit_endpoint(target.id, body, version=target.version, parent_run_id=self._parent_run_id)
 
-    def _recall(self, record: Record) -> Flow[PipelineRun | None]:
+    def _recall(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
         """The run of an earlier try, or None if that try certainly submitted none."""
         if record.run_id is not None:
             try:
@@ -249,7 +249,7 @@ class Submission:
         if not record.sent:
             return None
         self._log.info("An earlier try may have submitted a run; looking for key %s.", record.key)
-        found = yield from self._find(record, self._patience(record), cause=None)
+        found = yield from self._find(record, self._timeout(record), cause=None)
         if found is None:
             self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
         else:
@@ -272,13 +272,15 @@ class Submission:
             ) from error
         return found
 
-    def _patience(self, record: Record) -> float:
+    def _timeout(self, record: SubmissionRecord) -> float:
         """For how long to look for the submission of an earlier try."""
-        return patience_for(record.submitted_at, self._grace, self._now())
+        return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now())
 
-    def _find(self, record: Record, patience: float, *, cause: AzureMLError | None) -> Flow[PipelineRun | None]:
+    def _find(
+        self, record: SubmissionRecord, timeout: float, *, cause: AzureMLError | None
+    ) -> Flow[PipelineRun | None]:
         """Look up a submission in doubt; None proves that it was not carried out."""
-        result = yield from self._search(record, patience)
+        result = yield from self._search(record, timeout)
         if result.run_ids:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
@@ -295,18 +297,18 @@ class Submission:
         raise SubmissionUnknown(
             f"Whether a run was submitted cannot be established, so none is submitted again. Looked for the tag and "
             f"property {KEY} = {record.key} in experiment {record.experiment!r} of workspace "
-            f"{self._settings.workspace_name!r} for {patience:.0f} s; answered: "
+            f"{self._settings.workspace_name!r} for {timeout:.0f} s; answered: "
             f"{', '.join(way for way in WAYS if way in result.answered)}. None of these ways has found a run of this "
             f"Airflow in that workspace before, so finding none proves nothing. Look in the studio "
             f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
         ) from cause
 
-    def _search(self, record: Record, patience: float) -> Flow[Search]:
+    def _search(self, record: SubmissionRecord, timeout: float) -> Flow[Search]:
         return (
-            yield from search(record.key, record.experiment, record.pipeline_id, patience=patience, now=self._monotonic)
+            yield from search(record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic)
         )
 
-    def _make_room_or_adopt(self, record: Record, run: PipelineRun) -> Flow[bool]:
+    def _make_room_or_adopt(self, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
         """Whether an earlier try's run is this try's too; if not, it has ended when this returns."""
         if run.state is RunState.FINISHED:
             # Also if its request differs by now: a generation has one successful run.
@@ -333,16 +335,16 @@ class Submission:
         ended = yield from self._end(record, run.id, "the retry asks for something else")
         return ended.state is RunState.FINISHED
 
-    def _is_marked(self, record: Record, run: PipelineRun) -> Flow[bool]:
+    def _is_marked(self, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
         try:
             known = yield from self._read(calls.get_history_run(record.experiment, run.id), run.id)
         except NotFound:
-            return CANCEL_MARK in run.tags
-        return CANCEL_MARK in known.tags
+            return CANCEL_TAG in run.tags
+        return CANCEL_TAG in known.tags
 
-    def _end(self, record: Record, run_id: str, reason: str) -> Flow[PipelineRun]:
+    def _end(self, record: SubmissionRecord, run_id: str, reason: str) -> Flow[PipelineRun]:
         ended = yield from cancel_run(
-            run_id, record.experiment, reason=reason, note=self._log.warning, check=self._deployment.check
+            run_id, record.experiment, reason=reason, log=self._log.warning, check=self._deployment.check
         )
         if not ended.state.is_final:
             raise RunStillActive(
@@ -353,7 +355,7 @@ class Submission:
             )
         return ended
 
-    def _leave_alone(self, record: Record) -> None:
+    def _leave_alone(self, record: SubmissionRecord) -> None:
         """The record came with a copy of another Airflow's database, or this one has another name since.
 
         A person who clears the task wants a run of this Airflow. A retry was nobody's wish: it would run beside that
@@ -373,7 +375,7 @@ class Submission:
             "or was deployment_id changed? Clear this task to submit a run of this Airflow's own."
         )
 
-    def _leave_behind(self, record: Record) -> Flow[None]:
+    def _leave_behind(self, record: SubmissionRecord) -> Flow[None]:
         """The task was cleared: what the older generation left active is cancelled first, and never taken over."""
         if record.run_id is None and not record.sent:
             return
@@ -383,7 +385,7 @@ class Submission:
         run_id = record.run_id
         if run_id is None:
             # A person decided to go on without that submission's fate being known: a look, no proof.
-            result = yield from self._search(record, self._patience(record))
+            result = yield from self._search(record, self._timeout(record))
             run_id = result.run_ids[0] if result.run_ids else None
         if run_id is None:
             return
@@ -403,7 +405,7 @@ class Submission:
         if agreed != self.record:
             self._keep(agreed)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: SubmissionRecord) -> None:
         self.record = record
-        if self._ledger is not None:
-            self._ledger.save(record)
+        if self._store is not None:
+            self._store.save(record)

@@ -64,7 +64,7 @@ class RunMethods(WorkspaceHook):
             description=description,
             continue_on_step_failure=continue_on_step_failure,
         )
-        body = request.to_wire(marks={}, notification=True)
+        body = request.to_wire(own_tags={}, notification=True)
         return flow_of(calls.submit_pipeline(pipeline_id, body, parent_run_id=parent_run_id))
 
     async_submit_pipeline = in_event_loop(submit_pipeline)
@@ -114,7 +114,7 @@ class RunMethods(WorkspaceHook):
             description=description,
             continue_on_step_failure=continue_on_step_failure,
         )
-        body = request.to_wire(marks={}, notification=False)
+        body = request.to_wire(own_tags={}, notification=False)
         return flow_of(calls.submit_endpoint(endpoint_id, body, version=version, parent_run_id=parent_run_id))
 
     async_submit_endpoint = in_event_loop(submit_endpoint)
@@ -208,7 +208,7 @@ class RunMethods(WorkspaceHook):
                 run.experiment_name,
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
-                report=lambda progress: self.log.info("Run %s: %s", run_id, progress),
+                log=lambda progress: self.log.info("Run %s: %s", run_id, progress),
                 policy=retry_policy(),
             )
         )
@@ -230,6 +230,6 @@ class RunMethods(WorkspaceHook):
         from aml_provider.client.flows.runs import cancel_run
 
         run: PipelineRun = yield calls.get_run(run_id)
-        return (yield from cancel_run(run_id, run.experiment_name, reason=reason, note=self.log.warning))
+        return (yield from cancel_run(run_id, run.experiment_name, reason=reason, log=self.log.warning))
 
     async_cancel_run = in_event_loop(cancel_run)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.hooks.operation import in_event_loop, operation
-from aml_provider.hooks.workspace import WorkspaceHook, lookup_grace
+from aml_provider.hooks.workspace import WorkspaceHook, lookup_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ class ScheduleMethods(WorkspaceHook):
             endpoint_id=endpoint_id,
             if_exists=if_exists,
             deadline=time.time() + timeout if wait_for_provisioning else None,
-            grace=lookup_grace(),
+            grace=lookup_timeout(),
             say=self.log.info,
             warn=self.log.warning,
         )

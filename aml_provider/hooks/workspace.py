@@ -158,7 +158,7 @@ class WorkspaceHook(BaseHook):
             return False, f"Step {steps[-1]!r} failed: {error}"
 
 
-def lookup_grace() -> float:
+def lookup_timeout() -> float:
     """Seconds for which a run or schedule that was asked for may take to show, as ``[azureml] lookup_grace`` says."""
     from airflow.providers.common.compat.sdk import conf
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, as_version
+from aml_provider.client.arguments import as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
+from aml_provider.client.specs.target import ONE_OF
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
@@ -27,7 +28,7 @@ def check_run(task: AzureMLRunPipelineOperator) -> None:
         InvalidTask: Something is wrong; the message has all of it.
     """
     with Literals(task) as literals:
-        literals.exactly_one(*TARGET)
+        literals.exactly_one(*ONE_OF)
         literals.goes_with("endpoint_version", "endpoint_id", "endpoint_name")
         literals.check("endpoint_version", as_version, optional=True)
         literals.check("parent_run_id", as_name, optional=True)
@@ -48,7 +49,7 @@ def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
     from aml_provider.client.specs.schedule import as_folder
 
     with Literals(task) as literals:
-        literals.exactly_one(*TARGET)
+        literals.exactly_one(*ONE_OF)
         literals.exactly_one("recurrence", "datastore")
         for name in ("path_on_datastore", "data_path_parameter_name"):
             literals.goes_with(name, "datastore")
@@ -82,7 +83,7 @@ def check_one_of(task: Any, *names: str) -> None:
 
 def _check_request(literals: Literals, task: Any, *more: str) -> None:
     """What both kinds of operators ask of a run."""
-    for name in TARGET:
+    for name in ONE_OF:
         literals.check(name, as_name, optional=True)
     literals.check("azureml_conn_id", as_name)
     literals.check("experiment_name", as_experiment_name)

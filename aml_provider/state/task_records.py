@@ -7,7 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.durable.record import Ledger, Record
+from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
 from aml_provider.state.variables import overridden
 from aml_provider.stored import StoredRecordDamaged, made, parse, reading
@@ -26,26 +26,26 @@ _DAG_RUNS_KEPT = 16
 _MERGES = 3
 
 
-class TaskStateLedger:
+class TaskStateSubmissionStore:
     """The record in Airflow's task state store (3.3 and later); it outlives retries and clears."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
 
-    def load(self) -> Record | None:
+    def load(self) -> SubmissionRecord | None:
         """Read the record."""
         return _decode(self._store.get(_STORE_KEY), f"the key {_STORE_KEY} in its task state store")
 
-    def save(self, record: Record) -> None:
+    def save(self, record: SubmissionRecord) -> None:
         """Replace the record."""
         self._store.set(_STORE_KEY, record._asdict())
 
-    def close(self, record: Record) -> None:
+    def close(self, record: SubmissionRecord) -> None:
         """Mark the record as finished; it stays, so that a clear can be told from a retry."""
         self.save(record._replace(finished=True))
 
 
-class VariableLedger:
+class VariableSubmissionStore:
     """The record in an Airflow Variable, for versions without a task state store.
 
     When the task ends, its record moves into a Variable that the task keeps for its last DAG runs: Airflow may not come
@@ -67,7 +67,7 @@ class VariableLedger:
         self._try_number = try_number
         self._is_test = is_test
 
-    def load(self) -> Record | None:
+    def load(self) -> SubmissionRecord | None:
         """Read the record; if the task had ended, the one that it ended with."""
         record = _decode(variables.read(self._key), f"the Variable {self._key}")
         if record is not None:
@@ -83,7 +83,7 @@ class VariableLedger:
         self._write(ended)
         return None
 
-    def save(self, record: Record) -> None:
+    def save(self, record: SubmissionRecord) -> None:
         """Replace the record.
 
         Raises:
@@ -94,7 +94,7 @@ class VariableLedger:
         if variables.read(self._key) != text:
             raise overridden(self._key)
 
-    def close(self, record: Record) -> None:
+    def close(self, record: SubmissionRecord) -> None:
         """Move the record to those that ended; only once it is there, delete the Variable."""
         finished = record._replace(finished=True)
         entry = (self._try_number, finished._asdict())
@@ -126,13 +126,13 @@ class VariableLedger:
         variables.write(self._archive, json.dumps(kept), "Azure ML: the last submissions of a task that ended")
 
 
-def open_ledger(context: Context) -> Ledger:
+def open_submission_store(context: Context) -> SubmissionStore:
     """The best place that this Airflow has for a task instance's record."""
     store = context.get("task_state_store")
     if store is not None:
-        return TaskStateLedger(store)
+        return TaskStateSubmissionStore(store)
     ti: Any = context["ti"]
-    return VariableLedger(
+    return VariableSubmissionStore(
         f"azureml_submission_{_short([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
         f"azureml_ended_{_short([ti.dag_id, ti.task_id, ti.map_index])}",
         ti.run_id,
@@ -141,8 +141,8 @@ def open_ledger(context: Context) -> Ledger:
     )
 
 
-def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Record | None:
-    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_ledger`.
+def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> SubmissionRecord | None:
+    """Read a task instance's record in Airflow's API server, from 3.3 on; a task has :func:`open_submission_store`.
 
     Raises:
         RuntimeError: It is there, but not in Airflow's database.
@@ -167,12 +167,12 @@ def _short(names: list[Any]) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
-def _decode(stored: Any, place: str) -> Record | None:
+def _decode(stored: Any, place: str) -> SubmissionRecord | None:
     if stored is None:
         return None
     with reading(_damaged(place)):
         # A later version of this package may have stored more.
-        return made(Record, parse(stored) if isinstance(stored, str) else stored)
+        return made(SubmissionRecord, parse(stored) if isinstance(stored, str) else stored)
 
 
 def _damaged(place: str) -> Callable[[str], StoredRecordDamaged]:

@@ -209,8 +209,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                     self.run_id,
                     self.experiment_name,
                     reason="the task was ended in Airflow",
-                    patience=_CANCEL_PATIENCE,
-                    note=self.log.warning,
+                    timeout=_CANCEL_PATIENCE,
+                    log=self.log.warning,
                     check=deployment.check,
                 )
             )

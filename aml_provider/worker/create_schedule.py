@@ -7,17 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_choice, given_once
+from aml_provider.client.arguments import as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import LONGEST_TIMEOUT, backstop, clock_ahead, deadline_of, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
@@ -53,7 +54,7 @@ class ScheduleExecution:
         self._context = context
         self._ti: Any = context["ti"]
         self._hook = AzureMLHook(operator.azureml_conn_id)
-        self._target: dict[str, Any] = {}
+        self._reference = PipelineReference()
 
     def start(self) -> str:
         """Come to the schedule and wait for it; returns its id."""
@@ -91,7 +92,7 @@ class ScheduleExecution:
         """The operator's rendered arguments, checked."""
         operator = self._operator
         as_choice("if_exists", operator.if_exists, ("update", "reuse", "fail"))
-        self._target = given_once(operator, TARGET)
+        self._reference = PipelineReference.of(operator)
         request = RunRequest.of(
             experiment_name=operator.experiment_name,
             parameters=operator.parameters,
@@ -113,7 +114,7 @@ class ScheduleExecution:
 
     def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
         operator = self._operator
-        target = client.run(prepare(wanted, find_target(**self._target), _INTERFACES, warn=operator.log.warning))
+        target = client.run(prepare(wanted, find_target(self._reference), _INTERFACES, warn=operator.log.warning))
         upkeep = Upkeep(
             wanted=wanted,
             target=target,
@@ -126,7 +127,7 @@ class ScheduleExecution:
             ),
             if_exists=operator.if_exists,
             intents=open_intents(self._context),
-            grace=lookup_grace(),
+            grace=lookup_timeout(),
             say=operator.log.info,
             warn=operator.log.warning,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_choice, as_name, as_version, given_once
+from aml_provider.client.arguments import as_choice, as_name
 from aml_provider.client.entities import PipelineInterface, RunState
 from aml_provider.client.errors import (
     AzureMLError,
@@ -21,11 +20,12 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
-from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
+from aml_provider.client.flows.runs import CANCEL_TAG, cancel_run
 from aml_provider.client.flows.targets import find_target, inspect_target
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
@@ -34,10 +34,10 @@ from aml_provider.durable.lookup import search
 from aml_provider.durable.submission import Submission
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
-from aml_provider.hooks.workspace import lookup_grace
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.masking import mask
 from aml_provider.state.deployment import this_deployment
-from aml_provider.state.task_records import open_ledger
+from aml_provider.state.task_records import open_submission_store
 from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.interruption import Interruption
@@ -61,7 +61,7 @@ _INTERFACES: dict[str, PipelineInterface] = {}
 _DATASTORES: dict[str, set[str]] = {}
 
 # Seconds for finding the run of a submission under way, and for its end, when the task has been ended.
-_KILL_PATIENCE = 15.0
+_CANCEL_TIMEOUT = 15.0
 # And for all of it on Airflow 2, which kills a task that does not end within killed_task_cleanup_time, 60 by default.
 _KILL_TIMEOUT = 45.0
 # Seconds for Airflow to say whether the task has been ended; Airflow 3 kills one after 5.
@@ -85,12 +85,12 @@ class PipelineExecution:
         self._log = operator.log
         self._hook = AzureMLHook(operator.azureml_conn_id)
         self._wait = RunWait(self._ti, operator.execution_timeout, operator.experiment_name, operator.log)
-        self._ledger = open_ledger(context) if operator.durable else None
+        self._store = open_submission_store(context) if operator.durable else None
         self._submission: Submission | None = None
         self._settings: WorkspaceSettings | None = None
         self._deployment: Deployment | None = None
         self._run_id: str | None = None
-        self._version: str | None = None
+        self._reference = PipelineReference()
         self._interruptions: list[Interruption] = []
         self._timed_out = False
         self._leave_run = False
@@ -98,9 +98,8 @@ class PipelineExecution:
     def start(self) -> str:
         """Come to the run and wait for it; returns its id."""
         operator = self._operator
-        if self._ledger is not None and is_test(self._ti):
-            with self._client() as client:
-                client.run(refuse_active(self._ledger.load()))
+        if self._store is not None and is_test(self._ti):
+            refuse_active(self._store.load, self._client)
         with airflow_errors():
             request = self._request()
             poll_interval = self._poll_interval()
@@ -175,7 +174,7 @@ class PipelineExecution:
         Airflow. So what it does has a thread and an HTTP client of its own, and it raises nothing. Airflow 3 lets the
         task go on afterwards; Airflow 2 ends it.
         """
-        if not self._operator.cancel_on_kill or self._leave_run:
+        if self._leave_run or not (self._operator.cancel_on_kill or self._timed_out):
             return
         if self._submission is not None:
             self._submission.stop()
@@ -201,14 +200,14 @@ class PipelineExecution:
             return
         try:
             with Client(self._settings, policy=_BRIEF, hide=mask) as client:
-                if run_id is None and record is not None and record.sent and self._ledger is not None:
-                    looking = search(record.key, record.experiment, record.pipeline_id, patience=_KILL_PATIENCE)
+                if run_id is None and record is not None and record.sent and self._store is not None:
+                    looking = search(record.key, record.experiment, record.pipeline_id, timeout=_CANCEL_TIMEOUT)
                     result = client.run(looking)
                     run_id = result.run_ids[0] if result.run_ids else None
                 if run_id is None:
                     return
                 self._log.info("Cancelling run %s: %s.", run_id, reason)
-                run = self._cancel(client, run_id, reason, patience=_KILL_PATIENCE)
+                run = self._cancel(client, run_id, reason, timeout=_CANCEL_TIMEOUT)
             self._log.info("Run %s is %s.", run_id, run.status)
         except ForeignRun as error:
             self._log.warning("%s", error)
@@ -218,7 +217,7 @@ class PipelineExecution:
     def _heed_kill(self, client: Client, run_id: str) -> None:
         """Cancel a run that came to be while a person ended the task: nobody would watch it."""
         if any(interruption.ends_the_task(_ANSWER_TIMEOUT) for interruption in self._interruptions):
-            self._cancel(client, run_id, _KILLED, patience=0.0)
+            self._cancel(client, run_id, _KILLED, timeout=0.0)
             raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
 
     def _known_run(self) -> str | None:
@@ -237,10 +236,7 @@ class PipelineExecution:
         """The operator's rendered arguments, checked."""
         operator = self._operator
         as_choice("on_timeout", operator.on_timeout, ("cancel", "leave"))
-        given_once(operator, TARGET)
-        version = operator.endpoint_version
-        if version is not None:
-            self._version = as_version("endpoint_version", version)
+        self._reference = PipelineReference.of(operator)
         if operator.parent_run_id is not None:
             as_name("parent_run_id", operator.parent_run_id)
         return RunRequest.of(
@@ -259,7 +255,6 @@ class PipelineExecution:
     def _obtain_run(self, client: Client, request: RunRequest, evidence: Evidence | None) -> str:
         operator = self._operator
         assert self._deployment is not None
-        subject = [operator.pipeline_id, operator.pipeline_name, operator.endpoint_id, operator.endpoint_name]
         self._submission = Submission(
             identity=TaskIdentity(
                 deployment=self._deployment.name,
@@ -271,16 +266,16 @@ class PipelineExecution:
                 retries=operator.retries or 0,
                 url=self._deployment.url,
             ),
-            ledger=self._ledger,
+            store=self._store,
             evidence=evidence,
             settings=client.settings,
             conn_id=operator.azureml_conn_id,
-            subject=json.dumps([*subject, self._version]),
+            subject=self._reference.to_text(),
             resolve=lambda: self._resolve(request),
             request=request,
             parent_run_id=operator.parent_run_id,
             cancel_older=operator.cancel_on_kill,
-            grace=lookup_grace(),
+            lookup_timeout=lookup_timeout(),
             throttled_budget=retry_policy().throttled_budget,
             log=self._log,
         )
@@ -291,13 +286,7 @@ class PipelineExecution:
     def _resolve(self, request: RunRequest) -> Flow[Target]:
         """Find what is to be run, and make sure that it takes the request."""
         operator = self._operator
-        target = yield from find_target(
-            pipeline_id=operator.pipeline_id,
-            pipeline_name=operator.pipeline_name,
-            endpoint_id=operator.endpoint_id,
-            endpoint_name=operator.endpoint_name,
-            endpoint_version=self._version,
-        )
+        target = yield from find_target(self._reference)
         if not operator.validate:
             return target
         target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
@@ -323,7 +312,7 @@ class PipelineExecution:
             return
         try:
             with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
-                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, patience=lookup_grace()))
+                brief.run(evidence.gather(record.key, record.experiment, record.pipeline_id, timeout=lookup_timeout()))
         except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
@@ -370,7 +359,7 @@ class PipelineExecution:
     def _cancel_mark(self, client: Client, run: PipelineRun) -> str | None:
         try:
             experiment = run.experiment_name or self._operator.experiment_name
-            return client.call(calls.get_history_run(experiment, run.id)).tags.get(CANCEL_MARK)
+            return client.call(calls.get_history_run(experiment, run.id)).tags.get(CANCEL_TAG)
         except AzureMLError:
             return None
 
@@ -385,7 +374,7 @@ class PipelineExecution:
                 link=link,
             )
         try:
-            ended = self._cancel(client, run.id, "execution_timeout passed", patience=60.0)
+            ended = self._cancel(client, run.id, "execution_timeout passed", timeout=60.0)
         except ForeignRun:
             raise
         except AzureMLError as error:
@@ -401,24 +390,24 @@ class PipelineExecution:
             link=link,
         )
 
-    def _cancel(self, client: Client, run_id: str, reason: str, *, patience: float) -> PipelineRun:
+    def _cancel(self, client: Client, run_id: str, reason: str, *, timeout: float) -> PipelineRun:
         assert self._deployment is not None
         return client.run(
             cancel_run(
                 run_id,
                 self._operator.experiment_name,
                 reason=reason,
-                patience=patience,
-                note=self._log.warning,
+                timeout=timeout,
+                log=self._log.warning,
                 check=self._deployment.check,
             )
         )
 
     def _close(self, run_id: str) -> None:
         """Note that the task ends with this run: the last thing before it does."""
-        record = self._ledger.load() if self._ledger is not None else None
-        if self._ledger is not None and record is not None and record.run_id == run_id:
-            self._ledger.close(record)
+        record = self._store.load() if self._store is not None else None
+        if self._store is not None and record is not None and record.run_id == run_id:
+            self._store.close(record)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

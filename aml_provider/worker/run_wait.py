@@ -107,7 +107,7 @@ class RunWait:
                         poll_interval=poll_interval,
                         deadline=deadline,
                         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
-                        report=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+                        log=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
                         policy=policy,
                     )
                 )

@@ -1,4 +1,4 @@
-"""A person tests a task (``airflow tasks test``), perhaps in a DAG run that Airflow itself is running."""
+"""``airflow tasks test``: a person tests a task, perhaps in a DAG run that Airflow itself is running."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, RunStillActive
+from aml_provider.client.errors import RunStillActive
+from aml_provider.stored import StoredRecordDamaged
 
 if TYPE_CHECKING:
-    from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.record import Record
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from aml_provider.client.http.clients import Client
+    from aml_provider.durable.record import SubmissionRecord
+
+_ADVICE = (
+    "A test neither takes it over nor submits another one next to it. Leave the DAG run out of the command: then the "
+    "test gets one of its own."
+)
 
 
 def is_test(ti: Any) -> bool:
@@ -18,31 +27,41 @@ def is_test(ti: Any) -> bool:
     return bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
 
 
-def refuse_active(record: Record | None) -> Flow[None]:
-    """Leave the run alone that Airflow's own try of the tested task instance waits for.
+def refuse_active(
+    load: Callable[[], SubmissionRecord | None], client: Callable[[], AbstractContextManager[Client]]
+) -> None:
+    """Refuse to test a task instance whose run may be active: Airflow's own try waits for that run.
 
-    A test that took it over would cancel it where its request differs, and end it with the test's own mistakes.
+    A test that took the run over would cancel it where its request differs, and end it with the test's own mistakes.
+    Airflow 3 takes the end of the test for the task's own end, so every error here leaves the task its retries.
 
     Args:
-        record: The submission record of the task instance.
+        load: Reads the submission record of the task instance.
+        client: Opens a client for the workspace.
 
     Raises:
-        RunStillActive: Its run may go on, or could not be read.
+        RunStillActive: The run may be active, or that cannot be established.
     """
+    try:
+        record = load()
+    except StoredRecordDamaged as damaged:
+        raise RunStillActive(
+            f"Airflow's own try of this task instance may have a run that is active. {_ADVICE} {damaged}",
+            run_id="",
+        ) from damaged
     if record is None or (record.run_id is None and not record.sent):
         return
+    problem: Exception | None = None
     if record.run_id is not None:
         try:
-            run = yield calls.get_run(record.run_id)
-        except AzureMLError:
-            # Not an end of the task either, which Airflow 3 would take for its own: what cannot be read may go on.
-            pass
-        else:
-            if run.state.is_final:
-                return
-    what = f"run {record.run_id}" if record.run_id is not None else f"a run with the key {record.key}"
+            with client() as opened:
+                if opened.call(calls.get_run(record.run_id)).state.is_final:
+                    return
+        except Exception as error:  # noqa: BLE001 - whatever the reason, a run that cannot be read may be active
+            problem = error
+    run = f"run {record.run_id}" if record.run_id is not None else f"a run with the key {record.key}"
+    unread = "" if problem is None else f" The run could not be read: {problem}"
     raise RunStillActive(
-        f"Airflow's own try of this task instance has submitted {what}, which may go on. A test neither takes it over "
-        "nor submits another one beside it. Leave the DAG run out of the command: then the test gets one of its own.",
+        f"Airflow's own try of this task instance has submitted {run}, which may be active. {_ADVICE}{unread}",
         run_id=record.run_id or "",
-    )
+    ) from problem

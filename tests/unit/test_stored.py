@@ -19,12 +19,12 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
-from aml_provider.durable.record import Record
+from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.durable.schedule import Intent
 from aml_provider.state import schedule_intents
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.state.task_records import TaskStateLedger, VariableLedger, stored_record
+from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, stored_record
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
 
@@ -44,7 +44,7 @@ OUTBOX = (ChangeEvent(id=event_id([CHANGE]), changes=[CHANGE]),)
 RUNS = RunCursor(
     datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC), (("r", datetime(2026, 1, 2, tzinfo=UTC)),)
 )
-RECORD = Record("g", 1, 0, 0, "k", "f", "e", None, 1.5)
+RECORD = SubmissionRecord("g", 1, 0, 0, "k", "f", "e", None, 1.5)
 
 
 class Store(dict):
@@ -61,7 +61,7 @@ def a_commit(text):
 
 
 def a_record(text):
-    TaskStateLedger(Store(azureml_submission=text)).load()
+    TaskStateSubmissionStore(Store(azureml_submission=text)).load()
 
 
 def an_intent(text):
@@ -206,7 +206,7 @@ def test_a_damaged_submission_says_which_variable_to_delete(place, text, monkeyp
     variables = {place: text}
     monkeypatch.setattr("aml_provider.state.variables.read", variables.get)
     with pytest.raises(StoredRecordDamaged, match=f"delete the Variable {place}: "):
-        VariableLedger("key", "archive", "run", 3).load()
+        VariableSubmissionStore("key", "archive", "run", 3).load()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_POLICY = RetryPolicy()
 
 #: The tag that marks a run whose end was asked for; a run that carries it is never taken for a task's own again.
-CANCEL_MARK = "airflow.cancel"
+CANCEL_TAG = "airflow.cancel"
 
 # For so many seconds a mark is tried again, so often: Airflow 3 kills a process that does not end within five.
 _MARK_PATIENCE, _MARK_PAUSE = 3.0, 1.0
@@ -60,7 +60,7 @@ def wait_for_run(
     *,
     poll_interval: float,
     deadline: float | None = None,
-    report: Callable[[Progress], None],
+    log: Callable[[Progress], None],
     policy: RetryPolicy = DEFAULT_POLICY,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
@@ -71,7 +71,7 @@ def wait_for_run(
         experiment: Its experiment.
         poll_interval: Seconds between two looks.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
-        report: Called with the progress whenever it has changed.
+        log: Called with the progress whenever it has changed.
         policy: How long a run that cannot be read is tried again, and who is told of that.
         now: The wall clock.
 
@@ -86,7 +86,7 @@ def wait_for_run(
         run: PipelineRun = yield from read_run(run_id, policy=policy)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
         if progress != last:
-            report(progress)
+            log(progress)
             last = progress
         if run.state.is_final:
             return run
@@ -148,9 +148,9 @@ def cancel_run(
     experiment: str,
     *,
     reason: str,
-    patience: float = 60.0,
+    timeout: float = 60.0,
     poll_interval: float = 2.0,
-    note: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
     """Mark a run as unwanted, cancel it and watch it end. Doing it twice does no harm.
@@ -159,26 +159,26 @@ def cancel_run(
         run_id: The pipeline run.
         experiment: Its experiment, in case the service does not say.
         reason: Goes into the mark, for people who look at the run.
-        patience: Seconds to wait for its end.
+        timeout: Seconds to wait for its end.
         poll_interval: Seconds between two looks.
-        note: Called with what was not as expected.
+        log: Called with what was not as expected.
         check: Called with a run that goes on; what it raises leaves the run alone.
 
     Returns:
-        The run as it was seen last: final, unless patience ran out.
+        The run as it was seen last: final, unless the timeout has passed.
     """
     run: PipelineRun = yield calls.get_run(run_id)
     if run.state.is_final:
         return run
     check(run)
-    mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_MARK: reason})
+    mark = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_TAG: reason})
     unknown = False
     try:
         yield mark
     except AzureMLError as error:
         # The cancel matters more than its mark. Run history may not know a run yet that was submitted just now.
         unknown = isinstance(error, NotFound)
-        note(f"could not mark run {run_id} before cancelling it: {error}")
+        log(f"could not mark run {run_id} before cancelling it: {error}")
     try:
         yield calls.cancel_run(run_id)
     except (BadRequest, Conflict):
@@ -196,22 +196,22 @@ def cancel_run(
                 unknown = False
             except AzureMLError as error:
                 unknown = isinstance(error, NotFound) and waited < _MARK_PATIENCE
-        if (run.state.is_final or waited >= patience) and not unknown:
+        if (run.state.is_final or waited >= timeout) and not unknown:
             return run
         pause = min(poll_interval, _MARK_PAUSE) if unknown else poll_interval
         yield Pause(pause)
         waited += pause
 
 
-def check_connection(say: Callable[[str], None]) -> Flow[str]:
-    """Walk from the workspace's record to its pipelines; ``say`` is told each step before it is taken.
+def check_connection(log: Callable[[str], None]) -> Flow[str]:
+    """Walk from the workspace's record to its pipelines; ``log`` is called with each step before it is taken.
 
     Returns:
         What was found, in a sentence.
     """
-    say("workspace")
+    log("workspace")
     workspace = yield calls.get_workspace()
-    say("pipelines")
+    log("pipelines")
     pipelines = yield calls.list_pipelines()
     return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"
 

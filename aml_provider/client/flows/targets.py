@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PublishedPipeline,
     )
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.specs.target import PipelineReference
 
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
@@ -93,30 +94,24 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     return found
 
 
-def find_target(
-    *,
-    pipeline_id: str | None = None,
-    pipeline_name: str | None = None,
-    endpoint_id: str | None = None,
-    endpoint_name: str | None = None,
-    endpoint_version: str | None = None,
-) -> Flow[Target]:
-    """Turn whichever name or id was given into a target, with no more requests than that needs.
+def find_target(reference: PipelineReference) -> Flow[Target]:
+    """Find the pipeline or endpoint of a reference, with no more requests than that needs.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, or several.
     """
-    if pipeline_id is not None:
-        return Target("pipeline", pipeline_id, pipeline_id=pipeline_id)
-    if pipeline_name is not None:
-        pipeline = yield from find_pipeline(pipeline_name)
+    version = reference.endpoint_version
+    if reference.pipeline_id is not None:
+        return Target("pipeline", reference.pipeline_id, pipeline_id=reference.pipeline_id)
+    if reference.pipeline_name is not None:
+        pipeline = yield from find_pipeline(reference.pipeline_name)
         return Target("pipeline", pipeline.id, pipeline_id=pipeline.id)
-    if endpoint_id is not None:
-        return Target("endpoint", endpoint_id, endpoint_version)
-    assert endpoint_name is not None
-    endpoint = yield from find_endpoint(endpoint_name)
+    if reference.endpoint_id is not None:
+        return Target("endpoint", reference.endpoint_id, version)
+    assert reference.endpoint_name is not None
+    endpoint = yield from find_endpoint(reference.endpoint_name)
     _check_active("endpoint_name", endpoint)
-    return Target("endpoint", endpoint.id, endpoint_version, _pipeline_behind(endpoint, endpoint_version))
+    return Target("endpoint", endpoint.id, version, _pipeline_behind(endpoint, version))
 
 
 def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:

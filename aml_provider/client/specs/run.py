@@ -86,12 +86,12 @@ class RunRequest:
             continue_on_step_failure=continue_on_step_failure,
         )
 
-    def to_wire(self, *, marks: Mapping[str, str], notification: bool) -> dict[str, Any]:
+    def to_wire(self, *, own_tags: Mapping[str, str], notification: bool) -> dict[str, Any]:
         """The submission's body, as Microsoft's SDK sends it.
 
         Args:
-            marks: Keys of ours; they go into the tags and into the properties, because which of them reaches the run
-                history is not established for every workspace.
+            own_tags: This provider's own tags. They go into the tags and into the properties, because which of the two
+                reaches the run history is not established for every workspace.
             notification: Whether the target takes ``EnableNotification`` (published pipelines do, endpoints do not).
         """
         body: dict[str, Any] = {
@@ -109,15 +109,15 @@ class RunRequest:
             body["ContinueRunOnStepFailure"] = self.continue_on_step_failure
         if notification:
             body["EnableNotification"] = False
-        tags = {**self.tags, **marks}
+        tags = {**self.tags, **own_tags}
         if tags:
             body["tags"] = tags
-        body["Properties"] = dict(marks)
+        body["Properties"] = dict(own_tags)
         return body
 
     def fingerprint(self, target: str) -> str:
         """Sixteen hexadecimal digits that differ when a rendered request differs; ``target`` says what is run."""
-        text = json.dumps([target, self.to_wire(marks={}, notification=False)], sort_keys=True)
+        text = json.dumps([target, self.to_wire(own_tags={}, notification=False)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def datastores(self) -> list[tuple[str, str]]:

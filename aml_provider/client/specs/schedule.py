@@ -146,7 +146,7 @@ class ScheduleRequest:
             target: What it is to run.
             properties: Keys of ours.
         """
-        submission = self.request.to_wire(marks=properties, notification=False)
+        submission = self.request.to_wire(own_tags=properties, notification=False)
         for key in ("RunSource", "RunType", "tags"):
             submission.pop(key, None)
         if self.request.description is None:
@@ -217,7 +217,7 @@ class ScheduleRequest:
     def _assignments(self, current: Mapping[str, Any]) -> list[_Aspect]:
         """What the schedule tells its runs."""
         request = self.request
-        asked = request.to_wire(marks={}, notification=False)
+        asked = request.to_wire(own_tags={}, notification=False)
         parameters, paths, datasets = (asked[key] for key in _ASSIGNMENTS)
         seen = [current.get(key) or {} for key in _ASSIGNMENTS]
         # Other forms of a dataset are none that an author can write here, so somebody else has.

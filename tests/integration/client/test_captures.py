@@ -89,10 +89,10 @@ ROUTES = {
     "GET /PipelineEndpoints": lambda query: calls.list_endpoints(active_only=query["activeOnly"] == "true"),
     "GET /PipelineEndpoints/Name": lambda query: calls.get_endpoint_by_name(query["Name"]),
     "POST /PipelineRuns/PipelineSubmit/{}": lambda pipeline_id, body: calls.submit_pipeline(
-        pipeline_id, run_request(body).to_wire(marks=MARKS, notification=True)
+        pipeline_id, run_request(body).to_wire(own_tags=MARKS, notification=True)
     ),
     "POST /PipelineRuns/PipelineEndpointSubmit/Id/{}": lambda endpoint_id, body: calls.submit_endpoint(
-        endpoint_id, run_request(body).to_wire(marks=MARKS, notification=False)
+        endpoint_id, run_request(body).to_wire(own_tags=MARKS, notification=False)
     ),
     "GET /PipelineRuns/{}": calls.get_run,
     "DELETE /PipelineRuns/{}/Execution": calls.cancel_run,

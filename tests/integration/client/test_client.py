@@ -39,10 +39,11 @@ from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.messages import Request
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import PipelineReference
 from aml_provider.emulator.server import EmulatorServer
 
 ONCE = RetryPolicy(budget=0.0)
-SUBMIT = calls.submit_pipeline("p", RunRequest.of(experiment_name="x").to_wire(marks={}, notification=True))
+SUBMIT = calls.submit_pipeline("p", RunRequest.of(experiment_name="x").to_wire(own_tags={}, notification=True))
 GET = calls.get_run("r")
 RUN = Answer(json={"Id": "r"})
 
@@ -454,11 +455,11 @@ def test_an_event_loop_makes_many_requests_at_once_over_one_client(recorder, set
 
 def story(endpoint_name):
     """A bit of everything, as the operator does it."""
-    target = yield from targets.find_target(endpoint_name=endpoint_name)
+    target = yield from targets.find_target(PipelineReference(endpoint_name=endpoint_name))
     target, _, interface = yield from targets.inspect_target(target, {})
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
-    run = yield calls.submit_endpoint(target.id, request.to_wire(marks={"airflow.key": "1"}, notification=False))
+    run = yield calls.submit_endpoint(target.id, request.to_wire(own_tags={"airflow.key": "1"}, notification=False))
     found = yield calls.query_runs("parity", '(Tags/airflow.key eq "1")')
     assert [item.id for item in found] == [run.id]
     yield from runs.list_steps("parity", run.id)

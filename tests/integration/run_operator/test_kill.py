@@ -345,9 +345,10 @@ def test_a_kill_that_fails_says_so_and_raises_nothing(workspace, task):
 
 
 @pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])
-def test_airflow_s_own_timeout_does_what_was_asked(workspace, task, on_timeout, status):
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+def test_airflow_s_own_timeout_does_what_was_asked(workspace, task, on_timeout, status, cancel_on_kill):
     """Airflow raises wherever the worker is, then calls on_kill."""
-    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout)
+    operator = RunPipeline(pipeline_id="long", on_timeout=on_timeout, cancel_on_kill=cancel_on_kill)
     told = operator.log.info
 
     def interrupt(message, *values):

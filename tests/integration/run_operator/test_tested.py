@@ -42,7 +42,7 @@ def test_a_run_that_goes_on_is_left_alone(workspace, task, as_a_test, how):
     before = dict(task.record)
     sent = workspace.sent()
     as_a_test()
-    with pytest.raises(RunStillActive, match=rf"has submitted run {run_id}, which may go on. .* one of its own"):
+    with pytest.raises(RunStillActive, match=rf"has submitted run {run_id}, which may be active. .* one of its own"):
         run(task, **how)
     assert task.record == before
     assert workspace.sent() == sent
@@ -58,6 +58,26 @@ def test_a_test_that_cannot_read_the_run_fails_as_one_that_may_be_retried(worksp
     with pytest.raises(RunStillActive):
         # Text with a template in it is checked when the task runs.
         run(task, tags="{{ 'no mapping' }}")
+
+
+@pytest.mark.parametrize("conn_id", ["azureml_default", "no_such_connection", "{{ 'rendered' }} "])
+def test_a_test_with_a_broken_connection_leaves_the_task_its_retries(workspace, task, as_a_test, monkeypatch, conn_id):
+    run_id = run(task)
+    before = dict(task.record)
+    as_a_test()
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", '{"conn_type": "azureml", "extra": {"cloud": "mars"}}')
+    with pytest.raises(RunStillActive, match=rf"{run_id}, which may be active.*could not be read: "):
+        run(task, azureml_conn_id=conn_id)
+    assert task.record == before
+
+
+def test_a_test_with_a_damaged_record_leaves_the_task_its_retries(workspace, task, as_a_test):
+    run(task)
+    task.record["ordinal"] = "first"
+    as_a_test()
+    with pytest.raises(RunStillActive, match=r"may have a run that is active.*damaged.*ordinal"):
+        run(task)
+    assert len(workspace.runs()) == 1
 
 
 def test_a_test_of_a_cleared_task_leaves_the_run_of_before_too(workspace, task, as_a_test):

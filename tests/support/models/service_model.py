@@ -13,7 +13,7 @@ from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.evidence import Evidence
-from aml_provider.state.task_records import TaskStateLedger
+from aml_provider.state.task_records import TaskStateSubmissionStore
 
 ACTIVE = frozenset({"NotStarted", "Running"})
 
@@ -250,8 +250,8 @@ class Store(dict):
         self.service.fuse.burn()
 
 
-def ledger_of(store):
-    return TaskStateLedger(store)
+def submission_store(store):
+    return TaskStateSubmissionStore(store)
 
 
 class KnownEvidence(Evidence):

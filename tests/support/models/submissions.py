@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, ledger_of
+from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, submission_store
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
@@ -35,7 +35,7 @@ DOUBT = ("done, reply lost", "not done", "done late")
 
 def submit(service, key="k1"):
     """Submit a run of this key, past all that a try does."""
-    body = RunRequest.of(experiment_name="exp").to_wire(marks={KEY: key}, notification=True)
+    body = RunRequest.of(experiment_name="exp").to_wire(own_tags={KEY: key}, notification=True)
 
     def flow():
         run = yield calls.submit_pipeline("pipe", body)
@@ -64,7 +64,7 @@ class World:
         run_id = other.obtain()
         record = other.submission.record
         assert record.run_id == run_id
-        other.service.drive(other.evidence().gather(record.key, "exp", "pipe", patience=GRACE))
+        other.service.drive(other.evidence().gather(record.key, "exp", "pipe", timeout=GRACE))
         self.shelf = other.shelf
 
     def evidence(self):
@@ -77,7 +77,7 @@ class World:
     def new_try(self, **changes):
         arguments = {
             "identity": self.identity,
-            "ledger": ledger_of(self.store),
+            "store": submission_store(self.store),
             "evidence": self.evidence(),
             "settings": SETTINGS,
             "conn_id": "azureml_default",
@@ -86,7 +86,7 @@ class World:
             "request": RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants}),
             "parent_run_id": None,
             "cancel_older": True,
-            "grace": GRACE,
+            "lookup_timeout": GRACE,
             "throttled_budget": 3600.0,
             "log": self.log,
             "now": self.service.now,
@@ -103,8 +103,8 @@ class World:
         self.service.generation += 1
 
     def close(self):
-        ledger = ledger_of(self.store)
-        ledger.close(ledger.load())
+        store = submission_store(self.store)
+        store.close(store.load())
 
     def only_run(self):
         (run,) = self.service.runs

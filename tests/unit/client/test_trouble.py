@@ -70,10 +70,10 @@ def run_of(status):
 FLOWS = {
     "a call": lambda time: one(calls.get_run("r")),
     "a wait": lambda time: wait_for_run(
-        "r", "x", poll_interval=30.0, deadline=1000.0, report=lambda _: None, now=lambda: time.now
+        "r", "x", poll_interval=30.0, deadline=1000.0, log=lambda _: None, now=lambda: time.now
     ),
     "provisioning": lambda time: wait_for_provisioning("s", deadline=1000.0, now=lambda: time.now),
-    "a look-up": lambda time: search("key", "x", "p", patience=300.0, now=lambda: time.now),
+    "a look-up": lambda time: search("key", "x", "p", timeout=300.0, now=lambda: time.now),
     "blobs": lambda time: poll_folder(
         FolderState(Folder("https://a.blob.core.windows.net/c", ""), Rules.of(), None), ContainerAccess(sas="sig=x")
     ),
@@ -105,7 +105,7 @@ def test_a_failure_is_told_at_once_then_each_minute(name, failure, said):
 
 def test_the_end_of_a_trouble_is_told_once(said):
     time = Time()
-    flow = wait_for_run("r", "x", poll_interval=30.0, deadline=400.0, report=lambda _: None, now=lambda: time.now)
+    flow = wait_for_run("r", "x", poll_interval=30.0, deadline=400.0, log=lambda _: None, now=lambda: time.now)
     time.play(machine_of(flow, time), lambda now: REFUSED if 50 < now < 140 else run_of(1))
     assert len(said()) == 2
     [over] = [line for line in said(logging.INFO) if "works again" in line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aml_provider.durable.arrival import patience_for
+from aml_provider.durable.arrival import arrival_timeout
 
 LONGEST = 60.0 + 60.0
 
@@ -13,12 +13,12 @@ LONGEST = 60.0 + 60.0
 @pytest.mark.parametrize("ago", [0.0, 30.0, 119.0])
 def test_whatever_the_other_clock_says_what_may_be_on_its_way_is_looked_for_to_the_end(off, ago):
     now = 1_000_000.0
-    assert patience_for(now - ago + off, 60.0, now) >= LONGEST - ago
+    assert arrival_timeout(now - ago + off, 60.0, now) >= LONGEST - ago
 
 
 def test_there_is_an_upper_bound():
-    assert patience_for(2_000_000.0, 60.0, 1_000_000.0) == LONGEST
+    assert arrival_timeout(2_000_000.0, 60.0, 1_000_000.0) == LONGEST
 
 
 def test_of_what_was_sent_long_ago_once_is_enough():
-    assert patience_for(1_000_000.0 - 3600, 60.0, 1_000_000.0) == 0.0
+    assert arrival_timeout(1_000_000.0 - 3600, 60.0, 1_000_000.0) == 0.0

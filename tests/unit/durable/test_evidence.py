@@ -20,7 +20,7 @@ def evidence(service, shelf):
 
 
 def gather(service, shelf, key="k1"):
-    service.drive(evidence(service, shelf).gather(key, "exp", "pipe", patience=60.0))
+    service.drive(evidence(service, shelf).gather(key, "exp", "pipe", timeout=60.0))
     return json.loads(shelf[-1])
 
 
@@ -95,7 +95,7 @@ def test_two_tasks_that_learn_at_once_lose_nothing():
     slow = evidence(service, shelf)
     gather(service, shelf)
     service.refusals = {"runs:query|Pipeline/pipe": ServerFault("query", status=503)}
-    service.drive(slow.gather("k1", "exp", "pipe", patience=0.0))
+    service.drive(slow.gather("k1", "exp", "pipe", timeout=0.0))
     assert json.loads(shelf[-1]) == {"found": ["pipeline", "property", "tag"], "missed": {}}
 
 
@@ -134,4 +134,4 @@ def test_what_cannot_be_read_back_is_told():
     submit(service)
     known = Overridden(SETTINGS, service, [])
     with pytest.raises(RuntimeError, match=r"Variable azureml_evidence_.* does not read as written"):
-        service.drive(known.gather("k1", "exp", "pipe", patience=60.0))
+        service.drive(known.gather("k1", "exp", "pipe", timeout=60.0))

@@ -7,15 +7,15 @@ from support.models.service_model import Service
 from support.models.submissions import submit
 
 from aml_provider.client.errors import AzureMLError, NotFound, ServerFault
-from aml_provider.durable.lookup import WAYS, Search, look, search
+from aml_provider.durable.lookup import WAYS, Search, look_up, search
 
 
 def find(service, way, key="k1", pipeline_id="pipe"):
-    return service.drive(look(way, key, "exp", pipeline_id))
+    return service.drive(look_up(way, key, "exp", pipeline_id))
 
 
-def search_for(service, key="k1", *, patience, pipeline_id="pipe"):
-    return service.drive(search(key, "exp", pipeline_id, patience=patience, now=service.now))
+def search_for(service, key="k1", *, timeout, pipeline_id="pipe"):
+    return service.drive(search(key, "exp", pipeline_id, timeout=timeout, now=service.now))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -71,28 +71,28 @@ def test_a_filter_that_is_ignored_finds_what_is_on_the_page_and_is_no_answer_oth
         submit(service, f"other-{number}")
     with pytest.raises(AzureMLError, match="does not filter by Tags"):
         find(service, "tag", "k1")
-    assert search_for(service, patience=0.0).answered == {"pipeline"}
+    assert search_for(service, timeout=0.0).answered == {"pipeline"}
 
 
 def test_a_search_ends_with_the_first_find():
     service = Service()
     submit(service)
-    assert search_for(service, patience=60.0) == Search(("run-1",), "tag", frozenset({"tag"}))
+    assert search_for(service, timeout=60.0) == Search(("run-1",), "tag", frozenset({"tag"}))
     assert len(service.calls("runs:query|Pipeline/pipe")) == 1
 
 
 @pytest.mark.parametrize(("lag", "found"), [(59.0, ("run-1",)), (60.0, ("run-1",)), (61.0, ())])
-def test_the_last_look_begins_when_patience_has_passed(lag, found):
+def test_the_last_round_begins_when_the_timeout_has_passed(lag, found):
     service = Service(lag=lag)
     submit(service)
     began = service.time
-    assert search_for(service, patience=60.0).run_ids == found
+    assert search_for(service, timeout=60.0).run_ids == found
     assert service.time - began <= 60.0
 
 
-def test_a_search_without_patience_looks_once():
+def test_a_search_without_a_timeout_asks_once():
     service = Service()
-    assert search_for(service, patience=0.0) == Search((), "", frozenset(WAYS))
+    assert search_for(service, timeout=0.0) == Search((), "", frozenset(WAYS))
     assert len(service.log) == 3
 
 
@@ -104,9 +104,9 @@ class SlowService(Service):
         return super()._answer(call)
 
 
-def test_time_spent_on_answers_counts_as_patience():
+def test_time_spent_on_answers_counts_towards_the_timeout():
     service = SlowService()
-    search_for(service, patience=60.0)
+    search_for(service, timeout=60.0)
     assert len(service.log) == 6
 
 
@@ -114,5 +114,5 @@ def test_a_search_says_who_answered_and_why_others_did_not():
     service = Service()
     problem = ServerFault("query", status=503)
     service.refusals = {"runs:query": problem}
-    assert search_for(service, patience=0.0) == Search((), "", frozenset({"pipeline"}), problem)
-    assert search_for(service, patience=0.0, pipeline_id=None).answered == frozenset()
+    assert search_for(service, timeout=0.0) == Search((), "", frozenset({"pipeline"}), problem)
+    assert search_for(service, timeout=0.0, pipeline_id=None).answered == frozenset()

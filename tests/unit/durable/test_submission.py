@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.models.service_model import Crash, Fuse, ledger_of
+from support.models.service_model import Crash, Fuse, submission_store
 from support.models.submissions import GRACE, World, crashes, outcome
 
 from aml_provider.client.errors import (
@@ -161,7 +161,7 @@ def test_a_run_that_is_taken_over_goes_by_what_its_try_says_as_long_as_it_is_act
     world.obtain()
     world.only_run().status = status
     assert world.obtain(cancel_older=False, conn_id="other") == "run-1"
-    kept = ledger_of(world.store).load()
+    kept = submission_store(world.store).load()
     now = (False, "other") if status == "Running" else (True, "azureml_default")
     assert (kept.cancel_on_kill, kept.azureml_conn_id) == now
 
@@ -197,7 +197,7 @@ def test_a_clear_does_not_need_the_old_run_to_exist_any_more():
 
 def test_a_task_that_is_not_durable_submits_with_each_try_and_never_looks():
     world = World()
-    ways = {"ledger": None, "evidence": None}
+    ways = {"store": None, "evidence": None}
     world.service.fates = ["not done"]
     with pytest.raises(ReplyLost):
         world.obtain(**ways)

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 from support.models.service_model import Service, Store
 
-from aml_provider.durable.record import Record
+from aml_provider.durable.record import SubmissionRecord
 from aml_provider.state import task_records
-from aml_provider.state.task_records import TaskStateLedger, VariableLedger, open_ledger
+from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, open_submission_store
 from aml_provider.stored import StoredRecordDamaged
 
-RECORD = Record("g", 2, 1, 0, "k" * 32, "f" * 16, "exp", None, 1.5)
+RECORD = SubmissionRecord("g", 2, 1, 0, "k" * 32, "f" * 16, "exp", None, 1.5)
 
 
 class KeptVariables:
@@ -49,31 +49,31 @@ def task(**changes):
 
 
 def both(variables):
-    return [TaskStateLedger(Store(Service())), open_ledger({"ti": task()})]
+    return [TaskStateSubmissionStore(Store(Service())), open_submission_store({"ti": task()})]
 
 
 def test_what_is_saved_is_loaded(variables):
-    for book in both(variables):
-        assert book.load() is None
-        book.save(RECORD)
-        assert book.load() == RECORD
-        book.save(RECORD._replace(run_id="x", sent=False))
-        assert book.load() == RECORD._replace(run_id="x", sent=False)
+    for store in both(variables):
+        assert store.load() is None
+        store.save(RECORD)
+        assert store.load() == RECORD
+        store.save(RECORD._replace(run_id="x", sent=False))
+        assert store.load() == RECORD._replace(run_id="x", sent=False)
 
 
 def test_the_task_state_store_keeps_a_finished_record_so_that_a_clear_is_noticed():
-    book = TaskStateLedger(Store(Service()))
-    book.save(RECORD)
-    book.close(RECORD)
-    assert book.load() == RECORD._replace(finished=True)
+    store = TaskStateSubmissionStore(Store(Service()))
+    store.save(RECORD)
+    store.close(RECORD)
+    assert store.load() == RECORD._replace(finished=True)
 
 
 def test_the_variable_of_the_task_instance_goes_when_the_task_ends(variables):
-    book = open_ledger({"ti": task()})
-    book.save(RECORD)
+    store = open_submission_store({"ti": task()})
+    store.save(RECORD)
     (own,) = variables
-    book.close(RECORD)
-    book.close(RECORD)
+    store.close(RECORD)
+    store.close(RECORD)
     assert own not in variables
     (archive,) = variables
     assert archive.startswith("azureml_ended_")
@@ -81,82 +81,84 @@ def test_the_variable_of_the_task_instance_goes_when_the_task_ends(variables):
 
 @pytest.mark.parametrize("try_number", [2, 3])
 def test_what_a_task_ended_with_is_known_to_its_later_tries(variables, try_number):
-    book = open_ledger({"ti": task()})
-    book.save(RECORD)
-    book.close(RECORD)
-    assert open_ledger({"ti": task(try_number=try_number)}).load() == RECORD._replace(finished=True)
+    store = open_submission_store({"ti": task()})
+    store.save(RECORD)
+    store.close(RECORD)
+    assert open_submission_store({"ti": task(try_number=try_number)}).load() == RECORD._replace(finished=True)
 
 
 def test_a_dag_run_that_was_deleted_and_made_again_begins_anew(variables):
-    open_ledger({"ti": task(try_number=2)}).close(RECORD)
-    assert open_ledger({"ti": task(try_number=1)}).load() is None
+    open_submission_store({"ti": task(try_number=2)}).close(RECORD)
+    assert open_submission_store({"ti": task(try_number=1)}).load() is None
     # And so do its later tries, if the first one came to nothing.
-    assert open_ledger({"ti": task(try_number=3)}).load() is None
+    assert open_submission_store({"ti": task(try_number=3)}).load() is None
 
 
 def test_a_submission_under_way_counts_more_than_one_that_ended(variables):
-    open_ledger({"ti": task()}).close(RECORD)
+    open_submission_store({"ti": task()}).close(RECORD)
     later = RECORD._replace(generation="h", max_tries=3)
-    open_ledger({"ti": task(try_number=2)}).save(later)
-    assert open_ledger({"ti": task(try_number=3)}).load() == later
+    open_submission_store({"ti": task(try_number=2)}).save(later)
+    assert open_submission_store({"ti": task(try_number=3)}).load() == later
 
 
 def test_a_crash_while_the_record_moves_loses_nothing(variables):
-    book = open_ledger({"ti": task()})
-    book.save(RECORD)
+    store = open_submission_store({"ti": task()})
+    store.save(RECORD)
     stored = dict(variables)
-    book.close(RECORD)
+    store.close(RECORD)
     variables.update(stored)  # the Variable was not deleted any more
-    assert open_ledger({"ti": task(try_number=2)}).load() == RECORD
+    assert open_submission_store({"ti": task(try_number=2)}).load() == RECORD
 
 
 def test_as_many_variables_as_map_indexes_stay_however_many_dag_runs_there_are(variables):
     for number in range(100):
         for index in range(3):
-            book = open_ledger({"ti": task(run_id=f"r{number}", map_index=index)})
-            book.save(RECORD)
-            book.close(RECORD._replace(run_id=f"x{number}"))
+            store = open_submission_store({"ti": task(run_id=f"r{number}", map_index=index)})
+            store.save(RECORD)
+            store.close(RECORD._replace(run_id=f"x{number}"))
     assert len(variables) == 3
     assert max(map(len, variables.values())) < 10_000
-    book = open_ledger({"ti": task(run_id="r99", map_index=1, try_number=2)})
-    assert book.load() == RECORD._replace(run_id="x99", finished=True)
+    store = open_submission_store({"ti": task(run_id="r99", map_index=1, try_number=2)})
+    assert store.load() == RECORD._replace(run_id="x99", finished=True)
 
 
 def test_the_task_state_store_is_preferred_where_there_is_one(variables):
     store = Store(Service())
-    open_ledger({"ti": task(), "task_state_store": store}).save(RECORD)
+    open_submission_store({"ti": task(), "task_state_store": store}).save(RECORD)
     assert list(store) == ["azureml_submission"]
     assert not variables
 
 
-def test_an_empty_store_is_a_store_all_the_same(variables):
-    assert isinstance(open_ledger({"ti": task(), "task_state_store": Store(Service())}), TaskStateLedger)
+def test_an_empty_store_is_a_store_too(variables):
+    assert isinstance(
+        open_submission_store({"ti": task(), "task_state_store": Store(Service())}), TaskStateSubmissionStore
+    )
 
 
 @pytest.mark.parametrize("change", [{"dag_id": "e"}, {"run_id": "s"}, {"task_id": "u"}, {"map_index": 0}])
 def test_each_task_instance_has_a_variable_of_its_own(variables, change):
-    open_ledger({"ti": task()}).save(RECORD)
-    assert open_ledger({"ti": task(**change)}).load() is None
+    open_submission_store({"ti": task()}).save(RECORD)
+    assert open_submission_store({"ti": task(**change)}).load() is None
 
 
 def test_a_variable_s_name_is_short_whatever_the_task_s_is(variables):
-    open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
-    open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).close(RECORD)
-    open_ledger({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
+    open_submission_store({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
+    open_submission_store({"ti": task(task_id="t" * 250, run_id="é" * 250)}).close(RECORD)
+    open_submission_store({"ti": task(task_id="t" * 250, run_id="é" * 250)}).save(RECORD)
     assert len(variables) == 2
     assert all(len(name) < 60 and name.isascii() for name in variables)
 
 
 def test_what_a_later_version_stored_is_read(variables):
     variables["key"] = json.dumps({**RECORD._asdict(), "something": "new"})
-    assert VariableLedger("key", "archive", "r", 1).load() == RECORD
+    assert VariableSubmissionStore("key", "archive", "r", 1).load() == RECORD
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '"text"', "{}", '{"generation": "g"}'])
 def test_a_damaged_record_is_an_error_and_not_taken_for_none(variables, damaged):
     variables["key"] = damaged
     with pytest.raises(StoredRecordDamaged, match="delete the Variable key"):
-        VariableLedger("key", "archive", "r", 1).load()
+        VariableSubmissionStore("key", "archive", "r", 1).load()
 
 
 @pytest.mark.parametrize("shadow", ["null", json.dumps(RECORD._replace(key="o" * 32)._asdict())])
@@ -165,17 +167,17 @@ def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeyp
     monkeypatch.setattr(task_records, "variables", kept)
     kept.overrides["key"] = shadow
     with pytest.raises(RuntimeError, match="Variable key was written, but does not read as written: a secrets backend"):
-        VariableLedger("key", "archive", "r", 1).save(RECORD)
+        VariableSubmissionStore("key", "archive", "r", 1).save(RECORD)
 
 
 def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeypatch, caplog):
     kept = KeptVariables()
     monkeypatch.setattr(task_records, "variables", kept)
     kept.overrides["archive"] = "{}"
-    book = VariableLedger("key", "archive", "r", 1)
-    book.save(RECORD)
-    book.close(RECORD)
-    assert VariableLedger("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
+    store = VariableSubmissionStore("key", "archive", "r", 1)
+    store.save(RECORD)
+    store.close(RECORD)
+    assert VariableSubmissionStore("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
     assert "Variable archive was written, but does not read as written" in caplog.text
 
 
@@ -184,11 +186,11 @@ def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeyp
 )
 def test_a_task_that_has_ended_does_not_fail_for_a_damaged_archive(variables, caplog, archive):
     """Somebody edits it while the run goes on."""
-    book = VariableLedger("key", "archive", "r", 1)
-    book.save(RECORD)
+    store = VariableSubmissionStore("key", "archive", "r", 1)
+    store.save(RECORD)
     variables["archive"] = archive
-    book.close(RECORD)
-    assert VariableLedger("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
+    store.close(RECORD)
+    assert VariableSubmissionStore("key", "archive", "r", 2).load() == RECORD._replace(finished=True)
     assert "delete the Variable archive" in caplog.text
     assert variables["archive"] == archive
 
@@ -205,6 +207,6 @@ def test_of_two_dag_runs_that_end_at_the_same_moment_neither_loses_its_record(mo
     raced = []
     kept = Raced()
     monkeypatch.setattr(task_records, "variables", kept)
-    VariableLedger("key", "archive", "r", 1).close(RECORD)
+    VariableSubmissionStore("key", "archive", "r", 1).close(RECORD)
     assert raced
     assert json.loads(kept.kept["archive"]).keys() == {"other", "r"}

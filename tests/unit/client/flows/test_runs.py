@@ -25,7 +25,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.flows import runs as flows
 from aml_provider.client.flows import targets
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
 
 EMPTY = PipelineInterface({}, frozenset(), frozenset())
 
@@ -95,22 +95,27 @@ class TestFindPipeline:
                 carry_out(targets.find_pipeline(name), {self.LIST: (pipeline(),)})
 
 
+def find_target(**reference):
+    return targets.find_target(PipelineReference(**reference))
+
+
 class TestFindTarget:
     BY_NAME = "GET /PipelineEndpoints/Name"
 
     def test_an_id_costs_no_request(self):
-        assert carry_out(targets.find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
-        assert carry_out(targets.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
-        assert carry_out(targets.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
+        assert carry_out(find_target(pipeline_id="p"), {}) == Target("pipeline", "p", None, "p")
+        assert carry_out(find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
+        assert carry_out(find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
 
     def test_a_pipelines_name(self):
-        target = carry_out(targets.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
+        target = carry_out(find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
         assert target == Target("pipeline", "p-1", None, "p-1")
 
     @pytest.mark.parametrize(("version", "behind"), [(None, "p-1"), ("0", "p-0"), ("1", "p-1")])
     def test_an_endpoints_name(self, version, behind):
         target = carry_out(
-            targets.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
+            find_target(endpoint_name="score", endpoint_version=version),
+            {self.BY_NAME: endpoint()},
         )
         assert target == Target("endpoint", "e-1", version, behind)
 
@@ -127,18 +132,18 @@ class TestFindTarget:
     def test_a_version_that_is_missing(self, versions, known):
         with pytest.raises(PipelineError, match=f"endpoint 'score' has no version 'x'; {known}"):
             carry_out(
-                targets.find_target(endpoint_name="score", endpoint_version="x"),
+                find_target(endpoint_name="score", endpoint_version="x"),
                 {self.BY_NAME: endpoint(versions=versions)},
             )
 
     def test_a_default_version_that_is_missing(self):
         with pytest.raises(PipelineError, match="no version '9'"):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
+            carry_out(find_target(endpoint_name="score"), {self.BY_NAME: endpoint(default="9")})
 
     def test_an_endpoint_that_is_missing(self):
         with pytest.raises(PipelineError, match=r"endpoint_name: .* no pipeline endpoint named 'score'"):
             carry_out(
-                targets.find_target(endpoint_name="score"),
+                find_target(endpoint_name="score"),
                 {self.BY_NAME: NotFound("x", status=404), "GET /PipelineEndpoints": ()},
             )
 
@@ -146,11 +151,14 @@ class TestFindTarget:
     def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
         """The SDK refuses it, so whether the service does is not known."""
         with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
+            carry_out(find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})
 
     def test_other_errors_are_not_turned_into_a_missing_endpoint(self):
         with pytest.raises(ServerFault):
-            carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: ServerFault("x", status=500)})
+            carry_out(
+                find_target(endpoint_name="score"),
+                {self.BY_NAME: ServerFault("x", status=500)},
+            )
 
 
 class TestInspectTarget:
@@ -247,7 +255,7 @@ class TestWaitForRun:
     def wait(self, runs, pages=None, **options):
         service = Service({self.GET: runs, self.CHILDREN: pages or [()]})
         told = []
-        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "report": told.append, **options})
+        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "log": told.append, **options})
         return service.carry_out(flow), service, told
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -314,7 +322,7 @@ class TestCancelRun:
     def cancel(self, runs, tag=None, cancel=None, **options):
         service = Service({self.GET: runs, self.TAG: tag, self.CANCEL: cancel})
         notes = []
-        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "note": notes.append, **options})
+        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "log": notes.append, **options})
         return service.carry_out(flow), service, notes
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
@@ -352,7 +360,7 @@ class TestCancelRun:
         assert len(notes) == 1
 
     def test_a_run_that_history_never_knows_is_given_up_after_some_seconds(self):
-        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), patience=0.0)
+        _, service, _ = self.cancel([a_run(), a_run("Canceled")], tag=NotFound("x", status=404), timeout=0.0)
         assert 1 <= sum(service.pauses) <= 3
 
     @pytest.mark.parametrize("kind", [BadRequest, Conflict])
@@ -369,13 +377,13 @@ class TestCancelRun:
         with pytest.raises(PermissionDenied):
             self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
 
-    def test_patience_ends_the_watch_and_not_the_cancel(self):
-        last, service, _ = self.cancel([a_run()], patience=5.0, poll_interval=2.0)
+    def test_the_timeout_ends_the_watch_and_not_the_cancel(self):
+        last, service, _ = self.cancel([a_run()], timeout=5.0, poll_interval=2.0)
         assert last.status == "Running"
         assert service.pauses == [2.0, 2.0, 2.0]
 
-    def test_without_patience_it_looks_once(self):
-        _, service, _ = self.cancel([a_run()], patience=0.0)
+    def test_without_a_timeout_it_looks_once(self):
+        _, service, _ = self.cancel([a_run()], timeout=0.0)
         assert service.pauses == []
         assert service.asked[-1] == self.GET
 

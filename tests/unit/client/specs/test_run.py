@@ -14,6 +14,7 @@ from aml_provider.client.entities import Parameter, PipelineInterface
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
 from aml_provider.client.specs.run import RunRequest, as_data_path
+from aml_provider.client.specs.target import PipelineReference
 
 NAMES = st.text(min_size=1, max_size=5)
 VALUES = st.one_of(st.text(), st.integers(), st.floats(), st.booleans())
@@ -37,8 +38,8 @@ def request(**changes):
     return RunRequest.of(**{"experiment_name": "x", **changes})
 
 
-def wire(asked, *, marks=None, notification=True):
-    return asked.to_wire(marks=marks or {}, notification=notification)
+def wire(asked, *, own_tags=None, notification=True):
+    return asked.to_wire(own_tags=own_tags or {}, notification=notification)
 
 
 def refused(**changes):
@@ -213,7 +214,7 @@ def test_datasets_travel_by_id():
 
 
 def test_keys_are_in_tags_and_properties_beside_the_authors_own():
-    sent = wire(request(tags={"team": "ml"}), marks={"airflow.key": "k"})
+    sent = wire(request(tags={"team": "ml"}), own_tags={"airflow.key": "k"})
     assert sent["tags"] == {"team": "ml", "airflow.key": "k"}
     assert sent["Properties"] == {"airflow.key": "k"}
 
@@ -287,6 +288,27 @@ class TestFingerprint:
 
     def test_differs_by_target(self):
         assert request().fingerprint("pipeline/p") != request().fingerprint("pipeline/q")
+
+    @pytest.mark.parametrize(
+        ("reference", "fingerprint"),
+        [
+            (PipelineReference(pipeline_id="p-1"), "b4eaab2c97e2b844"),
+            (PipelineReference(pipeline_name="train"), "4c1ded44377c15e0"),
+            (PipelineReference(endpoint_id="e-1"), "d5b3ac3a9ee9ea60"),
+            (PipelineReference(endpoint_name="door", endpoint_version="7"), "77035f67c10140b5"),
+        ],
+    )
+    def test_is_the_one_that_stored_records_hold(self, reference, fingerprint):
+        """Another text would make a retry after an upgrade cancel its run and submit a second one."""
+        asked = request(
+            experiment_name="exp",
+            parameters={"a": 1, "b": "x"},
+            data_paths={"input": "store/in"},
+            tags={"team": "ml"},
+            description="d",
+            continue_on_step_failure=True,
+        )
+        assert asked.fingerprint(f"{reference.check().to_text()}/None") == fingerprint
 
     @given(st.dictionaries(NAMES, VALUES), st.randoms())
     def test_does_not_depend_on_order(self, values, random):
