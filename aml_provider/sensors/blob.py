@@ -118,8 +118,7 @@ class AzureBlobChangeSensor(PollingSensor):
     def _new_wait(self, context: Context, deadline: float) -> FolderPoke:
         from aml_provider.worker.poke_folder import FolderArguments, FolderPoke
 
-        arguments = FolderArguments._make(getattr(self, name) for name in FolderArguments._fields)
-        return FolderPoke.of(arguments, self, context, deadline)
+        return FolderPoke.of(FolderArguments.of(self), self, context, deadline)
 
     def _announce(self, result: list[Change], context: Context) -> None:
         if self.outlets:

@@ -68,5 +68,4 @@ class AzureMLScheduleRunSensor(PollingSensor):
     def _new_wait(self, context: Context, deadline: float) -> SchedulePoke:
         from aml_provider.worker.poke_schedule import SchedulePoke, ScheduleRunArguments
 
-        arguments = ScheduleRunArguments._make(getattr(self, name) for name in ScheduleRunArguments._fields)
-        return SchedulePoke.of(arguments, self, context, deadline)
+        return SchedulePoke.of(ScheduleRunArguments.of(self), self, context, deadline)

@@ -49,6 +49,11 @@ class FolderArguments(NamedTuple):
     cursor_store: str | None
     azureml_conn_id: str
 
+    @classmethod
+    def of(cls, sensor: object) -> FolderArguments:
+        """Read the arguments from a sensor's attributes, after rendering."""
+        return cls(*(getattr(sensor, name) for name in cls._fields))
+
 
 class FolderPoke(HandoverPoke["list[Change]"]):
     """Polls a folder for one wait of a task instance: list, compare, commit.

@@ -33,6 +33,11 @@ class ScheduleRunArguments(NamedTuple):
     since: datetime | str | None
     azureml_conn_id: str
 
+    @classmethod
+    def of(cls, sensor: object) -> ScheduleRunArguments:
+        """Read the arguments from a sensor's attributes, after rendering."""
+        return cls(*(getattr(sensor, name) for name in cls._fields))
+
 
 class SchedulePoke(HandoverPoke[str]):
     """Polls a schedule's runs for one wait of a task instance: list, choose, commit.
