@@ -222,7 +222,7 @@ class Handover:
         """Load the record and decide about its batch.
 
         After :class:`TakeOver` and :class:`Proceed` the record is not read again before :meth:`restart`: with a secrets
-        backend each look-up of a Variable asks that backend first. :meth:`CursorStore.save` notices other writers.
+        backend each read of a Variable asks that backend first. :meth:`CursorStore.save` notices other writers.
         """
         self.restart()
         text = self.store.load()
@@ -256,7 +256,7 @@ class Handover:
         self._save(self._commit._replace(serial=self.serial + 1, owner=self.me, arrived=False))
 
     def commit(self, batch: list[Any], cursor_text: str, undo_text: str) -> None:
-        """Write, at once, that this task instance takes a batch; only then may it return the batch.
+        """Write in one step that this task instance takes a batch; only then may it return the batch.
 
         Args:
             batch: The items; empty: only the cursor has moved, and the last batch and its owner stay.

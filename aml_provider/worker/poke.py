@@ -132,7 +132,7 @@ class HandoverPoke(Poke[T]):
 
     @abstractmethod
     def _take(self) -> T | None:
-        """Look for the next batch, and commit what is found."""
+        """Poll, and commit the batch that is found."""
 
     @abstractmethod
     def _result(self, batch: list[Any]) -> T:
