@@ -19,7 +19,7 @@ LONGEST_TIMEOUT = timedelta(days=36_600)
 # How much later than the deadline Airflow itself ends a deferral whose trigger has not fired, in seconds. Its API
 # server computes that instant and its scheduler compares it, so it is longer than clocks may differ. Otherwise Airflow
 # would end waits that have time left, and triggers would take that for a person's act.
-_BACKSTOP = 900.0
+_BEYOND_DEADLINE = 900.0
 
 #: Where an event says when its trigger fired, by the triggerer's clock, in seconds since the epoch.
 FIRED_AT = "fired_at"
@@ -78,13 +78,13 @@ def trigger_deadline(event: Mapping[str, Any]) -> float | None:
     return _instant(event, "deadline")
 
 
-def backstop(deadline: float) -> timedelta:
+def deferral_timeout(deadline: float) -> timedelta:
     """How long Airflow itself is to let a deferral last.
 
     Args:
         deadline: When the trigger fires at the latest, by our clock, in seconds since the epoch.
     """
-    return timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP)
+    return timedelta(seconds=max(0.0, deadline - time.time()) + _BEYOND_DEADLINE)
 
 
 def clock_ahead(event: Mapping[str, Any] | None) -> float:

@@ -12,7 +12,7 @@ from aml_provider.client.errors import AzureMLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["StoredRecordDamaged", "made", "parse", "reading"]
+__all__ = ["StoredRecordDamaged", "made", "overridden", "parse", "reading"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,14 @@ def made(kind: Callable[..., T], fields: Any) -> T:
         if not fits or (hints[name] is int and not is_number):
             raise TypeError(f"{name} is {value!r:.80}")
     return kind(**known)
+
+
+def overridden(key: str) -> RuntimeError:
+    """The error of a Variable that reads otherwise than it was written."""
+    return RuntimeError(
+        f"The Variable {key} was written, but does not read as written: a secrets backend or the environment overrides "
+        "it. Remove it there"
+    )
 
 
 def _no_number(name: str) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError
 from aml_provider.durable.lookup import WAYS, Search, look_up, search
-from aml_provider.state import variables
-from aml_provider.stored import parse, reading
+from aml_provider.stored import overridden, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +31,8 @@ class Evidence:
 
     Args:
         settings: The workspace.
+        load: Reads a Variable; None where there is none.
+        save: Writes a Variable: its name, its value, its description.
         now: The wall clock.
         monotonic: The clock for waiting.
     """
@@ -39,11 +40,15 @@ class Evidence:
     def __init__(
         self,
         settings: WorkspaceSettings,
+        load: Callable[[str], str | None],
+        save: Callable[[str, str, str], None],
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
-        self._variable = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._name = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._load = load
+        self._save = save
         self._now = now
         self._monotonic = monotonic
         self._found: set[str] = set()
@@ -52,7 +57,7 @@ class Evidence:
 
     def _read(self) -> str | None:
         """Add what is stored, and return it: another task may have learnt something meanwhile."""
-        text = self._load()
+        text = self._load(self._name)
         try:
             with reading(ValueError):
                 stored = parse(text or "{}")
@@ -107,14 +112,7 @@ class Evidence:
                 self._missed[way] = self._now()
         before = self._read()
         text = json.dumps({"found": sorted(self._found), "missed": self._missed})
-        self._save(text)
-        # Another task's own writing is no harm: what was learnt twice is learnt again.
-        if self._load() == before != text:
-            raise variables.overridden(self._variable)
-
-    def _load(self) -> str | None:
-        return variables.read(self._variable)
-
-    def _save(self, text: str) -> None:
-        about = "Azure ML: the ways in which runs are found by their key in this workspace"
-        variables.write(self._variable, text, about)
+        self._save(self._name, text, "Azure ML: the ways in which runs are found by their key in this workspace")
+        # Another task may have written something else: what that loses is learnt again.
+        if self._load(self._name) == before != text:
+            raise overridden(self._name)

@@ -48,7 +48,7 @@ class TaskIdentity(NamedTuple):
         """Whether a stored record is this task's: one that another Airflow wrote came with a copy of its database."""
         return record.key == self.key(record.generation, record.ordinal)
 
-    def began_anew(self, record: SubmissionRecord) -> bool:
+    def was_cleared_since(self, record: SubmissionRecord) -> bool:
         """Whether the task was cleared since this record.
 
         A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. Only when the DAG's
@@ -69,15 +69,15 @@ class Deployment(NamedTuple):
     name: str
     url: str | None = None
 
-    def marks(self) -> dict[str, str]:
+    def tags(self) -> dict[str, str]:
         """The tags by which a run is known as this Airflow's."""
         return {_NAME: self.name} | ({} if self.url is None else {_URL: self.url})
 
     def submitted(self, run: PipelineRun) -> bool:
         """Whether a run may be this Airflow's; not everything that a run was given stays with it."""
-        url = _mark(run, _URL)
+        url = _tag(run, _URL)
         same_place = url is None or self.url is None or _place(url) in {None, _place(self.url)}
-        return _mark(run, _NAME) in {None, self.name} and same_place
+        return _tag(run, _NAME) in {None, self.name} and same_place
 
     def check(self, run: PipelineRun) -> None:
         """Make sure that a run is this Airflow's, before it is cancelled.
@@ -87,14 +87,14 @@ class Deployment(NamedTuple):
         """
         if self.submitted(run):
             return
-        name = _mark(run, _NAME)
+        name = _tag(run, _NAME)
         if name != self.name:
             raise ForeignRun(
                 f"Run {run.id} was submitted by another Airflow (deployment_id {name!r}, this one has {self.name!r}), "
                 "so it is left alone. If it is not wanted, cancel it in the studio."
             )
         error = ForeignRun(
-            f"Run {run.id} was submitted by the Airflow at {_mark(run, _URL)}, and this one, with the same deployment "
+            f"Run {run.id} was submitted by the Airflow at {_tag(run, _URL)}, and this one, with the same deployment "
             f"id, is at {self.url}; so the run is left alone. If this database is a copy of that Airflow's, give this "
             "one a name of its own, [azureml] deployment_id. If Airflow has moved and the run is not wanted, cancel "
             "it in the studio; a retry goes on once it has ended."
@@ -119,5 +119,5 @@ def _place(url: str) -> tuple[str, int | None, str] | None:
     return host, None if port in {80, 443} else port, parts.path.strip("/").lower()
 
 
-def _mark(run: PipelineRun, name: str) -> str | None:
+def _tag(run: PipelineRun, name: str) -> str | None:
     return run.tags.get(name) or run.properties.get(name)

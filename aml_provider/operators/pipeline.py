@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.models import DataPath
-    from aml_provider.worker.run_pipeline import PipelineExecution
+    from aml_provider.worker.run_pipeline import RunTry
+    from aml_provider.worker.wait import Wait
 
 
 class AzureMLRunPipelineOperator(BaseOperator):
@@ -135,26 +136,26 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.on_timeout = on_timeout
         self.azureml_conn_id = azureml_conn_id
-        self._execution: PipelineExecution | None = None
+        self._try: RunTry | None = None
         self._killed = False
         from aml_provider.parsing.operators import check_run
 
         check_run(self)
 
     def execute(self, context: Context) -> str:
-        """Come to the run and wait for it; Airflow calls this on a worker."""
-        return self._begin(context).start()
+        """Obtain the run and wait for it; Airflow calls this on a worker."""
+        return self._end_or_defer(self._begin(context).start())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; what the run ended as is read anew, never taken from the event.
+        """Resume after the trigger fired; the run is read again, as the event does not decide how it ended.
 
         Raises:
-            ValueError: The event is none of our trigger's.
+            ValueError: The event is not one of :class:`~aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger`.
         """
-        return self._begin(context).resume(event)
+        return self._end_or_defer(self._begin(context).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow itself ended the wait, because the triggerer was away, see to the run first."""
+        """Resume; where Airflow itself ended the wait, because the triggerer was away, handle the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
         if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
             run_id = self._begin(context).end_abandoned_wait()
@@ -163,27 +164,36 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """See to the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
-        # Airflow 3 may call this while it still renders the arguments, and lets the task begin all the same.
+        """Handle the run: Airflow interrupts the task on a worker, as a person ended it or for its own reasons."""
+        # Airflow 3 may call this while it still renders the arguments, and lets the task begin anyway.
         self._killed = True
-        if self._execution is not None:
-            self._execution.kill()
+        if self._try is not None:
+            self._try.kill()
             return
         from airflow.providers.common.compat.sdk import AirflowTaskTimeout, get_current_context
 
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
-            from aml_provider.worker.run_pipeline import PipelineExecution
+            self._new_try(get_current_context()).end_abandoned_wait()
 
-            PipelineExecution(self, get_current_context()).end_abandoned_wait()
-
-    def _begin(self, context: Context) -> PipelineExecution:
-        from aml_provider.worker.run_pipeline import PipelineExecution
-
-        self._execution = PipelineExecution(self, context)
+    def _begin(self, context: Context) -> RunTry:
+        self._try = self._new_try(context)
         if self._killed:
-            self._execution.kill()
-        return self._execution
+            self._try.kill()
+        return self._try
+
+    def _new_try(self, context: Context) -> RunTry:
+        from aml_provider.worker.run_arguments import RunArguments
+        from aml_provider.worker.run_pipeline import RunTry
+
+        fails_fast = getattr(self.get_dag(), "fail_fast", False)
+        return RunTry(RunArguments.of(self), context, self.log, fails_fast=fails_fast)
+
+    def _end_or_defer(self, outcome: str | Wait) -> str:
+        if isinstance(outcome, str):
+            return outcome
+        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
+        raise AssertionError  # defer() never returns
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):

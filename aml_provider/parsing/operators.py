@@ -1,9 +1,9 @@
-"""What operators check where the DAG file is read; it loads when one is made, not with the operators' modules."""
+"""Checks of operators' arguments where the DAG file is parsed; loaded when an operator is made, not with its module."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aml_provider.client.arguments import as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
@@ -12,16 +12,27 @@ from aml_provider.client.specs.target import ONE_OF
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
-if TYPE_CHECKING:
-    from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
-    from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
-
 ON_TIMEOUT = ("cancel", "leave")
 IF_EXISTS = ("update", "reuse", "fail")
 STATUSES = ("Active", "Disabled")
 
 
-def check_run(task: AzureMLRunPipelineOperator) -> None:
+class Task(Protocol):
+    """An operator whose arguments are its attributes."""
+
+    task_id: str
+
+    def has_dag(self) -> bool:
+        """Whether it belongs to a DAG."""
+
+
+class ScheduleTask(Task, Protocol):
+    """The operator that creates schedules."""
+
+    recurrence: Any
+
+
+def check_run(task: Task) -> None:
     """Check the run operator.
 
     Raises:
@@ -39,7 +50,7 @@ def check_run(task: AzureMLRunPipelineOperator) -> None:
             literals.check(name, as_flag)
 
 
-def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
+def check_schedule(task: ScheduleTask) -> None:
     """Check the operator that creates schedules.
 
     Raises:
@@ -67,7 +78,7 @@ def check_schedule(task: AzureMLCreateScheduleOperator) -> None:
             literals.check(name, as_flag)
 
 
-def check_one_of(task: Any, *names: str) -> None:
+def check_one_of(task: Task, *names: str) -> None:
     """Check an operator of which one argument names what it is about.
 
     Raises:
@@ -81,7 +92,7 @@ def check_one_of(task: Any, *names: str) -> None:
             literals.check("disable_schedules", as_flag)
 
 
-def _check_request(literals: Literals, task: Any, *more: str) -> None:
+def _check_request(literals: Literals, task: Task, *more: str) -> None:
     """What both kinds of operators ask of a run."""
     for name in ONE_OF:
         literals.check(name, as_name, optional=True)

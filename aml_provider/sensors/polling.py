@@ -141,7 +141,7 @@ class PollingSensor(BaseSensorOperator):
         """Called with the result before the sensor returns it."""
 
     def _defer(self, wait: Poke[Any]) -> None:
-        from aml_provider.deadlines import backstop
+        from aml_provider.deadlines import deferral_timeout
         from aml_provider.durations import in_seconds
 
         if time.time() >= wait.deadline:
@@ -154,7 +154,7 @@ class PollingSensor(BaseSensorOperator):
                 trigger=trigger,
                 method_name="execute_complete",
                 kwargs={"deadline": wait.deadline},
-                timeout=backstop(wait.deadline),
+                timeout=deferral_timeout(wait.deadline),
             )
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:

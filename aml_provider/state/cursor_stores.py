@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aml_provider.durable.handover import CursorMoved, CursorStore
 from aml_provider.state import variables
+from aml_provider.stored import overridden
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -168,7 +169,7 @@ class VariableCursorStore:
         self._write(text)
         after = _stamp(self._read())
         if after == before != wanted:
-            raise variables.overridden(self.key)
+            raise overridden(self.key)
         if after != wanted:
             raise CursorMoved(f"The {self} was changed by somebody else while it was written")
         self._seen = after

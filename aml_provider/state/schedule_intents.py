@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.schedule import Intent
 from aml_provider.state import variables
-from aml_provider.stored import StoredRecordDamaged, made, parse, reading
+from aml_provider.stored import StoredRecordDamaged, made, overridden, parse, reading
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -56,7 +56,7 @@ class VariableIntents:
         text = json.dumps(intent._asdict())
         variables.write(self._key, text, "Azure ML: the creation of a schedule is under way")
         if variables.read(self._key) != text:
-            raise variables.overridden(self._key)
+            raise overridden(self._key)
 
     def clear(self) -> None:
         """Delete the Variable."""

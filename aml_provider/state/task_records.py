@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
-from aml_provider.state.variables import overridden
-from aml_provider.stored import StoredRecordDamaged, made, parse, reading
+from aml_provider.stored import StoredRecordDamaged, made, overridden, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

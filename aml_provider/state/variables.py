@@ -27,19 +27,11 @@ def write(key: str, value: str, description: str) -> None:
     """Write a Variable; when this returns, it is stored.
 
     It may read as before all the same: Airflow reads secrets backends and the environment first, and writes to neither.
-    Whoever relies on what is written reads it back, and raises :func:`overridden`.
+    Whoever relies on what is written reads it back, and raises :func:`aml_provider.stored.overridden`.
     """
     from airflow.providers.common.compat.sdk import Variable
 
     Variable.set(key, value, description=description)
-
-
-def overridden(key: str) -> RuntimeError:
-    """What to raise where a Variable reads otherwise than it was written."""
-    return RuntimeError(
-        f"The Variable {key} was written, but does not read as written: a secrets backend or the environment overrides "
-        "it. Remove it there"
-    )
 
 
 def delete(key: str) -> None:

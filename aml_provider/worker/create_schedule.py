@@ -15,7 +15,7 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import LONGEST_TIMEOUT, backstop, clock_ahead, deadline_of, is_late
+from aml_provider.deadlines import LONGEST_TIMEOUT, clock_ahead, deadline_of, deferral_timeout, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
@@ -194,7 +194,7 @@ class ScheduleTry:
             poll_interval=_POLL_INTERVAL,
             azureml_conn_id=self._arguments.azureml_conn_id,
         )
-        return Wait(trigger, backstop(deadline))
+        return Wait(trigger, deferral_timeout(deadline))
 
 
 def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:

@@ -18,7 +18,7 @@ from aml_provider.triggerer.failover import leaves_failed, was_ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.durable.submission import Log
+    from aml_provider.durable.log import Log
 
 
 class Interruption:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aml_provider.client.arguments import as_name
-from aml_provider.client.entities import RunState
-from aml_provider.client.errors import RunCanceled, RunFailed
-from aml_provider.client.flows.failures import explain_failure
+from aml_provider.client.flows.run_end import conclude
 from aml_provider.client.flows.runs import read_run
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -41,13 +39,10 @@ class RunPoke(Poke[str]):
             run = client.run(read_run(self._run_id, policy=look_policy()))
             self._experiment = run.experiment_name
             self._log.info("Run %s: %s", run.id, run.status)
+            if not run.state.is_final:
+                return None
             link = client.settings.run_url(run.id)
-            if run.state is RunState.FAILED:
-                reason = client.run(explain_failure(run))
-                raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
-            if run.state is RunState.CANCELED:
-                raise RunCanceled(f"Run {run.id} was cancelled.", run_id=run.id, link=link)
-        return run.id if run.state is RunState.FINISHED else None
+            return client.run(conclude(run, run.experiment_name, link, own=False))
 
     def trigger(self, poll_interval: float, deadline: float) -> AzureMLPipelineRunTrigger | None:
         """The trigger that continues to poll; None while the run's experiment is unknown."""

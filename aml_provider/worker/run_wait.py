@@ -1,4 +1,4 @@
-"""How one try reads its run on a worker and waits for its end; by when it has to end."""
+"""The wait of one try for its run: on a worker or in the triggerer, until the run ends or the deadline passes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
 from aml_provider.client.http.messages import Pause
-from aml_provider.deadlines import deadline_of, has_passed, is_late
+from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, is_late
 from aml_provider.hooks.azure_ml import retry_policy
+from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.worker.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import timedelta
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
     from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.submission import Log
+    from aml_provider.durable.log import Log
+    from aml_provider.worker.run_arguments import RunArguments
 
-# Seconds between two hours of being told "later".
+# Seconds until the run is read again, where the service was too busy for an hour.
 _BUSY_PAUSE = 15.0
 
 
@@ -30,21 +32,19 @@ class RunWait:
 
     Args:
         ti: The task instance.
-        execution_timeout: The operator's.
-        experiment_name: The run's experiment.
+        arguments: The operator's arguments.
         log: The task's log.
     """
 
-    def __init__(self, ti: Any, execution_timeout: timedelta | None, experiment_name: str, log: Log) -> None:
+    def __init__(self, ti: Any, arguments: RunArguments, log: Log) -> None:
         self._ti = ti
-        self._timeout = execution_timeout
-        self._experiment = experiment_name
+        self._arguments = arguments
         self._log = log
 
     @property
     def deadline(self) -> float | None:
         """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
-        return deadline_of(self._ti.start_date, self._timeout)
+        return deadline_of(self._ti.start_date, self._arguments.execution_timeout)
 
     @property
     def has_time(self) -> bool:
@@ -78,22 +78,42 @@ class RunWait:
             left,
         )
 
+    def in_triggerer(self, run_id: str, ahead: float = 0.0) -> Wait:
+        """Wait for the run in the triggerer.
+
+        Args:
+            run_id: The run.
+            ahead: Seconds by which the triggerer's clock is known to be ahead.
+        """
+        deadline, arguments = self.deadline, self._arguments
+        trigger = AzureMLPipelineRunTrigger(
+            run_id=run_id,
+            experiment_name=arguments.experiment_name,
+            poll_interval=arguments.seconds_between_polls(),
+            deadline=None if deadline is None else deadline + ahead,
+            azureml_conn_id=arguments.azureml_conn_id,
+            cancel_on_kill=arguments.cancel_on_kill,
+            durable=arguments.durable,
+        )
+        return Wait(trigger, None if deadline is None else deferral_timeout(deadline))
+
     def read(self, client: Client, run_id: str) -> PipelineRun:
         """Read the run.
 
         Raises:
             RunUnwatched: It could not be read.
         """
-        with _watching(run_id):
+        with _unwatched_on_error(run_id):
             return client.run(read_run(run_id, policy=retry_policy()))
 
-    def until_end(self, client: Client, run_id: str, poll_interval: float) -> PipelineRun:
+    def until_end(self, client: Client, run_id: str) -> PipelineRun:
         """Wait until the run has ended, or the deadline has passed.
 
         Raises:
             RunUnwatched: It could not be read.
         """
-        with _watching(run_id):
+        poll_interval = self._arguments.seconds_between_polls()
+        with _unwatched_on_error(run_id):
             return client.run(self._until_end(run_id, poll_interval))
 
     def _until_end(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
@@ -103,7 +123,7 @@ class RunWait:
                 return (
                     yield from wait_for_run(
                         run_id,
-                        self._experiment,
+                        self._arguments.experiment_name,
                         poll_interval=poll_interval,
                         deadline=deadline,
                         # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
@@ -112,10 +132,10 @@ class RunWait:
                     )
                 )
             except Throttled as error:
-                # As in the triggerer: a service that says "later" is no service that fails, however often it does.
+                # As in the triggerer: a busy service is not a failing one, however long it stays busy.
                 if deadline is not None and time.time() >= deadline:
                     raise
-                self._log.warning("The service is too busy to tell how run %s is; asking on. %s", run_id, error)
+                self._log.warning("The service is too busy to report on run %s; polling on. %s", run_id, error)
             yield Pause(_BUSY_PAUSE)
 
 
@@ -127,8 +147,8 @@ def unwatched(run_id: str, why: object) -> RunUnwatched:
 
 
 @contextmanager
-def _watching(run_id: str) -> Iterator[None]:
-    """A run that cannot be read is no failed run, whatever the reason, and no reason to give up retries."""
+def _unwatched_on_error(run_id: str) -> Iterator[None]:
+    """A run that cannot be read has not failed, whatever the reason, so the task keeps its retries."""
     try:
         yield
     except AzureMLError as error:

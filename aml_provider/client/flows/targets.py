@@ -12,7 +12,15 @@ from aml_provider.client.errors import (
     PipelineError,
 )
 from aml_provider.client.flows.endpoints import find_endpoint
-from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, advice, advice_on_missing, how_many, with_advice
+from aml_provider.client.flows.finding import (
+    ENDPOINT,
+    PIPELINE,
+    advice,
+    advice_on_missing,
+    check_datastores,
+    how_many,
+    with_advice,
+)
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
         PublishedPipeline,
     )
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
 
 
@@ -112,6 +121,29 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
     endpoint = yield from find_endpoint(reference.endpoint_name)
     _check_active("endpoint_name", endpoint)
     return Target("endpoint", endpoint.id, version, _pipeline_behind(endpoint, version))
+
+
+def find_target_for(
+    request: RunRequest, reference: PipelineReference, interfaces: dict[str, PipelineInterface], datastores: set[str]
+) -> Flow[Target]:
+    """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
+
+    Args:
+        request: What the run is asked to do.
+        reference: What is run.
+        interfaces: Interfaces already read, by graph id; new ones are added.
+        datastores: Datastores already found in this workspace; new ones are added.
+
+    Raises:
+        PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
+        InvalidParameters: It does not accept the request.
+        InvalidArgument: A datastore does not exist.
+    """
+    target = yield from find_target(reference)
+    target, pipeline, interface = yield from inspect_target(target, interfaces)
+    request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+    yield from check_datastores(request.datastores(), datastores)
+    return target
 
 
 def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:

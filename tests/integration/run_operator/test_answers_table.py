@@ -147,7 +147,7 @@ def submitted(case):
 
 def waiting_on_a_worker(case):
     operator = case.operator()
-    announce = run_pipeline.PipelineExecution._announce
+    announce = run_pipeline.RunTry._announce
 
     def announced(*arguments):
         announce(*arguments)
@@ -155,7 +155,7 @@ def waiting_on_a_worker(case):
         case.meet(READ)
 
     # The moment between the submission and the wait.
-    case._monkeypatch.setattr(run_pipeline.PipelineExecution, "_announce", announced)
+    case._monkeypatch.setattr(run_pipeline.RunTry, "_announce", announced)
     operator.execute(case.task.context)
 
 

@@ -82,7 +82,7 @@ def test_a_kill_before_the_task_resumes_cancels_a_run_that_goes_on(workspace, ta
 def interrupt(operator):
     """Interrupt a try that has come to its end, and wait until its run has been seen to."""
     operator.on_kill()
-    for interruption in operator._execution._interruptions:
+    for interruption in operator._try._interruptions:
         interruption.wait(60)
 
 

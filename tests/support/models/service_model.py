@@ -258,11 +258,11 @@ class KnownEvidence(Evidence):
     """Evidence that is kept in a list."""
 
     def __init__(self, settings, service, shelf):
-        self.shelf = shelf
-        super().__init__(settings, now=service.now, monotonic=service.now)
+        def load(name):
+            self.name = name
+            return shelf[-1] if shelf else None
 
-    def _load(self):
-        return self.shelf[-1] if self.shelf else None
+        def save(name, text, about):
+            shelf.append(text)
 
-    def _save(self, text):
-        self.shelf.append(text)
+        super().__init__(settings, load, save, now=service.now, monotonic=service.now)

@@ -10,10 +10,10 @@ from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import KEY
-from aml_provider.durable.submission import Submission
+from aml_provider.durable.submission import RunOrder, Submission
 
 SETTINGS = WorkspaceSettings(
     subscription_id="s",
@@ -62,7 +62,7 @@ class World:
     def _learn(self, quirks):
         other = World(learnt=False, **quirks)
         run_id = other.obtain()
-        record = other.submission.record
+        record = other.record
         assert record.run_id == run_id
         other.service.drive(other.evidence().gather(record.key, "exp", "pipe", timeout=GRACE))
         self.shelf = other.shelf
@@ -70,9 +70,18 @@ class World:
     def evidence(self):
         return KnownEvidence(SETTINGS, self.service, self.shelf)
 
-    def resolve(self):
+    def find_target(self):
         return Target("pipeline", "pipe", pipeline_id="pipe")
         yield
+
+    @property
+    def record(self):
+        """The submission record as it is stored."""
+        return submission_store(self.store).load()
+
+    def order(self, find_target=None):
+        request = RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants})
+        return RunOrder(PipelineReference(pipeline_id="pipe"), request, find_target or self.find_target)
 
     def new_try(self, **changes):
         arguments = {
@@ -81,10 +90,6 @@ class World:
             "evidence": self.evidence(),
             "settings": SETTINGS,
             "conn_id": "azureml_default",
-            "subject": "pipe",
-            "resolve": self.resolve,
-            "request": RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants}),
-            "parent_run_id": None,
             "cancel_older": True,
             "lookup_timeout": GRACE,
             "throttled_budget": 3600.0,
@@ -95,8 +100,8 @@ class World:
         self.submission = Submission(**arguments | changes)
         return self.submission
 
-    def obtain(self, fuse=None, **changes):
-        return self.service.drive(self.new_try(**changes).obtain(), fuse)
+    def obtain(self, fuse=None, find_target=None, **changes):
+        return self.service.drive(self.new_try(**changes).obtain(self.order(find_target)), fuse)
 
     def clear(self):
         self.identity = self.identity._replace(max_tries=self.identity.max_tries + 1)

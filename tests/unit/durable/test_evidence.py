@@ -10,6 +10,7 @@ from support.models.submissions import SETTINGS, submit
 
 from aml_provider.client.errors import PermissionDenied, ServerFault
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.lookup import WAYS, Search
 
 DAY = 86_400.0
@@ -112,7 +113,7 @@ def test_a_way_that_nobody_knows_is_no_evidence():
 
 def test_workspaces_do_not_share_evidence():
     names = {
-        KnownEvidence(settings, Service(), [])._variable
+        KnownEvidence(settings, Service(), []).name
         for settings in (
             SETTINGS,
             WorkspaceSettings(**vars(SETTINGS) | {"workspace_name": "other"}),
@@ -122,16 +123,14 @@ def test_workspaces_do_not_share_evidence():
     }
     assert len(names) == 4
     same = WorkspaceSettings(**vars(SETTINGS) | {"workspace_name": "W"})
-    assert KnownEvidence(same, Service(), [])._variable in names
+    assert KnownEvidence(same, Service(), []).name in names
 
 
-def test_what_cannot_be_read_back_is_told():
-    class Overridden(KnownEvidence):
-        def _load(self):
-            return "{}"
-
+def test_what_cannot_be_read_back_is_an_error():
     service = Service()
     submit(service)
-    known = Overridden(SETTINGS, service, [])
+    known = Evidence(
+        SETTINGS, lambda name: "{}", lambda name, text, about: None, now=service.now, monotonic=service.now
+    )
     with pytest.raises(RuntimeError, match=r"Variable azureml_evidence_.* does not read as written"):
         service.drive(known.gather("k1", "exp", "pipe", timeout=60.0))

@@ -34,7 +34,7 @@ def test_each_submission_carries_its_key_in_tags_and_properties():
     world = World()
     world.obtain()
     run = world.only_run()
-    assert run.tags["airflow.key"] == run.properties["airflow.key"] == world.submission.record.key
+    assert run.tags["airflow.key"] == run.properties["airflow.key"] == world.record.key
 
 
 def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
@@ -45,7 +45,7 @@ def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
         raise NotFound("get published pipeline", status=404)
         yield
 
-    assert world.obtain(resolve=gone) == "run-1"
+    assert world.obtain(find_target=gone) == "run-1"
 
 
 @pytest.mark.parametrize("refused", [PermissionDenied("get", status=403), AuthenticationRefused("get", status=401)])
@@ -66,10 +66,10 @@ def test_a_run_that_must_not_be_read_for_a_while_is_left_to_a_retry(refused, act
 def test_a_retry_after_a_failed_run_submits_under_another_key():
     world = World()
     world.obtain()
-    first = world.submission.record
+    first = world.record
     world.end("Failed")
     assert world.obtain() == "run-2"
-    second = world.submission.record
+    second = world.record
     assert (second.generation, second.ordinal) == (first.generation, first.ordinal + 1)
     assert second.key != first.key
 
@@ -140,7 +140,7 @@ def test_a_cancelled_run_that_finished_all_the_same_counts():
     world.service.cancel_takes = 1000.0
     world.obtain()
     world.kill()
-    flow = world.new_try().obtain()
+    flow = world.new_try().obtain(world.order())
     world.service.cancel_takes = 0.0
     world.only_run().status = "Finished"
     assert world.service.drive(flow) == "run-1"
@@ -253,7 +253,7 @@ def test_a_crash_while_waiting_for_a_busy_service_leaves_no_doubt():
 def test_a_task_that_is_killed_while_the_service_is_busy_submits_nothing():
     world = World(learnt=False)
     world.service.fates = ["throttled"]
-    flow = world.new_try().obtain()
+    flow = world.new_try().obtain(world.order())
     world.service.listener = world.submission.stop
     with pytest.raises(AzureMLError, match="being killed"):
         world.service.drive(flow)
@@ -290,7 +290,7 @@ def test_without_evidence_doubt_ends_in_an_error_that_says_how_to_look():
     world.service.fates = ["not done"]
     with pytest.raises(SubmissionUnknown) as caught:
         world.obtain()
-    for fact in (world.submission.record.key, "'exp'", "'w'", "https://", "clear this task", "tag, property, pipeline"):
+    for fact in (world.record.key, "'exp'", "'w'", "https://", "clear this task", "tag, property, pipeline"):
         assert fact in str(caught.value)
     assert world.service.runs == []
 
@@ -343,7 +343,7 @@ def test_a_killed_task_submits_nothing_any_more():
         yield
 
     with pytest.raises(AzureMLError, match="killed"):
-        world.obtain(resolve=killed)
+        world.obtain(find_target=killed)
     assert world.service.runs == []
     assert world.obtain() == "run-1"
     assert len(world.service.log) == 1

@@ -1,0 +1,85 @@
+"""The end of a run, and what it means to a task that waits for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from aml_provider.client import calls
+from aml_provider.client.entities import HistoryRun, RunState
+from aml_provider.client.errors import AzureMLError, ForeignRun, RunCanceled, RunFailed, RunTimedOut
+from aml_provider.client.flows.failures import explain_failure
+from aml_provider.client.flows.runs import CANCEL_TAG
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+
+
+def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow[str]:
+    """Turn the end of a run into the end of a task.
+
+    Args:
+        run: The run, which has ended.
+        experiment: Its experiment, in case the service does not say.
+        link: Its page in the studio, for messages.
+        own: Whether the task submitted it. Then a retry may submit another one after a cancel that Airflow asked for.
+
+    Returns:
+        The run's id; the run ended successfully.
+
+    Raises:
+        RunFailed: The run failed, or it is the task's own and was cancelled from Airflow.
+        RunCanceled: The run was cancelled otherwise.
+    """
+    if run.state is RunState.FINISHED:
+        return run.id
+    if run.state is RunState.FAILED:
+        reason = yield from explain_failure(run)
+        raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
+    asked = yield from cancel_reason(run, experiment)
+    if asked is not None:
+        error = RunFailed if own else RunCanceled
+        raise error(f"Run {run.id} was cancelled from Airflow: {asked}.", run_id=run.id, link=link)
+    advice = ", not by this task. No retry submits it again; clear the task to submit a new run" if own else ""
+    raise RunCanceled(f"Run {run.id} was cancelled in the workspace{advice}.", run_id=run.id, link=link)
+
+
+def cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
+    """Read why Airflow cancelled a run; None where it did not, or where that cannot be read.
+
+    Args:
+        run: The run.
+        experiment: Its experiment, in case the service does not say.
+    """
+    try:
+        known: HistoryRun = yield calls.get_history_run(run.experiment_name or experiment, run.id)
+    except AzureMLError:
+        return None
+    return known.tags.get(CANCEL_TAG)
+
+
+def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | None) -> Flow[NoReturn]:
+    """End a wait whose deadline has passed while the run goes on.
+
+    Args:
+        run: The run.
+        link: Its page in the studio, for messages.
+        cancel: Cancels the run; None: the run is left to go on.
+
+    Raises:
+        RunTimedOut: Always, unless:
+        ForeignRun: The run is another Airflow's, so it was not cancelled.
+    """
+    late = f"Run {run.id} was {run.status} when execution_timeout passed"
+    goes_on = "a retry takes it up again."
+    if cancel is None:
+        raise RunTimedOut(f"{late}. It goes on (on_timeout='leave'); {goes_on}", run_id=run.id, link=link)
+    try:
+        ended = yield from cancel
+    except ForeignRun:
+        raise
+    except AzureMLError as error:
+        raise RunTimedOut(
+            f"{late}, and could not be cancelled: {error} It goes on; {goes_on}", run_id=run.id, link=link
+        ) from error
+    raise RunTimedOut(f"{late}; it was cancelled and is {ended.status}.", run_id=run.id, link=link)

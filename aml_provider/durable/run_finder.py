@@ -1,0 +1,172 @@
+"""Finds the run of a submission again, by its id or by its key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from aml_provider.client import calls
+from aml_provider.client.errors import (
+    AzureMLError,
+    NotFound,
+    RunUnwatched,
+    SubmissionUnknown,
+    SubmissionUnsettled,
+)
+from aml_provider.client.flows.runs import CANCEL_TAG
+from aml_provider.durable.arrival import arrival_timeout
+from aml_provider.durable.lookup import KEY, WAYS, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.durable.evidence import Evidence
+    from aml_provider.durable.log import Log
+    from aml_provider.durable.record import SubmissionRecord
+
+T = TypeVar("T")
+
+
+class RunFinder:
+    """Finds runs that this try or an earlier one has submitted.
+
+    Args:
+        evidence: What "not found" proves; None where no submission in doubt is resolved.
+        settings: The workspace.
+        lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
+        log: The task's log.
+        now: The wall clock.
+        monotonic: The clock for waiting.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence | None,
+        settings: WorkspaceSettings,
+        lookup_timeout: float,
+        log: Log,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._evidence = evidence
+        self._settings = settings
+        self._lookup_timeout = lookup_timeout
+        self._log = log
+        self._now = now
+        self._monotonic = monotonic
+
+    def run_of_earlier_try(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
+        """The run of an earlier try, or None if that try certainly submitted none.
+
+        Raises:
+            SubmissionUnknown: The run is gone, or whether there is one cannot be established.
+            SubmissionUnsettled: Whether there is one cannot be established yet.
+            RunUnwatched: The run cannot be read at the moment.
+        """
+        if record.run_id is not None:
+            try:
+                return (yield from self.read(calls.get_run(record.run_id), record.run_id))
+            except NotFound as error:
+                raise SubmissionUnknown(
+                    f"Run {record.run_id}, which an earlier try submitted, is not in workspace "
+                    f"{self._settings.workspace_name!r}, so its outcome is not known. Does the connection point to "
+                    "another workspace now? Clear this task to submit a new run."
+                ) from error
+        if not record.sent:
+            return None
+        self._log.info("An earlier try may have submitted a run; looking up the key %s.", record.key)
+        found = yield from self.run_in_doubt(record, self._timeout_for(record), cause=None)
+        if found is None:
+            self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
+        return found
+
+    def run_in_doubt(
+        self, record: SubmissionRecord, timeout: float | None = None, *, cause: AzureMLError | None
+    ) -> Flow[PipelineRun | None]:
+        """The run of a submission whose reply was lost; None proves that it was not carried out.
+
+        Args:
+            record: Its submission record.
+            timeout: Seconds for which the key is looked up; None: until a run of this moment counts as absent.
+            cause: The error that left the submission in doubt.
+
+        Raises:
+            SubmissionUnknown: Whether there is a run cannot be established.
+            SubmissionUnsettled: Whether there is a run cannot be established yet.
+            RunUnwatched: The run cannot be read at the moment.
+        """
+        timeout = self._lookup_timeout if timeout is None else timeout
+        result = yield from search(
+            record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic
+        )
+        if result.run_ids:
+            if len(result.run_ids) > 1:
+                self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
+            self._log.info("Found run %s by its key (%s).", result.run_ids[0], result.way)
+            return (yield from self.read(calls.get_run(result.run_ids[0]), result.run_ids[0]))
+        assert self._evidence is not None
+        if self._evidence.proves_absence(result):
+            return None
+        if self._evidence.may_yet_prove(result):
+            raise SubmissionUnsettled(
+                "Whether a run was submitted is not known yet, so none is submitted again; a retry looks up the key "
+                f"{record.key} again. {result.error}"
+            ) from cause
+        raise SubmissionUnknown(
+            "Whether a run was submitted cannot be established, so none is submitted again. The tag and property "
+            f"{KEY} = {record.key} were looked up in experiment {record.experiment!r} of workspace "
+            f"{self._settings.workspace_name!r} for {timeout:.0f} s; answered: "
+            f"{', '.join(way for way in WAYS if way in result.answered)}. None of these ways has found a run of this "
+            "Airflow in that workspace before, so finding none proves nothing. Check the studio "
+            f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
+        ) from cause
+
+    def find_id(self, record: SubmissionRecord, timeout: float | None = None) -> Flow[str | None]:
+        """The id of a submission's run, if it can be found; finding none proves nothing.
+
+        Args:
+            record: Its submission record.
+            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive.
+        """
+        if record.run_id is not None or not record.sent:
+            return record.run_id
+        timeout = self._timeout_for(record) if timeout is None else timeout
+        result = yield from search(
+            record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic
+        )
+        return result.run_ids[0] if result.run_ids else None
+
+    def is_being_cancelled(self, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
+        """Whether the run carries the cancel tag."""
+        try:
+            known = yield from self.read(calls.get_history_run(record.experiment, run.id), run.id)
+        except NotFound:
+            return CANCEL_TAG in run.tags
+        return CANCEL_TAG in known.tags
+
+    def read(self, call: calls.Call[T], run_id: str) -> Flow[T]:
+        """Read a run that exists.
+
+        Raises:
+            NotFound: The workspace does not know it.
+            RunUnwatched: A right is missing, for example. That says nothing about the run, so the task keeps its
+                retries.
+        """
+        try:
+            found: T = yield call
+        except NotFound:
+            raise
+        except AzureMLError as error:
+            if not error.permanent:
+                raise
+            raise RunUnwatched(
+                f"Run {run_id}, which an earlier try submitted, could not be read: {error} It goes on; a retry takes "
+                "it up again.",
+                run_id=run_id,
+            ) from error
+        return found
+
+    def _timeout_for(self, record: SubmissionRecord) -> float:
+        return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now())
