@@ -38,11 +38,11 @@ _FORMAT = 1
 
 
 class Owner(NamedTuple):
-    """A task instance that takes batches.
+    """The task instance that took a batch.
 
     Attributes:
         map_index: -1 for a task that is not mapped.
-        generation: Counts the clears of the task instance; stored for people only.
+        generation: The task instance's ``max_tries``, which a clear raises; for the log only.
     """
 
     dag_id: str
@@ -53,12 +53,12 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, ti: Any) -> Owner:
-        """The owner that is this task instance."""
+        """The owner for the task instance of a running task's context."""
         map_index = -1 if ti.map_index is None else ti.map_index
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries or 0)
 
     def is_same(self, other: Owner) -> bool:
-        """Whether both are the same task instance, whatever its try or clear."""
+        """Whether both are the same task instance, perhaps in another try or after a clear."""
         return self[:4] == other[:4]
 
     def __str__(self) -> str:
@@ -67,15 +67,15 @@ class Owner(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """The content of a sensor's cursor record. The cursor stays text until it is needed.
+    """The stored record. The cursors stay encoded until they are needed.
 
     Attributes:
-        serial: The number of writes so far.
-        owner: The task instance that took ``batch``; after a first poll that only remembered, the one that polled.
-        batch: The items that were taken last; may be empty.
-        cursor_text: The cursor with the batch in it.
+        serial: Counts the writes, for the log.
+        owner: The task instance that took ``batch``; after a first, silent poll the one that made that poll.
+        batch: The changes, or runs, that were handed over last; may be empty.
+        cursor_text: The cursor including the batch.
         undo_text: What the sensor's kind of cursor needs to take the batch out again.
-        arrived: Another task instance saw that the owner succeeded; its DAG run may be deleted later.
+        arrived: The owner was seen to succeed. It may be gone by now, since old DAG runs are deleted.
     """
 
     serial: int
@@ -86,7 +86,7 @@ class Commit(NamedTuple):
     arrived: bool = False
 
     def encode(self) -> str:
-        """Write as JSON text."""
+        """Encode as JSON text."""
         record = {
             "format": _FORMAT,
             "serial": self.serial,
@@ -100,7 +100,7 @@ class Commit(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> Commit:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else, or of a newer format.
@@ -114,22 +114,22 @@ class Commit(NamedTuple):
                 if not (isinstance(batch, list) and all(isinstance(one, dict) for one in (*batch, record))):
                     raise TypeError(f"the batch is {batch!r:.80}")
                 if type(record["serial"]) is not int or not all(isinstance(text, str) for text in texts):
-                    raise TypeError("the serial is no number, or a cursor no text")
+                    raise TypeError("the serial is not a number, or a cursor is not text")
                 if not all(map(str.isascii, texts)):
-                    raise ValueError("a cursor is no base64 text")
+                    raise ValueError("a cursor is not base64 text")
                 json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
 class Replay(NamedTuple):
-    """The stored batch belongs to the asking task instance: it was committed, but may not have arrived."""
+    """The batch belongs to the caller: it was committed, but may not have arrived."""
 
     batch: list[Any]
 
 
 class TakeOver(NamedTuple):
-    """The owner of the stored batch ended without success: go on from the cursor without the batch."""
+    """The batch's owner did not succeed: go on from the cursor without the batch."""
 
     batch: list[Any]
     owner: Owner
@@ -137,11 +137,11 @@ class TakeOver(NamedTuple):
 
 
 class Proceed(NamedTuple):
-    """The stored batch arrived, or there is none: go on from the stored cursor, if there is one."""
+    """The last batch arrived, or there is none: go on from the cursor, if there is one."""
 
 
 class WaitFor(NamedTuple):
-    """The owner of the stored batch has not ended."""
+    """The batch's owner has not ended yet."""
 
     owner: Owner
     state: str
@@ -150,28 +150,28 @@ class WaitFor(NamedTuple):
 Decision = Replay | TakeOver | Proceed | WaitFor
 
 BEHIND = "cleared, and queued behind this run"
-"""The state of a task that was cleared in an ended DAG run and cannot start before the asking task's DAG run ends."""
+"""The state of a task that was cleared in an ended DAG run and cannot begin before the caller's DAG run has ended."""
 
-# A sensor that took a batch and then ended skipped did not return it: with never_fail or soft_fail, Airflow turns
-# whatever happened in between into a skip. A sensor that found nothing has no batch.
-# A cleared task that is queued behind the asking one takes no part in it for now.
+# A sensor that took a batch and then ends as skipped has not returned the batch: with never_fail or soft_fail, Airflow
+# turns any error in between into a skip. (A sensor that found nothing has no batch.) A task that was cleared, and waits
+# for the caller, has not returned it either.
 _LOST = frozenset({"failed", "upstream_failed", "removed", "skipped", BEHIND})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
-    """Decide what happens to the stored batch.
+    """Decide what to do with the stored batch.
 
     Args:
-        commit: The stored record, or None.
-        me: The asking task instance.
-        state_of: Returns a task instance's state; None when it does not exist. Only called for other task instances.
+        commit: The record, or None if there is none yet.
+        me: The caller.
+        state_of: Looks up a task instance's state; None if it does not exist. Never called with the caller itself.
     """
     if commit is None or not commit.batch:
         return Proceed()
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    # A run that was seen to succeed may be deleted later, or be cleared and then skipped by an upstream task.
+    # A task that was seen to succeed may be deleted later with its DAG run, or be cleared, or be skipped after a clear.
     if state == "success" or (commit.arrived and state in {None, "skipped", BEHIND}):
         return Proceed()
     if state is None or state in _LOST:
@@ -278,13 +278,13 @@ class Handover:
 
 
 class CursorMoved(Exception):
-    """Somebody else has written the record since it was loaded: start over from the stored one."""
+    """Somebody else has written the record since it was loaded: start again from the stored record."""
 
 
 class CursorStore(Protocol):
-    """The store of one sensor's cursor record. Each wait has an object of its own, which remembers what it loaded.
+    """Stores the record of one folder. One object serves one wait: it remembers what it loaded.
 
-    Its text form says what and where the record is, for people.
+    It replaces only the text that it loaded. Converted to text it names the place of the record, for people.
 
     Attributes:
         key: The record's name.
@@ -293,21 +293,21 @@ class CursorStore(Protocol):
     key: str
 
     def load(self) -> str | None:
-        """Read the record; None only when it is certain that there is none."""
+        """Read the record; None only if there is certainly none."""
 
     def save(self, text: str) -> None:
         """Replace the record that :meth:`load` returned.
 
         Raises:
-            CursorMoved: Another record is there now; nothing was written.
+            CursorMoved: It has changed since; the caller must not act on the save.
         """
 
     def is_in(self, folder: Folder) -> bool:
-        """Whether the record that :meth:`load` returned is a blob in this folder."""
+        """Whether the record that :meth:`load` returned is a blob of this folder."""
 
 
 def default_cursor_key(owner: Owner) -> str:
     """The cursor key of a sensor without ``cursor_key``: its DAG, task and map index."""
-    # None of the parts contains a slash, whereas a task in a group contains dots.
+    # None of the parts can contain a slash; the id of a task in a group contains dots.
     mapped = f"/{owner.map_index}" if owner.map_index >= 0 else ""
     return f"{owner.dag_id}/{owner.task_id}{mapped}"
