@@ -1,4 +1,7 @@
-"""What Airflow loads of this package by itself, in each of its processes: next to nothing."""
+"""The plugin, which Airflow loads in each of its processes.
+
+Loading it imports Airflow's own deserialiser, about 0.1 s on 2.11 where nothing else has imported it yet.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,24 @@ from aml_provider.xcom import allow_classes
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server tell :mod:`aml_provider.api_server.marks` what people mark.
+    """Makes Airflow's API server notify :mod:`aml_provider.api_server.marks` of manual state changes.
 
-    It is an entry point; of plugins that a provider's description names, Airflow makes no instances.
+    It is an entry point: Airflow does not instantiate plugins that only a provider's description names.
     """
 
     name = "azureml"
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Let tasks read what other tasks got from the hook."""
+        """Allow tasks to read values of the hook that other tasks pushed to XCom."""
         allow_classes()
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """Nothing but in the API server: where a DAG is read, any listener forbids ``end_from_trigger`` to its tasks.
+        """The listener, only in the API server.
 
-        Before 3.3 a task's record is where only the task finds it.
+        In a process that parses DAGs, any listener makes Airflow reject tasks with ``end_from_trigger``. Before Airflow
+        3.3 only the task itself can find its submission record.
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []

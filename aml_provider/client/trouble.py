@@ -1,4 +1,4 @@
-"""What is said of something that fails and is tried again: at once, then once a minute, and when it is over."""
+"""Operations that fail and are tried again: when, and what the log says of it."""
 
 from __future__ import annotations
 
@@ -7,41 +7,51 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-#: Seconds between two sentences about the same trouble.
+    from aml_provider.client.errors import AzureMLError
+
+#: Seconds between two log lines about the same trouble.
 EVERY = 60.0
 
 
+def pause_after(error: AzureMLError, interval: float) -> float:
+    """Seconds from a failed poll to the next one: the usual interval, or longer where the service asks for more."""
+    return max(interval, error.retry_after or 0.0)
+
+
 class Troubles:
-    """The troubles that last, each by what it is a trouble of. Times are seconds of a clock that only goes on."""
+    """The failures that last, by operation: each is logged immediately, then once a minute, and when it is over.
+
+    Times are seconds of a monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._lasting: dict[Hashable, tuple[float, float]] = {}
 
     def failed(self, what: Hashable, why: object, left: float | None, now: float) -> str | None:
-        """Take note of a failure after which it is tried again.
+        """Record a failure after which the operation is tried again.
 
         Args:
-            what: Of what.
+            what: Identifies the operation.
             why: The failure.
-            left: Seconds for which it is tried again at most; None: for as long as it takes.
+            left: The most seconds for which it is tried again; None: for as long as it takes.
             now: The time.
 
         Returns:
-            What is to be said; None where that was said within the last minute.
+            The line to log; None if one was logged within the last minute.
         """
-        since, said = self._lasting.get(what, (now, float("-inf")))
-        if now - said < EVERY:
+        since, logged = self._lasting.get(what, (now, float("-inf")))
+        if now - logged < EVERY:
             return None
         self._lasting[what] = since, now
-        lasts = f"Still failing after {now - since:.0f} s" if said > float("-inf") else "It failed"
+        lasts = f"Still failing after {now - since:.0f} s" if logged > float("-inf") else "It failed"
         goes_on = "for as long as it takes" if left is None else f"for up to {left:.0f} s"
         return f"{lasts}, and is tried again {goes_on}. {why}"
 
     def over(self, what: Hashable, now: float) -> str | None:
-        """Take note that it works.
+        """Record a success.
 
         Returns:
-            What is to be said; None where there was no trouble.
+            The line to log; None if the operation was not failing.
         """
         if what not in self._lasting:
             return None
@@ -49,5 +59,5 @@ class Troubles:
         return f"It works again, after {now - since:.0f} s."
 
     def forget(self, what: Hashable) -> None:
-        """Nobody waits for it any more."""
+        """Forget an operation that is not tried again."""
         self._lasting.pop(what, None)

@@ -99,7 +99,7 @@ class WorkspaceHook(BaseHook):
             yield client
 
     @asynccontextmanager
-    async def async_client(self) -> AsyncIterator[AsyncClient]:
+    async def async_client(self, policy: RetryPolicy | None = None) -> AsyncIterator[AsyncClient]:
         """The twin of :meth:`client` for an event loop."""
         # The first import takes longer than an event loop may stand still.
         await asyncio.to_thread(importlib.import_module, "aml_provider.client.http.clients")
@@ -107,9 +107,8 @@ class WorkspaceHook(BaseHook):
         from aml_provider.masking import async_mask
 
         settings = await self.async_settings()
-        policy = retry_policy()
         with airflow_errors():
-            async with AsyncClient(settings, policy=policy, hide=async_mask) as client:
+            async with AsyncClient(settings, policy=policy or retry_policy(), hide=async_mask) as client:
                 yield client
 
     def get_conn(self) -> Client:

@@ -1,1 +1,1 @@
-"""Runs in Airflow's triggerer: what all triggers of one process share."""
+"""Code that runs in Airflow's triggerer: pollers and clients that the triggers of an event loop share."""

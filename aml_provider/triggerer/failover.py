@@ -1,9 +1,10 @@
-"""Did a person end the task, or does Airflow only interrupt what watches its run?
+"""Did a person end the task, or does Airflow only interrupt the wait for its run?
 
-Airflow tells both alike. A process gets the same signal when its task is cleared or marked and when heartbeats fail or
-its worker is shut down. A trigger is cancelled when its task has ended, when it moves to another triggerer, and when a
-triggerer wakes up late. Only the task instance's state tells which. Where the task is tried again the next try decides:
-it takes the run over after a retry and cancels it after a clear. To cancel earlier might end what nobody asked to end.
+Airflow signals both in the same way. A process gets the same signal when a person changes its task's state and when
+heartbeats fail or its worker is shut down. A trigger is cancelled when its task has ended, when it moves to another
+triggerer, and when a triggerer wakes up late. Only the task instance's state shows the difference. If the task is tried
+again, the next try decides: it takes the run over after a retry and cancels it after a clear. To cancel earlier might
+end a run that nobody wanted to end.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
-#: The XCom that holds a task's pipeline run; written before the task defers, wiped when it is cleared.
+#: The XCom that holds a task's pipeline run; written before the task defers, deleted when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
 
 _STILL_WAITING = frozenset({"deferred", "up_for_retry"})
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-# Not a state of Airflow's: Airflow itself has ended the wait, and the task resumes to see to its run.
+# Not one of Airflow's states: Airflow itself has ended the wait, and the task resumes to handle its run.
 _WAIT_ENDED = "wait_ended"
 
 
 def leaves_failed(*, durable: bool) -> bool:
-    """Whether the run of a failed task is left to Airflow's API server, which hears of marks and can read its record.
+    """Whether Airflow's API server handles the run of a failed task.
 
-    Airflow fails a task not only where a person marks it so, but also where it has given up its worker for the last
-    time, and where somebody tests it (``airflow tasks test``).
+    It is notified of manual state changes, and can read the submission record. A task fails not only when a person sets
+    its state, but also when Airflow gives up its worker for the last time, and under ``airflow tasks test``.
     """
     return AIRFLOW_V_3_3_PLUS and durable and not conf.get("workers", "state_store_backend", fallback="")
 
@@ -35,11 +36,11 @@ def was_ended(state: str | None, *, leaves_failed: bool) -> bool:
     """Whether a person, or a deadline of the DAG run, has ended a task whose process Airflow interrupts.
 
     Args:
-        state: The task instance's state now; None when it is gone.
-        leaves_failed: What :func:`leaves_failed` says.
+        state: The task instance's state now; None if it no longer exists.
+        leaves_failed: The result of :func:`leaves_failed`.
 
     Returns:
-        True also for one that was cleared while it ran ("restarting"): to Airflow 2 the next try may be no more than a
+        True also for a task that was cleared while it ran ("restarting"): on Airflow 2 the next try may look like a
         retry.
     """
     if state == "failed":
@@ -53,15 +54,15 @@ def still_wants(
     """Whether a task instance still wants a run whose trigger Airflow cancels.
 
     Args:
-        state: The task instance's state now; None when it is gone.
+        state: The task instance's state now; None if it no longer exists.
         known_run_id: The run that its XCom names.
         pipeline_run_id: The run in question.
         durable: The task's next try knows of the run.
-        leaves_failed: What :func:`leaves_failed` says.
+        leaves_failed: The result of :func:`leaves_failed`.
 
     Returns:
-        True as long as the task has not ended, because then the next try decides. Of a task that is not durable only
-        if it is deferred for this very run, or waits for a retry, or resumes since Airflow itself has ended the wait.
+        True as long as the task has not ended, because then the next try decides. For a task that is not durable only
+        if it is deferred for this very run, or waits for a retry, or resumes because Airflow itself has ended the wait.
     """
     if state == "failed":
         return leaves_failed
@@ -70,7 +71,7 @@ def still_wants(
     return durable or state == _WAIT_ENDED or (state in _STILL_WAITING and known_run_id == pipeline_run_id)
 
 
-def look(ti: Any) -> tuple[str | None, object]:
+def task_state(ti: Any) -> tuple[str | None, object]:
     """The state of a task instance now, and the run that its XCom names; asks Airflow, so not in an event loop."""
     from airflow.providers.common.compat.sdk import XCom
 
@@ -92,7 +93,7 @@ def look(ti: Any) -> tuple[str | None, object]:
 def _airflow_ended_the_wait(ti: Any) -> bool:
     """Whether Airflow has ended the deferral at ``execution_timeout``, by its scheduler's clock.
 
-    Airflow 2 does so, and shows it in its database, which its triggers may read; Airflow 3 leaves that to the trigger.
+    Airflow 2 does so, and its triggers can see it in the database; Airflow 3 leaves the deadline to the trigger.
     """
     if AIRFLOW_V_3_0_PLUS:
         return False

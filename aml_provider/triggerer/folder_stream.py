@@ -1,6 +1,6 @@
-"""One folder, looked at for all watchers of it in this event loop.
+"""The polls of one folder, shared by all its watchers in this event loop.
 
-It loads at run time only, in a thread: with it comes all that a client needs.
+It is imported at run time only, in a thread: it imports all that a client needs.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import threading
 from collections import deque
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
@@ -20,7 +19,8 @@ from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
 from aml_provider.blobs.shared_listing import Look, SharedFolder
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.trouble import Troubles
+from aml_provider.client.trouble import Troubles, pause_after
+from aml_provider.triggerer.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,39 +35,35 @@ __all__ = ["FolderStream", "stream_of"]
 
 log = logging.getLogger(__name__)
 
-# Watchers begin one by one, each when it has read its record; a look that waits a little has them all.
+# Watchers begin one by one, each when it has read its record; a poll that waits a little serves them all.
 _GATHERING = 1.0
-# Seconds until the rest of more changes than one look may give.
+# Seconds until the next poll if there were more changes than one poll may return.
 _REST = 5.0
-# A triggerer hands events on every second. Without its word, those that are so much older are taken for stored.
+# A triggerer stores events every second. Where it does not confirm that, events that are this much older count as
+# stored.
 _STORING = 10.0
-# Seconds with one connection; after that, what it says and where the datastore is are read anew.
+# Seconds with one connection; after that, its settings and the place of the datastore are read again.
 _SESSION = 3600.0
-# The longest seconds until a folder that could not be listed is tried again. Nobody starts a watcher anew, so it goes
-# on even where a person has to mend something.
+# The most seconds until a folder that could not be listed is tried again. A watcher that ends is not restarted, so it
+# goes on even if a person has to fix something.
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
 
-_STREAMS: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[FolderKey, FolderStream]] = (
-    WeakKeyDictionary()
-)
-# A process may have several loops, each in a thread of its own.
-_LOCK = threading.Lock()
+_STREAMS: PerLoop[WeakValueDictionary[FolderKey, FolderStream]] = PerLoop(WeakValueDictionary)
 
 
 def stream_of(key: FolderKey) -> FolderStream:
-    """Take this event loop's stream of a folder; it lasts for as long as somebody holds it."""
-    with _LOCK:
-        streams = _STREAMS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    """This event loop's stream of a folder; it exists as long as something refers to it."""
+    streams = _STREAMS.here
     return streams.get(key) or streams.setdefault(key, FolderStream(key))
 
 
 class FolderStream:
-    """Looks at a folder again and again.
+    """Polls a folder for ever.
 
     Args:
-        key: Which, and how often.
+        key: The folder, and how often it is polled.
     """
 
     def __init__(self, key: FolderKey) -> None:
@@ -84,14 +80,14 @@ class FolderStream:
         self._session: _Session | None = None
 
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
-        """Take part from the next look on; whoever is new need not wait a whole interval for it.
+        """Add a watcher from the next poll on, which comes soon rather than after a whole interval.
 
         Args:
             rules: Which changes are wanted.
-            record: What is stored of this watcher.
+            record: The stored watcher record.
 
         Raises:
-            CursorUnreadable: The record's cursor is damaged, or of a newer format.
+            CursorUnreadable: The record's cursor is damaged, or has a newer format.
         """
         watcher = Watcher(self._folder, rules, record, self._clock())
         if not self._failures:
@@ -99,80 +95,80 @@ class FolderStream:
             self._wake.set()
         return watcher
 
-    async def looks(self) -> AsyncIterator[Look]:
-        """Look for ever; what cannot be listed is tried again later.
+    async def polls(self) -> AsyncIterator[Look]:
+        """Poll for ever; a poll that fails is tried again later.
 
         Yields:
-            Each look, for all watchers; also an empty one when :meth:`stored` has news for them.
+            Each poll, for all watchers; also an empty one after :meth:`confirm`.
         """
         while True:
             await self._sleep()
             if self._has_news:
                 self._has_news = False
                 yield Look(self._folder.looks)
-            elif (look := await self._look()) is not None:
-                yield look
+            elif (poll := await self._poll()) is not None:
+                yield poll
 
-    async def unconfirmed_looks(self) -> AsyncIterator[Look]:
-        """Look for ever where Airflow does not say when events are stored: they have so many seconds for it."""
+    async def unconfirmed_polls(self) -> AsyncIterator[Look]:
+        """Poll for ever where Airflow does not confirm that events are stored: after some seconds they count as it."""
         fired: deque[tuple[float, Look]] = deque()
-        async for look in self.looks():
+        async for poll in self.polls():
             while fired and self._clock() - fired[0][0] > _STORING:
                 fired.popleft()[1].is_stored = True
-            yield look
-            if look.has_fired:
-                fired.append((self._clock(), look))
+            yield poll
+            if poll.has_fired:
+                fired.append((self._clock(), poll))
 
-    def stored(self, look: Look) -> None:
-        """Take note that what watchers have made of a look is stored safely, and let them know at once."""
-        look.is_stored = True
-        if look.has_fired:
+    def confirm(self, poll: Look) -> None:
+        """Mark the events of a poll as stored, and notify the watchers immediately."""
+        poll.is_stored = True
+        if poll.has_fired:
             self._has_news = True
             self._wake.set()
 
     async def close(self) -> None:
-        """Close the connection; the next look opens another one."""
+        """Close the connection; the next poll opens another one."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.resources.aclose()
 
     async def _sleep(self) -> None:
-        """Sleep until a look is due, or until there is news for watchers."""
+        """Sleep until a poll is due, or until there is news for watchers."""
         while not self._has_news and (left := self._due - self._clock()) > 0:
             self._wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
 
-    async def _look(self) -> Look | None:
-        """Look once; None when that failed."""
+    async def _poll(self) -> Look | None:
+        """Poll once; None if that failed."""
         try:
-            look = await self._list() if self._folder else Look(self._folder.looks)
-        except Exception as error:  # noqa: BLE001 - nobody would start the watchers anew
+            poll = await self._list() if self._folder else Look(self._folder.looks)
+        except Exception as error:  # noqa: BLE001 - watchers that end are not restarted
             await self._fail(error)
             return None
         if (text := self._troubles.over(self._key, self._clock())) is not None:
             log.info("%s/%s: %s", self._key.location.name, self._key.location.path, text)
         self._failures = 0
         self._due = self._clock() + (
-            min(_REST, self._key.poll_interval) if look.is_partial else self._key.poll_interval
+            min(_REST, self._key.poll_interval) if poll.is_partial else self._key.poll_interval
         )
-        return look
+        return poll
 
     async def _list(self) -> Look:
         session = await self._connect()
         location = session.location
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
-        look = await session.client.run(self._folder.look(location.folder, location.access))
-        for step in look.steps.values():
+        poll = await session.client.run(self._folder.look(location.folder, location.access))
+        for step in poll.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)
             if not self._has_warned:
                 hint = nothing_there(location.folder, location.access, step.detection)
                 if warning := await session.client.run(hint):
                     self._has_warned = True
                     log.warning("%s: %s", self._key.location.name, warning)
-        return look
+        return poll
 
     async def _connect(self) -> _Session:
         if self._session is not None and self._clock() - self._session.began > _SESSION:
@@ -184,8 +180,8 @@ class FolderStream:
         return self._session
 
     async def _fail(self, error: Exception) -> None:
-        """Say what is wrong and when it is tried again: ever later, with jitter."""
-        # What the connection says may be what is wrong.
+        """Log the error and when the folder is polled again: ever later, with jitter."""
+        # The connection's settings may be the cause.
         with suppress(Exception):
             await self.close()
         is_permanent = isinstance(error, (AirflowFailException, AirflowNotFoundException)) or (
@@ -195,14 +191,14 @@ class FolderStream:
         longest = max(interval, _LONGEST_PAUSE_IF_PERMANENT if is_permanent else _LONGEST_PAUSE)
         pause = min(longest, interval * 2.0 ** min(self._failures, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
         if isinstance(error, AzureMLError):
-            pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_IF_PERMANENT))
+            pause = pause_after(error, pause)
         self._failures += 1
         self._due = self._clock() + pause
-        # Told with each look: their pauses grow.
+        # Each is logged: their pauses grow.
         self._troubles.failed(self._key, error, None, self._clock())
         log.log(
             logging.ERROR if is_permanent else logging.WARNING,
-            "%s/%s could not be looked at; this counts for nothing, and its watchers look again in %.0f s. %s",
+            "%s/%s: This poll failed and was discarded; the next one is in %.0f s. %s",
             self._key.location.name,
             self._key.location.path,
             pause,

@@ -1,4 +1,4 @@
-"""Imports that an event loop can wait for."""
+"""Imports that do not block an event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _loaded: set[str] = set()
 
 
 async def load(module: str) -> None:
-    """Import a module in a thread: the first import takes longer than an event loop may stand still.
+    """Import a module in a thread: the first import takes longer than an event loop may be blocked.
 
     Args:
         module: Its dotted name.

@@ -1,15 +1,14 @@
-"""One client for each connection in an event loop, for all who wait there."""
+"""One client for each connection in an event loop, shared by all its triggers."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
 
 from aml_provider.client.http.clients import AsyncClient
 from aml_provider.masking import async_mask
+from aml_provider.triggerer.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,17 +20,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What a workspace is asked at the same time by one connection: enough to be quick, and far from its limits.
+# Concurrent requests of one connection: enough to be quick, and far from the service's limits.
 _AT_ONCE = 8
 
 _Key = tuple[str, "WorkspaceSettings"]
-_CLIENTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedClient]] = WeakKeyDictionary()
-# A process may have several loops, each in a thread of its own.
-_LOCK = threading.Lock()
+_CLIENTS: PerLoop[dict[_Key, SharedClient]] = PerLoop(dict)
 
 
 class SharedClient:
-    """A client that several use at once; no more than a few of its flows are under way at the same time."""
+    """A client with several users, which runs only a few of their flows at the same time."""
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
         self._client = AsyncClient(settings, policy=policy, hide=async_mask)
@@ -43,13 +40,13 @@ class SharedClient:
         """Build what a client needs, once for all users."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._client.__aenter__())
-        # Who stops waiting must not take it from the others.
+        # A user that is cancelled must not cancel it for the others.
         await asyncio.shield(self._opening)
 
     async def close(self) -> None:
         """Close connections and credential."""
         if self._opening is not None:
-            with suppress(Exception):  # whoever opened it was told
+            with suppress(Exception):  # reported by open()
                 await self._opening
                 await self._client.__aexit__(None, None, None)
 
@@ -66,15 +63,14 @@ class SharedClient:
 
 @asynccontextmanager
 async def shared_client(conn_id: str, settings: WorkspaceSettings, policy: RetryPolicy) -> AsyncIterator[SharedClient]:
-    """Take part in this event loop's client for a connection; it is closed with its last user.
+    """Use this event loop's client for a connection; its last user closes it.
 
     Args:
         conn_id: The connection.
-        settings: What it says. Who has other ones, an other secret say, has another client.
+        settings: The connection's settings. Other settings, such as another secret, make another client.
         policy: How long requests are repeated; the first user's counts.
     """
-    with _LOCK:
-        clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
+    clients = _CLIENTS.here
     key = (conn_id, settings)
     client = clients.setdefault(key, SharedClient(settings, policy))
     client.users += 1

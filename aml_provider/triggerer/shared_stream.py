@@ -1,4 +1,4 @@
-"""A folder's looks for Airflow's shared stream, which says when the events made of them are stored (Airflow 3.3)."""
+"""A folder's polls for Airflow's shared stream, which confirms that their events are stored (Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aml_provider.triggerer.folder_stream import FolderStream
 
 
-class ConfirmedLooks(SharedStreamProducer):
-    """Gives the looks of one folder to all its watchers in a triggerer.
+class ConfirmedPolls(SharedStreamProducer):
+    """Delivers the polls of one folder to all its watchers in a triggerer.
 
     Args:
         key: The folder.
@@ -30,23 +30,23 @@ class ConfirmedLooks(SharedStreamProducer):
         self._stream: FolderStream | None = None
 
     async def open_stream(self) -> AsyncIterator[tuple[Look, Look]]:
-        """Look for ever; a look is also what Airflow names it by later."""
+        """Poll for ever; a poll is also the token by which Airflow confirms it."""
         await load("aml_provider.triggerer.folder_stream")
         from aml_provider.triggerer.folder_stream import stream_of
 
         self._stream = stream_of(self._key)
-        async for look in self._stream.looks():
-            yield look, look
+        async for poll in self._stream.polls():
+            yield poll, poll
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Take note of looks of which every watcher's events are stored, or that watcher has been stopped.
+        """Confirm polls whose events are all stored, except those of watchers that were stopped.
 
-        Of which watchers Airflow does not say, only how many. But one of which an event was not stored in time is
-        failed by Airflow: it gets no further look, so it never learns of this.
+        Airflow does not say which watchers those are, only how many. But it fails a watcher whose event was not stored
+        in time: that watcher gets no further poll, so it never sees this confirmation.
         """
         assert self._stream is not None
         for item in batch:
-            self._stream.stored(item.broker_payload)
+            self._stream.confirm(item.broker_payload)
 
     async def aclose(self) -> None:
         """Close the connection."""

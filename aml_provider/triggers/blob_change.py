@@ -31,25 +31,25 @@ if TYPE_CHECKING:
     from aml_provider.triggerer.folder_stream import FolderStream
 
 _STREAM = "aml_provider.triggerer.folder_stream"
-# The most changes that a watcher takes in at once, for the sake of its memory; the rest follows within seconds.
+# The most changes that a watcher takes from one poll, to bound its memory; the rest follows within seconds.
 _MOST_CHANGES = 5000
-# How far up the asset is looked for; in Airflow 3.0 to 3.3 it is three calls up.
+# How many callers are searched for the asset; in Airflow 3.0 to 3.3 it is three calls up.
 _CALLERS = 6
 
 
 class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
 
-    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3. What counts as a change is told with
-    :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. The arguments are no templates.
+    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3. It counts the same changes as
+    :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. Its arguments are not templates.
 
     The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
-    list as the sensor returns it. Changes of one look are split into events of at most
-    :data:`~aml_provider.blobs.events.EVENT_BYTES`. When something dies, an event can come twice; its ``id``, made of
-    the blob versions in it, is the same then. None is lost.
+    list as the sensor returns it. Changes of one poll are split into events of at most
+    :data:`~aml_provider.blobs.events.EVENT_BYTES`. After a crash, an event can come twice, with the same ``id``, which
+    is made of the blob versions in it. No event is lost.
 
-    What was seen is kept in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. From 3.3 on, all watchers of
-    a folder in one triggerer share one listing, whatever their filters.
+    The watcher record is kept in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3, all
+    watchers of a folder in one triggerer share one listing, whatever their filters.
 
     Args:
         datastore: A blob datastore of the workspace; its own credential is used, or the connection's identity where it
@@ -59,11 +59,11 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         pattern: A glob, or several, for the blob's name within the folder; case matters.
         wasb_conn_id: With ``container_url``: list with the rights of this connection (Airflow's own type ``wasb``), not
             with the identity of ``azureml_conn_id``.
-        settle: Report a blob only when it was last written so many seconds ago, by the storage service's own clock.
-        ignore_empty: Wait until an empty blob is not empty any more.
-        on_first_poll: ``"remember"`` or ``"report"`` what is there at the very first look.
-        poll_interval: Seconds between two looks.
-        state_key: Names what was seen. Two watchers of one asset on one folder need different ones.
+        settle: Report a blob only when it was last written this many seconds ago, by the storage service's own clock.
+        ignore_empty: Do not report a blob while it is empty.
+        on_first_poll: ``"remember"`` or ``"report"`` the blobs that are there at the very first poll.
+        poll_interval: Seconds between two polls.
+        state_key: Names the watcher record. Two watchers of one asset on one folder need different ones.
         azureml_conn_id: The connection.
         asset: Not for DAG authors: the asset that is watched, which this class finds out when a DAG file is read.
 
@@ -90,7 +90,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     ) -> None:
         if not AIRFLOW_V_3_0_PLUS:
             raise RuntimeError(
-                "AzureBlobChangeTrigger belongs into an AssetWatcher, which Airflow has from 3.0 on; "
+                "AzureBlobChangeTrigger belongs in an AssetWatcher, which Airflow has since 3.0; "
                 "use AzureBlobChangeSensor."
             )
         if (datastore is None) == (container_url is None):
@@ -113,8 +113,8 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database.
 
-        They are checked here and not in the constructor: where a DAG file is read that shows as an import error all the
-        same, whereas an error of a constructor would end the whole triggerer.
+        They are checked here and not in the constructor: in a DAG file that shows as an import error anyway, whereas an
+        error in the constructor would end the whole triggerer.
 
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
@@ -136,24 +136,24 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
             "on_first_poll": self.on_first_poll,
             "poll_interval": self._key().poll_interval,
             "state_key": self.state_key,
-            # Of watchers with the same arguments Airflow makes one, also where they are of different assets. An asset
-            # of which the DAG is paused would then miss what the others see.
+            # Airflow merges watchers with the same arguments, even those of different assets. An asset whose DAG is
+            # paused would then miss changes.
             "asset": self.asset or _asset_of(self, sys._getframe(1)),  # noqa: SLF001 - see _asset_of()
         }
 
     def shared_stream_key(self) -> FolderKey:
-        """Which triggers share one listing; Airflow 3.3 asks for it."""
+        """The key of the triggers that share one listing; Airflow 3.3 calls this."""
         return self._key()
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Make what lists for all triggers with the same key; Airflow 3.3 asks for it."""
-        from aml_provider.triggerer.shared_stream import ConfirmedLooks
+        """Make the producer for all triggers with the same key; Airflow 3.3 calls this."""
+        from aml_provider.triggerer.shared_stream import ConfirmedPolls
 
-        return ConfirmedLooks(cls(**kwargs).shared_stream_key())
+        return ConfirmedPolls(cls(**kwargs).shared_stream_key())
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
-        """Make this watcher's events of looks at its folder; Airflow 3.3 runs this in place of :meth:`run`."""
+        """Turn polls of the folder into this watcher's events; Airflow 3.3 calls this instead of :meth:`run`."""
         await load(_STREAM)
         from aml_provider.triggerer.folder_stream import stream_of
 
@@ -161,51 +161,51 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
             yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch alone: before Airflow 3.3 nothing is shared."""
+        """Poll for this watcher alone: before Airflow 3.3 nothing is shared."""
         await load(_STREAM)
         from aml_provider.triggerer.folder_stream import FolderStream
 
         stream = FolderStream(self._key())
         try:
-            async for event in self._watch(stream, stream.unconfirmed_looks()):
+            async for event in self._watch(stream, stream.unconfirmed_polls()):
                 yield event
         finally:
             await stream.close()
 
-    async def _watch(self, stream: FolderStream, looks: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+    async def _watch(self, stream: FolderStream, polls: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
         records = self._records()
         watcher = await self._begin(stream, records)
         clock = asyncio.get_running_loop().time
-        async for look in looks:
+        async for poll in polls:
             if watcher is None:
                 watcher = await self._begin(stream, records)
                 continue
-            events = watcher.take(look, clock())
+            events = watcher.take(poll, clock())
             if watcher.must_save:
-                # Where this fails the trigger ends, and Airflow starts it again with what is stored.
+                # If this fails the trigger ends, and Airflow starts it again with the stored record.
                 await records.save(watcher.record)
             for event in events:
                 self.log.info("%d changes, event %s", len(event["changes"]), event["id"])
                 yield TriggerEvent(event)
 
     async def _begin(self, stream: FolderStream, records: WatcherRecords) -> Watcher | None:
-        """Go on from what is stored; None where that cannot be read."""
+        """Continue from the stored watcher record; None if that cannot be read."""
         from aml_provider.blobs.cursor import CursorUnreadable
         from aml_provider.state.watcher_records import SeveralAssets
 
         try:
             return stream.join(self._rules(), await records.load())
         except SeveralAssets as error:
-            self.log.error("%s", error)  # noqa: TRY400 - it says all that there is to say
+            self.log.error("%s", error)  # noqa: TRY400 - the message is complete
         except CursorUnreadable as error:
-            self.log.error(  # noqa: TRY400 - it says all that there is to say
-                "%s. What this folder held cannot be told any more, so nothing is fired: delete the %s, and the "
-                "watcher starts anew (on_first_poll says how).",
+            self.log.error(  # noqa: TRY400 - the message is complete
+                "%s. The earlier content of this folder is unknown, so no event is fired. Delete the %s; the "
+                "watcher then starts again, as on_first_poll says.",
                 error,
                 records,
             )
         except Exception:
-            self.log.exception("The %s could not be read; this watcher tries again with the next look.", records)
+            self.log.exception("The %s could not be read; this watcher tries again with the next poll.", records)
         return None
 
     def _location(self) -> BlobLocation:
@@ -235,9 +235,9 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         return FolderKey(location._replace(path=normalise_path(self.path)), self.ignore_empty, interval)
 
     def _records(self) -> WatcherRecords:
-        """Where this watcher's record is: by default one for each folder that an asset watches.
+        """The place of this watcher's record: by default there is one for each asset and folder.
 
-        Without assets to keep them apart, one for each folder and filter.
+        Without an asset to tell them apart, there is one for each folder and filter.
         """
         from aml_provider.state.cursor_stores import variable_key
         from aml_provider.state.watcher_records import AssetRecords, VariableRecords
@@ -259,10 +259,10 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
 
 def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str | None:
-    """The asset that is being serialised together with its trigger, by name.
+    """The name of the asset that is being serialised together with its trigger.
 
-    Airflow tells a trigger nothing of it, so the callers' variables have to: one of them is the asset. Where none is,
-    the watchers of several assets stay one trigger, which refuses to run.
+    Airflow does not pass it to the trigger, so it is searched for in the callers' variables. If it is not found, the
+    watchers of several assets stay one trigger, which refuses to run.
     """
     from airflow.providers.common.compat.sdk import Asset
 

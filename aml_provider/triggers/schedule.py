@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger
 
 from aml_provider.connection import DEFAULT_CONN_ID
-from aml_provider.deadlines import FIRED_AT
 from aml_provider.triggers.stored import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
 
 
 class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
     """Wait until the service has set a schedule up.
 
     Its event is ``{"schedule_id", "outcome", "message", "deadline", "fired_at"}`` with the outcome ``settled``,
-    ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the schedule could not be read). What became of
-    it is read again by whoever gets the event.
+    ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the schedule could not be read). The receiver
+    reads the schedule again.
 
-    Only ids travel in its arguments: Airflow 3 stores them in clear text.
+    Its arguments are ids and no secrets: Airflow 3 stores them in clear text.
 
     Args:
         schedule_id: The schedule.
         deadline: When to stop, in seconds since the epoch.
-        poll_interval: Seconds between two looks.
+        poll_interval: Seconds between two polls.
         azureml_conn_id: The connection.
     """
+
+    _path = "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger"
 
     def __init__(
         self,
@@ -44,40 +46,21 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         self.poll_interval = poll_interval
         self.azureml_conn_id = azureml_conn_id
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class's path and its arguments, for Airflow's database."""
-        return (
-            "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger",
-            {
-                "schedule_id": self.schedule_id,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-                "azureml_conn_id": self.azureml_conn_id,
-            },
-        )
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch the schedule and fire once."""
+        """Poll the schedule and fire once."""
         from aml_provider.client.flows.schedules import wait_for_provisioning
         from aml_provider.hooks.azure_ml import AzureMLHook
 
         try:
+            self.check_times()
             async with AzureMLHook(self.azureml_conn_id).async_client() as client:
                 schedule = await client.run(
                     wait_for_provisioning(self.schedule_id, poll_interval=self.poll_interval, deadline=self.deadline)
                 )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the schedule is there all the same
+        except Exception as error:  # noqa: BLE001 - whatever it is, the schedule exists anyway
             yield self._event("unwatched", str(error))
             return
         yield self._event("deadline" if schedule.is_provisioning else "settled", schedule.provisioning)
 
     def _event(self, outcome: str, message: str) -> TriggerEvent:
-        return TriggerEvent(
-            {
-                "schedule_id": self.schedule_id,
-                "outcome": outcome,
-                "message": message,
-                "deadline": self.deadline,
-                FIRED_AT: time.time(),
-            }
-        )
+        return self.event(schedule_id=self.schedule_id, outcome=outcome, message=message)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.triggers.base import TriggerEvent
+
+from aml_provider.deadlines import FIRED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,18 +19,47 @@ log = logging.getLogger(__name__)
 
 
 class StoredTrigger:
-    """Makes the triggers below it take arguments that another version has stored and this one does not know.
+    """Makes its subclasses tolerate what another version of them has stored.
 
-    Airflow fails a trigger whose class refuses an argument, and with it the task, without looking at its run. So what
-    is unknown is left out, with a warning. An author's misspelt argument is still a ``TypeError``: a stored trigger has
-    each of its arguments, since ``serialize`` gives them all, whereas an author leaves out at least the one that he
-    misspelt. This holds as long as no argument of a release is ever taken away.
+    Airflow fails a trigger whose class refuses an argument, and with it the task, without checking its run. So unknown
+    arguments are left out, with a warning. An author's misspelt argument is still a ``TypeError``: a stored trigger has
+    each of its arguments, since ``serialize`` writes them all, whereas an author leaves out at least the misspelt one.
+    This holds as long as no released argument is ever removed.
+
+    A class that sets ``_path`` is stored under it, with the arguments of its constructor, which are attributes too.
     """
+
+    _path: ClassVar[str]
+    _stored: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "_path" in vars(cls):
+            cls._stored = tuple(inspect.signature(cls).parameters)
         if "__init__" in vars(cls):
             cls.__init__ = _lenient(cls.__init__)  # type: ignore[method-assign]
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's path and its arguments, for Airflow's database."""
+        return self._path, {name: getattr(self, name) for name in self._stored}
+
+    def check_times(self) -> None:
+        """Check what the constructor must not: an error there would end the whole triggerer.
+
+        Raises:
+            InvalidArgument: The stored poll interval or deadline makes no sense.
+        """
+        from aml_provider.durations import in_seconds
+
+        stored: Any = self
+        in_seconds("poll_interval", stored.poll_interval, minimum=0.1)
+        if stored.deadline is not None:
+            in_seconds("deadline", stored.deadline)
+
+    def event(self, **facts: Any) -> TriggerEvent:
+        """Make an event of these facts, the deadline and the triggerer's time."""
+        stored: Any = self
+        return TriggerEvent({**facts, "deadline": stored.deadline, FIRED_AT: time.time()})
 
 
 def _lenient(init: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +82,7 @@ def _lenient(init: Callable[..., None]) -> Callable[..., None]:
         try:
             init(self, *args, **{name: kwargs[name] for name in known})
         except (ValueError, RuntimeError) as error:
-            # The one error that Airflow takes for this trigger's; any other one ends the whole triggerer.
+            # Airflow fails this one trigger for a TypeError; any other error ends the whole triggerer.
             raise TypeError(str(error)) from error
 
     return wrapper

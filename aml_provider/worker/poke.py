@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
+from aml_provider.client.trouble import pause_after
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import CursorMoved, Replay, TakeOver, WaitFor
 from aml_provider.stored import reading
@@ -31,8 +32,7 @@ class Poke(ABC, Generic[T]):
     def __init__(self, log: Any, deadline: float) -> None:
         self._log = log
         self.deadline = deadline
-        # The service wants no request before this instant.
-        self._not_before = 0.0
+        self._failure: AzureMLError | None = None
 
     def poll(self) -> T | None:
         """Poll once.
@@ -44,6 +44,7 @@ class Poke(ABC, Generic[T]):
             AirflowFailException: An error that waiting longer cannot fix.
             RunError: The run that is waited for did not end in success.
         """
+        self._failure = None
         try:
             with airflow_errors():
                 return self._poll()
@@ -51,13 +52,14 @@ class Poke(ABC, Generic[T]):
             raise
         except AzureMLError as error:
             # Nothing has moved: the next poll sees everything that this one would have seen.
-            self._not_before = time.time() + (error.retry_after or 0.0)
+            self._failure = error
             self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
             return None
 
     def pause(self, interval: float) -> float:
         """Seconds until the next poll: the interval, or longer if the service asked for that, within the deadline."""
-        return max(interval, min(self._not_before, self.deadline) - time.time())
+        pause = interval if self._failure is None else pause_after(self._failure, interval)
+        return max(interval, min(pause, self.deadline - time.time()))
 
     @abstractmethod
     def _poll(self) -> T | None: ...

@@ -13,7 +13,7 @@ from support.airflow.played_dag import PlayedDag
 from support.airflow.run_operator_dags import load_dags
 
 from aml_provider.client.errors import RunTimedOut
-from aml_provider.triggerer.failover import look, still_wants
+from aml_provider.triggerer.failover import still_wants, task_state
 
 pytestmark = pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 leaves execution_timeout to the trigger")
 
@@ -37,7 +37,7 @@ def test_a_wait_that_airflow_has_ended_is_for_the_resuming_task(
     with create_session() as session:
         changed = session.merge(ti)
         changed.state, changed.next_method = state, next_method
-    assert still_wants(*look(ti), workspace.only_run().id, durable=False, leaves_failed=False) is wanted
+    assert still_wants(*task_state(ti), workspace.only_run().id, durable=False, leaves_failed=False) is wanted
 
 
 @pytest.mark.parametrize(("on_timeout", "status"), [("cancel", "Canceled"), ("leave", "Running")])

@@ -22,7 +22,7 @@ from aml_provider.client.errors import (
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.http.retry import RetryPolicy, may_pass
 from aml_provider.client.text import one_line
-from aml_provider.client.trouble import Troubles
+from aml_provider.client.trouble import Troubles, pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
         try:
             run: PipelineRun = yield calls.get_run(run_id)
         except AzureMLError as error:
-            pause = policy.pause(tries, None)
+            pause = pause_after(error, policy.pause(tries, None))
             # What each request is repeated for has used the budget up already.
             if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
                 raise

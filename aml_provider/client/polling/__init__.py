@@ -1,1 +1,1 @@
-"""Many waits in one process: what is read in a round, and which wait it concerns."""
+"""Many waits for runs in one process: what a round of polling asks, and which wait each answer concerns."""

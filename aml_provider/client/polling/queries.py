@@ -1,7 +1,7 @@
-"""Questions to the run history about many runs at once.
+"""Queries to the run history about many runs at once.
 
-Of each record only what a wait needs is kept, from the moment when it is read: some thousand dictionaries at a time
-would make Python's garbage collector go through the whole process again and again, and stall the event loop.
+A row keeps only what a wait needs, from the moment when it is read: thousands of dictionaries at a time would make
+Python's garbage collector scan the whole process again and again, and stall the event loop.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aml_provider.client.polling.waits import Steps
 
 
-class Sighting(NamedTuple):
-    """A run as the history shows it; ``status`` is the history's word."""
+class StatusRow(NamedTuple):
+    """A run in the run history; ``status`` is the history's word."""
 
     run_id: str
     status: str
@@ -34,7 +34,7 @@ class Sighting(NamedTuple):
         return cls(read_id(wire, "runId"), _status(wire))
 
 
-class _Step(NamedTuple):
+class _StepRow(NamedTuple):
     created: str
     name: str
     status: str
@@ -45,7 +45,7 @@ class _Step(NamedTuple):
         """Read it from the run history's JSON."""
         run_id = read_id(wire, "runId")
         return cls(
-            # In one notation, so that their texts are in the order of the moments; what has none comes last.
+            # All in one notation, so the texts sort by time; steps without a time come last.
             created=str(wire.get("createdUtc") or "~"),
             name=str(wire.get("displayName") or wire.get("name") or run_id),
             status=_status(wire),
@@ -53,7 +53,7 @@ class _Step(NamedTuple):
         )
 
 
-_Record = TypeVar("_Record", Sighting, _Step)
+_Row = TypeVar("_Row", StatusRow, _StepRow)
 
 
 def filter_of(field: str, run_ids: Iterable[str]) -> str:
@@ -61,19 +61,19 @@ def filter_of(field: str, run_ids: Iterable[str]) -> str:
     return f"({' or '.join(f'{field} eq {run_id}' for run_id in run_ids)})"
 
 
-def query_statuses(experiment: str, run_ids: Sequence[str]) -> Call[tuple[Sighting, ...]]:
-    """Ask for the statuses of these runs; who is not known there is not in the answer."""
-    call = _query(experiment, filter_of("RunId", run_ids), Sighting)
+def query_statuses(experiment: str, run_ids: Sequence[str]) -> Call[tuple[StatusRow, ...]]:
+    """Query the statuses of these runs; the answer leaves out runs that the history does not know."""
+    call = _query(experiment, filter_of("RunId", run_ids), StatusRow)
     return replace(call, operation=f"query the statuses of runs of experiment {experiment!r}")
 
 
 def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Steps]]:
     """List the steps of these runs, in the order of their creation."""
     if len(run_ids) == 1:
-        # The way that is known best.
+        # Clients commonly use this route; the query by parent is less certain.
         found = yield from list_steps(experiment, run_ids[0])
         return {run_ids[0]: tuple((step.name, step.status) for step in found)}
-    steps: tuple[_Step, ...] = yield _query(experiment, filter_of("ParentRunId", run_ids), _Step)
+    steps: tuple[_StepRow, ...] = yield _query(experiment, filter_of("ParentRunId", run_ids), _StepRow)
     by_parent: dict[str, list[tuple[str, str]]] = {run_id: [] for run_id in run_ids}
     for step in sorted(steps):
         if step.parent_id in by_parent:
@@ -81,16 +81,16 @@ def list_steps_of(experiment: str, run_ids: Sequence[str]) -> Flow[dict[str, Ste
     return {run_id: tuple(own) for run_id, own in by_parent.items()}
 
 
-def _query(experiment: str, filter_text: str, kind: type[_Record]) -> Call[tuple[_Record, ...]]:
+def _query(experiment: str, filter_text: str, kind: type[_Row]) -> Call[tuple[_Row, ...]]:
     def shrink(wire: dict[str, Any]) -> Any:
         if "runId" not in wire:
-            return wire  # what is within a record is gone with it, an envelope is not
+            return wire  # an envelope, or an object within a run, which goes when its run becomes a row
         try:
             return kind.from_wire(wire)
         except ValueError:
-            return None  # nothing is lost if it is within another record
+            return None  # harmless within a run; where a run is expected, check() refuses it
 
-    def check(item: Any) -> _Record:
+    def check(item: Any) -> _Row:
         if not isinstance(item, kind):
             raise TypeError("a run was expected")
         return item

@@ -1,8 +1,8 @@
-"""One look at many waiting runs: what is asked, and what the answers mean. Decisions, without I/O.
+"""One round of polling many waiting runs: what is asked, and what the answers mean. Decisions, without I/O.
 
-The run history tells the states of hundreds of runs in one answer. But it is a copy: what a run ended as is decided by
-the record in the pipelines service. That is read when the history says that a run has ended or does not know it, and in
-turn for a few of the others, so that not even a copy that stands still makes anybody wait for ever.
+The run history returns the states of hundreds of runs in one answer. But it is a copy: only the pipelines service
+decides what a run ended as. Its run is read when the history says that a run has ended or does not know it, and in turn
+for a few of the others, so that even a copy that is no longer updated makes nobody wait for ever.
 """
 
 from __future__ import annotations
@@ -15,234 +15,247 @@ from typing import TYPE_CHECKING
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import BadRequest, Throttled, ends_a_wait
 from aml_provider.client.flows.runs import Progress
+from aml_provider.client.trouble import pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.errors import AzureMLError
-    from aml_provider.client.polling.queries import Sighting
-    from aml_provider.client.polling.waits import Steps, Watch, Watchlist
+    from aml_provider.client.polling.queries import StatusRow
+    from aml_provider.client.polling.waits import Steps, Wait, WaitQueue
 
-# Records that are read in each look although the history shows their runs as active. No more runs than that need no
-# query at all.
+# Runs that are read in each round although the history shows them as active. No more runs than that need no query.
 _CHECKS = 2
-# A look asks for the steps of as many runs as fit one page; of one whose steps are not known it expects so many.
+# A round lists the steps of as many runs as fit one page; a run whose steps are not known counts for that many.
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
-# So many records that cannot be read are a service that is down: the others are not asked for.
-_STRIKES = 3
+# After that many runs that cannot be read the service counts as down, and the others are not read.
+_FAILURES = 3
 
 # The history's words for the states.
 _STATES = {word: state for state in RunState for word in state.history_words}
-# Other ids could mean something to the filter; their runs are asked for one by one.
+# Other ids could have a meaning in the filter; their runs are read one by one.
 _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,}")
 
 
-class Look:
-    """One look at some runs: first by :attr:`batches`, then by :meth:`records`, last at :meth:`parents`.
+class PollRound:
+    """One round: first take the :attr:`batches`, then :meth:`to_read`, last :meth:`to_list`; then :meth:`finish`.
 
     Args:
-        watchlist: Whose it is.
-        watches: At whom.
-        now: When it begins.
+        queue: The queue of all waits.
+        waits: Those that are due.
+        now: When the round begins.
 
     Attributes:
         batches: Ids to query for, a tuple for each query; a query that is too long comes back as two.
     """
 
-    def __init__(self, watchlist: Watchlist, watches: Sequence[Watch], now: float) -> None:
-        self._list = watchlist
+    def __init__(self, queue: WaitQueue, waits: Sequence[Wait], now: float) -> None:
+        self._queue = queue
         self._start = now
-        self._watches = watches
-        # Of several who wait for the same run, any one stands for it.
-        self._by_run = {watch.run_id: watch for watch in watches}
+        self._waits = waits
+        # Of several waits for the same run, any one stands for it.
+        self._by_run = {wait.run_id: wait for wait in waits}
         plain = [run_id for run_id in self._by_run if _PLAIN.fullmatch(run_id)]
         self.batches: list[tuple[str, ...]] = []
-        if len(self._by_run) > _CHECKS:
-            width = watchlist.width
+        if len(self._by_run) > _CHECKS and queue.may_query(now):
+            width = queue.width
             self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
-        self._seen: dict[str, str] = {}
+        self._statuses: dict[str, str] = {}
         self._ended: set[str] = set()
-        self._read: dict[str, PipelineRun] = {}
+        self._runs: dict[str, PipelineRun] = {}
         self._steps: Mapping[str, Steps] = {}
         self._errors: dict[str, AzureMLError] = {}
         self._outage: AzureMLError | None = None
-        self._strikes = 0
-        self._news: dict[Watch, None] = {}
+        self._failures = 0
+        self._pauses: dict[int, float] = {}
+        self._news: dict[Wait, None] = {}
         self._throttling: AzureMLError | None = None
 
     def __str__(self) -> str:
         return (
-            f"{len(self._by_run)} runs, {len(self._seen)} found in the history, {len(self._read)} records read, "
-            f"{len(self._errors)} not read{', throttled' if self.throttled else ''}"
+            f"{len(self._by_run)} runs, {len(self._statuses)} found in the history, {len(self._runs)} read, "
+            f"{len(self._errors)} not read{', throttled' if self.is_throttled else ''}"
         )
 
     @property
-    def throttled(self) -> bool:
-        """Whether the service asked to be left alone."""
+    def is_throttled(self) -> bool:
+        """Whether the service answered 429: nothing more is asked."""
         return self._throttling is not None
 
-    def found(self, runs: Iterable[Sighting]) -> None:
+    def add_statuses(self, rows: Iterable[StatusRow]) -> None:
         """Take a query's answer."""
-        for run_id, status in runs:
+        for run_id, status in rows:
             if run_id in self._by_run:
                 state = _STATES.get(status, RunState.UNKNOWN)
                 if state.is_final:
                     self._ended.add(run_id)
-                # The words of the pipelines service, so that nothing seems to change when its record is read.
-                self._seen[run_id] = status if state is RunState.UNKNOWN else state.value
+                # In the pipelines service's words, so that the status does not seem to change when the run is read.
+                self._statuses[run_id] = status if state is RunState.UNKNOWN else state.value
 
-    def lost(self, run_ids: tuple[str, ...], error: AzureMLError, now: float) -> None:
-        """Take a query's failure. Its runs are asked for one by one, but not if the service wants to be left alone."""
-        if self._is_throttling(error, now):
+    def query_failed(self, run_ids: tuple[str, ...], error: AzureMLError, now: float) -> None:
+        """Take a query's failure: its runs are read one by one, except under throttling."""
+        if self._throttles(error, now):
             return
+        self._queue.defer_queries(error, now)
         if isinstance(error, BadRequest) and len(run_ids) > 1 and self._outage is None:
-            # What else could be wrong with it than its length? So it is halved, and the next ones are as short.
+            # Most likely it is too long. So it is halved, and later queries are as short.
             half = (len(run_ids) + 1) // 2
-            self._list.width = min(self._list.width, half)
+            self._queue.width = min(self._queue.width, half)
             self.batches += [run_ids[:half], run_ids[half:]]
             return
         self.batches.clear()
         self._outage = error
 
-    def records(self) -> list[str]:
-        """Ids of the runs whose records are to be read: those that may have ended come first."""
-        if self.throttled:
+    def to_read(self) -> list[str]:
+        """Ids of the runs that are to be read: those that may have ended come first."""
+        if self.is_throttled:
             return []
-        unseen = [run_id for run_id in self._by_run if run_id not in self._seen]
-        # The others in turn; one that could not be read stays the next.
+        unknown = [run_id for run_id in self._by_run if run_id not in self._statuses]
+        # The others in turn; a run that could not be read stays the next.
         checks = nsmallest(_CHECKS, self._by_run, key=lambda run_id: self._by_run[run_id].read_at)
-        return list(dict.fromkeys([*sorted(self._ended), *checks, *unseen]))
+        return list(dict.fromkeys([*sorted(self._ended), *checks, *unknown]))
 
     @property
     def is_down(self) -> bool:
-        """Whether to ask for nothing more."""
-        return self.throttled or self._strikes >= _STRIKES
+        """Whether nothing more should be asked."""
+        return self.is_throttled or self._failures >= _FAILURES
 
-    def read(self, run_id: str, run: PipelineRun) -> None:
-        """Take a record; the service may spell its id in other letters than it was asked for."""
-        self._read[run_id] = run
+    def add_run(self, run_id: str, run: PipelineRun) -> None:
+        """Take a run that was read; the service may spell its id in other letters than it was asked for."""
+        self._runs[run_id] = run
 
-    def missed(self, run_id: str, error: AzureMLError, now: float) -> None:
-        """Take the failure to read a record."""
-        if self._is_throttling(error, now):
+    def read_failed(self, run_id: str, error: AzureMLError, now: float) -> None:
+        """Take the failure to read a run."""
+        if self._throttles(error, now):
             return
         if not ends_a_wait(error):
-            self._strikes += 1
+            self._failures += 1
         self._errors[run_id] = error
         self._outage = self._outage or error
 
-    def parents(self) -> list[str]:
+    def to_list(self) -> list[str]:
         """Ids of the runs whose steps are to be listed: those that have changed, then in turn, one page in all."""
-        if self.is_down:
+        if self.is_down or not self._queue.may_query(self._start):
             return []
         known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
-        turn = nsmallest(min(self._list.width, _STEPS_PAGE), known, key=self._steps_turn)
+        turn = nsmallest(min(self._queue.width, _STEPS_PAGE), known, key=self._steps_turn)
         room = _STEPS_PAGE
         chosen: list[str] = []
         for run_id in turn:
             steps = self._by_run[run_id].steps
             room -= _STEPS_EXPECTED if steps is None else len(steps)
-            if chosen and (room < 0 or not self._list.queries_steps):
+            if chosen and (room < 0 or not self._queue.queries_steps):
                 break
             chosen.append(run_id)
         return chosen
 
-    def stepped(self, steps: Mapping[str, Steps]) -> None:
+    def add_steps(self, steps: Mapping[str, Steps]) -> None:
         """Take the steps of those runs."""
         self._steps = steps
 
-    def steps_refused(self, error: AzureMLError, now: float) -> None:
-        """Take the failure to list steps: progress is a courtesy, without it the runs are watched all the same."""
-        if not self._is_throttling(error, now) and error.permanent:
-            self._list.queries_steps = False
+    def steps_failed(self, error: AzureMLError, now: float) -> None:
+        """Take the failure to list steps: they only show progress, so no wait fails because of it."""
+        if self._throttles(error, now):
+            return
+        self._queue.defer_queries(error, now)
+        if error.permanent:
+            self._queue.queries_steps = False
 
-    def close(self, now: float) -> list[Watch]:
-        """Note what has come of it, and when to look again.
+    def finish(self, now: float) -> list[Wait]:
+        """Update the waits, and schedule their next poll.
 
         Returns:
-            Those for whom something has changed; they are still to be told.
+            Those with news, of which their waiters are still to be notified.
         """
-        going_on = [watch for watch in self._watches if self._settle(watch, now)]
-        self._list.schedule(going_on, self._start, now)
+        polled = [wait for wait in self._waits if self._update(wait, now)]
+        self._queue.schedule(polled, self._start, now)
         return list(self._news)
 
-    def _settle(self, watch: Watch, now: float) -> bool:
-        """Whether it has been looked at, and the wait goes on."""
-        run_id = watch.run_id
+    def _update(self, wait: Wait, now: float) -> bool:
+        """Whether the poll of this run succeeded, and the wait goes on."""
+        run_id = wait.run_id
         own = self._errors.get(run_id)
-        run = self._read.get(run_id)
+        run = self._runs.get(run_id)
         if own is not None:
-            return self._go_on(watch, own, now)
-        if run is not None:
-            watch.read_at = now
-        elif run_id not in self._seen:
-            if self._outage is not None and not self.throttled:
-                return self._go_on(watch, self._outage, now)
-            # A service that says "later" is no service that fails. It is due as it was, and looked at then.
-            watch.failing_since = None
-            watch.tries = 0
-            watch.slack = 0.0
-            watch.in_step = False
-            if self._throttling is not None:
-                self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, self._throttling, None, now))
+            self._fail(wait, own, now)
             return False
-        watch.failing_since = None
-        watch.tries = 0
-        self._tell(watch, logging.INFO, self._list.troubles.over(watch, now))
+        if run is not None:
+            wait.read_at = now
+        elif run_id not in self._statuses:
+            if self._outage is not None and not self.is_throttled:
+                self._fail(wait, self._outage, now)
+                return False
+            # A busy service is not a failing one. The wait stays due, and is polled when the throttling ends.
+            wait.failing_since = None
+            wait.failures = 0
+            wait.poll_at(wait.due)
+            if self._throttling is not None:
+                self._log(wait, logging.WARNING, self._queue.troubles.failed(wait, self._throttling, None, now))
+            return False
+        wait.failing_since = None
+        wait.failures = 0
+        self._log(wait, logging.INFO, self._queue.troubles.over(wait, now))
         steps = self._steps.get(run_id)
         if steps is not None:
-            watch.steps, watch.steps_at = steps, now
+            wait.steps, wait.steps_at = steps, now
         ended = run is not None and run.state.is_final
-        # Of what has ended no older states of steps are told.
-        progress = Progress(self._status(run_id), (steps if ended else watch.steps) or ())
+        # With an end, older states of steps would contradict it.
+        progress = Progress(self._status(run_id), (steps if ended else wait.steps) or ())
         if ended:
-            watch.run = run
-            self._list.leave(watch)
-        if progress != watch.progress or ended:
-            watch.progress = progress
-            self._news[watch] = None
+            wait.run = run
+            self._queue.leave(wait)
+        if progress != wait.progress or ended:
+            wait.progress = progress
+            self._news[wait] = None
         return not ended
 
-    def _go_on(self, watch: Watch, error: AzureMLError, now: float) -> bool:
-        if watch.failing_since is None:
-            watch.failing_since = now
-        pause = self._list.policy.pause(watch.tries, None)
-        watch.tries += 1
-        of_run = watch.run_id in self._errors and ends_a_wait(error)
-        if of_run or now - watch.failing_since + pause > self._list.policy.budget:
-            self._list.leave(watch)
-            watch.error = error
-            self._news[watch] = None
-            return False
-        left = self._list.policy.budget - (now - watch.failing_since)
-        self._tell(watch, logging.WARNING, self._list.troubles.failed(watch, error, left, now))
-        return True
+    def _fail(self, wait: Wait, error: AzureMLError, now: float) -> None:
+        """Poll again soon, or as late as the service asks for; if that exceeds the budget, the wait ends."""
+        if wait.failing_since is None:
+            wait.failing_since = now
+        left = self._queue.policy.budget - (now - wait.failing_since)
+        pause = pause_after(error, self._pause(wait.failures))
+        of_run = wait.run_id in self._errors and ends_a_wait(error)
+        if of_run or pause > left:
+            self._queue.leave(wait)
+            wait.error = error
+            self._news[wait] = None
+            return
+        wait.failures += 1
+        wait.poll_at(now + pause)
+        self._log(wait, logging.WARNING, self._queue.troubles.failed(wait, error, left, now))
 
-    def _tell(self, watch: Watch, level: int, text: str | None) -> None:
+    def _pause(self, failures: int) -> float:
+        # One for all waits, which are then polled in one round.
+        if failures not in self._pauses:
+            self._pauses[failures] = self._queue.policy.pause(failures, None)
+        return self._pauses[failures]
+
+    def _log(self, wait: Wait, level: int, text: str | None) -> None:
         if text is not None:
-            watch.notice = level, text
-            self._news[watch] = None
+            wait.notice = level, text
+            self._news[wait] = None
 
     def _status(self, run_id: str) -> str:
-        """What is known of a run's status after this look; nothing is the empty text."""
-        run = self._read.get(run_id)
-        # An end that the record does not confirm is none.
-        if run is not None and (run.state.is_final or run_id not in self._seen or run_id in self._ended):
+        """What is known of a run's status after this round; empty if nothing is."""
+        run = self._runs.get(run_id)
+        # An end in the history that the pipelines service does not confirm does not count.
+        if run is not None and (run.state.is_final or run_id not in self._statuses or run_id in self._ended):
             return run.status
-        return self._seen.get(run_id, "")
+        return self._statuses.get(run_id, "")
 
     def _steps_turn(self, run_id: str) -> tuple[bool, float]:
-        watch = self._by_run[run_id]
-        same = watch.progress is not None and watch.progress.status == self._status(run_id)
-        return same, watch.steps_at
+        wait = self._by_run[run_id]
+        same = wait.progress is not None and wait.progress.status == self._status(run_id)
+        return same, wait.steps_at
 
-    def _is_throttling(self, error: AzureMLError, now: float) -> bool:
-        if not isinstance(error, Throttled) and error.retry_after is None:
+    def _throttles(self, error: AzureMLError, now: float) -> bool:
+        if not isinstance(error, Throttled):
             return False
         self.batches.clear()
         if self._throttling is None:
             self._throttling = error
-            self._list.throttle(error, now)
+            self._queue.throttle(error, now)
         return True

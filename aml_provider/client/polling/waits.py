@@ -1,4 +1,4 @@
-"""Which of many waiting runs are looked at when: decisions, without a clock of its own and without I/O."""
+"""The queue of waiting runs: which are polled when. Decisions, without a clock and without I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from aml_provider.client.trouble import Troubles
+from aml_provider.client.trouble import Troubles, pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 #: Steps as progress shows them: names and statuses.
 Steps = tuple[tuple[str, str], ...]
 
-#: So many runs are asked for in one query at first: about 12 kB of filter. What the service takes is not documented.
+#: Runs in one query at first: about 12 kB of filter. The service's limit is not documented.
 WIDTH = 250
-# Newcomers wait for each other this part of their interval, and this many seconds at most: a triggerer that starts
-# takes up its waits within seconds.
+# The first poll of a wait comes this part of its interval after it began, and this many seconds at most: a triggerer
+# that starts resumes its waits within seconds, and they are polled together.
 _GATHERING = 0.1
 _LONGEST_GATHERING = 3.0
-# A run that has been watched for so many of its intervals is looked at in every second, or fourth, round only.
+# A run that has been waited for that many of its intervals is polled in every second, or fourth, round only.
 _SLOWER = ((80.0, 4), (40.0, 2))
-# A look may come this part of its interval later if that spares a round.
-_SLACK = 0.25
+# A poll may come this part of its interval later if that spares a round.
+_LATENESS = 0.25
 # Rounding of floats, in seconds.
 _EPSILON = 1e-3
 
 
-class Watch:
+class Wait:
     """One wait for one run.
 
     Args:
         run_id: The pipeline run.
-        poll_interval: The least seconds between two looks.
+        poll_interval: The least seconds between two polls.
 
     Attributes:
-        progress: How far the run is; None before the first look.
+        progress: How far the run is; None before the first poll.
         run: The run, once it has ended.
-        error: Why the run cannot be watched, once that is so.
-        notice: A trouble, or its end, that is still to be told: the level of its line in the log, and the line.
-        is_late: Whether who waits does so no longer. It is theirs, and changes no look.
+        error: Why the wait has failed, once it has.
+        notice: A failure, or its end, that is still to be logged: the level and the line.
+        is_late: True once the waiter's deadline has passed. Set by the waiter; polling ignores it.
     """
 
     __slots__ = (
@@ -53,19 +53,18 @@ class Watch:
         "due",
         "error",
         "failing_since",
+        "failures",
         "in_step",
         "is_late",
+        "lateness",
         "notice",
         "poll_interval",
         "progress",
         "read_at",
         "run",
         "run_id",
-        "slack",
         "steps",
         "steps_at",
-        "tries",
-        "trouble",
     )
 
     def __init__(self, run_id: str, poll_interval: float) -> None:
@@ -78,36 +77,41 @@ class Watch:
         self.is_late = False
         self.begun = 0.0
         self.due = 0.0
-        # Seconds that the look may be late for the sake of others.
-        self.slack = 0.0
-        # Whether its looks are where those of the others are, as far as that can be.
+        # Seconds that the poll may be late to share a round with others.
+        self.lateness = 0.0
+        # Whether its polls coincide with those of the others, as far as possible.
         self.in_step = False
         self.steps: Steps | None = None
         self.steps_at = self.read_at = float("-inf")
         self.failing_since: float | None = None
-        self.tries = 0
+        self.failures = 0
+
+    def poll_at(self, due: float) -> None:
+        """Poll the run then, without regard to the other waits."""
+        self.due = due
+        self.lateness = 0.0
+        self.in_step = False
 
     def interval(self, now: float) -> float:
-        """Seconds to the next look: its end is told at most a twentieth of the wait late, or four intervals."""
+        """Seconds to the next poll: an end is noticed at most a twentieth of the wait late, or four intervals."""
         age = now - self.begun
         return self.poll_interval * next((times for after, times in _SLOWER if age >= after * self.poll_interval), 1)
 
 
-class Watchlist:
+class WaitQueue:
     """All waits for runs of one experiment under one identity.
 
-    Times are seconds of a clock that only goes on.
+    Times are seconds of a monotonic clock.
 
     Args:
-        policy: How long a run that cannot be read is tried again before its wait is given up. Being throttled does not
-            count.
-        stagger: Draws a number below 1: how much the looks of this list are stretched, by a twentieth at most, so that
-            many lists do not go in step.
+        policy: How long a run that cannot be read is tried again before its wait fails. Throttling does not count.
+        stagger: Draws a number below 1: by how much the intervals of this queue are stretched, a twentieth at most, so
+            that many queues do not poll at the same time.
 
     Attributes:
         width: The most runs in one query.
-        queries_steps: Whether the service takes a query for the steps of several runs.
-        troubles: Of those waits that are in trouble.
+        queries_steps: Whether the service accepts a query for the steps of several runs.
+        troubles: The failures of its waits.
     """
 
     def __init__(self, policy: RetryPolicy, *, stagger: Callable[[], float] = random.random) -> None:
@@ -116,67 +120,74 @@ class Watchlist:
         self.queries_steps = True
         self.troubles = Troubles()
         self.pace = 1.0 + stagger() / 20.0
-        self._watches: dict[Watch, None] = {}
+        self._waits: dict[Wait, None] = {}
         self._gathering = float("-inf")
-        self._not_before = float("-inf")
+        self._not_before = self._no_queries_before = float("-inf")
         self._throttled = 0
 
-    def __iter__(self) -> Iterator[Watch]:
-        return iter(tuple(self._watches))
+    def __iter__(self) -> Iterator[Wait]:
+        return iter(tuple(self._waits))
 
-    def join(self, watch: Watch, now: float) -> None:
+    def join(self, wait: Wait, now: float) -> None:
         """Begin a wait."""
-        latest = now + min(_LONGEST_GATHERING, _GATHERING * watch.poll_interval)
+        latest = now + min(_LONGEST_GATHERING, _GATHERING * wait.poll_interval)
         if not now <= self._gathering <= latest:
             self._gathering = latest
-        watch.begun = now
-        watch.due = self._gathering
-        self._watches[watch] = None
+        wait.begun = now
+        wait.due = self._gathering
+        self._waits[wait] = None
 
-    def leave(self, watch: Watch) -> None:
+    def leave(self, wait: Wait) -> None:
         """End a wait."""
-        self._watches.pop(watch, None)
-        self.troubles.forget(watch)
+        self._waits.pop(wait, None)
+        self.troubles.forget(wait)
 
     def wake_at(self) -> float | None:
-        """When somebody is to be looked at next, and as many others with them as can be; None: nobody waits."""
-        if not self._watches:
+        """When the next round begins, with as many waits as possible; None: there are no waits."""
+        if not self._waits:
             return None
-        latest = min(watch.due + watch.slack for watch in self._watches)
-        return max(self._not_before, *(watch.due for watch in self._watches if watch.due <= latest))
+        latest = min(wait.due + wait.lateness for wait in self._waits)
+        return max(self._not_before, *(wait.due for wait in self._waits if wait.due <= latest))
 
-    def due(self, now: float) -> list[Watch]:
-        """Who is to be looked at, once it is time to wake up."""
-        return [watch for watch in self._watches if watch.due <= now + _EPSILON]
+    def due(self, now: float) -> list[Wait]:
+        """The waits of a round that begins now."""
+        return [wait for wait in self._waits if wait.due <= now + _EPSILON]
 
     def throttle(self, error: AzureMLError, now: float) -> None:
-        """Leave the service alone for as long as it asks for, or for longer and longer."""
-        self._not_before = now + max(self.policy.pause(self._throttled, None), error.retry_after or 0.0)
+        """Ask nothing for as long as the service wants, or for longer and longer."""
+        self._not_before = now + pause_after(error, self.policy.pause(self._throttled, None))
         self._throttled += 1
 
-    def schedule(self, looked_at: Sequence[Watch], start: float, now: float) -> None:
-        """Say when each is looked at again, in as few looks as possible.
+    def may_query(self, now: float) -> bool:
+        """Whether the run history may be queried; the pipelines service may be asked anyway."""
+        return now >= self._no_queries_before
 
-        Never sooner than it asks for, but for the look after the first, or after a trouble: that comes with the next
-        one that others have.
+    def defer_queries(self, error: AzureMLError, now: float) -> None:
+        """Do not query the run history for as long as it wants, but no longer than the retry budget.
+
+        Meanwhile each run costs a request.
+        """
+        self._no_queries_before = now + min(error.retry_after or 0.0, self.policy.budget)
+
+    def schedule(self, polled: Sequence[Wait], start: float, now: float) -> None:
+        """Schedule the next poll of each of these waits, in as few rounds as possible.
+
+        Never sooner than its interval, except for the poll after the first one or after a failure, which joins the next
+        round of the others.
+
+        Args:
+            polled: The waits that were polled with success.
+            start: When their round began.
+            now: The time.
         """
         if now >= self._not_before:
             self._throttled = 0
-        planned = sorted({max(now, watch.due) for watch in self._watches.keys() - looked_at if watch.in_step})
-        again: dict[int, float] = {}
-        for watch in looked_at:
-            if watch.tries:
-                # One for all, or each would have a look of its own.
-                if watch.tries not in again:
-                    again[watch.tries] = now + self.policy.pause(watch.tries - 1, None)
-                watch.due = again[watch.tries]
-                watch.slack = 0.0
-                watch.in_step = False
-                continue
-            interval = watch.interval(now)
-            # Of a service that is slow there are fewer looks.
+        planned = sorted({max(now, wait.due) for wait in self._waits.keys() - polled if wait.in_step})
+        for wait in polled:
+            interval = wait.interval(now)
+            # A slow service is polled less often.
             wanted = max(start + interval * self.pace, now + interval / 2)
-            sooner = 0 if watch.in_step else bisect_right(planned, wanted)
-            watch.due = planned[sooner - 1] if sooner else wanted
-            watch.slack = _SLACK * interval
-            watch.in_step = True
+            sooner = 0 if wait.in_step else bisect_right(planned, wanted)
+            wait.due = planned[sooner - 1] if sooner else wanted
+            wait.lateness = _LATENESS * interval
+            wait.in_step = True

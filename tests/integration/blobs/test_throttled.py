@@ -226,22 +226,22 @@ async def test_watchers_leave_a_busy_service_alone(status, stream, container, sa
     container.failures, container.retry_after = [status], "1"
     folder, _watcher = stream()
     async with asyncio.timeout(30):
-        await anext(folder.looks())
+        await anext(folder.polls())
     await folder.close()
     refused, again = container.moments
     assert again - refused >= 1.0
-    assert "look again in 1 s" in str(said)
+    assert "the next one is in 1 s" in str(said)
 
 
 async def test_watchers_look_again_within_an_hour_whatever_a_service_asks_for(stream, container, said):
     """Nobody starts a watcher anew."""
     container.failures, container.retry_after = [503], "inf"
     folder, _watcher = stream()
-    looks = asyncio.ensure_future(anext(folder.looks()))
+    looks = asyncio.ensure_future(anext(folder.polls()))
     async with asyncio.timeout(30):
-        while "look again in" not in str(said):  # noqa: ASYNC110 - the log is all that tells
+        while "the next one is in" not in str(said):  # noqa: ASYNC110 - the log is all that tells
             await asyncio.sleep(0.05)
     looks.cancel()
     await asyncio.wait([looks])
     await folder.close()
-    assert "look again in 3600 s" in str(said)
+    assert "the next one is in 3600 s" in str(said)

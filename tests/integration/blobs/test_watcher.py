@@ -290,7 +290,7 @@ async def test_a_folder_that_cannot_be_listed_ends_nothing(status, level, landin
         landing.failures = [status] * 2
         landing.write("in/a.csv")
         await triggerer.until(database.changed)
-    told = [record for record in caplog.records if "its watchers look again in" in record.getMessage()]
+    told = [record for record in caplog.records if "This poll failed and was discarded" in record.getMessage()]
     assert [record.levelname for record in told] == [level] * 2
     # Ever later.
     first, second = (record.args[2] for record in told)
@@ -302,7 +302,7 @@ async def test_a_folder_that_cannot_be_listed_ends_nothing(status, level, landin
 async def test_so_does_a_connection_that_is_not_there(landing, database, said, monkeypatch):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, azureml_conn_id="comes_later"))
-        await triggerer.until(lambda: "look again in" in str(said))
+        await triggerer.until(lambda: "the next one is in" in str(said))
         assert "comes_later" in str(said)
         monkeypatch.setenv("AIRFLOW_CONN_COMES_LATER", os.environ["AIRFLOW_CONN_AZUREML_DEFAULT"])
         await triggerer.until(lambda: database.states)
@@ -319,7 +319,7 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         triggerer.start(watcher(url=landing.url), "other")
-        await triggerer.until(lambda: f"delete the keys that begin with {place[1]}" in str(said))
+        await triggerer.until(lambda: f"Delete the keys that begin with {place[1]}" in str(said))
         await looked(triggerer, landing, 2)
         assert "has format 7; this version reads 1" in str(said)
         for asset, key in [*database.kept]:

@@ -1,6 +1,6 @@
-"""What each answer of the service comes to, in each phase of a run: the table in ``docs/reliability.md`` is made here.
+"""The effect of each answer of the service in each phase of a run, as the table in ``docs/reliability.md`` has it.
 
-Where the table and what happens differ, the test shows the table as it has to be.
+If the documented table is wrong, the test prints the right one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from support.services.local_workspace import serving
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, RealClock
 from aml_provider.client.http.messages import Request
+from aml_provider.triggerer.run_poller import RunPoller
 from aml_provider.worker import run_pipeline, run_wait
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
@@ -32,20 +33,21 @@ ANSWERS = {
     "409": {"kind": "status", "status": 409},
     "429": {"kind": "status", "status": 429},
     "500, 502, 503": {"kind": "status", "status": 503},
+    "the same, with a `Retry-After` beyond the budget": {"kind": "status", "status": 503, "retry_after": 3600},
     "501": {"kind": "status", "status": 501},
     "a success that cannot be read": {"kind": "broken_json"},
     "nothing: the connection breaks": {"kind": "refuse"},
     "nothing: there is no connection": None,
 }
-#: Told from all other pauses.
+#: Unlike any other pause.
 BUSY = 17.125
-#: Of one run, by its id.
+#: Requests for one run, by its id.
 READ = {"method": "GET", "path": "*/PipelineRuns/????????-*"}
 CANCEL = {"method": "*", "path": "*/PipelineRuns/*/Execution"}
 
 
 class Case:
-    """A task on a workspace that from some moment on gives one answer to some requests."""
+    """A task on a workspace that at some moment begins to give one answer to some requests."""
 
     def __init__(self, workspace, monkeypatch, logged, answer):
         self.workspace, self._monkeypatch, self.logged, self._answer = workspace, monkeypatch, logged, answer
@@ -111,7 +113,7 @@ class Case:
 
     @property
     def throttles(self):
-        """Whether it would be waited out for ever."""
+        """Whether a wait would go on for ever."""
         return self._answer is not None and self._answer.get("status") == 429
 
     @property
@@ -163,9 +165,14 @@ def waiting_deferred(case):
     trigger = case.defer()
     case.count_from_now()
     case.meet(READ)
-    case._monkeypatch.setattr(type(trigger), "_tell", lambda _, level, text: case.said.info(text))
+    wait = RunPoller.wait
 
-    async def wait():
+    async def logged(poller, run_id, *, log, **arguments):
+        return await wait(poller, run_id, log=lambda level, text: case.said.info(text), **arguments)
+
+    case._monkeypatch.setattr(RunPoller, "wait", logged)
+
+    async def event():
         events = asyncio.ensure_future(anext(trigger.run()))
         while not events.done():
             await asyncio.sleep(0.05)
@@ -174,8 +181,7 @@ def waiting_deferred(case):
                 raise TimeoutError
         return events.result().payload
 
-    event = asyncio.run(wait())
-    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, event)
+    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, asyncio.run(event()))
 
 
 def resumed(case):
@@ -203,7 +209,7 @@ PHASES = {
 
 
 def cell(case, play):
-    """What it comes to, in words."""
+    """The outcome, in words."""
     case.count_from_now()
     try:
         play(case)
@@ -211,7 +217,7 @@ def cell(case, play):
         return "waits on"
     except TaskDeferred:
         return "goes on"
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user meets
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets it
         cause = error if isinstance(error, AzureMLError) else error.__cause__
         name = type(cause).__name__
         permanent = cause.permanent
@@ -235,21 +241,35 @@ def budget(kept_in_memory, monkeypatch):
 
 
 @pytest.fixture
-def table(monkeypatch, caplog):
-    rows = {}
-    for name, answer in ANSWERS.items():
-        for play in PHASES.values():
-            with monkeypatch.context() as patch, serving(patch) as workspace:
-                run_pipeline._INTERFACES.clear()
-                rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
-    return rows
+def play_all(monkeypatch, caplog):
+    def play_all(answers):
+        rows = {}
+        for name, answer in answers.items():
+            for play in PHASES.values():
+                with monkeypatch.context() as patch, serving(patch) as workspace:
+                    run_pipeline._INTERFACES.clear()
+                    rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
+            assert rows[name][2] == rows[name][3], f"{name}: one answer in both modes"
+        return "".join(f"| {' | '.join([name, *cells])} |\n" for name, cells in rows.items())
+
+    return play_all
 
 
-def test_the_table_says_what_happens(table):
+def stored_table():
+    return DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
+def test_the_table_says_what_happens(play_all):
     head = ["the service answers", *PHASES]
-    lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in table.items())]
-    made = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    for name, cells in table.items():
-        assert cells[2] == cells[3], f"{name}: one answer in both modes"
-    stored = DOCS.read_text().partition(BEGIN)[2].partition(END)[0]
-    assert stored == made, f"docs/reliability.md has to say:\n{BEGIN}{made}{END}"
+    made = "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head))) + play_all(ANSWERS)
+    assert stored_table() == made, f"docs/reliability.md has to say:\n{BEGIN}{made}{END}"
+
+
+def test_a_retry_after_within_the_budget_changes_when_but_not_what(play_all):
+    answers = {
+        name: {**answer, "retry_after": 1}
+        for name, answer in ANSWERS.items()
+        if answer is not None and "status" in answer and "retry_after" not in answer
+    }
+    for row in play_all(answers).splitlines():
+        assert row in stored_table().splitlines()

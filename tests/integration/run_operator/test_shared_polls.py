@@ -1,10 +1,11 @@
-"""Many deferred runs in one event loop: how they share requests, a client and nothing else."""
+"""Many deferred runs in one event loop: they share requests and a client, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
+import logging
 import re
 import time
 from collections import Counter
@@ -37,10 +38,10 @@ def short_budget(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    """No client, poller, socket or task outlives who waited; an unclosed one is a warning, and so an error."""
+    """No client, poller, socket or task outlives the waits; an unclosed one is a warning, and so an error."""
     yield
-    assert all(not of_loop for of_loop in shared_clients._CLIENTS.values())
-    assert all(not of_loop for of_loop in run_poller._POLLERS.values())
+    assert not any(shared_clients._CLIENTS.everywhere)
+    assert not any(run_poller._POLLERS.everywhere)
     gc.collect()
 
 
@@ -105,7 +106,7 @@ async def until(condition):
 
 
 def count(workspace):
-    """How often what was asked since the requests were cleared."""
+    """How many requests of each kind there were."""
 
     def kind(entry):
         path = entry["path"]
@@ -129,11 +130,11 @@ async def test_hundreds_of_runs_end_after_a_handful_of_requests(workspace):
     workspace.clock.hold()
     async with waiting(run_ids, poll_interval=1.0) as tasks:
         await passed_until(lambda: asked_for(workspace) == set(run_ids), step=0.1)
-        # Newcomers may have looks of their own until the next one.
+        # First polls may have rounds of their own.
         seen = count(workspace)["query"]
         await passed_until(lambda: count(workspace)["query"] >= seen + 2, step=0.1)
         before = count(workspace)
-        # Two queries for 300 runs: four looks.
+        # Two queries for 300 runs: four rounds.
         passed = await passed_until(lambda: count(workspace)["query"] >= before["query"] + 8, step=0.1)
         assert passed >= 3.0
         assert (count(workspace) - before).total() <= 5 * 5
@@ -144,7 +145,7 @@ async def test_hundreds_of_runs_end_after_a_handful_of_requests(workspace):
     assert [event["run_id"] for event in events] == run_ids
     assert {event["outcome"] for event in events} == {"ended"}
     assert {event["message"] for event in events} == {"Finished"}
-    # Each record is read when its run has ended, and two of them in each look before.
+    # Each run is read when it has ended, and two of them in each round before.
     assert 300 <= count(workspace)["get"] <= 300 + 2 * len(queries(workspace))
 
 
@@ -153,7 +154,7 @@ def asked_for(workspace):
 
 
 @pytest.mark.parametrize("quirk", ["page_size=3", "history_lag=1000000s", "int_enums", "slow_cancel=20s"])
-async def test_whatever_the_service_is_like_each_end_is_told(monkeypatch, quirk):
+async def test_with_each_quirk_of_the_service_each_end_is_noticed(monkeypatch, quirk):
     with serving(monkeypatch, quirks=[quirk]) as workspace:
         run_ids = submit(workspace, 12)
         async with waiting(run_ids) as tasks:
@@ -169,7 +170,7 @@ async def test_runs_of_two_experiments_share_the_client_and_not_the_queries(work
     own, others = submit(workspace, 5), submit(workspace, 5, experiment="other")
     async with waiting(own), waiting(others, "other"):
         await until(lambda: len({entry["path"] for entry in queries(workspace)}) == 2)
-        (of_loop,) = shared_clients._CLIENTS.values()
+        (of_loop,) = shared_clients._CLIENTS.everywhere
         (shared,) = of_loop.values()
         assert shared.users == 2
     for entry in queries(workspace):
@@ -190,7 +191,7 @@ async def test_identities_never_share(workspace, monkeypatch):
         events = await asyncio.gather(*strangers.values())
         assert {event["outcome"] for event in events} == {"unwatched"}
         assert "401" in events[0]["message"]
-        (of_loop,) = run_poller._POLLERS.values()
+        (of_loop,) = run_poller._POLLERS.everywhere
         assert len(of_loop) == 2
         workspace.state.cancel(runs[0])
         assert (await mine[runs[0]])["outcome"] == "ended"
@@ -207,7 +208,7 @@ async def test_a_connection_that_was_changed_has_a_poller_of_its_own(workspace, 
         assert not any(task.done() for task in old.values())
 
 
-async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
+async def test_a_poller_that_cannot_begin_fails_all_waits_also_those_that_join_meanwhile():
     settings = WorkspaceSettings(
         subscription_id="s",
         resource_group="g",
@@ -220,16 +221,16 @@ async def test_a_poller_that_cannot_begin_tells_all_also_who_joins_meanwhile():
     poller = run_poller.RunPoller(run_poller._Key("c", settings, "exp"), RetryPolicy())
     late = []
 
-    async def told(number):
+    async def failure_of(number):
         try:
-            await poller.watch(f"run-{number}", poll_interval=1.0, deadline=None, report=print)
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+            await poller.wait(f"run-{number}", poll_interval=1.0, deadline=None, log=print)
+        except Exception as error:  # noqa: BLE001 - the test checks it
             if number == 0:
-                late.append(asyncio.create_task(told(3)))
+                late.append(asyncio.create_task(failure_of(3)))
             return type(error)
 
     async with asyncio.timeout(10):
-        kinds = await asyncio.gather(*map(told, range(3)))
+        kinds = await asyncio.gather(*map(failure_of, range(3)))
         kinds.append(await late[0])
     assert kinds == [InvalidArgument] * 4
     assert poller.is_over
@@ -242,18 +243,18 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("arguments", [*NONSENSE, {"run_id": 5}, {"experiment_name": None}], ids=str)
-async def test_a_stored_trigger_that_makes_no_sense_disturbs_nobody(workspace, arguments):
-    """One of another version, say: no interval at all asked 180 times a second, a negative one ended every wait."""
+async def test_a_stored_trigger_with_an_impossible_value_disturbs_no_other_wait(workspace, arguments):
+    """An interval of zero polled 180 times a second, a negative one ended every wait."""
     (run_id,) = submit(workspace, 1)
     before = len(workspace.requests())
     trigger = AzureMLPipelineRunTrigger(**{"run_id": run_id, "experiment_name": "exp"} | arguments)
     event = await asyncio.wait_for(anext(trigger.run()), 10)
     assert event.payload["outcome"] == "unwatched"
     assert next(iter(arguments)) in event.payload["message"]
-    # Refused before it joins those who wait.
+    # Refused before it joins the other waits.
     assert len(workspace.requests()) == before
     trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
-    trigger.look = lambda: ("deferred", run_id)
+    trigger.task_state = lambda: ("deferred", run_id)
     await trigger.on_kill()
 
 
@@ -264,16 +265,16 @@ async def test_a_wait_that_cannot_begin_leaves_nothing_behind(workspace, argumen
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_poller_that_has_ended_says_so(workspace):
+async def test_a_poller_that_has_ended_refuses_waits(workspace):
     (run_id,) = submit(workspace, 1)
     poller = await shared_poller("azureml_default", "exp")
-    how = {"poll_interval": 1.0, "report": print}
-    assert await poller.watch(run_id, deadline=time.time(), **how) is None
+    arguments = {"poll_interval": 1.0, "log": print}
+    assert await poller.wait(run_id, deadline=time.time(), **arguments) is None
     with pytest.raises(RuntimeError, match="has ended"):
-        await poller.watch(run_id, deadline=None, **how)
+        await poller.wait(run_id, deadline=None, **arguments)
 
 
-async def test_each_has_its_own_deadline_and_leaves_alone(workspace):
+async def test_each_wait_has_its_own_deadline_and_ends_alone(workspace):
     run_ids = submit(workspace, 6)
     async with waiting(run_ids[3:]) as others:
         event = await fire(run_ids[0], deadline=time.time() + 0.5)
@@ -284,7 +285,7 @@ async def test_each_has_its_own_deadline_and_leaves_alone(workspace):
         await until(lambda: len(queries(workspace)) > seen + 1)
         assert run_ids[1] not in queries(workspace)[-1]["body"]["filter"]
         assert not any(task.done() for task in others.values())
-        (of_loop,) = run_poller._POLLERS.values()
+        (of_loop,) = run_poller._POLLERS.everywhere
         (poller,) = of_loop.values()
     assert poller.is_over
     assert len(asyncio.all_tasks()) == 1
@@ -295,27 +296,27 @@ async def test_a_deadline_that_has_passed_fires_at_once(workspace):
     assert (await fire(run_id, deadline=time.time() - 1))["outcome"] == "deadline"
 
 
-async def test_progress_is_told_to_each_whose_run_it_is(workspace):
+async def test_progress_is_logged_for_each_wait(workspace):
     ok, bad = submit(workspace, 3, pipeline="quick"), submit(workspace, 1, pipeline="fails")
-    told = {}
+    logged = {}
 
-    def report_of(run_id):
-        told[run_id] = []
-        return lambda progress: told[run_id].append(str(progress))
+    def log_of(run_id):
+        logged[run_id] = []
+        return lambda level, text: logged[run_id].append((level, text))
 
-    watcher = await shared_poller("azureml_default", "exp")
+    poller = await shared_poller("azureml_default", "exp")
     await asyncio.gather(
-        *(watcher.watch(run_id, poll_interval=0.05, deadline=None, report=report_of(run_id)) for run_id in ok + bad)
+        *(poller.wait(run_id, poll_interval=0.05, deadline=None, log=log_of(run_id)) for run_id in ok + bad)
     )
     for run_id in ok:
-        assert told[run_id][-1] == "Finished (work Completed)"
-    assert told[bad[0]][-1] == "Failed (read Completed, score Failed)"
+        assert logged[run_id][-1] == (logging.INFO, f"Run {run_id}: Finished (work Completed)")
+    assert logged[bad[0]][-1] == (logging.INFO, f"Run {bad[0]}: Failed (read Completed, score Failed)")
 
 
-async def test_hundreds_who_have_news_are_not_told_all_at_once(workspace):
+async def test_hundreds_of_waits_with_news_are_not_notified_in_one_turn_of_the_loop(workspace):
     run_ids = submit(workspace, 60)
     turns = 0
-    told = []
+    logged_at = []
 
     async def turn():
         nonlocal turns
@@ -324,23 +325,21 @@ async def test_hundreds_who_have_news_are_not_told_all_at_once(workspace):
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    watcher = await shared_poller("azureml_default", "exp")
+    poller = await shared_poller("azureml_default", "exp")
     waits = [
         asyncio.create_task(
-            watcher.watch(
-                run_id, poll_interval=1.0, deadline=None, report=lambda progress: told.append((turns, progress))
-            )
+            poller.wait(run_id, poll_interval=1.0, deadline=None, log=lambda level, text: logged_at.append(turns))
         )
         for run_id in run_ids
     ]
-    await until(lambda: len(told) >= 60)
+    await until(lambda: len(logged_at) >= 60)
     for task in (*waits, turning):
         task.cancel()
     await asyncio.gather(*waits, turning, return_exceptions=True)
-    assert max(Counter(turn for turn, _ in told).values()) <= 8
+    assert max(Counter(logged_at).values()) <= 8
 
 
-async def test_a_wait_for_a_run_that_is_not_there_disturbs_nobody(workspace):
+async def test_a_wait_for_an_unknown_run_disturbs_no_other_wait(workspace):
     runs = submit(workspace, 3)
     async with waiting(runs) as tasks:
         event = await fire("00000000-0000-0000-0000-00000000dead")
@@ -374,7 +373,7 @@ async def test_an_experiment_that_is_not_the_run_s_costs_a_request_per_run_and_n
         ("html", {}),
     ],
 )
-async def test_without_the_history_the_records_are_read(workspace, kind, details):
+async def test_without_the_history_the_runs_are_read(workspace, kind, details):
     runs = submit(workspace, 6)
     async with waiting(runs) as tasks:
         await until(lambda: queries(workspace))
@@ -386,7 +385,7 @@ async def test_without_the_history_the_records_are_read(workspace, kind, details
         assert (await tasks[runs[0]])["outcome"] == "ended"
 
 
-async def test_a_failing_page_fails_nobody(monkeypatch):
+async def test_a_failing_page_fails_no_wait(monkeypatch):
     with serving(monkeypatch, quirks=["page_size=4"]) as workspace:
         runs = submit(workspace, 10)
         workspace.faults.add(
@@ -410,34 +409,47 @@ async def test_a_service_that_is_down_ends_the_waits_when_the_budget_is_spent(wo
 
 
 @held
-@pytest.mark.parametrize("status", [429, 503])
-async def test_being_throttled_fails_nobody_and_is_heeded(workspace, status):
+async def test_a_history_with_retry_after_is_not_queried_before_and_the_runs_are_read(workspace):
     runs = submit(workspace, 6)
     async with waiting(runs) as tasks:
         await passed_until(lambda: queries(workspace), step=0.1)
-        workspace.faults.add("status", status=status, retry_after=2, times=1, path="*runs:query")
-        await passed_until(lambda: any(entry["status"] == status for entry in workspace.requests()), step=0.1)
+        # It is longer than the retry budget, for which the history is left alone.
+        workspace.faults.add("status", status=503, retry_after=2, times=1, path="*runs:query")
+        await passed_until(lambda: any(entry["status"] == 503 for entry in workspace.requests()), step=0.1)
+        before = count(workspace)
+        assert await passed_until(lambda: count(workspace)["query"] > before["query"], step=0.1) >= 0.5
+        assert count(workspace)["get"] >= before["get"] + 2 * len(runs)
+        assert not any(task.done() for task in tasks.values())
+
+
+@held
+async def test_throttling_is_heeded_and_fails_no_wait(workspace):
+    runs = submit(workspace, 6)
+    async with waiting(runs) as tasks:
+        await passed_until(lambda: queries(workspace), step=0.1)
+        workspace.faults.add("status", status=429, retry_after=2, times=1, path="*runs:query")
+        await passed_until(lambda: any(entry["status"] == 429 for entry in workspace.requests()), step=0.1)
         refused = len(workspace.requests())
         # For three times the budget nothing more is asked than what was under way.
         assert await passed_until(lambda: len(workspace.requests()) > refused + 1, step=0.1) >= 1.8
         assert not any(task.done() for task in tasks.values())
 
 
-async def test_throttled_for_ever_each_still_ends_at_its_deadline(workspace):
+async def test_under_endless_throttling_each_wait_ends_at_its_deadline(workspace):
     runs = submit(workspace, 3)
     workspace.faults.add("status", status=429, retry_after=3600, times=10_000)
     events = await asyncio.gather(*(fire(run_id, deadline=time.time() + 1.0) for run_id in runs))
     assert {event["outcome"] for event in events} == {"deadline"}
 
 
-async def test_a_client_that_cannot_be_built_is_told_to_all(workspace, monkeypatch):
+async def test_a_client_that_cannot_be_built_fails_all_waits(workspace, monkeypatch):
     connect(monkeypatch, workspace, "azureml_default", password="")
     events = await asyncio.gather(*(fire(f"run-{n}-of-five") for n in range(5)))
     assert {event["outcome"] for event in events} == {"unwatched"}
     assert all("password" in event["message"] for event in events)
 
 
-async def test_a_client_is_built_once_and_a_first_user_who_leaves_takes_it_from_nobody(workspace):
+async def test_a_client_is_built_once_also_if_its_first_user_is_cancelled(workspace):
     settings = settings_of(workspace)
     policy = run_poller.retry_policy()
 
@@ -460,7 +472,7 @@ async def test_a_client_is_built_once_and_a_first_user_who_leaves_takes_it_from_
         await alone
 
 
-async def test_no_more_than_a_few_requests_are_under_way_at_once(workspace):
+async def test_a_client_sends_only_a_few_requests_at_the_same_time(workspace):
     workspace.faults.add("delay", seconds=0.2, times=10_000)
     settings = settings_of(workspace)
 
@@ -480,7 +492,7 @@ def test_each_event_loop_has_its_own(workspace):
         assert asyncio.run(fire(run_id))["outcome"] == "ended"
 
 
-def test_a_trouble_is_told_in_the_log_of_each_task_that_waits(monkeypatch, unused_tcp_port, caplog, capsys):
+def test_a_failure_is_in_the_log_of_each_task_that_waits(monkeypatch, unused_tcp_port, caplog, capsys):
     """The poller's own log belongs to no task."""
     connect(monkeypatch, SimpleNamespace(url=f"http://127.0.0.1:{unused_tcp_port}"), "away")
 
@@ -492,6 +504,6 @@ def test_a_trouble_is_told_in_the_log_of_each_task_that_waits(monkeypatch, unuse
     assert [event["outcome"] for event in asyncio.run(both())] == ["unwatched", "unwatched"]
     said = str(Said(caplog, capsys))
     for number in (1, 2):
-        told = rf"Reading run run-0000000{number}: It failed, and is tried again .* no connection to .*?(\[x-ms\S+)"
+        line = rf"Reading run run-0000000{number}: It failed, and is tried again .* no connection to .*?(\[x-ms\S+)"
         # Airflow 2 shows it twice.
-        assert len(set(re.findall(told, said))) == 1
+        assert len(set(re.findall(line, said))) == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import Log
+from support.drivers.watching import Said
 from support.services.local_workspace import serving
 
 from aml_provider.client import calls
@@ -165,6 +167,28 @@ def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners)
 
     event = asyncio.run(fire())
     assert Sensor(**arguments).resume_execution("execute_complete", {"event": event}, context) == runs(workspace)[0]
+
+
+def test_a_busy_service_is_polled_from_the_triggerer_when_it_wants_it(
+    workspace, schedule, owners, monkeypatch, caplog, capsys
+):
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.5")
+    context = context_of("day1", datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(TaskDeferred) as deferred:
+        Sensor(task_id="watch", schedule_name="hourly", deferrable=True, poke_interval=0.1).execute(context)
+    workspace.clock.advance(3660)
+    workspace.faults.add("status", status=429, retry_after=1, method="GET", path="*/PipelineRuns/Schedule/*", times=1)
+    trigger = AzureMLScheduleLookTrigger(**deferred.value.trigger.serialize()[1])
+
+    async def fire():
+        began = time.monotonic()
+        await asyncio.wait_for(anext(aiter(trigger.run())), 30)
+        return time.monotonic() - began
+
+    assert asyncio.run(fire()) >= 1.1
+    said = str(Said(caplog, capsys))
+    assert "This poll failed and was discarded; the next one is in 1 s." in said
+    assert "It works again, after " in said
 
 
 @pytest.mark.parametrize(

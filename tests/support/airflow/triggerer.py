@@ -1,4 +1,4 @@
-"""What Airflow 3.3's triggerer does with asset watchers: its own shared streams, with a database in memory.
+"""Airflow 3.3's triggerer for asset watchers: Airflow's own shared streams, with a database in memory.
 
 It follows ``run_trigger`` and ``handle_events`` of ``airflow.jobs.triggerer_job_runner``.
 """
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class Database:
-    """What outlives a triggerer.
+    """The state that outlives a triggerer.
 
     Attributes:
-        kept: Of assets: their state store, by asset and key.
-        events: Of assets: what watchers fired, by asset.
-        writes: How often a record was written.
+        kept: The state store of assets, by asset and key.
+        events: The events that watchers fired, by asset.
+        writes: How often a watcher record was written.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ class Database:
 
     @property
     def states(self) -> dict[tuple[str, str], str]:
-        """The latest record of each watcher, by asset and record."""
+        """The latest record of each watcher, by asset and the record's name."""
         return latest_records(self.kept)
 
     def changed(self, asset: str = "asset") -> list[str]:
@@ -56,7 +56,7 @@ class Database:
         return [change["name"] for event in self.events.get(asset, ()) for change in event["changes"]]
 
     async def _answer(self, message: Any) -> Any:
-        # An answer takes a while.
+        # No answer comes in the same turn of the loop.
         await asyncio.sleep(0)
         if isinstance(message, SetAssetStateStoreByName):
             self.writes += not message.key.endswith(" owner")
@@ -70,7 +70,7 @@ class Database:
 
 
 def latest_records(kept: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
-    """Of all that is kept of watchers, by asset and key, their latest records."""
+    """The latest watcher records in a state store, which is by asset and key."""
     found: dict[tuple[str, str], list[str]] = {}
     for (asset, key), text in kept.items():
         record, _, place = key.partition(" ")
@@ -83,10 +83,10 @@ class Triggerer:
     """Runs watchers, each of which serves some assets; a context manager that ends with a kill.
 
     Args:
-        database: What is left of earlier ones.
-        storing: Hand events on by itself; else :meth:`store` does.
-        ack_timeout: Seconds until Airflow gives up on a watcher whose events are not stored.
-        pause: Seconds until events are handed on; Airflow's own takes one.
+        database: The state of earlier triggerers.
+        storing: Store events by itself; otherwise :meth:`store` does.
+        ack_timeout: Seconds until Airflow fails a watcher whose events are not stored.
+        pause: Seconds between two times of storing; Airflow's own triggerer takes one.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Triggerer:
         await self._streams.stop_all()
 
     def start(self, trigger: AzureBlobChangeTrigger, *assets: str) -> asyncio.Task[None]:
-        """Run a trigger as it comes out of Airflow's database."""
+        """Run a trigger as Airflow reads it from its database."""
         path, arguments = trigger.serialize()
         assert path == "aml_provider.triggers.blob.AzureBlobChangeTrigger"
         made = AzureBlobChangeTrigger(**json.loads(json.dumps(arguments)))
@@ -121,7 +121,7 @@ class Triggerer:
         return self.tasks[-1]
 
     def store(self) -> None:
-        """Store what was fired, and say so."""
+        """Store the events that were fired, and confirm it."""
         for assets, payload, seq in self._outgoing:
             for asset in assets:
                 self.database.events.setdefault(asset, []).append(payload)
@@ -131,11 +131,11 @@ class Triggerer:
 
     @property
     def fired(self) -> list[Any]:
-        """Events that are not stored yet."""
+        """The events that are not stored yet."""
         return [payload for _, payload, _ in self._outgoing]
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        """Wait until it holds; a watcher that ended with an error ends this too."""
+        """Wait until a condition holds; the error of a watcher ends the wait."""
         async with asyncio.timeout(30):
             while not (result := condition()):
                 for task in self.tasks:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HeldLoop(asyncio.SelectorEventLoop):
-    """Timers see only the time that a test lets pass, so that a busy machine changes nothing. Sockets are real."""
+    """A loop whose timers see only the time that a test lets pass, whatever the machine's load; sockets are real."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class HeldLoop(asyncio.SelectorEventLoop):
         return self._held
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; the timers that are due then run with the test's next await."""
+        """Let time pass; the timers that are then due run with the test's next await."""
         self._held += seconds
 
 
@@ -37,9 +37,9 @@ async def passed_until(condition: Callable[[], Any], *, step: float) -> float:
     began = loop.time()
     gives_up = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < gives_up, "it has not come to hold in two minutes"
+        assert time.monotonic() < gives_up, "the condition did not hold within two minutes"
         loop.advance(step)
-        # What it waits for happens on sockets and other threads, in real time.
+        # The condition depends on sockets and other threads, in real time.
         await asyncio.to_thread(time.sleep, 0.01)
     return loop.time() - began
 

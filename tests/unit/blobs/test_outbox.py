@@ -6,7 +6,7 @@ import fnmatch
 import random
 
 import pytest
-from support.drivers.looking import FOLDER, look_at
+from support.drivers.folder_polls import FOLDER, poll_once
 from support.services.folder import FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess
@@ -31,7 +31,7 @@ class Folder:
 
     def look(self, *watchers):
         """Look once; the names in the events of each watcher."""
-        taken = look_at(self.shared, self.container)
+        taken = poll_once(self.shared, self.container)
         return [names(watcher.take(taken, self.now)) for watcher in watchers]
 
 
@@ -122,7 +122,7 @@ def test_a_look_from_before_it_joined_says_nothing(folder):
     early = folder.watch()
     folder.look(early)
     folder.container.write("in/a.csv")
-    missed = look_at(folder.shared, folder.container)
+    missed = poll_once(folder.shared, folder.container)
     early.take(missed, 0)
     late = folder.watch(early.record._replace(outbox=()))
     assert late.take(missed, 0) == []
@@ -133,12 +133,12 @@ def test_an_event_leaves_the_outbox_when_it_is_stored(folder):
     watcher = folder.watch()
     folder.look(watcher)
     folder.container.write("in/a.csv")
-    look = look_at(folder.shared, folder.container)
+    look = poll_once(folder.shared, folder.container)
     events = watcher.take(look, 0)
     assert look.has_fired
     assert watcher.record.outbox == tuple(events)
     folder.container.write("in/b.csv")
-    later = look_at(folder.shared, folder.container)
+    later = poll_once(folder.shared, folder.container)
     watcher.take(later, 0)
     assert names(watcher.record.outbox) == ["a.csv", "b.csv"]
 
@@ -158,10 +158,10 @@ def test_who_comes_after_a_death_repeats_the_same_events_first(folder):
     folder.look(watcher)
     for name in ("in/a.csv", "in/b.csv"):
         folder.container.write(name)
-    (before,) = watcher.take(look_at(folder.shared, folder.container), 0)
+    (before,) = watcher.take(poll_once(folder.shared, folder.container), 0)
     heir = folder.watch(watcher.record)
     folder.container.write("in/c.csv")
-    again, new = heir.take(look_at(folder.shared, folder.container), 0)
+    again, new = heir.take(poll_once(folder.shared, folder.container), 0)
     assert again == before
     assert names([new]) == ["c.csv"]
 
@@ -191,11 +191,11 @@ def test_more_than_one_look_may_give_comes_in_the_next(folder):
     folder.look(watcher)
     for number in range(5):
         folder.container.write(f"in/{number}", age=100 - number)
-    look = look_at(folder.shared, folder.container)
+    look = poll_once(folder.shared, folder.container)
     assert look.is_partial
     assert names(watcher.take(look, 0)) == ["0", "1"]
     assert folder.look(watcher) == [["2", "3"]]
-    look = look_at(folder.shared, folder.container)
+    look = poll_once(folder.shared, folder.container)
     assert not look.is_partial
     assert names(watcher.take(look, 0)) == ["4"]
 
@@ -205,7 +205,7 @@ def test_a_failed_page_moves_nobody(folder):
     folder.look(one, other)
     folder.container.write("in/a.csv", age=5)
     folder.container.failures = [503]
-    assert look_at(folder.shared, folder.container) is None
+    assert poll_once(folder.shared, folder.container) is None
     assert folder.look(one, other) == [["a.csv"], ["a.csv"]]
 
 
@@ -283,7 +283,7 @@ class Storm:
         if deadly and self.dice.random() < 0.3:
             container.arrivals = {len(container.asked) + 2: self.dice.choice(self.NAMES)}
         before = dict(container.blobs)
-        look = look_at(self.folder.shared, container) if self.folder.shared else None
+        look = poll_once(self.folder.shared, container) if self.folder.shared else None
         container.failures = []
         container.arrivals = {}
         if look is None:
@@ -384,7 +384,7 @@ def test_a_record_that_is_split_is_fired_in_order(folder):
     folder.look(watcher)
     for number in range(2000):
         folder.container.write(f"in/{number:04}-{'n' * 200}")
-    events = watcher.take(look_at(folder.shared, folder.container), 0)
+    events = watcher.take(poll_once(folder.shared, folder.container), 0)
     assert len(events) > 1
     assert events == split([change for event in events for change in event["changes"]])
     assert watcher.record.outbox == tuple(events)

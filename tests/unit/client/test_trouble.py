@@ -1,4 +1,4 @@
-"""No wait is silent: what fails is told at once, then once a minute, and when it is over; the clock is driven."""
+"""No wait is silent: a failure is logged immediately, then once a minute, and when it is over; the clock is driven."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Time:
                 step = machine.throw(answer) if isinstance(answer, Exception) else machine.send(answer)
         except StopIteration as stop:
             return stop.value
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:  # noqa: BLE001 - the test checks it
             return error
 
 
@@ -73,7 +73,7 @@ FLOWS = {
         "r", "x", poll_interval=30.0, deadline=1000.0, log=lambda _: None, now=lambda: time.now
     ),
     "provisioning": lambda time: wait_for_provisioning("s", deadline=1000.0, now=lambda: time.now),
-    "a look-up": lambda time: search("key", "x", "p", timeout=300.0, now=lambda: time.now),
+    "a lookup": lambda time: search("key", "x", "p", timeout=300.0, now=lambda: time.now),
     "blobs": lambda time: poll_folder(
         FolderState(Folder("https://a.blob.core.windows.net/c", ""), Rules.of(), None), ContainerAccess(sas="sig=x")
     ),
@@ -82,14 +82,14 @@ FLOWS = {
 
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("failure", [REFUSED, ReplyLost("the connection broke"), reply(503), reply(429)], ids=str)
-def test_a_failure_is_told_at_once_then_each_minute(name, failure, said):
+def test_a_failure_is_logged_immediately_then_each_minute(name, failure, said):
     time = Time()
     moments = []
 
     def answers(now):
         moments.append(now)
         if len(moments) == 2:
-            assert len(said()) == 1, "the first failure is told before the first repetition"
+            assert len(said()) == 1, "the first failure is logged before the first repetition"
         return failure
 
     time.play(machine_of(FLOWS[name](time), time), answers)
@@ -98,12 +98,12 @@ def test_a_failure_is_told_at_once_then_each_minute(name, failure, said):
     assert "It failed, and is tried again for up to 600 s" in lines[0]
     assert all(why in line for line in lines)
     assert "Still failing after" in lines[1]
-    # Different requests, such as the ways of a look-up, are different troubles.
+    # Different requests, such as the ways of a lookup, are different troubles.
     of_one = [line for line in lines if line.partition(":")[0] == lines[0].partition(":")[0]]
     assert 2 <= len(of_one) <= time.now / 60 + 1
 
 
-def test_the_end_of_a_trouble_is_told_once(said):
+def test_the_end_of_a_failure_is_logged_once(said):
     time = Time()
     flow = wait_for_run("r", "x", poll_interval=30.0, deadline=400.0, log=lambda _: None, now=lambda: time.now)
     time.play(machine_of(flow, time), lambda now: REFUSED if 50 < now < 140 else run_of(1))
@@ -112,20 +112,20 @@ def test_the_end_of_a_trouble_is_told_once(said):
     assert ": It works again, after " in over
 
 
-def test_without_a_failure_nothing_is_told(said):
+def test_without_a_failure_nothing_is_logged(said):
     time = Time()
     time.play(machine_of(one(calls.get_run("r")), time), lambda _: run_of(1))
     assert said() == said(logging.INFO) == []
 
 
-def test_what_takes_its_time_to_fail_counts_too(said):
+def test_the_time_that_requests_take_counts_too(said):
     """A host that has stopped answers nothing for a minute each time: the pauses alone are seconds."""
     time = Time(takes=60.0)
     time.play(machine_of(one(calls.get_run("r")), time, budget=20.0), lambda _: ReplyLost("no answer"))
     assert len(said()) == time.now // 60 - 1, "all but the last failure, each a minute and more after the one before"
 
 
-def test_a_long_pause_that_the_service_asks_for_is_told(said):
+def test_a_long_pause_that_the_service_asks_for_is_logged(said):
     time = Time()
     busy = reply(429, retry_after="300")
     time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
@@ -133,7 +133,7 @@ def test_a_long_pause_that_the_service_asks_for_is_told(said):
 
 
 @pytest.mark.parametrize("failure", [REFUSED, reply(503)], ids=str)
-def test_what_is_not_repeated_is_no_trouble_but_an_error(failure, said):
+def test_a_failure_that_is_not_repeated_is_only_an_error(failure, said):
     for call, budget in ((calls.submit_pipeline("p", {}), 600.0), (calls.get_run("r"), 0.0)):
         time = Time()
         error = time.play(machine_of(one(call), time, budget=budget), lambda _: failure)
@@ -141,7 +141,7 @@ def test_what_is_not_repeated_is_no_trouble_but_an_error(failure, said):
     assert said() == []
 
 
-def test_a_brief_policy_is_silent_and_takes_no_long_failure_for_a_blip(said):
+def test_a_brief_policy_is_silent_and_does_not_repeat_a_long_failure(said):
     for takes, tries in ((0.1, 3), (60.0, 1)):
         time, asked = Time(takes), []
         machine = machine_of(one(calls.get_run("r")), time, budget=2.0, is_brief=True)
@@ -150,73 +150,73 @@ def test_a_brief_policy_is_silent_and_takes_no_long_failure_for_a_blip(said):
     assert said() == []
 
 
-def notices(world, watch, seconds):
-    """What is told to one who waits, with the time."""
+def notices(world, wait, seconds):
+    """The notices of a wait, with their times."""
     found = []
     end = world.now + seconds
     while world.now < end:
         world.run(1.0)
-        if watch.notice is not None:
-            found.append((world.now, *watch.notice))
-            watch.notice = None
+        if wait.notice is not None:
+            found.append((world.now, *wait.notice))
+            wait.notice = None
     return found
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
 @pytest.mark.parametrize("runs", [1, 50])
-def test_each_deferred_wait_is_told_of_its_trouble(error, runs):
+def test_each_deferred_wait_is_notified_of_its_failures(error, runs):
     world = World()
-    watches = [world.watch() for _ in range(runs)]
+    waits = [world.wait() for _ in range(runs)]
     world.run(40)
-    world.service.query_error = world.service.record_error = error
+    world.service.query_error = world.service.read_error = error
     began = world.now
-    told = notices(world, watches[-1], 100)
-    assert [level for _, level, _ in told] == [logging.WARNING] * 2
-    first, second = (moment for moment, _, _ in told)
+    logged = notices(world, waits[-1], 100)
+    assert [level for _, level, _ in logged] == [logging.WARNING] * 2
+    first, second = (moment for moment, _, _ in logged)
     assert first - began <= 32
     assert 59 <= second - first <= 92
-    assert "It failed, and is tried again for up to 120 s" in told[0][2]
-    assert str(error) in told[0][2]
-    assert "Still failing after" in told[1][2]
-    world.service.query_error = world.service.record_error = None
-    [(_, level, text)] = notices(world, watches[-1], 100)
+    assert "It failed, and is tried again for up to 120 s" in logged[0][2]
+    assert str(error) in logged[0][2]
+    assert "Still failing after" in logged[1][2]
+    world.service.query_error = world.service.read_error = None
+    [(_, level, text)] = notices(world, waits[-1], 100)
     assert (level, "It works again, after " in text) == (logging.INFO, True)
 
 
 @pytest.mark.parametrize("error", THROTTLING, ids=repr)
-def test_a_service_that_wants_to_be_left_alone_is_told_of(error):
+def test_a_deferred_wait_is_notified_of_throttling(error):
     world = World()
-    watch = world.watch()
+    wait = world.wait()
     world.run(40)
-    world.service.query_error = world.service.record_error = error
-    told = notices(world, watch, 700)
-    assert "is tried again for as long as it takes" in told[0][2]
-    assert len(told) <= 12
-    world.service.query_error = world.service.record_error = None
-    assert [level for _, level, _ in notices(world, watch, 1200)][-1] == logging.INFO
+    world.service.query_error = world.service.read_error = error
+    logged = notices(world, wait, 700)
+    assert "is tried again for as long as it takes" in logged[0][2]
+    assert len(logged) <= 12
+    world.service.query_error = world.service.read_error = None
+    assert [level for _, level, _ in notices(world, wait, 1200)][-1] == logging.INFO
 
 
-def test_a_run_that_cannot_be_read_for_good_is_an_error_and_no_trouble():
+def test_a_run_that_can_never_be_read_is_an_error_without_a_notice():
     for error in FOR_GOOD:
         world = World()
-        watch = world.watch()
+        wait = world.wait()
         world.run(40)
-        world.service.record_error = error
-        assert notices(world, watch, 60) == []
-        assert watch.error is error
+        world.service.read_error = error
+        assert notices(world, wait, 60) == []
+        assert wait.error is error
 
 
-def test_who_leaves_leaves_no_trouble_behind():
+def test_a_wait_that_ends_leaves_no_failure_in_the_list():
     world = World()
-    watch = world.watch()
+    wait = world.wait()
     world.run(40)
-    world.service.query_error = world.service.record_error = TRANSIENT[0]
+    world.service.query_error = world.service.read_error = TRANSIENT[0]
     world.run(300)
-    assert watch.error is not None
-    assert not world.list.troubles._lasting
+    assert wait.error is not None
+    assert not world.queue.troubles._lasting
 
 
-def test_requests_are_told_by_what_they_are_for(said):
+def test_a_failure_is_logged_with_its_operation(said):
     time = Time()
 
     def flow():

@@ -105,7 +105,7 @@ class Sensors:
             waits.cancel()
             if not self.trigger.done():
                 return None
-            assert self.trigger.result()
+            self.trigger.result()
             self.trigger = None
         return await self.work()
 
@@ -128,8 +128,8 @@ class Sensors:
         assert not arguments["only_wait"]
         trigger = AzureBlobLookTrigger(**arguments)
         self.place.waits.clear()
-        polls = trigger._changes_in(self.place, trigger._state(), lambda: None)
-        self.trigger = asyncio.ensure_future(polls)
+        state = trigger._state()
+        self.trigger = asyncio.ensure_future(trigger._until_news(lambda: trigger._open(self.place, state)))
         await self.place.waits.wait()
 
     async def close(self):

@@ -1,4 +1,4 @@
-"""Did a person end the task, or has its trigger only moved? The table, and what the trigger makes of it."""
+"""Did a person end the task, or has its trigger only moved? The table, and whether the trigger cancels the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS, OTHER = "run-1", "run-2"
 TI = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
 
 
-# States of a task instance that is in a try, or has one before it.
+# States of a task instance that is in a try, or will have another one.
 GOING_ON = (
     "no_status",
     "scheduled",
@@ -68,13 +68,13 @@ def test_whether_a_task_whose_process_is_interrupted_was_ended(state, leaves_fai
 @pytest.mark.parametrize("backend", ["", "some.Backend"])
 @pytest.mark.parametrize("durable", [True, False])
 def test_when_a_failed_task_is_left_to_the_api_server(monkeypatch, durable, backend):
-    """That has to have its record."""
+    """It needs the submission record."""
     monkeypatch.setenv("AIRFLOW__WORKERS__STATE_STORE_BACKEND", backend)
     assert leaves_failed(durable=durable) is (AIRFLOW_V_3_3_PLUS and durable and not backend)
 
 
 class Trigger(AzureMLPipelineRunTrigger):
-    """Asks nobody, and remembers whether it cancelled."""
+    """Has a given task state, and records whether it cancelled."""
 
     seen = ("success", OURS)
     cancelled = False
@@ -83,7 +83,7 @@ class Trigger(AzureMLPipelineRunTrigger):
         super().__init__(**{"run_id": OURS, "experiment_name": "exp"} | arguments)
         self.task_instance = TI
 
-    def look(self):
+    def task_state(self):
         if isinstance(self.seen, Exception):
             raise self.seen
         return self.seen
@@ -93,7 +93,7 @@ class Trigger(AzureMLPipelineRunTrigger):
 
 
 @pytest.mark.parametrize(("seen", "cancelled"), [(("deferred", OURS), False), (("success", OURS), True)])
-async def test_on_kill_cancels_only_what_nobody_waits_for(seen, cancelled):
+async def test_on_kill_cancels_only_a_run_that_no_task_waits_for(seen, cancelled):
     trigger = Trigger()
     trigger.seen = seen
     await trigger.on_kill()
@@ -107,13 +107,13 @@ async def test_on_kill_leaves_the_run_of_a_failed_task_to_the_api_server():
     assert trigger.cancelled is not AIRFLOW_V_3_3_PLUS
 
 
-async def test_on_kill_leaves_the_run_alone_if_that_is_wanted():
+async def test_without_cancel_on_kill_the_run_goes_on():
     trigger = Trigger(cancel_on_kill=False)
     await trigger.on_kill()
     assert not trigger.cancelled
 
 
-async def test_a_look_that_fails_cancels_nothing():
+async def test_a_task_state_that_cannot_be_read_cancels_nothing():
     trigger = Trigger()
     trigger.seen = RuntimeError("the API server is away")
     await trigger.on_kill()
@@ -128,7 +128,7 @@ async def test_a_trigger_without_a_task_cancels_nothing():
 
 
 @pytest.mark.parametrize(("left", "cancelled"), [(60.0, True), (-1.0, False)])
-async def test_what_happens_at_the_deadline_is_for_the_worker_to_decide(left, cancelled):
+async def test_at_the_deadline_the_worker_decides(left, cancelled):
     # Airflow before 3.3 cancels a trigger at execution_timeout too: the task is no longer deferred then.
     trigger = Trigger(deadline=time.time() + left, durable=False)
     trigger.seen = ("scheduled", OURS)
@@ -136,26 +136,26 @@ async def test_what_happens_at_the_deadline_is_for_the_worker_to_decide(left, ca
     assert trigger.cancelled is cancelled
 
 
-class Waiting:
-    """A watcher of a run that does not end."""
+class EndlessPoller:
+    """A poller of a run that does not end."""
 
     def __init__(self):
         self.begun = asyncio.Event()
 
-    async def watch(self, *_, **__):
+    async def wait(self, *_, **__):
         self.begun.set()
         await asyncio.Event().wait()
 
 
-class Watched(Trigger):
-    """Waits with such a watcher."""
+class WaitingTrigger(Trigger):
+    """Waits with such a poller."""
 
     def __init__(self):
         super().__init__()
-        self.watching = Waiting()
+        self.endless = EndlessPoller()
 
-    async def watcher(self):
-        return self.watching
+    async def poller(self):
+        return self.endless
 
 
 @pytest.mark.parametrize("has_on_kill", [True, False], ids=["3.3", "before"])
@@ -166,21 +166,21 @@ async def test_a_cancelled_trigger_cancels_the_run_only_where_airflow_has_no_on_
         monkeypatch.setattr(BaseTrigger, "on_kill", AzureMLPipelineRunTrigger.on_kill, raising=False)
     else:
         monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
-    trigger = Watched()
+    trigger = WaitingTrigger()
 
     async def first():
         return [event async for event in trigger.run()]
 
     running = asyncio.create_task(first())
-    await trigger.watching.begun.wait()
+    await trigger.endless.begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert trigger.cancelled is not has_on_kill
 
 
-class Slow(Watched):
-    """Takes its time to cancel."""
+class Slow(WaitingTrigger):
+    """Cancels only when the test lets it."""
 
     def __init__(self):
         super().__init__()
@@ -205,7 +205,7 @@ async def test_airflow_s_repeated_cancels_do_not_cut_the_cancelling_short(monkey
 
     ending = asyncio.create_task(trigger.on_kill() if has_on_kill else before())
     if not has_on_kill:
-        await trigger.watching.begun.wait()
+        await trigger.endless.begun.wait()
         ending.cancel()
     await trigger.begun.wait()
     for _ in range(3):

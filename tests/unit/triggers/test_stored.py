@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import json
 import pkgutil
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger
+from support.drivers.watching import Said
 
 from aml_provider import triggers
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
@@ -24,12 +26,10 @@ REQUIRED = {
 
 
 def trigger_classes():
-    names = {module.name for module in pkgutil.iter_modules(triggers.__path__, "aml_provider.triggers.")}
-    if not AIRFLOW_V_3_3_PLUS:
-        names.remove("aml_provider.triggerer.shared_stream")
-    for name in sorted(names):
-        for value in vars(importlib.import_module(name)).values():
-            if isinstance(value, type) and issubclass(value, BaseTrigger) and value.__module__ == name:
+    for module in sorted(module.name for module in pkgutil.iter_modules(triggers.__path__, "aml_provider.triggers.")):
+        for value in vars(importlib.import_module(module)).values():
+            is_trigger = isinstance(value, type) and issubclass(value, BaseTrigger) and not inspect.isabstract(value)
+            if is_trigger and value.__module__ == module:
                 yield value
 
 
@@ -104,3 +104,24 @@ def test_a_subclass_with_arguments_of_its_own_is_the_same():
     assert row(again) == stored
     with pytest.raises(TypeError):
         Watched(run_id="r", experiment_name="e", new_option=5)
+
+
+@pytest.mark.parametrize("interval", ["1", 0, -1.0, float("nan"), None])
+@pytest.mark.parametrize("kind", MADE)
+async def test_a_stored_poll_interval_that_makes_no_sense_polls_nothing(kind, interval, caplog, capsys):
+    """Without a pause it polled as fast as it could."""
+    trigger = kind(**row(kind(**REQUIRED[kind.__name__])) | {"poll_interval": interval})
+    if kind.__name__ == "AzureBlobChangeTrigger":
+        with pytest.raises(ValueError, match="poll_interval: is "):
+            await anext(aiter(trigger.run()))
+        return
+    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 10)).payload
+    assert "poll_interval: is " in event.get("message", str(Said(caplog, capsys)))
+
+
+@pytest.mark.parametrize("deadline", ["tomorrow", float("nan")])
+@pytest.mark.parametrize("kind", [one for one in MADE if "deadline" in inspect.signature(one).parameters])
+async def test_a_stored_deadline_that_makes_no_sense_polls_nothing(kind, deadline, caplog, capsys):
+    trigger = kind(**row(kind(**REQUIRED[kind.__name__])) | {"deadline": deadline})
+    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 10)).payload
+    assert "deadline: is " in event.get("message", str(Said(caplog, capsys)))

@@ -12,7 +12,7 @@ from support.drivers.driving import play, protocol, reply
 from aml_provider.client import calls
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.messages import flow_of
-from aml_provider.client.polling.queries import Sighting, list_steps_of, query_statuses
+from aml_provider.client.polling.queries import StatusRow, list_steps_of, query_statuses
 
 CAPTURE = Path(__file__).parents[3] / "captures" / "experiment_runs_filtered.json"
 
@@ -55,7 +55,7 @@ def test_a_real_answer_is_what_the_whole_records_say():
     answer = exchange["response"]["json"]
     whole = ask(flow_of(calls.query_runs("exp", "x")), answer)
     assert whole
-    assert statuses(answer) == tuple(Sighting(run.id, run.status) for run in whole)
+    assert statuses(answer) == tuple(StatusRow(run.id, run.status) for run in whole)
 
 
 def test_what_is_within_a_record_is_none():

@@ -1,4 +1,4 @@
-"""Looks at a fake container without a network: what many watchers of one folder have in common."""
+"""Polls a fake container without a network, for several watchers of one folder."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 ACCESS = ContainerAccess()
 
 
-def look_at(shared: SharedFolder, container: FakeContainer) -> Look | None:
-    """Look once; None when a page could not be read."""
+def poll_once(shared: SharedFolder, container: FakeContainer) -> Look | None:
+    """Poll once; None if a page could not be read."""
     flow: Any = shared.look(FOLDER, ACCESS)
     try:
         request = next(flow)
@@ -32,7 +32,7 @@ def look_at(shared: SharedFolder, container: FakeContainer) -> Look | None:
             status, headers, body = container.answer(asked)
             request = answer(flow, Reply(status, headers, body, "id"))
     except StopIteration as stop:
-        look: Look = stop.value
-        return look
+        poll: Look = stop.value
+        return poll
     except ServiceError:
         return None
