@@ -204,11 +204,11 @@ RULES = st.builds(
 @given(histories=st.lists(st.lists(DEEDS, max_size=4), min_size=2, max_size=14), rules=RULES)
 def test_each_mode_takes_the_same_batches(histories, rules, variables):
     taken = [(name, etag) for batch in same(histories, rules, variables) for name, etag, _ in batch or ()]
-    assert len(taken) == len(set(taken)), "a version was handed out twice"
+    assert len(taken) == len(set(taken)), "a version was returned twice"
 
 
 @pytest.mark.parametrize("between", [[], [[("write", "other.csv")]], [[("write", "other.txt")]], [[], [], []]])
-def test_a_version_that_was_gone_and_comes_back_is_no_change(between, variables):
+def test_a_version_that_returns_is_not_a_change(between, variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], *between, [("restore", "a.csv")], []]
     batches = same(histories, Rules.of(pattern="*.csv"), variables)
     assert [batch for batch in batches if batch] == [
@@ -217,12 +217,12 @@ def test_a_version_that_was_gone_and_comes_back_is_no_change(between, variables)
     ]
 
 
-def test_one_that_was_written_anew_is_a_change(variables):
+def test_a_version_that_was_written_again_is_a_change(variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], [("write", "a.csv")]]
     assert same(histories, Rules.of(), variables)[-1] == [("a.csv", "0x2", "modified")]
 
 
-def test_one_that_was_gone_before_it_was_handed_out_is_a_change_when_it_comes_back(variables):
+def test_a_version_that_was_deleted_before_it_was_taken_is_a_change_when_it_returns(variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], [("restore", "a.csv"), ("wait", 9)]]
     assert same(histories, Rules.of(settle=5), variables)[-1] == [("a.csv", "0x1", "added")]
 

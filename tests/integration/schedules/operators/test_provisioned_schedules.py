@@ -22,7 +22,7 @@ from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker import create_schedule
 
 
-def test_it_waits_until_the_schedule_is_set_up(monkeypatch, task):
+def test_the_operator_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
@@ -99,7 +99,7 @@ def test_a_timeout_longer_than_any_date_ends_no_wait(monkeypatch, task):
         assert operator.execute_complete(task.context, event) == one(workspace).id
 
 
-def test_the_wait_may_be_the_triggerers(monkeypatch, task):
+def test_the_triggerer_can_wait(monkeypatch, task):
     with serving(monkeypatch, quirks=("provisioning=30s",)) as workspace:
         wait = deferred(task)
         path, arguments = wait.trigger.serialize()
@@ -116,7 +116,7 @@ def test_the_wait_may_be_the_triggerers(monkeypatch, task):
 
 
 @pytest.mark.parametrize("event", [None, {}, {"schedule_id": "x", "outcome": "success"}], ids=str)
-def test_an_unknown_event_is_no_success(task, event):
+def test_an_unknown_event_is_refused(task, event):
     operator = Create(name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY)
     with pytest.raises(ValueError, match="Not an event"):
         operator.execute_complete(task.context, event)
@@ -133,7 +133,7 @@ def test_a_deadline_that_passed_while_deferred_fails_the_try(monkeypatch, task):
             operator.execute_complete(task.context, event)
 
 
-def test_a_triggerer_whose_clock_is_ahead_ends_no_wait(monkeypatch, task):
+def test_a_triggerer_whose_clock_is_ahead_does_not_end_the_wait(monkeypatch, task):
     with serving(monkeypatch, quirks=("provisioning=36000s",)):
         wait = deferred(task, execution_timeout=timedelta(minutes=5))
         event = {"schedule_id": wait.trigger.schedule_id, "outcome": "deadline", "fired_at": time.time() + 600}
@@ -150,7 +150,7 @@ def test_a_triggerer_whose_clock_is_ahead_ends_no_wait(monkeypatch, task):
         assert again.value.trigger.deadline == pytest.approx(wait.trigger.deadline + 600, abs=5)
 
 
-def test_a_schedule_that_cannot_be_read_is_no_failed_schedule(workspace, task):
+def test_a_schedule_that_cannot_be_read_leaves_the_retries(workspace, task):
     operator = Create(name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY)
     event = {"schedule_id": "gone", "outcome": "unwatched", "message": "no route"}
     with pytest.raises(ProvisioningUnsettled, match="no route"):
