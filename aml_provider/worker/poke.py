@@ -75,18 +75,10 @@ class Poke(ABC, Generic[T]):
 
 
 class HandoverPoke(Poke[T]):
-    """Polls for batches, each of which is passed to one task instance.
+    """Polls for batches, each of which the handover passes to one task instance."""
 
-    Args:
-        handover: The task instance's part in that.
-        log: The task's log.
-        deadline: The instant at which the wait ends, in seconds since the epoch.
-    """
-
-    #: The place that is watched, for messages.
-    _watched: str
-    #: The argument that leads to a record that cannot be read.
-    _argument: str
+    _watched: str  # for messages: the kind of place that is polled
+    _argument: str  # the argument to blame for a record that cannot be read
 
     def __init__(self, handover: Handover, log: Any, deadline: float) -> None:
         super().__init__(log, deadline)

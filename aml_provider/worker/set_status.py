@@ -23,16 +23,10 @@ class ScheduleReference(NamedTuple):
 
 
 def set_status_of_schedules(reference: ScheduleReference, status: str, *, azureml_conn_id: str, log: Any) -> list[str]:
-    """Enable or disable schedules; returns their ids.
-
-    Args:
-        reference: The schedules.
-        status: ``Active`` or ``Disabled``.
-        azureml_conn_id: The connection.
-        log: The task's log.
+    """Make schedules ``Active`` or ``Disabled``; returns their ids.
 
     Raises:
-        AirflowFailException: There is no such schedule, or the name is ambiguous.
+        AirflowFailException: There is no such schedule, or several have the name.
     """
     with airflow_errors():
         arguments = given_once(reference, reference._fields)
@@ -45,17 +39,10 @@ def set_status_of_schedules(reference: ScheduleReference, status: str, *, azurem
 def set_status_of_pipeline(
     reference: PipelineReference, status: str, *, azureml_conn_id: str, log: Any, disable_schedules: bool = True
 ) -> str:
-    """Enable or disable a published pipeline; returns its id.
-
-    Args:
-        reference: The pipeline, by id or name.
-        status: ``Active`` or ``Disabled``.
-        azureml_conn_id: The connection.
-        log: The task's log.
-        disable_schedules: When disabling: disable the pipeline's schedules first.
+    """Make a published pipeline ``Active``, or ``Disabled`` with its schedules if asked; returns its id.
 
     Raises:
-        AirflowFailException: There is no such pipeline, or the name is ambiguous.
+        AirflowFailException: There is no such pipeline, or several have the name.
     """
     with airflow_errors():
         arguments = given_once(reference, ("pipeline_id", "pipeline_name")) | {"note": log.info}
