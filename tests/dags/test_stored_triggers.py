@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from airflow import __version__
-from airflow.jobs.triggerer_job_runner import TriggerRunner
 from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
+from support.samples.inflated import inflated
 
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
@@ -23,35 +21,6 @@ def stored(trigger, **unknown):
         session.flush()
         number = row.id
     return number, Trigger.bulk_fetch({number})[number]
-
-
-def inflated(number, row):
-    """What the triggerer makes of it."""
-    runner = TriggerRunner()
-    if __version__.startswith("2."):
-        # As update_triggers() does, which wants a task instance.
-        return runner.get_trigger_by_classpath(row.classpath)(**row.kwargs), runner
-    from airflow.executors import workloads
-
-    made = []
-
-    class Runner(TriggerRunner):
-        async def run_trigger(self, trigger_id, trigger, *_, **__):
-            made.append(trigger)
-
-    runner = Runner()
-    runner.job_id = 1
-    runner.to_create.append(
-        workloads.RunTrigger(id=number, classpath=row.classpath, encrypted_kwargs=row.encrypted_kwargs)
-    )
-
-    async def create():
-        await runner.create_triggers()
-        await asyncio.gather(*(details["task"] for details in runner.triggers.values()))
-
-    asyncio.run(create())
-    assert not runner.failed_triggers
-    return made[0], runner
 
 
 @pytest.mark.parametrize(
