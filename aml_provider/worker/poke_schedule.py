@@ -108,6 +108,12 @@ class SchedulePoke(HandoverPoke[str]):
             deadline=deadline,
         )
 
+    def _begin(self) -> None:
+        if self._handover.is_ahead:
+            # Before the runs are listed: if that fails for long, the last owner's DAG run may be deleted meanwhile.
+            cursor = str(self._handover.cursor_text)
+            self._handover.commit([], cursor, cursor)
+
     def _take(self) -> str | None:
         text = self._handover.cursor_text
         cursor = RunCursor(self._start) if text is None else RunCursor.decode(text)
@@ -117,7 +123,7 @@ class SchedulePoke(HandoverPoke[str]):
         if run is not None:
             self._handover.commit([{"run_id": run.id}], cursor.after(run).encode(), cursor.encode())
             return run.id
-        if text is None or self._handover.is_ahead:
+        if text is None:
             # The first record defines what "next" means, also for later DAG runs.
             self._handover.commit([], cursor.encode(), cursor.encode())
         self._check_active()
