@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-# A timeout of more than a hundred years is no limit: Airflow cannot compute the instant at which it ends.
-_FOREVER = timedelta(days=36_600)
+#: A longer timeout is no limit: Airflow cannot compute the instant at which it ends.
+LONGEST_TIMEOUT = timedelta(days=36_600)
 
 # Seconds after the deadline at which Airflow itself ends a deferral whose trigger has not fired. Its API server
 # computes that instant and its scheduler compares it, so this is longer than clocks may differ. Otherwise Airflow would
@@ -48,7 +48,7 @@ def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | 
     Returns:
         None where there is no limit.
     """
-    if timeout is None or timeout > _FOREVER:
+    if timeout is None or timeout > LONGEST_TIMEOUT:
         return None
     return (time.time() if started is None else started.timestamp()) + timeout.total_seconds()
 

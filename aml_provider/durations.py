@@ -1,4 +1,4 @@
-"""Seconds, however an author writes them."""
+"""Durations that an author gives as seconds or as a timedelta."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 from aml_provider.client.arguments import shown
 from aml_provider.client.errors import InvalidArgument
 
-# A thousand years: nothing is reckoned with what is longer.
-_LONGEST = 1000 * 366 * 86400.0
+# Airflow and its database cannot compute instants much later.
+_LONGEST_YEARS = 1000
 
 
 def in_seconds(argument: str, value: Any, *, minimum: float = 0.0) -> float:
-    """A duration as seconds.
+    """Convert a duration to seconds.
 
     Args:
-        argument: Its name, for the error.
+        argument: The argument's name, for the error.
         value: Seconds, or a timedelta.
-        minimum: The least that makes sense, in seconds.
+        minimum: The shortest duration allowed, in seconds.
 
     Raises:
-        InvalidArgument: It is no duration, or too short.
+        InvalidArgument: The value is not a duration, is too short, or is longer than a thousand years.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidArgument(argument, f"is {shown(value)}; use seconds or a timedelta")
     if not seconds >= minimum:
         raise InvalidArgument(argument, f"is {seconds:g} s; it must be at least {minimum:g} s")
-    if seconds > _LONGEST:
-        raise InvalidArgument(argument, f"is {shown(seconds)} s; it must be a length of time that ends")
+    if seconds > _LONGEST_YEARS * 366 * 86400.0:
+        raise InvalidArgument(argument, f"is {shown(seconds)} s; it must be at most {_LONGEST_YEARS} years")
     return float(seconds)

@@ -13,7 +13,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference", "damaged"]
+__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference", "damaged", "undone"]
 
 Chunk = tuple["array[int]", "array[int]"]
 """Version hashes (8 bytes) and name hashes (4 bytes) of the same blobs, in listing order."""
@@ -115,6 +115,23 @@ class Difference(NamedTuple):
         if not found:
             raise CursorUnreadable("The stored difference is damaged")
         return cls(Cursor.decode(drop), Cursor.decode(restore))
+
+
+def undone(cursor_text: str, undo_text: str) -> tuple[str, str]:
+    """Take a batch out of a stored cursor.
+
+    Args:
+        cursor_text: The cursor with the batch in it.
+        undo_text: The difference to the cursor without it.
+
+    Returns:
+        The cursor without the batch, and a difference that changes nothing.
+
+    Raises:
+        CursorUnreadable: A text is something else.
+    """
+    nothing = Difference(Cursor(), Cursor()).encode()
+    return Cursor.decode(cursor_text).apply(Difference.decode(undo_text)).encode(), nothing
 
 
 def _little(names: array[int]) -> array[int]:

@@ -1,8 +1,8 @@
-"""What a sensor has seen of a folder and to whom it handed it: one record, written at once.
+"""Batches that pass from a sensor's cursor record to task instances: each to one, and to the same one again.
 
-The record holds the cursor, the last batch of changes, the task instance that took it, and the way back to the cursor
-without that batch. So whoever comes next can tell whether the batch arrived: its owner gets it again, and when the
-owner came to nothing, the batch is to be had again.
+The record holds the cursor, the last batch, the task instance that took it, and the way back to the cursor without that
+batch. It is written as a whole. So the next task instance can find out whether the batch arrived: its owner gets the
+same batch again, and if the owner ended without success, another task instance takes it over.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
+from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.stored import made, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.blobs.changes import Change, Detection
     from aml_provider.blobs.folder import Folder
 
 
@@ -25,6 +24,7 @@ __all__ = [
     "CursorMoved",
     "CursorStore",
     "Decision",
+    "Handover",
     "Owner",
     "Proceed",
     "Replay",
@@ -42,7 +42,7 @@ class Owner(NamedTuple):
 
     Attributes:
         map_index: -1 for a task that is not mapped.
-        generation: Which clear of the task instance it was; for the log only.
+        generation: The task instance's ``max_tries``, which a clear raises; for the log only.
     """
 
     dag_id: str
@@ -53,12 +53,12 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, ti: Any) -> Owner:
-        """The task instance of a running task's context."""
+        """The owner for the task instance of a running task's context."""
         map_index = -1 if ti.map_index is None else ti.map_index
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries or 0)
 
     def is_same(self, other: Owner) -> bool:
-        """Compare the task instances, whatever their try or clear."""
+        """Whether both are the same task instance, perhaps in another try or after a clear."""
         return self[:4] == other[:4]
 
     def __str__(self) -> str:
@@ -67,53 +67,26 @@ class Owner(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """The stored record. The cursors are kept as text until somebody needs them.
+    """The stored record. The cursors stay encoded until they are needed.
 
     Attributes:
         serial: Counts the writes, for the log.
-        owner: Who took ``batch``; after a first, silent poll who did that.
-        batch: The changes that were handed over last; may be empty.
-        cursor_text: The cursor with the batch in it.
-        undo_text: The difference to the cursor without the batch.
-        arrived: Somebody saw the owner end well; it may be gone by now, since old runs are deleted.
+        owner: The task instance that took ``batch``; after a first, silent poll the one that made that poll.
+        batch: The changes, or runs, that were handed over last; may be empty.
+        cursor_text: The cursor including the batch.
+        undo_text: What the sensor's kind of cursor needs to take the batch out again.
+        arrived: The owner was seen to succeed. It may be gone by now, since old DAG runs are deleted.
     """
 
     serial: int
     owner: Owner
-    batch: list[Change]
+    batch: list[Any]
     cursor_text: str
     undo_text: str
     arrived: bool = False
 
-    @classmethod
-    def of(cls, detection: Detection, me: Owner, previous: Commit | None) -> Commit:
-        """Make the record that follows ``previous`` after a poll.
-
-        A poll that only refused new blobs by their names moves the cursor and leaves batch and owner as they were.
-        """
-        serial = previous.serial + 1 if previous else 1
-        cursor = detection.cursor.encode()
-        if previous and not detection.changes:
-            return previous._replace(serial=serial, cursor_text=cursor)
-        return cls(serial, me, detection.changes, cursor, detection.undo.encode())
-
-    def again(self, me: Owner) -> Commit:
-        """Make the record that says that its owner takes the batch once more.
-
-        Writing it lets whoever was about to take the batch over notice.
-        """
-        return self._replace(serial=self.serial + 1, owner=me, arrived=False)
-
-    def cursor(self) -> Cursor:
-        """The cursor to go on from when the batch arrived."""
-        return Cursor.decode(self.cursor_text)
-
-    def cursor_without_batch(self) -> Cursor:
-        """The cursor to go on from when the batch did not arrive: the next poll finds it again, and what is new."""
-        return self.cursor().apply(Difference.decode(self.undo_text))
-
     def encode(self) -> str:
-        """Write as JSON text."""
+        """Encode as JSON text."""
         record = {
             "format": _FORMAT,
             "serial": self.serial,
@@ -127,7 +100,7 @@ class Commit(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> Commit:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else, or of a newer format.
@@ -141,24 +114,24 @@ class Commit(NamedTuple):
                 if not (isinstance(batch, list) and all(isinstance(one, dict) for one in (*batch, record))):
                     raise TypeError(f"the batch is {batch!r:.80}")
                 if type(record["serial"]) is not int or not all(isinstance(text, str) for text in texts):
-                    raise TypeError("the serial is no number, or a cursor no text")
+                    raise TypeError("the serial is not a number, or a cursor is not text")
                 if not all(map(str.isascii, texts)):
-                    raise ValueError("a cursor is no base64 text")
+                    raise ValueError("a cursor is not base64 text")
                 json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
 class Replay(NamedTuple):
-    """The batch is the asker's own: it was committed, but may not have arrived."""
+    """The batch belongs to the caller: it was committed, but may not have arrived."""
 
-    batch: list[Change]
+    batch: list[Any]
 
 
 class TakeOver(NamedTuple):
-    """The batch's owner came to nothing: go on from :meth:`Commit.cursor_without_batch`."""
+    """The batch's owner did not succeed: go on from the cursor without the batch."""
 
-    batch: list[Change]
+    batch: list[Any]
     owner: Owner
     state: str | None
 
@@ -168,7 +141,7 @@ class Proceed(NamedTuple):
 
 
 class WaitFor(NamedTuple):
-    """The batch's owner is still at it."""
+    """The batch's owner has not ended yet."""
 
     owner: Owner
     state: str
@@ -177,28 +150,28 @@ class WaitFor(NamedTuple):
 Decision = Replay | TakeOver | Proceed | WaitFor
 
 BEHIND = "cleared, and queued behind this run"
-"""The state of a task that was cleared in an ended DAG run and cannot begin before the asker's DAG run has ended."""
+"""The state of a task that was cleared in an ended DAG run and cannot begin before the caller's DAG run has ended."""
 
-# A sensor that took a batch and then ends skipped did not return it: with never_fail or soft_fail, Airflow makes a skip
-# of whatever happened in between. One that found nothing has no batch.
-# Nor has one that was cleared, and waits for the asker, any part in it for now.
+# A sensor that took a batch and then ends as skipped has not returned the batch: with never_fail or soft_fail, Airflow
+# turns any error in between into a skip. (A sensor that found nothing has no batch.) A task that was cleared, and waits
+# for the caller, has not returned it either.
 _LOST = frozenset({"failed", "upstream_failed", "removed", "skipped", BEHIND})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
-    """Say what becomes of the stored batch.
+    """Decide what to do with the stored batch.
 
     Args:
-        commit: The record, or None when there is none yet.
-        me: Who asks.
-        state_of: Looks up a task instance's state; None when it does not exist. Asked only about somebody else.
+        commit: The record, or None if there is none yet.
+        me: The caller.
+        state_of: Looks up a task instance's state; None if it does not exist. Never called with the caller itself.
     """
     if commit is None or not commit.batch:
         return Proceed()
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    # A run that was seen to succeed may be deleted later, or be cleared, and then skipped by a task before it.
+    # A task that was seen to succeed may be deleted later with its DAG run, or be cleared, or be skipped after a clear.
     if state == "success" or (commit.arrived and state in {None, "skipped", BEHIND}):
         return Proceed()
     if state is None or state in _LOST:
@@ -206,14 +179,112 @@ def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | N
     return WaitFor(commit.owner, state)
 
 
+class Handover:
+    """Takes batches for one task instance: loads the record, decides about its batch, and commits the next one.
+
+    Args:
+        me: The task instance.
+        store: The store of the record.
+        state_of: As for :func:`decide`.
+        take_back: Takes a cursor text and its undo text; returns both as they are without the batch.
+    """
+
+    def __init__(
+        self,
+        me: Owner,
+        store: CursorStore,
+        state_of: Callable[[Owner], str | None],
+        take_back: Callable[[str, str], tuple[str, str]],
+    ) -> None:
+        self.me = me
+        self.store = store
+        self._state_of = state_of
+        self._take_back = take_back
+        self._commit: Commit | None = None
+        #: False until it is decided that the stored batch does not stop this task instance.
+        self.is_decided = False
+        #: Whether the fate of the stored batch is open: a trigger, which only compares, has nothing to compare with.
+        self.is_open = True
+        #: Whether the record must be written even if nothing new is found.
+        self.is_ahead = False
+
+    @property
+    def cursor_text(self) -> str | None:
+        """The cursor to go on from; None when there is no record yet."""
+        return None if self._commit is None else self._commit.cursor_text
+
+    @property
+    def serial(self) -> int:
+        """The serial of the record; 0 when there is none yet."""
+        return 0 if self._commit is None else self._commit.serial
+
+    def begin(self) -> Decision:
+        """Load the record and decide about its batch.
+
+        After :class:`TakeOver` and :class:`Proceed` the record is not read again before :meth:`restart`: with a secrets
+        backend each read of a Variable asks that backend first. :meth:`CursorStore.save` notices other writers.
+        """
+        self.restart()
+        text = self.store.load()
+        commit = self._commit = None if text is None else Commit.decode(text)
+        decision = decide(commit, self.me, self._state_of)
+        if isinstance(decision, TakeOver):
+            assert commit is not None
+            cursor, undo = self._take_back(commit.cursor_text, commit.undo_text)
+            # Stored together with what the next poll finds.
+            self._commit = commit._replace(owner=self.me, batch=[], cursor_text=cursor, undo_text=undo)
+            self.is_decided = self.is_ahead = True
+        elif isinstance(decision, Proceed):
+            self.is_decided, self.is_open = True, False
+            if commit is not None and commit.batch and not commit.arrived:
+                # Stored, because the owner's DAG run may be deleted later.
+                self._commit = commit._replace(arrived=True)
+                self.is_ahead = True
+        return decision
+
+    def restart(self) -> None:
+        """Forget what was decided: somebody else has written the record."""
+        self.is_decided, self.is_open, self.is_ahead = False, True, False
+
+    def replay(self) -> None:
+        """Commit this task instance's own batch again, so that a task instance that is taking it over notices.
+
+        Raises:
+            CursorMoved: Somebody else has written the record.
+        """
+        assert self._commit is not None
+        self._save(self._commit._replace(serial=self.serial + 1, owner=self.me, arrived=False))
+
+    def commit(self, batch: list[Any], cursor_text: str, undo_text: str) -> None:
+        """Write in one step that this task instance takes a batch; only then may it return the batch.
+
+        Args:
+            batch: The items; empty: only the cursor has moved, and the last batch and its owner stay.
+            cursor_text: The cursor with the batch in it.
+            undo_text: What takes the batch out of it.
+
+        Raises:
+            CursorMoved: Somebody else has written the record.
+        """
+        if self._commit is not None and not batch:
+            self._save(self._commit._replace(serial=self.serial + 1, cursor_text=cursor_text))
+        else:
+            self._save(Commit(self.serial + 1, self.me, batch, cursor_text, undo_text))
+        self.is_open = self.is_ahead = False
+
+    def _save(self, commit: Commit) -> None:
+        self.store.save(commit.encode())
+        self._commit = commit
+
+
 class CursorMoved(Exception):
-    """Somebody else wrote the record since it was loaded: start over from what is stored now."""
+    """Somebody else has written the record since it was loaded: start again from the stored record."""
 
 
 class CursorStore(Protocol):
-    """Where the record of one folder is kept. One object serves one wait: it remembers what it loaded.
+    """Stores the record of one folder. One object serves one wait: it remembers what it loaded.
 
-    Written as text it says what and where the record is, for people.
+    It replaces only the text that it loaded. Converted to text it names the place of the record, for people.
 
     Attributes:
         key: The record's name.
@@ -222,21 +293,21 @@ class CursorStore(Protocol):
     key: str
 
     def load(self) -> str | None:
-        """Read the record; None when there is none, for certain."""
+        """Read the record; None only if there is certainly none."""
 
     def save(self, text: str) -> None:
-        """Replace the record that :meth:`load` gave.
+        """Replace the record that :meth:`load` returned.
 
         Raises:
-            CursorMoved: It is not there any more; nothing was written.
+            CursorMoved: It has changed since; the caller must not act on the save.
         """
 
     def is_in(self, folder: Folder) -> bool:
-        """Whether the record that :meth:`load` gave is a blob of this folder."""
+        """Whether the record that :meth:`load` returned is a blob of this folder."""
 
 
 def default_cursor_key(owner: Owner) -> str:
-    """Name the cursor of a sensor that was given no ``cursor_key``: its DAG, task and map index."""
-    # A slash is in none of the parts, whereas a task in a group has dots.
+    """The cursor key of a sensor without ``cursor_key``: its DAG, task and map index."""
+    # None of the parts can contain a slash; the id of a task in a group contains dots.
     mapped = f"/{owner.map_index}" if owner.map_index >= 0 else ""
     return f"{owner.dag_id}/{owner.task_id}{mapped}"

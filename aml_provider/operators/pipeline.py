@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.models import DataPath
     from aml_provider.worker.run_pipeline import RunTry
-    from aml_provider.worker.run_wait import Wait
+    from aml_provider.worker.wait import Wait
 
 
 class AzureMLRunPipelineOperator(BaseOperator):
@@ -235,9 +235,16 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Disable it; Airflow calls this on a worker."""
-        from aml_provider.worker.set_status import settle_pipeline
+        from aml_provider.client.specs.target import PipelineReference
+        from aml_provider.worker.set_status import set_status_of_pipeline
 
-        return settle_pipeline(self, "Disabled")
+        return set_status_of_pipeline(
+            PipelineReference(self.pipeline_id, self.pipeline_name),
+            "Disabled",
+            azureml_conn_id=self.azureml_conn_id,
+            log=self.log,
+            disable_schedules=self.disable_schedules,
+        )
 
 
 class AzureMLEnablePipelineOperator(BaseOperator):
@@ -276,6 +283,12 @@ class AzureMLEnablePipelineOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Enable it; Airflow calls this on a worker."""
-        from aml_provider.worker.set_status import settle_pipeline
+        from aml_provider.client.specs.target import PipelineReference
+        from aml_provider.worker.set_status import set_status_of_pipeline
 
-        return settle_pipeline(self, "Active")
+        return set_status_of_pipeline(
+            PipelineReference(self.pipeline_id, self.pipeline_name),
+            "Active",
+            azureml_conn_id=self.azureml_conn_id,
+            log=self.log,
+        )

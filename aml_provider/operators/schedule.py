@@ -14,39 +14,41 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.models import DataPath, Recurrence
-    from aml_provider.worker.create_schedule import ScheduleExecution
+    from aml_provider.worker.create_schedule import ScheduleTry
+    from aml_provider.worker.wait import Wait
 
 
 class AzureMLCreateScheduleOperator(BaseOperator):
-    """Make sure that a native schedule exists and is as the DAG says.
+    """Make sure that a native schedule exists and is as the DAG describes it.
 
-    The schedule starts runs by itself, on a recurrence or when a blob in a folder changes; Airflow need not be up then.
-    However often this task runs, is retried or cleared, there is one schedule: what it finds it leaves alone if it is
-    as wanted, updates if it differs, and replaces if its pipeline or kind differs, which the service cannot change.
+    The schedule starts runs by itself, on a recurrence or when a blob in a folder changes, even while Airflow is down.
+    However often this task runs, is retried or cleared, there is one schedule. A schedule that exists is left alone if
+    it is as described, and updated if it differs. It is replaced if its pipeline or kind differs, since the service
+    cannot change those.
 
     Args:
         name: The schedule's name.
-        pipeline_id: The published pipeline; one of this and the next three is required.
-        pipeline_name: The name of the one active published pipeline that has it.
-        endpoint_id: The pipeline endpoint; its default version is what runs.
+        pipeline_id: The published pipeline; either this or one of the next three is required.
+        pipeline_name: The name of a published pipeline, which no other active one may have.
+        endpoint_id: The pipeline endpoint; its default version runs.
         endpoint_name: The pipeline endpoint's name.
-        experiment_name: The experiment that its runs belong to.
-        recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`. Without a ``start_time`` the
-            service starts a run at once. This or ``datastore`` is required.
+        experiment_name: The experiment of its runs.
+        recurrence: When it starts runs: a :class:`~aml_provider.client.models.Recurrence`. Without a ``start_time`` the
+            service starts a run immediately. Either this or ``datastore`` is required.
         datastore: The blob datastore that it watches for added or modified blobs.
         path_on_datastore: The folder there, without its sub-folders; None: the container itself.
-        polling_interval: Minutes between two looks at the folder.
-        data_path_parameter_name: The pipeline's DataPath parameter that gets the changed blob.
+        polling_interval: Minutes between two polls of the folder.
+        data_path_parameter_name: The pipeline's DataPath parameter that receives the changed blob.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name; see the run operator.
         datasets: Ids of saved datasets, by parameter.
-        description: The schedule's description; None leaves the one that it has.
+        description: The schedule's description; None keeps the description that it has.
         continue_on_step_failure: Overrides the pipeline's own setting.
-        status: ``Active``; or ``Disabled``: it is created without starting a run, although the service can only create
-            active schedules.
-        wait_for_provisioning: Wait until the service has set the schedule up: until ``execution_timeout``, else for an
-            hour.
-        if_exists: What becomes of a schedule that exists already: ``update`` it, ``reuse`` it as it is, or ``fail``.
+        status: ``Active`` or ``Disabled``. A ``Disabled`` schedule is created without starting a run, although the
+            service can only create active schedules.
+        wait_for_provisioning: Wait until the service has set the schedule up, for ``execution_timeout`` or, without it,
+            for an hour.
+        if_exists: What happens if the schedule exists already: ``update`` it, ``reuse`` it as it is, or ``fail``.
         deferrable: Wait in the triggerer instead of on a worker.
         azureml_conn_id: The connection.
 
@@ -54,10 +56,11 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         The schedule's id.
 
     Raises:
-        AirflowFailException: What a retry cannot mend: a bad argument, a missing right, an ambiguous name, a schedule
-            that exists and must not.
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing right, an ambiguous name, a
+            schedule that exists although it must not.
         ProvisioningFailed: The service could not set it up; the message has what the service says.
-        ProvisioningUnsettled: The service has not set it up in time; a retry looks on.
+        ProvisioningUnsettled: The service has not set it up in time, or its status could not be read; a retry continues
+            the wait.
     """
 
     template_fields: Sequence[str] = (
@@ -137,25 +140,31 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         check_schedule(self)
 
     def execute(self, context: Context) -> str:
-        """Come to the schedule and wait until it is set up; Airflow calls this on a worker."""
-        return self._begin(context).start()
+        """Obtain the schedule, and wait until it is set up; Airflow calls this on a worker."""
+        return self._end_or_defer(self._begin(context).start())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; what became of the schedule is read anew, never taken from the event.
+        """Resume after the trigger fired; the schedule is read again, never taken from the event.
 
         Raises:
-            ValueError: The event is none of our trigger's.
+            ValueError: The event is not one of the trigger.
         """
-        return self._begin(context).resume(event)
+        return self._end_or_defer(self._begin(context).resume(event))
 
-    def _begin(self, context: Context) -> ScheduleExecution:
-        from aml_provider.worker.create_schedule import ScheduleExecution
+    def _begin(self, context: Context) -> ScheduleTry:
+        from aml_provider.worker.create_schedule import ScheduleArguments, ScheduleTry
 
-        return ScheduleExecution(self, context)
+        return ScheduleTry(ScheduleArguments.of(self), context, self.log)
+
+    def _end_or_defer(self, outcome: str | Wait) -> str:
+        if isinstance(outcome, str):
+            return outcome
+        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
+        raise AssertionError  # defer() never returns
 
 
 class _ScheduleStatusOperator(BaseOperator):
-    """What enabling and disabling have in common."""
+    """Enables or disables schedules."""
 
     template_fields: Sequence[str] = ("schedule_id", "schedule_name", "pipeline_id", "azureml_conn_id")
     ui_color = "#e8e0f7"
@@ -180,25 +189,26 @@ class _ScheduleStatusOperator(BaseOperator):
         check_one_of(self, "schedule_id", "schedule_name", "pipeline_id")
 
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002 - Airflow's signature
-        """Settle the status; Airflow calls this on a worker."""
-        from aml_provider.worker.set_status import settle_schedules
+        """Set the status; Airflow calls this on a worker."""
+        from aml_provider.worker.set_status import ScheduleReference, set_status_of_schedules
 
-        return settle_schedules(self, self._status)
+        reference = ScheduleReference(self.schedule_id, self.schedule_name, self.pipeline_id)
+        return set_status_of_schedules(reference, self._status, azureml_conn_id=self.azureml_conn_id, log=self.log)
 
 
 class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
-    """Disable a native schedule, or all of a published pipeline. What is disabled already is left alone.
+    """Disable a native schedule, or all of a published pipeline. Disabled schedules are left alone.
 
-    The service has no deletion: a disabled schedule starts no more runs, and stays.
+    The service cannot delete schedules: a disabled one starts no more runs, and stays in the workspace.
 
     Args:
         schedule_id: The schedule; one of the three is required.
-        schedule_name: The name of the one schedule that has it.
+        schedule_name: The schedule's name, which no other active schedule may have.
         pipeline_id: All schedules of this published pipeline.
         azureml_conn_id: The connection.
 
     Returns:
-        The ids of the schedules that are disabled now.
+        The ids of the schedules, which are disabled now.
 
     Raises:
         AirflowFailException: There is no such schedule, or several active ones have the name.
@@ -208,21 +218,21 @@ class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
 
 
 class AzureMLEnableScheduleOperator(_ScheduleStatusOperator):
-    """Enable a native schedule, or all of a published pipeline. What is enabled already is left alone.
+    """Enable a native schedule, or all of a published pipeline. Enabled schedules are left alone.
 
-    A recurrence without a start time may start a run at once.
+    A recurrence without a start time may start a run immediately.
 
     Args:
         schedule_id: The schedule; one of the three is required.
-        schedule_name: The name of the one schedule that has it.
-        pipeline_id: All schedules of this published pipeline, except those that this provider has replaced by another.
+        schedule_name: The schedule's name; if several have it, only one of them may be active.
+        pipeline_id: All schedules of this published pipeline, except those that this provider has replaced.
         azureml_conn_id: The connection.
 
     Returns:
-        The ids of the schedules that are enabled now.
+        The ids of the schedules, which are enabled now.
 
     Raises:
-        AirflowFailException: There is no such schedule, or which one is meant cannot be told.
+        AirflowFailException: There is no such schedule, or several have the name.
     """
 
     _status = "Active"

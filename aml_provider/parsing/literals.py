@@ -1,4 +1,4 @@
-"""Mistakes in a DAG file that can be seen where it is read: arguments that no template will change."""
+"""Mistakes that can be found when a DAG file is parsed: in arguments that no template will change."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _PLAIN = (type(None), bool, int, float, timedelta, datetime, Enum)
-_MARKS = ("{{", "{%", "{#")
+_TEMPLATE_STARTS = ("{{", "{%", "{#")
 
 
 class InvalidTask(InvalidArgument, AirflowFailException):
     """Arguments of a task cannot be used as they stand in its DAG file; the message names all of them.
 
-    Of a mapped task it is raised on the worker, where the values come to be known: also there it costs no retry.
+    For a mapped task it is raised on the worker, where the values are first known. It costs no retry there either.
 
     Args:
         task_id: The task.
-        problems: What is wrong, each the rest of a sentence that begins with the task.
+        problems: The problems, each the rest of a sentence that begins with the task.
     """
 
     def __init__(self, task_id: str, problems: list[str]) -> None:
@@ -39,21 +39,21 @@ class InvalidTask(InvalidArgument, AirflowFailException):
 
 
 class Literals:
-    """Checks a task's arguments at the end of its constructor, and raises one error for all that are wrong.
+    """Checks a task's arguments at the end of its constructor, and raises one error for all mistakes.
 
-    Checked is only what rendering leaves as it is: no text with a template in it, or that native rendering would read
-    as a number or a list, and no XComArg. After rendering, the same functions check all of it again.
+    It only checks values that rendering does not change: no XComArg, no text with a template, and no text that native
+    rendering would read as a number or a list. After rendering, the same functions check all values again.
 
     Args:
-        task: The operator or sensor, with its arguments as attributes. None of them is changed.
+        task: The operator or sensor, with its arguments as attributes; they are only read.
     """
 
     def __init__(self, task: Any) -> None:
         self._task = task
         self._problems: list[str] = []
         dag = task.dag if task.has_dag() else None
-        # They may give templates other marks.
-        self._own_marks = bool(getattr(dag, "jinja_environment_kwargs", None))
+        # They may give templates other delimiters.
+        self._own_delimiters = bool(getattr(dag, "jinja_environment_kwargs", None))
 
     def __enter__(self) -> Self:
         return self
@@ -64,20 +64,20 @@ class Literals:
         """Raise the error.
 
         Raises:
-            InvalidTask: Something is wrong; the message has all of it.
-            InvalidArgument: The same, while somebody tests the task.
+            InvalidTask: There are mistakes; the message names all of them.
+            InvalidArgument: The same, during ``airflow tasks test``.
         """
         if kind is not None or not self._problems:
             return
         invalid = InvalidTask(self._task.task_id, self._problems)
         if os.environ.get("AIRFLOW_TEST_MODE") == "True":
-            # `airflow tasks test` of a mapped task: Airflow 3 takes the test's end for the task's own, in a DAG run
-            # that may be active. So the test leaves it its retries.
+            # `airflow tasks test` of a mapped task: Airflow 3 takes the test's result for the task's own, in a DAG run
+            # that may be active. So the test must not end the task without retries.
             raise InvalidArgument(invalid.argument, invalid.problem)
         raise invalid
 
     def exactly_one(self, *names: str) -> None:
-        """Of these arguments just one may be given."""
+        """Check that exactly one of these arguments is given."""
         given = [name for name in names if getattr(self._task, name) is not None]
         if len(given) == 1:
             return
@@ -88,7 +88,7 @@ class Literals:
         self._wrong(f" needs exactly one of {', '.join(names[:-1])} and {names[-1]}; it was given {found}.")
 
     def goes_with(self, name: str, *others: str) -> None:
-        """The first argument may be given only with one of the others."""
+        """Check that the first argument is given only together with one of the others."""
         given = any(getattr(self._task, other) is not None for other in others)
         if getattr(self._task, name) is not None and not given:
             missing = f"{others[0]} is not given" if len(others) == 1 else f"neither {' nor '.join(others)} is given"
@@ -102,35 +102,35 @@ class Literals:
         """Check one argument.
 
         Args:
-            name: Its name.
-            check: Takes the name and the value, and raises InvalidArgument.
-            optional: None is no mistake.
+            name: The argument's name.
+            check: Takes the name and the value; raises InvalidArgument.
+            optional: Accept None.
         """
         value = getattr(self._task, name)
         if value is not None or not optional:
             self.check_value(name, value, partial(check, name, value))
 
     def check_value(self, name: str, value: Any, check: Callable[[], object]) -> None:
-        """Check a value that is an argument or a part of it."""
+        """Check a value that is an argument or a part of one."""
         if not self.is_literal(name, value):
             return
         try:
             check()
         except InvalidArgument as error:
-            # Without what the message says of rendering: nothing has been rendered yet.
+            # Without the message's hint about rendering: nothing has been rendered yet.
             self._wrong(f": {error.argument}: {error.problem}")
 
     def check_each(self, name: str, check: Callable[[str, Any], object]) -> None:
-        """Check the entries of a mapping one by one, each as a mapping of its own; another value as it is."""
+        """Check each entry of a mapping as a mapping of its own; check any other value as it is."""
         value = getattr(self._task, name)
         entries = [{key: item} for key, item in value.items()] if isinstance(value, Mapping) else [value]
         for entry in entries:
             self.check_value(name, entry, partial(check, name, entry))
 
     def is_literal(self, name: str, value: Any) -> bool:
-        """Whether a value of this argument stays as it is."""
+        """Whether rendering leaves a value of this argument as it is."""
         rendered = name in self._task.template_fields
-        return not (rendered and self._own_marks) and self._stays(value, rendered=rendered)
+        return not (rendered and self._own_delimiters) and self._stays(value, rendered=rendered)
 
     def _stays(self, value: Any, *, rendered: bool) -> bool:
         if isinstance(value, str):
@@ -142,12 +142,12 @@ class Literals:
         return isinstance(value, _PLAIN)
 
     def _is_template(self, text: str) -> bool:
-        # A subclass may have files for templates.
-        return any(mark in text for mark in _MARKS) or text.endswith(tuple(self._task.template_ext))
+        # A subclass may accept template files.
+        return any(start in text for start in _TEMPLATE_STARTS) or text.endswith(tuple(self._task.template_ext))
 
 
 def _reads_as_python(text: str) -> bool:
-    """Whether native rendering could make something else of a text; which DAG it is for may not be known yet."""
+    """Whether native rendering could turn a text into something else; the DAG may not be known yet."""
     try:
         ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,32 +1,27 @@
-"""What sensors check where the DAG file is read; it loads when one is made, not with the sensors' modules."""
+"""Checks of the sensors' arguments when the DAG file is parsed. Loaded when a sensor is made, not with its class."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aml_provider.client.arguments import as_flag, as_moment, as_name
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
-if TYPE_CHECKING:
-    from aml_provider.sensors.blob import AzureBlobChangeSensor
-    from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
-    from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 
-
-def check_run_sensor(task: AzureMLPipelineRunSensor) -> None:
-    """Check the sensor for a run.
+def check_run_sensor(task: Any) -> None:
+    """Check the arguments of the pipeline run sensor.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
         literals.check("run_id", as_name)
         _check_polling(literals, task)
 
 
-def check_schedule_sensor(task: AzureMLScheduleRunSensor) -> None:
-    """Check the sensor for a schedule's runs; raises as the others do."""
+def check_schedule_sensor(task: Any) -> None:
+    """Check the arguments of the schedule run sensor; raises as :func:`check_run_sensor` does."""
     with Literals(task) as literals:
         literals.exactly_one("schedule_id", "schedule_name")
         literals.check("schedule_id", as_name, optional=True)
@@ -35,13 +30,13 @@ def check_schedule_sensor(task: AzureMLScheduleRunSensor) -> None:
         _check_polling(literals, task)
 
 
-def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
-    """Check the sensor for blobs; raises as the others do."""
+def check_blob_sensor(task: Any) -> None:
+    """Check the arguments of the blob sensor; raises as :func:`check_run_sensor` does."""
     from aml_provider.blobs.folder import Folder, as_store_path, normalise_path
     from aml_provider.blobs.rules import Rules
 
     def as_container(_: str, value: Any) -> Folder:
-        # Whether plain http will do is the connection's to say.
+        # The connection decides on the worker whether http is allowed.
         return Folder.at(value, allow_http=True)
 
     with Literals(task) as literals:
@@ -63,5 +58,6 @@ def check_blob_sensor(task: AzureBlobChangeSensor) -> None:
 def _check_polling(literals: Literals, task: Any) -> None:
     literals.check("azureml_conn_id", as_name)
     literals.check("deferrable", as_flag)
+    literals.check("timeout", in_seconds)
     if task.deferrable:
         literals.check("poke_interval", lambda name, value: in_seconds(name, value, minimum=0.1))

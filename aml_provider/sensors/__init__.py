@@ -1,1 +1,1 @@
-"""Sensors: what a DAG waits for."""
+"""The sensors that DAG authors import."""

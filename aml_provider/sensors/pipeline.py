@@ -1,29 +1,31 @@
-"""The sensor for a pipeline run that something else started."""
+"""The sensor that waits for a pipeline run that was started elsewhere."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import conf
 
-from aml_provider.connection import DEFAULT_CONN_ID, airflow_errors
-from aml_provider.sensors.skipping import PollingSensor, errors_logged
+from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import Context
 
+    from aml_provider.worker.poke_run import RunPoke
+
 
 class AzureMLPipelineRunSensor(PollingSensor):
-    """Wait until a pipeline run ends; fail when it did not end well.
+    """Wait until a pipeline run ends; fail if it did not finish successfully.
 
-    The run is somebody else's: it is never cancelled from here.
+    The run was started elsewhere, so this sensor never cancels it.
 
     Args:
         run_id: The pipeline run.
-        poke_interval: Seconds between two looks.
+        poke_interval: Seconds between two polls.
         deferrable: Wait in the triggerer instead of on a worker.
         azureml_conn_id: The connection.
 
@@ -47,78 +49,13 @@ class AzureMLPipelineRunSensor(PollingSensor):
         azureml_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(poke_interval=poke_interval, deferrable=deferrable, azureml_conn_id=azureml_conn_id, **kwargs)
         self.run_id = run_id
-        self.deferrable = deferrable
-        self.azureml_conn_id = azureml_conn_id
-        self._deadline: float | None = None
-        self._ahead = 0.0
         from aml_provider.parsing.sensors import check_run_sensor
 
         check_run_sensor(self)
 
-    @errors_logged
-    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
-        """Look once; in deferrable mode go on looking from the triggerer when the run has not ended."""
-        from aml_provider.client.arguments import as_name
-        from aml_provider.client.errors import AzureMLError
-        from aml_provider.client.flows.run_end import conclude
-        from aml_provider.client.flows.runs import read_run
-        from aml_provider.hooks.azure_ml import AzureMLHook
-        from aml_provider.hooks.workspace import look_policy
-        from aml_provider.worker.deadlines import deadline_of
+    def _new_wait(self, context: Context, deadline: float) -> RunPoke:  # noqa: ARG002 - the signature of all sensors
+        from aml_provider.worker.poke_run import RunPoke
 
-        with airflow_errors():
-            as_name("run_id", self.run_id)
-        with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
-            try:
-                run = client.run(read_run(self.run_id, policy=look_policy()))
-            except AzureMLError as error:
-                if error.permanent:
-                    raise
-                self.log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
-                if self.deferrable:
-                    deadline_of(self, self._deadline)  # says so when the time is up
-                return PokeReturnValue(is_done=False)
-            self.log.info("Run %s: %s", run.id, run.status)
-            if run.state.is_final:
-                ended = conclude(run, run.experiment_name, client.settings.run_url(run.id), own=False)
-                return PokeReturnValue(is_done=True, xcom_value=client.run(ended))
-        if self.deferrable:
-            self._defer(run.experiment_name)
-        return PokeReturnValue(is_done=False)
-
-    def _defer(self, experiment_name: str) -> None:
-        from aml_provider.deadlines import deferral_timeout
-        from aml_provider.durations import in_seconds
-        from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
-        from aml_provider.worker.deadlines import deadline_of
-
-        deadline = deadline_of(self, self._deadline)
-        with airflow_errors():
-            interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
-        self.defer(
-            trigger=AzureMLPipelineRunTrigger(
-                run_id=self.run_id,
-                experiment_name=experiment_name,
-                poll_interval=interval,
-                deadline=deadline + self._ahead,
-                azureml_conn_id=self.azureml_conn_id,
-                cancel_on_kill=False,
-            ),
-            method_name="execute_complete",
-            kwargs={"deadline": deadline},
-            timeout=deferral_timeout(deadline),
-        )
-
-    def execute_complete(
-        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
-    ) -> Any:
-        """Look again: what the run ended as is never taken from the event."""
-        from aml_provider.deadlines import clock_ahead
-
-        # dag.test() loses what defer() was given; the trigger's word is what is left then.
-        is_late = deadline is None and (event or {}).get("outcome") == "deadline"
-        self._deadline = 0.0 if is_late else deadline
-        self._ahead = clock_ahead(event)
-        return self.execute_again(context)
+        return RunPoke(self.run_id, self.azureml_conn_id, self.log, deadline)

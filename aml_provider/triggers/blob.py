@@ -111,6 +111,7 @@ class AzureBlobLookTrigger(SensorTrigger):
 
     def _state(self) -> FolderState | None:
         from aml_provider.blobs.changes import FolderState
+        from aml_provider.blobs.cursor import Cursor
         from aml_provider.blobs.folder import Folder
         from aml_provider.blobs.rules import Rules
         from aml_provider.durable.handover import Commit
@@ -124,4 +125,4 @@ class AzureBlobLookTrigger(SensorTrigger):
         if commit is None or commit.serial != self.serial:
             return None
         rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)
-        return FolderState(Folder("", ""), rules, commit.cursor())
+        return FolderState(Folder("", ""), rules, Cursor.decode(commit.cursor_text))

@@ -1,9 +1,10 @@
-"""One try of the operator that creates schedules. It loads on the worker, never with a DAG file."""
+"""One try of the operator that creates schedules. Loaded on the worker only."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.arguments import as_choice
@@ -14,107 +15,145 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import clock_ahead, deferral_timeout, is_late
+from aml_provider.deadlines import LONGEST_TIMEOUT, clock_ahead, deadline_of, deferral_timeout, is_late
 from aml_provider.durable.schedule import Keeper, Upkeep
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
 from aml_provider.state.schedule_intents import open_intents
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
+from aml_provider.worker.wait import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.client.entities import PipelineInterface, Schedule
     from aml_provider.client.http.clients import Client
-    from aml_provider.client.http.messages import Flow
-    from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}
 
-# Seconds for the setting up where the task has no execution_timeout, as Microsoft's SDK has it.
-_PATIENCE = 3600.0
+# Without an execution_timeout, as in Microsoft's SDK.
+_PROVISIONING_TIMEOUT = timedelta(hours=1)
 _POLL_INTERVAL = 5.0
 
 
-class ScheduleExecution:
-    """What one try does: come to the schedule, wait until the service has set it up.
+class ScheduleArguments(NamedTuple):
+    """The operator's arguments, by their names; templates may have rendered to anything."""
+
+    name: Any
+    pipeline_id: Any
+    pipeline_name: Any
+    endpoint_id: Any
+    endpoint_name: Any
+    experiment_name: Any
+    recurrence: Any
+    datastore: Any
+    path_on_datastore: Any
+    polling_interval: int
+    data_path_parameter_name: Any
+    parameters: Any
+    data_paths: Any
+    datasets: Any
+    description: Any
+    continue_on_step_failure: bool | None
+    status: str
+    wait_for_provisioning: bool
+    if_exists: str
+    deferrable: bool
+    azureml_conn_id: Any
+    execution_timeout: timedelta | None
+
+    @classmethod
+    def of(cls, operator: object) -> ScheduleArguments:
+        """Read the arguments from an operator's attributes, after rendering."""
+        return cls(*(getattr(operator, name) for name in cls._fields))
+
+    def check(self) -> tuple[PipelineReference, ScheduleRequest]:
+        """Check the arguments; returns what the schedule runs, and the schedule.
+
+        Raises:
+            InvalidArgument: A value cannot be used; the message names it.
+        """
+        as_choice("if_exists", self.if_exists, ("update", "reuse", "fail"))
+        reference = PipelineReference.of(self)
+        request = RunRequest.of(
+            experiment_name=self.experiment_name,
+            parameters=self.parameters,
+            data_paths=self.data_paths,
+            datasets=self.datasets,
+            description=self.description,
+            continue_on_step_failure=self.continue_on_step_failure,
+        )
+        return reference, ScheduleRequest.of(
+            name=self.name,
+            request=request,
+            recurrence=self.recurrence,
+            datastore=self.datastore,
+            path_on_datastore=self.path_on_datastore,
+            polling_interval=self.polling_interval,
+            data_path_parameter_name=self.data_path_parameter_name,
+            status=self.status,
+        )
+
+
+class ScheduleTry:
+    """One try: obtain the schedule, and wait until the service has set it up.
 
     Args:
-        operator: The operator, rendered.
+        arguments: The operator's arguments, rendered.
         context: Airflow's context.
+        log: The task's log.
     """
 
-    def __init__(self, operator: AzureMLCreateScheduleOperator, context: Context) -> None:
-        self._operator = operator
+    def __init__(self, arguments: ScheduleArguments, context: Context, log: Any) -> None:
+        self._arguments = arguments
         self._context = context
         self._ti: Any = context["ti"]
-        self._hook = AzureMLHook(operator.azureml_conn_id)
-        self._reference = PipelineReference()
+        self._log = log
+        self._hook = AzureMLHook(arguments.azureml_conn_id)
 
-    def start(self) -> str:
-        """Come to the schedule and wait for it; returns its id."""
-        operator = self._operator
+    def start(self) -> str | Wait:
+        """Obtain the schedule, and wait for it on a worker; returns its id, or the wait for the triggerer."""
+        arguments = self._arguments
         with airflow_errors():
-            wanted = self._wanted()
+            reference, wanted = arguments.check()
         with self._hook.client() as client:
-            schedule = self._settle(client, wanted)
-            if not (operator.wait_for_provisioning and schedule.is_provisioning):
+            schedule = self._obtain(client, reference, wanted)
+            if not (arguments.wait_for_provisioning and schedule.is_provisioning):
                 return schedule.id
-            if not operator.deferrable:
-                return self._conclude(client.run(self._wait(schedule.id)))
-        self._defer(schedule.id)
-        return None
+            if arguments.deferrable:
+                return self._wait(schedule.id)
+            with _reading(schedule.id):
+                schedule = client.run(
+                    wait_for_provisioning(schedule.id, poll_interval=_POLL_INTERVAL, deadline=self._deadline())
+                )
+            return self._conclude(schedule)
 
-    def resume(self, event: Mapping[str, Any] | None) -> str:
-        """Take up the wait where the trigger left it; returns the schedule's id."""
+    def resume(self, event: Mapping[str, Any] | None) -> str | Wait:
+        """Continue after the trigger fired; returns the schedule's id, or another wait.
+
+        Raises:
+            ValueError: The event is not one of the trigger.
+            ProvisioningUnsettled: The triggerer or this worker could not read the schedule.
+        """
         if not event or "schedule_id" not in event or event.get("outcome") not in {"settled", "deadline", "unwatched"}:
             raise ValueError(f"Not an event of AzureMLScheduleProvisioningTrigger: {event!r}")
         schedule_id = str(event["schedule_id"])
+        if event["outcome"] == "unwatched":
+            raise _unread(schedule_id, event.get("message"))
         with self._hook.client() as client:
-            try:
+            with _reading(schedule_id):
                 schedule = client.call(calls.get_schedule(schedule_id))
-            except AzureMLError as error:
-                raise ProvisioningUnsettled(
-                    f"Schedule {schedule_id} is there, but whether the service has set it up could not be read: "
-                    f"{event.get('message') if event['outcome'] == 'unwatched' else error} A retry looks on."
-                ) from error
             late = event["outcome"] == "deadline" and is_late(event, self._ti.start_date, self._deadline())
             if late or not schedule.is_provisioning:
                 return self._conclude(schedule)
-        self._defer(schedule_id, clock_ahead(event))
-        return None
+        return self._wait(schedule_id, clock_ahead(event))
 
-    def _wanted(self) -> ScheduleRequest:
-        """The operator's rendered arguments, checked."""
-        operator = self._operator
-        as_choice("if_exists", operator.if_exists, ("update", "reuse", "fail"))
-        self._reference = PipelineReference.of(operator)
-        request = RunRequest.of(
-            experiment_name=operator.experiment_name,
-            parameters=operator.parameters,
-            data_paths=operator.data_paths,
-            datasets=operator.datasets,
-            description=operator.description,
-            continue_on_step_failure=operator.continue_on_step_failure,
-        )
-        return ScheduleRequest.of(
-            name=operator.name,
-            request=request,
-            recurrence=operator.recurrence,
-            datastore=operator.datastore,
-            path_on_datastore=operator.path_on_datastore,
-            polling_interval=operator.polling_interval,
-            data_path_parameter_name=operator.data_path_parameter_name,
-            status=operator.status,
-        )
-
-    def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
-        operator = self._operator
-        target = client.run(prepare(wanted, find_target(self._reference), _INTERFACES, warn=operator.log.warning))
+    def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
+        target = client.run(prepare(wanted, find_target(reference), _INTERFACES, warn=self._log.warning))
         upkeep = Upkeep(
             wanted=wanted,
             target=target,
@@ -125,41 +164,50 @@ class ScheduleExecution:
                 run_id=self._ti.run_id,
                 map_index=self._ti.map_index,
             ),
-            if_exists=operator.if_exists,
+            if_exists=self._arguments.if_exists,
             intents=open_intents(self._context),
             grace=lookup_timeout(),
-            say=operator.log.info,
-            warn=operator.log.warning,
+            say=self._log.info,
+            warn=self._log.warning,
         )
         return client.run(upkeep.settle())
 
-    def _wait(self, schedule_id: str) -> Flow[Schedule]:
-        return wait_for_provisioning(schedule_id, poll_interval=_POLL_INTERVAL, deadline=self._deadline())
-
     def _conclude(self, schedule: Schedule) -> str:
         check_provisioned(schedule)
-        self._operator.log.info("Schedule %s is set up, and %s.", schedule.id, schedule.status)
+        self._log.info("Schedule %s is set up and %s.", schedule.id, schedule.status)
         return schedule.id
 
     def _deadline(self) -> float:
-        """When the wait has to end, in seconds since the epoch; a deferral does not move it."""
-        timeout = self._operator.execution_timeout
-        # dag.test() on Airflow 2.11 gives no start date.
-        started = self._ti.start_date
-        begun = started.timestamp() if started is not None else time.time()
-        return float(begun) + (_PATIENCE if timeout is None else timeout.total_seconds())
+        """The instant at which the wait ends, in seconds since the epoch; a deferral does not move it."""
+        timeout = self._arguments.execution_timeout
+        limited = _PROVISIONING_TIMEOUT if timeout is None else min(timeout, LONGEST_TIMEOUT)
+        deadline = deadline_of(self._ti.start_date, limited)
+        assert deadline is not None
+        return deadline
 
-    def _defer(self, schedule_id: str, ahead: float = 0.0) -> NoReturn:
-        """Wait in the triggerer, whose clock is known to be ahead by some seconds."""
+    def _wait(self, schedule_id: str, ahead: float = 0.0) -> Wait:
+        """The wait for the triggerer, whose clock is known to be ahead by this many seconds."""
         deadline = self._deadline()
-        self._operator.defer(
-            trigger=AzureMLScheduleProvisioningTrigger(
-                schedule_id=schedule_id,
-                deadline=deadline + ahead,
-                poll_interval=_POLL_INTERVAL,
-                azureml_conn_id=self._operator.azureml_conn_id,
-            ),
-            method_name="execute_complete",
-            timeout=deferral_timeout(deadline),
+        trigger = AzureMLScheduleProvisioningTrigger(
+            schedule_id=schedule_id,
+            deadline=deadline + ahead,
+            poll_interval=_POLL_INTERVAL,
+            azureml_conn_id=self._arguments.azureml_conn_id,
         )
-        raise AssertionError  # defer() never returns
+        return Wait(trigger, deferral_timeout(deadline))
+
+
+def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:
+    return ProvisioningUnsettled(
+        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the "
+        "wait."
+    )
+
+
+@contextmanager
+def _reading(schedule_id: str) -> Iterator[None]:
+    """The schedule exists: a status that cannot be read must not cost the task its retries, whatever the reason."""
+    try:
+        yield
+    except AzureMLError as error:
+        raise _unread(schedule_id, error) from error

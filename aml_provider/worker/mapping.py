@@ -1,4 +1,4 @@
-"""How long a result may be that a task is mapped over."""
+"""The longest result that a task can be mapped over."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def longest_mapping(task: BaseOperator, map_index: int) -> int | None:
-    """The most items of a task instance's result that Airflow takes; None where nothing is mapped over it.
+    """The most items that Airflow accepts in a task instance's result; None where no task is mapped over the result.
 
     Args:
         task: The task, in its DAG.
-        map_index: The instance's; of a mapped task each may return what it likes, since what is mapped over them has
-            one instance for each of them.
+        map_index: The instance's. The instances of a mapped task may return any number of items: a task that is mapped
+            over them has one instance for each of them.
     """
     if map_index >= 0 or not task.has_dag() or next(task.iter_mapped_dependants(), None) is None:
         return None

@@ -1,4 +1,4 @@
-"""What a sensor found, told to the assets that are its outlets."""
+"""The asset events of a sensor: they carry the changes that it found."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context
 
     Args:
         changes: At least one.
-        outlets: The task's; aliases are left alone, since only an author knows which asset they stand for.
-        context: The task's.
-        log: Told when an event would be too large. Then it says how many changes there are and not which: part of them
-            would pass for all.
+        outlets: The task's outlets. Aliases are left alone, since only the author knows which asset they stand for.
+        context: Airflow's context.
+        log: The task's log. It gets a warning when an event would be too large: then the event has only the number of
+            changes, because a part of the changes could be taken for all of them.
     """
     from airflow.providers.common.compat.sdk import Asset
 
@@ -35,8 +35,8 @@ def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context
         extra["changes"] = events[0]["changes"]
     else:
         log.warning(
-            "%d changes are more than the %d bytes that an asset event may take; it carries their number only. They "
-            "are this task's result; a smaller max_changes makes smaller ones.",
+            "%d changes do not fit into the %d bytes of an asset event, which carries only their number. The changes "
+            "are this task's result. A smaller max_changes makes smaller events.",
             len(changes),
             EVENT_BYTES,
         )

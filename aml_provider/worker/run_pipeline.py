@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
-    from aml_provider.worker.run_wait import Wait
+    from aml_provider.worker.wait import Wait
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
 _INTERFACES: dict[str, PipelineInterface] = {}

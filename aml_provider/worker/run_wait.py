@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
@@ -12,10 +12,10 @@ from aml_provider.client.http.messages import Pause
 from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.worker.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import timedelta
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 # Seconds until the run is read again, where the service was too busy for an hour.
 _BUSY_PAUSE = 15.0
-
-
-class Wait(NamedTuple):
-    """A wait that the task hands to the triggerer.
-
-    Args:
-        trigger: The trigger that waits.
-        timeout: How long Airflow lets the deferral last; None: without a limit.
-    """
-
-    trigger: AzureMLPipelineRunTrigger
-    timeout: timedelta | None
 
 
 class RunWait:

@@ -1,8 +1,8 @@
-"""What the enabling and disabling operators do. It loads on the worker, never with a DAG file."""
+"""Enabling and disabling of schedules and published pipelines. Loaded on the worker only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client.arguments import given_once
 from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
@@ -11,27 +11,43 @@ from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 if TYPE_CHECKING:
-    from aml_provider.operators.pipeline import AzureMLDisablePipelineOperator, AzureMLEnablePipelineOperator
-    from aml_provider.operators.schedule import _ScheduleStatusOperator
+    from aml_provider.client.specs.target import PipelineReference
 
 
-def settle_schedules(operator: _ScheduleStatusOperator, status: str) -> list[str]:
-    """Enable or disable what the operator names; returns the schedules' ids."""
+class ScheduleReference(NamedTuple):
+    """One schedule, or all schedules of a published pipeline, as an author names them; one field is given."""
+
+    schedule_id: str | None
+    schedule_name: str | None
+    pipeline_id: str | None
+
+
+def set_status_of_schedules(reference: ScheduleReference, status: str, *, azureml_conn_id: str, log: Any) -> list[str]:
+    """Make schedules ``Active`` or ``Disabled``; returns their ids.
+
+    Raises:
+        AirflowFailException: There is no such schedule, or several have the name.
+    """
     with airflow_errors():
-        arguments = given_once(operator, ("schedule_id", "schedule_name", "pipeline_id"))
-    settled = AzureMLHook(operator.azureml_conn_id).run(settle_status(status, **arguments, note=operator.log.info))
-    if not settled:
-        operator.log.info("Published pipeline %s has no schedules.", operator.pipeline_id)
-    return [schedule.id for schedule in settled]
+        arguments = given_once(reference, reference._fields)
+    schedules = AzureMLHook(azureml_conn_id).run(settle_status(status, **arguments, note=log.info))
+    if not schedules:
+        log.info("Published pipeline %s has no schedules.", reference.pipeline_id)
+    return [schedule.id for schedule in schedules]
 
 
-def settle_pipeline(operator: AzureMLDisablePipelineOperator | AzureMLEnablePipelineOperator, status: str) -> str:
-    """Enable or disable the published pipeline that the operator names; returns its id."""
+def set_status_of_pipeline(
+    reference: PipelineReference, status: str, *, azureml_conn_id: str, log: Any, disable_schedules: bool = True
+) -> str:
+    """Make a published pipeline ``Active``, or ``Disabled`` with its schedules if asked; returns its id.
+
+    Raises:
+        AirflowFailException: There is no such pipeline, or several have the name.
+    """
     with airflow_errors():
-        arguments = given_once(operator, ("pipeline_id", "pipeline_name")) | {"note": operator.log.info}
-    flow = (
-        enable_pipeline(**arguments)
-        if status == "Active"
-        else disable_pipeline(**arguments, disable_schedules=getattr(operator, "disable_schedules", True))
-    )
-    return AzureMLHook(operator.azureml_conn_id).run(flow)
+        arguments = given_once(reference, ("pipeline_id", "pipeline_name")) | {"note": log.info}
+    if status == "Active":
+        flow = enable_pipeline(**arguments)
+    else:
+        flow = disable_pipeline(**arguments, disable_schedules=disable_schedules)
+    return AzureMLHook(azureml_conn_id).run(flow)

@@ -60,12 +60,12 @@ def _double_post(act: Method) -> Method:
     return twice
 
 
-def _dropped_change(take: Method) -> Method:
+def _dropped_change(commit: Method) -> Method:
     """The cursor holds a version that the batch does not."""
 
-    @functools.wraps(take)
-    def all_but_one(watch: Any, detection: Any) -> Any:
-        return take(watch, detection._replace(changes=detection.changes[: max(1, len(detection.changes) - 1)]))
+    @functools.wraps(commit)
+    def all_but_one(poke: Any, detection: Any) -> Any:
+        return commit(poke, detection._replace(changes=detection.changes[: max(1, len(detection.changes) - 1)]))
 
     return all_but_one
 
@@ -126,7 +126,7 @@ _RUN_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BUGS = {
     "double_post": Bug("aml_provider.client.http.clients", "_act", {"Client": _double_post}, "at most one run active"),
     "dropped_change": Bug(
-        "aml_provider.worker.poke_folder", "_take", {"FolderWatch": _dropped_change}, "no version lost"
+        "aml_provider.worker.poke_folder", "_commit", {"FolderPoke": _dropped_change}, "no version lost"
     ),
     "cancel_on_poll_error": Bug(
         "aml_provider.client.http.clients",

@@ -261,13 +261,13 @@ def test_two_active_runs_share_the_changes_and_lose_none(write, said):
 
     class Overlaps(AzureBlobChangeSensor):
         def poke(self, context):
-            if self._watch is None:
+            if self._wait is None:
                 super().poke(context)
-                mine, self._watch = self._watch, None
+                mine, self._wait = self._wait, None
                 write("incoming/a.csv")
                 taken = super().poke(context_of("another", dag_id=context["ti"].dag_id)).xcom_value
                 Consume.got.append([change["path"] for change in taken])
-                self._watch = mine
+                self._wait = mine
                 write("incoming/b.csv")
             return super().poke(context)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aml_provider.blobs.access import ContainerAccess, Location
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged, undone
 from aml_provider.blobs.etag_record import read_record
 from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
 from aml_provider.blobs.folder import Folder
@@ -57,7 +57,7 @@ def a_commit(text):
     commit = Commit.decode(text)
     with reading(damaged):
         changes_of(commit.batch)
-    commit.cursor_without_batch()
+    undone(commit.cursor_text, commit.undo_text)
 
 
 def a_record(text):

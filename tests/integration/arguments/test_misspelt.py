@@ -107,7 +107,7 @@ HOOK = {
 
 
 @pytest.mark.parametrize("case", OPERATORS)
-def test_a_task_says_what_is_near(case, hook, schedule, workspace):
+def test_a_tasks_error_names_similar_ones(case, hook, schedule, workspace):
     attempt, said = OPERATORS[case]
     before = len(workspace.sent())
     with pytest.raises(AirflowFailException, match=said):
@@ -116,18 +116,18 @@ def test_a_task_says_what_is_near(case, hook, schedule, workspace):
 
 
 @pytest.mark.parametrize("case", HOOK)
-def test_the_hook_says_what_is_near(case, hook, schedule):
+def test_the_hooks_error_names_similar_ones(case, hook, schedule):
     hook.create_experiment("scoring")
     attempt, said = HOOK[case]
     with pytest.raises(AirflowFailException, match=said):
         attempt(hook)
 
 
-def test_the_schedules_of_a_pipeline_that_has_none_are_none(hook):
+def test_a_pipeline_without_schedules_has_an_empty_list(hook):
     assert AzureMLDisableScheduleOperator(task_id="t", pipeline_id="quick").execute({}) == []
 
 
-def test_a_disabled_pipeline_is_told_as_that_with_the_way_out(hook):
+def test_a_disabled_pipeline_is_reported_with_the_next_step(hook):
     with pytest.raises(AirflowFailException, match=r"'retired' \(retired\) is Disabled.*AzureMLEnablePipelineOperator"):
         run(pipeline_name="retired")()
 
@@ -140,7 +140,7 @@ def test_a_disabled_endpoint_says_how_to_enable_it(hook):
 
 
 @pytest.mark.parametrize("target", [{"endpoint_name": "door"}, {"endpoint_id": "door"}])
-def test_a_disabled_pipeline_behind_an_endpoint_is_blamed_on_no_argument(hook, target):
+def test_the_error_about_a_disabled_pipeline_behind_an_endpoint_names_no_argument(hook, target):
     hook.disable_pipeline("quick")
     with pytest.raises(
         AirflowFailException, match=r"^endpoint door.* runs a pipeline that cannot be run: .*is Disabled"
@@ -148,7 +148,7 @@ def test_a_disabled_pipeline_behind_an_endpoint_is_blamed_on_no_argument(hook, t
         run(**target)()
 
 
-def test_a_sensor_warns_of_a_schedule_that_starts_nothing(hook, schedule):
+def test_a_sensor_warns_about_a_schedule_that_starts_no_runs(hook, schedule):
     hook.disable_schedule(schedule.id)
     records = []
     log = logging.getLogger("tests.misspelt")
@@ -162,7 +162,7 @@ def test_a_sensor_warns_of_a_schedule_that_starts_nothing(hook, schedule):
     assert schedule.id in said
 
 
-def test_datastores_are_asked_for_once_in_a_process(hook, workspace):
+def test_each_datastore_is_read_once_per_process(hook, workspace):
     def asked():
         return len([line for line in workspace.requests() if line["path"].endswith("/datastores")])
 

@@ -138,7 +138,7 @@ def run(kind, field, value):
 
 
 def outcome(run_task, kind, field, value):
-    """What came of it: None where it ran, or the error that was told."""
+    """None if the task ran, else its error."""
     try:
         run_task(kind, field, value)
     except AirflowFailException as error:
@@ -150,7 +150,7 @@ def outcome(run_task, kind, field, value):
     return None
 
 
-def test_every_template_field_is_here():
+def test_this_file_covers_every_template_field():
     for kind, forms in FORMS.items():
         assert any("azureml_conn_id" in kind.template_fields for _ in forms)
     assert len(FIELDS) == sum(len(kind.template_fields) for kind in FORMS)
@@ -159,14 +159,14 @@ def test_every_template_field_is_here():
 @pytest.mark.parametrize(("kind", "field"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(value=values)
-def test_a_task_runs_or_says_why_not(fields_of, kind, field, value):
+def test_a_task_runs_or_its_error_names_the_reason(fields_of, kind, field, value):
     error = outcome(fields_of, kind, field, value)
     assert error is None or isinstance(error, (AzureMLError, AirflowNotFoundException))
 
 
 @pytest.mark.parametrize("value", [20260101, 1.0, True, ["a"], ("a", 1), {"a": 1}, b"a", {1}], ids=repr)
 @pytest.mark.parametrize(("kind", "field"), TEXTS, ids=lambda part: getattr(part, "__name__", part))
-def test_what_is_no_text_any_more_is_told_with_its_reason(fields_of, kind, field, value):
+def test_a_value_that_is_no_longer_text_is_refused_with_the_reason(fields_of, kind, field, value):
     error = outcome(fields_of, kind, field, value)
     assert isinstance(error, InvalidArgument)
     assert error.argument == field
@@ -177,7 +177,7 @@ def test_what_is_no_text_any_more_is_told_with_its_reason(fields_of, kind, field
 @pytest.mark.parametrize("value", [20260101, 1.5, ["a"], "{'a': 1}", True], ids=repr)
 @pytest.mark.parametrize("field", MAPPINGS)
 @pytest.mark.parametrize("kind", [AzureMLRunPipelineOperator, AzureMLCreateScheduleOperator], ids=lambda k: k.__name__)
-def test_what_is_no_mapping_is_told_with_its_reason(fields_of, kind, field, value):
+def test_a_value_that_is_no_mapping_is_refused_with_the_reason(fields_of, kind, field, value):
     if field not in kind.template_fields:
         return
     error = outcome(fields_of, kind, field, value)
@@ -198,7 +198,7 @@ def test_what_is_no_mapping_is_told_with_its_reason(fields_of, kind, field, valu
         ("endpoint_version", 1.0, "endpoint_version"),
     ],
 )
-def test_what_is_inside_is_named(fields_of, field, value, argument):
+def test_a_value_inside_a_mapping_is_named(fields_of, field, value, argument):
     error = outcome(fields_of, AzureMLRunPipelineOperator, field, value)
     assert isinstance(error, InvalidArgument)
     assert error.argument == argument
@@ -210,14 +210,14 @@ def test_what_is_inside_is_named(fields_of, field, value, argument):
     [(kind, next(iter(form))) for kind in FORMS for form in FORMS[kind] if len(form) <= 2],
     ids=lambda part: getattr(part, "__name__", part),
 )
-def test_what_became_nothing_is_told(fields_of, kind, field):
+def test_a_value_that_rendered_to_none_is_refused(fields_of, kind, field):
     error = outcome(fields_of, kind, field, None)
     assert isinstance(error, InvalidArgument)
     assert field in error.argument
 
 
 @pytest.mark.parametrize("field", ["pipeline_id", "parameters", "tags", "endpoint_version", "description"])
-def test_a_number_that_python_does_not_write_out(fields_of, field):
+def test_a_number_too_long_for_python_to_print_is_refused(fields_of, field):
     value = {"count": 10**5000} if field in MAPPINGS else 10**5000
     assert isinstance(outcome(fields_of, AzureMLRunPipelineOperator, field, value), AzureMLError)
 

@@ -166,10 +166,10 @@ def test_a_datastore_that_was_moved_is_followed_by_worker_and_trigger(datastore,
     trigger._session_seconds = 0.0  # read the connection and the datastore again before each poll
     with azurite.container() as moved:
         datastore(account_key=key, container=moved.container_name)
-        assert watcher._watch[1].look() is None
+        assert watcher._wait[1].poll() is None
         moved.upload_blob("incoming/a.csv", b"x")
         assert fire(trigger)["look"]
-        [change] = watcher._watch[1].look()
+        [change] = watcher._wait[1].poll()
     assert change["container_url"].endswith(moved.container_name)
 
 

@@ -205,7 +205,7 @@ class WatchedTrigger(AzureMLPipelineRunTrigger):
 
     now = None
 
-    def look(self):
+    def task_state(self):
         return self.now
 
 
@@ -237,7 +237,7 @@ def test_on_kill_ends_in_time_though_the_run_does_not(monkeypatch, task):
         trigger = WatchedTrigger(**defer(task, pipeline_id="long").trigger.serialize()[1])
         trigger.task_instance = task.ti
         trigger.now = "success", trigger.run_id
-        monkeypatch.setattr(pipeline, "_CANCEL_PATIENCE", 0.0)
+        monkeypatch.setattr(pipeline, "_CANCEL_TIMEOUT", 0.0)
         asyncio.run(trigger.on_kill())
         assert workspace.state.view(workspace.only_run()).cancelling
 

@@ -93,7 +93,7 @@ def test_a_change_that_the_cursor_holds_and_the_batch_does_not(
             taken = watcher.poke(context_of()).xcom_value or []
             versions = tuple((change["path"], change["etag"].strip('"')) for change in taken)
             handed.append(Handover(1.0, promises.Task("dag", "run1", "watch"), versions))
-            watcher._watch = None
+            watcher._wait = None
     assert {violation.promise for violation in blob_promises.violations(READER, written, handed)} == broken
     assert len(handed[0].versions) == (2 if broken else 3)
 

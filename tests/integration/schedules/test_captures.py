@@ -71,7 +71,7 @@ FLOWS = {
 
 
 def exchanges(capture):
-    """The exchanges of a capture that are about what was asked, without what the SDK looks up before and after."""
+    """The exchanges of a capture that belong to the request, without those that the SDK makes before and after."""
     return [
         item
         for item in json.loads((CAPTURES / f"{capture}.json").read_text())["exchanges"]
@@ -105,7 +105,7 @@ def without_marks(seen):
 
 @pytest.mark.parametrize("drive", DRIVERS.values(), ids=DRIVERS)
 @pytest.mark.parametrize("capture", FLOWS)
-def test_a_request_is_the_one_of_the_sdk(drive, capture):
+def test_the_requests_are_those_of_microsofts_sdk(drive, capture):
     _, seen = carry_out(drive, capture, FLOWS[capture]())
     wanted = []
     for item in exchanges(capture):
@@ -144,13 +144,13 @@ def test_runs_of_a_schedule_are_read():
 
 
 @pytest.mark.parametrize("answer", [Answer(204), Answer(200, None)], ids=["204", "null"])
-def test_no_last_run_is_none(answer):
+def test_a_schedule_without_runs_has_no_last_run(answer):
     with Recorder() as recorder:
         recorder.answer("GET", "*/Last", answer)
         assert DRIVERS["sync"](workspace(region=None, endpoint=recorder.url), FLOWS["schedule_last_run"]()) is None
 
 
-def test_a_proxys_page_is_not_the_absence_of_a_run():
+def test_a_proxys_page_does_not_mean_that_there_is_no_run():
     with Recorder() as recorder:
         recorder.answer("GET", "*/Last", Answer(200, body=b"<html>Sign in</html>"))
         with pytest.raises(MalformedReply):

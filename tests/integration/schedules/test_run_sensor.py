@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import Log
-from support.drivers.watching import Said
+from support.drivers.watching import Said, fire
 from support.services.local_workspace import serving
 
 from aml_provider.client import calls
@@ -67,7 +67,7 @@ def context_of(run_id, began):
     return {"ti": ti, "dag_run": SimpleNamespace(data_interval_start=began, run_after=began)}
 
 
-def look(workspace, run_id, began=None, **arguments):
+def poll(workspace, run_id, began=None, **arguments):
     task = Sensor(task_id="watch", **({"schedule_name": "hourly"} | arguments))
     return task.poke(context_of(run_id, began or datetime(2020, 1, 1, tzinfo=UTC))).xcom_value
 
@@ -77,74 +77,74 @@ def runs(workspace):
     return [run.id for run in found]
 
 
-def test_each_run_is_handed_on_once_and_in_order(workspace, schedule, owners):
-    assert look(workspace, "day0") is None
+def test_each_run_is_returned_once_and_in_order(workspace, schedule, owners):
+    assert poll(workspace, "day0") is None
     workspace.clock.advance(3 * 3600 + 60)
     taken = []
     for day in ("day1", "day2", "day3"):
-        taken.append(look(workspace, day))
+        taken.append(poll(workspace, day))
         owners[day] = "success"
     assert taken == runs(workspace)
     assert len(set(taken)) == 3
-    assert look(workspace, "day4") is None
+    assert poll(workspace, "day4") is None
     workspace.clock.advance(3600)
-    assert look(workspace, "day4") == runs(workspace)[-1]
+    assert poll(workspace, "day4") == runs(workspace)[-1]
 
 
 def test_a_retried_or_cleared_task_gets_its_run_again(workspace, schedule, owners):
     workspace.clock.advance(2 * 3600 + 60)
-    first = look(workspace, "day1")
+    first = poll(workspace, "day1")
     assert first == runs(workspace)[0]
-    assert look(workspace, "day1") == first
+    assert poll(workspace, "day1") == first
 
 
-def test_a_busy_workspace_is_left_to_the_next_look(workspace, schedule, owners, pauses, monkeypatch):
+def test_a_busy_workspace_is_left_to_the_next_poll(workspace, schedule, owners, pauses, monkeypatch):
     """It would hold a worker for an hour."""
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
     workspace.clock.advance(2 * 3600 + 60)
     workspace.faults.add("status", status=429, retry_after=45, times=3)
-    assert look(workspace, "day1") is None
+    assert poll(workspace, "day1") is None
     assert pauses == [45.0, 45.0]
-    assert look(workspace, "day1") == runs(workspace)[0]
+    assert poll(workspace, "day1") == runs(workspace)[0]
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed", None])
-def test_a_run_whose_taker_came_to_nothing_is_handed_on(workspace, schedule, owners, state):
+def test_a_run_whose_taker_did_not_succeed_is_taken_over(workspace, schedule, owners, state):
     workspace.clock.advance(2 * 3600 + 60)
-    first = look(workspace, "day1")
+    first = poll(workspace, "day1")
     owners["day1"] = state
-    assert look(workspace, "day2") == first
+    assert poll(workspace, "day2") == first
 
 
-def test_a_run_that_is_still_taken_is_waited_for(workspace, schedule, owners):
+def test_a_taker_that_has_not_ended_is_waited_for(workspace, schedule, owners):
     workspace.clock.advance(2 * 3600 + 60)
-    look(workspace, "day1")
+    poll(workspace, "day1")
     owners["day1"] = "running"
-    assert look(workspace, "day2") is None
+    assert poll(workspace, "day2") is None
     owners["day1"] = "success"
-    assert look(workspace, "day2") == runs(workspace)[1]
+    assert poll(workspace, "day2") == runs(workspace)[1]
 
 
-def test_a_taker_that_is_deleted_after_it_arrived_does_not_bring_its_run_back(workspace, schedule, owners):
+def test_a_run_is_not_returned_again_when_its_successful_taker_is_deleted(workspace, schedule, owners):
     workspace.clock.advance(3660)
-    first = look(workspace, "day1")
+    first = poll(workspace, "day1")
     owners["day1"] = "success"
-    assert look(workspace, "day2") is None
+    assert poll(workspace, "day2") is None
     del owners["day1"]
     workspace.clock.advance(3600)
-    assert look(workspace, "day3") not in {None, first}
+    assert poll(workspace, "day3") not in {None, first}
 
 
-def test_the_first_look_begins_with_the_data_interval(workspace, schedule, owners):
+def test_the_first_poll_begins_with_the_data_interval(workspace, schedule, owners):
     workspace.clock.advance(3 * 3600 + 60)
     began = _now(workspace) - timedelta(minutes=90)
-    assert look(workspace, "day1", began) == runs(workspace)[1]
+    assert poll(workspace, "day1", began) == runs(workspace)[1]
 
 
-def test_since_passes_over_what_was_before(workspace, schedule, owners):
+def test_since_skips_earlier_runs(workspace, schedule, owners):
     workspace.clock.advance(3 * 3600 + 60)
     since = (_now(workspace) - timedelta(minutes=30)).isoformat()
-    assert look(workspace, "day1", since=since) == runs(workspace)[2]
+    assert poll(workspace, "day1", since=since) == runs(workspace)[2]
 
 
 def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners):
@@ -157,7 +157,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners)
     assert "local-token" not in json.dumps(kwargs)
     assert kwargs["schedule_id"] == schedule.id
 
-    async def fire():
+    async def first_event():
         events = AzureMLScheduleLookTrigger(**json.loads(json.dumps(kwargs))).run()
         first = asyncio.ensure_future(anext(events))
         done, _ = await asyncio.wait({first}, timeout=0.5)
@@ -165,7 +165,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners)
         await asyncio.to_thread(workspace.clock.advance, 3660)
         return (await asyncio.wait_for(first, 30)).payload
 
-    event = asyncio.run(fire())
+    event = asyncio.run(first_event())
     assert Sensor(**arguments).resume_execution("execute_complete", {"event": event}, context) == runs(workspace)[0]
 
 
@@ -180,12 +180,12 @@ def test_a_busy_service_is_polled_from_the_triggerer_when_it_wants_it(
     workspace.faults.add("status", status=429, retry_after=1, method="GET", path="*/PipelineRuns/Schedule/*", times=1)
     trigger = AzureMLScheduleLookTrigger(**deferred.value.trigger.serialize()[1])
 
-    async def fire():
+    async def first_event():
         began = time.monotonic()
         await asyncio.wait_for(anext(aiter(trigger.run())), 30)
         return time.monotonic() - began
 
-    assert asyncio.run(fire()) >= 1.1
+    assert asyncio.run(first_event()) >= 1.1
     said = str(Said(caplog, capsys))
     assert "This poll failed and was discarded; the next one is in 1 s." in said
     assert "It works again, after " in said
@@ -200,9 +200,9 @@ def test_a_busy_service_is_polled_from_the_triggerer_when_it_wants_it(
         ({"since": 5}, "since: is an int"),
     ],
 )
-def test_what_cannot_be_used_is_named(workspace, schedule, owners, arguments, message):
+def test_a_value_that_cannot_be_used_is_named(workspace, schedule, owners, arguments, message):
     with pytest.raises(AirflowFailException, match=message):
-        look(workspace, "day1", **arguments)
+        poll(workspace, "day1", **arguments)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"schedule_id": "a", "schedule_name": "b"}])
@@ -211,15 +211,15 @@ def test_one_schedule_has_to_be_given(arguments):
         Sensor(task_id="watch", **arguments)
 
 
-def test_an_outage_counts_for_nothing(workspace, schedule, owners):
+def test_a_failed_poll_loses_no_run(workspace, schedule, owners):
     workspace.clock.advance(3660)
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
-    assert look(workspace, "day1") is None
+    assert poll(workspace, "day1") is None
     workspace.faults.clear()
-    assert look(workspace, "day1") == runs(workspace)[0]
+    assert poll(workspace, "day1") == runs(workspace)[0]
 
 
-def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
+def test_the_variables_description_names_the_sensor(schedule, owners, monkeypatch):
     written = []
     write = variables.write
 
@@ -230,3 +230,18 @@ def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
     monkeypatch.setattr(variables, "write", noted)
     assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
     assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]
+
+
+def test_a_run_that_is_being_taken_over_is_not_missed_after_a_failed_poll(workspace, schedule, owners):
+    """The stored cursor has the run in it: a trigger that compared with it would wait for the run after."""
+    workspace.clock.advance(3660)
+    first = poll(workspace, "day1", schedule_id=schedule.id, schedule_name=None)
+    owners["day1"] = "failed"
+    workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
+    task = {"task_id": "watch", "schedule_id": schedule.id, "deferrable": True, "poke_interval": 0.1}
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(TaskDeferred) as deferred:
+        Sensor(**task).execute(context_of("day2", began))
+    workspace.faults.clear()
+    fire(deferred.value.trigger, limit=10)
+    assert Sensor(**task).execute_complete(context_of("day2", began), {"look": True}) == first

@@ -68,7 +68,7 @@ ENDINGS = {
 
 @modes
 @pytest.mark.parametrize(("cause", "flag"), ENDINGS, ids=lambda part: getattr(part, "__name__", part))
-def test_a_cause_ends_the_sensor_alike_in_both_modes(cause, flag, mode, folder, monkeypatch):
+def test_a_cause_ends_the_sensor_in_the_same_way_in_both_modes(cause, flag, mode, folder, monkeypatch):
     cause(folder, monkeypatch)
     with pytest.raises(ENDINGS[cause, flag]):
         # Only where nothing else ends it, time does: a slow machine must not be faster than the cause.
@@ -77,7 +77,7 @@ def test_a_cause_ends_the_sensor_alike_in_both_modes(cause, flag, mode, folder, 
 
 @modes
 @pytest.mark.parametrize("interval", [0.2, timedelta(milliseconds=200)], ids=["seconds", "timedelta"])
-def test_what_arrives_in_time_is_taken(mode, interval, folder):
+def test_a_blob_that_arrives_in_time_is_taken(mode, interval, folder):
     task = watch(folder, timeout=60, poke_interval=interval, **MODES[mode])
     folder.arrivals = {2: "incoming/a"}
     taken, deferrals = end(task)
@@ -85,7 +85,7 @@ def test_what_arrives_in_time_is_taken(mode, interval, folder):
     assert len(deferrals) == (mode == "deferrable")
 
 
-def test_a_timeout_of_nothing_looks_once(folder):
+def test_a_timeout_of_zero_polls_once(folder):
     with pytest.raises(AirflowSensorTimeout):
         end(watch(folder, timeout=0, deferrable=True))
     # An empty folder costs one more request, for names that are like its own.
@@ -93,7 +93,7 @@ def test_a_timeout_of_nothing_looks_once(folder):
 
 
 def test_the_timeout_spans_all_deferrals(folder):
-    """The first look fails again and again, so the trigger hands over again and again."""
+    """The first poll fails again and again, so the trigger wakes the worker again and again."""
     folder.failures = [503] * 20
     folder.arrivals = {24: "incoming/a"}
     _, deferrals = end(watch(folder, timeout=600, poke_interval=0.1, deferrable=True))
@@ -101,7 +101,7 @@ def test_the_timeout_spans_all_deferrals(folder):
     assert len({deferral.trigger.deadline for deferral in deferrals}) == 1
 
 
-def test_airflow_ends_the_deferral_only_when_no_triggerer_did(folder):
+def test_airflow_ends_a_deferral_well_after_the_deadline(folder):
     begin = time.time()
     with pytest.raises(TaskDeferred) as caught:
         watch(folder, timeout=1000, deferrable=True).execute(context_of())

@@ -1,4 +1,4 @@
-"""What goes wrong in a sensor is in its log, also where Airflow shows the task as skipped."""
+"""The errors of a sensor are in its log, even if Airflow shows the task as skipped."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_error_of_configuration_is_logged_before_the_skip(kind, mode, flag, c
 @each_sensor
 @each_mode
 @each_flag
-def test_a_connection_that_is_missing_is_logged(kind, mode, flag, caplog):
+def test_a_missing_connection_is_logged(kind, mode, flag, caplog):
     expected = AirflowSkipException if flag == "never_fail" else Exception
     with pytest.raises(expected):
         run(sensor(kind, mode, azureml_conn_id="nowhere", **{flag: True}), mode)
@@ -120,7 +120,7 @@ def test_without_a_flag_airflow_itself_logs_the_error(kind, mode, caplog):
 
 @each_mode
 @each_flag
-def test_time_that_is_up_is_no_error(flag, mode, caplog):
+def test_a_timeout_is_not_logged_as_an_error(flag, mode, caplog):
     run_id = AzureMLHook().submit_pipeline("long", experiment_name="others").id
     task = sensor(AzureMLPipelineRunSensor, mode, run_id=run_id, timeout=0, **{flag: True})
     with pytest.raises(AirflowSkipException) as skip, caplog.at_level(logging.INFO):
@@ -131,7 +131,7 @@ def test_time_that_is_up_is_no_error(flag, mode, caplog):
 
 
 @each_flag
-def test_a_deferral_that_nobody_answered_is_a_skip(flag):
+def test_a_deferral_that_no_triggerer_answered_is_a_skip(flag):
     task = sensor(AzureMLPipelineRunSensor, "deferrable", **{flag: True})
     with pytest.raises(AirflowSkipException):
         task.resume_execution("__fail__", {"error": "Trigger timeout"}, context("deferrable"))
@@ -139,7 +139,7 @@ def test_a_deferral_that_nobody_answered_is_a_skip(flag):
 
 @each_sensor
 @pytest.mark.parametrize("step", ["execute", "resume_execution"])
-def test_airflow_takes_no_step_for_a_call_from_outside(kind, step, monkeypatch):
+def test_airflow_takes_no_step_for_a_call_from_outside_the_task(kind, step, monkeypatch):
     """In its own test mode it lets everything pass."""
     task, context = sensor(kind, "deferrable", allow_nested_operators=False), context_of()
     arguments = ("execute_complete", {"event": {}}) if step == "resume_execution" else ()
@@ -164,7 +164,7 @@ def test_airflow_takes_no_step_for_a_call_from_outside(kind, step, monkeypatch):
 
 
 @each_flag
-def test_what_was_not_expected_is_logged_with_its_place(flag, caplog, monkeypatch):
+def test_an_unexpected_error_is_logged_with_its_traceback(flag, caplog, monkeypatch):
     def broken(*_args):
         raise KeyError("odd")
 
@@ -176,7 +176,7 @@ def test_what_was_not_expected_is_logged_with_its_place(flag, caplog, monkeypatc
     assert record.exc_info
 
 
-def test_a_deferral_is_no_error(caplog):
+def test_a_deferral_is_not_logged_as_an_error(caplog):
     run_id = AzureMLHook().submit_pipeline("long", experiment_name="others").id
     with pytest.raises(TaskDeferred):
         sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id, soft_fail=True).execute(context("deferrable"))

@@ -1,4 +1,4 @@
-"""The sensor for a run that somebody else started, on a worker and deferred."""
+"""The sensor for a run that was started elsewhere, on a worker and deferred."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_sensor(run_id, **arguments):
 
 
 @modes
-def test_a_run_that_ends_well_is_returned(mode, started, workspace):
+def test_a_run_that_finishes_is_returned(mode, started, workspace):
     run_id = started()
     if mode == "deferrable":
         workspace.clock.hold()  # until it has deferred
@@ -70,7 +70,7 @@ def test_a_run_that_does_not_exist_fails_for_good(mode, started):
 
 @modes
 @pytest.mark.parametrize("flag", FLAGS)
-def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
+def test_a_timeout_leaves_the_run_alone(mode, flag, started, workspace):
     run_id = started("long")
     before = len(workspace.sent())
     with pytest.raises(AirflowSensorTimeout if flag == "plain" else AirflowSkipException):
@@ -80,13 +80,13 @@ def test_time_up_leaves_the_run_alone(mode, flag, started, workspace):
 
 
 @modes
-def test_an_outage_says_nothing_about_the_run(mode, started, workspace):
+def test_an_outage_does_not_end_the_wait(mode, started, workspace):
     run_id = started()
     workspace.faults.add("status", status=503, times=2)
     assert end(run_sensor(run_id, **MODES[mode]))[0] == run_id
 
 
-def test_a_busy_workspace_is_left_to_the_next_look(started, workspace, pauses, monkeypatch):
+def test_a_busy_workspace_is_left_to_the_next_poll(started, workspace, pauses, monkeypatch):
     """It would hold a worker for an hour."""
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
     task, context = run_sensor(started()), context_of()
@@ -96,7 +96,7 @@ def test_a_busy_workspace_is_left_to_the_next_look(started, workspace, pauses, m
 
 
 @modes
-def test_an_outage_does_not_stop_the_time(mode, started, workspace):
+def test_the_timeout_includes_outages(mode, started, workspace):
     run_id = started("long")
     with contextlib.ExitStack() as faults:
         faults.callback(workspace.faults.clear)
@@ -107,7 +107,7 @@ def test_an_outage_does_not_stop_the_time(mode, started, workspace):
             )
 
 
-def test_the_trigger_of_a_run_that_is_not_ours_never_cancels_it(started):
+def test_the_sensors_trigger_never_cancels_the_run(started):
     with pytest.raises(TaskDeferred) as caught:
         run_sensor(started("long"), deferrable=True).execute(context_of())
     assert isinstance(caught.value.trigger, AzureMLPipelineRunTrigger)

@@ -1,4 +1,4 @@
-"""DAGs whose blob sensor hands what arrives to something that notes it."""
+"""DAGs whose blob sensor passes its changes to a task that records them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING = {"watch": "skipped", "consume": "skipped"}
 
 
 class Consume(BaseOperator):
-    """What stands for a pipeline: it notes what it was given, rendered as Airflow renders it."""
+    """Stands for a pipeline: it records its argument as Airflow rendered it."""
 
     template_fields = ("changes",)
     got: list = []  # noqa: RUF012 - tasks are copied, and the test looks here
@@ -40,7 +40,7 @@ class Consume(BaseOperator):
 def pipeline(
     kind: type[AzureBlobChangeSensor] = AzureBlobChangeSensor, *, mapped: bool = False, **arguments: Any
 ) -> DAG:
-    """A DAG that hands what arrives to one consumer, or each change to one of its own."""
+    """A DAG that passes its changes to one consumer, or each change to a consumer of its own."""
     defaults = {"datastore": "landing", "path": "incoming", "poke_interval": 0.1, "timeout": 0.3, "soft_fail": True}
     with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY, max_active_runs=1) as dag:
         watch = kind(task_id="watch", **{**defaults, **arguments})

@@ -1,4 +1,4 @@
-"""Tasks that keep, switch and disable native schedules and pipelines in the local workspace."""
+"""Tasks that create, enable and disable native schedules and pipelines in the local workspace."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def context_of(run_id: str = "run1", *, dag_id: str = "dag", map_index: int = -1) -> Any:
-    """What a sensor reads of Airflow's context: which task instance it is."""
+    """The part of Airflow's context that a sensor reads: its task instance."""
     return {
         "ti": SimpleNamespace(dag_id=dag_id, run_id=run_id, task_id="watch", map_index=map_index, max_tries=0),
     }
@@ -40,8 +40,8 @@ def sensor(**arguments: Any) -> AzureBlobChangeSensor:
 
 
 def look(watcher: AzureBlobChangeSensor, context: Any = None) -> list[Any]:
-    """Look once, in a process of its own; names and kinds of what it takes."""
-    watcher._watch = None
+    """Poll once, in a process of its own; names and kinds of what it takes."""
+    watcher._wait = None
     taken = watcher.poke(context or context_of()).xcom_value
     return [(change["path"], change["change"]) for change in taken or ()]
 
@@ -68,7 +68,7 @@ def fire(trigger: AzureBlobLookTrigger, limit: float = 30.0) -> Any:
 
 
 def fires_within(trigger: AzureBlobLookTrigger, enough: Callable[[], bool]) -> bool:
-    """Run the trigger until it fires, or until it has looked enough without; say which."""
+    """Run the trigger until it fires, or until it has polled enough; returns whether it fired."""
 
     async def race() -> bool:
         event = asyncio.ensure_future(anext(aiter(trigger.run())))

@@ -8,13 +8,12 @@ from datetime import datetime
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, Variable
 
-from aml_provider.blobs.changes import Detection
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference
-from aml_provider.blobs.rules import Counts
+from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, undone
 from aml_provider.durable.handover import (
     BEHIND,
     Commit,
     CursorMoved,
+    Handover,
     Owner,
     Proceed,
     Replay,
@@ -32,22 +31,44 @@ OTHER = Owner("dag", "run0", "watch")
 BATCH = [{"path": "in/{{ a }} ü.csv", "etag": "0x1", "change": "added"}]
 
 
-def detection(changes=(), entries=((1, 1),), undo=((), ())):
+class Store:
+    """A record in memory; ``key`` and ``is_in`` are not needed here."""
+
+    def __init__(self, record=None):
+        self.text = None if record is None else record.encode()
+
+    def load(self):
+        return self.text
+
+    def save(self, text):
+        self.text = text
+
+
+def texts(entries=((1, 1),), undo=((), ())):
+    """A cursor and its undo text."""
     gone, back = undo
-    undo = Difference(Cursor.of(gone), Cursor.of(back))
-    return Detection(list(changes), Cursor.of(entries), undo, Counts(), first=False, pages=())
+    return Cursor.of(entries).encode(), Difference(Cursor.of(gone), Cursor.of(back)).encode()
 
 
 def commit(owner=OTHER, batch=BATCH):
-    return Commit.of(detection(batch), owner, None)
+    return Commit(1, owner, batch, *texts())
+
+
+def handover(record, state=None):
+    """My part in passing on batches; the record's owner has this state."""
+    return Handover(ME, Store(record), lambda _: state, undone)
+
+
+def stored(handover):
+    return Commit.decode(handover.store.text)
 
 
 def never(owner):
     raise AssertionError(f"nobody had to ask for {owner}")
 
 
-def entries(cursor):
-    return set(cursor.entries())
+def entries(text):
+    return set(Cursor.decode(text).entries())
 
 
 @pytest.mark.parametrize(
@@ -146,33 +167,68 @@ def test_the_record_survives_being_stored():
     assert Commit.decode(record.encode()) == record
 
 
-def test_the_cursor_without_the_batch():
-    record = Commit.of(detection(BATCH, [(1, 1), (20, 2), (3, 3)], undo=([(20, 2), (3, 3)], [(2, 2)])), ME, None)
+def test_a_batch_that_did_not_arrive_is_taken_out_of_the_cursor():
+    lost = Commit(4, OTHER, BATCH, *texts([(1, 1), (20, 2), (3, 3)], undo=([(20, 2), (3, 3)], [(2, 2)])))
+    mine = handover(lost, "failed")
+    assert mine.begin() == TakeOver(BATCH, OTHER, "failed")
+    assert entries(mine.cursor_text) == {(1, 1), (2, 2)}
+    assert (mine.is_decided, mine.is_open, mine.is_ahead) == (True, True, True)
+    assert stored(mine) == lost, "stored together with what the next poll finds"
 
-    assert entries(record.cursor()) == {(1, 1), (20, 2), (3, 3)}
-    assert entries(record.cursor_without_batch()) == {(1, 1), (2, 2)}
+    mine.commit([], *texts([(1, 1), (2, 2), (9, 9)]))
+    assert (stored(mine).serial, stored(mine).owner, stored(mine).batch) == (5, ME, [])
+    assert entries(stored(mine).cursor_text) == {(1, 1), (2, 2), (9, 9)}
+    assert (mine.is_open, mine.is_ahead) == (False, False)
 
 
 def test_a_poll_without_changes_leaves_the_batch_with_its_owner():
-    first = Commit.of(detection(BATCH, [(1, 1), (2, 2)], undo=([(2, 2)], [])), OTHER, None)
-    second = Commit.of(detection([], [(1, 1), (2, 2), (9, 9)]), ME, first)
+    first = Commit(1, OTHER, BATCH, *texts([(1, 1), (2, 2)], undo=([(2, 2)], [])), arrived=True)
+    mine = handover(first, "success")
+    assert mine.begin() == Proceed()
+    assert (mine.is_decided, mine.is_open, mine.is_ahead) == (True, False, False)
+    mine.commit([], *texts([(1, 1), (2, 2), (9, 9)]))
+    second = stored(mine)
 
     assert (second.serial, second.owner, second.batch) == (2, OTHER, BATCH)
-    assert entries(second.cursor_without_batch()) == {(1, 1), (9, 9)}
+    assert entries(undone(second.cursor_text, second.undo_text)[0]) == {(1, 1), (9, 9)}
+
+
+def test_a_batch_that_arrived_is_remembered_with_the_next_write():
+    """Its owner's DAG run may be deleted later."""
+    mine = handover(commit(), "success")
+    assert mine.begin() == Proceed()
+    assert mine.is_ahead
+    mine.commit([], *texts())
+    assert stored(mine).arrived
+
+
+def test_a_batch_whose_owner_is_active_stops_everybody_else():
+    mine = handover(commit(), "running")
+    assert mine.begin() == WaitFor(OTHER, "running")
+    assert (mine.is_decided, mine.is_open) == (False, True)
 
 
 def test_taking_a_batch_again_moves_the_record():
-    record = commit(ME)
-    again = record.again(ME._replace(generation=4))
+    mine = handover(commit(ME._replace(generation=2))._replace(arrived=True))
+    before = mine.store.text
+    assert mine.begin() == Replay(BATCH)
+    mine.replay()
 
-    assert again.serial == record.serial + 1
-    assert again.owner.generation == 4
-    assert again.encode() != record.encode()
+    assert (stored(mine).serial, stored(mine).owner.generation, stored(mine).arrived) == (2, ME.generation, False)
+    assert mine.store.text != before
+
+
+def test_the_first_batch_has_the_first_serial():
+    mine = handover(None)
+    assert mine.begin() == Proceed()
+    assert mine.cursor_text is None
+    mine.commit(BATCH, *texts())
+    assert stored(mine) == commit(ME)
 
 
 def test_the_text_is_small():
     count = 10_000
-    text = Commit.of(detection(BATCH, [(i, i) for i in range(count)]), ME, None).encode()
+    text = Commit(1, ME, BATCH, *texts([(i, i) for i in range(count)])).encode()
     assert len(text) - len(json.dumps(BATCH)) <= 18 * count
 
 

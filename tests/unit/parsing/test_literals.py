@@ -1,4 +1,4 @@
-"""Mistakes that can be seen where a DAG file is read, and what must not be taken for one there."""
+"""Mistakes that can be found when a DAG file is parsed, and values that must not be taken for mistakes."""
 
 from __future__ import annotations
 
@@ -84,6 +84,9 @@ MISTAKES = [
     (AzureMLPipelineRunSensor, {"run_id": ""}, "run_id"),
     (AzureMLPipelineRunSensor, {"azureml_conn_id": 5}, "azureml_conn_id"),
     (AzureMLPipelineRunSensor, {"deferrable": True, "poke_interval": 0}, "poke_interval: is 0 s"),
+    (AzureMLPipelineRunSensor, {"timeout": timedelta.max}, "timeout: is 8.*it must be at most 1000 years"),
+    (AzureMLScheduleRunSensor, {"timeout": timedelta.max, "deferrable": True}, "timeout"),
+    (AzureBlobChangeSensor, {"timeout": timedelta.max}, "timeout"),
     (AzureMLScheduleRunSensor, {"since": "yesterday"}, "since: is 'yesterday'"),
     (AzureBlobChangeSensor, {"settle": -5}, "settle: is -5 s"),
     (AzureBlobChangeSensor, {"on_first_poll": "all"}, "on_first_poll"),
@@ -102,13 +105,13 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("kind", "arguments", "said"), MISTAKES, ids=lambda part: getattr(part, "__name__", str(part)))
-def test_a_mistake_shows_where_the_dag_file_is_read(kind, arguments, said):
+def test_a_mistake_is_reported_when_the_dag_file_is_parsed(kind, arguments, said):
     with pytest.raises(InvalidArgument, match=f"^Task 't'.*{said}"):
         of(kind, **arguments)
 
 
 @pytest.mark.parametrize("value", [5, None, ["a"], datetime(2026, 1, 1)])  # noqa: DTZ001
-def test_what_stands_in_the_file_is_not_blamed_on_rendering(value):
+def test_a_message_about_a_literal_does_not_mention_rendering(value):
     with pytest.raises(InvalidArgument) as caught:
         AzureMLRunPipelineOperator(task_id="t", experiment_name="e", pipeline_id="p", azureml_conn_id=value)
     assert "azureml_conn_id: is" in str(caught.value)
@@ -153,13 +156,13 @@ TEMPLATED = [
 
 @pytest.mark.parametrize(("kind", "field"), TEMPLATED, ids=lambda part: getattr(part, "__name__", part))
 @pytest.mark.parametrize("template", ["{{ x y }}", "{% if 1 %} {% endif %}", "{# a #} ", "[1]"])
-def test_a_template_is_no_mistake(kind, field, template):
+def test_a_template_is_not_a_mistake(kind, field, template):
     task = of(kind, **{field: template})
     assert getattr(task, field) == template
 
 
 @pytest.mark.parametrize(("kind", "field"), TEMPLATED, ids=lambda part: getattr(part, "__name__", part))
-def test_an_output_is_no_mistake_and_makes_a_dependency(kind, field):
+def test_an_output_is_not_a_mistake_and_makes_a_dependency(kind, field):
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1)):  # noqa: DTZ001 - Airflow reads it in its own zone
         before = AzureMLRunPipelineOperator(task_id="before", **RUN)
         task = of(kind, **{field: before.output})
@@ -167,7 +170,7 @@ def test_an_output_is_no_mistake_and_makes_a_dependency(kind, field):
     assert getattr(task, field) is not None
 
 
-def test_templates_inside_are_no_mistake():
+def test_templates_inside_a_value_are_not_mistakes():
     of(
         AzureMLRunPipelineOperator,
         parameters={"a": "{{ x }}", "b": 1},
@@ -177,20 +180,20 @@ def test_templates_inside_are_no_mistake():
     of(AzureMLCreateScheduleOperator, recurrence={"frequency": "Day", "interval": "15"})
 
 
-def test_what_native_rendering_reads_as_something_else_is_left_to_it():
+def test_text_that_native_rendering_converts_is_not_checked():
     """Without it, the check after rendering says so."""
     of(AzureMLCreateScheduleOperator, recurrence=Recurrence("Minute", "15"))
     of(AzureMLRunPipelineOperator, parameters="{'a': 1}")
 
 
-def test_a_dag_with_marks_of_its_own_is_left_alone():
-    marks = {"variable_start_string": "<<", "variable_end_string": ">>"}
+def test_a_dag_with_its_own_template_delimiters_is_not_checked():
+    delimiters = {"variable_start_string": "<<", "variable_end_string": ">>"}
     start = datetime(2026, 1, 1)  # noqa: DTZ001 - Airflow reads it in its own zone
-    with DAG("d", schedule=None, start_date=start, jinja_environment_kwargs=marks):
+    with DAG("d", schedule=None, start_date=start, jinja_environment_kwargs=delimiters):
         of(AzureMLRunPipelineOperator, experiment_name="<< ds >>")
 
 
-def test_a_mapped_task_is_made_whatever_it_is_mapped_over():
+def test_a_mapped_task_can_be_created_with_any_values():
     start = datetime(2026, 1, 1)  # noqa: DTZ001 - Airflow reads it in its own zone
     with DAG("d", schedule=None, start_date=start):
         AzureMLRunPipelineOperator.partial(task_id="a", **RUN, on_timeout="leave").expand(
@@ -202,20 +205,20 @@ def test_a_mapped_task_is_made_whatever_it_is_mapped_over():
         AzureBlobChangeSensor.partial(task_id="c").expand(datastore=["one", "two"])
 
 
-def test_in_a_mapped_task_it_costs_no_retry():
-    """Its values come to be known on the worker, which makes the task of them then."""
+def test_a_mistake_in_a_mapped_task_costs_no_retry():
+    """The values are known only on the worker, which creates the task then."""
     with pytest.raises(AirflowFailException, match="experiment_name"):
         AzureMLRunPipelineOperator(task_id="t", **RUN | {"experiment_name": "no spaces"}, _airflow_from_mapped=True)
 
 
-def test_the_arguments_stay_as_they_were_given():
+def test_the_arguments_are_not_changed():
     parameters, paths = {"a": "x"}, {"in": DataPath("store", "x")}
     task = of(AzureMLRunPipelineOperator, parameters=parameters, data_paths=paths)
     assert task.parameters is parameters
     assert task.data_paths is paths
 
 
-def test_making_a_task_loads_nothing_heavy():
+def test_creating_a_task_imports_nothing_heavy():
     program = f"""
 import sys
 from aml_provider.client.models import Recurrence

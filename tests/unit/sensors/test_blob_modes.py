@@ -21,13 +21,14 @@ from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess, Location
 from aml_provider.blobs.changes import _MOST_GONE
+from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner
+from aml_provider.durable.handover import Commit, Handover, Owner
 from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.triggers.blob import AzureBlobLookTrigger
-from aml_provider.worker.poke_folder import FolderWatch
+from aml_provider.worker.poke_folder import FolderPoke
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")
 QUIET = logging.getLogger("modes")
@@ -110,16 +111,10 @@ class Sensors:
 
     async def work(self):
         if self.watch is None or self.mode != "poke":
-            self.watch = FolderWatch(
-                Owner("dag", f"run{self.number}", "watch"),
-                self.place,
-                self.rules,
-                VariableCursorStore(self.key),
-                QUIET,
-                lambda owner: "success",
-                deadline=float("inf"),
-            )
-        taken = self.watch.look()
+            me = Owner("dag", f"run{self.number}", "watch")
+            handover = Handover(me, VariableCursorStore(self.key), lambda owner: "success", undone)
+            self.watch = FolderPoke(handover, self.place, self.rules, QUIET, deadline=float("inf"))
+        taken = self.watch.poll()
         if taken is not None:
             self.number += 1
             self.watch = None
@@ -209,11 +204,11 @@ RULES = st.builds(
 @given(histories=st.lists(st.lists(DEEDS, max_size=4), min_size=2, max_size=14), rules=RULES)
 def test_each_mode_takes_the_same_batches(histories, rules, variables):
     taken = [(name, etag) for batch in same(histories, rules, variables) for name, etag, _ in batch or ()]
-    assert len(taken) == len(set(taken)), "a version was handed out twice"
+    assert len(taken) == len(set(taken)), "a version was returned twice"
 
 
 @pytest.mark.parametrize("between", [[], [[("write", "other.csv")]], [[("write", "other.txt")]], [[], [], []]])
-def test_a_version_that_was_gone_and_comes_back_is_no_change(between, variables):
+def test_a_version_that_returns_is_not_a_change(between, variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], *between, [("restore", "a.csv")], []]
     batches = same(histories, Rules.of(pattern="*.csv"), variables)
     assert [batch for batch in batches if batch] == [
@@ -222,12 +217,12 @@ def test_a_version_that_was_gone_and_comes_back_is_no_change(between, variables)
     ]
 
 
-def test_one_that_was_written_anew_is_a_change(variables):
+def test_a_version_that_was_written_again_is_a_change(variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], [("write", "a.csv")]]
     assert same(histories, Rules.of(), variables)[-1] == [("a.csv", "0x2", "modified")]
 
 
-def test_one_that_was_gone_before_it_was_handed_out_is_a_change_when_it_comes_back(variables):
+def test_a_version_that_was_deleted_before_it_was_taken_is_a_change_when_it_returns(variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], [("restore", "a.csv"), ("wait", 9)]]
     assert same(histories, Rules.of(settle=5), variables)[-1] == [("a.csv", "0x1", "added")]
 
@@ -257,7 +252,7 @@ def test_a_record_keeps_the_latest_of_those_that_are_gone(variables):
                 world.delete(f"{part}-{number}")
         world.write("last")
         assert len(await sensors.poll()) == 1
-        assert len(Commit.decode(variables["gone"]).cursor()) == _MOST_GONE + 1
+        assert len(Cursor.decode(Commit.decode(variables["gone"]).cursor_text)) == _MOST_GONE + 1
         for part in (1, 2):
             world.restore(f"{part}-7")
         assert await sensors.poll() is None

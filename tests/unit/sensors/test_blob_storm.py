@@ -18,12 +18,13 @@ from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
 from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
-from aml_provider.durable.handover import Commit, Owner
+from aml_provider.durable.handover import Commit, Handover, Owner
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.worker.poke_folder import FolderWatch
+from aml_provider.worker.poke_folder import FolderPoke
 
 FOLDER = Folder("https://a.blob.core.windows.net/c", "in/")
 RIGHT = ContainerAccess(sas="x=1")
@@ -31,7 +32,7 @@ QUIET = logging.getLogger("storm")
 QUIET.disabled = True
 NAMES = "abcde"
 ENDED = frozenset({"success", "failed", "skipped"})
-# Where a process may die, in the order of one look.
+# Where a process may die, in the order of one poll.
 DEATHS = (
     "before the record is read",
     "before the listing",
@@ -111,9 +112,9 @@ class Storm:
 
     Attributes:
         rules: The sensor's arguments.
-        consumers: Which runs took each version; a clear takes them off, since the run shall do its part again.
-        served: What was taken by anybody, ever.
-        story: What happened, for whoever has to read a failure.
+        consumers: Which runs took each version; a clear removes the run, since it should take its batch again.
+        served: The versions that any run has taken, ever.
+        story: What happened, to be read after a failure.
     """
 
     def __init__(self, seed, rules):
@@ -122,15 +123,15 @@ class Storm:
         self.container = FakeContainer(page_size=2)
         self.kept: dict[str, str] = {}
         self.states: dict[str, str] = {}
-        self.watches: dict[str, FolderWatch] = {}
+        self.watches: dict[str, FolderPoke] = {}
         self.asleep: dict[str, Asleep] = {}
         self.consumers: dict[tuple[str, str], set[str]] = {}
         self.served: set[tuple[str, str]] = set()
         self.ever: set[tuple[str, str]] = set()
-        self.calm = False  # somebody has looked since the last batch
+        self.calm = False  # somebody has polled since the last batch
         self.number = 0
         self.story: list[str] = []
-        self.look(self.start())  # the first look remembers, and nothing is there yet
+        self.poll(self.start())  # the first poll remembers, and nothing is there yet
 
     # --- what the task instances do ---
 
@@ -150,23 +151,16 @@ class Storm:
         if not (same_process and run in self.watches):
             # Two sensors share one cursor_key.
             me = Owner("dag", run, "watch" if int(run[3:]) % 2 else "other_watch")
-            self.watches[run] = FolderWatch(
-                me,
-                Place(self.container),
-                self.rules,
-                Variable(self.kept),
-                QUIET,
-                lambda o: self.states.get(o.run_id),
-                deadline=float("inf"),
-            )
+            handover = Handover(me, Variable(self.kept), lambda o: self.states.get(o.run_id), undone)
+            self.watches[run] = FolderPoke(handover, Place(self.container), self.rules, QUIET, deadline=float("inf"))
         return self.watches[run]
 
-    def look(self, run, *, dies="", then="failed", meanwhile=None, same_process=False, faults=()):
-        """One look of a run's task, and what becomes of the task."""
-        self.story.append(f"{run} looks {dies and f'and dies {dies}, then {then}'} {list(faults)}")
+    def poll(self, run, *, dies="", then="failed", meanwhile=None, same_process=False, faults=()):
+        """One poll of a run's task, and its effect on the task."""
+        self.story.append(f"{run} polls {dies and f'and dies {dies}, then {then}'} {list(faults)}")
         self.states[run] = "running"
         watch = self.watch(run, same_process=same_process)
-        watch._store.dies = watch._location.dies = dies
+        watch._handover.store.dies = watch._location.dies = dies
         watch._location.meanwhile = meanwhile
         asleep = self.asleep.pop(run, None)
         # What is written during this listing its trigger has not seen.
@@ -175,7 +169,7 @@ class Storm:
         before = dict(self.kept)
         self.container.failures = list(faults)
         try:
-            taken = watch.look()
+            taken = watch.poll()
             if dies == "before the result" and taken is not None:
                 raise Killed  # noqa: TRY301 - as the process that has it would be
         except Killed:
@@ -184,17 +178,17 @@ class Storm:
             self.calm = False
             return None
         finally:
-            watch._store.dies = watch._location.dies = ""
+            watch._handover.store.dies = watch._location.dies = ""
             void = any(fault != 200 for fault in faults) and not self.container.failures
             self.container.failures = []
-        self.calm = taken is None and not void and not watch._open and not same_process
+        self.calm = taken is None and not void and not watch._handover.is_open and not same_process
         if void:
             assert (taken, self.kept) == (None, before)
         if taken is None:
             self.states[run] = "up_for_reschedule"
-            if not (watch._open or same_process):
-                assert watch._commit is not None
-                self.asleep[run] = Asleep(watch._commit.serial, self.kept["record"], self.world())
+            if not (watch._handover.is_open or same_process):
+                assert watch._handover.serial
+                self.asleep[run] = Asleep(watch._handover.serial, self.kept["record"], self.world())
             return None
         assert awake, "there was something to take, and the trigger slept on"
         del self.watches[run]
@@ -211,10 +205,10 @@ class Storm:
         return {run: state for run, state in self.states.items() if state in ENDED}
 
     def fires(self, asleep):
-        """Whether the trigger wakes the worker, also if it was started anew just now."""
+        """Whether the trigger wakes the worker, even if it was restarted just now."""
         for record in {asleep.record, self.kept["record"]}:
             commit = Commit.decode(record)
-            state = FolderState(FOLDER, self.rules._replace(max_changes=1000), commit.cursor())
+            state = FolderState(FOLDER, self.rules._replace(max_changes=1000), Cursor.decode(commit.cursor_text))
             if commit.serial == asleep.serial and not Place(self.container).run(poll_folder(state, RIGHT)).changes:
                 return False
         return True
@@ -225,7 +219,7 @@ class Storm:
         self.ever.add((name, self.container.write(name, size=size)))
 
     def upload(self):
-        """Also again within the same second: the service's clock stands still unless it is told to go on."""
+        """Also again within the same second: the service's clock only moves when a test moves it."""
         for name in self.random.sample(NAMES, self.random.randint(1, 3)):
             self.write(f"in/{name}", size=self.random.choice((0, 1, 1, 1)))
             self.container.write(f"in/sub/{name}")
@@ -237,7 +231,7 @@ class Storm:
             self.write(name, size=self.container.blobs[name].size)
 
     def rename(self):
-        """Into, out of or within the folder; dates and ETag stay, so that only the name tells."""
+        """Into, out of or within the folder; dates and ETag stay, so that only the name is new."""
         old = self.random.choice(sorted(self.container.blobs) or [""])
         new = f"{self.random.choice(['in', 'in-old'])}/{self.random.choice(NAMES)}"
         if old and old != new and (new, self.container.blobs[old].etag) not in self.ever:
@@ -254,24 +248,24 @@ class Storm:
         if len(self.waiting()) < 3:
             self.start()
 
-    def any_look(self):
+    def any_poll(self):
         if waiting := self.waiting():
             faults = [200] * self.random.randint(0, 1) + [self.random.choice(FAULTS)]
             if faults == [403]:
                 faults = []  # refused from the start: that fails the task, and is a death before the commit
-            self.look(
+            self.poll(
                 self.random.choice(waiting),
                 same_process=self.random.random() < 0.3,
                 faults=faults if self.random.random() < 0.4 else (),
             )
 
-    def look_while_somebody_writes(self):
+    def poll_while_somebody_writes(self):
         """Before the listing's position, at it or behind it."""
         if waiting := self.waiting():
             name = f"in/{self.random.choice(NAMES)}"
             number = len(self.container.asked) + self.random.randint(1, 3)
             self.container.arrivals = {number: name}
-            self.look(self.random.choice(waiting))
+            self.poll(self.random.choice(waiting))
             self.container.arrivals = {}
             if name in self.container.blobs:
                 self.ever.add((name, self.container.blobs[name].etag))
@@ -280,9 +274,9 @@ class Storm:
         if waiting := self.waiting():
             self.upload()
             then = self.random.choice(("failed", "up_for_retry", "skipped"))
-            self.look(self.random.choice(waiting), dies=self.random.choice(DEATHS), then=then)
+            self.poll(self.random.choice(waiting), dies=self.random.choice(DEATHS), then=then)
 
-    def two_look_at_the_same_time(self):
+    def two_poll_at_the_same_time(self):
         """The second lists and commits between the first one's listing and its commit."""
         if len(waiting := self.waiting()) > 1:
             first, second = self.random.sample(waiting, 2)
@@ -290,9 +284,9 @@ class Storm:
             def meanwhile():
                 if self.random.random() < 0.5:
                     self.upload()
-                self.look(second)
+                self.poll(second)
 
-            self.look(first, meanwhile=meanwhile)
+            self.poll(first, meanwhile=meanwhile)
             self.calm = False
 
     def clear(self):
@@ -300,7 +294,7 @@ class Storm:
             run = self.random.choice(ended)
             self.states[run] = "no_status"
             self.calm = False
-            # A clear means that this run shall do its part again.
+            # A clear means that this run should take its batch again.
             for runs in self.consumers.values():
                 runs.discard(run)
             if self.random.random() < 0.2:
@@ -311,7 +305,7 @@ class Storm:
             del self.states[self.random.choice(ended)]
 
     def delete_old_runs(self):
-        """As ``airflow db clean`` does, some time after another run looked."""
+        """As ``airflow db clean`` does, some time after another run polled."""
         if self.calm:
             for run in self.ended("success", "skipped"):
                 del self.states[run]
@@ -327,12 +321,12 @@ class Storm:
         assert all(path.count("/") == 1 and path.startswith("in/") for path, _ in self.served)
 
     def calm_down(self):
-        """Nothing more happens and nobody dies: whatever is there has reached somebody."""
+        """Nothing more happens and no process dies: every version must have reached a run."""
         quiet = 0
         while quiet < 3:
             self.container.now += timedelta(seconds=self.rules.settle)
-            looks = [self.look(run) for run in self.waiting() or [self.start()]]
-            quiet = 0 if any(looks) else quiet + 1
+            polls = [self.poll(run) for run in self.waiting() or [self.start()]]
+            quiet = 0 if any(polls) else quiet + 1
         self.check()
         blobs = [(name, self.container.blobs[name]) for name in self.mine()]
         there = {(name, blob.etag) for name, blob in blobs if blob.size or not self.rules.ignore_empty}
@@ -348,13 +342,13 @@ ACTIONS = (
     Storm.time_passes,
     Storm.begin,
     Storm.begin,
-    Storm.any_look,
-    Storm.any_look,
-    Storm.any_look,
-    Storm.look_while_somebody_writes,
+    Storm.any_poll,
+    Storm.any_poll,
+    Storm.any_poll,
+    Storm.poll_while_somebody_writes,
     Storm.upload_and_die,
     Storm.upload_and_die,
-    Storm.two_look_at_the_same_time,
+    Storm.two_poll_at_the_same_time,
     Storm.clear,
     Storm.delete_a_run_that_failed,
     Storm.delete_old_runs,
@@ -376,8 +370,8 @@ def play(seed, steps):
             storm.check()
         storm.calm_down()
     except AssertionError as error:
-        told = "\n".join(storm.story)
-        raise AssertionError(f"seed {seed}, {storm.rules}: {error}\n{told}") from error
+        story = "\n".join(storm.story)
+        raise AssertionError(f"seed {seed}, {storm.rules}: {error}\n{story}") from error
     return storm
 
 

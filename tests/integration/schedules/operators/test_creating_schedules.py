@@ -51,7 +51,7 @@ def test_a_recurrence_is_created_once(workspace, task, target):
     assert [method for method, _ in writes(workspace)] == ["POST"]
 
 
-def test_a_watch_over_a_folder_is_created(workspace, task):
+def test_a_schedule_that_watches_a_folder_is_created(workspace, task):
     schedule_id = create(
         task,
         datastore="store",
@@ -92,7 +92,7 @@ def test_a_watch_over_a_folder_is_created(workspace, task):
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(workspace, task, arguments, message):
+def test_a_value_that_cannot_be_used_is_refused_before_anything_is_written(workspace, task, arguments, message):
     with pytest.raises(AirflowFailException, match=message):
         create(task, **arguments)
     assert writes(workspace) == []
@@ -111,26 +111,26 @@ def test_what_cannot_be_is_refused_before_anything_is_written(workspace, task, a
     # By their names alone: NIGHTLY holds the clock, and processes that share the suite must collect the same ids.
     ids=" ".join,
 )
-def test_the_constructor_refuses_what_is_missing_or_contradicts_itself(arguments):
+def test_the_constructor_refuses_missing_and_contradictory_arguments(arguments):
     with pytest.raises(ValueError, match="Task 'manage'"):
         Create(name="n", experiment_name="e", **arguments)
 
 
 @pytest.mark.parametrize("operator", [Enable, Disable])
 @pytest.mark.parametrize("arguments", [{}, {"schedule_id": "a", "schedule_name": "b"}], ids=str)
-def test_a_schedule_is_named_in_one_way(operator, arguments):
+def test_exactly_one_argument_names_the_schedule(operator, arguments):
     with pytest.raises(ValueError, match="exactly one of"):
         operator(**arguments)
 
 
 @pytest.mark.parametrize("operator", [EnablePipeline, DisablePipeline])
 @pytest.mark.parametrize("arguments", [{}, {"pipeline_id": "a", "pipeline_name": "b"}], ids=str)
-def test_a_pipeline_is_named_in_one_way(operator, arguments):
+def test_exactly_one_argument_names_the_pipeline(operator, arguments):
     with pytest.raises(ValueError, match="either pipeline_id or pipeline_name"):
         operator(**arguments)
 
 
-def test_what_differs_is_updated_and_told(workspace, task):
+def test_a_difference_is_updated_and_logged(workspace, task):
     schedule_id = create(task)
     operator = Create(
         name="nightly",
@@ -147,7 +147,7 @@ def test_what_differs_is_updated_and_told(workspace, task):
 @pytest.mark.parametrize(
     "kind", [{"recurrence": NIGHTLY}, {"recurrence": None, "datastore": "store"}], ids=["recurrence", "datastore"]
 )
-def test_the_log_says_that_a_schedule_is_disabled(kind, workspace, task):
+def test_the_log_states_that_a_schedule_is_disabled(kind, workspace, task):
     arguments = {"name": "nightly", "experiment_name": "exp", "pipeline_id": "quick", "status": "Disabled"} | kind
     created = r"was created: .* starts no run, and is disabled next[\s\S]* was updated: .*; it is Disabled\."
     for said in (created, "and Disabled"):
@@ -183,7 +183,7 @@ def test_a_schedule_created_as_disabled_starts_no_run(monkeypatch, task, quirk, 
     ("kind", "details"), [("drop", {}), ("status", {"status": 503}), ("broken_json", {})], ids=["drop", "503", "broken"]
 )
 @pytest.mark.parametrize("status", ["Active", "Disabled"])
-def test_a_lost_reply_to_the_creation_makes_no_second_schedule(workspace, task, kind, details, status, monkeypatch):
+def test_a_lost_reply_to_the_creation_creates_no_second_schedule(workspace, task, kind, details, status, monkeypatch):
     monkeypatch.setattr(arrival, "ON_ITS_WAY", 0.1)
     workspace.faults.add(kind, method="POST", path=CREATE, times=1, **details)
     try:
@@ -194,7 +194,7 @@ def test_a_lost_reply_to_the_creation_makes_no_second_schedule(workspace, task, 
     assert not task.store
 
 
-def test_below_airflow_3_3_the_intent_is_a_variable(workspace, task, monkeypatch):
+def test_before_airflow_3_3_the_intent_is_a_variable(workspace, task, monkeypatch):
     written = []
     write = variables.write
     monkeypatch.setattr(variables, "write", lambda *given: (written.append(given[0]), write(*given)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -21,7 +22,7 @@ from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker import create_schedule
 
 
-def test_it_waits_until_the_schedule_is_set_up(monkeypatch, task):
+def test_the_operator_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
@@ -43,6 +44,28 @@ def test_waiting_ends_with_execution_timeout(monkeypatch, task):
         assert one(workspace).status == "Active"
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+def test_a_refusal_while_waiting_leaves_the_retries_in_both_modes(monkeypatch, task, status, deferrable):
+    """The schedule exists by then."""
+    operator = Create(
+        name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY, deferrable=deferrable
+    )
+    with serving(monkeypatch, quirks=("provisioning=36000s",)) as workspace:
+        workspace.faults.add("status", path="*/Schedules/*", method="GET", status=status, times=50)
+        resume = operator.execute
+        if deferrable:
+            with pytest.raises(TaskDeferred) as deferral:
+                operator.execute(task.context)
+            event = asyncio.run(event_of(deferral.value.trigger))
+            assert event["outcome"] == "unwatched"
+            resume = partial(operator.execute_complete, event=event)
+        with pytest.raises(ProvisioningUnsettled, match=r"exists, but .* answered .*A retry continues") as caught:
+            resume(task.context)
+        assert str(status) in str(caught.value)
+        assert one(workspace).id in str(caught.value)
+
+
 def deferred(task, **arguments):
     with pytest.raises(TaskDeferred) as caught:
         create(task, deferrable=True, **arguments)
@@ -57,7 +80,26 @@ async def event_of(trigger):
         await events.aclose()
 
 
-def test_the_wait_may_be_the_triggerers(monkeypatch, task):
+def test_a_timeout_longer_than_any_date_ends_no_wait(monkeypatch, task):
+    with serving(monkeypatch, quirks=("provisioning=30s",)) as workspace:
+        wait = deferred(task, execution_timeout=timedelta.max)
+        assert wait.trigger.deadline > time.time() + timedelta(days=36_000).total_seconds()
+        # As Airflow does when it stores the trigger.
+        assert datetime.now(UTC) + wait.timeout > datetime.fromtimestamp(wait.trigger.deadline, UTC)
+        event = asyncio.run(
+            event_of(AzureMLScheduleProvisioningTrigger(**wait.trigger.serialize()[1] | {"poll_interval": 0.1}))
+        )
+        operator = Create(
+            name="nightly",
+            experiment_name="exp",
+            pipeline_id="quick",
+            recurrence=NIGHTLY,
+            execution_timeout=timedelta.max,
+        )
+        assert operator.execute_complete(task.context, event) == one(workspace).id
+
+
+def test_the_triggerer_can_wait(monkeypatch, task):
     with serving(monkeypatch, quirks=("provisioning=30s",)) as workspace:
         wait = deferred(task)
         path, arguments = wait.trigger.serialize()
@@ -74,7 +116,7 @@ def test_the_wait_may_be_the_triggerers(monkeypatch, task):
 
 
 @pytest.mark.parametrize("event", [None, {}, {"schedule_id": "x", "outcome": "success"}], ids=str)
-def test_an_unknown_event_is_no_success(task, event):
+def test_an_unknown_event_is_refused(task, event):
     operator = Create(name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY)
     with pytest.raises(ValueError, match="Not an event"):
         operator.execute_complete(task.context, event)
@@ -91,7 +133,7 @@ def test_a_deadline_that_passed_while_deferred_fails_the_try(monkeypatch, task):
             operator.execute_complete(task.context, event)
 
 
-def test_a_triggerer_whose_clock_is_ahead_ends_no_wait(monkeypatch, task):
+def test_a_triggerer_whose_clock_is_ahead_does_not_end_the_wait(monkeypatch, task):
     with serving(monkeypatch, quirks=("provisioning=36000s",)):
         wait = deferred(task, execution_timeout=timedelta(minutes=5))
         event = {"schedule_id": wait.trigger.schedule_id, "outcome": "deadline", "fired_at": time.time() + 600}
@@ -108,7 +150,7 @@ def test_a_triggerer_whose_clock_is_ahead_ends_no_wait(monkeypatch, task):
         assert again.value.trigger.deadline == pytest.approx(wait.trigger.deadline + 600, abs=5)
 
 
-def test_a_schedule_that_cannot_be_read_is_no_failed_schedule(workspace, task):
+def test_a_schedule_that_cannot_be_read_leaves_the_retries(workspace, task):
     operator = Create(name="nightly", experiment_name="exp", pipeline_id="quick", recurrence=NIGHTLY)
     event = {"schedule_id": "gone", "outcome": "unwatched", "message": "no route"}
     with pytest.raises(ProvisioningUnsettled, match="no route"):

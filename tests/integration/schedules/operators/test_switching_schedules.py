@@ -72,7 +72,7 @@ def test_a_pipeline_is_disabled_after_its_schedules_and_enabled(workspace, task)
         (EnablePipeline, {"pipeline_name": "none"}, "no published pipeline named 'none'"),
     ],
 )
-def test_what_is_not_there_does_not_consume_retries(workspace, task, operator, arguments, message):
+def test_a_missing_schedule_or_pipeline_consumes_no_retries(workspace, task, operator, arguments, message):
     with pytest.raises(AirflowFailException, match=message):
         operator(**arguments).execute(task.context)
 

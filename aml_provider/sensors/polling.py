@@ -1,0 +1,188 @@
+"""The base of the sensors: how they poll, defer, and are skipped, in all modes alike."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralError
+except ImportError:  # Airflow 2
+    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef]
+
+from aml_provider.client.errors import AzureMLError
+from aml_provider.connection import airflow_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.worker.poke import Poke
+
+S = TypeVar("S", bound="BaseSensorOperator")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def errors_logged(poke: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Log the errors of a sensor's ``poke`` before Airflow may turn them into a skip.
+
+    With ``soft_fail`` or ``never_fail`` Airflow logs "Skipping due to …" and nothing about the error itself. The error
+    is raised unchanged: Airflow decides whether the task is skipped. All modes poll through ``poke``.
+    """
+
+    @wraps(poke)
+    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return poke(self, *args, **kwargs)
+        except AirflowSkipException:
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout) as timeout:
+            # The author wants a skip then.
+            if _may_be_hidden(self):
+                self.log.info("%s", timeout)
+            raise
+        except Exception as error:
+            if _may_be_hidden(self):
+                known = isinstance(error, (AirflowException, AzureMLError))
+                self.log.error(  # noqa: TRY400 - the traceback of an expected error has no news
+                    "The sensor failed, although %s may show the task as skipped: %s",
+                    "soft_fail" if self.soft_fail else "never_fail",
+                    error if known and str(error) else repr(error),
+                    exc_info=None if known else error,
+                )
+            raise
+
+    return method
+
+
+class PollingSensor(BaseSensorOperator):
+    """Airflow's own sensor, which can also defer between two polls.
+
+    It defers from ``poke``, so that Airflow's loop around it gives ``soft_fail`` and the like one meaning in all modes.
+    With ``never_fail`` it is skipped in all modes when its time is up: Airflow does so only if ``poke`` raises, and not
+    in its own loop; Airflow 2 not after a deferral either.
+
+    Args:
+        deferrable: Poll from the triggerer.
+        azureml_conn_id: The connection.
+    """
+
+    def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self.azureml_conn_id = azureml_conn_id
+        self._wait: tuple[Context, Poke[Any]] | None = None
+        # From the deferral that this process resumes: its deadline, and how far the triggerer's clock is ahead.
+        self._deadline: float | None = None
+        self._ahead = 0.0
+
+    def execute(self, context: Context) -> Any:
+        """Poll until there is a result, in Airflow's own loop."""
+        with _never_failing(self):
+            return _unguarded(BaseSensorOperator)(self, context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral, or end after one that no triggerer answered in time."""
+        with _never_failing(self):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> Any:
+        """Poll again: nothing is taken from the event, the worker decides and commits."""
+        from aml_provider.deadlines import clock_ahead, trigger_deadline
+
+        # dag.test() loses the arguments of defer(). The event has the trigger's deadline, which is by its own clock.
+        self._deadline = deadline if deadline is not None else trigger_deadline(event or {})
+        self._ahead = clock_ahead(event)
+        return _unguarded(type(self))(self, context)
+
+    @errors_logged
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Poll once; in deferrable mode defer when there is no result yet."""
+        # One for each wait.
+        if self._wait is None or self._wait[0] is not context:
+            from aml_provider.worker.deadlines import deadline_of_sensor
+
+            deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
+            self._wait = (context, self._new_wait(context, deadline))
+        wait = self._wait[1]
+        result = wait.poll()
+        if result is None and self.deferrable:
+            self._defer(wait)
+        if result is not None:
+            self._announce(result, context)
+        return PokeReturnValue(is_done=result is not None, xcom_value=result)
+
+    @abstractmethod
+    def _new_wait(self, context: Context, deadline: float) -> Poke[Any]:
+        """Check the rendered arguments, and prepare the polls.
+
+        Args:
+            context: Airflow's context.
+            deadline: The instant at which the wait ends, in seconds since the epoch.
+        """
+
+    def _announce(self, result: Any, context: Context) -> None:
+        """Called with the result before the sensor returns it."""
+
+    def _defer(self, wait: Poke[Any]) -> None:
+        from aml_provider.deadlines import deferral_timeout
+        from aml_provider.durations import in_seconds
+
+        if time.time() >= wait.deadline:
+            raise AirflowSensorTimeout(f"Nothing was found within the sensor's timeout of {self.timeout:g} seconds.")
+        with airflow_errors():
+            interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
+        trigger = wait.trigger(interval, wait.deadline + self._ahead)
+        if trigger is not None:
+            self.defer(
+                trigger=trigger,
+                method_name="execute_complete",
+                kwargs={"deadline": wait.deadline},
+                timeout=deferral_timeout(wait.deadline),
+            )
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Airflow's own interval, or longer if the service asked for a longer pause."""
+        interval: float = super()._get_next_poke_interval(*args, **kwargs)
+        return interval if self._wait is None else self._wait[1].pause(interval)
+
+
+def _unguarded(kind: type[BaseSensorOperator]) -> Callable[..., Any]:
+    """The class's ``execute`` without Airflow's guard.
+
+    Airflow 2's guard takes a call by ``super()`` or from another method for a call from outside the task: it warns, and
+    with ``allow_nested_operators=False`` it refuses the call.
+    """
+    method: Callable[..., Any] = kind.execute
+    return getattr(method, "__wrapped__", method)
+
+
+@contextmanager
+def _never_failing(sensor: BaseSensorOperator) -> Iterator[None]:
+    try:
+        yield
+    except (AirflowSensorTimeout, TaskDeferralError) as error:
+        if sensor.never_fail:
+            # As with soft_fail.
+            raise AirflowSkipException(str(error)) from error
+        raise
+
+
+def _may_be_hidden(sensor: Any) -> bool:
+    return bool(sensor.soft_fail or sensor.never_fail)

@@ -1,0 +1,137 @@
+"""One wait of a sensor: its polls on a worker, and the trigger that polls for it. Loaded on the worker only."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from aml_provider.blobs.cursor import CursorUnreadable, damaged
+from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
+from aml_provider.client.trouble import pause_after
+from aml_provider.connection import airflow_errors
+from aml_provider.durable.handover import CursorMoved, Replay, TakeOver, WaitFor
+from aml_provider.stored import reading
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
+    from aml_provider.durable.handover import Handover
+
+T = TypeVar("T")
+
+
+class Poke(ABC, Generic[T]):
+    """Polls for one wait of a task instance.
+
+    Args:
+        log: The task's log.
+        deadline: The instant at which the wait ends, in seconds since the epoch.
+    """
+
+    def __init__(self, log: Any, deadline: float) -> None:
+        self._log = log
+        self.deadline = deadline
+        self._failure: AzureMLError | None = None
+
+    def poll(self) -> T | None:
+        """Poll once.
+
+        Returns:
+            What the sensor returns; None when there is nothing yet, or the poll failed.
+
+        Raises:
+            AirflowFailException: An error that waiting longer cannot fix.
+            RunError: The run that is waited for did not end in success.
+        """
+        self._failure = None
+        try:
+            with airflow_errors():
+                return self._poll()
+        except RunError:
+            raise
+        except AzureMLError as error:
+            # Nothing has moved: the next poll sees everything that this one would have seen.
+            self._failure = error
+            self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
+            return None
+
+    def pause(self, interval: float) -> float:
+        """Seconds until the next poll: the interval, or longer if the service asked for that, within the deadline."""
+        pause = interval if self._failure is None else pause_after(self._failure, interval)
+        return max(interval, min(pause, self.deadline - time.time()))
+
+    @abstractmethod
+    def _poll(self) -> T | None: ...
+
+    @abstractmethod
+    def trigger(self, poll_interval: float, deadline: float) -> BaseTrigger | None:
+        """The trigger that continues to poll; None when the worker must poll again itself.
+
+        Args:
+            poll_interval: Seconds between two polls.
+            deadline: The instant at which the trigger stops, by its own clock, in seconds since the epoch.
+        """
+
+
+class HandoverPoke(Poke[T]):
+    """Polls for batches, each of which the handover passes to one task instance."""
+
+    _watched: str  # for messages: the kind of place that is polled
+    _argument: str  # the argument to blame for a record that cannot be read
+
+    def __init__(self, handover: Handover, log: Any, deadline: float) -> None:
+        super().__init__(log, deadline)
+        self._handover = handover
+
+    def _poll(self) -> T | None:
+        try:
+            if not self._handover.is_decided:
+                decision = self._handover.begin()
+                if isinstance(decision, Replay):
+                    with reading(damaged):
+                        result = self._result(decision.batch)
+                    self._log.info("This task already took %s; it takes the same again.", self._named(decision.batch))
+                    self._handover.replay()
+                    return result
+                if isinstance(decision, WaitFor):
+                    self._log.info(
+                        "The last batch was taken by %s, which is %s; waiting for its end.",
+                        decision.owner,
+                        decision.state,
+                    )
+                    return None
+                if isinstance(decision, TakeOver):
+                    self._log.warning(
+                        "Taking over %s of %s, which is %s.",
+                        self._named(decision.batch),
+                        decision.owner,
+                        decision.state or "gone",
+                    )
+                self._begin()
+            return self._take()
+        except CursorMoved as moved:
+            self._handover.restart()
+            self._log.warning("%s. Does more than one DAG run wait for this %s? Starting over.", moved, self._watched)
+            return None
+        except CursorUnreadable as error:
+            raise InvalidArgument(
+                self._argument,
+                f"{error}. It can no longer be found out what was taken from this {self._watched}: delete the "
+                f"{self._handover.store}, and the next poll starts a new record",
+            ) from error
+
+    def _begin(self) -> None:
+        """Called before the first poll that may take a batch."""
+
+    @abstractmethod
+    def _take(self) -> T | None:
+        """Poll, and commit the batch that is found."""
+
+    @abstractmethod
+    def _result(self, batch: list[Any]) -> T:
+        """What the sensor returns for a stored batch; any error means that the batch is damaged."""
+
+    @abstractmethod
+    def _named(self, batch: list[Any]) -> str:
+        """A batch, for the log."""
