@@ -12,8 +12,8 @@ from aml_provider.emulator.workspace.submission import check_experiment_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.models import Run
-    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Experiments:
@@ -23,8 +23,8 @@ class Experiments:
     (``Experiment.archive`` of the v1 SDK).
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._experiments: dict[str, Experiment] = {}
 
     def clear(self) -> None:
@@ -60,14 +60,14 @@ class Experiments:
     def ensure(self, name: str) -> Experiment:
         """The active experiment of that name, created if there is none."""
         check_experiment_name(name)
-        with self._workspace.lock:
+        with self._core.lock:
             active = self._active(name)
             if active is None:
                 first = stable_id(f"experiment/{name}")
                 experiment_id = str(uuid.uuid4()) if first in self._experiments else first
-                active = Experiment(name, experiment_id, self._workspace.clock.now())
+                active = Experiment(name, experiment_id, self._core.clock.now())
                 self._experiments[active.id] = active
-                self._workspace.changed()
+                self._core.changed()
             return active
 
     def update(
@@ -82,7 +82,7 @@ class Experiments:
         """Change what is given; tags are added to those that are there."""
         if name is not None:
             check_experiment_name(name)
-        with self._workspace.lock:
+        with self._core.lock:
             stays_archived = experiment.archived is not None if archive is None else archive
             wanted = experiment.name if name is None else name
             holder = None if stays_archived else self._active(wanted)
@@ -97,37 +97,37 @@ class Experiments:
             experiment.description = experiment.description if description is None else description
             experiment.tags |= tags
             if archive is not None and archive != (experiment.archived is not None):
-                experiment.archived = self._workspace.clock.now() if archive else None
-            self._workspace.changed()
+                experiment.archived = self._core.clock.now() if archive else None
+            self._core.changed()
 
     def delete_tags(self, experiment: Experiment, names: Iterable[str]) -> None:
         """Remove tags; those that are not there are left out."""
-        with self._workspace.lock:
+        with self._core.lock:
             for name in names:
                 experiment.tags.pop(name, None)
-            self._workspace.changed()
+            self._core.changed()
 
     def delete(self, experiment: Experiment) -> None:
         """Delete an experiment that has no runs."""
-        with self._workspace.lock:
+        with self._core.lock:
             if next(iter(self.runs_of(experiment)), None) is not None:
                 raise bad_request(
                     f"Experiment {experiment.name} has runs; only an empty one can be deleted. Archive it instead.",
                     "ExperimentNotEmpty",
                 )
-            experiment.deleted = self._workspace.clock.now() + self._workspace.quirks.slow_delete
-            self._workspace.changed()
+            experiment.deleted = self._core.clock.now() + self._core.quirks.slow_delete
+            self._core.changed()
 
     def is_deleted(self, experiment_id: str) -> bool:
         """Whether a deletion that has begun is done."""
         found = self._experiments.get(experiment_id)
         if found is None or found.deleted is None:
             raise not_found(f"A deletion of experiment {experiment_id}")
-        return found.deleted <= self._workspace.clock.now()
+        return found.deleted <= self._core.clock.now()
 
     def runs_of(self, experiment: Experiment) -> Iterable[Run]:
         """The runs of an experiment, oldest first."""
-        return (run for run in self._workspace.runs.values() if run.experiment_id == experiment.id)
+        return (run for run in self._core.runs.values() if run.experiment_id == experiment.id)
 
     def _active(self, name: str) -> Experiment | None:
         return next((item for item in self.all() if item.name == name and item.archived is None), None)

@@ -17,19 +17,25 @@ from aml_provider.emulator.workspace.submission import check_experiment_name
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.models import Pipeline
     from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
     from aml_provider.emulator.workspace.submission import Submission
-    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Schedules:
-    """All schedules. Whoever drives time calls ``fire_due``, ``take_polls`` and ``polled``."""
+    """All schedules. The scheduler calls ``fire_due``, ``take_polls`` and ``polled`` as time passes.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    Args:
+        core: The workspace's pipelines, endpoints and datastores, its clock and quirks.
+        submit: Submits a run for a schedule that was due at the given instant; raises ``ServiceError`` on a refusal.
+    """
+
+    def __init__(self, core: Core, submit: Callable[[Schedule, Submission, float], None]) -> None:
+        self._core = core
+        self._submit = submit
         self._schedules: dict[str, Schedule] = {}
         self._recurrences = Timetable()
         self._polls = Timetable()
@@ -52,12 +58,12 @@ class Schedules:
 
     def of_pipeline(self, pipeline_id: str) -> list[Schedule]:
         """The schedules of a published pipeline, disabled ones too."""
-        self._workspace.pipeline(pipeline_id)
+        self._core.pipeline(pipeline_id)
         return [item for item in self.all() if item.pipeline_id == pipeline_id]
 
     def of_endpoint(self, endpoint_id: str) -> list[Schedule]:
         """The schedules of a pipeline endpoint, disabled ones too."""
-        self._workspace.endpoint(endpoint_id)
+        self._core.endpoint(endpoint_id)
         return [item for item in self.all() if item.endpoint_id == endpoint_id]
 
     def refuse_active(self, pipeline: Pipeline) -> None:
@@ -71,18 +77,18 @@ class Schedules:
 
     def provisioning(self, schedule: Schedule) -> str:
         """The provisioning status as it is now."""
-        if self._workspace.clock.now() < schedule.provisioned:
+        if self._core.clock.now() < schedule.provisioned:
             return "Provisioning"
         return "Completed" if schedule.provisioning_error is None else "Failed"
 
     def upcoming(self, schedule: Schedule, count: int) -> list[float]:
         """The next instants at which a schedule fires or polls."""
-        return list(itertools.islice(self._times(schedule, self._workspace.clock.now()), count))
+        return list(itertools.islice(self._times(schedule, self._core.clock.now()), count))
 
     def load(self, schedule: Schedule) -> None:
         """Add a schedule that a file holds. What it missed while there was no clock is not made up for."""
         self._schedules[schedule.id] = schedule
-        self._plan(schedule, self._workspace.clock.now())
+        self._plan(schedule, self._core.clock.now())
 
     def check(self, request: ScheduleRequest, current: Schedule | None = None) -> None:
         """Refuse what cannot be.
@@ -102,7 +108,7 @@ class Schedules:
         check_experiment_name(request.submission.experiment)
         submission, trigger = request.submission, request.trigger
         if trigger is not None:
-            store = self._workspace.datastores.get(trigger.datastore)
+            store = self._core.datastores.get(trigger.datastore)
             if store is None:
                 raise bad_request(f"Datastore {trigger.datastore} was not found.", "DatastoreNotFound")
             if store.type != "AzureBlob":
@@ -110,7 +116,7 @@ class Schedules:
             submission = _for_path(submission, trigger.data_path_parameter, DataPath(store.name))
         # What is only to be disabled may have got another interface behind its endpoint.
         if current is None or request.status == "Active":
-            submission.check(pipeline, self._workspace.datastores)
+            submission.check(pipeline, self._core.datastores)
 
     def create(self, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None) -> Schedule:
         """A new schedule.
@@ -121,7 +127,7 @@ class Schedules:
             error: Why they could not be listed.
         """
         self.check(request)
-        with self._workspace.lock:
+        with self._core.lock:
             now = self._instant()
             schedule = Schedule(name=request.name, submission=request.submission, id=str(uuid.uuid4()), created=now)
             schedule.pipeline_id, schedule.endpoint_id = request.pipeline_id, request.endpoint_id
@@ -143,12 +149,12 @@ class Schedules:
         """
         schedule = self.get(schedule_id)
         self.check(request, schedule)
-        with self._workspace.lock:
+        with self._core.lock:
             self.fire_due()
             changed = self.changes(request, schedule)
             if changed and request.trigger is not None:
                 schedule.seen, schedule.last_error = None if seen is None else dict(seen), error
-            fires = {"changed": changed, "always": True, "never": False}[self._workspace.quirks.update_fires]
+            fires = {"changed": changed, "always": True, "never": False}[self._core.quirks.update_fires]
             self._set(schedule, request, self._instant(), fires=fires, counts=changed or fires)
         return schedule
 
@@ -158,14 +164,14 @@ class Schedules:
 
     def next_due(self) -> float | None:
         """When the next schedule fires or polls."""
-        with self._workspace.lock:
+        with self._core.lock:
             firsts = (self._recurrences.first(), self._polls.first())
         return min((first[0] for first in firsts if first is not None), default=None)
 
     def fire_due(self) -> None:
         """Start the runs of all recurrences that are due, each with the instant when it was."""
-        with self._workspace.lock:
-            now = self._workspace.clock.now()
+        with self._core.lock:
+            now = self._core.clock.now()
             while (first := self._recurrences.first()) is not None and first[0] <= now:
                 schedule = self._schedules[first[1]]
                 self._start(schedule, self._recurrences.take(schedule.id), schedule.submission)
@@ -173,8 +179,8 @@ class Schedules:
     def take_polls(self) -> list[tuple[Schedule, float]]:
         """The schedules that have to look for blobs now, each with the instant when it was due."""
         taken: dict[str, float] = {}
-        with self._workspace.lock:
-            now = self._workspace.clock.now()
+        with self._core.lock:
+            now = self._core.clock.now()
             while (first := self._polls.first()) is not None and first[0] <= now:
                 taken[first[1]] = self._polls.take(first[1])
             return [(self._schedules[name], due) for name, due in taken.items()]
@@ -188,7 +194,7 @@ class Schedules:
             due: When it had to look.
             found: The blobs with their ETags.
         """
-        with self._workspace.lock:
+        with self._core.lock:
             if self._schedules.get(schedule.id) is not schedule or schedule.trigger is not trigger:
                 return
             trigger = schedule.trigger
@@ -197,24 +203,24 @@ class Schedules:
             seen, schedule.seen, schedule.last_error = schedule.seen, dict(found), None
             # The first look only learns what is there.
             changed = [] if seen is None else [name for name, etag in found.items() if seen.get(name) != etag]
-            if changed and self._workspace.quirks.one_run_per_poll:
+            if changed and self._core.quirks.one_run_per_poll:
                 changed = [trigger.path or ""]
             for path in changed:
                 place = DataPath(trigger.datastore, path)
                 self._start(schedule, due, _for_path(schedule.submission, trigger.data_path_parameter, place))
             if seen != schedule.seen:
-                self._workspace.changed()
+                self._core.changed()
 
     def failed(self, schedule: Schedule, message: str) -> None:
         """Note that a schedule could not look for blobs."""
-        with self._workspace.lock:
+        with self._core.lock:
             schedule.last_error = message
-            self._workspace.changed()
+            self._core.changed()
 
     def _set(
         self, schedule: Schedule, request: ScheduleRequest, now: float, *, fires: bool, counts: bool = True
     ) -> None:
-        quirks = self._workspace.quirks
+        quirks = self._core.quirks
         schedule.name, schedule.submission, schedule.status = request.name, request.submission, request.status
         schedule.recurrence, schedule.trigger = request.recurrence, request.trigger
         schedule.modified = now
@@ -224,7 +230,7 @@ class Schedules:
             schedule.anchored = schedule.provisioned
         self._plan(schedule, None if fires else schedule.provisioned)
         self.fire_due()
-        self._workspace.changed()
+        self._core.changed()
 
     def _plan(self, schedule: Schedule, after: float | None) -> None:
         table = self._polls if schedule.recurrence is None else self._recurrences
@@ -242,7 +248,7 @@ class Schedules:
                 schedule.recurrence,
                 _moment(schedule.anchored),
                 None if after is None else _moment(after),
-                minute_zero=self._workspace.quirks.minute_zero,
+                minute_zero=self._core.quirks.minute_zero,
             )
             return (fire.timestamp() for fire in fires)
         assert schedule.trigger is not None
@@ -252,19 +258,14 @@ class Schedules:
 
     def _start(self, schedule: Schedule, due: float, submission: Submission) -> None:
         schedule.last_fired, schedule.last_error = due, None
-        submission = replace(submission, run_type="Schedule")
-        scheduled = (schedule.id, due)
         try:
-            if schedule.endpoint_id is not None:
-                self._workspace.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
-            else:
-                self._workspace.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
+            self._submit(schedule, replace(submission, run_type="Schedule"), due)
         except ServiceError as error:
             schedule.last_error = error.message
-            self._workspace.changed()
+            self._core.changed()
 
     def _pipeline(self, pipeline_id: str | None, endpoint_id: str | None, *, must_run: bool) -> Pipeline:
-        pipelines, endpoints = self._workspace.pipelines, self._workspace.endpoints
+        pipelines, endpoints = self._core.pipelines, self._core.endpoints
         if endpoint_id is not None:
             endpoint = endpoints.get(endpoint_id)
             if endpoint is None:
@@ -281,7 +282,7 @@ class Schedules:
 
     def _instant(self) -> float:
         # Not after now, or what is to happen at once would not be due yet.
-        return math.floor(self._workspace.clock.now() * 1000) / 1000
+        return math.floor(self._core.clock.now() * 1000) / 1000
 
 
 def _whole(instant: float) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
@@ -15,13 +15,13 @@ from aml_provider.emulator.workspace.schedules import Schedules
 from aml_provider.emulator.workspace.timeline import RunView, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.submission import Submission
 
-T = TypeVar("T")
 Scheduled = tuple[str, float]
 """A schedule's id, and when it was due."""
 
@@ -40,56 +40,35 @@ DATA_TYPES = (
 )
 
 
-class Workspace:
-    """Everything that the services keep, and what they allow to be done to it.
-
-    Args:
-        clock: The time that statuses depend on.
-        quirks: Deviations from the default behaviour.
+class Workspace(Core):
+    """Everything that the services hold, and the rules for changing it.
 
     Attributes:
-        lock: Held while anything changes; step functions return on other threads.
-        listeners: Called after every change.
         experiments: The experiments.
         schedules: The schedules, and when they fire.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
-        self.clock = clock
-        self.quirks = quirks
-        self.lock = threading.RLock()
-        self.listeners: list[Callable[[], None]] = []
+        super().__init__(clock, quirks)
         self.experiments = Experiments(self)
-        self.schedules = Schedules(self)
+        self.schedules = Schedules(self, self._submit_scheduled)
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         self.created = self.clock.now()
         self.location = "eastus"
-        self.pipelines: dict[str, Pipeline] = {}
-        self.endpoints: dict[str, Endpoint] = {}
-        self.datastores: dict[str, Datastore] = {}
+        # New mappings, as other threads may still be reading the old ones.
+        self.pipelines = {}
+        self.endpoints = {}
+        self.datastores = {}
+        self.runs = {}
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
-        self.runs: dict[str, Run] = {}
         self.experiments.clear()
         self.schedules.clear()
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
-
-    def changed(self) -> None:
-        """Tell whoever saves the workspace or waits for it."""
-        for listener in self.listeners:
-            listener()
-
-    def pipeline(self, pipeline_id: str) -> Pipeline:
-        """A published pipeline by id."""
-        return _get(self.pipelines, pipeline_id, "Pipeline")
-
-    def endpoint(self, endpoint_id: str) -> Endpoint:
-        """A pipeline endpoint by id."""
-        return _get(self.endpoints, endpoint_id, "PipelineEndpoint")
 
     def endpoint_named(self, name: str) -> Endpoint:
         """A pipeline endpoint by name."""
@@ -101,7 +80,7 @@ class Workspace:
     def datastore(self, name: str) -> Datastore:
         """A datastore by name."""
         # The service keeps names in lower case, whatever they are registered with.
-        return _get(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
+        return find(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
 
     def default_datastore(self) -> Datastore:
         """The default datastore: the one that was chosen, else the first."""
@@ -146,7 +125,7 @@ class Workspace:
 
     def run(self, run_id: str) -> Run:
         """A pipeline run by id."""
-        return _get(self.runs, run_id, "PipelineRun")
+        return find(self.runs, run_id, "PipelineRun")
 
     def view(self, run: Run) -> RunView:
         """The run as it is now."""
@@ -269,6 +248,13 @@ class Workspace:
             raise not_found(f"Version {wanted} of PipelineEndpoint {endpoint.name}")
         return self.submit(endpoint.versions[wanted], submission, parent_run_id, endpoint.id, scheduled)
 
+    def _submit_scheduled(self, schedule: Schedule, submission: Submission, due: float) -> None:
+        scheduled = (schedule.id, due)
+        if schedule.endpoint_id is not None:
+            self.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
+        else:
+            self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
+
     def add_run(self, run: Run) -> None:
         """Store a run and make it and its steps findable by id."""
         self.runs[run.id] = run
@@ -348,9 +334,3 @@ class Workspace:
 def published_defaults(pipeline: Pipeline) -> dict[str, str]:
     """The default of every parameter that has one."""
     return {item.name: item.default for item in pipeline.parameters if item.default is not None}
-
-
-def _get(things: Mapping[str, T], key: str, kind: str) -> T:
-    if key not in things:
-        raise not_found(f"{kind} {key}")
-    return things[key]
