@@ -66,36 +66,29 @@ class ArtifactRoutes:
 
     async def list(self, request: Request) -> Response:
         """The files of a run or step, all or those below a path."""
-        container, prefix = self._container(request), self._path(request)
-        found = [self._artifact(container, path) for path in self._below(container, prefix)]
-        return self._page(request, found)
+        container, paths = self._below(request)
+        return self._page(request, [self._artifact(container, path) for path in paths])
 
     async def prefix_info(self, request: Request) -> Response:
         """The files of a run below a prefix, with links."""
-        container, prefix = self._container(request), self._path(request)
-        return self._page(request, [self._info(request, container, path) for path in self._below(container, prefix)])
+        container, paths = self._below(request)
+        return self._page(request, [self._info(request, container, path) for path in paths])
 
     async def info(self, request: Request) -> Response:
         """One file, with a link."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(self._info(request, container, path))
+        return reply(self._info(request, *self._file(request)))
 
     async def uri(self, request: Request) -> Response:
         """The link to one file."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(content_url(request, self._secret, container, path))
+        return reply(content_url(request, self._secret, *self._file(request)))
 
     async def metadata(self, request: Request) -> Response:
         """One file without a link."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(self._artifact(container, path))
+        return reply(self._artifact(*self._file(request)))
 
     async def text(self, request: Request) -> Response:
         """A file's content, for whoever may call the service."""
-        return PlainTextResponse(file(self._workspace, self._container(request), self._path(request)))
+        return PlainTextResponse(file(self._workspace, *self._file(request)))
 
     async def content(self, request: Request) -> Response:
         """A file's content. The signature in the link is all that it takes."""
@@ -104,6 +97,12 @@ class ArtifactRoutes:
         if not hmac.compare_digest(signature.encode(), _signature(self._secret, container, path).encode()):
             raise ServiceError(403, "The signature does not match.", code="AuthenticationFailed")
         return PlainTextResponse(file(self._workspace, container, path))
+
+    def _file(self, request: Request) -> tuple[str, str]:
+        """The container and path of the file that a request names, which has to exist."""
+        container, path = self._container(request), self._path(request)
+        file(self._workspace, container, path)
+        return container, path
 
     def _container(self, request: Request) -> str:
         """The container that the path names, of the run there is."""
@@ -119,9 +118,11 @@ class ArtifactRoutes:
         path = request.path_params.get("path") or request.query_params.get("path") or ""
         return str(path).rstrip("/")
 
-    def _below(self, container: str, prefix: str) -> Iterable[str]:
+    def _below(self, request: Request) -> tuple[str, Sequence[str]]:
+        """The container that a request names, and its files below the prefix."""
+        container, prefix = self._container(request), self._path(request)
         found = files(self._workspace, container)
-        return (path for path in found if not prefix or path == prefix or path.startswith(f"{prefix}/"))
+        return container, [path for path in found if not prefix or path == prefix or path.startswith(f"{prefix}/")]
 
     def _artifact(self, container: str, path: str) -> dict[str, Any]:
         run, index = self._workspace.stored(container.removeprefix("dcid."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 
+Handler = Callable[["Request"], Awaitable["Response"]]
 _UPCOMING, _MOST_UPCOMING = 5, 1000
 _CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}
 
@@ -38,59 +39,56 @@ class ControlRoutes:
 
     def routes(self) -> list[Route]:
         """At the root."""
+        handlers: Mapping[tuple[str, str], Handler] = {
+            ("GET", "requests"): self.requests,
+            ("DELETE", "requests"): self.clear_requests,
+            ("GET", "faults"): self.faults,
+            ("POST", "faults"): self.add_fault,
+            ("DELETE", "faults"): self.clear_faults,
+            ("GET", "clock"): self.clock,
+            ("POST", "clock"): self.set_clock,
+            ("POST", "reset"): self.reset,
+            ("GET", "runs"): self.runs,
+            ("GET", "schedules"): self.schedules,
+        }
         return [
-            Route("/_emulator/requests", self.requests),
-            Route("/_emulator/requests", self.clear_requests, methods=["DELETE"]),
-            Route("/_emulator/faults", self.faults),
-            Route("/_emulator/faults", self.add_fault, methods=["POST"]),
-            Route("/_emulator/faults", self.clear_faults, methods=["DELETE"]),
-            Route("/_emulator/clock", self.clock),
-            Route("/_emulator/clock", self.set_clock, methods=["POST"]),
-            Route("/_emulator/reset", self.reset, methods=["POST"]),
-            Route("/_emulator/runs", self.runs),
-            Route("/_emulator/schedules", self.schedules),
+            Route(f"/_emulator/{name}", self._guarded(handler), methods=[method])
+            for (method, name), handler in handlers.items()
         ]
 
     async def requests(self, request: Request) -> Response:
         """The logged requests."""
-        self._admit(request)
         query = request.query_params
         return reply({"requests": self._emulation.requests.find(query.get("method"), query.get("path_contains"))})
 
-    async def clear_requests(self, request: Request) -> Response:
+    async def clear_requests(self, _request: Request) -> Response:
         """Forget the logged requests."""
-        self._admit(request)
         return reply({"cleared": self._emulation.requests.clear()})
 
-    async def faults(self, request: Request) -> Response:
+    async def faults(self, _request: Request) -> Response:
         """The faults that wait for requests."""
-        self._admit(request)
         return reply({"faults": self._emulation.faults.pending()})
 
     async def add_fault(self, request: Request) -> Response:
         """Add a fault."""
-        self._admit(request)
         try:
             fault = self._emulation.faults.add_mapping(_object(await read_json(request)))
         except ValueError as error:
             raise bad_request(str(error)) from error
         return reply(asdict(fault))
 
-    async def clear_faults(self, request: Request) -> Response:
+    async def clear_faults(self, _request: Request) -> Response:
         """Forget the faults."""
-        self._admit(request)
         self._emulation.faults.clear()
         return reply({"faults": []})
 
-    async def clock(self, request: Request) -> Response:
+    async def clock(self, _request: Request) -> Response:
         """The time."""
-        self._admit(request)
         clock = self._emulation.clock
         return reply({"now": wire_time(clock.now()), "held": clock.held, "speed": clock.speed})
 
     async def set_clock(self, request: Request) -> Response:
         """Hold or release the clock, change its speed, move it."""
-        self._admit(request)
         given = _object(await read_json(request))
         for key, value in given.items():
             _check_clock(key, value)
@@ -101,22 +99,19 @@ class ControlRoutes:
             await asyncio.to_thread(clock.advance, given["advance"])
         return await self.clock(request)
 
-    async def reset(self, request: Request) -> Response:
+    async def reset(self, _request: Request) -> Response:
         """Go back to the seed."""
-        self._admit(request)
         # The schedules of a seed look at the blobs that are there.
         await asyncio.to_thread(self._emulation.reset)
         return reply({"reset": True})
 
-    async def runs(self, request: Request) -> Response:
+    async def runs(self, _request: Request) -> Response:
         """All runs with what the services do not show, newest first."""
-        self._admit(request)
         workspace = self._emulation.workspace
         return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
 
     async def schedules(self, request: Request) -> Response:
         """All schedules with what the services do not show, and when they fire next."""
-        self._admit(request)
         text = request.query_params.get("count", str(_UPCOMING))
         if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
             raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")
@@ -124,6 +119,13 @@ class ControlRoutes:
         return reply(
             {"schedules": [describe_schedule(workspace, item, int(text)) for item in workspace.schedules.all()]}
         )
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            self._admit(request)
+            return await handler(request)
+
+        return guarded
 
     def _admit(self, request: Request) -> None:
         if self._token is not None:
@@ -181,7 +183,7 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
         "parent_run_id": run.parent_run_id,
         "continue_on_step_failure": run.continue_on_step_failure,
         "parameters": run.parameters,
-        "data_paths": {name: {"datastore": path.datastore, "path": path.path} for name, path in run.data_paths.items()},
+        "data_paths": {name: asdict(path) for name, path in run.data_paths.items()},
         "datasets": run.datasets,
         "tags": run.history_tags,
         "properties": run.history_properties,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.routes.http import count, flag, read_body, reply
+from aml_provider.emulator.routes.http import active_if_asked, count, read_body, reply
 from aml_provider.emulator.routes.pipelines import services_url
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 from aml_provider.emulator.workspace.errors import bad_request
@@ -43,8 +43,7 @@ class EndpointRoutes:
 
     async def list(self, request: Request) -> Response:
         """All endpoints, or the active ones; at most as many as the header ``BatchSize`` says."""
-        active_only = flag(request.query_params.get("activeOnly"))
-        found = [item for item in self._workspace.endpoints.values() if item.status == "Active" or not active_only]
+        found = list(active_if_asked(request, self._workspace.endpoints.values()))
         limit = count("BatchSize", request.headers.get("BatchSize"))
         return reply([self._wire.endpoint(item, services_url(request)) for item in found[:limit]])
 
@@ -92,15 +91,9 @@ class EndpointRoutes:
     async def pipelines(self, request: Request) -> Response:
         """The pipelines behind an endpoint."""
         endpoint = self._workspace.endpoint(request.path_params["endpoint_id"])
-        active_only = flag(request.query_params.get("activeOnly"))
         found = [self._workspace.pipeline(pipeline_id) for pipeline_id in endpoint.versions.values()]
-        return reply(
-            [
-                self._wire.pipeline(pipeline, services_url(request))
-                for pipeline in found
-                if pipeline.status == "Active" or not active_only
-            ]
-        )
+        services = services_url(request)
+        return reply([self._wire.pipeline(pipeline, services) for pipeline in active_if_asked(request, found)])
 
     def _reply(self, request: Request, endpoint: Endpoint) -> Response:
         return reply(self._wire.endpoint(endpoint, services_url(request)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from starlette.responses import Response
 
@@ -13,7 +13,14 @@ from aml_provider.emulator.workspace.body import Body, is_deeper
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from starlette.requests import Request
+
+    from aml_provider.emulator.workspace.models import Endpoint, Pipeline
+    from aml_provider.emulator.workspace.schedule_models import Schedule
+
+T = TypeVar("T", "Endpoint", "Pipeline", "Schedule")
 
 # More digits than any count needs, and few enough for int().
 _MOST_DIGITS = 18
@@ -78,9 +85,15 @@ async def read_body(request: Request) -> Body:
     return Body(await read_json(request))
 
 
-def reply(content: Any = None) -> Response:
-    """200 with JSON, the only success there is; without content the body is ``null``."""
-    return Response(json.dumps(content), media_type="application/json; charset=utf-8")
+def reply(content: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply with a JSON body; without content the body is ``null``."""
+    return Response(json.dumps(content), status, headers, "application/json; charset=utf-8")
+
+
+def active_if_asked(request: Request, things: Iterable[T]) -> Iterator[T]:
+    """The things of a list, without the inactive ones if the query's ``activeOnly`` says so."""
+    active_only = flag(request.query_params.get("activeOnly"))
+    return (item for item in things if item.status == "Active" or not active_only)
 
 
 def flag(value: str | None) -> bool:

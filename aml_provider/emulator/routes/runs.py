@@ -81,9 +81,8 @@ class RunRoutes:
     async def of_pipeline(self, request: Request) -> Response:
         """The runs of a published pipeline, newest first; a bare array."""
         pipeline = self._workspace.pipeline(request.path_params["pipeline_id"])
-        found = [run for run in self._workspace.runs.values() if run.pipeline_id == pipeline.id]
-        listed = [run for run in reversed(found) if self._workspace.listed(run)]
-        return reply([self._wire.run(run, self._workspace.view(run)) for run in listed])
+        found = [run for run in self._workspace.listed_runs() if run.pipeline_id == pipeline.id]
+        return reply([self._wire.run(run, self._workspace.view(run)) for run in reversed(found)])
 
     async def cancel(self, request: Request) -> Response:
         """Ask for the end of a run."""

@@ -11,6 +11,7 @@ import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
 from aml_provider.emulator.workspace.models import Datastore, DataType, Endpoint, Experiment, Parameter, Pipeline, Run
+from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import Recurrence
 from aml_provider.emulator.workspace.schedule_models import Schedule
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submission
@@ -33,7 +34,7 @@ _CHOICES = {
     (Pipeline, "status"): ENTITY_STATUSES,
     (Endpoint, "status"): ENTITY_STATUSES,
     (Schedule, "status"): ENTITY_STATUSES,
-    (Parameter, "type"): ("Int", "Double", "Bool", "String", "Undefined"),
+    (Parameter, "type"): PARAMETER_TYPES,
 }
 # YAML reads 5 and true as such, and their text is meant.
 _SCALARS = {(Parameter, "default")}

@@ -29,12 +29,10 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.faults import Fault
     from aml_provider.emulator.serving.callers import Callers
-    from aml_provider.emulator.studio.documents import Documents
+    from aml_provider.emulator.serving.refusals import Refusals
 
 CLOSE_CONNECTION = "aml_provider.close_connection"
 """The ASGI extension with which the server lets the application close a connection without a reply."""
-
-JSON = "application/json; charset=utf-8"
 
 _log = logging.getLogger(__name__)
 # Names in ARM ids do not depend on case; the services' own paths do here, to catch a client's slips.
@@ -72,7 +70,7 @@ class Gateway:
         callers: Who may ask.
         services: By prefix, each with the casing of its errors.
         outside: What is under no workspace's path.
-        documents: Writes what people are told in place of JSON.
+        refusals: Writes the replies to refused requests.
     """
 
     def __init__(
@@ -81,13 +79,13 @@ class Gateway:
         callers: Callers,
         services: Mapping[str, tuple[ASGIApp, Envelope]],
         outside: ASGIApp,
-        documents: Documents,
+        refusals: Refusals,
     ) -> None:
         self._emulation = emulation
         self._callers = callers
         self._services = services
         self._outside = outside
-        self._documents = documents
+        self._refusals = refusals
         self._dialect = Dialect(emulation.workspace.quirks)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -146,7 +144,8 @@ class Gateway:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.status in _BODILESS:
             return Response(None, fault.status, headers)
-        return self._worded(error, _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"]), headers)
+        envelope = _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"])
+        return self._refusals.json(error, envelope, headers)
 
     def _page(self, fault: Fault) -> Response:
         assert fault.status is not None
@@ -154,18 +153,12 @@ class Gateway:
             return Response(None, fault.status)
         return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
 
-    def _refusal(self, request: Request, error: ServiceError) -> Response:
-        if wants_page(request):
-            return self._documents.refusal(error)
-        return self._worded(error, self._envelope(request.scope["path"]))
-
     def _envelope(self, path: str) -> Envelope:
         match = _SCOPED.fullmatch(path)
         return self._services[match["service"]][1] if match else camel_envelope
 
-    def _worded(self, error: ServiceError, envelope: Envelope, headers: Mapping[str, str] | None = None) -> Response:
-        content = json.dumps(envelope(error, self._emulation.clock.now()))
-        return Response(content, error.status, headers, JSON)
+    def _refusal(self, request: Request, error: ServiceError) -> Response:
+        return self._refusals.reply(request, error, self._envelope(request.scope["path"]))
 
     async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
         request = Request(scope)
@@ -188,7 +181,7 @@ class Gateway:
             reply = await _run(service, {**inner, "query_string": understood.query}, understood.body)
             return self._dialect.word(asked, reply)
         except ServiceError as error:
-            return self._worded(error, envelope)
+            return self._refusals.json(error, envelope)
 
     def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
         query = scope["query_string"].decode("latin-1")

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from aml_provider.emulator.routes.http import reply as json_reply
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Dialect:
         """The reply as a service with these quirks sends it."""
         quirks = self._quirks
         if reply.status_code == 204 and quirks.null_last_run and asked.path.endswith("/Last"):
-            return _json_reply(None, 200)
+            return json_reply(None, 200)
         if reply.status_code != 200 or not reply.headers.get("Content-Type", "").startswith("application/json"):
             return reply
         listed = quirks.list_envelope != "none" and _is_list_of_entities(asked)
@@ -94,7 +95,7 @@ class Dialect:
         if listed and isinstance(content, list):
             content = self._page(asked, content)
         created = quirks.rest_statuses and asked.method == "POST" and _CREATION.search(asked.path)
-        return _json_reply(content, 201 if created else 200)
+        return json_reply(content, 201 if created else 200)
 
     def _reworded(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -216,7 +217,3 @@ def _without_filter(asked: Question, bag: str, *, refuse: bool) -> Question:
         return asked._replace(body=json.dumps(kept).encode())
     kept_pairs = [(name, value) for name, value in pairs if not _is_filter(name)]
     return asked._replace(query=urlencode(kept_pairs).encode())
-
-
-def _json_reply(content: Any, status: int) -> Response:
-    return Response(json.dumps(content), status, media_type="application/json; charset=utf-8")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
+from aml_provider.emulator.workspace.schedule_request import KINDS
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, RUN_TYPES
 from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 from aml_provider.emulator.workspace.workspace import published_defaults
@@ -38,7 +39,7 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "run type": RUN_TYPES,
     "parameter": PARAMETER_TYPES,
     "provisioning": ("Completed", "Provisioning", "Failed"),
-    "schedule": ("Recurrence", "DataStore"),
+    "schedule": KINDS,
     "frequency": FREQUENCIES,
     "week day": WEEK_DAYS,
 }

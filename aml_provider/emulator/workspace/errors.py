@@ -32,6 +32,11 @@ def bad_request(message: str, inner: str = "BadArgument") -> ServiceError:
     return ServiceError(400, message, inner=inner)
 
 
+def conflict(message: str) -> ServiceError:
+    """The request contradicts what exists, for example a name that is taken."""
+    return ServiceError(409, message, inner="Conflict")
+
+
 def not_json(method: str, content_type: str | None, body: bytes) -> ServiceError | None:
     """Why a request is not taken, if it brings anything but JSON, or does not say that it is.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.errors import bad_request, conflict, not_found
 from aml_provider.emulator.workspace.models import Experiment, stable_id
 from aml_provider.emulator.workspace.submission import check_experiment_name
 
@@ -87,9 +87,7 @@ class Experiments:
             wanted = experiment.name if name is None else name
             holder = None if stays_archived else self._active(wanted)
             if holder is not None and holder is not experiment:
-                raise ServiceError(
-                    409, f"An active experiment with the name {wanted} already exists.", inner="Conflict"
-                )
+                raise conflict(f"An active experiment with the name {wanted} already exists.")
             if wanted != experiment.name:
                 for run in self.runs_of(experiment):
                     run.experiment = wanted

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.core import Core, find
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
 from aml_provider.emulator.workspace.run_record import new_run
@@ -160,7 +160,7 @@ class Workspace(Core):
         """Register a data type, as Microsoft's SDK does for those it misses."""
         with self.lock:
             if data_type.id in self.data_types:
-                raise ServiceError(409, f"DataType {data_type.id} already exists.", inner="Conflict")
+                raise conflict(f"DataType {data_type.id} already exists.")
             self.data_types[data_type.id] = data_type
             self.changed()
 
@@ -190,7 +190,7 @@ class Workspace(Core):
     def put_endpoint(self, endpoint: Endpoint) -> None:
         """Store a whole endpoint in place of the one with its id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
-            raise ServiceError(409, f"A PipelineEndpoint with name {endpoint.name} already exists.", inner="Conflict")
+            raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
             raise bad_request(f"DefaultVersion {endpoint.default_version} is not in PipelineVersionList.")
         for pipeline_id in endpoint.versions.values():
@@ -300,6 +300,10 @@ class Workspace(Core):
         """Whether lists and queries already find the run; a GET by its id always does."""
         lag = max(self.quirks.history_lag, self.quirks.history_late)
         return run.created + lag <= self.clock.now()
+
+    def listed_runs(self) -> Iterable[Run]:
+        """The runs that lists already find, oldest first."""
+        return (run for run in self.runs.values() if self.listed(run))
 
     def recorded(self, run: Run) -> bool:
         """Whether run history already knows the run by its id."""
