@@ -147,7 +147,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     good = sum(outcome == "ok" for outcome in outcomes.values())
     excused = len(excused_operations())
     terminalreporter.write_line(
-        f"{good} of {len(outcomes)} operations ok; docs/emulator.md says why {excused} are not examined"
+        f"{good} of {len(outcomes)} operations ok; docs/emulator-details.md says why {excused} are not examined"
     )
 
 

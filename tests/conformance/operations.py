@@ -45,8 +45,8 @@ CLASSES = (
     AzureBlobDatastore,
 )
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs/emulator.md"
-_HEADING = "## Examined by Microsoft's SDK"
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs/emulator-details.md"
+_HEADING = "## Checked with Microsoft's SDK"
 
 
 def public_operations() -> dict[str, CodeType]:
