@@ -1,4 +1,4 @@
-"""Log files: where they are, and their content, signed or not."""
+"""Log files: their lists, links and content, with a signature or a token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ArtifactRoutes:
-    """``/artifacts`` of the artifact service and of run history, and the content itself."""
+    """``/artifacts`` of the artifact service and of run history, and the content of files."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -45,7 +45,7 @@ class ArtifactRoutes:
         ]
 
     def run_routes(self) -> list[Route]:
-        """Under the run history service: the files of one run."""
+        """Under the run history service: the files of a run."""
         found = []
         for prefix in (*OF_EXPERIMENT, ""):
             artifacts = f"{prefix}/runs/{{run_id}}/artifacts"
@@ -61,7 +61,7 @@ class ArtifactRoutes:
         for kind, handler in (("prefix/contentinfo", self.prefix_info), ("contentinfo", self.info)):
             at = f"{artifacts}/{kind}/{place}".rstrip("/")
             yield Route(f"{at}/{{path:path}}", handler)
-            # Some clients put the path into the query.
+            # Some clients send the path in the query.
             yield Route(at, handler)
 
     async def list(self, request: Request) -> Response:
@@ -87,11 +87,11 @@ class ArtifactRoutes:
         return reply(self._artifact(*self._file(request)))
 
     async def text(self, request: Request) -> Response:
-        """A file's content, for whoever may call the service."""
+        """The content of a file, for callers of the service."""
         return PlainTextResponse(file(self._workspace, *self._file(request)))
 
     async def content(self, request: Request) -> Response:
-        """A file's content. The signature in the link is all that it takes."""
+        """The content of a file, for anyone with the signed link."""
         container, path = request.path_params["container"], request.path_params["path"]
         signature = request.query_params.get("sig", "")
         if not hmac.compare_digest(signature.encode(), _signature(self._secret, container, path).encode()):
@@ -105,7 +105,7 @@ class ArtifactRoutes:
         return container, path
 
     def _container(self, request: Request) -> str:
-        """The container that the path names, of the run there is."""
+        """The container in the path, or that of the run in the path."""
         names = request.path_params
         if "container" in names:
             if names["origin"] != ORIGIN:
@@ -153,7 +153,7 @@ class ArtifactRoutes:
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:
-    """The link to a file, good for whoever has it."""
+    """The signed link to a file; it needs no token."""
     signature = _signature(secret, container, path)
     return f"{base_url(request)}/_content/{quote(container)}/{quote(path)}?sv=2021-12-02&sig={signature}"
 

@@ -1,4 +1,4 @@
-"""The control API: what tests and people do to the emulator itself."""
+"""The control API, with which tests and people control the emulator itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}
 
 
 class ControlRoutes:
-    """``/_emulator``: for callers on this machine, or for those with the control token if one is set."""
+    """``/_emulator``: for callers with the control token; if none is set, for callers on this machine."""
 
     def __init__(self, emulation: Emulation, token: str | None) -> None:
         self._emulation = emulation
@@ -62,11 +62,11 @@ class ControlRoutes:
         return reply({"requests": self._emulation.requests.find(query.get("method"), query.get("path_contains"))})
 
     async def clear_requests(self, _request: Request) -> Response:
-        """Forget the logged requests."""
+        """Clear the request log."""
         return reply({"cleared": self._emulation.requests.clear()})
 
     async def faults(self, _request: Request) -> Response:
-        """The faults that wait for requests."""
+        """The pending faults."""
         return reply({"faults": self._emulation.faults.pending()})
 
     async def add_fault(self, request: Request) -> Response:
@@ -78,12 +78,12 @@ class ControlRoutes:
         return reply(asdict(fault))
 
     async def clear_faults(self, _request: Request) -> Response:
-        """Forget the faults."""
+        """Remove the faults."""
         self._emulation.faults.clear()
         return reply({"faults": []})
 
     async def clock(self, _request: Request) -> Response:
-        """The time."""
+        """The state of the clock."""
         clock = self._emulation.clock
         return reply({"now": wire_time(clock.now()), "held": clock.held, "speed": clock.speed})
 
@@ -95,23 +95,23 @@ class ControlRoutes:
         clock = self._emulation.clock
         clock.set(held=given.get("held"), speed=given.get("speed"))
         if "advance" in given:
-            # Step functions run meanwhile, and they may ask this very server for something.
+            # Step functions run meanwhile, and can call this server.
             await asyncio.to_thread(clock.advance, given["advance"])
         return await self.clock(request)
 
     async def reset(self, _request: Request) -> Response:
-        """Go back to the seed."""
-        # The schedules of a seed look at the blobs that are there.
+        """Return to the seed."""
+        # The triggers of a seed list the existing blobs, which blocks.
         await asyncio.to_thread(self._emulation.reset)
         return reply({"reset": True})
 
     async def runs(self, _request: Request) -> Response:
-        """All runs with what the services do not show, newest first."""
+        """All runs, newest first, with details that the services do not show."""
         workspace = self._emulation.workspace
         return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
 
     async def schedules(self, request: Request) -> Response:
-        """All schedules with what the services do not show, and when they fire next."""
+        """All schedules, with details that the services do not show and their next instants."""
         text = request.query_params.get("count", str(_UPCOMING))
         if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
             raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")
@@ -132,22 +132,26 @@ class ControlRoutes:
             if not hmac.compare_digest(bearer_token(request).encode(), self._token.encode()):
                 raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
         elif request.client is None or not _is_this_machine(request.client.host):
-            raise ServiceError(403, "The control API answers to this machine only.", code="Forbidden")
+            raise ServiceError(
+                403,
+                "Without a control token, the control API answers only to this machine.",
+                code="Forbidden",
+            )
 
 
 def _is_this_machine(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        # What a proxy says of its caller can be anything.
+        # A proxy can report anything about its caller.
         return False
-    # A socket for both families shows 127.0.0.1 as an address of IPv6.
+    # A socket for both families reports 127.0.0.1 as an IPv6 address.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
 
 
 def _check_clock(key: str, value: object) -> None:
-    """Make sure that the clock takes a value, before it takes any."""
+    """Check one value for the clock; all are checked before any takes effect."""
     if key == "held" and isinstance(value, bool):
         return
     if key not in _CLOCK_CHECKS or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -161,7 +165,7 @@ def _check_clock(key: str, value: object) -> None:
 
 
 def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
-    """Everything about a run that a person or a test may want to know."""
+    """A run with all its details, as JSON."""
     view = workspace.view(run)
     return {
         "id": run.id,
@@ -204,7 +208,7 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def describe_schedule(workspace: Workspace, schedule: Schedule, count: int) -> dict[str, Any]:
-    """Everything about a schedule that a person or a test may want to know, with its next ``count`` instants."""
+    """A schedule with all its details and its next ``count`` instants, as JSON."""
     upcoming = [wire_time(instant) for instant in workspace.schedules.upcoming(schedule, count)]
     return {
         "id": schedule.id,

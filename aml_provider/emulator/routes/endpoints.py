@@ -42,7 +42,7 @@ class EndpointRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """All endpoints, or the active ones; at most as many as the header ``BatchSize`` says."""
+        """All endpoints, or the active ones; the header ``BatchSize`` limits their number."""
         found = list(active_if_asked(request, self._workspace.endpoints.values()))
         limit = count("BatchSize", request.headers.get("BatchSize"))
         return reply([self._wire.endpoint(item, services_url(request)) for item in found[:limit]])
@@ -71,7 +71,7 @@ class EndpointRoutes:
         return self._reply(request, endpoint)
 
     async def update(self, request: Request) -> Response:
-        """Replace everything that can change about an endpoint; what is absent counts as empty."""
+        """Replace everything that can change in an endpoint; absent values become empty."""
         current = self._workspace.endpoint(request.path_params["endpoint_id"])
         given = await read_body(request)
         endpoint = Endpoint(
@@ -104,7 +104,7 @@ def _versions(given: Body) -> dict[str, str]:
     for item in given.objects("PipelineVersionList"):
         version = item.scalar("Version") or ""
         if not version.isdecimal() or len(version) > _MOST_DIGITS:
-            raise bad_request(f"Version must be a whole number from 0 on, not {version[:80]!r}.")
+            raise bad_request(f"Version must be a whole number, 0 or more, not {version[:80]!r}.")
         if version in versions:
             raise bad_request(f"PipelineVersionList has version {version} twice.")
         versions[version] = item.required("PipelineId")

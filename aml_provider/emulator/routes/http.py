@@ -1,4 +1,4 @@
-"""What the routes of all services share."""
+"""Helpers for the routes of all services: bodies, replies, query values."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def scope_of(request: Request) -> Scope:
 
 
 def bearer_token(request: Request) -> str:
-    """The token that the request brings; empty without one."""
+    """The token of a request; empty if it has none."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def base_url(request: Request) -> str:
-    """The emulator's address as this caller wrote it, so that it works from inside a container too."""
+    """The emulator's address as the caller wrote it, so that links work from inside a container too."""
     return str(request.base_url).rstrip("/")
 
 
 async def read_json(request: Request) -> Any:
-    """The body, which the gateway lets in as JSON only.
+    """The parsed JSON of a body; None if it is empty.
 
-    What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters,
-    and what nests so deep that functions which follow it would not get to its end.
+    Values that a reply could not contain are refused: NaN, numbers beyond a float, lone surrogates, and values that
+    nest too deep for recursive functions.
     """
     raw = await request.body()
     if not raw:
@@ -81,7 +81,7 @@ async def read_json(request: Request) -> Any:
 
 
 async def read_body(request: Request) -> Body:
-    """The body, which has to be a JSON object."""
+    """The body, which must be a JSON object."""
     return Body(await read_json(request))
 
 
@@ -102,10 +102,10 @@ def flag(value: str | None) -> bool:
 
 
 def count(name: str, value: object) -> int | None:
-    """How many a caller wants at most, from a number or its text; None where it is left open.
+    """The most items that a caller wants, from a number or its text; None: no limit.
 
     Raises:
-        ServiceError: It is no number above 0; the message names it.
+        ServiceError: The value is not a whole number above 0; the message has the name.
     """
     if value is None:
         return None
@@ -123,4 +123,4 @@ def _number(text: str) -> float:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text[:20]} is no number")
+    raise ValueError(f"{text[:20]} is not a number")

@@ -1,4 +1,4 @@
-"""Published pipelines, their graphs, and the data types that Microsoft's SDK asks for first."""
+"""Published pipelines, their graphs and modules, and data types."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.workspace.models import Pipeline, Run
 
-# The service's older names for the same things, which clients of those days still use.
+# The service's older names for the same resource, which old clients still use.
 _NAMES = ("/Pipelines", "/PublishedPipelines", "/Templates")
 
 
 def services_url(request: Request) -> str:
-    """The pipelines service's address with the caller's scope."""
+    """The address of the pipelines service with the caller's scope."""
     return f"{base_url(request)}/pipelines/v1.0{scope_of(request).path}"
 
 
@@ -65,7 +65,7 @@ class PipelineRoutes:
         return reply([self._wire.pipeline(pipeline, services) for pipeline in self._listed(request)])
 
     async def views(self, request: Request) -> Response:
-        """The same, each with its last run."""
+        """All pipelines, or the active ones, each with its last run."""
         runs: defaultdict[str, list[Run]] = defaultdict(list)
         for run in self._workspace.listed_runs():
             runs[run.pipeline_id].append(run)
@@ -99,11 +99,11 @@ class PipelineRoutes:
         return reply(self._graphs.graph(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def interface(self, request: Request) -> Response:
-        """What the pipeline behind a graph can be given."""
+        """The parameters of the pipeline with a graph."""
         return reply(self._graphs.interface(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def module(self, request: Request) -> Response:
-        """What a node of a graph runs."""
+        """The module that a node of a graph runs."""
         module_id = request.path_params["module_id"]
         for pipeline in self._workspace.pipelines.values():
             step = modules(pipeline).get(module_id)

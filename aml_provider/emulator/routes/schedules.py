@@ -1,4 +1,4 @@
-"""Schedules and the runs that they started."""
+"""Schedules and their runs."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ class ScheduleRoutes:
 
     async def create(self, request: Request) -> Response:
         """A new schedule."""
-        # It looks at the blobs that are there.
+        # It lists the existing blobs, which blocks.
         return self._reply(await asyncio.to_thread(self._scheduler.create, await read_json(request)))
 
     async def update(self, request: Request) -> Response:
-        """Replace everything that can change about a schedule; what is absent counts as null."""
+        """Replace everything that can change in a schedule; absent values become null."""
         schedule_id, body = request.path_params["schedule_id"], await read_json(request)
         return self._reply(await asyncio.to_thread(self._scheduler.update, schedule_id, body))
 
     async def of_pipeline(self, request: Request) -> Response:
-        """The schedules of a published pipeline, disabled ones too."""
+        """The schedules of a published pipeline, including disabled ones."""
         return self._reply_all(self._schedules.of_pipeline(request.path_params["pipeline_id"]))
 
     async def of_endpoint(self, request: Request) -> Response:
-        """The schedules of a pipeline endpoint, disabled ones too."""
+        """The schedules of a pipeline endpoint, including disabled ones."""
         return self._reply_all(self._schedules.of_endpoint(request.path_params["endpoint_id"]))
 
     async def runs(self, request: Request) -> Response:

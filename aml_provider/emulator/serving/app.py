@@ -51,22 +51,22 @@ _TOKEN = re.compile("[!-~]+")
 def build_app(
     emulation: Emulation, *, token: str | None = None, control_token: str | None = None, hosts: Iterable[str] = ()
 ) -> ASGIApp:
-    """The emulated services, its pages and the control API as one application.
+    """The emulated services, the pages and the control API as one application.
 
     Args:
-        emulation: The workspace and what belongs to it.
-        token: The bearer token that API calls must bring; without it any will do.
-        control_token: The bearer token of the control API; without it the API answers to this machine only.
-        hosts: The names under which it answers, beside ``localhost`` and addresses.
+        emulation: The emulated workspace.
+        token: The bearer token that API calls must send; without it any token is accepted.
+        control_token: The bearer token of the control API; without it the API answers only to this machine.
+        hosts: The names under which it answers, besides ``localhost`` and addresses.
 
     Raises:
-        ValueError: A token is none that a request can bring, or one of the names is none.
+        ValueError: No request can send one of the tokens, or a name is invalid.
     """
     for name, text in (("token", token), ("control token", control_token)):
-        # Who brings none would bring the right one, if it were empty; headers carry other characters in many ways.
+        # An empty token would match a call without one, and other characters have no single encoding in headers.
         if text is not None and not _TOKEN.fullmatch(text):
             raise ValueError(
-                f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out to do without"
+                f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out for no token"
             )
     documents = Documents()
     refusals = Refusals(emulation.clock, documents)
@@ -89,7 +89,7 @@ def build_app(
 
 
 def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
-    """What each service answers below a workspace's path; Azure Resource Manager is the one without a prefix."""
+    """The routes of each service below a workspace's path; the service without a prefix is Azure Resource Manager."""
     artifacts = ArtifactRoutes(emulation)
     return {
         "/pipelines/v1.0": [
@@ -111,16 +111,16 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
 
 
 def _outside(listings: ASGIApp, app: ASGIApp) -> ASGIApp:
-    """What is under no workspace's path: the lists above the workspaces, and everything of the emulator's own."""
+    """The application for all other paths: the lists above the workspaces, and the emulator's own routes."""
 
-    async def found(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def route(scope: AsgiScope, receive: Receive, send: Send) -> None:
         path = scope["path"].lower()
         if path.startswith("/subscriptions"):
             await listings({**scope, "path": path, "raw_path": None, "azureml_path": scope["path"]}, receive, send)
         else:
             await app(scope, receive, send)
 
-    return found
+    return route
 
 
 def _starlette(routes: Sequence[Route], envelope: Envelope, refusals: Refusals) -> Starlette:

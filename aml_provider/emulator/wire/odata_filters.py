@@ -33,19 +33,19 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 _TIMES = frozenset({"createdutc", "starttimeutc", "endtimeutc", "archivedtime"})
 _BAGS = frozenset({"tags", "properties"})
 _MISSING = object()
-# What Python's stack bears is far more; what anybody writes, far less.
+# Far fewer than Python's stack allows, and far more than anyone needs.
 _DEEPEST = 50
 
 
 class FilterError(ValueError):
-    """A filter that cannot be understood."""
+    """A filter that cannot be parsed."""
 
 
 class Filter(Protocol):
-    """A condition on a record of run history."""
+    """A condition on a run, step or experiment of run history."""
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether the record, in the form in which it goes over the wire, satisfies the condition."""
+        """Whether a record, as in the REST API, satisfies the condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Both:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One field against one value; ``bag`` is ``tags`` or ``properties`` and empty for a field of the record itself."""
+    """One field against one value; ``bag`` is ``tags``, ``properties``, or empty for a field of the record itself."""
 
     bag: str
     field: str
@@ -80,9 +80,9 @@ class Comparison:
     value: str | float | None
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether the field compares like that. A tag or property that is not there satisfies nothing.
+        """Whether the comparison holds. It never holds for a missing tag or property.
 
-        So ``ne null or eq null`` means "exists", which is how Microsoft's SDK asks for it.
+        So ``ne null or eq null`` means "exists", and Microsoft's SDK uses it like that.
         """
         actual = _actual(record, self.bag, self.field)
         if actual is _MISSING:
@@ -94,7 +94,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Many ``eq`` comparisons of one field, joined by ``or``: how clients ask for hundreds of runs by their ids."""
+    """Many ``eq`` comparisons of one field, joined by ``or``: clients list hundreds of ids like that."""
 
     bag: str
     field: str
@@ -140,10 +140,10 @@ def parse(text: str, fields: tuple[str, ...]) -> Filter:
 
     Args:
         text: The filter.
-        fields: The names of the record's own fields; a filter may write them in any case.
+        fields: The names of the record's own fields; in a filter their case does not matter.
 
     Raises:
-        FilterError: The text does not follow the language or names an unknown field.
+        FilterError: The text is not a filter, or names an unknown field.
     """
     return _Parser(text, {name.lower(): name for name in fields}).parse()
 
@@ -196,7 +196,7 @@ class _Parser:
     def _term(self) -> Filter:
         if self._peek("open"):
             if self._depth == _DEEPEST:
-                raise FilterError(f"more than {_DEEPEST} parentheses inside each other")
+                raise FilterError(f"parentheses nest more than {_DEEPEST} levels deep")
             self._next += 1
             self._depth += 1
             inner = self._expression()
@@ -240,7 +240,7 @@ class _Parser:
         try:
             return parse_time(value)
         except ValueError as error:
-            raise FilterError(f"{value!r} is no date in {self._text!r}") from error
+            raise FilterError(f"{value!r} is not a date in {self._text!r}") from error
 
     def _peek(self, kind: str) -> bool:
         return self._next < len(self._tokens) and self._tokens[self._next].kind == kind

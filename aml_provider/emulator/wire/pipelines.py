@@ -57,7 +57,7 @@ class PipelinesWire:
         return name if self._form is None or name not in values else self._form(values.index(name))
 
     def pipeline(self, pipeline: Pipeline, services: str) -> JsonObject:
-        """``PipelineEntity``; ``services`` is the pipelines service's address with the scope."""
+        """``PipelineEntity``; ``services`` is the address of the pipelines service with the scope."""
         return {
             "Name": pipeline.name,
             "Description": pipeline.description,
@@ -80,9 +80,9 @@ class PipelinesWire:
 
         Args:
             pipeline: The pipeline.
-            services: The pipelines service's address with the scope.
+            services: The address of the pipelines service with the scope.
             runs: Its runs, oldest first.
-            status: Where the last of them is.
+            status: The status of the last one.
         """
         last = runs[-1] if runs else None
         return {
@@ -197,7 +197,7 @@ class PipelinesWire:
         }
 
     def entity(self, entity_id: str, status: str, created: float, modified: float) -> JsonObject:
-        """What every entity has."""
+        """The fields that all entities have."""
         return {
             "Id": entity_id,
             "Etag": f'"{int(modified * 1e6):x}"',
@@ -208,7 +208,7 @@ class PipelinesWire:
 
 
 def data_path(path: DataPath) -> JsonObject:
-    """The two-key form of a data path."""
+    """A data path as an object with two keys."""
     return {"DataStoreName": path.datastore, "RelativePath": path.path}
 
 

@@ -1,4 +1,4 @@
-"""What the parts of a workspace share: time, quirks, a lock, and the things that their rules refer to."""
+"""The state that all parts of a workspace share: clock, quirks, lock, and the things that their rules refer to."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Experiments:
-    """All experiments. A name belongs to one active experiment at most; archived ones keep theirs beside it.
+    """All experiments. At most one active experiment has a given name; any number of archived ones can share it.
 
-    So whoever submits to the name of an archived experiment gets a new one, as Azure ML's documentation has it
+    So a submission to the name of an archived experiment creates a new one, as Azure ML's documentation says
     (``Experiment.archive`` of the v1 SDK).
     """
 
@@ -28,15 +28,15 @@ class Experiments:
         self._experiments: dict[str, Experiment] = {}
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         self._experiments.clear()
 
     def records(self) -> list[Experiment]:
-        """All that a state file has to hold, deletions included."""
+        """All experiments for a state file, including deleted ones."""
         return list(self._experiments.values())
 
     def load(self, experiment: Experiment) -> None:
-        """Add an experiment that a file holds."""
+        """Add an experiment from a file."""
         self._experiments[experiment.id] = experiment
 
     def all(self) -> list[Experiment]:
@@ -51,14 +51,14 @@ class Experiments:
         return found
 
     def named(self, name: str) -> Experiment:
-        """The active experiment of a name; where there is none, the one that was archived last."""
+        """The active experiment with a name, else the one that was archived last."""
         found = [item for item in self.all() if item.name == name]
         if not found:
             raise not_found(f"Experiment {name}")
         return max(found, key=lambda item: (item.archived is None, item.archived or 0.0))
 
     def ensure(self, name: str) -> Experiment:
-        """The active experiment of that name, created if there is none."""
+        """The active experiment with a name, created if it does not exist."""
         check_experiment_name(name)
         with self._core.lock:
             active = self._active(name)
@@ -79,7 +79,7 @@ class Experiments:
         archive: bool | None = None,
         tags: Mapping[str, str | None],
     ) -> None:
-        """Change what is given; tags are added to those that are there."""
+        """Change what is given; tags are added to the existing ones."""
         if name is not None:
             check_experiment_name(name)
         with self._core.lock:
@@ -99,7 +99,7 @@ class Experiments:
             self._core.changed()
 
     def delete_tags(self, experiment: Experiment, names: Iterable[str]) -> None:
-        """Remove tags; those that are not there are left out."""
+        """Remove tags; unknown ones are ignored."""
         with self._core.lock:
             for name in names:
                 experiment.tags.pop(name, None)
@@ -117,7 +117,7 @@ class Experiments:
             self._core.changed()
 
     def is_deleted(self, experiment_id: str) -> bool:
-        """Whether a deletion that has begun is done."""
+        """Whether the deletion of an experiment has finished."""
         found = self._experiments.get(experiment_id)
         if found is None or found.deleted is None:
             raise not_found(f"A deletion of experiment {experiment_id}")

@@ -41,7 +41,7 @@ class Schedules:
         self._polls = Timetable()
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         self._schedules.clear()
         self._recurrences.clear()
         self._polls.clear()
@@ -57,12 +57,12 @@ class Schedules:
         return self._schedules[schedule_id]
 
     def of_pipeline(self, pipeline_id: str) -> list[Schedule]:
-        """The schedules of a published pipeline, disabled ones too."""
+        """The schedules of a published pipeline, including disabled ones."""
         self._core.pipeline(pipeline_id)
         return [item for item in self.all() if item.pipeline_id == pipeline_id]
 
     def of_endpoint(self, endpoint_id: str) -> list[Schedule]:
-        """The schedules of a pipeline endpoint, disabled ones too."""
+        """The schedules of a pipeline endpoint, including disabled ones."""
         self._core.endpoint(endpoint_id)
         return [item for item in self.all() if item.endpoint_id == endpoint_id]
 
@@ -76,7 +76,7 @@ class Schedules:
             )
 
     def provisioning(self, schedule: Schedule) -> str:
-        """The provisioning status as it is now."""
+        """The current provisioning status."""
         if self._core.clock.now() < schedule.provisioned:
             return "Provisioning"
         return "Completed" if schedule.provisioning_error is None else "Failed"
@@ -86,16 +86,16 @@ class Schedules:
         return list(itertools.islice(self._times(schedule, self._core.clock.now()), count))
 
     def load(self, schedule: Schedule) -> None:
-        """Add a schedule that a file holds. What it missed while there was no clock is not made up for."""
+        """Add a schedule from a file. Runs that it missed are lost."""
         self._schedules[schedule.id] = schedule
         self._plan(schedule, self._core.clock.now())
 
     def check(self, request: ScheduleRequest, current: Schedule | None = None) -> None:
-        """Refuse what cannot be.
+        """Refuse an invalid schedule.
 
         Args:
-            request: What a new schedule, or ``current``, is to be.
-            current: The schedule to update. Its kind and what it runs cannot change.
+            request: The wanted schedule.
+            current: The schedule to update, if any. Its type and its pipeline or endpoint cannot change.
         """
         if current is not None:
             if (request.recurrence is None) != (current.recurrence is None):
@@ -103,7 +103,7 @@ class Schedules:
             if (request.pipeline_id, request.endpoint_id) != (current.pipeline_id, current.endpoint_id):
                 raise bad_request("The pipeline or endpoint of a schedule cannot be changed.")
         if request.status not in ("Active", "Disabled"):
-            raise bad_request(f"{request.status} is no status of a schedule; use Active or Disabled.")
+            raise bad_request(f"{request.status} is not a status of a schedule; use Active or Disabled.")
         pipeline = self._pipeline(request.pipeline_id, request.endpoint_id, must_run=request.status == "Active")
         check_experiment_name(request.submission.experiment)
         submission, trigger = request.submission, request.trigger
@@ -114,7 +114,7 @@ class Schedules:
             if store.type != "AzureBlob":
                 raise bad_request(f"Datastore {store.name} is of type {store.type}; only AzureBlob can trigger.")
             submission = _for_path(submission, trigger.data_path_parameter, DataPath(store.name))
-        # What is only to be disabled may have got another interface behind its endpoint.
+        # To disable a schedule must work even if the interface behind its endpoint has changed.
         if current is None or request.status == "Active":
             submission.check(pipeline, self._core.datastores)
 
@@ -122,8 +122,8 @@ class Schedules:
         """A new schedule.
 
         Args:
-            request: What it is to be.
-            seen: The blobs that are in the folder already.
+            request: The wanted schedule.
+            seen: The blobs that the folder already contains, with their ETags.
             error: Why they could not be listed.
         """
         self.check(request)
@@ -139,12 +139,12 @@ class Schedules:
     def update(
         self, schedule_id: str, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None
     ) -> Schedule:
-        """Put a request in the place of what a schedule was.
+        """Replace a schedule.
 
         Args:
             schedule_id: The schedule.
-            request: What it is to be.
-            seen: The blobs that are in the folder already; of use when another folder is to be watched.
+            request: The wanted schedule.
+            seen: The blobs that the folder already contains, with their ETags; used if the trigger changes.
             error: Why they could not be listed.
         """
         schedule = self.get(schedule_id)
@@ -159,7 +159,7 @@ class Schedules:
         return schedule
 
     def changes(self, request: ScheduleRequest, schedule: Schedule) -> bool:
-        """Whether a request changes when a schedule fires, or what it watches."""
+        """Whether a request changes the recurrence or the trigger of a schedule."""
         return (request.recurrence, request.trigger) != (schedule.recurrence, schedule.trigger)
 
     def next_due(self) -> float | None:
@@ -169,7 +169,7 @@ class Schedules:
         return min((first[0] for first in firsts if first is not None), default=None)
 
     def fire_due(self) -> None:
-        """Start the runs of all recurrences that are due, each with the instant when it was."""
+        """Start the runs of all recurrences that are due, each at its due instant."""
         with self._core.lock:
             now = self._core.clock.now()
             while (first := self._recurrences.first()) is not None and first[0] <= now:
@@ -177,7 +177,7 @@ class Schedules:
                 self._start(schedule, self._recurrences.take(schedule.id), schedule.submission)
 
     def take_polls(self) -> list[tuple[Schedule, float]]:
-        """The schedules that have to look for blobs now, each with the instant when it was due."""
+        """The schedules that have to poll now, each with its due instant."""
         taken: dict[str, float] = {}
         with self._core.lock:
             now = self._core.clock.now()
@@ -186,12 +186,12 @@ class Schedules:
             return [(self._schedules[name], due) for name, due in taken.items()]
 
     def polled(self, schedule: Schedule, trigger: object, due: float, found: Mapping[str, str]) -> None:
-        """Start the runs for what has been added or modified since the last poll.
+        """Start the runs for blobs that were added or modified since the previous poll.
 
         Args:
-            schedule: The schedule that has looked.
-            trigger: What it was to look for when it began. What has been changed since is not answered.
-            due: When it had to look.
+            schedule: The schedule that polled.
+            trigger: Its trigger when the poll began. If the trigger has changed since, the poll is discarded.
+            due: When the poll was due.
             found: The blobs with their ETags.
         """
         with self._core.lock:
@@ -201,7 +201,7 @@ class Schedules:
             if trigger is None or schedule.status != "Active":
                 return
             seen, schedule.seen, schedule.last_error = schedule.seen, dict(found), None
-            # The first look only learns what is there.
+            # The first poll only notes the existing blobs.
             changed = [] if seen is None else [name for name, etag in found.items() if seen.get(name) != etag]
             if changed and self._core.quirks.one_run_per_poll:
                 changed = [trigger.path or ""]
@@ -212,7 +212,7 @@ class Schedules:
                 self._core.changed()
 
     def failed(self, schedule: Schedule, message: str) -> None:
-        """Note that a schedule could not look for blobs."""
+        """Store the error of a poll that failed."""
         with self._core.lock:
             schedule.last_error = message
             self._core.changed()
@@ -237,7 +237,7 @@ class Schedules:
         table.put(schedule.id, self._times(schedule, after))
 
     def _times(self, schedule: Schedule, after: float | None) -> Iterator[float]:
-        """When a schedule fires or polls, from the end of its provisioning on."""
+        """When a schedule fires or polls, starting at the end of its provisioning."""
         return itertools.dropwhile(lambda due: due < schedule.provisioned, self._all_times(schedule, after))
 
     def _all_times(self, schedule: Schedule, after: float | None) -> Iterator[float]:
@@ -281,12 +281,12 @@ class Schedules:
         return pipeline
 
     def _instant(self) -> float:
-        # Not after now, or what is to happen at once would not be due yet.
+        # Rounded down: an instant after now would not be due yet.
         return math.floor(self._core.clock.now() * 1000) / 1000
 
 
 def _whole(instant: float) -> float:
-    # Whole milliseconds survive the way through a datetime and back.
+    # Whole milliseconds survive the conversion to a datetime and back.
     return round(instant * 1000) / 1000
 
 

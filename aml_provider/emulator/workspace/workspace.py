@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.submission import Submission
 
 Scheduled = tuple[str, float]
-"""A schedule's id, and when it was due."""
+"""The id of a schedule, and the instant at which it was due."""
 
 DATA_TYPES = (
     "AnyFile",
@@ -79,11 +79,11 @@ class Workspace(Core):
 
     def datastore(self, name: str) -> Datastore:
         """A datastore by name."""
-        # The service keeps names in lower case, whatever they are registered with.
+        # The service stores names in lower case.
         return find(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
 
     def default_datastore(self) -> Datastore:
-        """The default datastore: the one that was chosen, else the first."""
+        """The default datastore: the one that was set, else the first."""
         if self.default_datastore_name in self.datastores:
             return self.datastores[self.default_datastore_name]
         for store in self.datastores.values():
@@ -91,22 +91,22 @@ class Workspace(Core):
         raise not_found("Default datastore")
 
     def set_default_datastore(self, name: str) -> None:
-        """Choose the default datastore."""
+        """Set the default datastore."""
         with self.lock:
             self.default_datastore_name = self.datastore(name).name
             self.changed()
 
     def add_datastore(self, store: Datastore) -> None:
-        """Register a datastore under a name that is free."""
+        """Register a datastore; its name must not be taken."""
         with self.lock:
             if store.name in self.datastores:
-                # With this status and these words Microsoft's SDK goes on to overwrite the datastore, if it may.
+                # At this status and message Microsoft's SDK overwrites the datastore, if its caller allows that.
                 raise bad_request(f"Another datastore with the same name already exists: {store.name}.", "Conflict")
             self.datastores[store.name] = store
             self.changed()
 
     def replace_datastore(self, store: Datastore) -> None:
-        """Put a datastore in the place of the one with its name. What it is cannot change."""
+        """Replace the datastore with the same name. Its type cannot change."""
         with self.lock:
             current = self.datastore(store.name)
             if store.type != current.type:
@@ -115,11 +115,11 @@ class Workspace(Core):
             self.changed()
 
     def delete_datastore(self, name: str) -> None:
-        """Forget a datastore, but not the default one; its data stays where it is."""
+        """Remove a datastore, unless it is the default; its data stays where it is."""
         with self.lock:
             store = self.datastore(name)
             if store is self.default_datastore():
-                raise bad_request(f"Datastore {name} is the default one. Choose another default first.", "IsDefault")
+                raise bad_request(f"Datastore {name} is the default. Set another default first.", "IsDefault")
             del self.datastores[store.name]
             self.changed()
 
@@ -134,7 +134,7 @@ class Workspace(Core):
     def set_pipeline_status(self, pipeline_id: str, status: object) -> None:
         """Enable or disable a published pipeline."""
         if status not in ("Active", "Disabled"):
-            raise bad_request(f"{json.dumps(status)} is no status of a pipeline; use Active or Disabled.")
+            raise bad_request(f"{json.dumps(status)} is not a status of a pipeline; use Active or Disabled.")
         pipeline = self.pipeline(pipeline_id)
         with self.lock:
             if status == "Disabled" and not self.quirks.disable_with_schedules:
@@ -144,7 +144,7 @@ class Workspace(Core):
             self.changed()
 
     def publish(self, pipeline: Pipeline) -> None:
-        """Add a published pipeline. Names are free: two pipelines may have the same."""
+        """Add a published pipeline. Two pipelines can have the same name."""
         with self.lock:
             self.pipelines[pipeline.id] = pipeline
             self.changed()
@@ -157,7 +157,7 @@ class Workspace(Core):
         return found
 
     def add_data_type(self, data_type: DataType) -> None:
-        """Register a data type, as Microsoft's SDK does for those it misses."""
+        """Register a data type, as Microsoft's SDK does for missing ones."""
         with self.lock:
             if data_type.id in self.data_types:
                 raise conflict(f"DataType {data_type.id} already exists.")
@@ -188,7 +188,7 @@ class Workspace(Core):
         return endpoint
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Store a whole endpoint in place of the one with its id."""
+        """Store an endpoint, replacing the one with its id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
             raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
@@ -208,7 +208,7 @@ class Workspace(Core):
         endpoint_id: str | None = None,
         scheduled: Scheduled | None = None,
     ) -> Run:
-        """A new run of a published pipeline; run history knows it when this returns."""
+        """Submit a run of a published pipeline."""
         pipeline = self.pipeline(pipeline_id)
         if pipeline.status != "Active":
             raise self._disabled(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
@@ -239,7 +239,7 @@ class Workspace(Core):
         parent_run_id: str | None = None,
         scheduled: Scheduled | None = None,
     ) -> Run:
-        """A new run of one version of an endpoint, the default one if none is named."""
+        """Submit a run of a version of an endpoint, by default of its default version."""
         endpoint = self.endpoint(endpoint_id)
         if endpoint.status != "Active":
             raise self._disabled(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
@@ -256,14 +256,14 @@ class Workspace(Core):
             self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
 
     def add_run(self, run: Run) -> None:
-        """Store a run and make it and its steps findable by id."""
+        """Store a run, so that it and its steps are found by id."""
         self.runs[run.id] = run
         self._last_number = max(self._last_number, run.number, *(step.number for step in run.steps))
         for index, step_run in enumerate(run.steps):
             self._step_runs[step_run.id] = (run, index)
 
     def cancel(self, run_id: str) -> None:
-        """Ask for the end of a run. Asking again, or after its end, changes nothing."""
+        """Request the cancellation of a run. A second request, or one after its end, changes nothing."""
         run = self.run(run_id)
         with self.lock:
             ended = self.view(run).ended is not None
@@ -277,11 +277,11 @@ class Workspace(Core):
                 self.changed()
 
     def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
-        """The run that a step's history id belongs to, and the step's position."""
+        """The run of a step, by the step's id in history, and the step's position."""
         return self._step_runs.get(step_run_id)
 
     def stored(self, run_id: str) -> tuple[Run, int | None]:
-        """The run behind an id of run history; where it is a step's, its run and the step's position."""
+        """The run that an id of run history names; for a step, its run and its position."""
         run = self.runs.get(run_id)
         found = (run, None) if run is not None else self._step_runs.get(run_id)
         if found is None or not self.recorded(found[0]):
@@ -297,7 +297,7 @@ class Workspace(Core):
         raise not_found(f"Node {node_id} of PipelineRun {run_id}")
 
     def listed(self, run: Run) -> bool:
-        """Whether lists and queries already find the run; a GET by its id always does."""
+        """Whether lists and queries already find the run."""
         lag = max(self.quirks.history_lag, self.quirks.history_late)
         return run.created + lag <= self.clock.now()
 
@@ -306,7 +306,7 @@ class Workspace(Core):
         return (run for run in self.runs.values() if self.listed(run))
 
     def recorded(self, run: Run) -> bool:
-        """Whether run history already knows the run by its id."""
+        """Whether run history already finds the run by its id."""
         return run.created + self.quirks.history_late <= self.clock.now()
 
     def children(self, run: Run) -> Iterable[Run]:
@@ -325,11 +325,11 @@ class Workspace(Core):
         return parent
 
     def effective_parameters(self, run: Run) -> dict[str, str]:
-        """The run's parameters with the pipeline's defaults below them."""
+        """The run's parameters, with the pipeline's defaults for the missing ones."""
         return published_defaults(self.pipeline(run.pipeline_id)) | run.parameters
 
     def effective_data_paths(self, run: Run) -> dict[str, DataPath]:
-        """The run's data paths with the pipeline's defaults below them."""
+        """The run's data paths, with the pipeline's defaults for the missing ones."""
         declared = self.pipeline(run.pipeline_id).data_paths
         defaults = {item.name: item.default for item in declared if isinstance(item.default, DataPath)}
         return defaults | run.data_paths

@@ -138,7 +138,7 @@ class TestPagesOfOtherSites:
         with caplog.at_level("WARNING", "aml_provider.emulator.serving.middleware"):
             reply = api.post(SUBMIT, headers={"Origin": FOREIGN}, json={})
         assert "other sites" in reply.json()["Error"]["Message"]
-        assert f"POST {SUBMIT} 403: The workspace does not answer to the pages of other sites" in caplog.text
+        assert f"POST {SUBMIT} 403: The workspace does not answer pages of other sites" in caplog.text
         page = browse(api, "/_emulator/runs", Origin=FOREIGN)
         assert (page.status_code, page.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
         assert "other sites" in page.text
@@ -182,12 +182,12 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["http://a", "a:1", "a/b", "*", "", "a b", ".", "-a"])
     def test_what_is_no_name_is_refused_at_once(self, name):
-        with pytest.raises(ValueError, match="is no name or address of a machine"):
+        with pytest.raises(ValueError, match="is not the name or address of a machine"):
             EmulatorServer(SEED, allowed_hosts=[name])
 
     def test_the_refusal_says_what_to_do(self, api):
         reply = api.get(STORE, headers={"Host": "workspace:8700"})
-        assert "start it with --allowed-host workspace." in reply.json()["error"]["message"]
+        assert "start the workspace with --allowed-host workspace." in reply.json()["error"]["message"]
         page = browse(api, "/", Host="workspace:8700")
         assert "--allowed-host workspace." in page.text
         assert "<script" not in page.text

@@ -325,8 +325,8 @@ class TestCommandLine:
             (["--port", "65536"], "port is a whole number from 0 to 65535"),
             (["--port=-1"], "port is a whole number from 0 to 65535"),
             (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
-            (["--allowed-host", "http://a:1"], "'http://a:1' is no name or address of a machine"),
-            (["--host", "[::1]"], "'[::1]' is no name or address of a machine"),
+            (["--allowed-host", "http://a:1"], "'http://a:1' is not the name or address of a machine"),
+            (["--host", "[::1]"], "'[::1]' is not the name or address of a machine"),
             *(
                 ([f"--token={value}"], "the token must be ASCII")
                 for value in ("", " ", "a b", " a", "pässe", "a\n", "\a")
@@ -366,7 +366,7 @@ class TestCommandLine:
         port = emulator.url.rpartition(":")[2]
         with command_line("--port", port) as (process, _):
             _, errors = process.communicate(timeout=30)
-        assert errors == f"port {port} of 127.0.0.1 is in use; --port 0 takes a free one\n"
+        assert errors == f"port {port} of 127.0.0.1 is in use; --port 0 uses a free one\n"
 
     def test_without_its_extra_says_what_to_install(self):
         # As if it were not there: the finder of modules is told so before anything is imported.

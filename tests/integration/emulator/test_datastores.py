@@ -113,7 +113,7 @@ class TestChanging:
         assert "Datastore x was not found" in api.ask("PUT", f"{DATASTORES}/default/x", 404)
 
     def test_deleting(self, api):
-        assert "is the default one" in api.ask("DELETE", f"{STORES}/store", 400)
+        assert "is the default. Set another default first." in api.ask("DELETE", f"{STORES}/store", 400)
         api.ask("DELETE", f"{STORES}/files")
         assert "Datastore files was not found" in api.ask("GET", f"{STORES}/files", 404)
         assert "Datastore files was not found" in api.ask("DELETE", f"{STORES}/files", 404)

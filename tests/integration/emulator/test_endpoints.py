@@ -88,7 +88,7 @@ def test_a_change_replaces_everything_and_keeps_the_times_right(api):
         (400, {"PipelineVersionList": [{"Version": "x", "PipelineId": "score"}]}, "must be a whole number"),
         (400, {"PipelineVersionList": [{"Version": "1", "PipelineId": "score"}] * 2}, "version 1 twice"),
         (404, {"PipelineVersionList": [{"Version": "1", "PipelineId": "x"}]}, "Pipeline x was not found"),
-        (400, {"EntityStatus": "Gone"}, "'Gone' is no EntityStatus"),
+        (400, {"EntityStatus": "Gone"}, "'Gone' is not an EntityStatus"),
         (400, {"tags": []}, "tags must be a JSON object"),
     ],
 )

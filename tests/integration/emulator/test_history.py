@@ -133,7 +133,7 @@ class TestEvents:
         step = api.steps(run_id)[0]["runId"]
         cancel = {"name": "Microsoft.MachineLearning.Run.Canceled"}
         completed = {"name": "Microsoft.MachineLearning.Run.Completed"}
-        assert "is no event of a pipeline run" in api.ask("POST", f"{EXP}/runs/{run_id}/events", 400, json=completed)
+        assert "is not accepted for a pipeline run" in api.ask("POST", f"{EXP}/runs/{run_id}/events", 400, json=completed)
         assert "cancel its pipeline run" in api.ask("POST", f"{EXP}/runs/{step}/events", 400, json=cancel)
         assert "name is required" in api.ask("POST", f"{EXP}/runs/{run_id}/events", 400, json={})
 
@@ -215,7 +215,7 @@ class TestMetrics:
         assert [error["metric"] for error in reply["errors"]] == [table, odd, {}]
         messages = [error["errorResponse"]["error"]["message"] for error in reply["errors"]]
         assert messages == ["Metric loss is of type azureml.v1.scalar, not azureml.v1.table.",
-                            "columns does not have x.", "name is required."]  # fmt: skip
+                            "columns does not contain x.", "name is required."]  # fmt: skip
         assert len(api.ask("POST", f"{path}/full", json={"metricName": "loss"})["value"]) == 1
         assert "Metric odd of run" in api.ask("POST", f"{path}/full", 404, json={"metricName": "odd"})
         assert "Run x was not found" in api.ask("POST", f"{METRICS}/runs/x/list", 404, json={})
@@ -256,7 +256,7 @@ class TestFailingOnDemand:
 
     def test_it_does_not_need_a_message(self, api):
         run_id = api.finished(tags={"emulator.fail_at": "prepare"})
-        assert "Step prepare failed: The run asked for it" in api.run(run_id)["error"]["error"]["message"]
+        assert "Step prepare failed: Requested by emulator.fail_at" in api.run(run_id)["error"]["error"]["message"]
         assert len(api.steps(run_id)) == 1
 
     def test_the_step_has_to_exist(self, api):

@@ -81,9 +81,9 @@ class TestFromAGraph:
             ({"Graph": {"ModuleNodes": [{"Id": "a"}, {"Id": "a"}]}}, "Two ModuleNodes have the Id a"),
             ({"Graph": {"ModuleNodes": [{}]}}, "Id is required"),
             ({"Graph": {**GRAPH, "Edges": [*GRAPH["Edges"], {
-                "SourceOutputPort": {"NodeId": "last"}, "DestinationInputPort": {"NodeId": "first"}}]}}, "in a circle"),
-            ({"GraphInterface": {"Parameters": [{"Name": "a", "Type": "Long"}]}}, "'Long' is no Type"),
-            ({"GraphInterface": {"Parameters": [{"Name": "a"}, {"Name": "a"}]}}, "several parameters a"),
+                "SourceOutputPort": {"NodeId": "last"}, "DestinationInputPort": {"NodeId": "first"}}]}}, "form a cycle"),
+            ({"GraphInterface": {"Parameters": [{"Name": "a", "Type": "Long"}]}}, "'Long' is not a Type"),
+            ({"GraphInterface": {"Parameters": [{"Name": "a"}, {"Name": "a"}]}}, "names these parameters twice: a"),
             ({"ParameterAssignments": {"x": "1"}}, "no parameter x"),
         ],
     )  # fmt: skip

@@ -115,7 +115,7 @@ class TestEveryPage:
         with EmulatorServer("none") as emulator, httpx.Client(base_url=emulator.url) as client:
             pages = every_page(lambda path: Page(client.get(path)))
         assert [page.status for page in pages.values()] == [200] * 6
-        assert "No run yet." in pages["/"].text
+        assert "No runs yet." in pages["/"].text
 
 
 class TestLinks:
@@ -368,7 +368,7 @@ class TestPipelinesAndEndpoints:
 class TestSchedules:
     def test_when_it_fires(self, emulator, look, ids):
         page = look("/schedules/nightly")
-        assert page.fact("When") == "Every day at 02:30, from 2100-01-01 00:00:00 on"
+        assert page.fact("When") == "Every day at 02:30, starting 2100-01-01 00:00:00"
         assert page.fact("Time zone") == "Korea Standard Time"
         described = httpx.get(f"{emulator.url}/_emulator/schedules").json()["schedules"][0]
         fires = [text[:19].replace("T", " ") for text in described["next_fires"]]
@@ -392,7 +392,7 @@ class TestSchedules:
         assert row[0] == "Active Error"
 
     def test_who_keeps_it(self, look):
-        assert look("/schedules/nightly").fact("Kept by") == "DAG keeper, task create"
+        assert look("/schedules/nightly").fact("Managed by") == "DAG owner, task create"
 
     def test_a_disabled_one_has_no_next_run(self, look):
         assert "None: it is Disabled." in look("/schedules/paused").text
@@ -422,7 +422,7 @@ class TestSchedules:
     def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
         assert "real time" not in look(path).text
         emulator.clock.advance(5 * 3600 + 20)
-        assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        assert "has its own clock, which is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
         emulator.reset()
         assert "real time" not in look(path).text
 
@@ -431,7 +431,7 @@ class TestSchedules:
         emulator.clock.set(**settings)
         # The real clock cannot be moved.
         monkeypatch.setattr(emulator.clock, "ahead", lambda: -7100)
-        assert "It is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
+        assert "which is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
 
     def test_the_overview_tells_what_comes_next(self, look, ids):
         page = look("/")

@@ -241,7 +241,7 @@ class TestPagesOfOtherSites:
     @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
     def test_can_neither_read_nor_change_anything(self, browser, emulator, elsewhere, caplog, how, name):
         def refused():
-            return caplog.text.count("does not answer to the pages of other sites")
+            return caplog.text.count("does not answer pages of other sites")
 
         with new_page(browser) as page:
             page.goto(elsewhere.url.replace("127.0.0.1", name))
@@ -295,7 +295,7 @@ class TestLive:
         expect(note).to_be_hidden()
         emulator.clock.advance(7200)
         refresh(page)
-        expect(note).to_contain_text("It is 2 h ahead of real time")
+        expect(note).to_contain_text("which is 2 h ahead of real time")
         emulator.reset()
         refresh(page)
         expect(note).to_be_hidden()
@@ -406,7 +406,7 @@ class TestLive:
         page.context.set_offline(True)
         with page.expect_event("requestfailed"):
             page.clock.run_for(1000)
-        expect(notice).to_have_text("The workspace does not answer. What is shown may be old.")
+        expect(notice).to_have_text("The workspace does not answer. This page may be out of date.")
         page.context.set_offline(False)
         refresh(page)
         expect(notice).to_be_hidden()

@@ -59,7 +59,7 @@ SEED = {
             "pipeline_id": "twin-1",
             "submission": {
                 "experiment": "nights",
-                "properties": {"airflow.schedule_dag_id": "keeper", "airflow.schedule_task_id": "create"},
+                "properties": {"airflow.schedule_dag_id": "owner", "airflow.schedule_task_id": "create"},
             },
             "recurrence": {
                 "frequency": "Day",

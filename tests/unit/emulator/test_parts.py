@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
-from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.request_log import RequestLog
 from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
@@ -172,25 +172,25 @@ class TestTimetable:
         assert table.first() is None
 
 
-class TestWatch:
+class TestTimer:
     def test_it_rests_until_something_is_due(self):
         clock = Clock(speed=1e6)
-        watch = Watch(clock, lambda: None, "watch")
-        assert watch.left(clock.now() - 1) == 0
-        assert 0 < watch.left(clock.now() + 1e6) <= 1
+        timer = Timer(clock, lambda: None, "timer")
+        assert timer.wait_seconds(clock.now() - 1) == 0
+        assert 0 < timer.wait_seconds(clock.now() + 1e6) <= 1
         clock.set(speed=1e-6)
-        assert watch.left(clock.now() + 60) == 3600
-        assert watch.left(None) is None
+        assert timer.wait_seconds(clock.now() + 60) == 3600
+        assert timer.wait_seconds(None) is None
         clock.hold()
-        assert watch.left(clock.now() + 60) is None
+        assert timer.wait_seconds(clock.now() + 60) is None
 
     def test_it_does_not_wait_for_what_is_beyond_the_clocks_end(self):
         clock = Clock(speed=1e6)
         clock.not_before(LAST_INSTANT)
-        watch = Watch(clock, lambda: None, "watch")
-        assert watch.left(LAST_INSTANT) == 0
-        # Else it would look again and again, for ever.
-        assert watch.left(LAST_INSTANT + 0.001) is None
+        timer = Timer(clock, lambda: None, "timer")
+        assert timer.wait_seconds(LAST_INSTANT) == 0
+        # Otherwise it would check again and again, forever.
+        assert timer.wait_seconds(LAST_INSTANT + 0.001) is None
 
     def test_it_works_when_something_is_due_and_after_every_change(self):
         clock = Clock(speed=1000)
@@ -202,18 +202,18 @@ class TestWatch:
             calls.put(passed)
             return begin + 100 if passed < 100 else None
 
-        watch = Watch(clock, work, "watch")
-        watch.start()
+        timer = Timer(clock, work, "timer")
+        timer.start()
         try:
             assert calls.get(timeout=30) == 0
             clock.set(held=False)
-            watch.wake()
+            timer.wake()
             while calls.get(timeout=30) < 100:
                 pass
-            watch.wake()
+            timer.wake()
             calls.get(timeout=30)
         finally:
-            watch.stop()
+            timer.stop()
         assert calls.empty()
 
 
@@ -337,12 +337,12 @@ class TestSeed:
     @pytest.mark.parametrize(
         ("seed", "message"),
         [
-            ({"pipeline": []}, "pipeline is not known here; known are clock, data_types"),
+            ({"pipeline": []}, "pipeline is not a known key; known keys are clock, data_types"),
             ({"pipelines": {}}, "pipelines is a mapping, not a list"),
             ({"pipelines": ["p"]}, "pipelines[0] is a text, not a mapping"),
             ({"pipelines": [{"id": "p"}]}, "pipelines[0] has no name"),
-            ({"pipelines": [{"name": "p", "colour": "red"}]}, "pipelines[0].colour is not known here; known are"),
-            ({"pipelines": [{"name": "p", "steps": [{"nam": "s"}]}]}, "pipelines[0].steps[0].nam is not known here"),
+            ({"pipelines": [{"name": "p", "colour": "red"}]}, "pipelines[0].colour is not a known key; known keys are"),
+            ({"pipelines": [{"name": "p", "steps": [{"nam": "s"}]}]}, "pipelines[0].steps[0].nam is not a known key"),
             ({"pipelines": [{"name": "p", "steps": 5}]}, "pipelines[0].steps is 5, not a list"),
             ({"pipelines": [{"name": "p", "version": 1.0}]}, "pipelines[0].version is 1.0, not a text; write it in"),
             ({"pipelines": [{"name": "p", "status": "Off"}]}, "pipelines[0].status is a text, not one of Active, "),
@@ -366,9 +366,9 @@ class TestSeed:
             ({"clock": 7258118401}, "clock is 7258118401, which is after the year 2199, where the clock ends"),
             (
                 {"pipelines": [{"name": "p", "data_paths": [{"name": "d", "default": {"store": "x"}}]}]},
-                "pipelines[0].data_paths[0].default.store is not known here; known are datastore, path",
+                "pipelines[0].data_paths[0].default.store is not a known key; known keys are datastore, path",
             ),
-            ({"endpoints": [{"name": "e", "versions": {0: "p"}}]}, "endpoints[0].versions[0] is a key that is no text"),
+            ({"endpoints": [{"name": "e", "versions": {0: "p"}}]}, "endpoints[0].versions[0] is a key that is not a text"),
             (
                 {"schedules": [{**SCHEDULE, "recurrence": {"frequency": "Day", "hours": ["9"]}}]},
                 "schedules[0].recurrence.hours[0] is a text, not a whole number",

@@ -130,7 +130,7 @@ class TestRefusals:
                 "DataStoreName",
             ),
             ({"DataStoreTriggerInfo": STORE}, "Recurrence and DataStoreTriggerInfo"),
-            ({"ScheduleType": "1"}, "does not go with"),
+            ({"ScheduleType": "1"}, "does not fit"),
             ({"ScheduleType": "2"}, "no ScheduleType"),
             ({"Recurrence": {"Interval": 1}}, "Frequency"),
             ({"Recurrence": {"Frequency": "Day"}}, "Interval"),

@@ -57,8 +57,8 @@ def test_a_distance_in_words(seconds, words):
     [
         (Recurrence("Minute"), "Every minute"),
         (Recurrence("Hour", 6), "Every 6 hours"),
-        (Recurrence("Month", 1, "2026-12-31T16:00:00"), "Every month, from 2026-12-31 16:00:00 on"),
-        (Recurrence("Day", 1, "2026-12-31T16:00:00Z"), "Every day, from 2026-12-31 16:00:00 on"),
+        (Recurrence("Month", 1, "2026-12-31T16:00:00"), "Every month, starting 2026-12-31 16:00:00"),
+        (Recurrence("Day", 1, "2026-12-31T16:00:00Z"), "Every day, starting 2026-12-31 16:00:00"),
         (Recurrence("Day", hours=(2,), minutes=(30,)), "Every day at 02:30"),
         (Recurrence("Day", hours=(17, 9), minutes=(30, 0)), "Every day at 09:00, 09:30, 17:00 and 17:30"),
         (
@@ -84,8 +84,8 @@ def test_the_quirk_of_minute_zero_in_words():
 @pytest.mark.parametrize(
     ("trigger", "words"),
     [
-        (DatastoreTrigger("s", "a/b/", 1), "When a blob directly in s/a/b is added or modified; looks every minute"),
-        (DatastoreTrigger("s"), "When a blob directly in s is added or modified; looks every 5 minutes"),
+        (DatastoreTrigger("s", "a/b/", 1), "When a blob directly in s/a/b is added or modified; polls every minute"),
+        (DatastoreTrigger("s"), "When a blob directly in s is added or modified; polls every 5 minutes"),
     ],
 )
 def test_a_trigger_in_words(trigger, words):

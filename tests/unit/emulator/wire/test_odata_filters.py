@@ -86,7 +86,7 @@ def test_does_not_match(text):
         ("Color eq red", "unknown field"),
         ("Tags/ eq x", "unknown field"),
         ('Tags/k eq "v', "unbalanced quote"),
-        ("CreatedUtc ge yesterday", "no date"),
+        ("CreatedUtc ge yesterday", "not a date"),
         ("RunId eq r1 and", "expected a field"),
     ],
 )
