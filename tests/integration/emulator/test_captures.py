@@ -115,7 +115,7 @@ def api():
         ("datastore_list", "/datastores", f"{DATASTORES}/datastores?count=100&includeSecret=true"),
     ],
 )
-def test_get(api, capture, part, path):
+def test_captured_gets(api, capture, part, path):
     reply = api.get(path.format(run=api.run_id, step=api.step_id))
     assert reply.status_code == 200
     assert_same_shape(reply.json(), captured(capture, "GET", part))
@@ -131,7 +131,7 @@ def test_get(api, capture, part, path):
         ("experiment_runs_filtered", "/runs:query"),
     ],
 )
-def test_post_as_the_sdk_sends_it(api, capture, part):
+def test_captured_posts(api, capture, part):
     sent = next(item for item in exchanges(capture) if part in item["request"]["path"])
     request = sent["request"]
     reply = send(api, request, params=request["query"])
@@ -185,7 +185,7 @@ def test_the_runs_of_a_schedule(api):
     assert_same_shape(api.get(f"{runs}/Last").json(), captured("schedule_last_run", "GET", "/Last"))
 
 
-def test_discovery_has_every_service_here(api):
+def test_discovery_lists_all_services(api):
     reply = httpx.get(api.base_url.join("/discovery"))
     assert set(reply.json()) >= set(captured("discovery_endpoints", "GET", "/discovery")) - {
         "catalog",

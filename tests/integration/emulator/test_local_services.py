@@ -46,7 +46,7 @@ def read_until(process, end):
     return "".join(lines)
 
 
-def test_another_terminal_finds_everything_and_nothing_is_left(services):
+def test_another_terminal_can_use_the_workspace_and_nothing_is_left(services):
     said = read_until(services, "Ctrl-C")
     (url,) = re.findall(r"Workspace +(\S+)", said)
     (file,) = re.findall(r"\. (\S+environment\.sh)", said)
@@ -92,7 +92,7 @@ def pair_of_free_ports():
             return port
 
 
-def test_a_saved_connection_is_right_after_a_restart():
+def test_a_saved_connection_works_after_a_restart():
     port = pair_of_free_ports()
     saved = []
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_a_saved_connection_is_right_after_a_restart():
     assert saved[0].conn_type == "azureml"
 
 
-def test_two_that_start_at_once():
+def test_only_one_of_several_simultaneous_starts_succeeds():
     port = pair_of_free_ports()
     with serving(port) as one, serving(port) as other, serving(port) as third:
         results = [process.stdout.readline() for process in (one, other, third)]
@@ -137,7 +137,7 @@ def _content(path):
         return b""
 
 
-def test_a_token_of_ones_own(monkeypatch):
+def test_the_token_can_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("AML_EMULATOR_TOKEN", "my-own")
     with serving(0) as process:
         (file,) = re.findall(r"airflow connections import (\S+)", read_until(process, "Ctrl-C"))
@@ -146,14 +146,14 @@ def test_a_token_of_ones_own(monkeypatch):
         assert process.wait(timeout=30) == 0
 
 
-def test_a_port_that_is_taken_is_said():
+def test_the_error_names_the_port_in_use():
     with taken_port() as port, serving(port) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert errors == f"port {port} is in use, and PORT={port} takes {port} and {port + 1}; PORT=0 takes free ones\n"
 
 
-def test_without_a_wish_a_taken_port_is_left_to_others(monkeypatch, capsys):
+def test_free_ports_are_used_if_the_default_port_is_in_use(monkeypatch, capsys):
     with taken_port() as port:
         # The usual one belongs to whoever runs this test.
         monkeypatch.setattr(workspace, "_PORT", port)
@@ -163,6 +163,6 @@ def test_without_a_wish_a_taken_port_is_left_to_others(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("wish", ["65535", "-1", "x", "8700 8701", "1e3", "٣", "9" * 5000])
-def test_what_is_no_port_is_refused(wish):
+def test_an_invalid_port_is_refused(wish):
     with pytest.raises(ValueError, match="PORT is a whole number from 0 to 65534, not"):
         workspace._ports(wish)

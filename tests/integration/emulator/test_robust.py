@@ -199,7 +199,7 @@ def known_ids(api):
 
 
 @pytest.mark.parametrize(("prefix", "method", "path"), ROUTES)
-def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
+def test_no_body_or_path_is_a_server_error(api, prefix, method, path):
     api.emulator.reset()
     api.emulator.clock.hold()
     api.finished()
@@ -246,14 +246,14 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
     ],
     ids=lambda content: f"{content[:30]!r}-{len(content)}",
 )
-def test_what_is_no_json_is_refused(api, content):
+def test_invalid_json_is_refused(api, content):
     path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
     sent = {"content": content, "headers": {"Content-Type": "application/json"}}
     assert "not JSON" in api.ask("POST", path, 400, **sent)
     assert "not JSON" in api.ask("POST", f"{HISTORY}/experiments:query", 400, **sent)
 
 
-def test_the_request_log_holds_what_nests_deep_without_its_secrets(api):
+def test_the_request_log_masks_secrets_in_deep_bodies(api):
     content = b'{"accountKey": "planted", "a": %s}' % (b'[{"b":' * 450 + b'{"sig": "planted"}' + b"}]" * 450)
     api.ask("POST", "/_emulator/faults", json={"kind": "status", "status": 503})
     sent = {"content": content, "headers": {"Content-Type": "application/json"}}
@@ -273,7 +273,7 @@ def test_a_filter_of_any_depth_is_answered(api):
     assert "Invalid filter" in api.ask("POST", f"{HISTORY}/experiments/exp/runs:query", 400, json=body)
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(caplog):
+def test_a_client_that_disconnects_during_its_request_is_not_an_error(caplog):
     with serving() as api:
         address = api.base_url.host, api.base_url.port
         with socket.create_connection(address) as client:

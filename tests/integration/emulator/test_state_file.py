@@ -74,7 +74,7 @@ def test_everything_that_can_be_changed_survives(tmp_path):
         assert "was not found" in api.ask("GET", f"{HISTORY}/experiments/exp/runs/x", 404)
 
 
-def test_a_seed_may_hold_them_too():
+def test_a_seed_can_contain_datastores_and_experiments():
     section = {"serverName": "s", "databaseName": "d"}
     seed = {
         "datastores": [

@@ -48,7 +48,7 @@ class TestEveryPage:
         assert {f"/runs/{run_id}" for run_id in ids.values()} <= pages.keys()
         assert {"/pipelines/twin-2", "/endpoints/door", "/schedules/paused"} <= pages.keys()
 
-    def test_what_readers_of_all_kinds_need(self, look, ids):
+    def test_pages_are_accessible(self, look, ids):
         for address, page in every_page(look).items():
             names = [tag for tag, _ in page.tags]
             assert names.count("h1") == names.count("main") == 1, address
@@ -68,7 +68,7 @@ class TestEveryPage:
             assert page.headers["Cache-Control"] == "no-store"
             assert not any(name == "style" or name.startswith("on") for _, attrs in page.tags for name in attrs)
 
-    def test_one_of_a_kind_is_called_so(self, emulator, look, ids):
+    def test_counts_of_one_are_singular(self, emulator, look, ids):
         for state in (emulator.state.endpoints, emulator.state.datastores):
             assert len(state) == 1
         run = emulator.state.runs[ids["finished"]]
@@ -83,29 +83,29 @@ class TestEveryPage:
         assert wrong.search("1 runs")
         assert [found for text in texts for found in wrong.findall(text)] == []
 
-    def test_nothing_comes_from_elsewhere(self, look, ids):
+    def test_pages_load_nothing_from_other_hosts(self, look, ids):
         for page in every_page(look).values():
             assert all(link.startswith(("/", "#")) for link in page.links)
             assert not any({"src", "srcset", "action"} & attrs.keys() - {"action"} for _, attrs in page.tags)
             assert [attrs["href"] for tag, attrs in page.tags if tag == "link"] == ["data:,"]
 
-    def test_they_use_up_no_fault_and_are_not_logged(self, emulator, look, ids):
+    def test_pages_use_up_no_fault_and_are_not_logged(self, emulator, look, ids):
         fault = emulator.faults.add("status", status=503)
         for page in every_page(look).values():
             assert page.status == 200
         assert emulator.requests() == []
         assert [waiting["id"] for waiting in emulator.faults.pending()] == [fault.id]
 
-    def test_the_gateway_knows_each_of_them(self):
+    def test_the_gateway_recognises_every_page(self):
         routes = StudioRoutes(Emulation("none"), Documents()).routes()
         assert [route.path for route in routes if not is_page(re.sub(r"{\w+}", "x", route.path))] == []
 
     @pytest.mark.parametrize("path", ["/discovery", "/pipelines/v1.0/subscriptions/s", "/runs/x/y", "/_emulator/runs"])
-    def test_the_gateway_knows_what_is_none(self, path):
+    def test_the_gateway_recognises_paths_without_a_page(self, path):
         assert not is_page(path)
 
     @pytest.mark.parametrize("kind", ["runs", "pipelines", "endpoints", "schedules", "experiments", "experiments/id"])
-    def test_what_is_not_there(self, look, kind):
+    def test_missing_things_are_a_404(self, look, kind):
         page = look(f"/{kind}/nobody")
         assert page.status == 404
         assert "nobody" in page.text
@@ -144,7 +144,7 @@ class TestLinks:
             ("/experiments/scoring", "scoring"),
         ],
     )
-    def test_those_of_microsofts_sdk_and_of_the_studio(self, look, ids, path, heading):
+    def test_links_of_microsofts_sdk_and_of_the_studio(self, look, ids, path, heading):
         page = look(path + WSID)
         assert page.status == 200
         assert re.search(rf"<h1>{heading}\b", page.source)
@@ -181,13 +181,13 @@ class TestRun:
         assert page.row("text") == ['"3"']
         assert page.row("inputs") == ['["in/f.csv"]']
 
-    def test_times(self, emulator, look, ids):
+    def test_times_of_a_run(self, emulator, look, ids):
         page = look(f"/runs/{ids['canceled']}")
         run = emulator.state.runs[ids["canceled"]]
         for name, instant in (("Created", run.created), ("Ended", run.canceled)):
             assert page.fact(name).startswith(utc(instant))
 
-    def test_a_failing_step_is_marked_with_its_error(self, emulator, look, ids):
+    def test_a_failing_step_shows_its_error(self, emulator, look, ids):
         page = look(f"/runs/{ids['failed']}")
         step = emulator.state.runs[ids["failed"]].steps[1]
         assert "Step score failed: row 2 is empty" in page.text
@@ -210,7 +210,7 @@ class TestRun:
         assert f"/runs/{ids['parent']}" in look(f"/runs/{ids['child']}").links
         assert look(f"/runs/{ids['parent']}").runs == [ids["child"]]
 
-    def test_a_cancel_that_takes_its_time(self):
+    def test_a_slow_cancellation_is_shown(self):
         with EmulatorServer(SEED, quirks=["slow_cancel=10s"]) as emulator:
             run_id = populate(emulator)["running"]
             emulator.state.cancel(run_id)
@@ -224,7 +224,7 @@ class TestRun:
         assert page.fact("Endpoint") == "door"
         assert {"/schedules/often", "/endpoints/door", "/pipelines/twin-1"} <= set(page.links)
 
-    def test_a_long_log_is_cut_here_and_whole_there(self, emulator, look, ids):
+    def test_a_long_log_is_cut_on_the_page_and_whole_as_text(self, emulator, look, ids):
         run = emulator.state.runs[ids["finished"]]
         run.steps[0].log = [f"<b>{n}</b>" for n in range(2000)]
         page = look(f"/runs/{run.id}")
@@ -245,7 +245,7 @@ class TestRun:
         text = httpx.get(f"{emulator.url}/runs/{ids['failed']}/log").text
         assert "step score failed" in text
 
-    def test_halves_of_characters(self, emulator, look, ids):
+    def test_lone_surrogates(self, emulator, look, ids):
         run = emulator.state.runs[ids["finished"]]
         run.parameters["label"] = "half \ud83d of"
         assert look(f"/runs/{run.id}").row("label") == ["half ? of"]
@@ -274,7 +274,7 @@ class TestRunList:
             ("schedule=reactive", []),
         ],
     )
-    def test_conditions(self, look, ids, query, names):
+    def test_conditions_select_runs(self, look, ids, query, names):
         page = look(f"/runs?{query}")
         assert page.runs == [ids[name] for name in names]
         assert (f" {len(names)} runs" if len(names) != 1 else " 1 run ") in page.text
@@ -291,12 +291,12 @@ class TestRunList:
         assert look("/runs?schedule=often").runs == started
         assert look("/runs?endpoint=door").runs == started
 
-    def test_a_condition_can_be_taken_back(self, look, ids):
+    def test_a_condition_can_be_removed(self, look, ids):
         page = look("/runs?pipeline=good&status=Finished&find=monday")
         assert "Pipeline: good" in page.text
         assert {"/runs?status=Finished&find=monday", "/runs?pipeline=good&find=monday"} <= set(page.links)
 
-    def test_pages(self, emulator, look):
+    def test_the_list_has_pages(self, emulator, look):
         emulator.clock.hold()
         runs = [emulator.state.submit("twin-1", Submission("exp")).id for _ in range(120)][::-1]
         first = look("/runs?pipeline=twin-1")
@@ -307,7 +307,7 @@ class TestRunList:
         assert look("/runs?pipeline=twin-1&page=3").runs == runs[100:]
         assert look("/runs?pipeline=twin-1&page=99").runs == runs[100:]
 
-    def test_thousands_of_runs_make_no_long_pages(self, emulator, look):
+    def test_pages_stay_short_with_thousands_of_runs(self, emulator, look):
         emulator.clock.hold()
         for _ in range(5000):
             emulator.state.submit("twin-1", Submission("exp"))
@@ -327,13 +327,13 @@ class TestPipelinesAndEndpoints:
         assert page.row("extra") == ["String", "optional", ""]
         assert page.row("input") == ["DataPath", "store/in", ""]
 
-    def test_what_an_author_copies(self, look):
+    def test_the_argument_to_copy_into_a_dag(self, look):
         assert 'pipeline_id="good",' in look("/pipelines/good").text
         assert 'pipeline_name="good",' in look("/pipelines/good").text
         assert 'endpoint_id="door",' in look("/endpoints/door").text
         assert 'endpoint_name="door",' in look("/endpoints/door").text
 
-    def test_a_name_of_two_is_not_offered(self, look):
+    def test_an_ambiguous_name_is_not_offered(self, look):
         page = look("/pipelines/twin-2")
         assert 'pipeline_id="twin-2",' in page.text
         assert "pipeline_name" not in page.text
@@ -359,7 +359,7 @@ class TestPipelinesAndEndpoints:
         emulator.state.endpoint("door").properties["limits"] = {"runs": None}
         assert look("/endpoints/door").row("limits") == ['{"runs": null}']
 
-    def test_no_key_of_a_datastore(self, look):
+    def test_pages_contain_no_account_key(self, look):
         page = look("/")
         assert page.row("store (default)") == ["AzureBlob", "account", "container"]
         assert "a2V5" not in page.source
@@ -376,14 +376,14 @@ class TestSchedules:
         assert [row[0] for row in page.cells if row[0] in fires] == fires
         assert page.row("2099-12-31 17:30:00")[0] == "Fri 2100-01-01 02:30:00"
 
-    def test_what_it_started(self, emulator, look, ids):
+    def test_the_page_lists_the_runs_of_a_schedule(self, emulator, look, ids):
         page = look("/schedules/often")
         started = [run.id for run in reversed(emulator.state.runs.values()) if run.schedule_id]
         assert page.runs == started
         assert page.fact("Last fired") == utc(emulator.state.schedules.get("often").last_fired)
         assert "/endpoints/door" in page.links
 
-    def test_why_it_starts_nothing(self, look, ids):
+    def test_the_page_says_why_a_schedule_starts_nothing(self, look, ids):
         page = look("/schedules/reactive")
         assert "without --blob-endpoint" in page.text
         assert page.fact("Blob goes to") == "input"
@@ -391,10 +391,10 @@ class TestSchedules:
         (row,) = [row for row in look("/schedules").cells if "reactive" in row]
         assert row[0] == "Active Error"
 
-    def test_who_keeps_it(self, look):
+    def test_the_page_names_the_task_that_manages_a_schedule(self, look):
         assert look("/schedules/nightly").fact("Managed by") == "DAG owner, task create"
 
-    def test_a_disabled_one_has_no_next_run(self, look):
+    def test_a_disabled_schedule_has_no_next_run(self, look):
         assert "None: it is Disabled." in look("/schedules/paused").text
 
     @pytest.mark.parametrize(
@@ -422,7 +422,9 @@ class TestSchedules:
     def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
         assert "real time" not in look(path).text
         emulator.clock.advance(5 * 3600 + 20)
-        assert "has its own clock, which is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        assert (
+            "has its own clock, which is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        )
         emulator.reset()
         assert "real time" not in look(path).text
 
@@ -433,7 +435,7 @@ class TestSchedules:
         monkeypatch.setattr(emulator.clock, "ahead", lambda: -7100)
         assert "which is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
 
-    def test_the_overview_tells_what_comes_next(self, look, ids):
+    def test_the_overview_lists_what_is_due_next(self, look, ids):
         page = look("/")
         names = [name.removeprefix("schedule-") for name in page.ids if name.startswith("schedule-")]
         assert names == ["reactive", "often", "nightly"]
@@ -447,7 +449,7 @@ class TestHostileText:
         with EmulatorServer(HOSTILE_SEED) as running:
             yield running
 
-    def test_it_adds_no_tags(self, emulator, look):
+    def test_hostile_text_adds_no_tags(self, emulator, look):
         plain = every_page(look).keys()
         run_id = populate_hostile(emulator)
         pages = every_page(look)
@@ -460,7 +462,7 @@ class TestHostileText:
             assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs), address
         assert " ".join(HOSTILE.split()) in pages[f"/runs/{run_id}"].text
 
-    def test_it_leads_back_to_itself(self, emulator, look):
+    def test_a_hostile_condition_survives_its_own_link(self, emulator, look):
         populate_hostile(emulator)
         page = look(httpx.URL("/runs", params={"pipeline": HOSTILE_ID, "find": HOSTILE}).raw_path.decode())
         (field,) = [attrs for tag, attrs in page.tags if attrs.get("name") == "find"]

@@ -137,7 +137,7 @@ class TestHostileText:
         assert f"/runs/{run_id}" in shown
         assert sorted(visited - set(shown)) == []
 
-    def test_nor_when_it_comes_while_the_page_is_looked_at(self, page, emulator, run_id):
+    def test_text_that_arrives_while_the_page_is_open_runs_nothing(self, page, emulator, run_id):
         page.goto(f"/runs/{run_id}")
         run = emulator.state.runs[run_id]
         run.steps[0].log.append(f"new {HOSTILE}")
@@ -149,7 +149,7 @@ class TestHostileText:
         assert page.locator("script").count() == 1
         assert page.locator("img").count() == 0
 
-    def test_the_policy_stops_what_would_get_through(self, browser, emulator, run_id):
+    def test_the_policy_blocks_injected_content(self, browser, emulator, run_id):
         with new_page(browser, base_url=emulator.url) as page:
             page.goto(f"/runs/{run_id}")
             page.evaluate(
@@ -252,7 +252,7 @@ class TestPagesOfOtherSites:
                 wait_until(page, lambda count=count: refused() > count)
                 assert self.unchanged(emulator) == before, (method, path, kind, body)
 
-    def test_nor_those_whose_name_leads_here_by_now(self, browser, emulator):
+    def test_a_rebound_name_can_neither_read_nor_change_anything(self, browser, emulator):
         evil = emulator.url.replace("127.0.0.1", "evil.example")
         with new_page(browser) as page:
             assert page.goto(f"{evil}/runs").status == 421
@@ -268,14 +268,14 @@ class TestPagesOfOtherSites:
             )
             assert "a2V5" not in key
 
-    def test_cannot_show_the_pages_within_theirs(self, browser, emulator, elsewhere):
+    def test_cannot_embed_the_pages(self, browser, emulator, elsewhere):
         with new_page(browser) as page:
             page.goto(elsewhere.url)
             with page.expect_response(f"{emulator.url}/runs") as reply:
                 page.set_content(f"<iframe src='{emulator.url}/runs'></iframe>")
             assert reply.value.status == 403
 
-    def test_can_lead_to_them(self, browser, emulator, elsewhere):
+    def test_can_link_to_the_pages(self, browser, emulator, elsewhere):
         with new_page(browser) as page:
             page.goto(elsewhere.url)
             page.set_content(f"<a href='{emulator.url}/runs' target='_blank'>the run, in the studio</a>")
@@ -289,7 +289,7 @@ class TestPagesOfOtherSites:
 
 
 class TestLive:
-    def test_the_note_about_the_clock_comes_and_goes(self, page, emulator):
+    def test_the_note_about_the_clock_appears_and_disappears(self, page, emulator):
         page.goto("/")
         note = page.get_by_role("note")
         expect(note).to_be_hidden()
@@ -300,7 +300,7 @@ class TestLive:
         refresh(page)
         expect(note).to_be_hidden()
 
-    def test_a_run_goes_on_before_ones_eyes(self, page, emulator, ids):
+    def test_the_page_of_a_run_follows_its_status(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         page.evaluate("window.loaded = true")
         heading = page.locator("h1 .status")
@@ -313,7 +313,7 @@ class TestLive:
         expect(page.locator("#clock time")).to_contain_text(utc(emulator.clock.now()))
         assert page.evaluate("window.loaded")
 
-    def test_what_one_does_on_the_page_stays(self, page, emulator, ids):
+    def test_scroll_position_selection_and_focus_stay(self, page, emulator, ids):
         run = emulator.state.runs[ids["running"]]
         page.goto(f"/runs/{run.id}")
         page.locator(f"[id='step-{run.steps[0].id}'] summary").click()
@@ -363,7 +363,7 @@ class TestLive:
         expect(step.locator(".error")).to_have_text("row 2 is empty")
         expect(page.get_by_role("alert")).to_have_text("Step score failed: row 2 is empty")
 
-    def test_new_runs_come_in_above_the_others(self, page, emulator, ids):
+    def test_new_runs_appear_above_the_others(self, page, emulator, ids):
         page.goto("/runs")
         page.evaluate("window.row = document.querySelector('tbody tr')")
         first = page.evaluate("window.row.id")
@@ -372,7 +372,7 @@ class TestLive:
         expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
         assert page.evaluate("[window.row.isConnected, window.row.id]") == [True, first]
 
-    def test_what_one_types_stays(self, page, emulator, ids):
+    def test_typed_text_stays(self, page, emulator, ids):
         page.goto("/runs")
         page.get_by_label("Id, description or tag").fill("mon")
         emulator.state.submit("twin-1", Submission("exp"))
@@ -383,7 +383,7 @@ class TestLive:
         expect(page.locator("tbody tr")).to_have_count(1)
         assert urlsplit(page.url).query == "status=&find=monday"
 
-    def test_a_hidden_page_asks_for_nothing(self, page, emulator, ids):
+    def test_a_hidden_page_does_not_refresh(self, page, emulator, ids):
         page.goto("/")
         # Headless Chromium hides no page, so it is told so as it would be.
         hide = """hidden => {
@@ -399,7 +399,7 @@ class TestLive:
             page.evaluate(hide, False)  # noqa: FBT003
         expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
 
-    def test_a_workspace_that_does_not_answer(self, page, ids):
+    def test_a_notice_says_that_the_workspace_does_not_answer(self, page, ids):
         page.goto("/")
         notice = page.get_by_role("status")
         expect(notice).to_be_hidden()
@@ -412,7 +412,7 @@ class TestLive:
         expect(notice).to_be_hidden()
         page.troubles[:] = [text for text in page.troubles if "ERR_INTERNET_DISCONNECTED" not in text]
 
-    def test_a_run_that_a_reset_removed(self, page, emulator, ids):
+    def test_a_run_removed_by_a_reset_is_not_found(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         emulator.reset()
         refresh(page)
@@ -422,7 +422,7 @@ class TestLive:
 
 class TestEverybody:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_text_can_be_read(self, browser, emulator, ids, scheme):
+    def test_text_has_enough_contrast(self, browser, emulator, ids, scheme):
         # So that the note about the clock is there too.
         emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
@@ -433,7 +433,7 @@ class TestEverybody:
         assert {address: texts for address, texts in faint.items() if texts} == {}
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
-    def test_narrow_screens(self, browser, ids, emulator):
+    def test_pages_fit_narrow_screens(self, browser, ids, emulator):
         state = emulator.state
         for pipeline in state.pipelines.values():
             pipeline.name, pipeline.description = LONG, LONG
@@ -450,7 +450,7 @@ class TestEverybody:
         assert {address: width for address, width in widths.items() if width > 320} == {}
 
     @pytest.mark.parametrize(("width", "share"), [(1280, 0.5), (400, 0.4)])
-    def test_the_timeline_has_room(self, browser, emulator, ids, width, share):
+    def test_the_timeline_is_wide_enough(self, browser, emulator, ids, width, share):
         with new_page(browser, base_url=emulator.url, viewport={"width": width, "height": 800}) as page:
             page.goto(f"/runs/{ids['failed']}")
             lines = page.locator(".timeline tbody svg")
@@ -465,7 +465,7 @@ class TestEverybody:
             assert waits["y"] > done["y"]
             assert (first["x"], first["width"]) == (second["x"], second["width"])
 
-    def test_the_keyboard(self, page, ids):
+    def test_pages_work_with_the_keyboard(self, page, ids):
         page.goto(f"/runs/{ids['finished']}")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -476,7 +476,7 @@ class TestEverybody:
         # A log can be scrolled, so it can be reached.
         assert page.eval_on_selector_all("pre", "all => all.every((log) => log.tabIndex === 0)")
 
-    def test_what_a_screen_reader_is_told(self, page, ids):
+    def test_pages_work_with_a_screen_reader(self, page, ids):
         page.goto("/runs")
         expect(page.get_by_role("navigation", name="Sections").get_by_role("link", name="Runs")).to_have_attribute(
             "aria-current", "page"
@@ -487,7 +487,7 @@ class TestEverybody:
         expect(page.get_by_role("row", name="score Failed")).to_be_visible()
         expect(page.get_by_label("Log of score")).to_contain_text("row 2: oh no")
 
-    def test_without_javascript(self, browser, emulator, ids):
+    def test_pages_are_complete_without_javascript(self, browser, emulator, ids):
         with new_page(browser, base_url=emulator.url, java_script_enabled=False) as page:
             page.goto("/")
             page.get_by_role("link", name="All 12").click()
