@@ -1,4 +1,4 @@
-"""Nothing public is left out without a reason that the documentation names."""
+"""Every public operation is examined, or excused with a reason in the documentation."""
 
 from __future__ import annotations
 

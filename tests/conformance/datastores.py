@@ -1,4 +1,4 @@
-"""Datastores: what the SDK reads of each kind, and what it registers."""
+"""Datastores: what the SDK reads and registers, for each type."""
 
 from __future__ import annotations
 

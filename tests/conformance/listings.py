@@ -12,7 +12,7 @@ examines = pytest.mark.examines
 
 
 def fill(workspace, emulator):
-    """Submit a run that finishes, one that fails and one that goes on; the first two with a tag."""
+    """Submit a run that finishes, one that fails and one that keeps running; the first two with a tag."""
     runs = {
         "finished": submit(workspace, SCORE),
         "failed": submit(workspace, FAILS),
@@ -28,12 +28,12 @@ def fill(workspace, emulator):
 
 @pytest.fixture
 def runs(workspace, emulator):
-    """The ids of three runs by their states."""
+    """The ids of three runs by their status."""
     return fill(workspace, emulator)
 
 
 def named(found, runs):
-    """The names of what was found; a step counts as such."""
+    """The names of the found runs; for steps, their type."""
     names = {run_id: name for name, run_id in runs.items()}
     return sorted(names.get(run.id, run.type) for run in found)
 
@@ -103,7 +103,7 @@ def test_children_by_tag_property_and_type(workspace, runs):
 
 @pytest.fixture(scope="module")
 def paged(serve):
-    """A workspace whose lists come two by two."""
+    """A workspace with pages of two."""
     return serve("--quirk", "page_size=2")
 
 

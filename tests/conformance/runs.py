@@ -70,7 +70,7 @@ def test_waiting_without_output(workspace):
 
 @examines("PipelineRun.wait_for_completion", "StepRun.wait_for_completion")
 def test_waiting_with_output_streams_the_steps(workspace, emulator, capsys):
-    emulator.set_speed(0.5)  # so that the SDK, which looks each second, sees steps that run
+    emulator.set_speed(0.5)  # so that the SDK, which polls every second, sees running steps
     run = submit(workspace, LONG)
     emulator.advance(2)
     emulator.set_speed(3600)

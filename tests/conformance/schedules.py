@@ -50,7 +50,7 @@ def test_a_time_of_day_becomes_an_hour_and_a_minute(workspace):
 
 @examines("Schedule.create")
 def test_a_start_time_may_be_a_datetime_without_a_zone(workspace):
-    recurrence = HOURLY | {"start_time": datetime(2030, 12, 1, 16), "time_zone": TimeZone.UTC}  # noqa: DTZ001 - as the SDK wants it
+    recurrence = HOURLY | {"start_time": datetime(2030, 12, 1, 16), "time_zone": TimeZone.UTC}  # noqa: DTZ001 - as the SDK requires
     made = create(workspace, recurrence=recurrence)
     assert Schedule.get(workspace, id=made.id).recurrence.start_time.startswith("2030-12-01T16:00:00")
 
@@ -241,7 +241,7 @@ def test_a_schedule_that_cannot_be_provisioned(serve, capsys):
 
 @pytest.fixture
 def slow(serve):
-    """A workspace where a schedule takes 60 seconds, three real ones, until it is provisioned."""
+    """A workspace in which provisioning takes 60 seconds, three of them real."""
     return serve("--quirk", "provisioning=60s")
 
 

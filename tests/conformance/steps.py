@@ -15,7 +15,7 @@ examines = pytest.mark.examines
 
 @pytest.fixture
 def plain_step(running, workspace):
-    """A running step as history's own kind of run, with nothing of pipelines in it."""
+    """A running step as a plain run of run history, without the pipeline's methods."""
     return Run(Experiment(workspace, "nightly"), step(running, "work").id)
 
 

@@ -1,4 +1,4 @@
-"""The workspace itself, and how the SDK finds its services."""
+"""The workspace itself, and the discovery of its services."""
 
 from __future__ import annotations
 

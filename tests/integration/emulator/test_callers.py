@@ -1,4 +1,4 @@
-"""Who is answered: programs and the workspace's own pages, but no page of another site, whatever its name."""
+"""Access: programs and the workspace's own pages are answered, pages of other sites under any name are not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ KEY = "a2V5"
 STORE = f"{DATASTORES}/datastores/store"
 SUBMIT = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
 FOREIGN = "http://evil.example"
-# What the pages of other sites can get a browser to send, old ones and those that know no Sec-Fetch included.
+# Headers of requests that pages of other sites can cause, also in old browsers without Sec-Fetch.
 CROSS_SITE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
-    # Another port of this machine.
+    # A page of another port of this machine.
     {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": "http://127.0.0.1:9"},
     {"Sec-Fetch-Site": "something-new"},
     {"Origin": FOREIGN},
@@ -61,7 +61,7 @@ def api():
 
 
 def state(api):
-    """What a request could change."""
+    """Everything that a request could change."""
     emulator = api.emulator
     return (
         list(emulator.state.runs),
@@ -73,7 +73,7 @@ def state(api):
 
 
 def browse(api, path, **headers):
-    """What a person sees who enters an address."""
+    """The page that a person sees who enters an address."""
     return httpx.get(api.base_url.join(path), headers={**BROWSER, **headers}, trust_env=False)
 
 
@@ -117,7 +117,7 @@ class TestPagesOfOtherSites:
         refused(api.post("/runs", headers=link), 403)
 
     def test_can_link_to_pages_if_the_browser_sends_no_sec_fetch(self, api):
-        # A browser sends Sec-Fetch to https, to localhost and to 127.0.0.1.
+        # Browsers send Sec-Fetch only to https, localhost and 127.0.0.1.
         assert api.get("/runs", headers={"Referer": f"{FOREIGN}/"}).status_code == 200
 
     def test_the_workspaces_own_pages_are_answered(self, api):
@@ -250,7 +250,7 @@ class TestPeople:
         assert "There is nothing at" in reply.text
         assert 'href="/"' in reply.text
         assert "<script" not in reply.text
-        # It meets no fault, and is no request of a client.
+        # Faults do not apply to it, and it is not in the request log.
         assert api.emulator.requests() == []
 
     def test_get_a_page_for_a_refusal(self, api):

@@ -1,4 +1,4 @@
-"""What surrounds the emulated services: tokens, faults, request log, clock, file, command line."""
+"""Everything around the emulated services: tokens, request log, clock, state file, command line."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TestTokens:
 def _address_of_this_machine():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Sends nothing; it only finds the address that a packet to there would come from.
+            # Sends nothing; it only finds the source address of a packet to that address.
             probe.connect(("192.0.2.1", 9))
         except OSError:
             pytest.skip("this machine has no other address than loopback")
@@ -369,7 +369,7 @@ class TestCommandLine:
         assert errors == f"port {port} of 127.0.0.1 is in use; --port 0 uses a free one\n"
 
     def test_without_its_extra_the_error_says_what_to_install(self):
-        # As if it were not there: the finder of modules is told so before anything is imported.
+        # None in sys.modules makes every import of the module fail.
         program = "import sys; sys.modules['uvicorn'] = None; import aml_provider.emulator.__main__"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 1

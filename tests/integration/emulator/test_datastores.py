@@ -74,7 +74,7 @@ class TestRegistering:
 
     def test_an_existing_name_is_refused(self, api):
         refused = api.ask("POST", STORES, 400, json=described("AzureBlob", "store"))
-        # With these words Microsoft's SDK goes on to overwrite.
+        # At this message Microsoft's SDK overwrites the datastore.
         assert "Another datastore with the same name already exists" in refused
 
     @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ class TestRegistering:
             ({"dataStoreType": "DBFS"}, "datastore name '' is not"),
             ({"name": "a-b", "dataStoreType": "DBFS"}, "datastore name 'a-b' is not"),
             ({"name": "new"}, "dataStoreType is required"),
-            ({"name": "new", "dataStoreType": "Tape"}, "'Tape' is no dataStoreType"),
+            ({"name": "new", "dataStoreType": "Tape"}, "'Tape' is not a dataStoreType"),
             ({"name": "new", "dataStoreType": "AzureBlob"}, "azureStorageSection is required"),
             ({"name": "new", "dataStoreType": "AzureBlob", "azureStorageSection": {}}, "accountName is required"),
             ({"name": "new", "dataStoreType": "Hdfs", "hdfsSection": {"protocol": "http"}}, "nameNodeAddress is"),

@@ -1,4 +1,4 @@
-"""Pipeline endpoints of the emulator: what Microsoft's SDK does with them, as requests."""
+"""Pipeline endpoints of the emulator: the requests that Microsoft's SDK sends."""
 
 from __future__ import annotations
 

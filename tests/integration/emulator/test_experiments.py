@@ -98,7 +98,7 @@ class TestChanging:
         patch(api, experiment_id, name="new")
         assert api.ask("GET", f"{HISTORY}/experiments/new/runs/{run_id}")["runId"] == run_id
         assert "was not found" in api.ask("GET", f"{HISTORY}/experiments/old/runs/{run_id}", 404)
-        # The old name is free, for an experiment of its own.
+        # The old name can be used for a new experiment.
         assert create(api, "old") != experiment_id
 
     def test_a_name_belongs_to_one_active_experiment(self, api):
@@ -122,7 +122,7 @@ class TestChanging:
         assert "exp already exists" in patch(api, old, 409, archive=False)
         patch(api, new, archive=True)
         assert patch(api, old, archive=False)["archivedTime"] is None
-        # What the other one holds is still found by the name that they share.
+        # Runs of the archived one are still found by the shared name.
         assert api.ask("GET", f"{EXPERIMENTS}/exp/runs/{second}")["runId"] == second
 
     @pytest.mark.parametrize("body", [[], {"archive": "x"}, {"tags": 1}, {"name": 1}, {"tags": {"a": {}}}])

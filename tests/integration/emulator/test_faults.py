@@ -1,4 +1,4 @@
-"""Every kind of fault as it comes over the wire."""
+"""Every kind of fault, over HTTP."""
 
 from __future__ import annotations
 

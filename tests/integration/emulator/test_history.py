@@ -1,4 +1,4 @@
-"""Runs of the emulator's run history: reading, changing, files, metrics; and runs that are told to fail."""
+"""Runs of the emulator's run history: reading, changing, files, metrics; and runs that fail on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def api():
 
 
 def ways(api, run_id):
-    """The paths that lead to a run."""
+    """All paths of a run."""
     experiment_id = api.run(run_id)["experimentId"]
     return [
         f"{EXP}/runs/{run_id}",
@@ -234,7 +234,7 @@ class TestMetrics:
 
 
 def measure(context):
-    """What a step of a seed may do."""
+    """A step function."""
     context.log_metric("rows", 3)
     context.log_metric("rows", 4)
     context.log_metric("model", "tree")
@@ -286,7 +286,7 @@ class TestOutputs:
             assert (place["RelativePath"], place["AmlDataStoreName"]) == ("out/two/result.txt", "store")
             assert place["Container"] == container.container_name
             assert "Output x of PipelineRun" in api.ask("GET", f"{path}/PipelineRunOutputs/x", 404)
-            # What was written stays known when the datastore is gone.
+            # Outputs stay known after their datastore is removed.
             api.emulator.state.datastores.clear()
             node = api.steps(run_id)[0]["tags"]["azureml.nodeid"]
             outputs = api.ask("POST", f"{path}/Outputs", json=[node])

@@ -1,4 +1,4 @@
-"""``make workspace``: what it says leads a person to the local workspace and its blobs, and nothing outlives it."""
+"""``make workspace``: its output leads a person to the workspace and its blobs, and nothing outlives it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_another_terminal_can_use_the_workspace_and_nothing_is_left(services):
 
     def shell(line, text=""):
         command = ["sh", "-c", f". {file}; {line}"]
-        # In its test mode Airflow logs to standard output when it is loaded.
+        # In its test mode Airflow logs to standard output when it is imported.
         environment = {name: value for name, value in os.environ.items() if name != "AIRFLOW__CORE__UNIT_TEST_MODE"}
         done = subprocess.run(
             command, input=text, capture_output=True, text=True, cwd=ROOT, env=environment, check=False
@@ -84,7 +84,7 @@ def taken_port():
 
 
 def pair_of_free_ports():
-    """A free port whose next one is free too."""
+    """A free port that is followed by another free port."""
     while True:
         with taken_port() as port:
             pass
@@ -133,7 +133,7 @@ def _content(path):
     try:
         return path.read_bytes()
     except OSError:
-        # It has ended meanwhile.
+        # The process has ended meanwhile.
         return b""
 
 
@@ -155,7 +155,7 @@ def test_the_error_names_the_port_in_use():
 
 def test_free_ports_are_used_if_the_default_port_is_in_use(monkeypatch, capsys):
     with taken_port() as port:
-        # The usual one belongs to whoever runs this test.
+        # The default port may be in use by the person who runs this test.
         monkeypatch.setattr(workspace, "_PORT", port)
         ports = workspace._ports("")
     assert port not in ports

@@ -101,7 +101,7 @@ class TestFromAnother:
             assert entity["ParameterAssignments"] == {"rate": "1"}
             run_id = api.finished(pipeline=entity["Id"])
             assert [step["name"] for step in api.steps(run_id)] == ["prepare", "fit"]
-        # The one that it was copied from is as it was.
+        # The original is unchanged.
         assert api.ask("GET", f"{PIPELINES}/Pipelines/train")["ParameterAssignments"] == {"rate": "0.5"}
 
     def test_the_steps_of_a_copied_graph_behave_the_same(self, api):

@@ -1,4 +1,4 @@
-"""What quirks of the wire change in what the services answer, and that they go together."""
+"""The effects of quirks on the services' replies, alone and combined."""
 
 from __future__ import annotations
 

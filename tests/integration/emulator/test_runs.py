@@ -21,7 +21,7 @@ ENDPOINT = "20000000-0000-4000-8000-000000000001"
 
 
 class Api(httpx.Client):
-    """A client of the emulator that knows the calls which every test needs."""
+    """A client of the emulator with the calls that every test needs."""
 
     def __init__(self, emulator):
         super().__init__(base_url=emulator.url, headers={"Authorization": "Bearer t"})
@@ -95,7 +95,7 @@ class TestPipelines:
 
     @pytest.mark.parametrize("status", ["Broken", None, {"status": "Active"}])
     def test_an_unknown_status_is_refused(self, api, status):
-        assert "no status" in message(api.put(f"{PIPELINES}/Pipelines/{SCORE}/status", json=status), 400)
+        assert "not a status" in message(api.put(f"{PIPELINES}/Pipelines/{SCORE}/status", json=status), 400)
 
     def test_names_in_the_scope_ignore_case(self, api):
         scope = "/SUBSCRIPTIONS/S/resourcegroups/RG/providers/microsoft.machinelearningservices/workspaces/WS"

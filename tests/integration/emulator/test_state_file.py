@@ -1,4 +1,4 @@
-"""A workspace that is kept in a file is the same after a restart."""
+"""A workspace with a state file is the same after a restart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERFACE = {"DataPathParameterList": [{"Name": "t", "DefaultValue": {"LiteralVa
 
 
 def change_everything(api):
-    """Use every operation that changes the workspace, and name the questions whose answers tell of it."""
+    """Use every operation that changes the workspace, and return the addresses whose replies show the changes."""
     api.ask("POST", f"{PIPELINES}/DataTypes", json={"Id": "New", "ParentDataTypeIds": ["AnyFile"]})
     body = {"Name": "new", "Graph": GRAPH, "GraphInterface": INTERFACE, "tags": {"a": None}, "EnableNotification": True}
     pipeline = api.ask("POST", f"{PIPELINES}/Pipelines/Create", json=body)
@@ -51,25 +51,25 @@ def change_everything(api):
     ]
 
 
-def answers(api, questions):
+def answers(api, addresses):
     def ask(path):
         if path.endswith("/full"):
             return api.ask("POST", path, json={"metricName": "m"})
-        # Where the emulator listens, and when and as what an error is asked for, is another each time.
+        # The port, and the time and ids of errors, differ each time.
         text = json.dumps(api.ask("GET", path)).replace(api.emulator.url, "")
         return re.sub(r'"(time|operation|request)": "[^"]*"', "", text)
 
-    return {path: ask(path) for path in questions}
+    return {path: ask(path) for path in addresses}
 
 
 def test_everything_that_can_be_changed_survives(tmp_path):
     file = tmp_path / "workspace.json"
     with serving(state_file=file) as api:
-        questions = change_everything(api)
-        before = answers(api, questions)
+        addresses = change_everything(api)
+        before = answers(api, addresses)
     with serving(state_file=file) as api:
-        assert answers(api, questions) == before
-        # Its name is free, its id is not.
+        assert answers(api, addresses) == before
+        # Its name can be used again, its id cannot.
         assert api.ask("POST", f"{HISTORY}/experiments/deleted")["experimentId"] not in before
         assert "was not found" in api.ask("GET", f"{HISTORY}/experiments/exp/runs/x", 404)
 

@@ -1,4 +1,4 @@
-"""Steps that are Python functions, up to the demo's work on real blobs in Azurite."""
+"""Step functions, including those of the demo on real blobs in Azurite."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_step_lasts_until_its_function_returns():
         run_id = submit(emulator)
         while described(emulator, run_id)["steps"][0]["status"] != "Running":
             pass
-        # Far beyond the step's own second.
+        # Much longer than the step's own second.
         emulator.clock.set(held=True)
         assert described(emulator, run_id)["status"] == "Running"
         GATE.set()

@@ -35,7 +35,7 @@ def ids(emulator):
 
 @pytest.fixture
 def look(emulator):
-    """Open a page."""
+    """Opens a page."""
     with httpx.Client(base_url=emulator.url, follow_redirects=True) as client:
         yield lambda path: Page(client.get(path))
 
@@ -78,7 +78,7 @@ class TestEveryPage:
         for one, many in (("1 endpoint", "0 runs"), ("(1 byte)", "4 schedules"), ("1 run", "4 pipelines")):
             assert any(one in text for text in texts), one
             assert any(many in text for text in texts), many
-        # Ids are drawn: that of a run may end with 1 where the name of its pipeline, breaks, comes next.
+        # Ids are random: a run's id can end with 1, followed by the name of its pipeline, breaks.
         wrong = re.compile(r"(?<![\w.])1 [a-z]+s\b(?! ago)")
         assert wrong.search("1 runs")
         assert [found for text in texts for found in wrong.findall(text)] == []
@@ -119,7 +119,7 @@ class TestEveryPage:
 
 
 class TestLinks:
-    """Addresses that others make open the right page."""
+    """Addresses that other programs build open the right page."""
 
     @pytest.mark.parametrize("tenant", [None, "11111111-1111-1111-1111-111111111111"])
     def test_the_operators_link(self, emulator, look, ids, tenant):
@@ -442,7 +442,7 @@ class TestSchedules:
 
 
 class TestHostileText:
-    """Text that looks like markup, a template or an attribute is text. A real browser says so in the next file."""
+    """Text that looks like markup, a template or an attribute stays text; also tested in a real browser."""
 
     @pytest.fixture
     def emulator(self):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
     EXECUTABLE is None, reason="there is no Chromium on the PATH, and the variable CHROMIUM names none"
 )
 
-# Text and its background as they are painted; what lies behind is the nearest ancestor that is not transparent.
+# Text and its background as painted; the background is that of the nearest ancestor that is not transparent.
 FAINT = """() => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => {
@@ -49,7 +49,7 @@ FAINT = """() => {
 
 @pytest.fixture(scope="module")
 def browser():
-    # A name that its owner lets lead to this machine.
+    # A foreign name that resolves to this machine.
     with chromium(EXECUTABLE, "--host-resolver-rules=MAP evil.example 127.0.0.1") as running:
         yield running
 
@@ -67,7 +67,7 @@ def ids(emulator):
 
 @pytest.fixture
 def page(browser, emulator):
-    """A page whose time is driven by hand, and nothing must go wrong in it."""
+    """A page with a clock that the test moves; any error in it fails the test."""
     with new_page(browser, base_url=emulator.url) as opened:
         opened.clock.install()
         yield opened
@@ -75,13 +75,13 @@ def page(browser, emulator):
 
 
 def refresh(page):
-    """Let a second pass in the browser, and the page ask for what is new."""
+    """Let a second pass in the browser, so that the page refreshes."""
     with page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
         page.clock.run_for(1000)
 
 
 def wait_until(page, condition):
-    """Let the browser go on until something outside of it has happened."""
+    """Let the browser continue until a condition outside of it holds."""
     for _ in range(1000):
         if condition():
             return
@@ -90,7 +90,7 @@ def wait_until(page, condition):
 
 
 def every_page(page, visit):
-    """Visit all pages that links lead to."""
+    """Visit all pages that are reachable by links."""
     found, waiting = set(), ["/"]
     while waiting:
         address = urlsplit(waiting.pop())._replace(fragment="").geturl()
@@ -105,7 +105,7 @@ def every_page(page, visit):
 
 
 def one_of_each_kind(page, ids):
-    """Open a page of each kind, and those of some runs, one after another."""
+    """Open a page of each kind, and the pages of some runs, one after another."""
     lists = ["/", "/runs?status=Finished&find=a", "/pipelines", "/endpoints", "/schedules", "/experiments"]
     things = ["/pipelines/good", "/endpoints/door", "/schedules/nightly", "/schedules/reactive", "/experiments/exp"]
     for address in [*lists, *things, *(f"/runs/{run_id}" for run_id in ids.values()), "/runs/nobody"]:
@@ -167,7 +167,7 @@ class TestHostileText:
             assert len(refused) >= 3
 
 
-# What a page can make a browser send: each answers what it could read, or that it could read nothing.
+# Ways in which a page makes a browser send a request; each returns what the page could read, if anything.
 SENDS = {
     "fetch": """async ([url, method, type, body]) => {
       try {
@@ -221,7 +221,7 @@ ASKED = [
 
 
 class TestPagesOfOtherSites:
-    """They are on another port of this machine, or under a name that leads here."""
+    """Pages on another port of this machine, or under a name that resolves to it."""
 
     @pytest.fixture
     def elsewhere(self):
@@ -248,7 +248,7 @@ class TestPagesOfOtherSites:
             for method, path, kind, body in ASKED:
                 before, count = self.unchanged(emulator), refused()
                 assert page.evaluate(SENDS[how], [emulator.url + path, method, kind, body]) == ""
-                # A beacon is sent when the browser has time.
+                # The browser sends a beacon at a time of its choice.
                 wait_until(page, lambda count=count: refused() > count)
                 assert self.unchanged(emulator) == before, (method, path, kind, body)
 
@@ -282,7 +282,7 @@ class TestPagesOfOtherSites:
             with page.expect_popup() as opened:
                 page.get_by_role("link").click()
             expect(opened.value.get_by_role("heading", level=1)).to_have_text("Runs")
-            # And it lives: it is asked for again by its own script.
+            # And its script works: it reloads the page.
             with opened.value.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
                 pass
             expect(opened.value.locator("#connection")).to_be_empty()
@@ -385,7 +385,7 @@ class TestLive:
 
     def test_a_hidden_page_does_not_refresh(self, page, emulator, ids):
         page.goto("/")
-        # Headless Chromium hides no page, so it is told so as it would be.
+        # Headless Chromium never hides a page, so simulate its event.
         hide = """hidden => {
             Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
             document.dispatchEvent(new Event("visibilitychange"));
@@ -423,7 +423,7 @@ class TestLive:
 class TestEverybody:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_has_enough_contrast(self, browser, emulator, ids, scheme):
-        # So that the note about the clock is there too.
+        # So that the note about the clock appears too.
         emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
             faint = {address: page.evaluate(FAINT) for address in one_of_each_kind(page, ids)}
@@ -458,7 +458,7 @@ class TestEverybody:
                 item.bounding_box() for item in (page.locator(".timeline"), lines.nth(0), lines.nth(1))
             )
             assert first["width"] > share * table["width"]
-            # What the second step did begins where the first one's ends.
+            # The bar of the second step begins where the first one's ends.
             done = lines.nth(0).locator("rect").last.bounding_box()
             waits = lines.nth(1).locator("rect").first.bounding_box()
             assert waits["x"] == pytest.approx(done["x"] + done["width"], abs=1)
@@ -473,7 +473,7 @@ class TestEverybody:
         expect(page.get_by_role("main")).to_be_focused()
         page.keyboard.press("Tab")
         expect(page.get_by_role("main").get_by_role("link").first).to_be_focused()
-        # A log can be scrolled, so it can be reached.
+        # A log can be scrolled, so it must be reachable.
         assert page.eval_on_selector_all("pre", "all => all.every((log) => log.tabIndex === 0)")
 
     def test_pages_work_with_a_screen_reader(self, page, ids):

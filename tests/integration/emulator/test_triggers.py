@@ -1,4 +1,4 @@
-"""Datastore triggers: schedules that start runs for blobs which are added or modified, on real blobs in Azurite."""
+"""Datastore triggers: schedules that start runs for added or modified blobs, on real blobs in Azurite."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_one_run_per_blob_that_is_added_or_modified(api, emulator, container):
     container.upload_blob("in/old.csv", b"1")
     create(api)
     emulator.clock.advance(600)
-    # What was there before does not count.
+    # Existing blobs do not count.
     assert paths(api) == []
     container.upload_blob("in/b.csv", b"1")
     container.upload_blob("in/a.csv", b"1")

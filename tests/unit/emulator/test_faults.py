@@ -1,4 +1,4 @@
-"""Which requests a fault meets, and what faults and quirks may be given."""
+"""The requests that a fault applies to; valid and invalid faults and quirks."""
 
 from __future__ import annotations
 

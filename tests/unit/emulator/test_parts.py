@@ -231,7 +231,7 @@ class TestTimes:
 
 class TestSchedules:
     def test_a_run_due_before_an_update_is_not_lost(self):
-        # Nobody drives the clock here: this is the moment before the scheduler's thread has noticed.
+        # No scheduler runs here: this is the moment before its thread has noticed.
         workspace = a_workspace({"pipelines": PIPELINE})
         body = {"Name": "s", "PipelineId": "p", "PipelineSubmissionInfo": {"ExperimentName": "e"}}
         recurrence = {"Frequency": "Hour", "Interval": 1}

@@ -156,7 +156,7 @@ class TestFiring:
 
 class TestFiringAfterAnUpdate:
     def counts(self, api, emulator):
-        """The runs after a change of the name, after one of the recurrence, and after enabling."""
+        """The runs after a new name, after a new recurrence, and after enabling."""
         entity = create(api)
         emulator.clock.advance(60)
         entity = put(api, entity, Name="renamed")

@@ -1,4 +1,4 @@
-"""Schedules while they are being set up, in the control API, in a state file and in a seed."""
+"""Provisioning of schedules; schedules in the control API, in a state file and in a seed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TestAround:
             assert len(runs(api, quarter)) == 2
             emulator.clock.advance(now + 800 - emulator.clock.now())
             assert len(runs(api, quarter)) == 3
-        # It was off for an hour.
+        # The emulator was stopped for an hour.
         path.write_text(re.sub(r'^\{"clock": [\d.]+', f'{{"clock": {now + 4400}', path.read_text()))
         with EmulatorServer(state_file=path) as emulator, httpx.Client(base_url=emulator.url) as api:
             api.headers["Authorization"] = "Bearer t"

@@ -104,7 +104,7 @@ class TestOperations:
         entity = create(api, Recurrence=week)
         assert (entity["ScheduleType"], entity["EntityStatus"], entity["ProvisioningStatus"]) == (0, 0, 0)
         assert entity["Recurrence"] == {"Frequency": 1, "Interval": 1, "Schedule": {"WeekDays": [4]}}
-        # Microsoft's SDK reads numbers as texts and sends them back so.
+        # Microsoft's SDK reads numbers as texts and sends those back.
         texts = {"Frequency": "1", "Interval": 1, "Schedule": {"WeekDays": ["4"]}}
         assert put(api, entity, Recurrence=texts, ScheduleType="0", EntityStatus="0") == entity
 
@@ -131,10 +131,10 @@ class TestRefusals:
             ),
             ({"DataStoreTriggerInfo": STORE}, "Recurrence and DataStoreTriggerInfo"),
             ({"ScheduleType": "1"}, "does not fit"),
-            ({"ScheduleType": "2"}, "no ScheduleType"),
+            ({"ScheduleType": "2"}, "not a ScheduleType"),
             ({"Recurrence": {"Interval": 1}}, "Frequency"),
             ({"Recurrence": {"Frequency": "Day"}}, "Interval"),
-            ({"Recurrence": {"Frequency": "Minute", "Interval": 1, "Schedule": {"Hours": [1]}}}, "Day and Week"),
+            ({"Recurrence": {"Frequency": "Minute", "Interval": 1, "Schedule": {"Hours": [1]}}}, "Day or Week"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "Schedule": {"Hours": 1}}}, "array"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "TimeZone": "Asia/Seoul"}}, "time zone"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "StartTime": "tomorrow"}}, "StartTime"),
@@ -201,7 +201,7 @@ class TestUpdate:
         assert (after["Name"], after["Recurrence"]) == ("n", recurrence)
         kept = after["PipelineSubmissionInfo"]
         assert (kept["ExperimentName"], kept["Description"]) == ("other", "new")
-        # What is not sent is gone.
+        # Fields that were not sent are empty.
         assert not kept.keys() & {"tags", "RunSource"}
 
     def test_read_only_fields_are_ignored(self, api, emulator):

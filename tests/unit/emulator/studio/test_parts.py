@@ -1,4 +1,4 @@
-"""What the pages of the local workspace compute: words, charts, addresses."""
+"""The computed parts of the pages: words, charts, addresses."""
 
 from __future__ import annotations
 

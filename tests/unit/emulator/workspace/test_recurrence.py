@@ -1,4 +1,4 @@
-"""When a recurrence fires: examples of the documentation, and Hypothesis against another implementation."""
+"""When a recurrence fires: examples from the documentation, and a comparison with another implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aml_provider.emulator.workspace.recurrence import WEEK_DAYS, Recurrence, fire_times
 from aml_provider.emulator.workspace.time_zones import windows_zone
 
-# Written down here once more: the oracle must not ask the code that it judges.
+# Repeated here, because the oracle must not use the code under test.
 ZONES = {
     None: "Etc/UTC",
     "UTC": "Etc/UTC",
@@ -184,7 +184,7 @@ class TestClockChanges:
         ]
 
     def test_instants_are_in_order(self):
-        # Lord Howe's clock goes from 2:00 to 2:30: what was to come at 2:15 comes at 2:45.
+        # On Lord Howe Island clocks go from 2:00 to 2:30, so 2:15 becomes 2:45.
         recurrence = Recurrence("Day", hours=(2,), minutes=(15, 40), time_zone="Lord Howe Standard Time")
         assert fires(recurrence, "2026-10-02 00:00", 5, after="2026-10-02 12:00") == [
             "2026-10-02 15:45",
@@ -199,7 +199,7 @@ class TestClockChanges:
         assert fires(recurrence, "2019-03-01 00:00", 3) == ["2019-03-10 02:00", "2019-03-10 14:00", "2019-03-11 02:00"]
 
     def test_a_day_that_a_time_zone_skipped(self):
-        # Samoa went over the date line: there was no 30 December 2011.
+        # Samoa crossed the date line: 30 December 2011 did not exist there.
         recurrence = Recurrence("Day", 1, "2011-12-28T08:00:00", "Samoa Standard Time")
         assert fires(recurrence, "2011-12-01 00:00", 4) == [
             "2011-12-28 18:00",
@@ -275,19 +275,19 @@ def transitions(key: str, year: int) -> list[datetime]:
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a time on the wall, found by trying the offsets around it."""
+    """The instant of a local time, found by trying the offsets around it."""
     near = [local.replace(tzinfo=UTC) + timedelta(days=days) for days in (-2, -1, 0, 1, 2)]
     offsets = [instant.astimezone(zone).utcoffset() for instant in near]
     candidates = sorted(local.replace(tzinfo=UTC) - offset for offset in offsets)
     shown = [each for each in candidates if each.astimezone(zone).replace(tzinfo=None) == local]
     if shown:
         return shown[0]
-    # Left out: as late after the jump as it would have been without.
+    # The local time does not exist: later by the length of the jump.
     return local.replace(tzinfo=UTC) - offsets[0]
 
 
 def oracle(recurrence: Recurrence, anchored: datetime, after: datetime | None) -> list[datetime]:
-    """The same by RFC 5545, on the wall's times, which are turned into instants afterwards."""
+    """The same by RFC 5545 on local times, which are converted to instants afterwards."""
     zone = ZoneInfo(ZONES[recurrence.time_zone])
     local = anchored.astimezone(zone).replace(tzinfo=None)
     if recurrence.start_time:
@@ -323,7 +323,7 @@ def oracle(recurrence: Recurrence, anchored: datetime, after: datetime | None) -
         if instant > last:
             later.add(instant)
         if enough is None and len(later) > COUNT:
-            # Times on the wall may come in another order than instants.
+            # Local times can have another order than instants.
             enough = instant + timedelta(days=2)
         if enough is not None and instant > enough:
             break
@@ -341,7 +341,7 @@ def cases(draw):
     frequency = draw(st.sampled_from(list(STEPS)))
     lists = {}
     if frequency in ("Day", "Week"):
-        # Clocks change at night, and then neighbours change places.
+        # Daylight saving changes are at night, and can swap neighbouring times.
         night = st.sampled_from(((0, 1, 2, 3), (23, 0), (1, 2), (2, 3, 4)))
         lists["hours"] = tuple(draw(st.lists(st.integers(0, 23), max_size=4) | night))
         lists["minutes"] = tuple(draw(st.lists(st.integers(0, 59) | st.sampled_from((0, 15, 30, 45)), max_size=4)))
@@ -353,7 +353,7 @@ def cases(draw):
         away = timedelta(minutes=draw(st.integers(-reach, reach) | st.just(0)))
         wall = (moment + away).astimezone(ZoneInfo(key)).replace(tzinfo=None)
         if draw(st.booleans()):
-            # As the lists have it, where there are any.
+            # Taken from the lists, if there are any.
             hour, minute = lists.get("hours") or (0, 1, 2, 3), lists.get("minutes") or (0, 15, 30, 45)
             wall = wall.replace(hour=draw(st.sampled_from(hour)), minute=draw(st.sampled_from(minute)), second=0)
         start = wall.isoformat()

@@ -1,4 +1,4 @@
-"""Where a run is at an instant."""
+"""The status of a run at an instant."""
 
 from __future__ import annotations
 
