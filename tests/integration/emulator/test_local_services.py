@@ -150,7 +150,7 @@ def test_the_error_names_the_port_in_use():
     with taken_port() as port, serving(port) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert errors == f"port {port} is in use, and PORT={port} takes {port} and {port + 1}; PORT=0 takes free ones\n"
+    assert errors == f"port {port} is in use, and PORT={port} needs {port} and {port + 1}; PORT=0 uses free ports\n"
 
 
 def test_free_ports_are_used_if_the_default_port_is_in_use(monkeypatch, capsys):
@@ -159,7 +159,7 @@ def test_free_ports_are_used_if_the_default_port_is_in_use(monkeypatch, capsys):
         monkeypatch.setattr(workspace, "_PORT", port)
         ports = workspace._ports("")
     assert port not in ports
-    assert f"The usual port {port} is in use" in capsys.readouterr().out
+    assert f"The default port {port} is in use" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wish", ["65535", "-1", "x", "8700 8701", "1e3", "٣", "9" * 5000])
