@@ -80,21 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         help="another name under which it answers, such as host.docker.internal or a container's; can be repeated; "
         f"default: the names in ${HOSTS_VARIABLE}",
     )
-    parser.add_argument(
-        "--seed", default="demo", metavar="demo|none|FILE", help="what the workspace contains at the start"
-    )
+    parser.add_argument("--seed", default="demo", metavar="demo|none|FILE", help="the contents at the start")
     parser.add_argument("--blob-endpoint", metavar="URL", help="where step functions reach blobs")
-    parser.add_argument(
-        "--state", metavar="FILE", help="keep the workspace in this file; if it exists, it replaces the seed"
-    )
+    parser.add_argument("--state", metavar="FILE", help="a file for the workspace; if it exists, it replaces the seed")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per real second")
-    parser.add_argument(
-        "--quirk",
-        action="append",
-        default=[],
-        metavar="NAME[=VALUE]",
-        help="a deviation from the default behaviour; can be repeated",
-    )
+    parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="can be repeated")
     parser.add_argument(
         "--token",
         default=os.environ.get(TOKEN_VARIABLE) or None,

@@ -77,13 +77,12 @@ class Emulation:
 
     def reset(self) -> None:
         """Return to the seed and to real time, without faults and logged requests."""
-        with self.workspace.lock:
+        with self.workspace.changing():
             self.clock.reset()
             self.workspace.clear()
             seeds.fill(self.workspace, self._seed)
             self.faults.clear()
             self.requests.clear()
-            self.workspace.changed()
         self.scheduler.note_existing_blobs()
 
     def _save(self) -> None:

@@ -199,11 +199,10 @@ class StepRunner:
         except Exception as raised:  # noqa: BLE001 (whatever a step raises is the step's failure)
             error = f"{type(raised).__name__}: {raised}"
             step_run.log.append(traceback.format_exc().rstrip())
-        with workspace.lock:
+        with workspace.changing():
             step_run.error = error
             run.outputs.update(outputs)
             step_run.returned = workspace.clock.now()
-            workspace.changed()
 
     def _context(self, run: Run, step_run: StepRun, outputs: dict[str, Any]) -> StepContext:
         workspace = self._workspace

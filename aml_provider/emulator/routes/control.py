@@ -39,21 +39,20 @@ class ControlRoutes:
 
     def routes(self) -> list[Route]:
         """At the root."""
-        handlers: Mapping[tuple[str, str], Handler] = {
-            ("GET", "requests"): self.requests,
-            ("DELETE", "requests"): self.clear_requests,
-            ("GET", "faults"): self.faults,
-            ("POST", "faults"): self.add_fault,
-            ("DELETE", "faults"): self.clear_faults,
-            ("GET", "clock"): self.clock,
-            ("POST", "clock"): self.set_clock,
-            ("POST", "reset"): self.reset,
-            ("GET", "runs"): self.runs,
-            ("GET", "schedules"): self.schedules,
-        }
+        routes: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "requests", self.requests),
+            ("DELETE", "requests", self.clear_requests),
+            ("GET", "faults", self.faults),
+            ("POST", "faults", self.add_fault),
+            ("DELETE", "faults", self.clear_faults),
+            ("GET", "clock", self.clock),
+            ("POST", "clock", self.set_clock),
+            ("POST", "reset", self.reset),
+            ("GET", "runs", self.runs),
+            ("GET", "schedules", self.schedules),
+        )
         return [
-            Route(f"/_emulator/{name}", self._guarded(handler), methods=[method])
-            for (method, name), handler in handlers.items()
+            Route(f"/_emulator/{name}", self._guarded(handler), methods=[method]) for method, name, handler in routes
         ]
 
     async def requests(self, request: Request) -> Response:

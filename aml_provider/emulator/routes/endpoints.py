@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -61,13 +62,16 @@ class EndpointRoutes:
     async def create(self, request: Request) -> Response:
         """A new endpoint with version 0."""
         given = await read_body(request)
-        endpoint = self._workspace.create_endpoint(
-            given.required("Name"),
-            given.text("Description"),
-            given.required("PipelineId"),
-            given.mapping("Properties"),
-            given.tags(),
+        endpoint = Endpoint(
+            name=given.required("Name"),
+            id=str(uuid.uuid4()),
+            description=given.text("Description"),
+            versions={"0": given.required("PipelineId")},
+            tags=given.tags(),
+            properties=given.mapping("Properties"),
+            created=self._workspace.clock.now(),
         )
+        self._workspace.put_endpoint(endpoint)
         return self._reply(request, endpoint)
 
     async def update(self, request: Request) -> Response:

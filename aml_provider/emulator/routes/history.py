@@ -115,10 +115,9 @@ class HistoryRoutes:
         """Remove the tags that the body names."""
         run, index = self._stored(request)
         names = text_list(await read_json(request))
-        with self._workspace.lock:
+        with self._workspace.changing():
             for name in names:
                 self._bags(run, index)[0].pop(name, None)
-            self._workspace.changed()
         return reply(self._record(run, index))
 
     async def event(self, request: Request) -> Response:
@@ -148,12 +147,11 @@ class HistoryRoutes:
             raise bad_request(f"Properties cannot be changed: {', '.join(changed)}", "PropertyImmutable")
         target = run if index is None else run.steps[index]
         name, description, new_tags = given.text("displayName"), given.text("description"), given.tags()
-        with self._workspace.lock:
+        with self._workspace.changing():
             tags |= new_tags
             properties |= new
             target.display_name = target.display_name if name is None else name
             target.description = target.description if description is None else description
-            self._workspace.changed()
 
     def _record(self, run: Run, index: int | None) -> JsonObject:
         view, now = self._workspace.view(run), self._workspace.clock.now()

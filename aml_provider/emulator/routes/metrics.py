@@ -56,13 +56,12 @@ class MetricRoutes:
         errors = []
         now = self._workspace.clock.now()
         body = await read_body(request)
-        with self._workspace.lock:
+        with self._workspace.changing():
             for given, sent in zip(body.objects("values"), body.array("values"), strict=True):
                 try:
                     metrics.add(found, given, now)
                 except ServiceError as error:
                     errors.append({"metric": sent, "errorResponse": camel_envelope(error, now)})
-            self._workspace.changed()
         return reply({"errors": errors})
 
     def _metrics(self, request: Request) -> dict[str, Metric]:

@@ -132,26 +132,21 @@ class Gateway:
             case "status" | "html":
                 if fault.after_commit:
                     await self._answer(scope, body)
-                return self._page(fault) if fault.kind == "html" else self._status(scope, fault)
+                return self._injected(scope, fault)
             case "delay":
                 await asyncio.sleep(fault.seconds)
         reply = await self._answer(scope, body)
         return None if fault.kind == "drop" else _corrupted(reply, fault)
 
-    def _status(self, scope: AsgiScope, fault: Fault) -> Response:
+    def _injected(self, scope: AsgiScope, fault: Fault) -> Response:
         assert fault.status is not None
-        error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.status in _BODILESS:
             return Response(None, fault.status, headers)
-        envelope = _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"])
-        return self._refusals.json(error, envelope, headers)
-
-    def _page(self, fault: Fault) -> Response:
-        assert fault.status is not None
-        if fault.status in _BODILESS:
-            return Response(None, fault.status)
-        return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
+        if fault.kind == "html":
+            return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
+        error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
+        return self._refusals.json(error, _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"]), headers)
 
     def _envelope(self, path: str) -> Envelope:
         match = _SCOPED.fullmatch(path)

@@ -138,22 +138,10 @@ class Dialect:
         return {"value": items[start:end], "continuationToken": token, "nextLink": None}
 
 
-def _whole_seconds(text: str) -> str:
-    return f"{text[:19]}Z"
-
-
-def _zoneless(text: str) -> str:
-    return text.removesuffix("Z")
-
-
-def _offset(text: str) -> str:
-    return f"{_zoneless(text)}+00:00"
-
-
 _TIMES: Mapping[str, Callable[[str], str]] = {
-    "offset": _offset,
-    "seconds": _whole_seconds,
-    "zoneless": _zoneless,
+    "offset": lambda text: f"{text.removesuffix('Z')}+00:00",
+    "seconds": lambda text: f"{text[:19]}Z",
+    "zoneless": lambda text: text.removesuffix("Z"),
 }
 
 

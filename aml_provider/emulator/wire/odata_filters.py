@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aml_provider.emulator.workspace.times import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<open>\()|(?P<close>\))|"(?P<double>(?:[^"]|"")*)"|'(?P<single>(?:[^']|'')*)'|(?P<word>[^\s()"'][^\s()]*))"""
@@ -49,25 +49,15 @@ class Filter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
-    """At least one of the conditions."""
+class Joined:
+    """Several conditions; ``rule`` is ``any`` or ``all``."""
 
+    rule: Callable[[Iterable[bool]], bool]
     parts: tuple[Filter, ...]
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether one of them holds."""
-        return any(part.matches(record) for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """All of the conditions."""
-
-    parts: tuple[Filter, ...]
-
-    def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether all of them hold."""
-        return all(part.matches(record) for part in self.parts)
+        """Whether any, or all, of them hold."""
+        return self.rule(part.matches(record) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +114,7 @@ def _either(parts: list[Filter]) -> Filter:
             values.setdefault((part.bag, part.field), set()).add(part.value)
         else:
             rest.append(part)
-    return Either((*(OneOf(*key, frozenset(found)) for key, found in values.items()), *rest))
+    return Joined(any, (*(OneOf(*key, frozenset(found)) for key, found in values.items()), *rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +181,7 @@ class _Parser:
         parts = [self._term()]
         while self._accept("and"):
             parts.append(self._term())
-        return parts[0] if len(parts) == 1 else Both(tuple(parts))
+        return parts[0] if len(parts) == 1 else Joined(all, tuple(parts))
 
     def _term(self) -> Filter:
         if self._peek("open"):

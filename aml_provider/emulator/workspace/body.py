@@ -62,9 +62,7 @@ class Body:
 
     def texts(self, key: str) -> dict[str, str]:
         """Texts by name. Callers of the REST API send numbers too, which the services store as texts."""
-        return {
-            name: _scalar(f"{name} of {key}", value) for name, value in self.mapping(key).items() if value is not None
-        }
+        return {name: text for name, text in self.tags(key).items() if text is not None}
 
     def tags(self, key: str = "tags") -> dict[str, str | None]:
         """Texts by name; the values can be null."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.emulator.workspace.errors import not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.quirks import Quirks
@@ -43,6 +44,13 @@ class Core:
         """Notify all listeners of a change."""
         for listener in self.listeners:
             listener()
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock during a change, and notify the listeners if it succeeds."""
+        with self.lock:
+            yield
+            self.changed()
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
         """A published pipeline by id."""

@@ -82,7 +82,7 @@ class Experiments:
         """Change what is given; tags are added to the existing ones."""
         if name is not None:
             check_experiment_name(name)
-        with self._core.lock:
+        with self._core.changing():
             stays_archived = experiment.archived is not None if archive is None else archive
             wanted = experiment.name if name is None else name
             holder = None if stays_archived else self._active(wanted)
@@ -96,25 +96,22 @@ class Experiments:
             experiment.tags |= tags
             if archive is not None and archive != (experiment.archived is not None):
                 experiment.archived = self._core.clock.now() if archive else None
-            self._core.changed()
 
     def delete_tags(self, experiment: Experiment, names: Iterable[str]) -> None:
         """Remove tags; unknown ones are ignored."""
-        with self._core.lock:
+        with self._core.changing():
             for name in names:
                 experiment.tags.pop(name, None)
-            self._core.changed()
 
     def delete(self, experiment: Experiment) -> None:
         """Delete an experiment that has no runs."""
-        with self._core.lock:
+        with self._core.changing():
             if next(iter(self.runs_of(experiment)), None) is not None:
                 raise bad_request(
                     f"Experiment {experiment.name} has runs; only an empty one can be deleted. Archive it instead.",
                     "ExperimentNotEmpty",
                 )
             experiment.deleted = self._core.clock.now() + self._core.quirks.slow_delete
-            self._core.changed()
 
     def is_deleted(self, experiment_id: str) -> bool:
         """Whether the deletion of an experiment has finished."""

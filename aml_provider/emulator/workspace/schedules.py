@@ -213,9 +213,8 @@ class Schedules:
 
     def failed(self, schedule: Schedule, message: str) -> None:
         """Store the error of a poll that failed."""
-        with self._core.lock:
+        with self._core.changing():
             schedule.last_error = message
-            self._core.changed()
 
     def _set(
         self, schedule: Schedule, request: ScheduleRequest, now: float, *, fires: bool, counts: bool = True

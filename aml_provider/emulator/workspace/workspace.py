@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
@@ -92,36 +91,32 @@ class Workspace(Core):
 
     def set_default_datastore(self, name: str) -> None:
         """Set the default datastore."""
-        with self.lock:
+        with self.changing():
             self.default_datastore_name = self.datastore(name).name
-            self.changed()
 
     def add_datastore(self, store: Datastore) -> None:
         """Register a datastore; its name must not be taken."""
-        with self.lock:
+        with self.changing():
             if store.name in self.datastores:
                 # At this status and message Microsoft's SDK overwrites the datastore, if its caller allows that.
                 raise bad_request(f"Another datastore with the same name already exists: {store.name}.", "Conflict")
             self.datastores[store.name] = store
-            self.changed()
 
     def replace_datastore(self, store: Datastore) -> None:
         """Replace the datastore with the same name. Its type cannot change."""
-        with self.lock:
+        with self.changing():
             current = self.datastore(store.name)
             if store.type != current.type:
                 raise bad_request(f"Datastore {store.name} is of type {current.type}; it cannot become {store.type}.")
             self.datastores[store.name] = store
-            self.changed()
 
     def delete_datastore(self, name: str) -> None:
         """Remove a datastore, unless it is the default; its data stays where it is."""
-        with self.lock:
+        with self.changing():
             store = self.datastore(name)
             if store is self.default_datastore():
                 raise bad_request(f"Datastore {name} is the default. Set another default first.", "IsDefault")
             del self.datastores[store.name]
-            self.changed()
 
     def run(self, run_id: str) -> Run:
         """A pipeline run by id."""
@@ -136,18 +131,16 @@ class Workspace(Core):
         if status not in ("Active", "Disabled"):
             raise bad_request(f"{json.dumps(status)} is not a status of a pipeline; use Active or Disabled.")
         pipeline = self.pipeline(pipeline_id)
-        with self.lock:
+        with self.changing():
             if status == "Disabled" and not self.quirks.disable_with_schedules:
                 self.schedules.refuse_active(pipeline)
             pipeline.status = str(status)
             pipeline.modified = self.clock.now()
-            self.changed()
 
     def publish(self, pipeline: Pipeline) -> None:
         """Add a published pipeline. Two pipelines can have the same name."""
-        with self.lock:
+        with self.changing():
             self.pipelines[pipeline.id] = pipeline
-            self.changed()
 
     def pipeline_of_graph(self, graph_id: str) -> Pipeline:
         """The published pipeline behind a graph."""
@@ -158,47 +151,22 @@ class Workspace(Core):
 
     def add_data_type(self, data_type: DataType) -> None:
         """Register a data type, as Microsoft's SDK does for missing ones."""
-        with self.lock:
+        with self.changing():
             if data_type.id in self.data_types:
                 raise conflict(f"DataType {data_type.id} already exists.")
             self.data_types[data_type.id] = data_type
-            self.changed()
-
-    def create_endpoint(
-        self,
-        name: str,
-        description: str | None,
-        pipeline_id: str,
-        properties: dict[str, Any],
-        tags: dict[str, str | None],
-    ) -> Endpoint:
-        """A new endpoint whose version 0 is a published pipeline."""
-        now = self.clock.now()
-        endpoint = Endpoint(
-            name=name,
-            id=str(uuid.uuid4()),
-            description=description,
-            versions={"0": pipeline_id},
-            tags=tags,
-            properties=properties,
-            created=now,
-            modified=now,
-        )
-        self.put_endpoint(endpoint)
-        return endpoint
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint, replacing the one with its id."""
+        """Store an endpoint, new or replacing the one with its id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
             raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
             raise bad_request(f"DefaultVersion {endpoint.default_version} is not in PipelineVersionList.")
         for pipeline_id in endpoint.versions.values():
             self.pipeline(pipeline_id)
-        with self.lock:
+        with self.changing():
             endpoint.modified = self.clock.now()
             self.endpoints[endpoint.id] = endpoint
-            self.changed()
 
     def submit(
         self,
@@ -214,7 +182,7 @@ class Workspace(Core):
             raise self._disabled(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
         submission.check(pipeline, self.datastores)
         parent = self._parent(parent_run_id, submission.experiment)
-        with self.lock:
+        with self.changing():
             run = new_run(
                 pipeline,
                 submission,
@@ -228,7 +196,6 @@ class Workspace(Core):
             if scheduled is not None:
                 run.schedule_id, run.created = scheduled
             self.add_run(run)
-            self.changed()
         return run
 
     def submit_endpoint(

@@ -47,7 +47,7 @@ class TestFinding:
         assert named(api, filter="(Tags/flag ne null or Tags/flag eq null)") == ["one"]
         assert named(api, orderby="name desc") == ["two", "one"]
         assert "Invalid filter" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"filter": "("})
-        assert "'x' is no viewType" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"viewType": "x"})
+        assert "'x' is not a viewType" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"viewType": "x"})
 
     def test_views(self, api):
         create(api, "active")

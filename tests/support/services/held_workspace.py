@@ -23,12 +23,11 @@ class HeldWorkspace(RecordedWorkspace):
 
     def finish(self, run_id, fails=None):
         """End a run now; with a text, it fails with that message."""
-        with self.state.lock:
+        with self.state.changing():
             run = self.state.runs[run_id]
             (step_run,) = run.steps
             seconds = self.clock.now() - run.created - step_run.step.queue_seconds
             step_run.step = replace(step_run.step, run_seconds=max(0.0, seconds), fails=fails)
-            self.state.changed()
 
     def awaits(self, fault):
         """Whether a fault is still pending."""
