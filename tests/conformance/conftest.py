@@ -140,7 +140,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     from operations import excused_operations, public_operations
 
     outcomes = config.stash[_outcomes]
-    terminalreporter.section("examined by Microsoft's SDK")
+    terminalreporter.section("checked with Microsoft's SDK")
     for name in public_operations():
         if name in outcomes:
             terminalreporter.write_line(f"{name:<60} {outcomes[name]}")

@@ -108,7 +108,7 @@ def paged(serve):
 
 
 @examines("Experiment.get_runs", "Experiment.list")
-def test_pages_are_put_together(paged):
+def test_pages_are_joined(paged):
     emulator, workspace = paged
     runs = fill(workspace, emulator)
     emulator.forget_requests()
@@ -124,7 +124,7 @@ def test_pages_are_put_together(paged):
 
 
 @examines("Run.get_children")
-def test_pages_of_steps_are_put_together(paged):
+def test_pages_of_steps_are_joined(paged):
     emulator, workspace = paged
     pipeline = PublishedPipeline.get(workspace, id=SCORE)
     parent = pipeline.submit(workspace, "nightly")

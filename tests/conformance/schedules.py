@@ -35,7 +35,7 @@ examines = pytest.mark.examines
     ids=lambda recurrence: "-".join(map(str, (recurrence["frequency"], *list(recurrence)[2:]))),
 )
 @examines("Schedule.create", "Schedule.get", "Schedule.recurrence", "ScheduleRecurrence.validate")
-def test_every_kind_of_recurrence_comes_back_as_it_was_given(workspace, recurrence):
+def test_every_recurrence_is_returned_unchanged(workspace, recurrence):
     made = create(workspace, recurrence=recurrence)
     again = Schedule.get(workspace, id=made.id)
     assert facts(again.recurrence) == facts(made.recurrence) == facts(ScheduleRecurrence(**recurrence))
