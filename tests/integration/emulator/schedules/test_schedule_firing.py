@@ -7,10 +7,8 @@ from support.services.emulated_schedules import (
     EVERY_QUARTER,
     HOURLY,
     INFO,
-    PIPELINES,
     RUNS,
     SCHEDULES,
-    SCOPE,
     SCORE,
     TYPED,
     create,
@@ -23,6 +21,7 @@ from support.services.emulated_schedules import (
     refused,
     runs,
 )
+from support.services.workspace_api import HISTORY, PIPELINES
 
 
 class TestFiring:
@@ -53,7 +52,7 @@ class TestFiring:
         assert (run["PipelineId"], run["ParameterAssignments"]) == (SCORE, {"input_string": "x"})
         assert (run["tags"], run["Properties"]) == ({"team": "risk"}, {"p": "q"})
         emulator.clock.advance(60)
-        history = api.get(f"/history/v1.0{SCOPE}/experiments/exp/runs/{run['Id']}").json()
+        history = api.get(f"{HISTORY}/experiments/exp/runs/{run['Id']}").json()
         assert history["status"] == "Completed"
         assert history["tags"]["team"] == "risk"
         properties = history["properties"]

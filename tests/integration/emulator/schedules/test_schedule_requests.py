@@ -10,7 +10,6 @@ from support.services.emulated_schedules import (
     FILES,
     INFO,
     MISSING,
-    PIPELINES,
     RETIRED,
     RUNS,
     SCHEDULES,
@@ -27,6 +26,7 @@ from support.services.emulated_schedules import (
     refused,
     runs,
 )
+from support.services.workspace_api import PIPELINES
 
 from aml_provider.emulator.server import EmulatorServer
 
