@@ -216,15 +216,15 @@ class TestClock:
 class TestNumbers:
     @pytest.mark.parametrize("value", NO_NUMBERS)
     @pytest.mark.parametrize(("kind", "key"), [("delay", "seconds"), ("slow", "seconds"), ("status", "status")])
-    def test_extreme_numbers_in_faults(self, api, kind, key, value):
+    def test_invalid_numbers_in_faults(self, api, kind, key, value):
         reply = api.post("/_emulator/faults", content=f'{{"kind": "{kind}", "{key}": {value}}}', headers=AS_JSON)
         assert (reply.status_code, len(reply.text) < 1500) == (400, True), reply.text
         assert api.get("/_emulator/faults").json() == {"faults": []}
 
     @pytest.mark.parametrize("value", [value for value in NO_NUMBERS if value != HUGE])
     @pytest.mark.parametrize("key", ["times", "after"])
-    def test_extreme_numbers_in_faulty_requests(self, api, key, value):
-        self.test_of_faults(api, "drop", key, value)
+    def test_invalid_numbers_of_requests_in_faults(self, api, key, value):
+        self.test_invalid_numbers_in_faults(api, "drop", key, value)
 
     @pytest.mark.parametrize("value", [HUGE, "1e300", "0"])
     def test_any_retry_after_is_sent(self, api, value):
@@ -234,7 +234,7 @@ class TestNumbers:
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, str(json.loads(value)))
 
     @pytest.mark.parametrize("value", ["-1", "1e3", "1.5", "1001", "9" * 5000, "x", "", "²"])
-    def test_extreme_counts_of_schedules(self, api, value):
+    def test_invalid_counts_of_schedules(self, api, value):
         reply = api.get("/_emulator/schedules", params={"count": value})
         assert (reply.status_code, len(reply.text) < 1500) == (400, True)
         assert "count is a whole number from 0 to 1000" in reply.text
