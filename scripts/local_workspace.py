@@ -1,4 +1,4 @@
-"""The emulated workspace as a process of its own, and its control API."""
+"""The local workspace as a separate process, and its control API."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class LocalWorkspace:
 
     Args:
         guard: Starts the process.
-        blob_endpoint: Where its datastores are.
-        log: The file that gets its output.
-        port: Where it listens, on loopback; 0 takes a free port.
-        token: The one bearer token that it takes; None: a new one.
-        start_timeout: Seconds until it must listen.
+        blob_endpoint: The blob service of its datastores.
+        log: The file for its output.
+        port: The port on loopback; 0 uses a free one.
+        token: The bearer token that it accepts; None: a new one.
+        start_timeout: Seconds within which it must start to listen.
 
     Attributes:
         url: Its address.
-        token: The one bearer token that it takes.
+        token: The bearer token that it accepts.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LocalWorkspace:
             "the workspace",
             [sys.executable, "-m", "aml_provider.emulator", *options],
             log=self._log,
-            # Everybody on the machine can see a command line. Its control API is for this machine only.
+            # Every user of the machine can read a command line. The control API is only for this machine.
             env={**os.environ, "AML_EMULATOR_TOKEN": self.token, "AML_EMULATOR_CONTROL_TOKEN": ""},
             piped=True,
         )
@@ -103,20 +103,20 @@ class LocalWorkspace:
         return schedules
 
     def requests(self) -> list[dict[str, Any]]:
-        """All requests of callers, oldest first."""
+        """All logged requests, oldest first."""
         requests: list[dict[str, Any]] = self._client.get("/requests").raise_for_status().json()["requests"]
         return requests
 
     def drop_next_reply(self, *, method: str, path: str) -> None:
-        """Do what the next such request asks for, but close its connection without a reply."""
+        """Carry out the next matching request, but close its connection without a reply."""
         self._client.post("/faults", json={"kind": "drop", "method": method, "path": path}).raise_for_status()
 
     def hold_clock(self, *, held: bool) -> None:
-        """Let time stand still in the workspace, or go on."""
+        """Stop the workspace's clock, or let it run."""
         self._client.post("/clock", json={"held": held}).raise_for_status()
 
     def move_clock(self, seconds: float) -> None:
-        """Let time jump ahead; what is due meanwhile happens, and has happened when this returns."""
+        """Move the clock; everything that is due meanwhile has happened when this returns."""
         self._client.post("/clock", json={"advance": seconds}).raise_for_status()
 
     def now(self) -> datetime:
@@ -126,7 +126,7 @@ class LocalWorkspace:
     def _wait(self) -> str:
         output = self._service.process.stdout
         assert output is not None
-        # Its one line on standard output is written at once.
+        # It writes one line to standard output, and flushes it.
         ready, _, _ = select.select([output], [], [], self._start_timeout)
         listens = _LISTENS.search(output.readline().decode()) if ready else None
         if listens is None:

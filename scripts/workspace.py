@@ -1,7 +1,7 @@
-"""The local workspace beside a local blob storage, for the command line and for DAGs of one's own.
+"""The local workspace with a local blob storage, for the command line and for your own DAGs.
 
-``make workspace`` serves them until Ctrl-C, and says how another terminal finds them. Addresses and token are the same
-each time, so that a connection which somebody has saved is right after a restart too.
+``make workspace`` serves them until Ctrl-C, and prints how to use them from another terminal. Addresses and token are
+the same each time, so that a saved connection still works after a restart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LAST_PORT = 65535
 
 
 class _PortError(ValueError):
-    """They cannot listen where they should."""
+    """The requested ports are invalid or in use."""
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as resources:
-        # Two that start at the same moment would both find the same ports free.
+        # Two simultaneous starts would both find the same ports free.
         with _alone():
             try:
                 port, blob_port = _ports(sys.argv[1] if len(sys.argv) > 1 else "")
@@ -51,25 +51,25 @@ def main() -> int:
                 print(error, file=sys.stderr)
                 return 2
             home = _HOME / str(port)
-            # Of one that was killed.
+            # Left behind by a process that was killed.
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
             try:
-                said = _start(resources, home, port, blob_port)
+                message = _start(resources, home, port, blob_port)
             except (AzuriteError, ServiceError) as error:
                 log = getattr(error, "log", None)
                 print(f"{error}\n{tail(log) if log is not None else ''}", file=sys.stderr)
                 shutil.rmtree(home)
                 return 1
-            # Goes before the ports are free again: whoever takes them next has a folder of the same name.
+            # Removed before the ports are free again: the next process on these ports uses the same folder.
             resources.callback(shutil.rmtree, home)
-        print(said, flush=True)
+        print(message, flush=True)
         stop.wait()
     return 0
 
 
 def _start(resources: contextlib.ExitStack, home: Path, port: int, blob_port: int) -> str:
-    """Start both services; what a person needs to know of them, as text."""
+    """Start both services; returns what a person needs to use them, as text."""
     guard = resources.enter_context(Guard())
     azurite = resources.enter_context(Azurite(log=home / "azurite.log", port=blob_port))
     azurite.container(CONTAINER)
@@ -81,13 +81,13 @@ def _start(resources: contextlib.ExitStack, home: Path, port: int, blob_port: in
     return (
         f"Workspace     {workspace.url}\n"
         f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}\n"
-        f"\n{prepare(workspace, home)}\nCtrl-C stops it all."
+        f"\n{prepare(workspace, home)}\nCtrl-C stops both."
     )
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Let no other one start meanwhile."""
+    """Prevent other starts meanwhile."""
     _HOME.mkdir(parents=True, exist_ok=True)
     with (_HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -95,13 +95,13 @@ def _alone() -> Iterator[None]:
 
 
 def _ports(wanted: str) -> tuple[int, int]:
-    """Where the workspace listens, and where its blob storage does: at the next port.
+    """The port of the workspace, and the next one for its blob storage.
 
     Args:
-        wanted: The workspace's port, 0 for free ones; empty: the usual ones, or free ones where those are taken.
+        wanted: The workspace's port; 0: free ports; empty: the default ports, or free ones if those are in use.
 
     Raises:
-        _PortError: It is no port, or one of the two is taken.
+        _PortError: It is not a port, or one of the two is in use.
     """
     if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 6 and int(wanted) < _LAST_PORT):
         raise _PortError(f"PORT is a whole number from 0 to {_LAST_PORT - 1}, not {wanted[:80]!r}")
@@ -113,14 +113,14 @@ def _ports(wanted: str) -> tuple[int, int]:
         return port, port + 1
     why = f"port {taken[0]} is in use"
     if wanted:
-        raise _PortError(f"{why}, and PORT={port} takes {port} and {port + 1}; PORT=0 takes free ones")
-    print(f"The usual {why}, so free ones are taken: another workspace runs already, or PORT=… chooses.\n")
+        raise _PortError(f"{why}, and PORT={port} needs {port} and {port + 1}; PORT=0 uses free ports")
+    print(f"The default {why}, perhaps by another workspace; free ports are used instead. PORT=… sets the port.\n")
     return _free_ports()
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        # What has just ended does not hold it.
+        # A connection that has just ended must not block the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -137,7 +137,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _token() -> str:
-    """The token of the environment, else the one of the first start."""
+    """The token in the environment, else that of the first start."""
     if token := os.environ.get("AML_EMULATOR_TOKEN"):
         return token
     file = _HOME / "token"

@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A secret on the command line is there for everybody on the machine to see.
+# Every user of the machine can read a secret on the command line.
 TOKEN_VARIABLE = "AML_EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 CONTROL_TOKEN_VARIABLE = "AML_EMULATOR_CONTROL_TOKEN"  # noqa: S105 - the name of a variable
 HOSTS_VARIABLE = "AML_EMULATOR_ALLOWED_HOSTS"
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    # Its log of requests would show every blob that a step reads.
+    # Its request log would contain every blob that a step reads.
     logging.getLogger("azure").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             allowed_hosts=options.allowed_host or os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split(),
         )
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{_told(error, options)}\n")
+        sys.stderr.write(f"{_message(error, options)}\n")
         return 2
     with server:
         sys.stdout.write(f"listening on {server.url}\n")
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _told(error: OSError | ValueError, options: argparse.Namespace) -> str:
+def _message(error: OSError | ValueError, options: argparse.Namespace) -> str:
     if not isinstance(error, OSError):
         return str(error)
     if error.errno == errno.EADDRINUSE:
-        return f"port {options.port} of {options.host} is in use; --port 0 takes a free one"
+        return f"port {options.port} of {options.host} is in use; --port 0 uses a free one"
     if error.filename is None:
         return f"cannot listen on port {options.port} of {options.host!r}: {error.strerror}"
     return f"{error.filename}: {error.strerror}"
@@ -72,28 +72,28 @@ def _told(error: OSError | ValueError, options: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aml_provider.emulator", description="A local Azure ML workspace.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=8700, help="0 uses a free one")
     parser.add_argument(
         "--allowed-host",
         action="append",
         metavar="NAME",
-        help="a name under which it answers too, such as host.docker.internal or that of a container; may be given "
-        f"repeatedly; default: the names in ${HOSTS_VARIABLE}",
+        help="another name under which it answers, such as host.docker.internal or a container's; can be repeated; "
+        f"default: the names in ${HOSTS_VARIABLE}",
     )
-    parser.add_argument("--seed", default="demo", metavar="demo|none|FILE", help="what the workspace holds at first")
+    parser.add_argument("--seed", default="demo", metavar="demo|none|FILE", help="the contents at the start")
     parser.add_argument("--blob-endpoint", metavar="URL", help="where step functions reach blobs")
-    parser.add_argument("--state", metavar="FILE", help="keep the workspace in this file; it beats the seed")
+    parser.add_argument("--state", metavar="FILE", help="a file for the workspace; if it exists, it replaces the seed")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="workspace seconds per real second")
-    parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="may be given repeatedly")
+    parser.add_argument("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="can be repeated")
     parser.add_argument(
         "--token",
         default=os.environ.get(TOKEN_VARIABLE) or None,
-        help=f"the bearer token that API calls must bring; default: ${TOKEN_VARIABLE}, without it any",
+        help=f"the bearer token that API calls must send; default: ${TOKEN_VARIABLE}, else any token is accepted",
     )
     parser.add_argument(
         "--control-token",
         default=os.environ.get(CONTROL_TOKEN_VARIABLE) or None,
-        help=f"the control API's bearer token; default: ${CONTROL_TOKEN_VARIABLE}, without it this machine only",
+        help=f"the control API's bearer token; default: ${CONTROL_TOKEN_VARIABLE}, else this machine only",
     )
     return parser
 

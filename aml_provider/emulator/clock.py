@@ -8,49 +8,49 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
-"""Where the clock stops: later there are no start times either, and the calendar of replies has an end."""
+"""The instant at which the clock stops: start times end here too, and dates in replies have a limit."""
 
 SPEEDS = (1e-6, 1e6)
-"""The slowest and the fastest."""
+"""The slowest and the fastest speed."""
 
 LONGEST_MOVE = 366 * 86400.0
-"""Seconds, at most, by which the clock is moved at once: every run that is due on the way is made."""
+"""The longest move, in seconds: every run that is due on the way has to be created."""
 
 _MOST_DIGITS = 18
 _MOST_SHOWN = 80
 
 
 class Agenda(Protocol):
-    """Work that has to be done at certain instants, so that time must not jump over it."""
+    """Work that is due at certain instants, which a move of the clock must not skip."""
 
     def next_due(self, until: float) -> float | None:
-        """The first instant up to ``until`` at which something has to be done."""
+        """The first instant up to ``until`` at which something is due."""
 
     def catch_up(self) -> None:
-        """Do what is due now and wait until it is done."""
+        """Do what is due now, and wait until it is done."""
 
     def wake(self) -> None:
-        """Look again: the clock was changed."""
+        """Check again what is due, because the clock was changed."""
 
 
 class Agendas:
-    """Several agendas as one; what an earlier one does is done before a later one looks."""
+    """Several agendas as one; each finishes its work before the next one begins."""
 
     def __init__(self, *agendas: Agenda) -> None:
         self._agendas = agendas
 
     def next_due(self, until: float) -> float | None:
-        """The first instant up to ``until`` at which any of them has something to do."""
+        """The first instant up to ``until`` at which something is due in any of them."""
         found = (agenda.next_due(until) for agenda in self._agendas)
         return min((due for due in found if due is not None), default=None)
 
     def catch_up(self) -> None:
-        """Let each do what is due now."""
+        """Do what is due now, one agenda after another."""
         for agenda in self._agendas:
             agenda.catch_up()
 
     def wake(self) -> None:
-        """Let each look again."""
+        """Let each agenda check again what is due."""
         for agenda in self._agendas:
             agenda.wake()
 
@@ -62,7 +62,7 @@ class Clock:
         speed: Workspace seconds per real second.
 
     Raises:
-        ValueError: No clock has this speed.
+        ValueError: The speed is out of range.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -93,7 +93,7 @@ class Clock:
         return self.now() - time.time()
 
     def hold(self) -> None:
-        """Let time stand still until it is released; ``advance`` still moves it."""
+        """Stop time until ``release``; ``advance`` still moves it."""
         self.set(held=True)
 
     def release(self) -> None:
@@ -104,7 +104,7 @@ class Clock:
         """Hold or release the clock, or change its speed, without a jump.
 
         Raises:
-            ValueError: No clock has this speed; nothing has changed.
+            ValueError: The speed is out of range; nothing has changed.
         """
         if speed is not None:
             check_speed(speed)
@@ -115,7 +115,7 @@ class Clock:
         self.agenda.wake()
 
     def reset(self) -> None:
-        """Go back to real time and the first speed."""
+        """Return to real time and the initial speed."""
         with self._lock:
             self._move_to(time.time())
             self._held = False
@@ -123,19 +123,19 @@ class Clock:
         self.agenda.wake()
 
     def not_before(self, instant: float) -> None:
-        """Move time forward to an instant that has been before, for example in an earlier process."""
+        """Move time forward to an instant that was already reached, for example by an earlier process."""
         self._reach(instant)
 
     def advance(self, seconds: float) -> None:
-        """Move time forward, stopping at everything that has to be done on the way.
+        """Move time forward, stopping at everything that is due on the way.
 
         A bound step function takes no time here: it starts at its instant and has returned before time moves on.
 
         Raises:
-            ValueError: The clock does not move so far; it has not moved.
+            ValueError: The move is too long, or not forward; the clock has not moved.
         """
         check_move(seconds)
-        # What is due after the end is never reached, and so must not be waited for.
+        # The clock never gets beyond its end, so nothing that is due later may be waited for.
         target = min(self.now() + seconds, LAST_INSTANT)
         self.agenda.catch_up()
         while (due := self.agenda.next_due(target)) is not None:
@@ -159,22 +159,22 @@ class Clock:
 
 
 def check_speed(speed: float) -> None:
-    """Make sure that a clock can have a speed.
+    """Check the speed of a clock.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: It is out of range.
     """
     least, most = SPEEDS
-    # A comparison is false for what is no number, and needs no float of a huge whole number.
+    # A comparison is false for NaN, and works for whole numbers too large for a float.
     if not least <= speed <= most:
         raise ValueError(f"speed is a number from {least:g} to {most:,.0f}, not {shown(speed)}")
 
 
 def check_move(seconds: float) -> None:
-    """Make sure that a clock can be moved so far at once.
+    """Check the length of one move.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: It is too long, or not forward.
     """
     if not 0 < seconds <= LONGEST_MOVE:
         raise ValueError(
@@ -183,7 +183,7 @@ def check_move(seconds: float) -> None:
 
 
 def shown(value: object) -> str:
-    """A value for a message, however long it is; a whole number can have more digits than Python writes."""
+    """A value for a message, shortened; Python refuses to write whole numbers with thousands of digits."""
     if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
         return f"a number of more than {_MOST_DIGITS} digits"
     text = repr(value)

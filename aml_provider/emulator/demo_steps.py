@@ -1,4 +1,4 @@
-"""What the steps of the demo's pipelines do."""
+"""The step functions of the demo pipelines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def read(context: StepContext) -> None:
     """Count the rows and add up the numeric columns of the CSV files at ``input_datapath``.
 
-    A folder stands for the files in it that ``input_string`` names, separated by commas; without names for all of
-    them. Without a blob endpoint nothing is read, and the log says so.
+    In a folder it reads the files that ``input_string`` names, separated by commas, or all files if it names none.
+    Without a blob endpoint it reads nothing, and the log says so.
     """
     path = context.data_paths["input_datapath"]
     if not context.blob_endpoint:
@@ -38,7 +38,7 @@ def read(context: StepContext) -> None:
 
 
 def score(context: StepContext) -> None:
-    """Write what ``read`` found to ``results/<run id>.json`` in the same datastore."""
+    """Write the outputs of ``read`` to ``results/<run id>.json`` in the same datastore."""
     result: dict[str, Any] = {
         "run_id": context.run_id,
         "input_string": context.parameters["input_string"],

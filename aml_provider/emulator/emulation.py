@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Emulation:
-    """What the routes work on.
+    """Everything that the routes work on.
 
     Args:
         seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
         speed: Workspace seconds per real second.
         quirks: Deviations from the default behaviour.
         blob_endpoint: Where step functions and datastore triggers reach blobs.
-        state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
+        state_file: The file that keeps the workspace; if it exists, it replaces the seed.
 
     Raises:
-        OSError: A file cannot be read, or the state file not be written.
-        ValueError: An argument does not fit.
+        OSError: A file cannot be read, or the state file cannot be written.
+        ValueError: An argument is invalid.
     """
 
     def __init__(
@@ -61,30 +61,29 @@ class Emulation:
         self._runner = StepRunner(self.workspace, blobs)
 
     def start(self) -> None:
-        """Let schedules fire and step functions run, and begin to keep the file."""
+        """Start schedules, step functions and the saving of changes."""
         if self._state_file is not None:
             self.workspace.listeners.append(self._save)
-        # A step of a run that has just been started may be due at once.
+        # Schedules first: a step of a run that they start may be due immediately.
         self.clock.agenda = Agendas(self.scheduler, self._runner)
         self.scheduler.start()
         self._runner.start()
 
     def stop(self) -> None:
-        """Wait for what is under way and write the file."""
+        """Wait for polls and step functions in progress, and write the file."""
         self.scheduler.stop()
         self._runner.stop()
         self._save()
 
     def reset(self) -> None:
-        """Go back to the seed and to real time; faults and logged requests are forgotten."""
-        with self.workspace.lock:
+        """Return to the seed and to real time, without faults and logged requests."""
+        with self.workspace.changing():
             self.clock.reset()
             self.workspace.clear()
             seeds.fill(self.workspace, self._seed)
             self.faults.clear()
             self.requests.clear()
-            self.workspace.changed()
-        self.scheduler.learn()
+        self.scheduler.note_existing_blobs()
 
     def _save(self) -> None:
         if self._state_file is not None:

@@ -1,4 +1,4 @@
-"""Faults that are put in front of the workspace on purpose."""
+"""Faults that are injected in front of the workspace."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ ENVELOPES = ("camel", "pascal")
 
 
 class _Rule(NamedTuple):
-    """What a detail's value must be."""
+    """The values that a detail can have."""
 
-    says: str
-    holds: Callable[[Any], bool]
+    description: str
+    accepts: Callable[[Any], bool]
 
 
 def _whole(least: int) -> _Rule:
-    says = f"a whole number, {least} or more"
-    return _Rule(says, lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least)
+    description = f"a whole number, {least} or more"
+    return _Rule(description, lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least)
 
 
-def _status(says: str, known: range | frozenset[int]) -> _Rule:
-    return _Rule(says, lambda value: isinstance(value, int) and not isinstance(value, bool) and value in known)
+def _status(description: str, known: range | frozenset[int]) -> _Rule:
+    return _Rule(description, lambda value: isinstance(value, int) and not isinstance(value, bool) and value in known)
 
 
 def _is_number(value: Any) -> bool:
-    # A comparison is false for what is no number, and needs no float of a huge whole number.
+    # A comparison is false for NaN, and works for whole numbers too large for a float.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
@@ -44,13 +44,13 @@ def _is_header(value: Any) -> bool:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GLOB = _Rule("a text with *, ? and [...]", lambda value: isinstance(value, str))
 _HEADER = _Rule("one line of ASCII text", _is_header)
-# A request that waits longer is never answered.
+# No client waits longer for a reply.
 _MOST_SECONDS = 86400
 _SECONDS = _Rule(
     f"a number of seconds from 0 to {_MOST_SECONDS:,}", lambda value: _is_number(value) and value <= _MOST_SECONDS
 )
 _ANY_STATUS = _status("an HTTP status from 200 to 599", range(200, 600))
-# Which requests a fault meets; all kinds have these.
+# The pattern of the requests that a fault applies to; all kinds have these.
 _PATTERN: Mapping[str, _Rule] = {
     "method": _GLOB,
     "path": _GLOB,
@@ -92,29 +92,29 @@ KINDS = tuple(_KINDS)
 
 @dataclass(slots=True)
 class Fault:
-    """One fault and the requests it meets.
+    """One fault, and the requests that it applies to.
 
     Attributes:
-        kind: ``drop`` does what was asked and closes the connection without a reply; ``refuse`` closes it before
-            anything is done; ``delay`` waits ``seconds`` of real time first; ``status`` answers ``status`` (503)
-            instead; ``html`` answers a gateway's page with ``status`` (502) instead; ``redirect`` answers ``status``
-            (307) without doing anything. The others do what was asked and spoil the reply: ``broken_json`` cuts its
-            body in half, ``malformed_json`` puts a bracket too many at its end, ``empty`` leaves the body out,
-            ``content_type`` names another type, ``cut`` closes the connection in the middle of the body, ``slow`` lets
-            the body trickle in for ``seconds``.
+        kind: ``drop`` carries out the request and closes the connection without a reply; ``refuse`` closes it without
+            carrying out the request; ``delay`` waits ``seconds`` of real time first; ``status`` answers ``status``
+            (503) instead; ``html`` answers a gateway's page with ``status`` (502) instead; ``redirect`` answers
+            ``status`` (307) instead. The others carry out the request and corrupt the reply: ``broken_json`` cuts its
+            body in half, ``malformed_json`` appends a stray bracket, ``empty`` leaves out the body,
+            ``content_type`` names another type, ``cut`` closes the connection in the middle of the body, ``slow`` sends
+            the body in small pieces over ``seconds``.
         method: A glob for the method, in capitals.
         path: A glob for the whole path, without the query.
-        query: A glob for the query as it was sent, still encoded.
+        query: A glob for the query as sent, still encoded.
         body: A glob for the body's text.
-        times: How many requests it still meets.
-        after: How many requests of the pattern it still lets pass before that.
-        status: What ``status``, ``html`` and ``redirect`` answer.
+        times: How many more requests it applies to.
+        after: How many matching requests it lets pass before that.
+        status: The HTTP status that ``status``, ``html`` and ``redirect`` answer.
         retry_after: The ``Retry-After`` header of ``status``, seconds or an HTTP date.
-        after_commit: ``status`` and ``html`` do what was asked before they answer.
-        envelope: The casing of the error that ``status`` answers: ``camel`` or ``pascal``; None is the service's own.
-        location: Where ``redirect`` leads to; None is the address that was asked.
-        content_type: The type that ``content_type`` names.
-        seconds: How long ``delay`` waits, how long ``slow`` takes.
+        after_commit: ``status`` and ``html`` carry out the request before they answer.
+        envelope: The casing of the error of ``status``: ``camel`` or ``pascal``; None: that of the service.
+        location: The target of ``redirect``; None: the address of the request itself.
+        content_type: The type that ``content_type`` declares.
+        seconds: The duration of ``delay`` and ``slow``.
     """
 
     kind: str
@@ -133,8 +133,8 @@ class Fault:
     seconds: float = 0.0
     id: int = 0
 
-    def meets(self, method: str, path: str, query: str = "", body: str = "") -> bool:
-        """Whether the fault is for such a request."""
+    def matches(self, method: str, path: str, query: str = "", body: str = "") -> bool:
+        """Whether the fault applies to such a request."""
         return (
             self.times > 0
             and fnmatchcase(method, self.method.upper())
@@ -145,7 +145,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for requests, first added first served."""
+    """The pending faults, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -156,7 +156,7 @@ class Faults:
         """Add a fault; the details are the fields of ``Fault``.
 
         Raises:
-            ValueError: An unknown kind, a detail that the kind does not have, or a value that does not fit.
+            ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
         """
         return self.add_mapping({"kind": kind, **details})
 
@@ -164,19 +164,19 @@ class Faults:
         """Add a fault from a JSON object.
 
         Raises:
-            ValueError: An unknown kind, a detail that the kind does not have, or a value that does not fit.
+            ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
         """
         kind = values.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
-            raise ValueError(f"kind: {shown(kind)} is none of {', '.join(KINDS)}")
+            raise ValueError(f"kind: {shown(kind)} is not one of {', '.join(KINDS)}")
         rules = {**_PATTERN, **_KINDS[kind]}
         for name, value in values.items():
             if name == "kind":
                 continue
             if name not in rules:
                 raise ValueError(f"{shown(name)[1:-1]}: {kind} does not have it; it has {', '.join(rules)}")
-            if not rules[name].holds(value):
-                raise ValueError(f"{name}: {shown(value)} is not {rules[name].says}")
+            if not rules[name].accepts(value):
+                raise ValueError(f"{name}: {shown(value)} is not {rules[name].description}")
         with self._lock:
             self._last_id += 1
             fault = Fault(**{"status": _DEFAULT_STATUS.get(kind), **values}, id=self._last_id)
@@ -184,10 +184,10 @@ class Faults:
         return fault
 
     def take(self, method: str, path: str, query: str = "", body: str = "") -> Fault | None:
-        """The fault that meets this request, counted down."""
+        """The fault that applies to this request, counted down."""
         with self._lock:
             for fault in self._faults:
-                if not fault.meets(method, path, query, body):
+                if not fault.matches(method, path, query, body):
                     continue
                 if fault.after > 0:
                     fault.after -= 1
@@ -199,11 +199,11 @@ class Faults:
         return None
 
     def pending(self) -> list[dict[str, Any]]:
-        """The faults that still wait, as JSON objects."""
+        """The pending faults, as JSON objects."""
         with self._lock:
             return [asdict(fault) for fault in self._faults]
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()

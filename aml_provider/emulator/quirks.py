@@ -28,41 +28,41 @@ class Quirks:
     """One field per quirk; its default is the emulator's normal behaviour.
 
     Attributes:
-        active_only_default: A list of the pipelines service without ``activeOnly`` holds the active entities only.
+        active_only_default: A list of the pipelines service without ``activeOnly`` contains only active entities.
         dates: How replies write instants: with seven fractional digits and a Z (``precise``), with ``+00:00`` in place
             of the Z (``offset``), in whole seconds (``seconds``), or without a zone (``zoneless``).
-        digit_enums: The pipelines service writes enumerations as texts of digits.
-        disable_with_schedules: A pipeline with active schedules can be disabled; they then start nothing.
+        digit_enums: The pipelines service writes enumerations as digits in quotes.
+        disable_with_schedules: A pipeline with active schedules can be disabled; the schedules then start nothing.
         disabled_status: The HTTP status that refuses a submission to a disabled pipeline or endpoint.
-        drop_properties: Properties of the submission do not reach the run.
-        drop_tags: Tags of the submission do not reach the run.
-        epoch_dates: Pipeline runs were created and changed in 1970; only their ``Status`` says when.
-        exact_keys: Keys of a body count only in the case in which Microsoft's SDK writes them.
-        history_lag: Seconds until a new run is found by ``runs:query`` and in its pipeline's list of runs.
-        history_late: Seconds until run history answers a GET of a new run by its id; before that it is a 404.
+        drop_properties: The properties of a submission do not reach the run.
+        drop_tags: The tags of a submission do not reach the run.
+        epoch_dates: The dates of pipeline runs are in 1970; only their ``Status`` has the real times.
+        exact_keys: The keys of a body count only in the case that Microsoft's SDK uses.
+        history_lag: Seconds until ``runs:query`` and the list of runs of its pipeline contain a new run.
+        history_late: Seconds during which run history answers 404 to a GET of a new run by its id.
         int_enums: The pipelines service writes enumerations as numbers, as it did until about 2020.
         late_cancel_refused: Cancelling a run that has ended is a 400.
         list_envelope: Lists of the pipelines service come in pages: ``entity`` as ``{Entity, ContinuationToken}``,
-            ``value`` as ``{value, continuationToken, nextLink}``; the token goes back in the query.
+            ``value`` as ``{value, continuationToken, nextLink}``; the next request sends the token in its query.
         minute_zero: A recurrence with hours and without minutes fires at minute 0.
         mutable_properties: A property of a run can be changed.
-        null_last_run: A schedule without runs answers the question for its last one with 200 and ``null``.
+        null_last_run: The last run of a schedule without runs is a 200 with ``null``.
         null_status: A pipeline run has no ``Status`` before it starts.
-        odd_statuses: A pipeline run is Queued where it is NotStarted, and Unknown where it is Running.
-        omit_nulls: Replies leave out what is null.
+        odd_statuses: A pipeline run is Queued instead of NotStarted, and Unknown instead of Running.
+        omit_nulls: Replies leave out null values.
         one_run_per_poll: A datastore trigger starts one run for all changed blobs, with the folder as its data path.
-        page_size: At most so many records in one page.
-        property_filters: Whether filters may look into properties, beside ``azureml.…``: ``refused`` is a 400,
-            ``ignored`` finds everything.
-        provisioning: Seconds that a schedule is being provisioned after each change of it.
-        provisioning_fails: Why that fails, if it does.
-        rest_statuses: Creations and submissions answer 201; what has nothing to say answers 204.
+        page_size: The most records in a page.
+        property_filters: Whether filters can use properties other than ``azureml.…``: with ``refused`` they are a 400,
+            with ``ignored`` they match everything.
+        provisioning: Seconds for which a schedule is provisioned after each change.
+        provisioning_fails: The message with which provisioning fails; empty: it succeeds.
+        rest_statuses: Creations and submissions answer 201, and replies without content 204.
         slow_cancel: Seconds between the request to cancel a run and its end.
-        slow_delete: Seconds that deleting an experiment takes; its DELETE is a 202 then, with a ``Location`` to ask.
+        slow_delete: Seconds that deleting an experiment takes; the DELETE then answers 202 with a ``Location`` to poll.
         swapped_errors: The pipelines service writes errors in camelCase, the others in PascalCase.
-        tag_filters: Whether filters may look into tags, as with ``property_filters``.
-        update_fires: Which updates of an active schedule without a start time start a run at once: those that have
-            changed the recurrence, any, or none.
+        tag_filters: Whether filters can use tags; values as for ``property_filters``.
+        update_fires: Which updates of an active schedule without a start time start a run immediately: those that
+            change the recurrence (``changed``), all (``always``) or none (``never``).
     """
 
     active_only_default: bool = False
@@ -102,7 +102,7 @@ class Quirks:
         """Quirks from ``NAME`` or ``NAME=VALUE``; durations are seconds and may end in ``s``.
 
         Raises:
-            ValueError: An unknown name or a value that does not fit.
+            ValueError: A name is unknown, or a value is invalid.
         """
         known: dict[str, type] = {field.name: type(field.default) for field in fields(cls)}
         values: dict[str, Any] = {}

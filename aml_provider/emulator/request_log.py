@@ -1,4 +1,4 @@
-"""What was asked of the workspace, without the secrets that were in it."""
+"""The log of requests to the workspace, without their secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 _SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "password", "sig"})
-# No service takes what nests deeper.
+# The services refuse bodies that nest deeper.
 _MOST_LEVELS, _LEFT_OUT = 100, "…"
 _SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
 
@@ -33,7 +33,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The requests since the start or since the log was cleared. ``status`` is None where no reply was sent."""
+    """The requests since the log was last cleared. ``status`` is None if no reply was sent."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class RequestLog:
         return entry
 
     def find(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
-        """The requests, oldest first, optionally only those of a method or with a text in their path."""
+        """The requests, oldest first; only those with a method, or with a text in their path, if given."""
         with self._lock:
             entries = list(self._entries)
         return [
@@ -81,7 +81,7 @@ class RequestLog:
         ]
 
     def clear(self) -> int:
-        """Forget the requests; their number goes on."""
+        """Remove the requests, and return how many there were; numbering continues."""
         with self._lock:
             count = len(self._entries)
             self._entries.clear()

@@ -36,19 +36,19 @@ class EmulatorServer:
     Args:
         seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
         host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
+        port: The port to listen on; 0 uses a free one.
         blob_endpoint: Where step functions reach blobs, for example Azurite's address with the account's name.
-        state_file: Where the workspace is kept; if it exists, it takes the place of the seed.
+        state_file: The file that keeps the workspace; if it exists, it replaces the seed.
         speed: Workspace seconds per real second.
         quirks: Texts like ``history_lag=30s``.
-        token: The bearer token that API calls must bring; without it any will do.
-        control_token: The bearer token of the control API; without it the API answers to this machine only.
-        allowed_hosts: Names of this machine under which it answers, beside ``localhost`` and ``host``. Under an address
-            it always answers.
+        token: The bearer token that API calls must send; without it any token is accepted.
+        control_token: The bearer token of the control API; without it the API answers only to this machine.
+        allowed_hosts: Names of this machine under which it answers, besides ``localhost`` and ``host``. Requests to an
+            address are always answered.
 
     Raises:
         OSError: It cannot listen there, or a file cannot be read.
-        ValueError: An argument does not fit.
+        ValueError: An argument is invalid.
 
     Attributes:
         url: Where the emulator listens; known from the start.
@@ -103,7 +103,7 @@ class EmulatorServer:
         return self._emulation.requests.find(method, path_contains)
 
     def reset(self) -> None:
-        """Go back to the seed and to real time; faults and logged requests are forgotten."""
+        """Return to the seed and to real time, without faults and logged requests."""
         self._emulation.reset()
 
     def __enter__(self) -> Self:
@@ -133,7 +133,7 @@ class EmulatorServer:
 
 class _Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, ready: threading.Event) -> None:
-        # Its own access log shows queries in full, and with them signatures.
+        # uvicorn's access log contains whole queries, and so signatures.
         config = uvicorn.Config(
             app,
             http=_ClosableProtocol,
@@ -142,7 +142,7 @@ class _Server(uvicorn.Server):
             lifespan="off",
             log_config=None,
             access_log=False,
-            # What a proxy on this machine says of its callers counts, whatever FORWARDED_ALLOW_IPS is set to.
+            # Trust what a proxy on this machine reports about its callers, whatever FORWARDED_ALLOW_IPS says.
             forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=1,
         )
@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
 
 
 class _ClosableProtocol(H11Protocol):
-    """Lets the application close its connection without a reply, which ASGI has no message for."""
+    """Lets the application close its connection without a reply; ASGI has no message for that."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -176,7 +176,7 @@ class _ClosableProtocol(H11Protocol):
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _LAST_PORT:
         raise ValueError(f"port is a whole number from 0 to {_LAST_PORT}, not {port}")
-    # Only for sockets that name their protocol does asyncio set TCP_NODELAY; without it each reply takes 40 ms.
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it each reply takes 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Steps that do real work: Python functions which run when their step starts."""
+"""Step functions: Python functions that do real work when their step starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from aml_provider.emulator.engine.blobs import Blobs, folder_prefix
-from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.workspace.metrics import add_scalar
 from aml_provider.emulator.workspace.timeline import due_function
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPath:
-    """A data path of the run, with what it takes to read it."""
+    """A data path of a run, with access to its blobs."""
 
     store: Datastore
     path: str
@@ -37,11 +37,11 @@ class ResolvedPath:
 
     @property
     def container_url(self) -> str:
-        """Where the datastore's container is."""
+        """The address of the datastore's container."""
         return self.blobs.container_url(self.store)
 
     def child(self, name: str) -> ResolvedPath:
-        """The path of something directly in this folder."""
+        """The path of an entry of this folder."""
         return replace(self, path=f"{self._prefix}{name}")
 
     def read_bytes(self) -> bytes:
@@ -50,10 +50,10 @@ class ResolvedPath:
             return container.download_blob(self.path).readall()
 
     def list_names(self) -> list[str]:
-        """The names of the blobs directly in this folder, not of its sub-folders."""
+        """The names of the blobs directly in this folder, without sub-folders."""
         prefix = self._prefix
         with self.blobs.container(self.store) as container:
-            # With a delimiter the sub-folders come as entries of their own, whose names end in it.
+            # With a delimiter, sub-folders are entries whose names end in it.
             names = [item.name for item in container.walk_blobs(name_starts_with=prefix or None, delimiter="/")]
         return [name.removeprefix(prefix) for name in names if not name.endswith("/")]
 
@@ -64,15 +64,15 @@ class ResolvedPath:
 
 @dataclass(slots=True)
 class StepContext:
-    """What a bound step function gets.
+    """The argument of a step function.
 
     Attributes:
         run_id: The pipeline run.
         step: The step's name.
-        parameters: The run's parameters, the pipeline's defaults included.
-        data_paths: The run's data paths, the pipeline's defaults included.
-        blob_endpoint: Where blobs can be reached, if anywhere.
-        outputs: What earlier steps of the run put here, to read and to add to; values must fit into JSON.
+        parameters: The run's parameters, with the pipeline's defaults.
+        data_paths: The run's data paths, with the pipeline's defaults.
+        blob_endpoint: The address of the blob service; None if there is none.
+        outputs: Values that the steps of a run share, to read and to add to; they must be JSON.
     """
 
     run_id: str
@@ -95,7 +95,7 @@ class StepContext:
         self._log_metric(name, value)
 
     def write_blob(self, datastore: str, path: str, data: bytes) -> None:
-        """Write a blob, in place of the one that may be there."""
+        """Write a blob; an existing one is overwritten."""
         store = self._datastores[datastore]
         with Blobs(self.blob_endpoint).container(store) as container:
             container.upload_blob(path, data, overwrite=True)
@@ -106,13 +106,13 @@ StepFunction = Callable[[StepContext], object]
 
 
 def load_function(name: str) -> StepFunction:
-    """The function behind ``module:function``."""
+    """The function that ``module:function`` names."""
     module, _, attribute = name.partition(":")
     return cast("StepFunction", getattr(importlib.import_module(module), attribute))
 
 
 class StepRunner:
-    """Starts bound functions when the clock says so."""
+    """Starts step functions when they are due on the clock."""
 
     def __init__(self, workspace: Workspace, blobs: Blobs) -> None:
         self._workspace = workspace
@@ -124,30 +124,30 @@ class StepRunner:
         self._open: list[Run] = []
         self._stopping = False
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="emulator-step")
-        self._watch = Watch(workspace.clock, self._work, "emulator-steps")
+        self._timer = Timer(workspace.clock, self._work, "emulator-steps")
 
     def start(self) -> None:
-        """Begin to watch the clock."""
+        """Begin to follow the clock."""
         self._workspace.listeners.append(self.wake)
-        self._watch.start()
+        self._timer.start()
 
     def stop(self) -> None:
-        """Start nothing more and wait for what runs."""
+        """Start no more functions, and wait for those that run."""
         self._stopping = True
-        self._watch.stop()
+        self._timer.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def wake(self) -> None:
-        """Look again, because something changed."""
-        self._watch.wake()
+        """Check again what is due, because something changed."""
+        self._timer.wake()
 
     def next_due(self, until: float) -> float | None:
-        """When the next function has to be started, if that is not after ``until``."""
+        """When the next function is due, if that is not after ``until``."""
         due = min((instant for instant, _, _ in self._waiting()), default=None)
         return due if due is not None and due <= until else None
 
     def catch_up(self) -> None:
-        """Start what is due and wait until every running function has returned."""
+        """Start the functions that are due, and wait until every running function has returned."""
         self._start_due()
         with self._workspace.lock:
             running = set(self._running)
@@ -162,7 +162,7 @@ class StepRunner:
     def _waiting(self) -> list[tuple[float, Run, StepRun]]:
         with self._workspace.lock:
             found = [(due_function(run), run) for run in self._open_runs()]
-            # Schedules start very many runs when time is moved far: those without further functions are left out.
+            # A long move of the clock can start thousands of runs: drop those without further functions.
             self._open = [run for due, run in found if due is not None]
             return [
                 (due[0], run, due[1])
@@ -171,7 +171,7 @@ class StepRunner:
             ]
 
     def _open_runs(self) -> list[Run]:
-        """The runs that may have functions to start, with those that are new since the last time."""
+        """The runs that may have functions to start, including the runs added since the last call."""
         runs = self._workspace.runs
         if runs is not self._runs:
             # The workspace was reset.
@@ -199,11 +199,10 @@ class StepRunner:
         except Exception as raised:  # noqa: BLE001 (whatever a step raises is the step's failure)
             error = f"{type(raised).__name__}: {raised}"
             step_run.log.append(traceback.format_exc().rstrip())
-        with workspace.lock:
+        with workspace.changing():
             step_run.error = error
             run.outputs.update(outputs)
             step_run.returned = workspace.clock.now()
-            workspace.changed()
 
     def _context(self, run: Run, step_run: StepRun, outputs: dict[str, Any]) -> StepContext:
         workspace = self._workspace

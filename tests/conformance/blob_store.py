@@ -1,4 +1,4 @@
-"""Azurite with one container and one file in it, as a process of its own.
+"""Azurite with a container and a file in it, as a separate process.
 
 Run with the project's Python. Prints ``listening on ENDPOINT CONTAINER``, where the container is an address with a
 signature, and serves until it is terminated.

@@ -1,6 +1,6 @@
-"""The examination: a workspace of its own for each session, and the list of what was examined.
+"""The conformance tests: one workspace per session, and a list of the examined operations.
 
-The SDK reads its environment when it is imported, so that is prepared here, at import.
+The SDK reads its environment when it is imported, so the environment is prepared here, at import.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
 _FOREIGN = ("AZURE_", "ARM_", "AZUREML_", "MSI_", "IDENTITY_", "IMDS_", "SSL_CERT_")
 _FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
-# Steps of a second are over at once, and what lasts for an hour still does.
+# Steps of a second end almost immediately; steps of an hour still run.
 _SPEED = "20"
 
 _claims = pytest.StashKey[dict[str, list[str]]]()
@@ -46,18 +46,18 @@ def _isolate() -> Path:
     for name in list(os.environ):
         if name.upper().startswith(_FOREIGN) or name.upper() in _FOREIGN_NAMES:
             del os.environ[name]
-    # The SDK keeps there what it discovered, for good.
+    # The SDK caches discovered addresses there, without expiry.
     home = Path(tempfile.mkdtemp(prefix="conformance-"))
     os.environ |= {
         "HOME": str(home),
-        # Otherwise the SDK asks Azure which clouds there are.
+        # Otherwise the SDK asks Azure for the list of clouds.
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
-        # Seconds between the tries at a service that fails.
+        # Seconds between attempts at a failing service.
         "AZUREML_DEFAULT_BACKOFF": "0",
         "AZUREML_DEFAULT_500_BACKOFF": "0",
         "AZUREML_DEFAULT_503_BACKOFF": "0",
     }
-    # Inside a git checkout the SDK adds that to a run's properties.
+    # Inside a git checkout the SDK adds the commit to a run's properties.
     os.chdir(home)
     return home
 
@@ -72,7 +72,7 @@ def _watch_network(event: str, arguments: tuple[Any, ...]) -> None:
     host = host.decode() if isinstance(host, bytes) else host
     if host not in (None, "", "localhost") and not _is_loopback(host):
         _foreign_hosts.add(host)
-        raise ConnectionRefusedError(f"the examination must not leave this machine: {host}")
+        raise ConnectionRefusedError(f"the tests must not reach another machine: {host}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -88,13 +88,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     config.stash[_outcomes] = {}
     sys.addaudithook(_watch_network)
-    # Ends the services too when the examination is terminated; pytest does so by itself on an interrupt only.
+    # Stops the services on SIGTERM too; pytest itself does so only on an interrupt.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note what each test says that it examines, before any is deselected."""
+    """Store which operations each test examines, before tests are deselected."""
     claims: dict[str, list[str]] = {}
     for item in items:
         for name in _examined(item):
@@ -104,17 +104,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fail a test that does not use what it says that it examines."""
+    """Fail a test that does not use the operations that it names."""
     from operations import public_operations
 
     operations = public_operations()
     missing = {id(operations[name]): name for name in _examined(item)}
 
-    def notice(frame: FrameType, event: str, _: object) -> None:
+    def note_call(frame: FrameType, event: str, _: object) -> None:
         if event == "call":
             missing.pop(id(frame.f_code), None)
 
-    sys.setprofile(notice)
+    sys.setprofile(note_call)
     try:
         yield
     finally:
@@ -124,7 +124,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Note how each operation fared: not ok if any of its tests is not."""
+    """Store the result of each operation: ok only if all its tests are."""
     report: Any = yield
     outcomes = item.config.stash[_outcomes]
     for name in _examined(item):
@@ -140,14 +140,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     from operations import excused_operations, public_operations
 
     outcomes = config.stash[_outcomes]
-    terminalreporter.section("examined by Microsoft's SDK")
+    terminalreporter.section("checked with Microsoft's SDK")
     for name in public_operations():
         if name in outcomes:
             terminalreporter.write_line(f"{name:<60} {outcomes[name]}")
     good = sum(outcome == "ok" for outcome in outcomes.values())
     excused = len(excused_operations())
     terminalreporter.write_line(
-        f"{good} of {len(outcomes)} operations ok; docs/emulator.md says why {excused} are not examined"
+        f"{good} of {len(outcomes)} operations ok; docs/emulator-details.md says why {excused} are not examined"
     )
 
 
@@ -157,13 +157,13 @@ def _examined(item: pytest.Item) -> list[str]:
 
 @pytest.fixture(scope="session")
 def claims(request: pytest.FixtureRequest) -> dict[str, list[str]]:
-    """The tests of each operation, also of those that do not run now."""
+    """The tests of each operation, including deselected ones."""
     return request.config.stash[_claims]
 
 
 @pytest.fixture(autouse=True)
 def _stays_here() -> Iterator[None]:
-    """Fail a test that tried to leave this machine, even if the SDK bore it in silence."""
+    """Fail a test that tried to reach another machine, even if the SDK ignored the error."""
     _foreign_hosts.clear()
     yield
     assert not _foreign_hosts
@@ -178,7 +178,7 @@ def guard() -> Iterator[Guard]:
 
 @pytest.fixture(scope="session")
 def blob_store(guard: Guard, pytestconfig: pytest.Config) -> Iterator[tuple[str, str]]:
-    """Serve blobs; gives Azurite's address and the signed one of the container behind the workspace."""
+    """Serve blobs; Azurite's address, and the signed address of the workspace's container."""
     log = pytestconfig.stash[_home] / "blobs.log"
     command = [str(_HERE / "blob_store.py")]
     service = LocalService(guard, "the blob store", command, log, PYTHONPATH=str(_ROOT / "scripts"))
@@ -189,7 +189,7 @@ def blob_store(guard: Guard, pytestconfig: pytest.Config) -> Iterator[tuple[str,
 
 @pytest.fixture(scope="session")
 def serve(guard: Guard, blob_store: tuple[str, str], pytestconfig: pytest.Config) -> Iterator[Serve]:
-    """Start workspaces with more options; each with what the SDK makes of it."""
+    """Start workspaces with options; returns each with the SDK's object for it."""
     from azureml.core import Workspace
 
     started: list[LocalEmulator] = []
@@ -207,20 +207,20 @@ def serve(guard: Guard, blob_store: tuple[str, str], pytestconfig: pytest.Config
 
 @pytest.fixture(scope="session")
 def served(serve: Serve) -> tuple[LocalEmulator, Workspace]:
-    """The workspace as it is without options."""
+    """The workspace without options."""
     return serve()
 
 
 @pytest.fixture
 def emulator(served: tuple[LocalEmulator, Workspace]) -> LocalEmulator:
-    """The local workspace, as its seed has it."""
+    """The local workspace, reset to its seed."""
     served[0].reset()
     return served[0]
 
 
 @pytest.fixture
 def workspace(served: tuple[LocalEmulator, Workspace], emulator: LocalEmulator) -> Workspace:
-    """What the SDK makes of the local workspace."""
+    """The SDK's object for the local workspace."""
     return served[1]
 
 

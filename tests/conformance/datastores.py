@@ -1,4 +1,4 @@
-"""Datastores: what the SDK reads of each kind, and what it registers."""
+"""Datastores: what the SDK reads and registers, for each type."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_unregister(workspace):
 
 
 @examines("Datastore.set_as_default", "Datastore.unregister")
-def test_a_datastore_of_no_known_kind_can_be_the_default_and_go(workspace):
+def test_a_datastore_of_unknown_type_can_be_the_default_and_be_removed(workspace):
     Datastore.register_azure_blob_container(workspace, "inbox", "container", "account", account_key="a2V5")
     found = Datastore.get(workspace, "inbox")
     Datastore.set_as_default(found)

@@ -20,7 +20,7 @@ def names(experiments):
     "Experiment.id", "Experiment.name", "Experiment.workspace", "Experiment.workspace_object",
     "Experiment.archived_time",
 )  # fmt: skip
-def test_an_experiment_is_made_when_it_is_named(workspace, emulator):
+def test_naming_an_experiment_creates_it(workspace, emulator):
     made = Experiment(workspace, "nightly")
     again = Experiment(workspace, "nightly")
     assert (again.id, again.name, again.workspace.name) == (made.id, "nightly", workspace.name)
@@ -97,7 +97,7 @@ def test_delete_of_an_empty_experiment(workspace):
 
 
 @examines("Experiment.delete")
-def test_a_delete_that_takes_its_time_is_waited_for(serve):
+def test_delete_waits_for_a_slow_deletion(serve):
     emulator, workspace = serve("--quirk", "slow_delete=40s")
     Experiment.delete(workspace, Experiment(workspace, "nightly").id)
     assert Experiment.list(workspace, view_type="All") == []
@@ -122,7 +122,7 @@ def test_delete_of_an_unknown_experiment(workspace):
 
 
 @examines("Experiment.refresh")
-def test_an_experiment_that_is_gone(workspace):
+def test_refreshing_a_deleted_experiment(workspace):
     experiment = Experiment(workspace, "nightly")
     Experiment.delete(workspace, experiment.id)
     with pytest.raises(ServiceException, match=experiment.id):

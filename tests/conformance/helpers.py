@@ -1,4 +1,4 @@
-"""Short ways to what several tests begin with."""
+"""Helpers for several tests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def submit(workspace, pipeline_id, experiment="nightly"):
 
 
 def step(run, name):
-    """The one step of this name."""
+    """The only step with a name."""
     (found,) = run.find_step_run(name)
     return found
 
 
 def create(workspace, name="nightly", *, pipeline_id=SCORE, recurrence=None, **arguments):
-    """Create a schedule; hourly when nothing else is said."""
+    """Create a schedule, hourly by default."""
     if recurrence is None and "datastore" not in arguments:
         recurrence = HOURLY
     if isinstance(recurrence, dict):
@@ -29,6 +29,6 @@ def create(workspace, name="nightly", *, pipeline_id=SCORE, recurrence=None, **a
 
 
 def facts(recurrence):
-    """What a recurrence says, without what it does not."""
+    """The fields of a recurrence that are set."""
     names = ("frequency", "interval", "start_time", "time_zone", "hours", "minutes", "week_days")
     return {name: value for name in names if (value := getattr(recurrence, name)) not in (None, [])}

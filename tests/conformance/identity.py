@@ -1,7 +1,7 @@
-"""Who Microsoft's SDK is at the local workspace, and which workspace it asks for.
+"""The identity of Microsoft's SDK at the local workspace, and the workspace that it requests.
 
-The SDK finds its way by one switch: the cloud of the identity, whose resource manager is the local workspace. That
-names the discovery address, and discovery names all services.
+One switch leads the SDK to the local workspace: the cloud of its identity, whose resource manager is the local
+workspace. That names the discovery address, and discovery names all services.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TENANT = "72f988bf-0000-0000-0000-000000000000"
 
 
 def bearer_token() -> str:
-    """A token that the SDK can read; nobody checks its signature."""
+    """A token that the SDK can parse; its signature is never checked."""
 
     def part(claims: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
@@ -26,11 +26,11 @@ def bearer_token() -> str:
 
 
 def authentication(url: str, token: str = "") -> Any:
-    """An identity whose cloud is the server at this address.
+    """An identity whose cloud is the server at an address.
 
     Args:
         url: The server.
-        token: The bearer token; by default one that the SDK can read.
+        token: The bearer token; by default one that the SDK can parse.
     """
     from azure.core.credentials import AccessToken
     from azureml.core.authentication import AbstractAuthentication

@@ -12,7 +12,7 @@ examines = pytest.mark.examines
 
 
 def fill(workspace, emulator):
-    """Submit a run that finishes, one that fails and one that goes on; the first two with a tag."""
+    """Submit a run that finishes, one that fails and one that keeps running; the first two with a tag."""
     runs = {
         "finished": submit(workspace, SCORE),
         "failed": submit(workspace, FAILS),
@@ -28,12 +28,12 @@ def fill(workspace, emulator):
 
 @pytest.fixture
 def runs(workspace, emulator):
-    """The ids of three runs by their states."""
+    """The ids of three runs by their status."""
     return fill(workspace, emulator)
 
 
 def named(found, runs):
-    """The names of what was found; a step counts as such."""
+    """The names of the found runs; for steps, their type."""
     names = {run_id: name for name, run_id in runs.items()}
     return sorted(names.get(run.id, run.type) for run in found)
 
@@ -103,12 +103,12 @@ def test_children_by_tag_property_and_type(workspace, runs):
 
 @pytest.fixture(scope="module")
 def paged(serve):
-    """A workspace whose lists come two by two."""
+    """A workspace with pages of two."""
     return serve("--quirk", "page_size=2")
 
 
 @examines("Experiment.get_runs", "Experiment.list")
-def test_pages_are_put_together(paged):
+def test_pages_are_joined(paged):
     emulator, workspace = paged
     runs = fill(workspace, emulator)
     emulator.forget_requests()
@@ -124,7 +124,7 @@ def test_pages_are_put_together(paged):
 
 
 @examines("Run.get_children")
-def test_pages_of_steps_are_put_together(paged):
+def test_pages_of_steps_are_joined(paged):
     emulator, workspace = paged
     pipeline = PublishedPipeline.get(workspace, id=SCORE)
     parent = pipeline.submit(workspace, "nightly")

@@ -1,4 +1,4 @@
-"""The local workspace as a process of its own, and its control API."""
+"""The local workspace as a separate process, and its control API."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _START_SECONDS = 60
 
 
 class LocalService:
-    """A process that says ``listening on …`` when it is ready.
+    """A process that prints ``listening on …`` when it is ready.
 
     Args:
-        guard: Starts it, and ends it if we cannot.
-        name: What it is, for messages.
+        guard: Starts the process, and ends it if this process dies.
+        name: Its name in messages.
         command: The arguments of the project's Python.
-        log: The file that gets its standard error.
-        **environment: Variables on top of ours.
+        log: The file for its standard error.
+        **environment: Variables in addition to ours.
 
     Attributes:
-        addresses: What it said that it listens on.
+        addresses: The addresses on which it listens.
 
     Raises:
-        ServiceError: It ended, or said nothing for a minute.
+        ServiceError: It ended, or printed nothing for a minute.
     """
 
     def __init__(self, guard: Guard, name: str, command: list[str], log: Path, **environment: str) -> None:
@@ -46,8 +46,8 @@ class LocalService:
         line = output.readline().decode() if ready else ""
         if not line.startswith(_LISTENS):
             self.stop()
-            said = log.read_text(encoding="utf-8", errors="replace")
-            raise ServiceError(f"{name} did not start; it said:\n{line}{said}", log)
+            errors = log.read_text(encoding="utf-8", errors="replace")
+            raise ServiceError(f"{name} did not start; its output:\n{line}{errors}", log)
         self.addresses = line.removeprefix(_LISTENS).split()
 
     def stop(self) -> None:
@@ -79,44 +79,44 @@ class LocalEmulator(LocalService):
         super().stop()
 
     def reset(self) -> None:
-        """Go back to the seed."""
+        """Return to the seed."""
         self._control("POST", "reset")
 
     def requests(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
-        """The requests that came since the last reset, oldest first."""
+        """The requests since the last reset, oldest first."""
         query = {"method": method, "path_contains": path_contains}
         return list(self._control("GET", "requests", params=query)["requests"])
 
     def forget_requests(self) -> None:
-        """Forget the requests so far."""
+        """Clear the request log."""
         self._control("DELETE", "requests")
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """All pipeline runs by id, newest first, with what the services do not show."""
+        """All pipeline runs by id, newest first, with details that the services do not show."""
         return {run["id"]: run for run in self._control("GET", "runs")["runs"]}
 
     def schedules(self) -> dict[str, dict[str, Any]]:
-        """All schedules by id, with what the services do not show."""
+        """All schedules by id, with details that the services do not show."""
         return {item["id"]: item for item in self._control("GET", "schedules")["schedules"]}
 
     def advance(self, seconds: float) -> None:
-        """Let time jump ahead; what is due meanwhile has happened when this returns."""
+        """Move the clock; everything that is due meanwhile has happened when this returns."""
         self._control("POST", "clock", json={"advance": seconds})
 
     def set_speed(self, speed: float) -> None:
-        """Let so many seconds pass in a real one."""
+        """Set the workspace seconds per real second."""
         self._control("POST", "clock", json={"speed": speed})
 
     def hold(self) -> None:
-        """Let time stand still."""
+        """Stop the clock."""
         self._control("POST", "clock", json={"held": True})
 
     def refuse(self, status: int, **fault: Any) -> None:
-        """Answer the next requests of a ``method`` and a ``path`` with an error."""
+        """Answer the next request with a ``method`` and a ``path`` with an error."""
         self._control("POST", "faults", json={"kind": "status", "status": status, **fault})
 
     def call(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        """Send a request of our own to a service, for what the SDK itself never sends."""
+        """Send a request that the SDK itself never sends."""
         return self._session.request(method, f"{self.url}{path}", timeout=30, **arguments)
 
     def _control(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The operations of Microsoft's SDK: its public methods and properties, found by looking at its classes.
+"""The operations of Microsoft's SDK: its public methods and properties, found by inspecting its classes.
 
-An operation is named after the class that defines it: what a pipeline run inherits unchanged from ``Run`` is an
-operation of ``Run``.
+An operation is named after the class that defines it: a method that a pipeline run inherits unchanged
+from ``Run`` is an operation of ``Run``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ CLASSES = (
     AzureBlobDatastore,
 )
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs/emulator.md"
-_HEADING = "## Examined by Microsoft's SDK"
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs/emulator-details.md"
+_HEADING = "## Checked with Microsoft's SDK"
 
 
 def public_operations() -> dict[str, CodeType]:
@@ -83,7 +83,7 @@ def _inherited(owner: type, name: str) -> bool:
 
 
 def _function(attribute: Any) -> Callable[..., Any] | None:
-    """What runs when it is used; None for a constant."""
+    """The function behind a class attribute; None for a constant."""
     if isinstance(attribute, (staticmethod, classmethod)):
         return attribute.__func__
     if isinstance(attribute, property):

@@ -98,7 +98,7 @@ def test_submit_takes_numbers_and_truth_values(workspace, emulator):
 @examines("PublishedPipeline.submit")
 def test_submit_takes_a_saved_dataset(workspace, emulator):
     typed = PublishedPipeline.get(workspace, id=TYPED)
-    # Saving one takes the dataset service, which is not part of this; of a saved one only the id is sent.
+    # Saving one needs the dataset service, which is not emulated; the SDK sends only the id of a saved one.
     registration = _DatasetRegistration(workspace=workspace, saved_id="d5e1f1a4-0000-4000-8000-000000000001")
     dataset = FileDataset._create(definition="{}", registration=registration)
     run = typed.submit(workspace, "nightly", pipeline_parameters={"count": 1, "input_dataset": dataset})
@@ -199,7 +199,7 @@ def test_a_refused_submission_raises_and_is_never_repeated(workspace, pipeline, 
     with pytest.raises(ErrorResponseException) as refusal:
         pipeline.submit(workspace, "nightly")
     assert refusal.value.response.status_code == status
-    assert str(refusal.value).startswith("(")  # the SDK read code and message out of the envelope
+    assert str(refusal.value).startswith("(")  # the SDK found code and message in the envelope
     assert len(emulator.requests("POST", "/PipelineSubmit/")) == 1
     assert emulator.runs() == {}
 

@@ -7,7 +7,7 @@ Run it by hand in a virtual environment that has azureml-core and azureml-pipeli
 The SDK works against a server in this process. The file holds groups; a group's rows are the product of its ``axes``,
 in their order, and ``results`` has each row's index into ``outcomes``: ``{"sent": body}`` or ``{"refused": text}``.
 A value of an axis is JSON, with these exceptions: ``{"datetime": text}``, ``{"data_path": [datastore, path]}``, a
-datastore or a time zone by its name, and ``"=text"`` for a time zone that is no more than text to the SDK.
+datastore or a time zone by its name, and ``"=text"`` for a time zone that the SDK gets as plain text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NAIVE = {"datetime": "2026-12-01T16:00:00"}
 KOREA = "Korea Standard Time"
 FIELDS = ("frequency", "interval", "start_time", "time_zone", "hours", "minutes", "week_days", "time_of_day")
 FREQUENCIES = ["Minute", "Hour", "Day", "Week", "Month"]
-# Whatever may be right, in all combinations.
+# All combinations of valid values.
 FULL = {
     "frequency": FREQUENCIES,
     "interval": [1, 15],
@@ -57,7 +57,7 @@ FULL = {
     "week_days": [None, [], ["Monday", "Friday"]],
     "time_of_day": [None, "7:05"],
 }
-# What is wrong by itself, in each place where it could be right otherwise.
+# Invalid values, each combined with otherwise valid ones.
 WRONG: dict[str, list[Any]] = {
     "frequency": ["minute", "Year", "", None],
     "interval": [0, -1, "15", None],
@@ -78,7 +78,7 @@ BORDERS: list[dict[str, list[Any]]] = [
 
 
 class Service(BaseHTTPRequestHandler):
-    """As much of a workspace as creating a schedule takes."""
+    """The part of a workspace that creating a schedule needs."""
 
     created: list[Any] = []  # noqa: RUF012 - the class is the server's state
 
@@ -109,7 +109,7 @@ class Service(BaseHTTPRequestHandler):
             self._answer({"id": path, "name": "ws", "location": "eastus", "properties": properties})
 
     def do_POST(self) -> None:
-        """Keep a creation, and answer it as its entity."""
+        """Store a creation, and answer with its entity."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.created.append(body)
         entity = {"Id": "s-1", "EntityStatus": "Active", "ProvisioningStatus": "Completed"}
@@ -117,7 +117,7 @@ class Service(BaseHTTPRequestHandler):
         self._answer({**body, **entity, "ScheduleType": kind})
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve() -> str:
@@ -137,7 +137,7 @@ class Recording:
         self.groups: list[dict[str, Any]] = []
 
     def add(self, **axes: list[Any]) -> None:
-        """Record the product of some axes; where an argument has none, it is not given."""
+        """Record the product of some axes; arguments without an axis are not given."""
         rows = itertools.product(*axes.values())
         results = [self._index(self._outcome(dict(zip(axes, row, strict=True)))) for row in rows]
         self.groups.append({"axes": axes, "results": results})
@@ -159,8 +159,8 @@ class Recording:
             key = "pipeline_id" if target == "pipeline_id" else "pipeline_endpoint_id"
             ids = {"pipeline_id": PIPELINE, "pipeline_endpoint_id": ENDPOINT}
             create(self._workspace, name="nightly", experiment_name="MyExperiment", **{key: ids[key]}, **given)
-        except Exception as error:  # noqa: BLE001 - whatever it says is the record
-            assert not Service.created, "it sent first and refused then"
+        except Exception as error:  # noqa: BLE001 - any error is recorded
+            assert not Service.created, "it sent a request before it refused"
             return {"refused": f"{type(error).__name__}: {error}"}
         (body,) = Service.created
         return {"sent": json.loads(json.dumps(body))}
@@ -185,7 +185,7 @@ class Recording:
         if name == "datastore":
             return Datastore.get(self._workspace, value)
         if name == "time_zone" and value is not None:
-            # The SDK knows zones as members of an enumeration; a name is one that it refuses.
+            # The SDK accepts zones as members of an enumeration, and refuses names.
             return value[1:] if value.startswith("=") else TimeZone(value)
         return value
 
@@ -237,7 +237,7 @@ def record(recording: Recording) -> None:
     }
     recording.add(**targets, **triggers)
     recording.add(**targets, datastore=["workspaceblobstore"], data_path_parameter_name=["changed_blob"], **submissions)
-    # Recurrence and what goes with a datastore only; and neither of the two.
+    # A recurrence with arguments for datastores only; and neither of the two.
     recording.add(
         **targets,
         frequency=["Day"],
@@ -255,8 +255,8 @@ def main() -> None:
     (path,) = sys.argv[1:]
     os.environ["AZUREML_CURRENT_CLOUD"] = "AzureCloud"
     with tempfile.TemporaryDirectory() as home:
-        os.environ["HOME"] = home  # where the SDK keeps what it has discovered
-        # Inside a git checkout the SDK adds that to the properties.
+        os.environ["HOME"] = home  # where the SDK caches discovered addresses
+        # Inside a git checkout the SDK adds the commit to the properties.
         target = Path(path).resolve()
         os.chdir(home)
         from azureml.core import Workspace

@@ -24,14 +24,14 @@ def test_a_run_is_found_by_its_id_alone(workspace):
 
 
 @examines("Run.get", "Workspace.get_run")
-def test_an_unknown_run_is_said_to_be_unknown(workspace):
+def test_an_unknown_run_is_a_404(workspace):
     with pytest.raises(ServiceException, match=UNKNOWN) as refusal:
         workspace.get_run(UNKNOWN)
     assert refusal.value.status_code == 404
 
 
 @examines("Run.id", "Run.name", "Run.number", "Run.type", "Run.status", "Run.description", "Run.experiment")
-def test_what_a_run_says_of_itself(finished):
+def test_the_fields_of_a_run(finished):
     assert (finished.id, finished.type, finished.status) == (finished.id, "azureml.PipelineRun", "Completed")
     assert (finished.number, finished.experiment.name) == (1, "nightly")
     assert finished.name == finished.description == "nightly"
@@ -70,7 +70,7 @@ def test_waiting_without_output(workspace):
 
 @examines("PipelineRun.wait_for_completion", "StepRun.wait_for_completion")
 def test_waiting_with_output_streams_the_steps(workspace, emulator, capsys):
-    emulator.set_speed(0.5)  # so that the SDK, which looks each second, sees steps that run
+    emulator.set_speed(0.5)  # so that the SDK, which polls every second, sees running steps
     run = submit(workspace, LONG)
     emulator.advance(2)
     emulator.set_speed(3600)
@@ -118,7 +118,7 @@ def test_cancel_of_an_unknown_run(workspace, finished):
 
 
 @examines("Run.parent")
-def test_a_run_of_its_own_has_no_parent(finished):
+def test_a_plain_run_has_no_parent(finished):
     assert finished.parent is None
 
 
@@ -187,7 +187,7 @@ def test_a_pipeline_run_is_cancelled_through_history(workspace, running):
 
 @pytest.mark.parametrize("status", [401, 404, 409])
 @examines("Run.tag")
-def test_what_history_refuses_reaches_the_user(finished, emulator, status):
+def test_a_refusal_of_history_reaches_the_user(finished, emulator, status):
     emulator.refuse(status, method="PATCH", path="*/runs/*")
     with pytest.raises(ServiceException) as refusal:
         finished.tag("flag")
@@ -196,7 +196,7 @@ def test_what_history_refuses_reaches_the_user(finished, emulator, status):
 
 
 @examines("Run.tag")
-def test_a_403_of_history_is_said_in_the_sdks_own_words(finished, emulator):
+def test_the_sdk_has_its_own_message_for_a_403_of_history(finished, emulator):
     emulator.refuse(403, method="PATCH", path="*/runs/*")
     with pytest.raises(AzureMLException, match=r"(?i)authoriz"):
         finished.tag("flag")
@@ -204,7 +204,7 @@ def test_a_403_of_history_is_said_in_the_sdks_own_words(finished, emulator):
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 @examines("Run.tag")
-def test_history_is_asked_again_while_it_fails(finished, emulator, status):
+def test_failed_calls_of_history_are_repeated(finished, emulator, status):
     emulator.forget_requests()
     emulator.refuse(status, method="PATCH", path="*/runs/*")
     finished.tag("flag")

@@ -1,4 +1,4 @@
-"""What becomes of native schedules: their runs, updates, and being off and on."""
+"""Native schedules after their creation: runs, updates, disabling and enabling."""
 
 from __future__ import annotations
 

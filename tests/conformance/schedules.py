@@ -35,7 +35,7 @@ examines = pytest.mark.examines
     ids=lambda recurrence: "-".join(map(str, (recurrence["frequency"], *list(recurrence)[2:]))),
 )
 @examines("Schedule.create", "Schedule.get", "Schedule.recurrence", "ScheduleRecurrence.validate")
-def test_every_kind_of_recurrence_comes_back_as_it_was_given(workspace, recurrence):
+def test_every_recurrence_is_returned_unchanged(workspace, recurrence):
     made = create(workspace, recurrence=recurrence)
     again = Schedule.get(workspace, id=made.id)
     assert facts(again.recurrence) == facts(made.recurrence) == facts(ScheduleRecurrence(**recurrence))
@@ -50,7 +50,7 @@ def test_a_time_of_day_becomes_an_hour_and_a_minute(workspace):
 
 @examines("Schedule.create")
 def test_a_start_time_may_be_a_datetime_without_a_zone(workspace):
-    recurrence = HOURLY | {"start_time": datetime(2030, 12, 1, 16), "time_zone": TimeZone.UTC}  # noqa: DTZ001 - as the SDK wants it
+    recurrence = HOURLY | {"start_time": datetime(2030, 12, 1, 16), "time_zone": TimeZone.UTC}  # noqa: DTZ001 - as the SDK requires
     made = create(workspace, recurrence=recurrence)
     assert Schedule.get(workspace, id=made.id).recurrence.start_time.startswith("2030-12-01T16:00:00")
 
@@ -241,7 +241,7 @@ def test_a_schedule_that_cannot_be_provisioned(serve, capsys):
 
 @pytest.fixture
 def slow(serve):
-    """A workspace where a schedule takes 60 seconds, three real ones, until it is provisioned."""
+    """A workspace in which provisioning takes 60 seconds, three of them real."""
     return serve("--quirk", "provisioning=60s")
 
 

@@ -1,4 +1,4 @@
-"""What ``workspace.yaml`` puts into the workspace, by id."""
+"""The ids of the things in ``workspace.yaml``."""
 
 SCORE = "10000000-0000-4000-8000-000000000001"
 TYPED = "10000000-0000-4000-8000-000000000002"

@@ -15,7 +15,7 @@ examines = pytest.mark.examines
 
 @pytest.fixture
 def plain_step(running, workspace):
-    """A running step as history's own kind of run, with nothing of pipelines in it."""
+    """A running step as a plain run of run history, without the pipeline's methods."""
     return Run(Experiment(workspace, "nightly"), step(running, "work").id)
 
 
@@ -85,7 +85,7 @@ def test_the_files_of_a_step(failed, tmp_path):
 
 
 @examines("Run.download_file")
-def test_a_file_that_is_not_there(failed, tmp_path):
+def test_a_missing_file(failed, tmp_path):
     with pytest.raises(AzureMLException, match="no-such-file"):
         step(failed, "train").download_file("no-such-file", output_file_path=str(tmp_path / "one"))
 
@@ -143,7 +143,7 @@ def test_a_run_has_no_snapshot(plain_step):
 
 
 @examines("Run.start", "Run.complete", "Run.fail")
-def test_only_the_pipelines_service_moves_a_run(plain_step):
+def test_only_the_pipelines_service_changes_the_status_of_a_run(plain_step):
     for change in (plain_step.start, plain_step.complete, plain_step.fail):
         with pytest.raises(ServiceException, match="pipelines service") as refusal:
             change()
@@ -152,7 +152,7 @@ def test_only_the_pipelines_service_moves_a_run(plain_step):
 
 
 @examines("Run.cancel")
-def test_a_step_is_not_cancelled_by_itself(running, plain_step):
+def test_a_step_cannot_be_cancelled_alone(running, plain_step):
     with pytest.raises(ServiceException, match=running.id) as refusal:
         plain_step.cancel()
     assert refusal.value.status_code == 400

@@ -1,4 +1,4 @@
-"""The workspace itself, and how the SDK finds its services."""
+"""The workspace itself, and the discovery of its services."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_get(emulator):
 
 
 @examines("Workspace.get")
-def test_get_where_there_is_none(emulator):
+def test_get_of_a_missing_workspace(emulator):
     emulator.refuse(404, method="GET", path="*/workspaces/ws")
     with pytest.raises(ProjectSystemException, match="Workspace not found"):
         Workspace.get(**WORKSPACE, auth=authentication(emulator.url))
@@ -36,7 +36,7 @@ def test_get_where_there_is_none(emulator):
 
 @pytest.mark.parametrize("status", [401, 403])
 @examines("Workspace.get")
-def test_get_without_the_right_to_it(emulator, status):
+def test_get_without_permission(emulator, status):
     emulator.refuse(status, method="GET", path="*/workspaces/ws")
     with pytest.raises(ProjectSystemException, match=str(status)):
         Workspace.get(**WORKSPACE, auth=authentication(emulator.url))
@@ -73,7 +73,7 @@ def test_a_workspace_from_its_config(workspace, emulator, tmp_path):
 
 
 @examines("Workspace.from_config")
-def test_a_workspace_from_the_config_that_the_portal_hands_out(emulator, tmp_path):
+def test_a_workspace_from_the_portals_config(emulator, tmp_path):
     config = {
         "subscription_id": WORKSPACE["subscription_id"],
         "resource_group": WORKSPACE["resource_group"],
@@ -101,7 +101,7 @@ def test_list(emulator):
 
 
 @pytest.mark.parametrize("quirk", ["int_enums", "digit_enums"])
-def test_numbers_in_place_of_names_are_read_as_well(serve, quirk):
+def test_numbers_for_enumerations_are_read(serve, quirk):
     _, workspace = serve("--quirk", quirk)
     pipelines = PublishedPipeline.list(workspace, active_only=False)
     assert {item.status for item in pipelines} == {"Active", "Disabled"}

@@ -1,1 +1,1 @@
-"""What moves time forward: runs of steps, schedules, and watched blobs."""
+"""What runs as time passes: schedules and their polls of blobs."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.workspace.models import Datastore
 
-# Azurite knows it, old and new ones alike.
+# Every version of Azurite supports it.
 _API_VERSION = "2021-12-02"
 
 
@@ -32,7 +32,7 @@ class Blobs:
     endpoint: str | None
 
     def container_url(self, store: Datastore) -> str:
-        """Where a datastore's container is."""
+        """The address of a datastore's container."""
         if self.endpoint:
             return f"{self.endpoint.rstrip('/')}/{store.container}"
         return f"{store.protocol}://{store.account_name}.blob.{store.endpoint}/{store.container}"
@@ -42,13 +42,13 @@ class Blobs:
         """A client for a datastore's container.
 
         Raises:
-            NoBlobEndpointError: There is no blob endpoint; the emulator itself never talks to Azure.
+            NoBlobEndpointError: There is no blob endpoint; the emulator itself never calls Azure.
         """
         if not self.endpoint:
             raise NoBlobEndpointError("the emulator was started without --blob-endpoint")
         from azure.storage.blob import ContainerClient  # noqa: PLC0415 (slow to import, seldom needed)
 
-        # The key goes with the account's name, which cannot be told from an address like Azurite's.
+        # The client cannot derive the account's name from an address like Azurite's.
         key = {"account_name": store.account_name, "account_key": store.account_key} if store.account_key else None
         with ContainerClient(
             self.endpoint,
@@ -63,13 +63,13 @@ class Blobs:
         """The blobs directly in a folder, not in its sub-folders: their full names with their ETags.
 
         Raises:
-            BlobsUnreachableError: They cannot be listed; a container that is not there is empty.
+            BlobsUnreachableError: They cannot be listed; a container that does not exist counts as empty.
         """
         from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 (as above)
         from azure.storage.blob import BlobProperties  # noqa: PLC0415
 
         try:
-            # Retries would take half a minute, and the next poll is one.
+            # Retries would take half a minute, and the next poll is a retry.
             with self.container(store, retries=0) as container:
                 items = container.walk_blobs(name_starts_with=folder_prefix(folder) or None, delimiter="/")
                 return {item.name: item.etag for item in items if isinstance(item, BlobProperties)}
@@ -80,6 +80,6 @@ class Blobs:
 
 
 def folder_prefix(path: str) -> str:
-    """What the names of the blobs in a folder begin with; nothing for the container itself."""
+    """The prefix of the names of the blobs in a folder; empty for the container itself."""
     folder = path.strip("/")
     return f"{folder}/" if folder else ""

@@ -1,4 +1,4 @@
-"""Lets schedules fire when the clock says so, and looks for blobs for them."""
+"""Fires schedules when they are due on the clock, and polls blobs for their triggers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.engine.blobs import BlobsUnreachableError
-from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.workspace.errors import ServiceError
 from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
 
@@ -15,33 +15,34 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 
-_Look = tuple[dict[str, str] | None, str | None]
+_Listing = tuple[dict[str, str] | None, str | None]
+"""The blobs with their ETags, or the reason why they could not be listed."""
 
 
 class Scheduler:
-    """Part of the agenda of the workspace's clock. What asks the blob service blocks."""
+    """Part of the agenda of the workspace's clock. Methods that list blobs block."""
 
     def __init__(self, workspace: Workspace, blobs: Blobs) -> None:
         self._workspace = workspace
         self._schedules = workspace.schedules
         self._blobs = blobs
-        # One poll at a time: who moves the clock waits for the one that is under way.
+        # One poll at a time: a move of the clock waits for the poll in progress.
         self._turn = threading.Lock()
-        self._watch = Watch(workspace.clock, self._work, "emulator-schedules")
+        self._timer = Timer(workspace.clock, self._work, "emulator-schedules")
 
     def start(self) -> None:
-        """Begin to watch the clock."""
-        self.learn()
+        """Begin to follow the clock."""
+        self.note_existing_blobs()
         self._workspace.listeners.append(self.wake)
-        self._watch.start()
+        self._timer.start()
 
     def stop(self) -> None:
-        """Fire nothing more and wait for a poll that is under way."""
-        self._watch.stop()
+        """Fire nothing more, and wait for a poll in progress."""
+        self._timer.stop()
 
     def wake(self) -> None:
-        """Look again, because something changed."""
-        self._watch.wake()
+        """Check again what is due, because something changed."""
+        self._timer.wake()
 
     def next_due(self, until: float) -> float | None:
         """When the next schedule fires or polls, if that is not after ``until``."""
@@ -54,37 +55,37 @@ class Scheduler:
             self._schedules.fire_due()
             for schedule, due in self._schedules.take_polls():
                 trigger = schedule.trigger
-                found, error = self._look(trigger)
+                found, error = self._list(trigger)
                 if found is None:
                     self._schedules.failed(schedule, error or "")
                 else:
                     self._schedules.polled(schedule, trigger, due, found)
 
-    def learn(self) -> None:
-        """Let the schedules of a file, which have not looked yet, learn which blobs are there."""
+    def note_existing_blobs(self) -> None:
+        """Note the existing blobs for the schedules of a seed, so that only later ones start runs."""
         for schedule in self._schedules.all():
             if schedule.trigger is not None and schedule.seen is None:
-                schedule.seen, schedule.last_error = self._look(schedule.trigger)
+                schedule.seen, schedule.last_error = self._list(schedule.trigger)
 
     def create(self, body: object) -> Schedule:
-        """A new schedule, as the request's body describes it. The blobs that are there by now do not count."""
+        """A new schedule, as the request's body describes it. Blobs that already exist start no runs."""
         request = ScheduleRequest.from_wire(body, creates=True)
         self._schedules.check(request)
-        return self._schedules.create(request, *self._look(request.trigger))
+        return self._schedules.create(request, *self._list(request.trigger))
 
     def update(self, schedule_id: str, body: object) -> Schedule:
-        """Put what the body describes in the place of what a schedule was."""
+        """Replace a schedule by what the request's body describes."""
         schedule = self._schedules.get(schedule_id)
         request = ScheduleRequest.from_wire(body)
         self._schedules.check(request, schedule)
-        look = self._look(request.trigger) if self._schedules.changes(request, schedule) else (None, None)
-        return self._schedules.update(schedule_id, request, *look)
+        listing = self._list(request.trigger) if self._schedules.changes(request, schedule) else (None, None)
+        return self._schedules.update(schedule_id, request, *listing)
 
     def _work(self) -> float | None:
         self.catch_up()
         return self._schedules.next_due()
 
-    def _look(self, trigger: DatastoreTrigger | None) -> _Look:
+    def _list(self, trigger: DatastoreTrigger | None) -> _Listing:
         if trigger is None:
             return None, None
         try:

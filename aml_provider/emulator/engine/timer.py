@@ -1,4 +1,4 @@
-"""A thread that does what is due, when the clock says so."""
+"""A thread that works when something is due on the workspace's clock."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.clock import Clock
 
-# What is due in more real time than this is looked at again before; a wait cannot be arbitrarily long.
+# In real seconds; a thread cannot wait arbitrarily long.
 _LONGEST_WAIT = 3600.0
 
 
-class Watch:
-    """Calls a function whenever the clock reaches what is due next, and after every change.
+class Timer:
+    """Calls a function whenever the clock reaches the next due instant, and after every change.
 
     Args:
         clock: The workspace's clock.
-        work: Does what is due and returns when there is something to do again, if that is known.
+        work: Does what is due, and returns the next due instant if one is known.
         name: The thread's name.
     """
 
@@ -33,26 +33,26 @@ class Watch:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for what is being done."""
+        """Start no more work, and wait for the work in progress."""
         self._stopping = True
         self._wake.set()
         self._thread.join()
 
     def wake(self) -> None:
-        """Look again, because something changed."""
+        """Check again what is due, because something changed."""
         self._wake.set()
 
-    def left(self, due: float | None) -> float | None:
-        """Real seconds until an instant, or until it is looked at again; None: only a change ends the wait.
+    def wait_seconds(self, due: float | None) -> float | None:
+        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait.
 
         Args:
-            due: The instant; None: there is none.
+            due: The instant; None: nothing is due.
         """
-        # A held clock does not get there, and no clock gets beyond its end.
+        # A held clock does not reach it, and no clock gets beyond its end.
         if due is None or due > LAST_INSTANT or self._clock.held:
             return None
         return min(max(0.0, (due - self._clock.now()) / self._clock.speed), _LONGEST_WAIT)
@@ -60,4 +60,4 @@ class Watch:
     def _loop(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            self._wake.wait(self.left(self._work()))
+            self._wake.wait(self.wait_seconds(self._work()))

@@ -1,4 +1,4 @@
-"""Azure Resource Manager: subscriptions, workspace records; and the discovery of the services."""
+"""Azure Resource Manager: subscriptions, resource groups, workspaces; and the discovery of the services."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
-"""The one subscription that a list of them has."""
+"""The only subscription in a list of subscriptions."""
 
 _NAME = "local"
 _SERVICES = (
@@ -32,7 +32,7 @@ _SERVICES = (
 
 
 class ArmRoutes:
-    """Workspace records; there is one for every name that is asked for, and one in each list."""
+    """The workspace has every name in a request, and each list contains it once."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -42,7 +42,7 @@ class ArmRoutes:
         return [Route("/", self.workspace)]
 
     def listings(self) -> list[Route]:
-        """Above it; names in these paths are in lower case here, as their case does not matter."""
+        """Above it. These paths are in lower case here, because the case of their names does not matter."""
         subscription = "/subscriptions/{subscription}"
         group = f"{subscription}/resourcegroups/{{group}}"
         workspaces = "providers/microsoft.machinelearningservices/workspaces"
@@ -60,7 +60,7 @@ class ArmRoutes:
         return reply({"value": [_subscription(SUBSCRIPTION)], "count": {"type": "Total", "value": 1}})
 
     async def subscription(self, request: Request) -> Response:
-        """The subscription that is asked for."""
+        """The subscription in the path."""
         return reply(_subscription(request.path_params["subscription"]))
 
     async def groups(self, request: Request) -> Response:
@@ -68,20 +68,20 @@ class ArmRoutes:
         return reply({"value": [self._group(request.path_params["subscription"], _NAME)]})
 
     async def group(self, request: Request) -> Response:
-        """The resource group that is asked for."""
+        """The resource group in the path."""
         return reply(self._group(request.path_params["subscription"], request.path_params["group"]))
 
     async def workspaces(self, request: Request) -> Response:
         """The workspaces of a subscription or resource group: one."""
         names = request.path_params
         scope = Scope(names["subscription"], names.get("group", _NAME), _NAME)
-        return reply({"value": [self._record(scope, base_url(request))], "nextLink": None})
+        return reply({"value": [self._dto(scope, base_url(request))], "nextLink": None})
 
     async def workspace(self, request: Request) -> Response:
-        """The workspace that is asked for."""
-        return reply(self._record(scope_of(request), base_url(request)))
+        """The workspace in the path."""
+        return reply(self._dto(scope_of(request), base_url(request)))
 
-    def _record(self, scope: Scope, base: str) -> dict[str, Any]:
+    def _dto(self, scope: Scope, base: str) -> dict[str, Any]:
         group = f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
         return {
             "id": scope.path,
@@ -118,7 +118,7 @@ class ArmRoutes:
 
 
 async def discovery(request: Request) -> Response:
-    """Where the services are: all of them here. Needs no token."""
+    """The addresses of the services: all the same. Needs no token."""
     return reply(dict.fromkeys(_SERVICES, base_url(request)))
 
 

@@ -1,4 +1,4 @@
-"""Log files: where they are, and their content, signed or not."""
+"""Log files: their lists, links and content, with a signature or a token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ArtifactRoutes:
-    """``/artifacts`` of the artifact service and of run history, and the content itself."""
+    """``/artifacts`` of the artifact service and of run history, and the content of files."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -45,7 +45,7 @@ class ArtifactRoutes:
         ]
 
     def run_routes(self) -> list[Route]:
-        """Under the run history service: the files of one run."""
+        """Under the run history service: the files of a run."""
         found = []
         for prefix in (*OF_EXPERIMENT, ""):
             artifacts = f"{prefix}/runs/{{run_id}}/artifacts"
@@ -61,52 +61,51 @@ class ArtifactRoutes:
         for kind, handler in (("prefix/contentinfo", self.prefix_info), ("contentinfo", self.info)):
             at = f"{artifacts}/{kind}/{place}".rstrip("/")
             yield Route(f"{at}/{{path:path}}", handler)
-            # Some clients put the path into the query.
+            # Some clients send the path in the query.
             yield Route(at, handler)
 
     async def list(self, request: Request) -> Response:
         """The files of a run or step, all or those below a path."""
-        container, prefix = self._container(request), self._path(request)
-        found = [self._artifact(container, path) for path in self._below(container, prefix)]
-        return self._page(request, found)
+        container, paths = self._below(request)
+        return self._page(request, [self._artifact(container, path) for path in paths])
 
     async def prefix_info(self, request: Request) -> Response:
         """The files of a run below a prefix, with links."""
-        container, prefix = self._container(request), self._path(request)
-        return self._page(request, [self._info(request, container, path) for path in self._below(container, prefix)])
+        container, paths = self._below(request)
+        return self._page(request, [self._info(request, container, path) for path in paths])
 
     async def info(self, request: Request) -> Response:
         """One file, with a link."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(self._info(request, container, path))
+        return reply(self._info(request, *self._file(request)))
 
     async def uri(self, request: Request) -> Response:
         """The link to one file."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(content_url(request, self._secret, container, path))
+        return reply(content_url(request, self._secret, *self._file(request)))
 
     async def metadata(self, request: Request) -> Response:
         """One file without a link."""
-        container, path = self._container(request), self._path(request)
-        file(self._workspace, container, path)
-        return reply(self._artifact(container, path))
+        return reply(self._artifact(*self._file(request)))
 
     async def text(self, request: Request) -> Response:
-        """A file's content, for whoever may call the service."""
-        return PlainTextResponse(file(self._workspace, self._container(request), self._path(request)))
+        """The content of a file, for callers of the service."""
+        return PlainTextResponse(file(self._workspace, *self._file(request)))
 
     async def content(self, request: Request) -> Response:
-        """A file's content. The signature in the link is all that it takes."""
+        """The content of a file, for anyone with the signed link."""
         container, path = request.path_params["container"], request.path_params["path"]
         signature = request.query_params.get("sig", "")
         if not hmac.compare_digest(signature.encode(), _signature(self._secret, container, path).encode()):
             raise ServiceError(403, "The signature does not match.", code="AuthenticationFailed")
         return PlainTextResponse(file(self._workspace, container, path))
 
+    def _file(self, request: Request) -> tuple[str, str]:
+        """The container and path of the file that a request names, which has to exist."""
+        container, path = self._container(request), self._path(request)
+        file(self._workspace, container, path)
+        return container, path
+
     def _container(self, request: Request) -> str:
-        """The container that the path names, of the run there is."""
+        """The container in the path, or that of the run in the path."""
         names = request.path_params
         if "container" in names:
             if names["origin"] != ORIGIN:
@@ -119,9 +118,11 @@ class ArtifactRoutes:
         path = request.path_params.get("path") or request.query_params.get("path") or ""
         return str(path).rstrip("/")
 
-    def _below(self, container: str, prefix: str) -> Iterable[str]:
+    def _below(self, request: Request) -> tuple[str, Sequence[str]]:
+        """The container that a request names, and its files below the prefix."""
+        container, prefix = self._container(request), self._path(request)
         found = files(self._workspace, container)
-        return (path for path in found if not prefix or path == prefix or path.startswith(f"{prefix}/"))
+        return container, [path for path in found if not prefix or path == prefix or path.startswith(f"{prefix}/")]
 
     def _artifact(self, container: str, path: str) -> dict[str, Any]:
         run, index = self._workspace.stored(container.removeprefix("dcid."))
@@ -152,7 +153,7 @@ class ArtifactRoutes:
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:
-    """The link to a file, good for whoever has it."""
+    """The signed link to a file; it needs no token."""
     signature = _signature(secret, container, path)
     return f"{base_url(request)}/_content/{quote(container)}/{quote(path)}?sv=2021-12-02&sig={signature}"
 

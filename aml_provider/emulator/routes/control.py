@@ -1,11 +1,11 @@
-"""The control API: what tests and people do to the emulator itself."""
+"""The control API, with which tests and people control the emulator itself."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 
+Handler = Callable[["Request"], Awaitable["Response"]]
 _UPCOMING, _MOST_UPCOMING = 5, 1000
 _CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}
 
 
 class ControlRoutes:
-    """``/_emulator``: for callers on this machine, or for those with the control token if one is set."""
+    """``/_emulator``: for callers with the control token; if none is set, for callers on this machine."""
 
     def __init__(self, emulation: Emulation, token: str | None) -> None:
         self._emulation = emulation
@@ -38,85 +39,78 @@ class ControlRoutes:
 
     def routes(self) -> list[Route]:
         """At the root."""
+        routes: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "requests", self.requests),
+            ("DELETE", "requests", self.clear_requests),
+            ("GET", "faults", self.faults),
+            ("POST", "faults", self.add_fault),
+            ("DELETE", "faults", self.clear_faults),
+            ("GET", "clock", self.clock),
+            ("POST", "clock", self.set_clock),
+            ("POST", "reset", self.reset),
+            ("GET", "runs", self.runs),
+            ("GET", "schedules", self.schedules),
+        )
         return [
-            Route("/_emulator/requests", self.requests),
-            Route("/_emulator/requests", self.clear_requests, methods=["DELETE"]),
-            Route("/_emulator/faults", self.faults),
-            Route("/_emulator/faults", self.add_fault, methods=["POST"]),
-            Route("/_emulator/faults", self.clear_faults, methods=["DELETE"]),
-            Route("/_emulator/clock", self.clock),
-            Route("/_emulator/clock", self.set_clock, methods=["POST"]),
-            Route("/_emulator/reset", self.reset, methods=["POST"]),
-            Route("/_emulator/runs", self.runs),
-            Route("/_emulator/schedules", self.schedules),
+            Route(f"/_emulator/{name}", self._guarded(handler), methods=[method]) for method, name, handler in routes
         ]
 
     async def requests(self, request: Request) -> Response:
         """The logged requests."""
-        self._admit(request)
         query = request.query_params
         return reply({"requests": self._emulation.requests.find(query.get("method"), query.get("path_contains"))})
 
-    async def clear_requests(self, request: Request) -> Response:
-        """Forget the logged requests."""
-        self._admit(request)
+    async def clear_requests(self, _request: Request) -> Response:
+        """Clear the request log."""
         return reply({"cleared": self._emulation.requests.clear()})
 
-    async def faults(self, request: Request) -> Response:
-        """The faults that wait for requests."""
-        self._admit(request)
+    async def faults(self, _request: Request) -> Response:
+        """The pending faults."""
         return reply({"faults": self._emulation.faults.pending()})
 
     async def add_fault(self, request: Request) -> Response:
         """Add a fault."""
-        self._admit(request)
         try:
             fault = self._emulation.faults.add_mapping(_object(await read_json(request)))
         except ValueError as error:
             raise bad_request(str(error)) from error
         return reply(asdict(fault))
 
-    async def clear_faults(self, request: Request) -> Response:
-        """Forget the faults."""
-        self._admit(request)
+    async def clear_faults(self, _request: Request) -> Response:
+        """Remove the faults."""
         self._emulation.faults.clear()
         return reply({"faults": []})
 
-    async def clock(self, request: Request) -> Response:
-        """The time."""
-        self._admit(request)
+    async def clock(self, _request: Request) -> Response:
+        """The state of the clock."""
         clock = self._emulation.clock
         return reply({"now": wire_time(clock.now()), "held": clock.held, "speed": clock.speed})
 
     async def set_clock(self, request: Request) -> Response:
         """Hold or release the clock, change its speed, move it."""
-        self._admit(request)
         given = _object(await read_json(request))
         for key, value in given.items():
             _check_clock(key, value)
         clock = self._emulation.clock
         clock.set(held=given.get("held"), speed=given.get("speed"))
         if "advance" in given:
-            # Step functions run meanwhile, and they may ask this very server for something.
+            # Step functions run meanwhile, and can call this server.
             await asyncio.to_thread(clock.advance, given["advance"])
         return await self.clock(request)
 
-    async def reset(self, request: Request) -> Response:
-        """Go back to the seed."""
-        self._admit(request)
-        # The schedules of a seed look at the blobs that are there.
+    async def reset(self, _request: Request) -> Response:
+        """Return to the seed."""
+        # The triggers of a seed list the existing blobs, which blocks.
         await asyncio.to_thread(self._emulation.reset)
         return reply({"reset": True})
 
-    async def runs(self, request: Request) -> Response:
-        """All runs with what the services do not show, newest first."""
-        self._admit(request)
+    async def runs(self, _request: Request) -> Response:
+        """All runs, newest first, with details that the services do not show."""
         workspace = self._emulation.workspace
         return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
 
     async def schedules(self, request: Request) -> Response:
-        """All schedules with what the services do not show, and when they fire next."""
-        self._admit(request)
+        """All schedules, with details that the services do not show and their next instants."""
         text = request.query_params.get("count", str(_UPCOMING))
         if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
             raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")
@@ -125,27 +119,38 @@ class ControlRoutes:
             {"schedules": [describe_schedule(workspace, item, int(text)) for item in workspace.schedules.all()]}
         )
 
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            self._admit(request)
+            return await handler(request)
+
+        return guarded
+
     def _admit(self, request: Request) -> None:
         if self._token is not None:
             if not hmac.compare_digest(bearer_token(request).encode(), self._token.encode()):
                 raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
         elif request.client is None or not _is_this_machine(request.client.host):
-            raise ServiceError(403, "The control API answers to this machine only.", code="Forbidden")
+            raise ServiceError(
+                403,
+                "Without a control token, the control API answers only to this machine.",
+                code="Forbidden",
+            )
 
 
 def _is_this_machine(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        # What a proxy says of its caller can be anything.
+        # A proxy can report anything about its caller.
         return False
-    # A socket for both families shows 127.0.0.1 as an address of IPv6.
+    # A socket for both families reports 127.0.0.1 as an IPv6 address.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
 
 
 def _check_clock(key: str, value: object) -> None:
-    """Make sure that the clock takes a value, before it takes any."""
+    """Check one value for the clock; all are checked before any takes effect."""
     if key == "held" and isinstance(value, bool):
         return
     if key not in _CLOCK_CHECKS or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -159,7 +164,7 @@ def _check_clock(key: str, value: object) -> None:
 
 
 def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
-    """Everything about a run that a person or a test may want to know."""
+    """A run with all its details, as JSON."""
     view = workspace.view(run)
     return {
         "id": run.id,
@@ -181,7 +186,7 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
         "parent_run_id": run.parent_run_id,
         "continue_on_step_failure": run.continue_on_step_failure,
         "parameters": run.parameters,
-        "data_paths": {name: {"datastore": path.datastore, "path": path.path} for name, path in run.data_paths.items()},
+        "data_paths": {name: asdict(path) for name, path in run.data_paths.items()},
         "datasets": run.datasets,
         "tags": run.history_tags,
         "properties": run.history_properties,
@@ -202,7 +207,7 @@ def describe(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def describe_schedule(workspace: Workspace, schedule: Schedule, count: int) -> dict[str, Any]:
-    """Everything about a schedule that a person or a test may want to know, with its next ``count`` instants."""
+    """A schedule with all its details and its next ``count`` instants, as JSON."""
     upcoming = [wire_time(instant) for instant in workspace.schedules.upcoming(schedule, count)]
     return {
         "id": schedule.id,

@@ -40,7 +40,7 @@ class DatastoreRoutes:
         """The datastores, all or those that ``dataStoreNames`` names, in pages."""
         query = request.query_params
         stores = list(self._workspace.datastores.values())
-        # The names come as several parameters or joined by commas.
+        # The names are several parameters, or joined by commas.
         wanted = [name.strip() for text in query.getlist("dataStoreNames") for name in text.split(",") if name.strip()]
         if wanted:
             stores = [store for store in stores if store.name in wanted]
@@ -56,20 +56,20 @@ class DatastoreRoutes:
         return self._reply(request, self._workspace.datastore(request.path_params["name"]))
 
     async def create(self, request: Request) -> Response:
-        """Register a datastore. The storage itself is neither looked at nor made, whatever the query wants."""
+        """Register a datastore. The storage itself is neither checked nor created, whatever the query says."""
         store = datastore_from_wire(await read_json(request))
         self._workspace.add_datastore(store)
         return self._reply(request, store)
 
     async def update(self, request: Request) -> Response:
-        """Put another description in the place of a datastore's."""
+        """Replace the description of a datastore."""
         current = self._workspace.datastore(request.path_params["name"])
         store = datastore_from_wire(await read_json(request), current.name)
         self._workspace.replace_datastore(store)
         return self._reply(request, store)
 
     async def delete(self, request: Request) -> Response:
-        """Forget a datastore."""
+        """Remove a datastore."""
         self._workspace.delete_datastore(request.path_params["name"])
         return reply()
 
@@ -78,7 +78,7 @@ class DatastoreRoutes:
         return self._reply(request, self._workspace.default_datastore())
 
     async def set_default(self, request: Request) -> Response:
-        """Choose the default datastore."""
+        """Set the default datastore."""
         self._workspace.set_default_datastore(request.path_params["name"])
         return reply()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.routes.http import count, flag, read_body, reply
+from aml_provider.emulator.routes.http import active_if_asked, count, read_body, reply
 from aml_provider.emulator.routes.pipelines import services_url
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 from aml_provider.emulator.workspace.errors import bad_request
@@ -42,9 +43,8 @@ class EndpointRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """All endpoints, or the active ones; at most as many as the header ``BatchSize`` says."""
-        active_only = flag(request.query_params.get("activeOnly"))
-        found = [item for item in self._workspace.endpoints.values() if item.status == "Active" or not active_only]
+        """All endpoints, or the active ones; the header ``BatchSize`` limits their number."""
+        found = list(active_if_asked(request, self._workspace.endpoints.values()))
         limit = count("BatchSize", request.headers.get("BatchSize"))
         return reply([self._wire.endpoint(item, services_url(request)) for item in found[:limit]])
 
@@ -62,17 +62,20 @@ class EndpointRoutes:
     async def create(self, request: Request) -> Response:
         """A new endpoint with version 0."""
         given = await read_body(request)
-        endpoint = self._workspace.create_endpoint(
-            given.required("Name"),
-            given.text("Description"),
-            given.required("PipelineId"),
-            given.mapping("Properties"),
-            given.tags(),
+        endpoint = Endpoint(
+            name=given.required("Name"),
+            id=str(uuid.uuid4()),
+            description=given.text("Description"),
+            versions={"0": given.required("PipelineId")},
+            tags=given.tags(),
+            properties=given.mapping("Properties"),
+            created=self._workspace.clock.now(),
         )
+        self._workspace.put_endpoint(endpoint)
         return self._reply(request, endpoint)
 
     async def update(self, request: Request) -> Response:
-        """Replace everything that can change about an endpoint; what is absent counts as empty."""
+        """Replace everything that can change in an endpoint; absent values become empty."""
         current = self._workspace.endpoint(request.path_params["endpoint_id"])
         given = await read_body(request)
         endpoint = Endpoint(
@@ -92,15 +95,9 @@ class EndpointRoutes:
     async def pipelines(self, request: Request) -> Response:
         """The pipelines behind an endpoint."""
         endpoint = self._workspace.endpoint(request.path_params["endpoint_id"])
-        active_only = flag(request.query_params.get("activeOnly"))
         found = [self._workspace.pipeline(pipeline_id) for pipeline_id in endpoint.versions.values()]
-        return reply(
-            [
-                self._wire.pipeline(pipeline, services_url(request))
-                for pipeline in found
-                if pipeline.status == "Active" or not active_only
-            ]
-        )
+        services = services_url(request)
+        return reply([self._wire.pipeline(pipeline, services) for pipeline in active_if_asked(request, found)])
 
     def _reply(self, request: Request, endpoint: Endpoint) -> Response:
         return reply(self._wire.endpoint(endpoint, services_url(request)))
@@ -111,7 +108,7 @@ def _versions(given: Body) -> dict[str, str]:
     for item in given.objects("PipelineVersionList"):
         version = item.scalar("Version") or ""
         if not version.isdecimal() or len(version) > _MOST_DIGITS:
-            raise bad_request(f"Version must be a whole number from 0 on, not {version[:80]!r}.")
+            raise bad_request(f"Version must be a whole number, 0 or more, not {version[:80]!r}.")
         if version in versions:
             raise bad_request(f"PipelineVersionList has version {version} twice.")
         versions[version] = item.required("PipelineId")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAMED, _BY_ID = "/experiments/{experiment}", "/experimentids/{experiment_id}"
 OF_EXPERIMENT = (_NAMED, _BY_ID)
-"""Paths of what belongs to an experiment begin with one of these."""
+"""The prefixes of paths below an experiment."""
 _VIEW_TYPES = ("Default", "All", "ActiveOnly", "ArchivedOnly")
 _RETRY_AFTER = 1
 
@@ -36,14 +36,14 @@ def experiment_of(workspace: Workspace, request: Request) -> Experiment:
 
 
 def run_of(workspace: Workspace, request: Request) -> tuple[Run, int | None]:
-    """The run that the request's path names; for a step its run and its position.
+    """The run that the request's path names; for a step, its run and its position.
 
     Raises:
-        ServiceError: There is none, it is in another experiment, or it is a step that has not begun to wait.
+        ServiceError: It does not exist, is in another experiment, or is a step that is not queued yet.
     """
     names = request.path_params
     run, index = workspace.stored(names["run_id"])
-    # What an archived experiment holds is found by its name too, even if another has that name by now.
+    # Runs of an archived experiment are found by its name too, even if an active one has the same name.
     wanted = (names.get("experiment", run.experiment), names.get("experiment_id", run.experiment_id))
     begun = index is None or workspace.view(run).steps[index].queued is not None
     if wanted != (run.experiment, run.experiment_id) or not begun:
@@ -73,15 +73,15 @@ class ExperimentRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """The experiments that the address selects."""
+        """The experiments that the query of the address selects."""
         return self._page(query_of(request))
 
     async def query(self, request: Request) -> Response:
-        """The experiments that a filter selects."""
+        """The experiments that the filter in the body selects."""
         return self._page(await read_body(request))
 
     async def create(self, request: Request) -> Response:
-        """An experiment, new if there is no active one of that name."""
+        """The active experiment with a name, created if it does not exist."""
         return reply(experiment_dto(self._experiments.ensure(request.path_params["experiment"])))
 
     async def get(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class ExperimentRoutes:
         return reply(experiment_dto(self._found(request)))
 
     async def patch(self, request: Request) -> Response:
-        """Change an experiment's name, description, tags or archiving."""
+        """Change the name, description or tags of an experiment, archive it or reactivate it."""
         experiment = self._found(request)
         given = await read_body(request)
         self._experiments.update(
@@ -111,17 +111,17 @@ class ExperimentRoutes:
         return reply({"errors": {}})
 
     async def delete(self, request: Request) -> Response:
-        """Delete an experiment without runs: at once, or in a while, which a ``Location`` tells of."""
+        """Delete an experiment without runs: immediately, or later with a ``Location`` to poll."""
         experiment = self._found(request)
         self._experiments.delete(experiment)
         return self._progress(request, experiment.id)
 
     async def deletion(self, request: Request) -> Response:
-        """Whether a deletion is done."""
+        """The progress of a deletion."""
         return self._progress(request, request.path_params["experiment_id"])
 
     async def run_counts(self, request: Request) -> Response:
-        """How many runs of an experiment are where; steps do not count."""
+        """The number of runs of an experiment in each status, without steps."""
         runs = [run for run in self._experiments.runs_of(self._found(request)) if self._workspace.listed(run)]
         return reply(run_counts(self._workspace.view(run).history_status for run in runs))
 

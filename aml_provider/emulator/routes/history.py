@@ -1,4 +1,4 @@
-"""Run history: runs and steps as records with tags and properties, and queries over them."""
+"""Run history: runs and steps with tags and properties, and queries for them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class HistoryRoutes:
         return page(found, given, RUN_FIELDS, self._workspace.quirks.page_size)
 
     async def children(self, request: Request) -> Response:
-        """The steps of a run that have begun to wait, and the runs submitted below it."""
+        """The steps of a run that are queued or later, and its child runs."""
         run, index = self._stored(request)
         found = []
         if index is None:
@@ -87,7 +87,7 @@ class HistoryRoutes:
         return reply(run_details(record, links))
 
     async def patch(self, request: Request) -> Response:
-        """Merge tags and new properties; rename or describe."""
+        """Merge tags and new properties; change display name and description."""
         run, index = self._stored(request)
         given = await read_body(request)
         if given.text("runId") not in (None, request.path_params["run_id"]):
@@ -96,7 +96,7 @@ class HistoryRoutes:
         return reply(self._record(run, index))
 
     async def patch_many(self, request: Request) -> Response:
-        """The same for several runs of an experiment; those that cannot be changed are named with the reason."""
+        """Change several runs of an experiment; the reply has the errors of those that cannot be changed."""
         experiment = experiment_of(self._workspace, request)
         changed, errors = {}, {}
         for given in (await read_body(request)).objects("runs"):
@@ -115,25 +115,24 @@ class HistoryRoutes:
         """Remove the tags that the body names."""
         run, index = self._stored(request)
         names = text_list(await read_json(request))
-        with self._workspace.lock:
+        with self._workspace.changing():
             for name in names:
                 self._bags(run, index)[0].pop(name, None)
-            self._workspace.changed()
         return reply(self._record(run, index))
 
     async def event(self, request: Request) -> Response:
-        """What somebody says has happened to a run. Of a pipeline run only the end can be asked for like this."""
+        """An event of a run. For a pipeline run, the only accepted events request its cancellation."""
         run, index = self._stored(request)
         name = (await read_body(request)).required("name")
         if name not in _CANCELS:
-            raise bad_request(f"{name} is no event of a pipeline run, whose state the pipelines service keeps.")
+            raise bad_request(f"{name} is not accepted for a pipeline run, whose status the pipelines service manages.")
         if index is not None:
-            raise bad_request(f"A step is not canceled by itself; cancel its pipeline run {run.id}.")
+            raise bad_request(f"A step cannot be canceled alone; cancel its pipeline run {run.id}.")
         self._workspace.cancel(run.id)
         return reply()
 
     async def wait_for_metrics(self, request: Request) -> Response:
-        """Metrics are there as soon as they are sent."""
+        """Wait for metrics; here they are available as soon as they are sent."""
         self._stored(request)
         return reply({})
 
@@ -148,12 +147,11 @@ class HistoryRoutes:
             raise bad_request(f"Properties cannot be changed: {', '.join(changed)}", "PropertyImmutable")
         target = run if index is None else run.steps[index]
         name, description, new_tags = given.text("displayName"), given.text("description"), given.tags()
-        with self._workspace.lock:
+        with self._workspace.changing():
             tags |= new_tags
             properties |= new
             target.display_name = target.display_name if name is None else name
             target.description = target.description if description is None else description
-            self._workspace.changed()
 
     def _record(self, run: Run, index: int | None) -> JsonObject:
         view, now = self._workspace.view(run), self._workspace.clock.now()

@@ -1,11 +1,11 @@
-"""What the routes of all services share."""
+"""Helpers for the routes of all services: bodies, replies, query values."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from starlette.responses import Response
 
@@ -13,7 +13,14 @@ from aml_provider.emulator.workspace.body import Body, is_deeper
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from starlette.requests import Request
+
+    from aml_provider.emulator.workspace.models import Endpoint, Pipeline
+    from aml_provider.emulator.workspace.schedule_models import Schedule
+
+T = TypeVar("T", "Endpoint", "Pipeline", "Schedule")
 
 # More digits than any count needs, and few enough for int().
 _MOST_DIGITS = 18
@@ -43,21 +50,21 @@ def scope_of(request: Request) -> Scope:
 
 
 def bearer_token(request: Request) -> str:
-    """The token that the request brings; empty without one."""
+    """The token of a request; empty if it has none."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def base_url(request: Request) -> str:
-    """The emulator's address as this caller wrote it, so that it works from inside a container too."""
+    """The emulator's address as the caller wrote it, so that links work from inside a container too."""
     return str(request.base_url).rstrip("/")
 
 
 async def read_json(request: Request) -> Any:
-    """The body, which the gateway lets in as JSON only.
+    """The parsed JSON of a body; None if it is empty.
 
-    What JSON allows and its replies could not hold again is refused: NaN, numbers beyond a float, half characters,
-    and what nests so deep that functions which follow it would not get to its end.
+    Values that a reply could not contain are refused: NaN, numbers beyond a float, lone surrogates, and values that
+    nest too deep for recursive functions.
     """
     raw = await request.body()
     if not raw:
@@ -74,13 +81,19 @@ async def read_json(request: Request) -> Any:
 
 
 async def read_body(request: Request) -> Body:
-    """The body, which has to be a JSON object."""
+    """The body, which must be a JSON object."""
     return Body(await read_json(request))
 
 
-def reply(content: Any = None) -> Response:
-    """200 with JSON, the only success there is; without content the body is ``null``."""
-    return Response(json.dumps(content), media_type="application/json; charset=utf-8")
+def reply(content: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply with a JSON body; without content the body is ``null``."""
+    return Response(json.dumps(content), status, headers, "application/json; charset=utf-8")
+
+
+def active_if_asked(request: Request, things: Iterable[T]) -> Iterator[T]:
+    """The things of a list, without the inactive ones if the query's ``activeOnly`` says so."""
+    active_only = flag(request.query_params.get("activeOnly"))
+    return (item for item in things if item.status == "Active" or not active_only)
 
 
 def flag(value: str | None) -> bool:
@@ -89,10 +102,10 @@ def flag(value: str | None) -> bool:
 
 
 def count(name: str, value: object) -> int | None:
-    """How many a caller wants at most, from a number or its text; None where it is left open.
+    """The most items that a caller wants, from a number or its text; None: no limit.
 
     Raises:
-        ServiceError: It is no number above 0; the message names it.
+        ServiceError: The value is not a whole number above 0; the message has the name.
     """
     if value is None:
         return None
@@ -110,4 +123,4 @@ def _number(text: str) -> float:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text[:20]} is no number")
+    raise ValueError(f"{text[:20]} is not a number")

@@ -1,4 +1,4 @@
-"""The metric service: what runs and steps have logged as numbers, texts and tables."""
+"""The metric service: numbers, texts and tables that runs and steps logged."""
 
 from __future__ import annotations
 
@@ -51,18 +51,17 @@ class MetricRoutes:
         return reply(metrics.metric_dto(found, container_of(request.path_params["run_id"])))
 
     async def add(self, request: Request) -> Response:
-        """Log values; those that cannot be are named with the reason."""
+        """Log values; the reply has the errors of those that cannot be logged."""
         found = self._metrics(request)
         errors = []
         now = self._workspace.clock.now()
         body = await read_body(request)
-        with self._workspace.lock:
+        with self._workspace.changing():
             for given, sent in zip(body.objects("values"), body.array("values"), strict=True):
                 try:
                     metrics.add(found, given, now)
                 except ServiceError as error:
                     errors.append({"metric": sent, "errorResponse": camel_envelope(error, now)})
-            self._workspace.changed()
         return reply({"errors": errors})
 
     def _metrics(self, request: Request) -> dict[str, Metric]:

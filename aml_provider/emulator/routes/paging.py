@@ -1,4 +1,4 @@
-"""Lists in pages: records that a filter selects, in an order, from where the last page ended."""
+"""Lists in pages: filtered and ordered, starting where the previous page ended."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _PREFIX = "offset:"
 
 
 def query_of(request: Request) -> Body:
-    """What a list's address asks for, ``$top`` and ``top`` alike, in the form of a query's body."""
+    """The query of a list's address as if it were a body; ``$top`` is the same as ``top``."""
     return Body({name.removeprefix("$"): value for name, value in request.query_params.items()})
 
 
 def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], page_size: int) -> Response:
-    """A page of what is asked for, with the token for the next one.
+    """A page of the records that a query selects, with the token for the next page.
 
     Args:
-        records: All records as they go over the wire.
+        records: All records, as in the REST API.
         given: ``filter``, ``orderby``, ``top`` and ``continuationToken``, each optional.
-        fields: The names that a filter and an order may use.
+        fields: The fields that a filter and an order can use.
         page_size: The most records in a page.
     """
     found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
@@ -43,7 +43,7 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
 def cut(
     records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int
 ) -> tuple[list[JsonObject], str | None]:
-    """The records after a token, at most so many, and the token of what comes after them."""
+    """The records after a token, at most ``wanted``, and the token for those after them."""
     start = _offset(token)
     end = start + min(wanted or page_size, page_size)
     return list(records[start:end]), _token(end) if end < len(records) else None
@@ -60,14 +60,14 @@ def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str
 
 
 def _order(given: Body) -> str | None:
-    # Criteria may be joined by commas or come as an array.
+    # Criteria are joined by commas or are an array.
     order = given.get("orderby")
     return ",".join(given.names("orderby")) if isinstance(order, list) else given.text("orderby")
 
 
 def _ordered(records: list[JsonObject], order: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
     known = {field.lower(): field for field in fields}
-    # Sorting is stable, so the first criterion has to be applied last.
+    # Sorting is stable, so the first criterion is applied last.
     for part in reversed((order or "").split(",")):
         name, _, direction = part.strip().partition(" ")
         if not name:
@@ -75,7 +75,7 @@ def _ordered(records: list[JsonObject], order: str | None, fields: tuple[str, ..
         if name.lower() not in known or direction.strip().lower() not in ("", "asc", "desc"):
             raise bad_request(f"Invalid orderby: {order}", "InvalidOrderBy")
         field = known[name.lower()]
-        # What has not happened yet comes before everything else going up.
+        # In ascending order, null (not happened yet) comes first.
         descending = direction.strip().lower() == "desc"
         records.sort(key=lambda record: (record[field] is not None, record[field] or ""), reverse=descending)
     return records

@@ -1,4 +1,4 @@
-"""Published pipelines, their graphs, and the data types that Microsoft's SDK asks for first."""
+"""Published pipelines, their graphs and modules, and data types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from aml_provider.emulator.routes.http import base_url, flag, read_body, read_json, reply, scope_of
+from aml_provider.emulator.routes.http import active_if_asked, base_url, read_body, read_json, reply, scope_of
 from aml_provider.emulator.wire.graphs import GraphsWire, modules
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 from aml_provider.emulator.workspace.errors import not_found
@@ -15,7 +15,7 @@ from aml_provider.emulator.workspace.models import DataType
 from aml_provider.emulator.workspace.publishing import published
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.workspace.models import Pipeline, Run
 
-# The service's older names for the same things, which clients of those days still use.
+# The service's older names for the same resource, which old clients still use.
 _NAMES = ("/Pipelines", "/PublishedPipelines", "/Templates")
 
 
 def services_url(request: Request) -> str:
-    """The pipelines service's address with the caller's scope."""
+    """The address of the pipelines service with the caller's scope."""
     return f"{base_url(request)}/pipelines/v1.0{scope_of(request).path}"
 
 
@@ -65,11 +65,10 @@ class PipelineRoutes:
         return reply([self._wire.pipeline(pipeline, services) for pipeline in self._listed(request)])
 
     async def views(self, request: Request) -> Response:
-        """The same, each with its last run."""
+        """All pipelines, or the active ones, each with its last run."""
         runs: defaultdict[str, list[Run]] = defaultdict(list)
-        for run in self._workspace.runs.values():
-            if self._workspace.listed(run):
-                runs[run.pipeline_id].append(run)
+        for run in self._workspace.listed_runs():
+            runs[run.pipeline_id].append(run)
         services = services_url(request)
         return reply([self._view(pipeline, services, runs[pipeline.id]) for pipeline in self._listed(request)])
 
@@ -100,11 +99,11 @@ class PipelineRoutes:
         return reply(self._graphs.graph(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def interface(self, request: Request) -> Response:
-        """What the pipeline behind a graph can be given."""
+        """The parameters of the pipeline with a graph."""
         return reply(self._graphs.interface(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def module(self, request: Request) -> Response:
-        """What a node of a graph runs."""
+        """The module that a node of a graph runs."""
         module_id = request.path_params["module_id"]
         for pipeline in self._workspace.pipelines.values():
             step = modules(pipeline).get(module_id)
@@ -135,10 +134,8 @@ class PipelineRoutes:
     def _pipeline(self, request: Request) -> Pipeline:
         return self._workspace.pipeline(request.path_params["pipeline_id"])
 
-    def _listed(self, request: Request) -> tuple[Pipeline, ...]:
-        active_only = flag(request.query_params.get("activeOnly"))
-        pipelines = self._workspace.pipelines.values()
-        return tuple(item for item in pipelines if item.status == "Active" or not active_only)
+    def _listed(self, request: Request) -> Iterator[Pipeline]:
+        return active_if_asked(request, self._workspace.pipelines.values())
 
     def _view(self, pipeline: Pipeline, services: str, runs: Sequence[Run]) -> dict[str, object]:
         status = self._workspace.view(runs[-1]).status if runs else None

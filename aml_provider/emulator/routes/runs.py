@@ -37,7 +37,7 @@ class RunRoutes:
             Route(endpoint, self.submit_endpoint, methods=["POST"]),
             Route(f"{endpoint}/{{version}}", self.submit_endpoint, methods=["POST"]),
             *self._routes("/PipelineRuns", ("PipelineSubmit",)),
-            # The service's older names for the same things, which clients of those days still use.
+            # The service's older names for the same resource, which old clients still use.
             *self._routes("/Experiments", ("PipelineSubmit", "PublishedPipelineSubmit", "TemplateSubmit")),
         ]
 
@@ -81,12 +81,11 @@ class RunRoutes:
     async def of_pipeline(self, request: Request) -> Response:
         """The runs of a published pipeline, newest first; a bare array."""
         pipeline = self._workspace.pipeline(request.path_params["pipeline_id"])
-        found = [run for run in self._workspace.runs.values() if run.pipeline_id == pipeline.id]
-        listed = [run for run in reversed(found) if self._workspace.listed(run)]
-        return reply([self._wire.run(run, self._workspace.view(run)) for run in listed])
+        found = [run for run in self._workspace.listed_runs() if run.pipeline_id == pipeline.id]
+        return reply([self._wire.run(run, self._workspace.view(run)) for run in reversed(found)])
 
     async def cancel(self, request: Request) -> Response:
-        """Ask for the end of a run."""
+        """Request the cancellation of a run."""
         self._workspace.cancel(request.path_params["run_id"])
         return reply()
 
@@ -115,7 +114,7 @@ class RunRoutes:
         return PlainTextResponse(step_log(run, index, self._workspace.view(run)))
 
     async def node_error(self, request: Request) -> Response:
-        """What one step wrote to its error output: why it failed."""
+        """The error output of one step: why it failed."""
         run, index = await self._node(request)
         return PlainTextResponse(self._workspace.view(run).steps[index].error or "")
 
@@ -125,7 +124,7 @@ class RunRoutes:
         return reply(node_outputs(run.steps[index], self._workspace.datastores))
 
     async def output(self, request: Request) -> Response:
-        """One output of the run: the blob of that name which a step wrote last."""
+        """One output of the run: the blob with this name that a step wrote last."""
         run, name = self._run(request), request.path_params["name"]
         for step_run in reversed(run.steps):
             outputs = node_outputs(step_run, self._workspace.datastores)
@@ -147,7 +146,7 @@ class RunRoutes:
         }
 
     async def _node(self, request: Request) -> tuple[Run, int]:
-        # The body is the path to a node: one id per level, and there is but one level here.
+        # The body is the path to a node, one id per level; here there is only one level.
         path = await read_json(request)
         run = self._run(request)
         if len(text_list(path)) != 1:

@@ -1,4 +1,4 @@
-"""Schedules and the runs that they started."""
+"""Schedules and their runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml_provider.emulator.routes.http import flag, read_json, reply
+from aml_provider.emulator.routes.http import active_if_asked, read_json, reply
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from starlette.requests import Request
 
@@ -46,8 +46,7 @@ class ScheduleRoutes:
 
     async def list(self, request: Request) -> Response:
         """All schedules, or the active ones; a bare array."""
-        active_only = flag(request.query_params.get("activeOnly"))
-        return self._reply_all(item for item in self._schedules.all() if item.status == "Active" or not active_only)
+        return self._reply_all(active_if_asked(request, self._schedules.all()))
 
     async def get(self, request: Request) -> Response:
         """One schedule."""
@@ -55,20 +54,20 @@ class ScheduleRoutes:
 
     async def create(self, request: Request) -> Response:
         """A new schedule."""
-        # It looks at the blobs that are there.
+        # It lists the existing blobs, which blocks.
         return self._reply(await asyncio.to_thread(self._scheduler.create, await read_json(request)))
 
     async def update(self, request: Request) -> Response:
-        """Replace everything that can change about a schedule; what is absent counts as null."""
+        """Replace everything that can change in a schedule; absent values become null."""
         schedule_id, body = request.path_params["schedule_id"], await read_json(request)
         return self._reply(await asyncio.to_thread(self._scheduler.update, schedule_id, body))
 
     async def of_pipeline(self, request: Request) -> Response:
-        """The schedules of a published pipeline, disabled ones too."""
+        """The schedules of a published pipeline, including disabled ones."""
         return self._reply_all(self._schedules.of_pipeline(request.path_params["pipeline_id"]))
 
     async def of_endpoint(self, request: Request) -> Response:
-        """The schedules of a pipeline endpoint, disabled ones too."""
+        """The schedules of a pipeline endpoint, including disabled ones."""
         return self._reply_all(self._schedules.of_endpoint(request.path_params["endpoint_id"]))
 
     async def runs(self, request: Request) -> Response:
@@ -81,10 +80,9 @@ class ScheduleRoutes:
             return reply(self._wire.run(run, self._workspace.view(run)))
         return Response(status_code=204)
 
-    def _runs(self, request: Request) -> Iterable[Run]:
+    def _runs(self, request: Request) -> Sequence[Run]:
         schedule = self._schedules.get(request.path_params["schedule_id"])
-        newest_first = reversed(self._workspace.runs.values())
-        return [run for run in newest_first if run.schedule_id == schedule.id and self._workspace.listed(run)]
+        return [run for run in self._workspace.listed_runs() if run.schedule_id == schedule.id][::-1]
 
     def _reply(self, schedule: Schedule) -> Response:
         return reply(self._wire.schedule(schedule, self._schedules.provisioning(schedule)))

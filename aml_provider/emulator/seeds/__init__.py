@@ -1,1 +1,1 @@
-"""Seed files: which pipelines, schedules and datastores a workspace starts with."""
+"""Seed files: the pipelines, schedules and datastores with which a workspace starts."""

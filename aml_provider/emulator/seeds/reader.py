@@ -40,10 +40,10 @@ Seed = str | Path | Mapping[str, Any]
 
 
 def read(seed: Seed) -> Mapping[str, Any]:
-    """The description that ``demo``, ``none``, a YAML or JSON file, or a mapping holds.
+    """The description of a workspace in ``demo``, ``none``, a YAML or JSON file, or a mapping.
 
     Raises:
-        SeedError: It is none; the message names the key that is wrong, and in a file the line.
+        SeedError: It does not describe a workspace; the message names the wrong key, and in a file its line.
         OSError: The file cannot be read.
     """
     if isinstance(seed, Mapping):
@@ -62,7 +62,7 @@ def read(seed: Seed) -> Mapping[str, Any]:
 
 def _parsed(text: str, source: str) -> object:
     try:
-        # What we have written ourselves, and much faster than YAML.
+        # State files are JSON, and this parser is much faster than YAML's.
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
@@ -73,12 +73,12 @@ def _parsed(text: str, source: str) -> object:
 
 
 def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
-    """Put what a description holds into an empty workspace.
+    """Fill an empty workspace from a description.
 
     Raises:
-        SeedError: The description contradicts itself, or refers to things that it does not hold.
+        SeedError: The description contradicts itself, or refers to things that it does not contain.
     """
-    # The workspace changes what it is given, and a reset needs the description once more.
+    # The workspace changes these values, and a reset needs the description again.
     seed = copy.deepcopy(seed)
     now = workspace.clock.now()
     workspace.location = seed.get("location", workspace.location)
@@ -86,7 +86,7 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
         workspace.datastores[store.name] = store
     workspace.default_datastore_name = seed.get("default_datastore")
     if workspace.default_datastore_name not in (None, *workspace.datastores):
-        raise SeedError(f"default_datastore {workspace.default_datastore_name} is none of the datastores")
+        raise SeedError(f"default_datastore {workspace.default_datastore_name} is not one of the datastores")
     for pipeline in _each("pipelines", seed, lambda item: _pipeline(item, now)):
         if pipeline.id in workspace.pipelines:
             raise SeedError(f"two pipelines have the id {pipeline.id}")
@@ -109,7 +109,7 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
 
 
 def dump(workspace: Workspace) -> dict[str, Any]:
-    """The description of a workspace, from which ``fill`` makes the same one."""
+    """The description of a workspace; ``fill`` creates the same workspace from it."""
     with workspace.lock:
         return {
             "clock": workspace.clock.now(),
@@ -126,7 +126,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
 
 
 def save(workspace: Workspace, path: Path) -> None:
-    """Write a workspace to a file, whole or not at all; it holds account keys and so is for its owner only."""
+    """Write a workspace to a file atomically. It contains account keys, so only its owner can read it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -138,10 +138,10 @@ def save(workspace: Workspace, path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Make sure that a workspace can be written to a file: its first change would be too late to find out.
+    """Check at the start, not at the first change, that a workspace can be written to a file.
 
     Raises:
-        OSError: Nothing can be written to its folder; the error names that.
+        OSError: The folder of the file is missing or read-only; the error names it.
     """
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -171,7 +171,7 @@ def _pipeline(item: Mapping[str, Any], now: float) -> Pipeline:
 
 def _parameter(item: Mapping[str, Any]) -> Parameter:
     default = item.get("default")
-    # YAML reads 5 and true as such; the service keeps texts.
+    # YAML parses 5 and true as number and boolean; the service stores texts.
     return Parameter(**{**item, "default": default if default is None else str(default)})
 
 
@@ -248,5 +248,5 @@ def _experiment(item: Mapping[str, Any], now: float) -> Experiment:
 
 
 def _built_in(now: float) -> Iterable[DataType]:
-    """What Microsoft's SDK would register one by one if it was missing."""
+    """The data types that Microsoft's SDK would otherwise register one by one."""
     return (DataType(name, name, name, is_directory=name == "AnyDirectory", created=now) for name in DATA_TYPES)

@@ -1,4 +1,4 @@
-"""Whether a seed has the keys and types of a workspace, and where it has not."""
+"""Checks that a seed has the keys and types of a workspace, and reports where it does not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
 from aml_provider.emulator.workspace.models import Datastore, DataType, Endpoint, Experiment, Parameter, Pipeline, Run
+from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import Recurrence
 from aml_provider.emulator.workspace.schedule_models import Schedule
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submission
@@ -27,17 +28,17 @@ _KEYS: Mapping[str, Any] = {
     "runs": list[Run],
     "schedules": list[Schedule],
 }
-# Without them the seed's reader makes them up.
+# The reader derives these if they are missing.
 _OPTIONAL = {"id", "created"}
 _CHOICES = {
     (Pipeline, "status"): ENTITY_STATUSES,
     (Endpoint, "status"): ENTITY_STATUSES,
     (Schedule, "status"): ENTITY_STATUSES,
-    (Parameter, "type"): ("Int", "Double", "Bool", "String", "Undefined"),
+    (Parameter, "type"): PARAMETER_TYPES,
 }
-# YAML reads 5 and true as such, and their text is meant.
+# YAML parses 5 and true as number and boolean; here their text is meant.
 _SCALARS = {(Parameter, "default")}
-# Seconds, of instants and of lengths of time; the clock goes less far.
+# For instants and durations in seconds; the clock ends earlier.
 _MOST_SECONDS = 1e10
 _NAMES = {
     str: "a text",
@@ -66,12 +67,12 @@ def check(seed: object, text: str | None = None, source: str = "the seed") -> Ma
     """The seed, if it has the shape of a workspace.
 
     Args:
-        seed: What is to be checked.
-        text: The YAML or JSON that it was read from, to find the line of a mistake.
-        source: Where it comes from, for messages.
+        seed: The parsed seed.
+        text: The YAML or JSON from which it was parsed, to find the line of a mistake.
+        source: Its name in messages.
 
     Raises:
-        SeedError: A key is not known or missing, or a value is of the wrong type; the message names where.
+        SeedError: A key is unknown or missing, or a value has the wrong type; the message says where.
     """
     try:
         return _checked(seed)
@@ -85,7 +86,7 @@ def _checked(seed: object) -> Mapping[str, Any]:
         raise _Misfit((), f"is {_shown(seed)}, not a mapping with {', '.join(_KEYS)}")
     _check_keys(seed, (), _KEYS)
     for key, value in seed.items():
-        # A key without anything below it is null in YAML.
+        # A key without a value is null in YAML.
         if value is not None:
             _check(value, _KEYS[key], (key,))
     if (clock := seed.get("clock")) is not None and clock > LAST_INSTANT:
@@ -114,7 +115,7 @@ def _check(value: object, kind: Any, path: Path) -> None:
             raise _Misfit(path, f"is {_shown(value)}, not a mapping")
         for key, item in value.items():
             if not isinstance(key, str):
-                raise _Misfit((*path, key), f"is a key that is no text; write it in quotes: {str(key)!r}")
+                raise _Misfit((*path, key), f"is a key that is not a text; write it in quotes: {str(key)!r}")
             _check(item, inner[1], (*path, key))
     elif not _fits(value, kind):
         hint = "; write it in quotes" if kind is str and isinstance(value, (bool, int, float)) else ""
@@ -127,7 +128,7 @@ def _check_union(value: object, kinds: tuple[Any, ...], path: Path) -> None:
         return
     others = [kind for kind in kinds if kind not in _NAMES]
     if not others:
-        # Null is what is left out; the message need not offer it.
+        # Null means left out; the message need not mention it.
         _check(value, next(kind for kind in plain if kind is not type(None)), path)
     elif not isinstance(value, (Mapping, list, tuple)):
         raise _Misfit(path, f"is {_shown(value)}, not a mapping or list")
@@ -159,12 +160,12 @@ def _check_record(value: object, kind: type[Any], path: Path) -> None:
 def _check_keys(value: Mapping[Any, Any], path: Path, known: Mapping[str, Any]) -> None:
     for key in value:
         if key not in known:
-            raise _Misfit((*path, key), f"is not known here; known are {', '.join(sorted(known))}")
+            raise _Misfit((*path, key), f"is not a known key; known keys are {', '.join(sorted(known))}")
 
 
 def _fits(value: object, kind: Any) -> bool:
     if kind is float:
-        # A comparison is false for what is no number, and needs no float of a huge whole number.
+        # A comparison is false for NaN, and works for whole numbers too large for a float.
         return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST_SECONDS
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
@@ -172,7 +173,7 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def _shown(value: object) -> str:
-    # Not the value itself: it may be a key of an account.
+    # Not the value itself: it may be an account key.
     if isinstance(value, (bool, int, float)):
         return shown(value)
     kinds = {str: "a text", list: "a list", dict: "a mapping", type(None): "empty"}
@@ -184,7 +185,7 @@ def _dotted(path: Path) -> str:
 
 
 def _line(text: str, path: Path) -> int:
-    """The line of the value that a path leads to, or of the last thing on the way that is there."""
+    """The line of the value at a path, or of its last existing parent."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for part in path:
         below = None

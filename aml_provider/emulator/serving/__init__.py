@@ -1,1 +1,1 @@
-"""HTTP around the routes: who may call, faults, quirks, the request log."""
+"""The HTTP layers around the routes: access, faults, quirks, the request log."""

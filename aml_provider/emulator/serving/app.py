@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import json
 import re
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm import ArmRoutes, discovery
@@ -26,7 +24,8 @@ from aml_provider.emulator.routes.pipelines import PipelineRoutes
 from aml_provider.emulator.routes.runs import RunRoutes
 from aml_provider.emulator.routes.schedules import ScheduleRoutes
 from aml_provider.emulator.serving.callers import Callers
-from aml_provider.emulator.serving.middleware import JSON, Gateway
+from aml_provider.emulator.serving.middleware import Gateway
+from aml_provider.emulator.serving.refusals import Refusals
 from aml_provider.emulator.studio.documents import Documents
 from aml_provider.emulator.studio.pages import StudioRoutes, wants_page
 from aml_provider.emulator.workspace.errors import (
@@ -38,8 +37,9 @@ from aml_provider.emulator.workspace.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as AsgiScope
 
@@ -51,45 +51,45 @@ _TOKEN = re.compile("[!-~]+")
 def build_app(
     emulation: Emulation, *, token: str | None = None, control_token: str | None = None, hosts: Iterable[str] = ()
 ) -> ASGIApp:
-    """The emulated services, its pages and the control API as one application.
+    """The emulated services, the pages and the control API as one application.
 
     Args:
-        emulation: The workspace and what belongs to it.
-        token: The bearer token that API calls must bring; without it any will do.
-        control_token: The bearer token of the control API; without it the API answers to this machine only.
-        hosts: The names under which it answers, beside ``localhost`` and addresses.
+        emulation: The emulated workspace.
+        token: The bearer token that API calls must send; without it any token is accepted.
+        control_token: The bearer token of the control API; without it the API answers only to this machine.
+        hosts: The names under which it answers, besides ``localhost`` and addresses.
 
     Raises:
-        ValueError: A token is none that a request can bring, or one of the names is none.
+        ValueError: No request can send one of the tokens, or a name is invalid.
     """
     for name, text in (("token", token), ("control token", control_token)):
-        # Who brings none would bring the right one, if it were empty; headers carry other characters in many ways.
+        # An empty token would match a call without one, and other characters have no single encoding in headers.
         if text is not None and not _TOKEN.fullmatch(text):
             raise ValueError(
-                f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out to do without"
+                f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out for no token"
             )
     documents = Documents()
-    studio = StudioRoutes(emulation, documents)
+    refusals = Refusals(emulation.clock, documents)
     casings: tuple[Envelope, Envelope] = (pascal_envelope, camel_envelope)
     pascal, camel = reversed(casings) if emulation.workspace.quirks.swapped_errors else casings
     envelopes = {"/pipelines/v1.0": pascal, "": arm_envelope}
     services = {
-        prefix: _service(emulation, routes, envelopes.get(prefix, camel), token, documents)
+        prefix: _service(routes, envelopes.get(prefix, camel), token, refusals)
         for prefix, routes in service_routes(emulation).items()
     }
-    listings, _ = _service(emulation, ArmRoutes(emulation).listings(), arm_envelope, token, documents)
+    listings, _ = _service(ArmRoutes(emulation).listings(), arm_envelope, token, refusals)
     outside = [
         Route("/discovery", discovery),
         Route("/_content/{container}/{path:path}", ArtifactRoutes(emulation).content),
-        *studio.routes(),
+        *StudioRoutes(emulation, documents).routes(),
         *ControlRoutes(emulation, control_token).routes(),
     ]
-    rest = _starlette(emulation, outside, camel_envelope, documents)
-    return Gateway(emulation, Callers(hosts), services, _outside(listings, rest), documents)
+    rest = _starlette(outside, camel_envelope, refusals)
+    return Gateway(emulation, Callers(hosts), services, _outside(listings, rest), refusals)
 
 
 def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
-    """What each service answers below a workspace's path; Azure Resource Manager is the one without a prefix."""
+    """The routes of each service below a workspace's path; the service without a prefix is Azure Resource Manager."""
     artifacts = ArtifactRoutes(emulation)
     return {
         "/pipelines/v1.0": [
@@ -111,54 +111,40 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
 
 
 def _outside(listings: ASGIApp, app: ASGIApp) -> ASGIApp:
-    """What is under no workspace's path: the lists above the workspaces, and everything of the emulator's own."""
+    """The application for all other paths: the lists above the workspaces, and the emulator's own routes."""
 
-    async def found(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def route(scope: AsgiScope, receive: Receive, send: Send) -> None:
         path = scope["path"].lower()
         if path.startswith("/subscriptions"):
             await listings({**scope, "path": path, "raw_path": None, "azureml_path": scope["path"]}, receive, send)
         else:
             await app(scope, receive, send)
 
-    return found
+    return route
 
 
-def _starlette(emulation: Emulation, routes: Sequence[Route], envelope: Envelope, documents: Documents) -> Starlette:
-    refuse = _refusing(emulation, envelope, documents)
+def _starlette(routes: Sequence[Route], envelope: Envelope, refusals: Refusals) -> Starlette:
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        return refusals.reply(request, error, envelope)
 
     def unknown(request: Request, _error: Exception) -> Response:
         path = request.scope.get("azureml_path", request.scope["path"])
         if wants_page(request):
-            return refuse(request, ServiceError(404, f"There is nothing at {path}."))
-        route = f"{request.method} {path}"
-        return refuse(request, ServiceError(501, f"The emulator does not have {route}", code="NotImplemented"))
+            return refused(request, ServiceError(404, f"There is nothing at {path}."))
+        message = f"The emulator does not have {request.method} {path}"
+        return refused(request, ServiceError(501, message, code="NotImplemented"))
 
-    # Only the router raises HTTPException here: no such path, or not with this method.
-    app = Starlette(routes=list(routes), exception_handlers={ServiceError: refuse, HTTPException: unknown})
+    # Only the router raises HTTPException here: the path does not exist, or not with this method.
+    app = Starlette(routes=list(routes), exception_handlers={ServiceError: refused, HTTPException: unknown})
     app.router.redirect_slashes = False
     return app
 
 
-def _refusing(
-    emulation: Emulation, envelope: Envelope, documents: Documents
-) -> Callable[[Request, Exception], Response]:
-    """Words a service's refusals: for programs, and for people who have come across its address."""
-
-    def refuse(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)
-        if wants_page(request):
-            return documents.refusal(error)
-        content = json.dumps(envelope(error, emulation.clock.now()))
-        return Response(content, error.status, media_type=JSON)
-
-    return refuse
-
-
 def _service(
-    emulation: Emulation, routes: Sequence[Route], envelope: Envelope, token: str | None, documents: Documents
+    routes: Sequence[Route], envelope: Envelope, token: str | None, refusals: Refusals
 ) -> tuple[ASGIApp, Envelope]:
-    app = _starlette(emulation, routes, envelope, documents)
-    refuse = _refusing(emulation, envelope, documents)
+    app = _starlette(routes, envelope, refusals)
 
     async def guarded(scope: AsgiScope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -172,7 +158,7 @@ def _service(
             code="AuthenticationFailed" if envelope is arm_envelope else "UserError",
             inner="AuthenticationFailed",
         )
-        reply = refuse(request, error)
+        reply = refusals.reply(request, error, envelope)
         reply.headers["WWW-Authenticate"] = "Bearer"
         await reply(scope, receive, send)
 

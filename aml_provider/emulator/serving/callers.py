@@ -1,4 +1,4 @@
-"""Who may ask: programs, and browsers that show this workspace's own pages."""
+"""Access: programs and the workspace's own pages are answered, pages of other sites are not."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(?i)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _AUTHORITY = re.compile(r"(?:\[(?P<address>[^][/]+)\]|(?P<name>[^][:/?#@\s]+))(?::\d{1,5})?")
-# Of a request that a page of ours sends, and of an address that a person types.
+# Requests of our own pages, and addresses that a person enters.
 _OWN_SITES = frozenset({"same-origin", "none"})
 _MOST_SHOWN = 100
 
 
 class Callers:
-    """Tells the pages of other sites from everybody else; a browser sends requests for whichever page it shows.
+    """Recognises requests of other sites' pages; a browser sends requests for any page that it shows.
 
-    A page of another site cannot change how its browser calls it: by ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. It
-    can withhold the last; then a GET over plain http to anything but loopback looks like a program's. A site that
-    pretends to be this machine, as its name resolves to a loopback address (DNS rebinding), is told by the name. A name
-    that resolves on the machine itself, or an address, cannot be such a site's.
+    Browsers identify such a page in ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. The page can withhold only the
+    last; then a GET over plain http to anything but loopback looks like a program's. A site whose name resolves to
+    this machine (DNS rebinding) is recognised by its name in ``Host``. An address, or a name that only this machine
+    resolves, cannot belong to such a site.
 
     Args:
-        hosts: The names under which the workspace answers, beside ``localhost`` and addresses. Addresses may be among
-            them.
+        hosts: The names under which the workspace answers, besides ``localhost`` and addresses. Addresses among them
+            are ignored.
 
     Raises:
-        ValueError: One of the names is none.
+        ValueError: One of the names is invalid.
     """
 
     def __init__(self, hosts: Iterable[str] = ()) -> None:
         self._hosts = {_checked(host) for host in hosts if not _is_address(host)}
 
     def refusal(self, headers: Headers, method: str, *, page: bool) -> ServiceError | None:
-        """Why a request is not answered, if it is not.
+        """The refusal of a request, or None if its caller may be answered.
 
         Args:
             headers: Its headers.
             method: Its method.
-            page: Whether people look at what it asks for. Links of other sites may lead there.
+            page: Whether it is for a page for people, to which other sites may link.
         """
         authority = headers.get("Host", "")
         match = _AUTHORITY.fullmatch(authority)
@@ -55,17 +55,17 @@ class Callers:
             named = host if _NAME.fullmatch(host) else "NAME"
             return ServiceError(
                 421,
-                f"The workspace does not answer under the name {authority[:_MOST_SHOWN]!r}: any web page could ask for "
-                "it under a name of its own. If it is a name of the machine that the workspace runs on, start it with "
-                f"--allowed-host {named[:_MOST_SHOWN]}.",
+                f"The workspace does not answer under the name {authority[:_MOST_SHOWN]!r}, because any web page could "
+                "use a name that resolves to this machine. If the name is that of the workspace's machine, start the "
+                f"workspace with --allowed-host {named[:_MOST_SHOWN]}.",
                 code="MisdirectedRequest",
                 inner="ForeignHost",
             )
         if _comes_from_elsewhere(headers, authority) and not (page and _is_navigation(headers, method)):
             return ServiceError(
                 403,
-                "The workspace does not answer to the pages of other sites, other ports of this machine included. "
-                "Programs are answered; in a browser, enter the address itself.",
+                "The workspace does not answer pages of other sites, including other ports of this machine. "
+                "It answers programs; in a browser, enter the address yourself.",
                 code="Forbidden",
                 inner="ForeignOrigin",
             )
@@ -77,9 +77,7 @@ class Callers:
 
 def _checked(host: str) -> str:
     if not _NAME.fullmatch(host):
-        raise ValueError(
-            f"{host!r} is no name or address of a machine; leave out scheme, port, path and the brackets of an address"
-        )
+        raise ValueError(f"{host!r} is not the name or address of a machine; leave out scheme, port, path and brackets")
     return host.lower()
 
 
@@ -96,9 +94,9 @@ def _comes_from_elsewhere(headers: Headers, authority: str) -> bool:
     if site is not None and site not in _OWN_SITES:
         return True
     if origin is not None:
-        # Pages that send no Referer, as ours, have no Origin in some requests to themselves.
+        # Our pages send no Referer; some requests of such a page to itself have the Origin null.
         return not (_is_of(origin, authority) or (origin == "null" and site == "same-origin"))
-    # What is no address of https, localhost or 127.0.0.1 gets no Sec-Fetch-Site.
+    # Browsers send Sec-Fetch-Site only to https, localhost and 127.0.0.1.
     return site is None and referer is not None and not _is_of(referer, authority)
 
 
@@ -110,8 +108,8 @@ def _is_of(address: str, authority: str) -> bool:
 
 
 def _is_navigation(headers: Headers, method: str) -> bool:
-    """Whether a tab of the browser shows the reply, and the page that led there cannot read it."""
+    """Whether a browser tab shows the reply, so that the linking page cannot read it."""
     if method not in ("GET", "HEAD") or "Origin" in headers:
         return False
-    told = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
-    return told == ("navigate", "document") or (told == (None, None) and "Sec-Fetch-Site" not in headers)
+    fetch = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
+    return fetch == ("navigate", "document") or (fetch == (None, None) and "Sec-Fetch-Site" not in headers)

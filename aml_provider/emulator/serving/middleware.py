@@ -1,4 +1,4 @@
-"""What stands in front of all services: it finds the one that is meant, words its replies, spoils them, logs."""
+"""The layer in front of all services: it routes each request to its service, and applies quirks, faults and the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from aml_provider.emulator.request_log import mask_text
 from aml_provider.emulator.routes.http import Scope
-from aml_provider.emulator.serving.quirks_on_the_wire import Dialect, Question
+from aml_provider.emulator.serving.quirks_on_the_wire import Dialect, SentRequest
 from aml_provider.emulator.studio.pages import is_page, wants_page
 from aml_provider.emulator.workspace.errors import Envelope, ServiceError, camel_envelope, not_json, pascal_envelope
 from aml_provider.emulator.workspace.times import wire_time
@@ -29,25 +29,23 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.faults import Fault
     from aml_provider.emulator.serving.callers import Callers
-    from aml_provider.emulator.studio.documents import Documents
+    from aml_provider.emulator.serving.refusals import Refusals
 
 CLOSE_CONNECTION = "aml_provider.close_connection"
 """The ASGI extension with which the server lets the application close a connection without a reply."""
 
-JSON = "application/json; charset=utf-8"
-
 _log = logging.getLogger(__name__)
-# Names in ARM ids do not depend on case; the services' own paths do here, to catch a client's slips.
+# Names in ARM ids ignore case. The services' own paths do not here, to catch mistakes of a client.
 _SCOPED = re.compile(
     r"(?P<service>/pipelines/v1\.0|/history/v1\.0|/datastore/v1\.0|/artifact/v2\.0|/metric/v2\.0|)"
     r"(?i:/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/]+))(?P<rest>(?:/.*)?)"
 )
 _ENVELOPES: Mapping[str | None, Envelope] = {"camel": camel_envelope, "pascal": pascal_envelope}
-# What is for programs. All else is for people, whether there is a page of this address or not.
+# Paths for programs. All others are for people, whether or not the page exists.
 _PROGRAMS = re.compile(r"(?is)/(?:_emulator|_content|discovery|(?:[a-z]+/v\d\.\d/)?subscriptions)(?:/.*)?")
-# A browser neither keeps a reply, nor takes it for another type, nor shows it within a page of another site. Pages
-# bring rules of their own, by which they load their style and script.
+# A browser may not cache a reply, guess its type, or show it within a page of another site. Pages have their own
+# policy, which allows their style and script.
 _PROTECTION = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -55,7 +53,7 @@ _PROTECTION = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# These have no body, whatever is to be sent.
+# Replies with these statuses have no body.
 _BODILESS = frozenset({204, 205, 304})
 _PIECES = 10
 _PAGE = (
@@ -65,14 +63,14 @@ _PAGE = (
 
 
 class Gateway:
-    """Finds the service, applies quirks and faults, logs. A reply is complete before its first byte is sent.
+    """Routes a request to its service, applies quirks and faults, logs it. A reply is sent only when it is complete.
 
     Args:
-        emulation: The workspace and what belongs to it.
-        callers: Who may ask.
-        services: By prefix, each with the casing of its errors.
-        outside: What is under no workspace's path.
-        documents: Writes what people are told in place of JSON.
+        emulation: The emulated workspace.
+        callers: Decides who is answered.
+        services: The services by their prefix, each with the envelope of its errors.
+        outside: The application for all other paths.
+        refusals: Writes the replies to refused requests.
     """
 
     def __init__(
@@ -81,13 +79,13 @@ class Gateway:
         callers: Callers,
         services: Mapping[str, tuple[ASGIApp, Envelope]],
         outside: ASGIApp,
-        documents: Documents,
+        refusals: Refusals,
     ) -> None:
         self._emulation = emulation
         self._callers = callers
         self._services = services
         self._outside = outside
-        self._documents = documents
+        self._refusals = refusals
         self._dialect = Dialect(emulation.workspace.quirks)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -97,16 +95,16 @@ class Gateway:
         path = scope["path"]
         for_people = is_page(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
         if refusal := self._callers.refusal(request.headers, request.method, page=for_people):
-            # It is no caller of the services: it stays out of the request log and meets no fault.
+            # Not a caller of the services: it is not in the request log, and no fault applies to it.
             _log.warning("%s %s %d: %s", request.method, _sent_path(scope), refusal.status, refusal)
             await self._refusal(request, refusal)(scope, receive, send)
             return
         try:
             body = await request.body()
         except ClientDisconnect:
-            # It went away in the middle of its request: killed, for example.
+            # The client went away in the middle of its request; perhaps it was killed.
             return
-        # A page that is looked at asks every second: that must not use up the faults that wait for a client.
+        # An open page refreshes every second; that must not use up the faults for clients.
         if for_people or path.startswith("/_emulator/"):
             await (await self._answer(scope, body))(scope, receive, send)
             return
@@ -134,38 +132,28 @@ class Gateway:
             case "status" | "html":
                 if fault.after_commit:
                     await self._answer(scope, body)
-                return self._page(fault) if fault.kind == "html" else self._status(scope, fault)
+                return self._injected(scope, fault)
             case "delay":
                 await asyncio.sleep(fault.seconds)
         reply = await self._answer(scope, body)
-        return None if fault.kind == "drop" else _spoilt(reply, fault)
+        return None if fault.kind == "drop" else _corrupted(reply, fault)
 
-    def _status(self, scope: AsgiScope, fault: Fault) -> Response:
+    def _injected(self, scope: AsgiScope, fault: Fault) -> Response:
         assert fault.status is not None
-        error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.status in _BODILESS:
             return Response(None, fault.status, headers)
-        return self._worded(error, _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"]), headers)
-
-    def _page(self, fault: Fault) -> Response:
-        assert fault.status is not None
-        if fault.status in _BODILESS:
-            return Response(None, fault.status)
-        return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
-
-    def _refusal(self, request: Request, error: ServiceError) -> Response:
-        if wants_page(request):
-            return self._documents.refusal(error)
-        return self._worded(error, self._envelope(request.scope["path"]))
+        if fault.kind == "html":
+            return Response(_PAGE.format(status=fault.status), fault.status, media_type="text/html")
+        error = ServiceError(fault.status, "An injected fault.", code="ServiceError", inner="InjectedFault")
+        return self._refusals.json(error, _ENVELOPES.get(fault.envelope) or self._envelope(scope["path"]), headers)
 
     def _envelope(self, path: str) -> Envelope:
         match = _SCOPED.fullmatch(path)
         return self._services[match["service"]][1] if match else camel_envelope
 
-    def _worded(self, error: ServiceError, envelope: Envelope, headers: Mapping[str, str] | None = None) -> Response:
-        content = json.dumps(envelope(error, self._emulation.clock.now()))
-        return Response(content, error.status, headers, JSON)
+    def _refusal(self, request: Request, error: ServiceError) -> Response:
+        return self._refusals.reply(request, error, self._envelope(request.scope["path"]))
 
     async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
         request = Request(scope)
@@ -175,20 +163,20 @@ class Gateway:
         if match is None:
             return await _run(self._outside, scope, body)
         service, envelope = self._services[match["service"]]
-        asked = Question(match["service"], scope["method"], match["rest"] or "/", scope["query_string"], body)
+        sent = SentRequest(match["service"], scope["method"], match["rest"] or "/", scope["query_string"], body)
         inner = {
             **scope,
-            "path": asked.path,
+            "path": sent.path,
             "raw_path": None,
             "azureml": Scope(match["subscription"], match["group"], match["workspace"]),
             "azureml_path": scope["path"],
         }
         try:
-            understood = self._dialect.understand(asked)
-            reply = await _run(service, {**inner, "query_string": understood.query}, understood.body)
-            return self._dialect.word(asked, reply)
+            read = self._dialect.read(sent)
+            reply = await _run(service, {**inner, "query_string": read.query}, read.body)
+            return self._dialect.write(sent, reply)
         except ServiceError as error:
-            return self._worded(error, envelope)
+            return self._refusals.json(error, envelope)
 
     def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
         query = scope["query_string"].decode("latin-1")
@@ -207,13 +195,13 @@ class Gateway:
 
 
 def _sent_path(scope: AsgiScope) -> str:
-    """The path as it came, still encoded: it may hold what moves a terminal's cursor."""
+    """The path as sent, still encoded: decoded, it could contain control characters for a terminal."""
     path: bytes = scope["raw_path"]
     return path.decode("latin-1")
 
 
 def _protecting(send: Send) -> Send:
-    """Adds to each reply what keeps browsers from making more of it than it is."""
+    """Adds headers to each reply that restrict what browsers do with it."""
 
     async def protecting(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -227,7 +215,7 @@ def _protecting(send: Send) -> Send:
 
 
 class _Collected:
-    """A reply that an application sends, kept until it is decided what becomes of it."""
+    """The reply of an application, collected before it is sent."""
 
     def __init__(self) -> None:
         self._status = 500
@@ -257,8 +245,8 @@ async def _run(app: ASGIApp, scope: AsgiScope, body: bytes) -> Response:
     return reply.response()
 
 
-def _spoilt(reply: Response, fault: Fault) -> Response:
-    """The reply with the body or type that the fault wants; what has no body stays what it is."""
+def _corrupted(reply: Response, fault: Fault) -> Response:
+    """The reply with the body or type that the fault gives it; a reply without a body stays unchanged."""
     content, kind = bytes(reply.body), reply.headers.get("Content-Type")
     if reply.status_code in _BODILESS:
         return reply
@@ -295,7 +283,7 @@ async def _send_slowly(reply: Response, send: Send, seconds: float) -> None:
 async def _close(scope: AsgiScope, receive: Receive) -> None:
     close: Callable[[], None] = scope["extensions"][CLOSE_CONNECTION]["close"]
     close()
-    # The server would send a 500 for an application that returns without a reply while the client is still there.
+    # The server sends a 500 if an application returns without a reply while the client is still connected.
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,4 +1,4 @@
-"""How the services might word the same things: what quirks change on the wire, in front of all routes."""
+"""The quirks that change requests and replies on the wire, in front of all routes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from aml_provider.emulator.routes.http import reply as json_reply
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.quirks import Quirks
 
-# Their keys and values are data of users.
+# Their keys and values are user data.
 _BAGS = frozenset(
     {
         "tags",
@@ -34,8 +35,8 @@ _EPOCH = "1970-01-01T00:00:00"
 _OTHER_STATUSES = {"NotStarted": "Queued", "Running": "Unknown"}
 
 
-class Question(NamedTuple):
-    """A request: which service it is for, and its parts; ``path`` is the one below the workspace."""
+class SentRequest(NamedTuple):
+    """The service of a request, and its parts; ``path`` is the path below the workspace."""
 
     service: str
     method: str
@@ -45,12 +46,12 @@ class Question(NamedTuple):
 
 
 class Dialect:
-    """Rewrites requests before and replies after the routes, as the quirks want it."""
+    """Rewrites requests before the routes and replies after them, as the quirks require."""
 
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         self._times: Callable[[str], str] | None = _TIMES.get(quirks.dates)
-        self._rewords = (
+        self._rewrites = (
             self._times is not None
             or quirks.omit_nulls
             or quirks.epoch_dates
@@ -58,47 +59,47 @@ class Dialect:
             or quirks.null_status
         )
 
-    def understand(self, asked: Question) -> Question:
+    def read(self, sent: SentRequest) -> SentRequest:
         """The request as a service with these quirks reads it.
 
         Raises:
-            ServiceError: It does not understand the filter.
+            ServiceError: The service does not support the filter.
         """
         quirks = self._quirks
-        if quirks.active_only_default and asked.service == "/pipelines/v1.0" and asked.method == "GET":
-            pairs = _pairs(asked.query)
+        if quirks.active_only_default and sent.service == "/pipelines/v1.0" and sent.method == "GET":
+            pairs = _pairs(sent.query)
             if not any(name == "activeOnly" for name, _ in pairs):
-                asked = asked._replace(query=urlencode([*pairs, ("activeOnly", "true")]).encode())
-        if quirks.exact_keys and asked.body:
-            asked = asked._replace(body=_known_keys(asked))
+                sent = sent._replace(query=urlencode([*pairs, ("activeOnly", "true")]).encode())
+        if quirks.exact_keys and sent.body:
+            sent = sent._replace(body=_known_keys(sent))
         for bag, choice in (("Tags", quirks.tag_filters), ("Properties", quirks.property_filters)):
-            if choice != "supported" and asked.service == "/history/v1.0":
-                asked = _without_filter(asked, bag, refuse=choice == "refused")
-        return asked
+            if choice != "supported" and sent.service == "/history/v1.0":
+                sent = _without_filter(sent, bag, refuse=choice == "refused")
+        return sent
 
-    def word(self, asked: Question, reply: Response) -> Response:
+    def write(self, sent: SentRequest, reply: Response) -> Response:
         """The reply as a service with these quirks sends it."""
         quirks = self._quirks
-        if reply.status_code == 204 and quirks.null_last_run and asked.path.endswith("/Last"):
-            return _json_reply(None, 200)
+        if reply.status_code == 204 and quirks.null_last_run and sent.path.endswith("/Last"):
+            return json_reply(None, 200)
         if reply.status_code != 200 or not reply.headers.get("Content-Type", "").startswith("application/json"):
             return reply
-        listed = quirks.list_envelope != "none" and _is_list_of_entities(asked)
-        if not (self._rewords or listed or quirks.rest_statuses):
+        listed = quirks.list_envelope != "none" and _is_list_of_entities(sent)
+        if not (self._rewrites or listed or quirks.rest_statuses):
             return reply
         content = json.loads(bytes(reply.body))
-        if quirks.rest_statuses and asked.method != "GET" and content is None:
+        if quirks.rest_statuses and sent.method != "GET" and content is None:
             return Response(None, 204)
-        if self._rewords:
-            content = self._reworded(content)
+        if self._rewrites:
+            content = self._rewritten(content)
         if listed and isinstance(content, list):
-            content = self._page(asked, content)
-        created = quirks.rest_statuses and asked.method == "POST" and _CREATION.search(asked.path)
-        return _json_reply(content, 201 if created else 200)
+            content = self._page(sent, content)
+        created = quirks.rest_statuses and sent.method == "POST" and _CREATION.search(sent.path)
+        return json_reply(content, 201 if created else 200)
 
-    def _reworded(self, value: Any) -> Any:
+    def _rewritten(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._reworded(item) for item in value]
+            return [self._rewritten(item) for item in value]
         if isinstance(value, str):
             return self._times(value) if self._times and _TIME.fullmatch(value) else value
         if not isinstance(value, dict):
@@ -106,7 +107,7 @@ class Dialect:
         if "RunHistoryExperimentName" in value:
             value = self._run(value)
         return {
-            key: item if key in _BAGS and item is not None else self._reworded(item)
+            key: item if key in _BAGS and item is not None else self._rewritten(item)
             for key, item in value.items()
             if item is not None or not self._quirks.omit_nulls
         }
@@ -125,8 +126,8 @@ class Dialect:
             }
         return {**run, **changes}
 
-    def _page(self, asked: Question, items: list[Any]) -> dict[str, Any]:
-        tokens = [value for name, value in _pairs(asked.query) if name.lower() == "continuationtoken"]
+    def _page(self, sent: SentRequest, items: list[Any]) -> dict[str, Any]:
+        tokens = [value for name, value in _pairs(sent.query) if name.lower() == "continuationtoken"]
         if tokens and not tokens[-1].isdecimal():
             raise bad_request("Invalid continuationToken.")
         start = int(tokens[-1]) if tokens else 0
@@ -137,22 +138,10 @@ class Dialect:
         return {"value": items[start:end], "continuationToken": token, "nextLink": None}
 
 
-def _whole_seconds(text: str) -> str:
-    return f"{text[:19]}Z"
-
-
-def _zoneless(text: str) -> str:
-    return text.removesuffix("Z")
-
-
-def _offset(text: str) -> str:
-    return f"{_zoneless(text)}+00:00"
-
-
 _TIMES: Mapping[str, Callable[[str], str]] = {
-    "offset": _offset,
-    "seconds": _whole_seconds,
-    "zoneless": _zoneless,
+    "offset": lambda text: f"{text.removesuffix('Z')}+00:00",
+    "seconds": lambda text: f"{text[:19]}Z",
+    "zoneless": lambda text: text.removesuffix("Z"),
 }
 
 
@@ -160,32 +149,32 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
-def _is_list_of_entities(asked: Question) -> bool:
-    # Microsoft's SDK asks for the data types before anything else; no other form of that list is known.
-    return asked.service == "/pipelines/v1.0" and asked.method == "GET" and asked.path != "/DataTypes"
+def _is_list_of_entities(sent: SentRequest) -> bool:
+    # Microsoft's SDK lists the data types before anything else; that list has no other known form.
+    return sent.service == "/pipelines/v1.0" and sent.method == "GET" and sent.path != "/DataTypes"
 
 
-def _known_keys(asked: Question) -> bytes:
-    """The body without the keys whose case is not that of their service."""
+def _known_keys(sent: SentRequest) -> bytes:
+    """The body without the keys whose case is not that of the service."""
     try:
-        body = json.loads(asked.body)
+        body = json.loads(sent.body)
     except (ValueError, RecursionError):
-        return asked.body
+        return sent.body
     if not isinstance(body, dict):
-        return asked.body
+        return sent.body
 
-    def spelt(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if _is_spelt(key, asked.service)}
+    def known(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if _is_known(key, sent.service)}
 
-    body = spelt(body)
+    body = known(body)
     if isinstance(body.get("PipelineSubmissionInfo"), dict):
-        body["PipelineSubmissionInfo"] = spelt(body["PipelineSubmissionInfo"])
+        body["PipelineSubmissionInfo"] = known(body["PipelineSubmissionInfo"])
     return json.dumps(body).encode()
 
 
-def _is_spelt(key: str, service: str) -> bool:
+def _is_known(key: str, service: str) -> bool:
     if key.lower() == "tags":
-        # The one key that is lower case everywhere, though the documentation of submissions has it in upper case.
+        # Lower case everywhere, though the documentation of submissions has it in upper case.
         return key == "tags"
     return key[:1].isupper() == (service == "/pipelines/v1.0")
 
@@ -194,29 +183,25 @@ def _is_filter(name: str) -> bool:
     return name.lower().removeprefix("$") == "filter"
 
 
-def _without_filter(asked: Question, bag: str, *, refuse: bool) -> Question:
-    """The query without a filter that looks into tags or properties."""
-    pairs = _pairs(asked.query)
+def _without_filter(sent: SentRequest, bag: str, *, refuse: bool) -> SentRequest:
+    """The request without a filter that uses tags or properties."""
+    pairs = _pairs(sent.query)
     in_query = [value for name, value in pairs if _is_filter(name)]
     body: Any = None
-    if asked.path.endswith(":query") and asked.body:
+    if sent.path.endswith(":query") and sent.body:
         try:
-            body = json.loads(asked.body)
+            body = json.loads(sent.body)
         except (ValueError, RecursionError):
-            return asked
+            return sent
     in_body = [str(value) for key, value in body.items() if _is_filter(key)] if isinstance(body, dict) else []
-    # Microsoft's SDK finds pipeline runs by a property of the service's own, so these must work.
+    # Microsoft's SDK finds pipeline runs by one of the service's own properties, so filters on those must work.
     foreign = re.compile(rf"\b{bag}/(?!azureml\.)", re.IGNORECASE)
     if not any(foreign.search(text) for text in (*in_query, *in_body)):
-        return asked
+        return sent
     if refuse:
-        raise bad_request(f"Invalid filter: {bag} cannot be searched.", "InvalidFilter")
+        raise bad_request(f"Invalid filter: {bag} cannot be used.", "InvalidFilter")
     if in_body:
         kept = {key: value for key, value in body.items() if not _is_filter(key)}
-        return asked._replace(body=json.dumps(kept).encode())
+        return sent._replace(body=json.dumps(kept).encode())
     kept_pairs = [(name, value) for name, value in pairs if not _is_filter(name)]
-    return asked._replace(query=urlencode(kept_pairs).encode())
-
-
-def _json_reply(content: Any, status: int) -> Response:
-    return Response(json.dumps(content), status, media_type="application/json; charset=utf-8")
+    return sent._replace(query=urlencode(kept_pairs).encode())

@@ -1,1 +1,1 @@
-"""Pages for people, in the place of Azure ML studio."""
+"""Pages for people, like those of Azure ML studio."""

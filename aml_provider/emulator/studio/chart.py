@@ -18,9 +18,9 @@ _DISTANCES = (
     *(hours * _HOUR for hours in (1, 2, 3, 6, 12)),
 )
 _MOST_TICKS = 6
-# A label that begins further right would stand out of the chart.
+# A label that begins further right would not fit into the chart.
 _LAST_TICK = 92.0
-# A step of a second in a run of a day is still to be seen.
+# A step of a second must be visible even in a run of a day.
 _NARROWEST = 0.5
 
 
@@ -34,7 +34,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a step's life: ``Queued``, or the status that it ran into."""
+    """A phase of a step: ``Queued``, or its status from the start."""
 
     status: str
     x: float

@@ -1,4 +1,4 @@
-"""Templates made into documents that run nothing but their own script."""
+"""Templates rendered to documents that run nothing but their own script."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LONGEST_LINE = 80
 
 
 class Documents:
-    """Writes pages. Names, logs and parameters come from anybody, so everything is escaped, and no more is trusted."""
+    """Writes pages. Names, logs and parameters are not trusted, so everything is escaped."""
 
     def __init__(self) -> None:
-        # Everything is escaped, whatever a template is called.
+        # Escape everything, whatever the template's name.
         self._templates = Environment(
             loader=PackageLoader(__package__),
             autoescape=True,
@@ -52,7 +52,7 @@ class Documents:
             "script-src": _hash(script),
             "connect-src": "'self'",
             "form-action": "'self'",
-            # The empty icon, without which browsers ask for one.
+            # The empty icon, without which browsers request one.
             "img-src": "data:",
             "base-uri": "'none'",
             "frame-ancestors": "'none'",
@@ -60,26 +60,26 @@ class Documents:
         self._headers = {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items())}
 
     def page(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
-        """A template with what it shows."""
+        """A page: a template filled with values."""
         return self._reply(self._templates.get_template(template).render(values), "text/html", status)
 
     def refusal(self, error: ServiceError) -> Response:
-        """What programs are told as JSON, for people. It says nothing of the workspace."""
+        """A refusal as a page. It reveals nothing about the workspace."""
         values = {"title": HTTPStatus(error.status).phrase.capitalize(), "message": error.message}
         return self.page("refusal.html", values, error.status)
 
     def text(self, text: str) -> Response:
-        """A text as it is."""
+        """A plain text."""
         return self._reply(text, "text/plain", 200)
 
     def _reply(self, text: str, media_type: str, status: int) -> Response:
-        # JSON can hold halves of characters, which no encoding has.
+        # Texts from JSON can contain lone surrogates, which cannot be encoded.
         content = text.encode("utf-8", errors="replace")
         return Response(content, status, self._headers, f"{media_type}; charset=utf-8")
 
 
 def utc(instant: float) -> str:
-    """An instant as people read it, to the second."""
+    """An instant for people, to the second."""
     return wire_time(instant)[:19].replace("T", " ")
 
 

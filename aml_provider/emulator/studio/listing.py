@@ -1,4 +1,4 @@
-"""Lists for people: which runs they ask for, a page at a time."""
+"""Lists for people: filtered runs, one page at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Slice(Generic[T]):
     """One page of a list.
 
     Attributes:
-        items: What is on it.
-        number: Which page it is, from 1.
-        pages: How many there are.
-        total: How many things are on all of them.
+        items: The things on the page.
+        number: The number of the page, starting with 1.
+        pages: The number of pages.
+        total: The number of things on all pages.
     """
 
     items: Sequence[T]
@@ -35,10 +35,10 @@ class Slice(Generic[T]):
 
     @classmethod
     def cut(cls, things: Sequence[T], query: Mapping[str, str], size: int = PAGE_SIZE) -> Slice[T]:
-        """The page that a query's ``page`` names; the nearest one if there is no such page."""
+        """The page that a query's ``page`` names, or the nearest page that exists."""
         pages = max(1, -(-len(things) // size))
         text = query.get("page", "")
-        # No list has more digits of pages than these.
+        # No number of pages has more digits.
         number = min(int(text), pages) if text.isdecimal() and len(text) < 10 else 1
         number = max(number, 1)
         return cls(things[(number - 1) * size : number * size], number, pages, len(things))
@@ -46,7 +46,7 @@ class Slice(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What a query asks of runs. ``find`` is looked for in ids, descriptions and tags, whatever the case."""
+    """The conditions of a query for runs. ``find`` searches ids, descriptions and tags, ignoring case."""
 
     experiment: str = ""
     pipeline: str = ""
@@ -58,16 +58,16 @@ class RunFilter:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> RunFilter:
-        """The conditions of a query; other names in it, such as ``wsid``, do not matter."""
+        """The conditions of a query; other names in it, such as ``wsid``, are ignored."""
         return cls(**{item.name: query.get(item.name, "").strip() for item in fields(cls)})
 
     def given(self) -> dict[str, str]:
-        """The conditions that there are."""
+        """The conditions that are set."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value}
 
     def url(self, *without: str) -> str:
-        """The address of the list under these conditions, but for those named."""
+        """The address of the list with these conditions, except those named."""
         left = {name: value for name, value in self.given().items() if name not in without}
         return f"/runs?{urlencode(left)}" if left else "/runs"
 

@@ -1,9 +1,8 @@
 "use strict";
-// Asks for the page again every second, less often where that takes long, and puts what has changed in its place,
-// element by element: what is scrolled, selected, focused or unfolded stays so. Without this script the page is
-// complete, and still.
+// Reloads the page every second, or less often if that is slow, and replaces only the elements that changed: scroll
+// positions, selection, focus and unfolded logs stay. Without this script the page is complete, but static.
 {
-  const EVERY = 1000, REST = 20, PATIENCE = 10000;
+  const EVERY = 1000, REST = 20, TIMEOUT = 10000;
   const notice = document.getElementById("connection");
   let timer, waiting;
 
@@ -11,21 +10,21 @@
     clearTimeout(timer);
     waiting?.abort();
     const request = waiting = new AbortController();
-    const asked = performance.now();
-    const patience = setTimeout(() => request.abort(), PATIENCE);
+    const started = performance.now();
+    const timeout = setTimeout(() => request.abort(), TIMEOUT);
     try {
       const reply = await fetch(location.pathname + location.search, {cache: "no-store", signal: request.signal});
       const text = await reply.text();
       if (request !== waiting) return;
       show(new DOMParser().parseFromString(text, "text/html"));
-      tell("");
+      notify("");
     } catch {
       if (request !== waiting) return;
-      tell("The workspace does not answer. What is shown may be old.");
+      notify("The workspace does not answer. This page may be out of date.");
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
     }
-    timer = setTimeout(refresh, Math.max(EVERY, REST * (performance.now() - asked)));
+    timer = setTimeout(refresh, Math.max(EVERY, REST * (performance.now() - started)));
   }
 
   function stop() {
@@ -34,7 +33,7 @@
     waiting = undefined;
   }
 
-  function tell(text) {
+  function notify(text) {
     if (notice.textContent !== text) notice.textContent = text;
   }
 
@@ -49,10 +48,10 @@
     if (document.title !== fresh.title) document.title = fresh.title;
   }
 
-  // Makes an element what another one is, keeping all of it that can stay.
+  // Makes an element equal to another, keeping as many of its nodes as possible.
   function become(element, wanted) {
-    // Who unfolds or folds a log decides, until there is a reason to look into it.
-    if (wanted.hasAttribute("data-look") && !element.hasAttribute("data-look")) element.open = true;
+    // The reader decides whether a log is unfolded, until there is a new reason to show it.
+    if (wanted.hasAttribute("data-unfolded") && !element.hasAttribute("data-unfolded")) element.open = true;
     for (const {name} of [...element.attributes]) {
       if (name !== "open" && !wanted.hasAttribute(name)) element.removeAttribute(name);
     }
@@ -83,7 +82,7 @@
     return node && node.nodeName === next.nodeName && !node.id;
   }
 
-  // A log that grows keeps the selection in it.
+  // Appending to a growing log keeps the selection in it.
   function write(text, data) {
     if (data === text.data) return;
     if (data.startsWith(text.data)) text.appendData(data.slice(text.data.length));

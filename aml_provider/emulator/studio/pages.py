@@ -1,4 +1,4 @@
-"""The pages of the workspace, where the studio has them. They show and change nothing."""
+"""The pages of the workspace, at the addresses of Azure ML studio. They change nothing."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ Show = dict[str, Any]
 
 
 def is_page(path: str) -> bool:
-    """Whether people look at this path, rather than clients of the services."""
+    """Whether a path is that of a page for people."""
     return _PAGE.fullmatch(path) is not None
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person reads the reply, in a browser; programs that would take HTML too bring a token."""
+    """Whether a person reads the reply in a browser; programs that also accept HTML send a token."""
     return "text/html" in request.headers.get("Accept", "").lower() and "Authorization" not in request.headers
 
 
@@ -58,7 +58,7 @@ class StudioRoutes:
         self._documents = documents
 
     def routes(self) -> list[Route]:
-        """At the root. Those of experiments and runs are Azure ML's own, in the links of Microsoft's SDK."""
+        """At the root. The addresses of experiments and runs are those in the links of Microsoft's SDK."""
         pages: Mapping[str, Callable[[Request], Response]] = {
             "/": self.overview,
             "/runs": self.runs,
@@ -79,7 +79,7 @@ class StudioRoutes:
 
     def _answering(self, page: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
         def answer(request: Request) -> Response:
-            # One state of everything, while schedules start runs and steps write their logs.
+            # A consistent state, while schedules start runs and steps write their logs.
             with self._workspace.lock:
                 try:
                     return page(request)
@@ -87,13 +87,13 @@ class StudioRoutes:
                     return self._show("missing.html", "", {"message": error.message}, status=error.status)
 
         async def endpoint(request: Request) -> Response:
-            # Clients of the services do not wait for a page.
+            # In a thread, so that clients of the services do not wait for a page.
             return await asyncio.to_thread(answer, request)
 
         return endpoint
 
     def overview(self, _request: Request) -> Response:
-        """What there is, what happened last, and what comes next."""
+        """The overview: what exists, what happened last, what is due next."""
         workspace = self._workspace
         newest = [run for run, _ in zip(reversed(workspace.runs.values()), range(_LATEST), strict=False)]
         waiting = [item for item in self._records.schedules(workspace.schedules.all()) if item.due]
@@ -117,7 +117,7 @@ class StudioRoutes:
         )
 
     def runs(self, request: Request) -> Response:
-        """The runs that the query asks for."""
+        """The runs that the query selects."""
         wanted = RunFilter.of(request.query_params)
         found = Slice.cut(wanted.of_workspace(self._workspace), request.query_params)
         return self._show(
@@ -133,7 +133,7 @@ class StudioRoutes:
         )
 
     def run(self, request: Request) -> Response:
-        """A run. The id of one of its steps leads there too."""
+        """A run. The id of one of its steps redirects to it."""
         run_id = request.path_params["id"]
         if found := self._workspace.step_run(run_id):
             return RedirectResponse(f"/runs/{quote(found[0].id)}#step-{quote(run_id)}")
@@ -167,7 +167,7 @@ class StudioRoutes:
         return self._documents.text(run_log(run, self._workspace.view(run)))
 
     def pipelines(self, request: Request) -> Response:
-        """The published pipelines, those that were published last first."""
+        """The published pipelines."""
         found = Slice.cut(list(self._workspace.pipelines.values()), request.query_params)
         return self._show(
             "pipelines.html",
@@ -176,7 +176,7 @@ class StudioRoutes:
         )
 
     def pipeline(self, request: Request) -> Response:
-        """A published pipeline: what it can be given, and what starts it."""
+        """A published pipeline: its parameters, endpoints, schedules and latest runs."""
         pipeline = self._workspace.pipeline(request.path_params["id"])
         namesakes = [item for item in self._workspace.pipelines.values() if item.name == pipeline.name]
         return self._show(
@@ -227,7 +227,7 @@ class StudioRoutes:
         return self._show("schedules.html", "schedules", values)
 
     def schedule(self, request: Request) -> Response:
-        """A schedule: when it fires, what it submits, and what it started."""
+        """A schedule: when it fires, what it submits, and its runs."""
         schedule = self._workspace.schedules.get(request.path_params["id"])
         return self._show(
             "schedule.html",
@@ -286,7 +286,7 @@ class StudioRoutes:
         return {key: self._records.run(run) for key, run in found.items()}
 
     def _names(self, wanted: RunFilter) -> Mapping[str, str]:
-        """What people call the things that runs are filtered by."""
+        """The names of the things by which runs are filtered."""
         names = wanted.given()
         experiments = {item.id: item for item in self._workspace.experiments.all()}
         schedules = {item.id: item for item in self._workspace.schedules.all()}

@@ -1,4 +1,4 @@
-"""The workspace's things as pages show them: each with what it belongs to and how it is now."""
+"""The workspace's things as pages show them: with their current status and related things."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORT_LOG = 10
 
 
 class AirflowTask(NamedTuple):
-    """Who submitted a run, or keeps a schedule, as Airflow's marks in the tags or properties say."""
+    """The Airflow task that submitted a run or manages a schedule, from the tags or properties that it wrote."""
 
     dag_id: str
     task_id: str
@@ -31,17 +31,17 @@ class AirflowTask(NamedTuple):
     run_id: str | None = None
 
     @classmethod
-    def of(cls, marks: Mapping[str, str | None], prefix: str) -> AirflowTask | None:
-        """The task that the marks name, if they name one."""
-        dag_id, task_id = marks.get(f"{prefix}dag_id"), marks.get(f"{prefix}task_id")
+    def of(cls, values: Mapping[str, str | None], prefix: str) -> AirflowTask | None:
+        """The task that tags or properties name, if they name one."""
+        dag_id, task_id = values.get(f"{prefix}dag_id"), values.get(f"{prefix}task_id")
         if not dag_id or not task_id:
             return None
-        return cls(dag_id, task_id, marks.get(f"{prefix}map_index") or "-1", marks.get(f"{prefix}run_id"))
+        return cls(dag_id, task_id, values.get(f"{prefix}map_index") or "-1", values.get(f"{prefix}run_id"))
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run; ``seconds`` is how long it has run, None before it starts."""
+    """A run; ``seconds`` is its duration so far, None before it starts."""
 
     run: Run
     view: RunView
@@ -54,7 +54,7 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """The status; unlike the pipelines service, it tells that a run is being cancelled."""
+        """The status; unlike that of the pipelines service, it shows that a run is being cancelled."""
         return "CancelRequested" if self.view.cancelling else self.view.status
 
 
@@ -63,8 +63,8 @@ class StepRecord:
     """A step with the end of its log.
 
     Attributes:
-        hidden: Whether the log has more.
-        look: Whether it is shown unfolded.
+        hidden: Whether the log has more lines.
+        unfolded: Whether the page shows it unfolded.
     """
 
     step_run: StepRun
@@ -72,11 +72,11 @@ class StepRecord:
     seconds: float | None
     log: str
     hidden: bool
-    look: bool
+    unfolded: bool
 
 
 class Due(NamedTuple):
-    """When a schedule fires or polls: the instant, and what the clock of its zone shows if it has one."""
+    """An instant at which a schedule fires or polls, and the local time if the schedule has a time zone."""
 
     instant: float
     local: str | None
@@ -84,7 +84,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRecord:
-    """A schedule. ``due`` are its next instants; ``error`` is why it starts nothing, or did not the last time."""
+    """A schedule. ``due`` are its next instants; ``error`` is why it starts no runs, or did not start the last one."""
 
     schedule: Schedule
     pipeline: Pipeline | None
@@ -93,11 +93,11 @@ class ScheduleRecord:
     due: list[Due]
     provisioning: str
     error: str | None
-    keeper: AirflowTask | None
+    owner: AirflowTask | None
 
 
 class Records:
-    """Reads the workspace; whoever asks holds its lock."""
+    """Reads the workspace; the caller holds its lock."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -116,7 +116,7 @@ class Records:
             pipeline=workspace.pipeline(run.pipeline_id),
             endpoint=workspace.endpoint(run.endpoint_id) if run.endpoint_id else None,
             schedule=workspace.schedules.get(run.schedule_id) if run.schedule_id else None,
-            # Quirks drop the ones or the others.
+            # A quirk can drop one of the two.
             task=AirflowTask.of(run.history_tags, "airflow.") or AirflowTask.of(run.history_properties, "airflow."),
             seconds=self._length(view.started, view.ended),
             error=failure_text(run, view),
@@ -129,8 +129,8 @@ class Records:
             log = step_log(record.run, index, record.view)
             shown = "".join(log[-_SHOWN_CHARACTERS:].splitlines(keepends=True)[-_SHOWN_LINES:])
             seconds = self._length(step.started, step.ended)
-            look = step.status in ("Running", "Failed") or 0 < shown.count("\n") <= _SHORT_LOG
-            found.append(StepRecord(step_run, step, seconds, shown, hidden=len(shown) < len(log), look=look))
+            unfolded = step.status in ("Running", "Failed") or 0 < shown.count("\n") <= _SHORT_LOG
+            found.append(StepRecord(step_run, step, seconds, shown, hidden=len(shown) < len(log), unfolded=unfolded))
         return found
 
     def schedules(self, schedules: Iterable[Schedule], count: int = 1) -> list[ScheduleRecord]:
@@ -160,7 +160,7 @@ class Records:
             ],
             provisioning=provisioning,
             error=error,
-            keeper=AirflowTask.of(schedule.submission.properties, "airflow.schedule_"),
+            owner=AirflowTask.of(schedule.submission.properties, "airflow.schedule_"),
         )
 
     def _length(self, started: float | None, ended: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Lengths of time, recurrences and triggers in words."""
+"""Durations, recurrences and triggers in words."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _MINUTE = 60
-# More times of day than these are shorter as minutes of hours.
+# More times of day are shorter as minutes of hours.
 _MOST_TIMES = 6
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units, for example ``3.2 s`` or ``2 h 5 min``."""
+    """A duration in its two largest units, for example ``3.2 s`` or ``2 h 5 min``."""
     if round(seconds, 1) < 10:
         return f"{max(0.0, seconds):.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
@@ -30,23 +30,23 @@ def duration(seconds: float) -> str:
 
 
 def distance(seconds: float) -> str:
-    """How far an instant is, ahead if positive: ``in 5 min`` or ``5 min ago``."""
+    """The distance of an instant from now, positive in the future: ``in 5 min`` or ``5 min ago``."""
     length = _calm(abs(seconds))
     return f"in {length}" if seconds > 0 else f"{length} ago"
 
 
 def counted(number: int, things: str) -> str:
-    """How many there are of what ``things`` names: ``1 run``, ``2 runs``."""
+    """A number with its noun: ``1 run``, ``2 runs``."""
     return f"{number} {noun(number, things)}"
 
 
 def noun(number: int, things: str) -> str:
-    """The word for so many: ``run`` for 1, else ``runs``."""
+    """The noun for a number: ``run`` for 1, else ``runs``."""
     return things.removesuffix("s") if number == 1 else things
 
 
 def ahead(seconds: float) -> str:
-    """How far a clock is from real time, and why: ``5 h ahead of real time, because …``; empty up to a minute."""
+    """The distance of a clock from real time, and its cause: ``5 h ahead of real time, …``; empty below a minute."""
     if abs(seconds) < _MINUTE:
         return ""
     length = _calm(abs(seconds))
@@ -56,7 +56,7 @@ def ahead(seconds: float) -> str:
 
 
 def _calm(seconds: float) -> str:
-    """A length of time, from a minute on in whole minutes: seconds would only make it restless."""
+    """A duration, in whole minutes if it is a minute or more: seconds would change at every refresh."""
     return duration(round(seconds / 60) * 60 if seconds >= _MINUTE else round(seconds))
 
 
@@ -64,8 +64,8 @@ def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> st
     """When a recurrence fires, without its time zone.
 
     Args:
-        recurrence: What to tell.
-        minute_zero: Hours without minutes mean minute 0, in place of the minute of the start.
+        recurrence: The recurrence.
+        minute_zero: Hours without minutes mean minute 0, not the minute of the start.
     """
     unit = recurrence.frequency.lower()
     text = f"Every {unit}" if recurrence.interval == 1 else f"Every {counted(recurrence.interval, f'{unit}s')}"
@@ -73,15 +73,15 @@ def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> st
         text += f" on {_listed(recurrence.week_days)}"
     text += _times(recurrence, "minute 0" if minute_zero else "the minute of its start")
     if recurrence.start_time is not None:
-        text += f", from {recurrence.start_time.replace('T', ' ').removesuffix('Z')} on"
+        text += f", starting {recurrence.start_time.replace('T', ' ').removesuffix('Z')}"
     return text
 
 
 def trigger_words(trigger: DatastoreTrigger) -> str:
-    """What a trigger waits for."""
+    """When a trigger starts a run."""
     folder = f"{trigger.datastore}/{(trigger.path or '').strip('/')}".rstrip("/")
     pause = "every minute" if trigger.polling_interval == 1 else f"every {counted(trigger.polling_interval, 'minutes')}"
-    return f"When a blob directly in {folder} is added or modified; looks {pause}"
+    return f"When a blob directly in {folder} is added or modified; polls {pause}"
 
 
 def _times(recurrence: Recurrence, start_minute: str) -> str:

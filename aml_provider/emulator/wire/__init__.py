@@ -1,1 +1,1 @@
-"""Between the workspace's models and the JSON that the service speaks."""
+"""Conversion between the workspace's models and the JSON of the services."""

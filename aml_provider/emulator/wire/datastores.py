@@ -1,4 +1,4 @@
-"""The records of the datastore service: camelCase, one section per kind of storage."""
+"""The JSON of the datastore service: camelCase, one section per type of storage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aml_provider.emulator.workspace.models import Datastore
 JsonObject = dict[str, Any]
 
 _STORAGE = "azureStorageSection"
-# What a kind has to say, by its section; the section's other keys are kept as they come.
+# Per type its section and the required keys of that section; other keys are stored unchanged.
 _SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "AzureBlob": (_STORAGE, ("accountName", "containerName")),
     "AzureFile": (_STORAGE, ("accountName", "containerName")),
@@ -30,7 +30,7 @@ _SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "OneLake": ("", ()),
 }
 _ALL_SECTIONS = tuple(dict.fromkeys(section for section, _ in _SECTIONS.values() if section))
-# The fields that a storage section has of its own; the rest of it is ``Datastore.section``.
+# The keys of a storage section with fields of their own in Datastore; the others go into ``Datastore.section``.
 _OWN = frozenset({"accountname", "containername", "endpoint", "protocol", "accountkey", "sastoken"})
 _SECRETS = frozenset(
     {"accountkey", "sastoken", "credential", "clientsecret", "certificate", "userpassword", "credentialvalue"}
@@ -39,16 +39,16 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
 
 
 def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *, secrets: bool = True) -> JsonObject:
-    """``DataStore``; the real service sends credentials along, except where a list is asked for without.
+    """``DataStore``. Like the real service it contains credentials, unless a list is requested without.
 
     Args:
         store: The datastore.
-        subscription_id: What its storage is in, as far as it does not say otherwise.
-        resource_group: The same.
-        secrets: Whether credentials are to be there.
+        subscription_id: The subscription of its storage, unless its section names another.
+        resource_group: The resource group of its storage, unless its section names another.
+        secrets: Whether to include credentials.
     """
     key, _ = _SECTIONS.get(store.type, ("", ()))
-    section = _spelt(store.section)
+    section = _with_small_letters(store.section)
     if key == _STORAGE:
         section = _storage_section(store, section, subscription_id, resource_group)
     return {
@@ -62,14 +62,14 @@ def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *
 
 
 def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
-    """What a ``DataStore`` of a request describes.
+    """The datastore that a ``DataStore`` of a request describes.
 
     Args:
         body: The request's body.
-        name: The name in the request's path, which the body may repeat.
+        name: The name in the request's path, if any; the body can repeat it.
 
     Raises:
-        ServiceError: Something in it is missing or wrong.
+        ServiceError: Something in the body is missing or wrong.
     """
     given = Body(body)
     own = given.text("name") or name or ""
@@ -97,7 +97,7 @@ def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
         account_name=section.required("accountName"),
         container=section.required("containerName"),
         type=kind,
-        # Older clients put either secret into credential.
+        # Older clients put both kinds of secret into credential.
         account_key=section.text("accountKey") or _credential(section, "AccountKey"),
         sas_token=section.text("sasToken") or _credential(section, "Sas"),
         endpoint=section.text("endpoint") or "core.windows.net",
@@ -135,8 +135,8 @@ def _storage_section(store: Datastore, section: JsonObject, subscription_id: str
     }
 
 
-def _spelt(section: Mapping[str, Any]) -> JsonObject:
-    # Microsoft's SDK writes ServiceDataAccessAuthIdentity, and reads it with a small letter.
+def _with_small_letters(section: Mapping[str, Any]) -> JsonObject:
+    # Microsoft's SDK sends ServiceDataAccessAuthIdentity, but reads it with a small first letter.
     return {f"{key[:1].lower()}{key[1:]}": value for key, value in section.items()}
 
 

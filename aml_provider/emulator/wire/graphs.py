@@ -22,9 +22,9 @@ class GraphsWire:
         self._wire = wire
 
     def graph(self, pipeline: Pipeline) -> JsonObject:
-        """``GraphEntity``: as it was published, or made from the steps, which then run in the order of the nodes."""
+        """``GraphEntity``: as it was published, or derived from the steps, with one node per step."""
         nodes = {"ModuleNodes": [_node(step) for step in pipeline.steps], "DatasetNodes": [], "Edges": []}
-        # A graph that was published may be spelt otherwise.
+        # A published graph can write its keys in another case.
         given = {key: item for key, item in (pipeline.graph or {}).items() if key.lower() not in _ENTITY_KEYS}
         return {
             **(given or nodes),
@@ -33,7 +33,7 @@ class GraphsWire:
         }
 
     def interface(self, pipeline: Pipeline) -> JsonObject:
-        """``EntityInterface``: what a pipeline can be given."""
+        """``EntityInterface``: the parameters of a pipeline."""
         return {
             "Parameters": [self._parameter(item) for item in pipeline.parameters],
             "DataPathParameters": [
@@ -60,7 +60,7 @@ class GraphsWire:
         }
 
     def module(self, pipeline: Pipeline, step: Step, module: str) -> JsonObject:
-        """A module with its interface, in which there is nothing: what a step takes is not known here."""
+        """A module with an empty interface: the emulator does not know the inputs of a step."""
         empty: JsonObject = {"Parameters": [], "MetadataParameters": []}
         return {
             "Data": {

@@ -1,4 +1,4 @@
-"""The records of run history: camelCase."""
+"""The JSON of run history: camelCase."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _dto(run: Run, **own: Any) -> JsonObject:
 
 
 def run_counts(statuses: Iterable[str]) -> dict[str, int]:
-    """``RunCountsDto``: how many runs are where."""
+    """``RunCountsDto``: the number of runs in each status."""
     counts = Counter(statuses)
     return {status[:1].lower() + status[1:]: counts[status] for status in _COUNTED}
 
@@ -153,7 +153,7 @@ def run_details(dto: JsonObject, log_files: dict[str, str]) -> JsonObject:
         "inputDatasets": [],
         "outputDatasets": [],
         "runDefinition": None,
-        # Microsoft's SDK raises KeyError when this is absent.
+        # Microsoft's SDK raises KeyError if this is absent.
         "logFiles": log_files,
     }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aml_provider.emulator.workspace.times import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<open>\()|(?P<close>\))|"(?P<double>(?:[^"]|"")*)"|'(?P<single>(?:[^']|'')*)'|(?P<word>[^\s()"'][^\s()]*))"""
@@ -33,46 +33,36 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 _TIMES = frozenset({"createdutc", "starttimeutc", "endtimeutc", "archivedtime"})
 _BAGS = frozenset({"tags", "properties"})
 _MISSING = object()
-# What Python's stack bears is far more; what anybody writes, far less.
+# Far fewer than Python's stack allows, and far more than anyone needs.
 _DEEPEST = 50
 
 
 class FilterError(ValueError):
-    """A filter that cannot be understood."""
+    """A filter that cannot be parsed."""
 
 
 class Filter(Protocol):
-    """A condition on a record of run history."""
+    """A condition on a run, step or experiment of run history."""
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether the record, in the form in which it goes over the wire, satisfies the condition."""
+        """Whether a record, as in the REST API, satisfies the condition."""
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
-    """At least one of the conditions."""
+class Joined:
+    """Several conditions; ``rule`` is ``any`` or ``all``."""
 
+    rule: Callable[[Iterable[bool]], bool]
     parts: tuple[Filter, ...]
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether one of them holds."""
-        return any(part.matches(record) for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """All of the conditions."""
-
-    parts: tuple[Filter, ...]
-
-    def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether all of them hold."""
-        return all(part.matches(record) for part in self.parts)
+        """Whether any, or all, of them hold."""
+        return self.rule(part.matches(record) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One field against one value; ``bag`` is ``tags`` or ``properties`` and empty for a field of the record itself."""
+    """One field against one value; ``bag`` is ``tags``, ``properties``, or empty for a field of the record itself."""
 
     bag: str
     field: str
@@ -80,9 +70,9 @@ class Comparison:
     value: str | float | None
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether the field compares like that. A tag or property that is not there satisfies nothing.
+        """Whether the comparison holds. It never holds for a missing tag or property.
 
-        So ``ne null or eq null`` means "exists", which is how Microsoft's SDK asks for it.
+        So ``ne null or eq null`` means "exists", and Microsoft's SDK uses it like that.
         """
         actual = _actual(record, self.bag, self.field)
         if actual is _MISSING:
@@ -94,7 +84,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Many ``eq`` comparisons of one field, joined by ``or``: how clients ask for hundreds of runs by their ids."""
+    """Many ``eq`` comparisons of one field, joined by ``or``: clients list hundreds of ids like that."""
 
     bag: str
     field: str
@@ -124,7 +114,7 @@ def _either(parts: list[Filter]) -> Filter:
             values.setdefault((part.bag, part.field), set()).add(part.value)
         else:
             rest.append(part)
-    return Either((*(OneOf(*key, frozenset(found)) for key, found in values.items()), *rest))
+    return Joined(any, (*(OneOf(*key, frozenset(found)) for key, found in values.items()), *rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +130,10 @@ def parse(text: str, fields: tuple[str, ...]) -> Filter:
 
     Args:
         text: The filter.
-        fields: The names of the record's own fields; a filter may write them in any case.
+        fields: The names of the record's own fields; in a filter their case does not matter.
 
     Raises:
-        FilterError: The text does not follow the language or names an unknown field.
+        FilterError: The text is not a filter, or names an unknown field.
     """
     return _Parser(text, {name.lower(): name for name in fields}).parse()
 
@@ -191,12 +181,12 @@ class _Parser:
         parts = [self._term()]
         while self._accept("and"):
             parts.append(self._term())
-        return parts[0] if len(parts) == 1 else Both(tuple(parts))
+        return parts[0] if len(parts) == 1 else Joined(all, tuple(parts))
 
     def _term(self) -> Filter:
         if self._peek("open"):
             if self._depth == _DEEPEST:
-                raise FilterError(f"more than {_DEEPEST} parentheses inside each other")
+                raise FilterError(f"parentheses nest more than {_DEEPEST} levels deep")
             self._next += 1
             self._depth += 1
             inner = self._expression()
@@ -240,7 +230,7 @@ class _Parser:
         try:
             return parse_time(value)
         except ValueError as error:
-            raise FilterError(f"{value!r} is no date in {self._text!r}") from error
+            raise FilterError(f"{value!r} is not a date in {self._text!r}") from error
 
     def _peek(self, kind: str) -> bool:
         return self._next < len(self._tokens) and self._tokens[self._next].kind == kind

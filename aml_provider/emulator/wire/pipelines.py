@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
+from aml_provider.emulator.workspace.schedule_request import KINDS
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, RUN_TYPES
 from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 from aml_provider.emulator.workspace.workspace import published_defaults
@@ -38,7 +39,7 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "run type": RUN_TYPES,
     "parameter": PARAMETER_TYPES,
     "provisioning": ("Completed", "Provisioning", "Failed"),
-    "schedule": ("Recurrence", "DataStore"),
+    "schedule": KINDS,
     "frequency": FREQUENCIES,
     "week day": WEEK_DAYS,
 }
@@ -56,7 +57,7 @@ class PipelinesWire:
         return name if self._form is None or name not in values else self._form(values.index(name))
 
     def pipeline(self, pipeline: Pipeline, services: str) -> JsonObject:
-        """``PipelineEntity``; ``services`` is the pipelines service's address with the scope."""
+        """``PipelineEntity``; ``services`` is the address of the pipelines service with the scope."""
         return {
             "Name": pipeline.name,
             "Description": pipeline.description,
@@ -79,9 +80,9 @@ class PipelinesWire:
 
         Args:
             pipeline: The pipeline.
-            services: The pipelines service's address with the scope.
+            services: The address of the pipelines service with the scope.
             runs: Its runs, oldest first.
-            status: Where the last of them is.
+            status: The status of the last one.
         """
         last = runs[-1] if runs else None
         return {
@@ -196,7 +197,7 @@ class PipelinesWire:
         }
 
     def entity(self, entity_id: str, status: str, created: float, modified: float) -> JsonObject:
-        """What every entity has."""
+        """The fields that all entities have."""
         return {
             "Id": entity_id,
             "Etag": f'"{int(modified * 1e6):x}"',
@@ -207,7 +208,7 @@ class PipelinesWire:
 
 
 def data_path(path: DataPath) -> JsonObject:
-    """The two-key form of a data path."""
+    """A data path as an object with two keys."""
     return {"DataStoreName": path.datastore, "RelativePath": path.path}
 
 

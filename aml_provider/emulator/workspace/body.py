@@ -1,4 +1,4 @@
-"""What a request's body holds: JSON objects whose keys may be written in any case."""
+"""The JSON objects in the bodies of requests, whose keys can be written in any case."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class Body:
-    """A JSON object. Null counts as absent, and a name's case does not matter, as the services have it.
+    """A JSON object. Null is like absent, and the case of a key does not matter, as in the services.
 
     Args:
-        value: What came.
-        name: How messages call it.
+        value: The parsed JSON.
+        name: Its name in error messages.
 
     Raises:
-        ServiceError: It is no JSON object; every method raises it for a value of the wrong type.
+        ServiceError: The value is not a JSON object. Every method raises it for a value of the wrong type.
     """
 
     def __init__(self, value: object, name: str = "The body") -> None:
@@ -27,11 +27,11 @@ class Body:
         self._values = {str(key).lower(): item for key, item in value.items() if item is not None}
 
     def __contains__(self, key: str) -> bool:
-        """Whether the key is there, with a value."""
+        """Whether the key has a value."""
         return key.lower() in self._values
 
     def get(self, key: str) -> Any:
-        """A value as it came."""
+        """The value of a key, unchanged."""
         return self._values.get(key.lower())
 
     def text(self, key: str) -> str | None:
@@ -43,7 +43,7 @@ class Body:
         return _scalar(key, self.get(key)) if key in self else None
 
     def required(self, key: str, inner: str = "BadArgument") -> str:
-        """A text that is there and not empty."""
+        """A text that must be present and not empty."""
         text = self.text(key)
         if not text:
             raise bad_request(f"{key} is required.", inner)
@@ -57,24 +57,22 @@ class Body:
         return self._typed(key, bool, "true or false")
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """A JSON object with its keys as they came; empty when absent."""
+        """A JSON object with its keys unchanged; empty if absent."""
         return dict(self._typed(key, dict, "a JSON object") or {})
 
     def texts(self, key: str) -> dict[str, str]:
-        """Texts by name. Callers of the REST API send numbers too, and the services keep their text."""
-        return {
-            name: _scalar(f"{name} of {key}", value) for name, value in self.mapping(key).items() if value is not None
-        }
+        """Texts by name. Callers of the REST API send numbers too, which the services store as texts."""
+        return {name: text for name, text in self.tags(key).items() if text is not None}
 
     def tags(self, key: str = "tags") -> dict[str, str | None]:
-        """Texts by name, of which each may be without a value."""
+        """Texts by name; the values can be null."""
         return {
             name: None if value is None else _scalar(f"{name} of {key}", value)
             for name, value in self.mapping(key).items()
         }
 
     def array(self, key: str) -> list[Any]:
-        """A JSON array; empty when absent."""
+        """A JSON array; empty if absent."""
         return list(self._typed(key, list, "an array") or ())
 
     def names(self, key: str) -> list[str]:
@@ -90,12 +88,12 @@ class Body:
         return [Body(item, f"Each of {key}") for item in self.array(key)]
 
     def choice(self, key: str, names: Sequence[str]) -> str | None:
-        """A value of an enumeration, by its name, or by its number as older servers and clients write it."""
+        """A value of an enumeration, by its name, or by its number as in older servers and clients."""
         if key not in self:
             return None
         value = named(self.get(key), names)
         if value not in names:
-            raise bad_request(f"{value!r} is no {key}; known are {', '.join(names)}.")
+            raise bad_request(f"{value!r} is not a {key}; use {', '.join(names)}.")
         return str(value)
 
     def _typed(self, key: str, kind: type[T], what: str) -> T | None:
@@ -106,7 +104,7 @@ class Body:
 
 
 def is_deeper(value: object, levels: int) -> bool:
-    """Whether objects and arrays are nested in more than so many levels."""
+    """Whether objects and arrays nest deeper than a number of levels."""
     level = [value]
     for _ in range(levels + 1):
         level = [
@@ -119,17 +117,17 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def named(value: Any, names: Sequence[str]) -> Any:
-    """The name that a number, or a number's text, stands for; anything else as it is."""
+    """The name with a number, given as number or text; any other value unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return value
     return {str(number): name for number, name in enumerate(names)}.get(str(value), value)
 
 
 def text_list(value: object, name: str = "The body") -> list[str]:
-    """A value that has to be an array of texts.
+    """A value that must be an array of texts.
 
     Raises:
-        ServiceError: It is something else.
+        ServiceError: It is not.
     """
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise bad_request(f"{name} must be an array of texts.")

@@ -1,4 +1,4 @@
-"""What the workspace answers when it refuses, and the envelope each of its services wraps that in."""
+"""Refusals of the workspace, and the envelope in which each service sends them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ServiceError(Exception):
 
 
 def not_found(what: str) -> ServiceError:
-    """The thing that was asked for does not exist."""
+    """The requested thing does not exist."""
     return ServiceError(404, f"{what} was not found.", inner="NotFound")
 
 
@@ -32,19 +32,24 @@ def bad_request(message: str, inner: str = "BadArgument") -> ServiceError:
     return ServiceError(400, message, inner=inner)
 
 
-def not_json(method: str, content_type: str | None, body: bytes) -> ServiceError | None:
-    """Why a request is not taken, if it brings anything but JSON, or does not say that it is.
+def conflict(message: str) -> ServiceError:
+    """The request contradicts what exists, for example a name that is taken."""
+    return ServiceError(409, message, inner="Conflict")
 
-    A page of another site can send a form or plain text without asking first, but no JSON.
+
+def not_json(method: str, content_type: str | None, body: bytes) -> ServiceError | None:
+    """The refusal of a request whose body is not declared as JSON; None if the request is fine.
+
+    A page of another site can send a form or plain text without a preflight request, but not JSON.
     """
     if method in ("GET", "HEAD") or (not body and content_type is None):
         return None
     kind = (content_type or "").partition(";")[0].strip().lower()
-    # Microsoft's SDK sends most bodies as a JSON patch, which they are not.
+    # Microsoft's SDK declares most bodies as JSON patches, which they are not.
     if kind in ("application/json", "application/json-patch+json"):
         return None
-    said = f"is {kind[:_MOST_SHOWN]!r}" if kind else "is missing"
-    return ServiceError(415, f"The body must be JSON, with Content-Type application/json; that header {said}.")
+    problem = f"is {kind[:_MOST_SHOWN]!r}" if kind else "is missing"
+    return ServiceError(415, f"The body must be JSON, with Content-Type application/json; that header {problem}.")
 
 
 Envelope = Callable[[ServiceError, float], dict[str, Any]]
@@ -77,7 +82,7 @@ def camel_envelope(error: ServiceError, now: float) -> dict[str, Any]:
             "referenceCode": None,
             "detailsUri": None,
             "target": None,
-            # Microsoft's SDK cannot even print the exception when this is absent or null.
+            # Microsoft's SDK cannot print the exception if this is absent or null.
             "details": [],
             "innerError": {"code": error.inner, "innerError": None} if error.inner else None,
             "debugInfo": None,

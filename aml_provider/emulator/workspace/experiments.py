@@ -5,38 +5,38 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.errors import bad_request, conflict, not_found
 from aml_provider.emulator.workspace.models import Experiment, stable_id
 from aml_provider.emulator.workspace.submission import check_experiment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.models import Run
-    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Experiments:
-    """All experiments. A name belongs to one active experiment at most; archived ones keep theirs beside it.
+    """All experiments. At most one active experiment has a given name; any number of archived ones can share it.
 
-    So whoever submits to the name of an archived experiment gets a new one, as Azure ML's documentation has it
+    So a submission to the name of an archived experiment creates a new one, as Azure ML's documentation says
     (``Experiment.archive`` of the v1 SDK).
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._experiments: dict[str, Experiment] = {}
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         self._experiments.clear()
 
     def records(self) -> list[Experiment]:
-        """All that a state file has to hold, deletions included."""
+        """All experiments for a state file, including deleted ones."""
         return list(self._experiments.values())
 
     def load(self, experiment: Experiment) -> None:
-        """Add an experiment that a file holds."""
+        """Add an experiment from a file."""
         self._experiments[experiment.id] = experiment
 
     def all(self) -> list[Experiment]:
@@ -51,23 +51,23 @@ class Experiments:
         return found
 
     def named(self, name: str) -> Experiment:
-        """The active experiment of a name; where there is none, the one that was archived last."""
+        """The active experiment with a name, else the one that was archived last."""
         found = [item for item in self.all() if item.name == name]
         if not found:
             raise not_found(f"Experiment {name}")
         return max(found, key=lambda item: (item.archived is None, item.archived or 0.0))
 
     def ensure(self, name: str) -> Experiment:
-        """The active experiment of that name, created if there is none."""
+        """The active experiment with a name, created if it does not exist."""
         check_experiment_name(name)
-        with self._workspace.lock:
+        with self._core.lock:
             active = self._active(name)
             if active is None:
                 first = stable_id(f"experiment/{name}")
                 experiment_id = str(uuid.uuid4()) if first in self._experiments else first
-                active = Experiment(name, experiment_id, self._workspace.clock.now())
+                active = Experiment(name, experiment_id, self._core.clock.now())
                 self._experiments[active.id] = active
-                self._workspace.changed()
+                self._core.changed()
             return active
 
     def update(
@@ -79,17 +79,15 @@ class Experiments:
         archive: bool | None = None,
         tags: Mapping[str, str | None],
     ) -> None:
-        """Change what is given; tags are added to those that are there."""
+        """Change what is given; tags are added to the existing ones."""
         if name is not None:
             check_experiment_name(name)
-        with self._workspace.lock:
+        with self._core.changing():
             stays_archived = experiment.archived is not None if archive is None else archive
             wanted = experiment.name if name is None else name
             holder = None if stays_archived else self._active(wanted)
             if holder is not None and holder is not experiment:
-                raise ServiceError(
-                    409, f"An active experiment with the name {wanted} already exists.", inner="Conflict"
-                )
+                raise conflict(f"An active experiment with the name {wanted} already exists.")
             if wanted != experiment.name:
                 for run in self.runs_of(experiment):
                     run.experiment = wanted
@@ -97,37 +95,34 @@ class Experiments:
             experiment.description = experiment.description if description is None else description
             experiment.tags |= tags
             if archive is not None and archive != (experiment.archived is not None):
-                experiment.archived = self._workspace.clock.now() if archive else None
-            self._workspace.changed()
+                experiment.archived = self._core.clock.now() if archive else None
 
     def delete_tags(self, experiment: Experiment, names: Iterable[str]) -> None:
-        """Remove tags; those that are not there are left out."""
-        with self._workspace.lock:
+        """Remove tags; unknown ones are ignored."""
+        with self._core.changing():
             for name in names:
                 experiment.tags.pop(name, None)
-            self._workspace.changed()
 
     def delete(self, experiment: Experiment) -> None:
         """Delete an experiment that has no runs."""
-        with self._workspace.lock:
+        with self._core.changing():
             if next(iter(self.runs_of(experiment)), None) is not None:
                 raise bad_request(
                     f"Experiment {experiment.name} has runs; only an empty one can be deleted. Archive it instead.",
                     "ExperimentNotEmpty",
                 )
-            experiment.deleted = self._workspace.clock.now() + self._workspace.quirks.slow_delete
-            self._workspace.changed()
+            experiment.deleted = self._core.clock.now() + self._core.quirks.slow_delete
 
     def is_deleted(self, experiment_id: str) -> bool:
-        """Whether a deletion that has begun is done."""
+        """Whether the deletion of an experiment has finished."""
         found = self._experiments.get(experiment_id)
         if found is None or found.deleted is None:
             raise not_found(f"A deletion of experiment {experiment_id}")
-        return found.deleted <= self._workspace.clock.now()
+        return found.deleted <= self._core.clock.now()
 
     def runs_of(self, experiment: Experiment) -> Iterable[Run]:
         """The runs of an experiment, oldest first."""
-        return (run for run in self._workspace.runs.values() if run.experiment_id == experiment.id)
+        return (run for run in self._core.runs.values() if run.experiment_id == experiment.id)
 
     def _active(self, name: str) -> Experiment | None:
         return next((item for item in self.all() if item.name == name and item.archived is None), None)

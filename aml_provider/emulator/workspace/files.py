@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 STEP_LOG = "user_logs/std_log.txt"
 RUN_LOG = "logs/azureml/executionlogs.txt"
 ORIGIN = "ExperimentRun"
-"""Where the artifact service keeps the files of runs."""
+"""The origin of the files of runs, in the artifact service."""
 
 
 def container_of(run_id: str) -> str:
-    """The container of a run's or step's files."""
+    """The container with the files of a run or step."""
     return f"dcid.{run_id}"
 
 
 def files(workspace: Workspace, container: str) -> dict[str, str]:
-    """The files in a container, which may be named by the run's id alone. There are none before it starts.
+    """The files in a container, which can also be named by the run's id alone; none before the run starts.
 
     Raises:
-        ServiceError: There is no such run or step.
+        ServiceError: The run or step does not exist.
     """
     run_id = container.removeprefix("dcid.")
     run, index = workspace.stored(run_id)
@@ -50,7 +50,7 @@ def file(workspace: Workspace, container: str, path: str) -> str:
 
 
 def run_log(run: Run, view: RunView) -> str:
-    """The log of the pipeline run itself: what its steps did when."""
+    """The log of a pipeline run itself: the times of its steps."""
     lines = [f"{wire_time(run.created)} submitted"]
     for step_run, step in zip(run.steps, view.steps, strict=True):
         events = (("queued", step.queued), ("started", step.started), (step.status.lower(), step.ended))

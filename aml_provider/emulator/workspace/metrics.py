@@ -1,4 +1,4 @@
-"""What runs and steps have logged as numbers, texts and tables, in the form of the metric service."""
+"""The metrics of runs and steps (numbers, texts and tables) in the form of the metric service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCALAR = "azureml.v1.scalar"
 
 
 def add(metrics: dict[str, Metric], given: Body, now: float) -> None:
-    """Add the values of a ``MetricV2Dto`` to those that are there under its name."""
+    """Add the values of a ``MetricV2Dto`` to the metric with its name."""
     name = given.required("name")
     properties = given.object("properties")
     kind = (properties.text("uxMetricType") if properties else None) or SCALAR
@@ -53,7 +53,7 @@ def metric_dto(metric: Metric, container: str) -> JsonObject:
 
 
 def definition_dto(metric: Metric) -> JsonObject:
-    """``MetricDefinitionDto``: that there is a metric of that name."""
+    """``MetricDefinitionDto``: the name and columns of a metric."""
     return {
         "metricKey": {"namespace": "", "name": metric.name, "labels": None},
         "columns": metric.columns,
@@ -64,7 +64,7 @@ def definition_dto(metric: Metric) -> JsonObject:
 def _value(given: Body, columns: dict[str, str], now: float) -> JsonObject:
     data = given.mapping("data")
     if unknown := sorted(data.keys() - columns.keys()):
-        raise bad_request(f"columns does not have {', '.join(unknown)}.")
+        raise bad_request(f"columns does not contain {', '.join(unknown)}.")
     row = _row(data, now)
     row["metricId"] = given.text("metricId") or row["metricId"]
     row["createdUtc"] = given.text("createdUtc") or row["createdUtc"]

@@ -1,4 +1,4 @@
-"""What a workspace consists of. The field names are the keys of a seed file and of a state file."""
+"""The things of a workspace. Field names are the keys of seed files and state files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAMESPACE = uuid.UUID("5f0d4a2e-93c5-4c0b-9f5a-0d6c1a3e7b10")
 
 
 def stable_id(text: str) -> str:
-    """The same GUID for the same text, for things whose id the seed leaves open."""
+    """A GUID derived from a text, for things without an id in the seed."""
     return str(uuid.uuid5(_NAMESPACE, text))
 
 
@@ -24,7 +24,7 @@ class DataPath:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A pipeline parameter; without a default and not optional it must be given."""
+    """A pipeline parameter; required if it has no default and is not optional."""
 
     name: str
     type: str = "String"
@@ -34,7 +34,7 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a run has to be given a value."""
+        """Whether a submission must contain a value."""
         return self.default is None and not self.optional
 
 
@@ -43,8 +43,8 @@ class DataParameter:
     """A data path or dataset parameter.
 
     Attributes:
-        default: A place for the former, a saved dataset's id for the latter.
-        value: A dataset's default as it goes over the wire, where it is not the id of a saved one.
+        default: A place for a data path, the id of a saved dataset for a dataset parameter.
+        value: The default of a dataset parameter as in the REST API, if it is not a saved dataset.
     """
 
     name: str
@@ -55,18 +55,18 @@ class DataParameter:
 
     @property
     def required(self) -> bool:
-        """Whether a run has to be given a value."""
+        """Whether a submission must contain a value."""
         return self.default is None and self.value is None and not self.optional
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: how long it waits and runs, and what it does.
+    """A step: how long it waits and runs, and what it does.
 
     Attributes:
         function: ``module:function`` called with a ``StepContext`` when the step starts.
-        fails: With a text, the step fails with that message after its time.
-        log: Text that the log begins with.
+        fails: The message with which the step fails after its usual time; None: it succeeds.
+        log: The beginning of its log.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Pipeline:
     """A published pipeline; its steps run one after another.
 
     Attributes:
-        graph: Its graph as it was published; without one, the graph is made from the steps.
+        graph: Its graph as it was published; None: the graph is derived from the steps.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """What Microsoft's SDK registers before anything else, if it is missing."""
+    """A data type. Microsoft's SDK registers missing ones before anything else."""
 
     id: str
     name: str
@@ -137,12 +137,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Datastore:
-    """A registered place of data, most often a storage container.
+    """A registered store of data, usually a storage container.
 
     Attributes:
-        type: ``AzureBlob``, ``AzureFile`` or another kind of the service.
-        section: What is known beyond the other fields, by its names on the wire: clientCredentials of a container,
-            serverName of a database, and so on.
+        type: ``AzureBlob``, ``AzureFile`` or another ``dataStoreType`` of the service.
+        section: Its further fields, with their names in the REST API: clientCredentials of a container, serverName
+            of a database, and so on.
     """
 
     name: str
@@ -159,10 +159,10 @@ class Datastore:
 
 @dataclass(slots=True)
 class Experiment:
-    """A named group of runs. Of those with the same name at most one is not archived.
+    """A named group of runs. At most one experiment with a given name is not archived.
 
     Attributes:
-        deleted: When its deletion is done; from its beginning on nobody finds the experiment.
+        deleted: When its deletion finishes; the experiment cannot be found from the beginning of the deletion.
     """
 
     name: str
@@ -176,12 +176,12 @@ class Experiment:
 
 @dataclass(slots=True)
 class Metric:
-    """What a run has logged under one name.
+    """The values that a run logged under one name.
 
     Attributes:
         columns: The type of each column, such as ``int``, ``double`` or ``string``.
-        type: How it is to be shown: ``azureml.v1.scalar``, ``azureml.v1.list``, ``azureml.v1.table``, …
-        values: The rows as they go over the wire.
+        type: How to display it: ``azureml.v1.scalar``, ``azureml.v1.list``, ``azureml.v1.table``, …
+        values: The rows as in the REST API.
     """
 
     name: str
@@ -192,12 +192,12 @@ class Metric:
 
 @dataclass(slots=True)
 class StepRun:
-    """One step of one run, with what its bound function left behind.
+    """A step of a run, with the results of its step function.
 
     Attributes:
         returned: When the function returned or raised.
-        error: The message of what it raised.
-        blobs: What it wrote: datastore, path and size.
+        error: The message of the exception that it raised.
+        blobs: The blobs that it wrote: datastore, path and size.
     """
 
     id: str
@@ -216,16 +216,16 @@ class StepRun:
 
 @dataclass(slots=True)
 class Run:
-    """A pipeline run, as it was submitted and as people have marked it since.
+    """A pipeline run, as submitted and as changed since in run history.
 
     Attributes:
         experiment: The name of its experiment.
-        experiment_id: The experiment itself; names change, and come back.
+        experiment_id: The id of the experiment; a name can change and be used again.
         tags: The submitted tags, as the pipelines service shows them.
         history_tags: The tags in run history, which can be changed.
-        canceled: When the cancelling was asked for.
-        cancel_effective: When it ends the run.
-        outputs: What the bound functions put into ``StepContext.outputs``.
+        canceled: When its cancellation was requested.
+        cancel_effective: When the cancellation ends the run.
+        outputs: The values in ``StepContext.outputs`` of its step functions.
     """
 
     id: str

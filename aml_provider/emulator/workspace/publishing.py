@@ -1,4 +1,4 @@
-"""Publishing a pipeline: from a graph, from the graph of another one, or from a run's."""
+"""Publishing a pipeline: from a new graph, or from that of another pipeline or a run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PARAMETER_TYPES = ("Int", "Double", "Bool", "String", "Undefined")
 
 
 def published(workspace: Workspace, body: object) -> Pipeline:
-    """The pipeline that a ``PipelineCreationInfo`` describes; it is not in the workspace yet.
+    """The pipeline that a ``PipelineCreationInfo`` describes; it is not added to the workspace.
 
-    Its graph is ``Graph``, or the one that ``GraphId`` names, or that of the run which ``ExperimentId`` names (older
-    clients). What the body does not say about parameters is as in the pipeline that the graph is from.
+    Its graph is ``Graph``, or the one with the id ``GraphId``, or that of the run ``ExperimentId`` (older clients).
+    Without ``GraphInterface`` its parameters are those of the pipeline with that graph.
 
     Args:
-        workspace: Where graphs, modules and runs are looked up.
+        workspace: Has the graphs, modules and runs.
         body: The request's body.
 
     Raises:
-        ServiceError: Something in it is missing, wrong or unknown.
+        ServiceError: Something in the body is missing, wrong or unknown.
     """
     given = Body(body)
     now = workspace.clock.now()
@@ -67,7 +67,7 @@ def published(workspace: Workspace, body: object) -> Pipeline:
 
 
 def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline | None:
-    """The published pipeline whose graph is meant, if the body names one."""
+    """The published pipeline whose graph the body names, if it names one."""
     run_id = given.text("ExperimentId")
     if run_id is not None:
         return workspace.pipeline(workspace.run(run_id).pipeline_id)
@@ -85,8 +85,8 @@ def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline |
 
 
 def _steps(workspace: Workspace, graph: Body) -> list[Step]:
-    """The graph's nodes as steps, each after those whose outputs it needs."""
-    # The emulator cannot run code that it does not know: such a module takes a second and succeeds.
+    """The graph's nodes as steps, each after those whose outputs it takes."""
+    # The emulator cannot run the code of an unknown module: it takes a second and succeeds.
     known = {module_id(step): step for pipeline in workspace.pipelines.values() for step in pipeline.steps}
     steps: dict[str, Step] = {}
     for node in graph.objects("ModuleNodes"):
@@ -106,7 +106,7 @@ def _steps(workspace: Workspace, graph: Body) -> list[Step]:
     try:
         return [steps[node_id] for node_id in graphlib.TopologicalSorter(before).static_order()]
     except graphlib.CycleError as error:
-        raise bad_request(f"Edges go in a circle: {' -> '.join(error.args[1])}.", "GraphInvalid") from error
+        raise bad_request(f"Edges form a cycle: {' -> '.join(error.args[1])}.", "GraphInvalid") from error
 
 
 def _read_interface(pipeline: Pipeline, interface: Body) -> None:
@@ -116,7 +116,7 @@ def _read_interface(pipeline: Pipeline, interface: Body) -> None:
     declared: list[Parameter | DataParameter] = [*pipeline.parameters, *pipeline.data_paths, *pipeline.datasets]
     names = [item.name for item in declared]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise bad_request(f"GraphInterface has several parameters {', '.join(twice)}.")
+        raise bad_request(f"GraphInterface names these parameters twice: {', '.join(twice)}.")
 
 
 def _parameter(item: Body) -> Parameter:
@@ -158,7 +158,7 @@ def _with_dataset(parameter: DataParameter, value: dict[str, Any]) -> DataParame
 
 
 def _assign(pipeline: Pipeline, given: Body) -> None:
-    """Make defaults of what is assigned."""
+    """Set the defaults of parameters to the assigned values."""
     texts, paths, datasets = given.texts("ParameterAssignments"), data_paths(given), dataset_values(given)
     check_names("parameter", texts, [item.name for item in pipeline.parameters])
     check_names("data path parameter", paths, [item.name for item in pipeline.data_paths])

@@ -1,4 +1,4 @@
-"""When a recurrence fires: instants made from its fields, without a clock."""
+"""When a recurrence fires: a pure function of its fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 FREQUENCIES = ("Month", "Week", "Day", "Hour", "Minute")
-"""In the order of the numbers that the service used once."""
+"""In the order of the numbers that the service used to write."""
 WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 # https://learn.microsoft.com/azure/connectors/connectors-native-recurrence
@@ -25,20 +25,20 @@ _LONGEST = {"Month": 16, "Week": 71, "Day": 500, "Hour": 12_000, "Minute": 72_00
 _START_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z?")
 _YEARS = range(1970, 2200)
 _LAST_YEAR = 9000
-# No clock of this or the last century is further from UTC.
+# No time zone of this or the last century is further from UTC.
 _FURTHEST = timedelta(hours=16)
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A recurrence with the service's fields; empty lists are the same as none.
+    """A recurrence with the service's fields; an empty list is like none.
 
     Attributes:
-        start_time: ``YYYY-MM-DDThh:mm:ss``, local to the time zone. With a Z it is in UTC, and the zone does not count.
-        time_zone: A name of Windows; without it UTC.
+        start_time: ``YYYY-MM-DDThh:mm:ss``, local to the time zone. With a Z it is in UTC, and the zone is ignored.
+        time_zone: A Windows name; UTC by default.
 
     Raises:
-        ValueError: The fields do not go together.
+        ValueError: A field is invalid, or fields exclude each other.
     """
 
     frequency: str
@@ -58,9 +58,9 @@ class Recurrence:
         if unknown := [day for day in self.week_days if day not in WEEK_DAYS]:
             raise ValueError(f"WeekDays must be Monday to Sunday, not {unknown[0]!r}")
         if (self.hours or self.minutes) and self.frequency not in ("Day", "Week"):
-            raise ValueError("Hours and Minutes go with the frequencies Day and Week only")
+            raise ValueError("Hours and Minutes need the frequency Day or Week")
         if self.week_days and self.frequency != "Week":
-            raise ValueError("WeekDays go with the frequency Week only")
+            raise ValueError("WeekDays need the frequency Week")
         if self.time_zone is not None:
             windows_zone(str(self.time_zone))
         if self.start_time is not None:
@@ -73,13 +73,13 @@ class Recurrence:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The clock by which it goes."""
+        """Its time zone."""
         utc = self.time_zone is None or (self.start_time is not None and self.start_time.endswith("Z"))
         return windows_zone("UTC" if utc or self.time_zone is None else self.time_zone)
 
     @property
     def start(self) -> datetime | None:
-        """The start time as the clock of its zone shows it."""
+        """The start time as local time of its zone."""
         return None if self.start_time is None else _read(self.start_time)
 
 
@@ -88,24 +88,24 @@ def fire_times(
 ) -> Iterator[datetime]:
     """The instants at which a recurrence fires, in order, each once, without end.
 
-    Without a start time the first is ``anchored`` itself, and what follows is counted from there. With one, times are
-    counted from it, and those before ``anchored`` are left out. Where lists are given, the start time itself is no
-    time to fire, even when it matches them.
+    Without a start time the first is ``anchored`` itself, and the others count from there. With a start time they
+    count from it, and those before ``anchored`` are left out. With lists the recurrence does not fire at the start
+    time itself, even if it matches them.
 
-    Minutes and hours are lengths of time. Days, weeks and months follow the clock on the wall: what the clock leaves
-    out in spring comes as much later as the clock jumps, and what it shows twice in autumn comes the first time only
+    Minutes and hours are lengths of time. Days, weeks and months follow local time: a time that does not exist in
+    spring is later by the length of the jump, and a time that occurs twice in autumn counts only the first time
     (https://learn.microsoft.com/azure/logic-apps/concepts-schedule-automated-recurring-tasks-workflows). Weeks begin on
-    Monday, and the first is that of the start. A month that is too short has its last day instead.
+    Monday, and the first is the week of the start. In a month that is too short, the last day counts.
 
     Args:
-        recurrence: What to compute.
+        recurrence: The recurrence.
         anchored: When the recurrence was set up.
         after: Only instants after this one.
-        minute_zero: Hours without minutes mean minute 0, in place of the minute of the start.
+        minute_zero: Hours without minutes mean minute 0, not the minute of the start.
     """
     start = recurrence.start
     if start is None:
-        # What the second of two equal times shows counts as the first, like any other time.
+        # A local time that occurs twice means its first occurrence here too.
         first, local = anchored, anchored.astimezone(recurrence.zone).replace(tzinfo=None, fold=0)
         if after is None or after < anchored:
             yield anchored
@@ -136,7 +136,7 @@ def _steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator
 
 
 def _wall_times(recurrence: Recurrence, local: datetime, begin: datetime, *, minute_zero: bool) -> Iterator[datetime]:
-    """What the clock on the wall shows when it fires, from shortly before ``begin`` on."""
+    """The local times at which it fires, starting shortly before ``begin``."""
     times = [local.time()]
     if recurrence.hours or recurrence.minutes:
         minutes = recurrence.minutes or (0 if minute_zero else local.minute,)
@@ -168,7 +168,7 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
 
 
 def _instants(wall_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
-    """Instants in order, each once: around a change of the clock the wall's order is another one."""
+    """Instants in order, each once; around a daylight saving change, local times have another order."""
     waiting: list[datetime] = []
     latest = datetime.min.replace(tzinfo=UTC)
     for local in wall_times:
@@ -180,7 +180,7 @@ def _instants(wall_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[dateti
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime:
-    # With fold 0 a time that is left out counts from before the jump, and one that comes twice is the first.
+    # Fold 0: a time that does not exist has the offset from before the jump; one that occurs twice is the first.
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""A run's record as it is when the run is submitted."""
+"""A new run, as a submission creates it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def new_run(
     parent: Run | None,
     quirks: Quirks,
 ) -> Run:
-    """The record of a new run.
+    """A new run.
 
     Args:
-        pipeline: What runs.
-        submission: What was submitted, checked against the pipeline.
-        experiment: Where it runs.
-        first_number: The run's number in history; its steps have those that follow.
+        pipeline: The pipeline that runs.
+        submission: The submission, already checked against the pipeline.
+        experiment: The experiment of the run.
+        first_number: The run's number in history; its steps have the following numbers.
         created: When it was submitted.
-        parent: The run that it is a child of.
-        quirks: What of the submission does not reach the record.
+        parent: The parent run, if any.
+        quirks: They can drop the tags and properties of the submission.
     """
     tags = {} if quirks.drop_tags else dict(submission.tags)
     properties = {} if quirks.drop_properties else dict(submission.properties)
@@ -55,7 +55,7 @@ def new_run(
         created=created,
         start_seconds=pipeline.start_seconds,
         steps=[
-            _step_run(run_id, first_number + position, _told(step, submission))
+            _step_run(run_id, first_number + position, _with_failure(step, submission))
             for position, step in enumerate(pipeline.steps, 1)
         ],
         description=submission.description,
@@ -86,8 +86,8 @@ def new_run(
     )
 
 
-def _told(step: Step, submission: Submission) -> Step:
-    """The step, failing if the submitter wants it to."""
+def _with_failure(step: Step, submission: Submission) -> Step:
+    """The step, with the failure that the submission requests for it."""
     failure = submission.failure
     return replace(step, fails=failure[1]) if failure is not None and failure[0] == step.name else step
 

@@ -1,4 +1,4 @@
-"""What a schedule of the workspace is."""
+"""A schedule of the workspace, and its trigger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatastoreTrigger:
-    """What a schedule watches: the blobs directly in a folder; ``polling_interval`` is in minutes."""
+    """A trigger on the blobs directly in a folder; ``polling_interval`` is in minutes."""
 
     datastore: str
     path: str | None = None
@@ -25,13 +25,13 @@ class Schedule:
     """A schedule of a pipeline or of an endpoint's default version, with a recurrence or a trigger.
 
     Attributes:
-        submission: What each run is submitted with.
-        anchored: The instant from which its times are counted.
-        provisioned: When its provisioning ends; until then it starts nothing.
-        provisioning_error: Why the provisioning fails.
-        seen: The blobs that were in the folder at the last poll, with their ETags; None before the first.
+        submission: The submission of each run.
+        anchored: The instant from which its times count.
+        provisioned: When its provisioning ends; until then it starts no runs.
+        provisioning_error: Why its provisioning fails.
+        seen: The blobs of the last poll with their ETags; None before the first.
         last_fired: When it was last due.
-        last_error: Why it could not start a run, or not look for blobs, then.
+        last_error: Why its last run could not be started, or its last poll failed.
     """
 
     name: str

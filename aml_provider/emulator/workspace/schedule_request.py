@@ -1,4 +1,4 @@
-"""What a caller wants of a schedule: the body of its creation and of its update."""
+"""The bodies of requests that create and update schedules."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
 from aml_provider.emulator.workspace.submission import Submission, entity_status
 
 KINDS = ("Recurrence", "DataStore")
-# As for a recurrence in minutes.
+# The same limit as for a recurrence in minutes.
 _LONGEST_POLLING = 72_000
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """A ``ScheduleCreationInfo``, or those keys of a ``PipelineScheduleEntity`` that can be set."""
+    """A ``ScheduleCreationInfo``, or the keys of a ``PipelineScheduleEntity`` that can be set."""
 
     name: str
     pipeline_id: str | None
@@ -30,11 +30,11 @@ class ScheduleRequest:
 
     @classmethod
     def from_wire(cls, body: object, *, creates: bool = False) -> ScheduleRequest:
-        """Read a request's body; its keys in any case, as the service does, and null like absent.
+        """Parse the body of a request. The case of keys does not matter, as in the service; null is like absent.
 
         Args:
             body: The JSON object.
-            creates: A new schedule is active unless the body says something else.
+            creates: Whether the schedule is new; a new one is active by default.
         """
         given = Body(body)
         name = given.required("Name")
@@ -44,10 +44,10 @@ class ScheduleRequest:
         recurrence, trigger = given.object("Recurrence"), given.object("DataStoreTriggerInfo")
         if (recurrence is None) == (trigger is None):
             raise bad_request("Exactly one of Recurrence and DataStoreTriggerInfo is required.")
-        # Microsoft's SDK sends a number as text when it creates, and later what the service answered.
+        # Microsoft's SDK creates with the text of a number, and updates with the value of the service's reply.
         kind, wanted = KINDS[0 if trigger is None else 1], given.choice("ScheduleType", KINDS)
         if wanted not in (None, kind):
-            raise bad_request(f"ScheduleType {wanted} does not go with a {kind} schedule.")
+            raise bad_request(f"ScheduleType {wanted} does not fit a {kind} schedule.")
         status = given.get("EntityStatus")
         return cls(
             name=name,

@@ -17,25 +17,31 @@ from aml_provider.emulator.workspace.submission import check_experiment_name
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.models import Pipeline
     from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
     from aml_provider.emulator.workspace.submission import Submission
-    from aml_provider.emulator.workspace.workspace import Workspace
 
 
 class Schedules:
-    """All schedules. Whoever drives time calls ``fire_due``, ``take_polls`` and ``polled``."""
+    """All schedules. The scheduler calls ``fire_due``, ``take_polls`` and ``polled`` as time passes.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    Args:
+        core: The workspace's pipelines, endpoints and datastores, its clock and quirks.
+        submit: Submits a run for a schedule that was due at the given instant; raises ``ServiceError`` on a refusal.
+    """
+
+    def __init__(self, core: Core, submit: Callable[[Schedule, Submission, float], None]) -> None:
+        self._core = core
+        self._submit = submit
         self._schedules: dict[str, Schedule] = {}
         self._recurrences = Timetable()
         self._polls = Timetable()
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         self._schedules.clear()
         self._recurrences.clear()
         self._polls.clear()
@@ -51,13 +57,13 @@ class Schedules:
         return self._schedules[schedule_id]
 
     def of_pipeline(self, pipeline_id: str) -> list[Schedule]:
-        """The schedules of a published pipeline, disabled ones too."""
-        self._workspace.pipeline(pipeline_id)
+        """The schedules of a published pipeline, including disabled ones."""
+        self._core.pipeline(pipeline_id)
         return [item for item in self.all() if item.pipeline_id == pipeline_id]
 
     def of_endpoint(self, endpoint_id: str) -> list[Schedule]:
-        """The schedules of a pipeline endpoint, disabled ones too."""
-        self._workspace.endpoint(endpoint_id)
+        """The schedules of a pipeline endpoint, including disabled ones."""
+        self._core.endpoint(endpoint_id)
         return [item for item in self.all() if item.endpoint_id == endpoint_id]
 
     def refuse_active(self, pipeline: Pipeline) -> None:
@@ -70,26 +76,26 @@ class Schedules:
             )
 
     def provisioning(self, schedule: Schedule) -> str:
-        """The provisioning status as it is now."""
-        if self._workspace.clock.now() < schedule.provisioned:
+        """The current provisioning status."""
+        if self._core.clock.now() < schedule.provisioned:
             return "Provisioning"
         return "Completed" if schedule.provisioning_error is None else "Failed"
 
     def upcoming(self, schedule: Schedule, count: int) -> list[float]:
         """The next instants at which a schedule fires or polls."""
-        return list(itertools.islice(self._times(schedule, self._workspace.clock.now()), count))
+        return list(itertools.islice(self._times(schedule, self._core.clock.now()), count))
 
     def load(self, schedule: Schedule) -> None:
-        """Add a schedule that a file holds. What it missed while there was no clock is not made up for."""
+        """Add a schedule from a file. Runs that it missed are lost."""
         self._schedules[schedule.id] = schedule
-        self._plan(schedule, self._workspace.clock.now())
+        self._plan(schedule, self._core.clock.now())
 
     def check(self, request: ScheduleRequest, current: Schedule | None = None) -> None:
-        """Refuse what cannot be.
+        """Refuse an invalid schedule.
 
         Args:
-            request: What a new schedule, or ``current``, is to be.
-            current: The schedule to update. Its kind and what it runs cannot change.
+            request: The wanted schedule.
+            current: The schedule to update, if any. Its type and its pipeline or endpoint cannot change.
         """
         if current is not None:
             if (request.recurrence is None) != (current.recurrence is None):
@@ -97,31 +103,31 @@ class Schedules:
             if (request.pipeline_id, request.endpoint_id) != (current.pipeline_id, current.endpoint_id):
                 raise bad_request("The pipeline or endpoint of a schedule cannot be changed.")
         if request.status not in ("Active", "Disabled"):
-            raise bad_request(f"{request.status} is no status of a schedule; use Active or Disabled.")
+            raise bad_request(f"{request.status} is not a status of a schedule; use Active or Disabled.")
         pipeline = self._pipeline(request.pipeline_id, request.endpoint_id, must_run=request.status == "Active")
         check_experiment_name(request.submission.experiment)
         submission, trigger = request.submission, request.trigger
         if trigger is not None:
-            store = self._workspace.datastores.get(trigger.datastore)
+            store = self._core.datastores.get(trigger.datastore)
             if store is None:
                 raise bad_request(f"Datastore {trigger.datastore} was not found.", "DatastoreNotFound")
             if store.type != "AzureBlob":
                 raise bad_request(f"Datastore {store.name} is of type {store.type}; only AzureBlob can trigger.")
             submission = _for_path(submission, trigger.data_path_parameter, DataPath(store.name))
-        # What is only to be disabled may have got another interface behind its endpoint.
+        # To disable a schedule must work even if the interface behind its endpoint has changed.
         if current is None or request.status == "Active":
-            submission.check(pipeline, self._workspace.datastores)
+            submission.check(pipeline, self._core.datastores)
 
     def create(self, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None) -> Schedule:
         """A new schedule.
 
         Args:
-            request: What it is to be.
-            seen: The blobs that are in the folder already.
+            request: The wanted schedule.
+            seen: The blobs that the folder already contains, with their ETags.
             error: Why they could not be listed.
         """
         self.check(request)
-        with self._workspace.lock:
+        with self._core.lock:
             now = self._instant()
             schedule = Schedule(name=request.name, submission=request.submission, id=str(uuid.uuid4()), created=now)
             schedule.pipeline_id, schedule.endpoint_id = request.pipeline_id, request.endpoint_id
@@ -133,88 +139,87 @@ class Schedules:
     def update(
         self, schedule_id: str, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None
     ) -> Schedule:
-        """Put a request in the place of what a schedule was.
+        """Replace a schedule.
 
         Args:
             schedule_id: The schedule.
-            request: What it is to be.
-            seen: The blobs that are in the folder already; of use when another folder is to be watched.
+            request: The wanted schedule.
+            seen: The blobs that the folder already contains, with their ETags; used if the trigger changes.
             error: Why they could not be listed.
         """
         schedule = self.get(schedule_id)
         self.check(request, schedule)
-        with self._workspace.lock:
+        with self._core.lock:
             self.fire_due()
             changed = self.changes(request, schedule)
             if changed and request.trigger is not None:
                 schedule.seen, schedule.last_error = None if seen is None else dict(seen), error
-            fires = {"changed": changed, "always": True, "never": False}[self._workspace.quirks.update_fires]
+            fires = {"changed": changed, "always": True, "never": False}[self._core.quirks.update_fires]
             self._set(schedule, request, self._instant(), fires=fires, counts=changed or fires)
         return schedule
 
     def changes(self, request: ScheduleRequest, schedule: Schedule) -> bool:
-        """Whether a request changes when a schedule fires, or what it watches."""
+        """Whether a request changes the recurrence or the trigger of a schedule."""
         return (request.recurrence, request.trigger) != (schedule.recurrence, schedule.trigger)
 
     def next_due(self) -> float | None:
         """When the next schedule fires or polls."""
-        with self._workspace.lock:
+        with self._core.lock:
             firsts = (self._recurrences.first(), self._polls.first())
         return min((first[0] for first in firsts if first is not None), default=None)
 
     def fire_due(self) -> None:
-        """Start the runs of all recurrences that are due, each with the instant when it was."""
-        with self._workspace.lock:
-            now = self._workspace.clock.now()
+        """Start the runs of all recurrences that are due, each at its due instant."""
+        with self._core.lock:
+            now = self._core.clock.now()
             while (first := self._recurrences.first()) is not None and first[0] <= now:
                 schedule = self._schedules[first[1]]
                 self._start(schedule, self._recurrences.take(schedule.id), schedule.submission)
 
     def take_polls(self) -> list[tuple[Schedule, float]]:
-        """The schedules that have to look for blobs now, each with the instant when it was due."""
+        """The schedules that have to poll now, each with its due instant."""
         taken: dict[str, float] = {}
-        with self._workspace.lock:
-            now = self._workspace.clock.now()
+        with self._core.lock:
+            now = self._core.clock.now()
             while (first := self._polls.first()) is not None and first[0] <= now:
                 taken[first[1]] = self._polls.take(first[1])
             return [(self._schedules[name], due) for name, due in taken.items()]
 
     def polled(self, schedule: Schedule, trigger: object, due: float, found: Mapping[str, str]) -> None:
-        """Start the runs for what has been added or modified since the last poll.
+        """Start the runs for blobs that were added or modified since the previous poll.
 
         Args:
-            schedule: The schedule that has looked.
-            trigger: What it was to look for when it began. What has been changed since is not answered.
-            due: When it had to look.
+            schedule: The schedule that polled.
+            trigger: Its trigger when the poll began. If the trigger has changed since, the poll is discarded.
+            due: When the poll was due.
             found: The blobs with their ETags.
         """
-        with self._workspace.lock:
+        with self._core.lock:
             if self._schedules.get(schedule.id) is not schedule or schedule.trigger is not trigger:
                 return
             trigger = schedule.trigger
             if trigger is None or schedule.status != "Active":
                 return
             seen, schedule.seen, schedule.last_error = schedule.seen, dict(found), None
-            # The first look only learns what is there.
+            # The first poll only notes the existing blobs.
             changed = [] if seen is None else [name for name, etag in found.items() if seen.get(name) != etag]
-            if changed and self._workspace.quirks.one_run_per_poll:
+            if changed and self._core.quirks.one_run_per_poll:
                 changed = [trigger.path or ""]
             for path in changed:
                 place = DataPath(trigger.datastore, path)
                 self._start(schedule, due, _for_path(schedule.submission, trigger.data_path_parameter, place))
             if seen != schedule.seen:
-                self._workspace.changed()
+                self._core.changed()
 
     def failed(self, schedule: Schedule, message: str) -> None:
-        """Note that a schedule could not look for blobs."""
-        with self._workspace.lock:
+        """Store the error of a poll that failed."""
+        with self._core.changing():
             schedule.last_error = message
-            self._workspace.changed()
 
     def _set(
         self, schedule: Schedule, request: ScheduleRequest, now: float, *, fires: bool, counts: bool = True
     ) -> None:
-        quirks = self._workspace.quirks
+        quirks = self._core.quirks
         schedule.name, schedule.submission, schedule.status = request.name, request.submission, request.status
         schedule.recurrence, schedule.trigger = request.recurrence, request.trigger
         schedule.modified = now
@@ -224,14 +229,14 @@ class Schedules:
             schedule.anchored = schedule.provisioned
         self._plan(schedule, None if fires else schedule.provisioned)
         self.fire_due()
-        self._workspace.changed()
+        self._core.changed()
 
     def _plan(self, schedule: Schedule, after: float | None) -> None:
         table = self._polls if schedule.recurrence is None else self._recurrences
         table.put(schedule.id, self._times(schedule, after))
 
     def _times(self, schedule: Schedule, after: float | None) -> Iterator[float]:
-        """When a schedule fires or polls, from the end of its provisioning on."""
+        """When a schedule fires or polls, starting at the end of its provisioning."""
         return itertools.dropwhile(lambda due: due < schedule.provisioned, self._all_times(schedule, after))
 
     def _all_times(self, schedule: Schedule, after: float | None) -> Iterator[float]:
@@ -242,7 +247,7 @@ class Schedules:
                 schedule.recurrence,
                 _moment(schedule.anchored),
                 None if after is None else _moment(after),
-                minute_zero=self._workspace.quirks.minute_zero,
+                minute_zero=self._core.quirks.minute_zero,
             )
             return (fire.timestamp() for fire in fires)
         assert schedule.trigger is not None
@@ -252,19 +257,14 @@ class Schedules:
 
     def _start(self, schedule: Schedule, due: float, submission: Submission) -> None:
         schedule.last_fired, schedule.last_error = due, None
-        submission = replace(submission, run_type="Schedule")
-        scheduled = (schedule.id, due)
         try:
-            if schedule.endpoint_id is not None:
-                self._workspace.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
-            else:
-                self._workspace.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
+            self._submit(schedule, replace(submission, run_type="Schedule"), due)
         except ServiceError as error:
             schedule.last_error = error.message
-            self._workspace.changed()
+            self._core.changed()
 
     def _pipeline(self, pipeline_id: str | None, endpoint_id: str | None, *, must_run: bool) -> Pipeline:
-        pipelines, endpoints = self._workspace.pipelines, self._workspace.endpoints
+        pipelines, endpoints = self._core.pipelines, self._core.endpoints
         if endpoint_id is not None:
             endpoint = endpoints.get(endpoint_id)
             if endpoint is None:
@@ -280,12 +280,12 @@ class Schedules:
         return pipeline
 
     def _instant(self) -> float:
-        # Not after now, or what is to happen at once would not be due yet.
-        return math.floor(self._workspace.clock.now() * 1000) / 1000
+        # Rounded down: an instant after now would not be due yet.
+        return math.floor(self._core.clock.now() * 1000) / 1000
 
 
 def _whole(instant: float) -> float:
-    # Whole milliseconds survive the way through a datetime and back.
+    # Whole milliseconds survive the conversion to a datetime and back.
     return round(instant * 1000) / 1000
 
 

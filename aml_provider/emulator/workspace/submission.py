@@ -1,4 +1,4 @@
-"""What a caller submits: read leniently, checked against the pipeline's interface."""
+"""Submissions: parsed leniently, checked against the pipeline's interface."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 RUN_TYPES = ("HTTP", "SDK", "Schedule", "Portal")
 ENTITY_STATUSES = ("Active", "Deprecated", "Disabled")
 FAIL_AT = "emulator.fail_at"
-"""A tag or property of a run: the step that is to fail."""
+"""A tag or property of a run: the step that should fail."""
 FAIL_WITH = "emulator.fail_with"
-"""A tag or property of a run: the message of that failure, which also ends the step's log."""
+"""A tag or property of a run: the message of that failure, which is also the last line of the step's log."""
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
@@ -41,7 +41,7 @@ class Submission:
 
     @classmethod
     def from_wire(cls, body: object) -> Submission:
-        """Read a request's body; its keys in any case, as the service does."""
+        """Parse the body of a request; the case of its keys does not matter, as in the service."""
         given = Body(body)
         return cls(
             experiment=given.required("ExperimentName", "ExperimentNameRequired"),
@@ -59,13 +59,13 @@ class Submission:
 
     @property
     def failure(self) -> tuple[str, str] | None:
-        """The step that the submitter wants to fail, and the message."""
+        """The step that should fail, and the message of its failure; None: no step should."""
         given = {**self.properties, **self.tags}
         step = given.get(FAIL_AT)
-        return (step, given.get(FAIL_WITH) or f"The run asked for it with {FAIL_AT}.") if step else None
+        return (step, given.get(FAIL_WITH) or f"Requested by {FAIL_AT}.") if step else None
 
     def check(self, pipeline: Pipeline, datastores: Mapping[str, Datastore]) -> None:
-        """Refuse names that the pipeline does not have, and a required one that is missing."""
+        """Refuse unknown names, and missing values of required parameters."""
         paths = [item.name for item in pipeline.data_paths]
         datasets = [*(item.name for item in pipeline.datasets), *paths]
         check_names("parameter", self.parameters, [item.name for item in pipeline.parameters])
@@ -89,7 +89,7 @@ def data_paths(given: Body) -> dict[str, DataPath]:
 
 
 def data_path(name: str, value: object) -> DataPath:
-    """A data path in its form of two keys; ``name`` is what messages call it."""
+    """A data path from its two keys; ``name`` is for error messages."""
     given = Body(value, f"The data path {name}")
     store = given.text("DataStoreName")
     if not store:
@@ -98,7 +98,7 @@ def data_path(name: str, value: object) -> DataPath:
 
 
 def dataset_values(given: Body) -> dict[str, Any]:
-    """The ``DataSetDefinitionValueAssignments`` of a body, as they came."""
+    """The ``DataSetDefinitionValueAssignments`` of a body, unchanged."""
     values = given.mapping("DataSetDefinitionValueAssignments")
     for name, value in values.items():
         Body(value, f"The dataset {name}")
@@ -106,7 +106,7 @@ def dataset_values(given: Body) -> dict[str, Any]:
 
 
 def check_experiment_name(name: str) -> None:
-    """Refuse what cannot be the name of an experiment."""
+    """Refuse an invalid name of an experiment."""
     if not _EXPERIMENT_NAME.fullmatch(name):
         raise bad_request(
             f"Invalid experiment name {name!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
@@ -117,16 +117,16 @@ def entity_status(value: object) -> str:
     """An ``EntityStatus`` by name or by number.
 
     Raises:
-        ServiceError: There is no such status.
+        ServiceError: The status does not exist.
     """
     status = named(value, ENTITY_STATUSES)
     if status not in ENTITY_STATUSES:
-        raise bad_request(f"{value!r} is no EntityStatus; known are {', '.join(ENTITY_STATUSES)}.")
+        raise bad_request(f"{value!r} is not an EntityStatus; use {', '.join(ENTITY_STATUSES)}.")
     return str(status)
 
 
 def check_names(kind: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuse names that are not among those that the pipeline has."""
+    """Refuse names that the pipeline does not have."""
     unknown = sorted(given.keys() - set(known))
     if unknown:
         raise bad_request(f"The pipeline has no {kind} {', '.join(unknown)}.", "ParameterUnknown")

@@ -1,22 +1,22 @@
-"""The clocks that Windows' names of time zones stand for."""
+"""Time zones by their Windows names."""
 
 from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-# The service's list still has these two, which Windows and with it Unicode's table have given up.
+# The service's list still contains these two, which Windows and so Unicode's table have dropped.
 _OBSOLETE = {"Kamchatka Standard Time": "Asia/Kamchatka", "Mid-Atlantic Standard Time": "Etc/GMT+2"}
 
 
 def windows_zone(name: str) -> ZoneInfo:
-    """The zone of that name, for example ``Korea Standard Time``; names of other kinds are unknown.
+    """The zone with a Windows name, for example ``Korea Standard Time``; other names are unknown.
 
     Raises:
-        ValueError: There is no such name.
+        ValueError: The name is unknown.
     """
     if name == "UTC":
         return ZoneInfo("UTC")
-    # What zone Windows means is Unicode's to say, and changes: tzlocal brings its table.
+    # Unicode maps Windows names to zones, and changes the map; tzlocal ships it.
     from tzlocal.windows_tz import win_tz  # noqa: PLC0415 (only schedules with a zone need it)
 
     found = win_tz.get(name) or _OBSOLETE.get(name)

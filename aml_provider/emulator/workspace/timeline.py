@@ -1,4 +1,4 @@
-"""Where a run and its steps are at an instant: a function of the record and the time, whoever looks and how often."""
+"""The status of a run and its steps at an instant: a pure function of the run and the time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HISTORY = {"Finished": "Completed"}
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A step at an instant. Times that lie after it are None."""
+    """A step at an instant. Times after the instant are None."""
 
     status: str
     queued: float | None
@@ -24,7 +24,7 @@ class StepView:
 
     @property
     def history_status(self) -> str:
-        """The status in the words of run history."""
+        """The status as run history names it."""
         return _HISTORY.get(self.status, self.status)
 
 
@@ -40,7 +40,7 @@ class RunView:
 
     @property
     def history_status(self) -> str:
-        """The status in the words of run history."""
+        """The status as run history names it."""
         return "CancelRequested" if self.cancelling else _HISTORY.get(self.status, self.status)
 
     @property
@@ -51,7 +51,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """When a step waits, runs and ends if nobody interferes; infinity for what is not known yet or never comes."""
+    """When a step waits, runs and ends without a cancellation; infinity if that is unknown or never happens."""
 
     queued: float
     started: float
@@ -60,7 +60,7 @@ class _Span:
 
 
 def view(run: Run, now: float) -> RunView:
-    """The run as it is at ``now``."""
+    """The run at the instant ``now``."""
     spans = _spans(run)
     begin = run.created + run.start_seconds
     end = max((span.ended for span in spans if span.queued < inf), default=begin)
@@ -78,7 +78,7 @@ def view(run: Run, now: float) -> RunView:
 
 
 def due_function(run: Run) -> tuple[float, StepRun] | None:
-    """The next step whose bound function has to be started, and when; None if there is none or it is not known yet."""
+    """The next step function to start, and its due instant; None if there is none, or its instant is unknown."""
     cancel = inf if run.cancel_effective is None else run.cancel_effective
     for span, step_run in zip(_spans(run), run.steps, strict=True):
         if step_run.step.function and step_run.returned is None:

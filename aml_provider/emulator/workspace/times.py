@@ -1,11 +1,11 @@
-"""Instants as the services write them and as filters name them."""
+"""Instants in the formats of the services and of filters."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-# The calendar's first and last instants, in seconds; what lies beyond is written as these.
+# The first and last instants of the calendar, in seconds; earlier and later ones are written as these.
 _CALENDAR = (
     datetime(1, 1, 1, tzinfo=UTC).timestamp(),
     datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp(),
@@ -20,7 +20,7 @@ def wire_time(seconds: float) -> str:
 
 
 def optional_wire_time(seconds: float | None) -> str | None:
-    """The same, or null for what has not happened yet."""
+    """The same; None stays None, for what has not happened yet."""
     return None if seconds is None else wire_time(seconds)
 
 
@@ -28,7 +28,7 @@ def parse_time(text: str) -> float:
     """An instant from ISO 8601 with any number of fractional digits; without a zone it is UTC.
 
     Raises:
-        ValueError: The text is no instant.
+        ValueError: The text is not an instant.
     """
     moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text.strip()))
     try:

@@ -1,4 +1,4 @@
-"""What comes next, of several endless series of instants."""
+"""The next instants of several endless series."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ if TYPE_CHECKING:
 
 
 class Timetable:
-    """Named series of instants; of each only the next one is computed."""
+    """Named series of instants; only the next instant of each is computed."""
 
     def __init__(self) -> None:
         self._next: dict[str, float] = {}
         self._later: dict[str, Iterator[float]] = {}
 
     def put(self, name: str, times: Iterator[float]) -> None:
-        """Add a series, in place of the one with that name."""
+        """Add a series, replacing the one with its name."""
         self._later[name] = times
         self._move_on(name)
 
     def drop(self, name: str) -> None:
-        """Forget a series, if it is there."""
+        """Remove a series, if it exists."""
         self._next.pop(name, None)
         self._later.pop(name, None)
 
     def first(self) -> tuple[float, str] | None:
-        """The next instant of all, and whose it is."""
+        """The earliest next instant, and the name of its series."""
         return min(((due, name) for name, due in self._next.items()), default=None)
 
     def take(self, name: str) -> float:
-        """The next instant of a series, which counts as past from now on."""
+        """The next instant of a series; the series moves on to the following one."""
         due = self._next[name]
         self._move_on(name)
         return due
 
     def clear(self) -> None:
-        """Forget all series."""
+        """Remove all series."""
         self._next.clear()
         self._later.clear()
 

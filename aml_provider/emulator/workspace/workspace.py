@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.core import Core, find
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
 from aml_provider.emulator.workspace.run_record import new_run
@@ -15,15 +14,15 @@ from aml_provider.emulator.workspace.schedules import Schedules
 from aml_provider.emulator.workspace.timeline import RunView, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.submission import Submission
 
-T = TypeVar("T")
 Scheduled = tuple[str, float]
-"""A schedule's id, and when it was due."""
+"""The id of a schedule, and the instant at which it was due."""
 
 DATA_TYPES = (
     "AnyFile",
@@ -40,56 +39,35 @@ DATA_TYPES = (
 )
 
 
-class Workspace:
-    """Everything that the services keep, and what they allow to be done to it.
-
-    Args:
-        clock: The time that statuses depend on.
-        quirks: Deviations from the default behaviour.
+class Workspace(Core):
+    """Everything that the services hold, and the rules for changing it.
 
     Attributes:
-        lock: Held while anything changes; step functions return on other threads.
-        listeners: Called after every change.
         experiments: The experiments.
         schedules: The schedules, and when they fire.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
-        self.clock = clock
-        self.quirks = quirks
-        self.lock = threading.RLock()
-        self.listeners: list[Callable[[], None]] = []
+        super().__init__(clock, quirks)
         self.experiments = Experiments(self)
-        self.schedules = Schedules(self)
+        self.schedules = Schedules(self, self._submit_scheduled)
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         self.created = self.clock.now()
         self.location = "eastus"
-        self.pipelines: dict[str, Pipeline] = {}
-        self.endpoints: dict[str, Endpoint] = {}
-        self.datastores: dict[str, Datastore] = {}
+        # New mappings, as other threads may still be reading the old ones.
+        self.pipelines = {}
+        self.endpoints = {}
+        self.datastores = {}
+        self.runs = {}
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
-        self.runs: dict[str, Run] = {}
         self.experiments.clear()
         self.schedules.clear()
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
-
-    def changed(self) -> None:
-        """Tell whoever saves the workspace or waits for it."""
-        for listener in self.listeners:
-            listener()
-
-    def pipeline(self, pipeline_id: str) -> Pipeline:
-        """A published pipeline by id."""
-        return _get(self.pipelines, pipeline_id, "Pipeline")
-
-    def endpoint(self, endpoint_id: str) -> Endpoint:
-        """A pipeline endpoint by id."""
-        return _get(self.endpoints, endpoint_id, "PipelineEndpoint")
 
     def endpoint_named(self, name: str) -> Endpoint:
         """A pipeline endpoint by name."""
@@ -100,11 +78,11 @@ class Workspace:
 
     def datastore(self, name: str) -> Datastore:
         """A datastore by name."""
-        # The service keeps names in lower case, whatever they are registered with.
-        return _get(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
+        # The service stores names in lower case.
+        return find(self.datastores, name if name in self.datastores else name.lower(), "Datastore")
 
     def default_datastore(self) -> Datastore:
-        """The default datastore: the one that was chosen, else the first."""
+        """The default datastore: the one that was set, else the first."""
         if self.default_datastore_name in self.datastores:
             return self.datastores[self.default_datastore_name]
         for store in self.datastores.values():
@@ -112,41 +90,37 @@ class Workspace:
         raise not_found("Default datastore")
 
     def set_default_datastore(self, name: str) -> None:
-        """Choose the default datastore."""
-        with self.lock:
+        """Set the default datastore."""
+        with self.changing():
             self.default_datastore_name = self.datastore(name).name
-            self.changed()
 
     def add_datastore(self, store: Datastore) -> None:
-        """Register a datastore under a name that is free."""
-        with self.lock:
+        """Register a datastore; its name must not be taken."""
+        with self.changing():
             if store.name in self.datastores:
-                # With this status and these words Microsoft's SDK goes on to overwrite the datastore, if it may.
+                # At this status and message Microsoft's SDK overwrites the datastore, if its caller allows that.
                 raise bad_request(f"Another datastore with the same name already exists: {store.name}.", "Conflict")
             self.datastores[store.name] = store
-            self.changed()
 
     def replace_datastore(self, store: Datastore) -> None:
-        """Put a datastore in the place of the one with its name. What it is cannot change."""
-        with self.lock:
+        """Replace the datastore with the same name. Its type cannot change."""
+        with self.changing():
             current = self.datastore(store.name)
             if store.type != current.type:
                 raise bad_request(f"Datastore {store.name} is of type {current.type}; it cannot become {store.type}.")
             self.datastores[store.name] = store
-            self.changed()
 
     def delete_datastore(self, name: str) -> None:
-        """Forget a datastore, but not the default one; its data stays where it is."""
-        with self.lock:
+        """Remove a datastore, unless it is the default; its data stays where it is."""
+        with self.changing():
             store = self.datastore(name)
             if store is self.default_datastore():
-                raise bad_request(f"Datastore {name} is the default one. Choose another default first.", "IsDefault")
+                raise bad_request(f"Datastore {name} is the default. Set another default first.", "IsDefault")
             del self.datastores[store.name]
-            self.changed()
 
     def run(self, run_id: str) -> Run:
         """A pipeline run by id."""
-        return _get(self.runs, run_id, "PipelineRun")
+        return find(self.runs, run_id, "PipelineRun")
 
     def view(self, run: Run) -> RunView:
         """The run as it is now."""
@@ -155,20 +129,18 @@ class Workspace:
     def set_pipeline_status(self, pipeline_id: str, status: object) -> None:
         """Enable or disable a published pipeline."""
         if status not in ("Active", "Disabled"):
-            raise bad_request(f"{json.dumps(status)} is no status of a pipeline; use Active or Disabled.")
+            raise bad_request(f"{json.dumps(status)} is not a status of a pipeline; use Active or Disabled.")
         pipeline = self.pipeline(pipeline_id)
-        with self.lock:
+        with self.changing():
             if status == "Disabled" and not self.quirks.disable_with_schedules:
                 self.schedules.refuse_active(pipeline)
             pipeline.status = str(status)
             pipeline.modified = self.clock.now()
-            self.changed()
 
     def publish(self, pipeline: Pipeline) -> None:
-        """Add a published pipeline. Names are free: two pipelines may have the same."""
-        with self.lock:
+        """Add a published pipeline. Two pipelines can have the same name."""
+        with self.changing():
             self.pipelines[pipeline.id] = pipeline
-            self.changed()
 
     def pipeline_of_graph(self, graph_id: str) -> Pipeline:
         """The published pipeline behind a graph."""
@@ -178,48 +150,23 @@ class Workspace:
         return found
 
     def add_data_type(self, data_type: DataType) -> None:
-        """Register a data type, as Microsoft's SDK does for those it misses."""
-        with self.lock:
+        """Register a data type, as Microsoft's SDK does for missing ones."""
+        with self.changing():
             if data_type.id in self.data_types:
-                raise ServiceError(409, f"DataType {data_type.id} already exists.", inner="Conflict")
+                raise conflict(f"DataType {data_type.id} already exists.")
             self.data_types[data_type.id] = data_type
-            self.changed()
-
-    def create_endpoint(
-        self,
-        name: str,
-        description: str | None,
-        pipeline_id: str,
-        properties: dict[str, Any],
-        tags: dict[str, str | None],
-    ) -> Endpoint:
-        """A new endpoint whose version 0 is a published pipeline."""
-        now = self.clock.now()
-        endpoint = Endpoint(
-            name=name,
-            id=str(uuid.uuid4()),
-            description=description,
-            versions={"0": pipeline_id},
-            tags=tags,
-            properties=properties,
-            created=now,
-            modified=now,
-        )
-        self.put_endpoint(endpoint)
-        return endpoint
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Store a whole endpoint in place of the one with its id."""
+        """Store an endpoint, new or replacing the one with its id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
-            raise ServiceError(409, f"A PipelineEndpoint with name {endpoint.name} already exists.", inner="Conflict")
+            raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
             raise bad_request(f"DefaultVersion {endpoint.default_version} is not in PipelineVersionList.")
         for pipeline_id in endpoint.versions.values():
             self.pipeline(pipeline_id)
-        with self.lock:
+        with self.changing():
             endpoint.modified = self.clock.now()
             self.endpoints[endpoint.id] = endpoint
-            self.changed()
 
     def submit(
         self,
@@ -229,13 +176,13 @@ class Workspace:
         endpoint_id: str | None = None,
         scheduled: Scheduled | None = None,
     ) -> Run:
-        """A new run of a published pipeline; run history knows it when this returns."""
+        """Submit a run of a published pipeline."""
         pipeline = self.pipeline(pipeline_id)
         if pipeline.status != "Active":
             raise self._disabled(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
         submission.check(pipeline, self.datastores)
         parent = self._parent(parent_run_id, submission.experiment)
-        with self.lock:
+        with self.changing():
             run = new_run(
                 pipeline,
                 submission,
@@ -249,7 +196,6 @@ class Workspace:
             if scheduled is not None:
                 run.schedule_id, run.created = scheduled
             self.add_run(run)
-            self.changed()
         return run
 
     def submit_endpoint(
@@ -260,7 +206,7 @@ class Workspace:
         parent_run_id: str | None = None,
         scheduled: Scheduled | None = None,
     ) -> Run:
-        """A new run of one version of an endpoint, the default one if none is named."""
+        """Submit a run of a version of an endpoint, by default of its default version."""
         endpoint = self.endpoint(endpoint_id)
         if endpoint.status != "Active":
             raise self._disabled(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
@@ -269,15 +215,22 @@ class Workspace:
             raise not_found(f"Version {wanted} of PipelineEndpoint {endpoint.name}")
         return self.submit(endpoint.versions[wanted], submission, parent_run_id, endpoint.id, scheduled)
 
+    def _submit_scheduled(self, schedule: Schedule, submission: Submission, due: float) -> None:
+        scheduled = (schedule.id, due)
+        if schedule.endpoint_id is not None:
+            self.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
+        else:
+            self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
+
     def add_run(self, run: Run) -> None:
-        """Store a run and make it and its steps findable by id."""
+        """Store a run, so that it and its steps are found by id."""
         self.runs[run.id] = run
         self._last_number = max(self._last_number, run.number, *(step.number for step in run.steps))
         for index, step_run in enumerate(run.steps):
             self._step_runs[step_run.id] = (run, index)
 
     def cancel(self, run_id: str) -> None:
-        """Ask for the end of a run. Asking again, or after its end, changes nothing."""
+        """Request the cancellation of a run. A second request, or one after its end, changes nothing."""
         run = self.run(run_id)
         with self.lock:
             ended = self.view(run).ended is not None
@@ -291,11 +244,11 @@ class Workspace:
                 self.changed()
 
     def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
-        """The run that a step's history id belongs to, and the step's position."""
+        """The run of a step, by the step's id in history, and the step's position."""
         return self._step_runs.get(step_run_id)
 
     def stored(self, run_id: str) -> tuple[Run, int | None]:
-        """The run behind an id of run history; where it is a step's, its run and the step's position."""
+        """The run that an id of run history names; for a step, its run and its position."""
         run = self.runs.get(run_id)
         found = (run, None) if run is not None else self._step_runs.get(run_id)
         if found is None or not self.recorded(found[0]):
@@ -311,12 +264,16 @@ class Workspace:
         raise not_found(f"Node {node_id} of PipelineRun {run_id}")
 
     def listed(self, run: Run) -> bool:
-        """Whether lists and queries already find the run; a GET by its id always does."""
+        """Whether lists and queries already find the run."""
         lag = max(self.quirks.history_lag, self.quirks.history_late)
         return run.created + lag <= self.clock.now()
 
+    def listed_runs(self) -> Iterable[Run]:
+        """The runs that lists already find, oldest first."""
+        return (run for run in self.runs.values() if self.listed(run))
+
     def recorded(self, run: Run) -> bool:
-        """Whether run history already knows the run by its id."""
+        """Whether run history already finds the run by its id."""
         return run.created + self.quirks.history_late <= self.clock.now()
 
     def children(self, run: Run) -> Iterable[Run]:
@@ -335,11 +292,11 @@ class Workspace:
         return parent
 
     def effective_parameters(self, run: Run) -> dict[str, str]:
-        """The run's parameters with the pipeline's defaults below them."""
+        """The run's parameters, with the pipeline's defaults for the missing ones."""
         return published_defaults(self.pipeline(run.pipeline_id)) | run.parameters
 
     def effective_data_paths(self, run: Run) -> dict[str, DataPath]:
-        """The run's data paths with the pipeline's defaults below them."""
+        """The run's data paths, with the pipeline's defaults for the missing ones."""
         declared = self.pipeline(run.pipeline_id).data_paths
         defaults = {item.name: item.default for item in declared if isinstance(item.default, DataPath)}
         return defaults | run.data_paths
@@ -348,9 +305,3 @@ class Workspace:
 def published_defaults(pipeline: Pipeline) -> dict[str, str]:
     """The default of every parameter that has one."""
     return {item.name: item.default for item in pipeline.parameters if item.default is not None}
-
-
-def _get(things: Mapping[str, T], key: str, kind: str) -> T:
-    if key not in things:
-        raise not_found(f"{kind} {key}")
-    return things[key]

@@ -10,8 +10,7 @@ from chaos.blob_load import FOLDERS, KEEPERS, READERS, BlobLoad
 from chaos.writer import SCALES, Scale
 from processes import ServiceError
 from support.oracles.promises import Act, Task
-from support.services.local_workspace import TOKEN
-from support.services.recorded_workspace import RecordedWorkspace
+from support.services.recorded_workspace import TOKEN, RecordedWorkspace
 
 ROOT = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 ENDED = "2026-11-22T12:00:00+00:00"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import airflow
 import pytest
-from support.services.local_workspace import TOKEN
+from support.services.recorded_workspace import TOKEN
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 OURS = (sys.executable, "-m", "aml_provider")

@@ -1,4 +1,4 @@
-"""Who is answered: programs and the workspace's own pages, but no page of another site, whatever its name."""
+"""Access: programs and the workspace's own pages are answered, pages of other sites under any name are not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ KEY = "a2V5"
 STORE = f"{DATASTORES}/datastores/store"
 SUBMIT = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
 FOREIGN = "http://evil.example"
-# What the pages of other sites can get a browser to send, old ones and those that know no Sec-Fetch included.
+# Headers of requests that pages of other sites can cause, also in old browsers without Sec-Fetch.
 CROSS_SITE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
-    # Another port of this machine.
+    # A page of another port of this machine.
     {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": "http://127.0.0.1:9"},
     {"Sec-Fetch-Site": "something-new"},
     {"Origin": FOREIGN},
@@ -61,7 +61,7 @@ def api():
 
 
 def state(api):
-    """What a request could change."""
+    """Everything that a request could change."""
     emulator = api.emulator
     return (
         list(emulator.state.runs),
@@ -73,7 +73,7 @@ def state(api):
 
 
 def browse(api, path, **headers):
-    """What a person sees who enters an address."""
+    """The page that a person sees who enters an address."""
     return httpx.get(api.base_url.join(path), headers={**BROWSER, **headers}, trust_env=False)
 
 
@@ -107,7 +107,7 @@ class TestPagesOfOtherSites:
         assert state(api) == before
 
     @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-    def test_may_have_links_to_pages(self, api, site):
+    def test_can_link_to_pages(self, api, site):
         link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         link |= {"Accept": "text/html,*/*;q=0.8", "Referer": f"{FOREIGN}/"}
         assert [api.get(path, headers=link).status_code for path in PAGES] == [200] * 3
@@ -116,8 +116,8 @@ class TestPagesOfOtherSites:
             refused(api.get(path, headers=link), 403)
         refused(api.post("/runs", headers=link), 403)
 
-    def test_may_have_links_to_pages_where_a_browser_tells_less(self, api):
-        # A browser sends Sec-Fetch to https, to localhost and to 127.0.0.1.
+    def test_can_link_to_pages_if_the_browser_sends_no_sec_fetch(self, api):
+        # Browsers send Sec-Fetch only to https, localhost and 127.0.0.1.
         assert api.get("/runs", headers={"Referer": f"{FOREIGN}/"}).status_code == 200
 
     def test_the_workspaces_own_pages_are_answered(self, api):
@@ -134,11 +134,11 @@ class TestPagesOfOtherSites:
             assert api.get("/_emulator/clock", headers=headers).status_code == 200
             assert api.post(SUBMIT, headers=headers, json={"ExperimentName": "exp"}).status_code == 200
 
-    def test_the_refusal_is_said_where_somebody_looks(self, api, caplog):
+    def test_the_refusal_is_in_the_reply_and_in_the_log(self, api, caplog):
         with caplog.at_level("WARNING", "aml_provider.emulator.serving.middleware"):
             reply = api.post(SUBMIT, headers={"Origin": FOREIGN}, json={})
         assert "other sites" in reply.json()["Error"]["Message"]
-        assert f"POST {SUBMIT} 403: The workspace does not answer to the pages of other sites" in caplog.text
+        assert f"POST {SUBMIT} 403: The workspace does not answer pages of other sites" in caplog.text
         page = browse(api, "/_emulator/runs", Origin=FOREIGN)
         assert (page.status_code, page.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
         assert "other sites" in page.text
@@ -146,7 +146,7 @@ class TestPagesOfOtherSites:
 
 class TestNames:
     @pytest.mark.parametrize("name", FALSE_NAMES)
-    def test_a_name_that_anybody_can_have_is_refused(self, api, name):
+    def test_a_name_that_any_site_can_use_is_refused(self, api, name):
         before = state(api)
         host = {"Host": name.format(port=api.base_url.port)}
         for path in (*READS, *PAGES):
@@ -160,7 +160,7 @@ class TestNames:
         ["localhost", "LOCALHOST:8700", "localhost.:1", "ws.localhost:1", "127.0.0.1", "127.8.9.1:1", "[::1]:8700",
          "[::1]", "0.0.0.0:8700", "192.168.7.7:8700", "[fd00::7]:1"],
     )  # fmt: skip
-    def test_a_name_or_address_that_nobody_else_can_have_is_answered(self, api, name):
+    def test_an_address_or_local_name_is_answered(self, api, name):
         assert api.get(STORE, headers={"Host": name}).status_code == 200
         assert set(api.get("/discovery", headers={"Host": name}).json().values()) == {f"http://{name}"}
 
@@ -172,7 +172,7 @@ class TestNames:
             for name in ("x.host.docker.internal", "docker.internal", "aml_workspace.evil.example"):
                 refused(api.get(STORE, headers={"Host": name}), 421)
 
-    def test_the_host_that_it_listens_on_is_one(self):
+    def test_the_listening_host_is_allowed(self):
         name = socket.gethostname()
         try:
             with EmulatorServer(SEED, host=name) as emulator, httpx.Client(trust_env=False) as client:
@@ -181,13 +181,13 @@ class TestNames:
             pytest.skip("this machine does not know its own name")
 
     @pytest.mark.parametrize("name", ["http://a", "a:1", "a/b", "*", "", "a b", ".", "-a"])
-    def test_what_is_no_name_is_refused_at_once(self, name):
-        with pytest.raises(ValueError, match="is no name or address of a machine"):
+    def test_an_invalid_name_is_refused_at_the_start(self, name):
+        with pytest.raises(ValueError, match="is not the name or address of a machine"):
             EmulatorServer(SEED, allowed_hosts=[name])
 
     def test_the_refusal_says_what_to_do(self, api):
         reply = api.get(STORE, headers={"Host": "workspace:8700"})
-        assert "start it with --allowed-host workspace." in reply.json()["error"]["message"]
+        assert "start the workspace with --allowed-host workspace." in reply.json()["error"]["message"]
         page = browse(api, "/", Host="workspace:8700")
         assert "--allowed-host workspace." in page.text
         assert "<script" not in page.text
@@ -203,7 +203,7 @@ class TestBodies:
          "multipart/form-data; boundary=x", "application/octet-stream", "text/json", "application/jsonp", "", "json"],
     )  # fmt: skip
     @pytest.mark.parametrize(("method", "path"), CHANGES[:3])
-    def test_must_be_json_and_say_so(self, api, method, path, kind):
+    def test_must_be_declared_as_json(self, api, method, path, kind):
         api.submit()
         before = state(api)[:4]
         headers = {} if kind is None else {"Content-Type": kind}
@@ -215,18 +215,18 @@ class TestBodies:
     @pytest.mark.parametrize(
         "kind", ["application/json", "Application/JSON;charset=utf-8", "application/json-patch+json"]
     )
-    def test_as_programs_send_them(self, api, kind):
+    def test_json_bodies_of_programs_are_accepted(self, api, kind):
         reply = api.post(SUBMIT, headers={"Content-Type": kind}, content=b'{"ExperimentName": "exp"}')
         assert reply.status_code == 200
 
-    def test_there_need_be_none(self, api):
+    def test_a_request_without_a_body_is_accepted(self, api):
         assert api.post("/_emulator/reset").status_code == 200
         assert api.post("/_emulator/reset", headers={"Content-Type": "text/plain"}).status_code == 415
 
 
 class TestReplies:
     @pytest.mark.parametrize("path", [*PAGES, *READS, "/nothing", "/runs/nobody"])
-    def test_all_are_protected(self, api, path):
+    def test_all_have_protective_headers(self, api, path):
         headers = api.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -236,7 +236,7 @@ class TestReplies:
         assert "default-src 'none'" in headers["Content-Security-Policy"]
 
     @pytest.mark.parametrize("kind", ["html", "status", "cut", "slow", "content_type", "redirect"])
-    def test_those_of_faults_too(self, api, kind):
+    def test_faulty_replies_have_protective_headers(self, api, kind):
         api.emulator.faults.add(kind)
         with api.stream("GET", f"{PIPELINES}/Pipelines", follow_redirects=False) as reply:
             assert reply.headers["X-Content-Type-Options"] == "nosniff"
@@ -244,16 +244,16 @@ class TestReplies:
 
 class TestPeople:
     @pytest.mark.parametrize("path", ["/nothing", "/runs/a/b/c", "/favicon.ico", "/models", "/<script>x</script>"])
-    def test_get_a_page_where_there_is_nothing(self, api, path):
+    def test_get_a_page_at_an_unknown_address(self, api, path):
         reply = browse(api, path)
         assert (reply.status_code, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
         assert "There is nothing at" in reply.text
         assert 'href="/"' in reply.text
         assert "<script" not in reply.text
-        # It meets no fault, and is no request of a client.
+        # Faults do not apply to it, and it is not in the request log.
         assert api.emulator.requests() == []
 
-    def test_get_a_page_for_what_programs_may_not(self, api):
+    def test_get_a_page_for_a_refusal(self, api):
         for path, status in ((STORE, 401), (SCOPE, 401), ("/_content/c/p", 403), (f"{PIPELINES}/nothing", 401)):
             reply = browse(api, path)
             assert (reply.status_code, reply.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
@@ -269,7 +269,7 @@ class TestPeople:
 
 class TestTokens:
     @pytest.mark.parametrize("options", [{"token": ""}, {"control_token": ""}])
-    def test_an_empty_one_would_let_everybody_in(self, options):
+    def test_an_empty_token_is_refused_at_the_start(self, options):
         with pytest.raises(ValueError, match="must be ASCII letters"):
             EmulatorServer(SEED, **options)
 
@@ -280,10 +280,10 @@ class TestTokens:
             assert api.get("/_emulator/runs", headers={"Authorization": "bearer control"}).status_code == 200
 
     @pytest.mark.parametrize("caller", ["192.0.2.1", "nobody", "::ffff:192.0.2.1", "127.0.0.1, 192.0.2.1"])
-    def test_who_comes_through_a_proxy_is_not_this_machine(self, api, caller):
+    def test_a_caller_through_a_proxy_is_not_this_machine(self, api, caller):
         assert api.get("/_emulator/runs", headers={"X-Forwarded-For": caller}).status_code == 403
 
-    def test_the_control_api_knows_this_machine_by_its_older_address(self):
+    def test_the_control_api_accepts_the_ipv4_loopback_address(self):
         try:
             server = EmulatorServer(SEED, host="::ffff:127.0.0.1")
         except OSError:

@@ -1,4 +1,4 @@
-"""The emulator's replies have the shape of those that Microsoft's SDK accepted, and it takes the SDK's requests."""
+"""The emulator's replies have the shape that Microsoft's SDK accepted, and it accepts the SDK's requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEED = {
     ],
     "endpoints": [{"name": "score-endpoint", "id": ENDPOINT, "versions": {"0": PIPELINE}}],
 }
-# Their keys are data.
+# Their keys are user data.
 BAGS = {"tags", "properties", "Properties", "ParameterAssignments", "DataSetDefinitionValueAssignments", "logFiles"}
 
 
@@ -44,7 +44,7 @@ def exchanges(capture):
 
 
 def captured(capture, method, part):
-    """The reply to the first such request of a capture."""
+    """The reply to the first matching request of a capture."""
     for item in exchanges(capture):
         if item["request"]["method"] == method and part in item["request"]["path"]:
             return item["response"]["json"]
@@ -52,7 +52,7 @@ def captured(capture, method, part):
 
 
 def shape(value, other):
-    """The keys of a reply, down to where one of the two has no object."""
+    """The keys of a reply, as deep as both values are objects."""
     if isinstance(value, dict) and isinstance(other, dict):
         return {key: None if key in BAGS else shape(item, other.get(key)) for key, item in value.items()}
     if isinstance(value, list) and isinstance(other, list) and value and other:
@@ -61,7 +61,7 @@ def shape(value, other):
 
 
 def send(api, request, path=None, changes=(), **options):
-    """Send what the SDK sent, in its bytes and with its Content-Type."""
+    """Send the SDK's request again, byte for byte and with its Content-Type."""
     body = {**request["json"], **dict(changes)} if changes else request["json"]
     headers = {"Content-Type": request["headers"]["Content-Type"]}
     return api.request(request["method"], path or request["path"], content=json.dumps(body), headers=headers, **options)
@@ -115,7 +115,7 @@ def api():
         ("datastore_list", "/datastores", f"{DATASTORES}/datastores?count=100&includeSecret=true"),
     ],
 )
-def test_get(api, capture, part, path):
+def test_captured_gets(api, capture, part, path):
     reply = api.get(path.format(run=api.run_id, step=api.step_id))
     assert reply.status_code == 200
     assert_same_shape(reply.json(), captured(capture, "GET", part))
@@ -131,7 +131,7 @@ def test_get(api, capture, part, path):
         ("experiment_runs_filtered", "/runs:query"),
     ],
 )
-def test_post_as_the_sdk_sends_it(api, capture, part):
+def test_captured_posts(api, capture, part):
     sent = next(item for item in exchanges(capture) if part in item["request"]["path"])
     request = sent["request"]
     reply = send(api, request, params=request["query"])
@@ -185,7 +185,7 @@ def test_the_runs_of_a_schedule(api):
     assert_same_shape(api.get(f"{runs}/Last").json(), captured("schedule_last_run", "GET", "/Last"))
 
 
-def test_discovery_has_every_service_here(api):
+def test_discovery_lists_all_services(api):
     reply = httpx.get(api.base_url.join("/discovery"))
     assert set(reply.json()) >= set(captured("discovery_endpoints", "GET", "/discovery")) - {
         "catalog",

@@ -40,7 +40,7 @@ def described(kind, name="new", **changes):
 
 class TestRegistering:
     @pytest.mark.parametrize("kind", SECTIONS)
-    def test_every_kind_comes_back_as_it_was_sent(self, api, kind):
+    def test_every_type_is_returned_as_registered(self, api, kind):
         section, values = SECTIONS[kind]
         api.ask(
             "POST",
@@ -64,7 +64,7 @@ class TestRegistering:
             ({}, "None"),
         ],
     )
-    def test_the_kind_of_credential_follows_from_it(self, api, credentials, kind):
+    def test_the_credential_type_is_derived(self, api, credentials, kind):
         api.ask("POST", STORES, json=described("AzureBlob", **{"accountKey": None, **credentials}))
         assert api.ask("GET", f"{STORES}/new")["azureStorageSection"]["credentialType"] == kind
 
@@ -72,9 +72,9 @@ class TestRegistering:
         api.ask("POST", STORES, json=described("DBFS", "BigName"))
         assert api.ask("GET", f"{STORES}/bigname") == api.ask("GET", f"{STORES}/BigName")
 
-    def test_a_name_that_is_taken(self, api):
+    def test_an_existing_name_is_refused(self, api):
         refused = api.ask("POST", STORES, 400, json=described("AzureBlob", "store"))
-        # With these words Microsoft's SDK goes on to overwrite.
+        # At this message Microsoft's SDK overwrites the datastore.
         assert "Another datastore with the same name already exists" in refused
 
     @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ class TestRegistering:
             ({"dataStoreType": "DBFS"}, "datastore name '' is not"),
             ({"name": "a-b", "dataStoreType": "DBFS"}, "datastore name 'a-b' is not"),
             ({"name": "new"}, "dataStoreType is required"),
-            ({"name": "new", "dataStoreType": "Tape"}, "'Tape' is no dataStoreType"),
+            ({"name": "new", "dataStoreType": "Tape"}, "'Tape' is not a dataStoreType"),
             ({"name": "new", "dataStoreType": "AzureBlob"}, "azureStorageSection is required"),
             ({"name": "new", "dataStoreType": "AzureBlob", "azureStorageSection": {}}, "accountName is required"),
             ({"name": "new", "dataStoreType": "Hdfs", "hdfsSection": {"protocol": "http"}}, "nameNodeAddress is"),
         ],
     )
-    def test_what_cannot_be_is_refused(self, api, body, said):
+    def test_invalid_datastores_are_refused(self, api, body, said):
         assert said in api.ask("POST", STORES, 400, json=body)
         assert list(api.emulator.state.datastores) == ["store", "files"]
 
@@ -101,19 +101,19 @@ class TestChanging:
         section = api.ask("GET", f"{STORES}/store")["azureStorageSection"]
         assert (section["containerName"], section["accountKey"], section["credentialType"]) == ("other", None, "None")
 
-    def test_what_it_is_stays(self, api):
+    def test_the_type_cannot_change(self, api):
         assert "cannot become DBFS" in api.ask("PUT", f"{STORES}/store", 400, json=described("DBFS", "store"))
         assert "not that of the path" in api.ask("PUT", f"{STORES}/store", 400, json=described("AzureBlob", "x"))
         assert "Datastore x was not found" in api.ask("PUT", f"{STORES}/x", 404, json=described("AzureBlob", "x"))
 
-    def test_the_default(self, api):
+    def test_the_default_can_be_set(self, api):
         assert api.ask("GET", f"{DATASTORES}/default")["name"] == "store"
         api.ask("PUT", f"{DATASTORES}/default/files")
         assert api.ask("GET", f"{DATASTORES}/default")["name"] == "files"
         assert "Datastore x was not found" in api.ask("PUT", f"{DATASTORES}/default/x", 404)
 
     def test_deleting(self, api):
-        assert "is the default one" in api.ask("DELETE", f"{STORES}/store", 400)
+        assert "is the default. Set another default first." in api.ask("DELETE", f"{STORES}/store", 400)
         api.ask("DELETE", f"{STORES}/files")
         assert "Datastore files was not found" in api.ask("GET", f"{STORES}/files", 404)
         assert "Datastore files was not found" in api.ask("DELETE", f"{STORES}/files", 404)
@@ -146,7 +146,7 @@ class TestListing:
                 token = reply["continuationToken"]
             assert (found, token) == (["store", "files", "c", "d", "e"], None)
 
-    def test_fewer_and_chosen_ones(self, api):
+    def test_a_list_can_be_limited_and_selected(self, api):
         first = api.ask("GET", f"{STORES}?count=1")
         assert ([item["name"] for item in first["value"]], bool(first["continuationToken"])) == (["store"], True)
         assert "count must be" in api.ask("GET", f"{STORES}?count=x", 400)
@@ -174,10 +174,10 @@ class TestResourceManager:
         (group,) = api.ask("GET", "/subscriptions/abc/resourceGroups")["value"]
         assert api.ask("GET", group["id"]) == group
 
-    def test_they_need_a_token(self, api):
+    def test_resource_manager_needs_a_token(self, api):
         assert httpx.get(f"{api.emulator.url}/subscriptions").status_code == 401
 
-    def test_what_is_not_there(self, api):
+    def test_unknown_resources_are_a_501(self, api):
         assert "does not have GET /subscriptions/abc/providers/x" in api.ask(
             "GET", "/subscriptions/abc/providers/x", 501
         )

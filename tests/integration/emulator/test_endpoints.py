@@ -1,4 +1,4 @@
-"""Pipeline endpoints of the emulator: what Microsoft's SDK does with them, as requests."""
+"""Pipeline endpoints of the emulator: the requests that Microsoft's SDK sends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_version_is_added_and_made_the_default(api):
     assert [item["Id"] for item in behind] == ["score", "train", "score"]
 
 
-def test_it_is_disabled_and_enabled(api):
+def test_an_endpoint_is_disabled_and_enabled(api):
     assert put(api, EntityStatus="Disabled")["EntityStatus"] == "Disabled"
     assert "is Disabled" in submit(api, 400)
     assert api.ask("GET", f"{ENDPOINTS}?activeOnly=true") == []
@@ -67,7 +67,7 @@ def test_names_are_unique(api):
     assert api.ask("GET", f"{ENDPOINTS}/Id/{other['Id']}") == other
 
 
-def test_a_change_replaces_everything_and_keeps_the_times_right(api):
+def test_an_update_replaces_everything_but_the_creation_time(api):
     api.emulator.clock.advance(10)
     entity = put(api, Description="d", tags={"a": None}, Properties={"n": 1})
     assert (entity["Description"], entity["tags"], entity["Properties"]) == ("d", {"a": None}, {"n": 1})
@@ -88,17 +88,17 @@ def test_a_change_replaces_everything_and_keeps_the_times_right(api):
         (400, {"PipelineVersionList": [{"Version": "x", "PipelineId": "score"}]}, "must be a whole number"),
         (400, {"PipelineVersionList": [{"Version": "1", "PipelineId": "score"}] * 2}, "version 1 twice"),
         (404, {"PipelineVersionList": [{"Version": "1", "PipelineId": "x"}]}, "Pipeline x was not found"),
-        (400, {"EntityStatus": "Gone"}, "'Gone' is no EntityStatus"),
+        (400, {"EntityStatus": "Gone"}, "'Gone' is not an EntityStatus"),
         (400, {"tags": []}, "tags must be a JSON object"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(api, status, changes, said):
+def test_invalid_updates_are_refused_and_change_nothing(api, status, changes, said):
     before = door(api)
     assert said in put(api, status, **changes)
     assert door(api) == before
 
 
-def test_what_is_unknown(api):
+def test_unknown_endpoints_are_a_404(api):
     body = {"Name": "new", "PipelineId": "x"}
     assert "Pipeline x was not found" in api.ask("POST", f"{ENDPOINTS}/Create", 404, json=body)
     for method, path in (("GET", "Id/x"), ("PUT", "x"), ("GET", "x/pipelines"), ("GET", "Name?Name=x")):
@@ -107,7 +107,7 @@ def test_what_is_unknown(api):
     assert "Version 7" in submit(api, 404, version="7")
 
 
-def test_a_list_is_as_long_as_the_header_wants(api):
+def test_batch_size_limits_a_list(api):
     for name in ("b", "c"):
         api.ask("POST", f"{ENDPOINTS}/Create", json={"Name": name, "PipelineId": "score"})
     for size, names in (("2", ["door", "b"]), ("9", ["door", "b", "c"])):

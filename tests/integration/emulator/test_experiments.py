@@ -47,7 +47,7 @@ class TestFinding:
         assert named(api, filter="(Tags/flag ne null or Tags/flag eq null)") == ["one"]
         assert named(api, orderby="name desc") == ["two", "one"]
         assert "Invalid filter" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"filter": "("})
-        assert "'x' is no viewType" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"viewType": "x"})
+        assert "'x' is not a viewType" in api.ask("POST", f"{EXPERIMENTS}:query", 400, json={"viewType": "x"})
 
     def test_views(self, api):
         create(api, "active")
@@ -92,13 +92,13 @@ class TestChanging:
         assert api.ask("GET", f"{BY_ID}/{experiment_id}")["tags"] == {"b": None}
         assert "tags is required" in api.ask("POST", f"{BY_ID}/{experiment_id}/tags:delete", 400, json={})
 
-    def test_a_new_name_takes_the_runs_along(self, api):
+    def test_renaming_applies_to_the_runs(self, api):
         run_id = api.submit(experiment="old")
         experiment_id = api.run(run_id)["experimentId"]
         patch(api, experiment_id, name="new")
         assert api.ask("GET", f"{HISTORY}/experiments/new/runs/{run_id}")["runId"] == run_id
         assert "was not found" in api.ask("GET", f"{HISTORY}/experiments/old/runs/{run_id}", 404)
-        # The old name is free, for an experiment of its own.
+        # The old name can be used for a new experiment.
         assert create(api, "old") != experiment_id
 
     def test_a_name_belongs_to_one_active_experiment(self, api):
@@ -107,7 +107,7 @@ class TestChanging:
         assert "taken already exists" in patch(api, other, 409, name="taken")
         assert "Invalid experiment name" in patch(api, other, 400, name="not one")
 
-    def test_writing_to_an_archived_one_makes_a_new_one(self, api):
+    def test_submitting_to_an_archived_experiment_creates_a_new_one(self, api):
         first = api.submit()
         old = api.run(first)["experimentId"]
         assert patch(api, old, archive=True)["archivedTime"] is not None
@@ -122,23 +122,23 @@ class TestChanging:
         assert "exp already exists" in patch(api, old, 409, archive=False)
         patch(api, new, archive=True)
         assert patch(api, old, archive=False)["archivedTime"] is None
-        # What the other one holds is still found by the name that they share.
+        # Runs of the archived one are still found by the shared name.
         assert api.ask("GET", f"{EXPERIMENTS}/exp/runs/{second}")["runId"] == second
 
     @pytest.mark.parametrize("body", [[], {"archive": "x"}, {"tags": 1}, {"name": 1}, {"tags": {"a": {}}}])
-    def test_what_cannot_be_is_refused(self, api, body):
+    def test_invalid_changes_are_refused(self, api, body):
         assert "must be" in api.ask("PATCH", f"{BY_ID}/{create(api, 'exp')}", 400, json=body)
 
 
 class TestDeleting:
-    def test_at_once(self, api):
+    def test_deletion_is_immediate(self, api):
         experiment_id = create(api, "exp")
         api.ask("DELETE", f"{BY_ID}/{experiment_id}")
         assert "was not found" in api.ask("GET", f"{BY_ID}/{experiment_id}", 404)
         assert named(api, viewType="All") == []
         assert create(api, "exp") != experiment_id
 
-    def test_in_a_while(self):
+    def test_deletion_can_take_time(self):
         with serving(quirks=["slow_delete=30s"]) as api:
             experiment_id = create(api, "exp")
             reply = api.delete(f"{BY_ID}/{experiment_id}")
@@ -150,16 +150,16 @@ class TestDeleting:
             assert api.get(location).status_code == 200
             assert "was not found" in api.ask("GET", f"{BY_ID}/x/deletion", 404)
 
-    def test_one_with_runs_stays(self, api):
+    def test_an_experiment_with_runs_cannot_be_deleted(self, api):
         experiment_id = api.run(api.submit())["experimentId"]
         assert "has runs" in api.ask("DELETE", f"{BY_ID}/{experiment_id}", 400)
         assert named(api) == ["exp"]
 
-    def test_it_needs_a_token(self, api):
+    def test_deletion_needs_a_token(self, api):
         assert httpx.delete(f"{api.emulator.url}{BY_ID}/x").status_code == 401
 
 
-def test_how_many_runs_are_where(api):
+def test_run_counts_by_status(api):
     api.finished()
     api.submit()
     counts = api.ask("GET", f"{EXPERIMENTS}/exp/runcounts")

@@ -1,4 +1,4 @@
-"""Every kind of fault as it comes over the wire."""
+"""Every kind of fault, over HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def committed(emulator):
     return len(emulator.state.runs)
 
 
-def test_a_dropped_reply_is_committed(emulator, api):
+def test_drop_commits_the_request(emulator, api):
     fault = {"kind": "drop", "method": "POST", "path": "*/PipelineSubmit/*"}
     assert api.post("/_emulator/faults", json=fault).json()["kind"] == "drop"
     with pytest.raises(httpx.RemoteProtocolError):
@@ -54,7 +54,7 @@ def test_a_dropped_reply_is_committed(emulator, api):
     assert logged == [(None, "drop"), (200, None)]
 
 
-def test_a_refused_request_is_not(emulator, api):
+def test_refuse_does_not_commit_the_request(emulator, api):
     emulator.faults.add("refuse", times=2)
     for _ in range(2):
         with pytest.raises(httpx.RemoteProtocolError):
@@ -65,7 +65,7 @@ def test_a_refused_request_is_not(emulator, api):
 @pytest.mark.parametrize("after_commit", [False, True])
 @pytest.mark.parametrize("kind", ["status", "html"])
 @pytest.mark.parametrize("status", [202, 204, 401, 404, 429, 503, 599])
-def test_a_status_before_or_after_the_commit(emulator, api, kind, status, after_commit):
+def test_status_with_or_without_a_commit(emulator, api, kind, status, after_commit):
     emulator.faults.add(kind, status=status, after_commit=after_commit)
     reply = api.post(SUBMIT, json=BODY)
     assert reply.status_code == status
@@ -100,7 +100,7 @@ def test_the_casing_of_the_error(emulator, api, path, envelope, key):
     assert next(iter(api.get(path).json())) == key
 
 
-def test_a_redirect_to_the_same_address_or_another(emulator, api):
+def test_redirect_to_the_same_or_another_address(emulator, api):
     emulator.faults.add("redirect")
     emulator.faults.add("redirect", status=301, location="https://elsewhere.example/x")
     first, second = (api.post(f"{SUBMIT}?a=1", json=BODY) for _ in range(2))
@@ -110,7 +110,7 @@ def test_a_redirect_to_the_same_address_or_another(emulator, api):
 
 
 @pytest.mark.parametrize("kind", ["broken_json", "malformed_json", "empty"])
-def test_a_body_that_cannot_be_read_but_is_complete(emulator, api, kind):
+def test_corrupt_but_complete_bodies(emulator, api, kind):
     emulator.faults.add(kind, path=SUBMIT)
     reply = api.post(SUBMIT, json=BODY)
     assert reply.status_code == 200
@@ -129,7 +129,7 @@ def test_another_content_type(emulator, api):
     assert second.headers["Content-Type"] == "application/xml"
 
 
-def test_a_connection_cut_in_the_middle_of_the_body(emulator, api):
+def test_cut_closes_the_connection_in_the_middle_of_the_body(emulator, api):
     emulator.faults.add("cut", path=SUBMIT)
     with api.stream("POST", SUBMIT, json=BODY) as reply:
         assert reply.status_code == 200
@@ -139,7 +139,7 @@ def test_a_connection_cut_in_the_middle_of_the_body(emulator, api):
     assert api.get(GET).status_code == 200
 
 
-def test_a_body_that_trickles_in(emulator, api):
+def test_slow_sends_the_body_in_pieces(emulator, api):
     emulator.faults.add("slow", seconds=0.3)
     started = time.monotonic()
     with api.stream("GET", GET) as reply:
@@ -149,7 +149,7 @@ def test_a_body_that_trickles_in(emulator, api):
     assert len(b"".join(pieces)) == int(reply.headers["Content-Length"])
 
 
-def test_a_delay_carries_it_out_all_the_same(emulator, api):
+def test_delay_commits_the_request_even_if_the_client_gave_up(emulator, api):
     emulator.faults.add("delay", seconds=2.0)
     with pytest.raises(httpx.ReadTimeout):
         api.post(SUBMIT, json=BODY, timeout=httpx.Timeout(10.0, read=0.1))
@@ -160,7 +160,7 @@ def test_a_delay_carries_it_out_all_the_same(emulator, api):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_any_of_them_the_next_request_fares_well(emulator, api, kind):
+def test_the_next_request_after_a_fault_succeeds(emulator, api, kind):
     emulator.faults.add(kind)
     with contextlib.suppress(httpx.RemoteProtocolError):
         api.get(GET)
@@ -168,7 +168,7 @@ def test_after_any_of_them_the_next_request_fares_well(emulator, api, kind):
     assert [item["fault"] for item in emulator.requests()] == [kind, None]
 
 
-def test_the_query_and_the_body_may_tell_requests_apart(emulator, api):
+def test_patterns_can_use_the_query_and_the_body(emulator, api):
     emulator.faults.add("status", query="*parentRunId=x*", body='*"exp"*')
     assert api.post(SUBMIT, json=BODY).status_code == 200
     assert api.post(f"{SUBMIT}?parentRunId=x", json={"ExperimentName": "other"}).status_code == 400
@@ -179,13 +179,13 @@ def test_the_query_and_the_body_may_tell_requests_apart(emulator, api):
     ("fault", "argument"),
     [({}, "kind"), ({"kind": "explode"}, "kind"), ({"kind": "drop", "x": 1}, "x"), ([], "body")],
 )
-def test_nonsense_is_refused(api, fault, argument):
+def test_invalid_faults_are_refused(api, fault, argument):
     reply = api.post("/_emulator/faults", json=fault)
     assert reply.status_code == 400
     assert argument in reply.json()["error"]["message"]
 
 
-def test_clear(api, emulator):
+def test_faults_can_be_removed(api, emulator):
     emulator.faults.add("drop")
     api.delete("/_emulator/faults")
     assert api.get(GET).status_code == 200

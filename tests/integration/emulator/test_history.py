@@ -1,4 +1,4 @@
-"""Runs of the emulator's run history: reading, changing, files, metrics; and runs that are told to fail."""
+"""Runs of the emulator's run history: reading, changing, files, metrics; and runs that fail on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def api():
 
 
 def ways(api, run_id):
-    """The paths that lead to a run."""
+    """All paths of a run."""
     experiment_id = api.run(run_id)["experimentId"]
     return [
         f"{EXP}/runs/{run_id}",
@@ -33,13 +33,13 @@ def ways(api, run_id):
 
 
 class TestReading:
-    def test_every_way_leads_to_the_same(self, api):
+    def test_all_addresses_of_a_run_return_the_same(self, api):
         run_id = api.finished()
         for part in ("", "/details", "/children", "/artifacts"):
             replies = [api.ask("GET", f"{way}{part}") for way in ways(api, run_id)]
             assert replies[0] == replies[1] == replies[2]
 
-    def test_not_through_another_experiment(self, api):
+    def test_a_run_is_not_found_in_another_experiment(self, api):
         run_id = api.submit()
         api.ask("POST", f"{HISTORY}/experiments/other")
         for part in ("", "/details", "/children", "/artifacts", "/metricsingest/wait"):
@@ -65,7 +65,7 @@ class TestReading:
 
 class TestChanging:
     @pytest.mark.parametrize("way", [0, 1, 2])
-    def test_a_run(self, api, way):
+    def test_tags_and_names_of_a_run_can_change(self, api, way):
         path = ways(api, run_id := api.submit())[way]
         changes = {
             "runId": run_id,
@@ -83,14 +83,14 @@ class TestChanging:
         record = api.request("DELETE", f"{path}/tags", json=["a", "missing"]).json()
         assert ("a" in record["tags"], "flag" in record["tags"]) == (False, True)
 
-    def test_a_step(self, api):
+    def test_tags_and_names_of_a_step_can_change(self, api):
         step = api.steps(api.finished())[0]
         changes = {"tags": {"a": "1"}, "displayName": "shown", "description": "described"}
         record = api.ask("PATCH", f"{EXP}/runs/{step['runId']}", json=changes)
         assert (record["name"], record["displayName"], record["description"]) == ("prepare", "shown", "described")
         assert record["tags"]["azureml.nodeid"] == step["tags"]["azureml.nodeid"]
 
-    def test_a_property_is_written_once(self, api):
+    def test_a_property_cannot_be_overwritten(self, api):
         path = f"{HISTORY}/runs/{api.submit()}"
         api.ask("PATCH", path, json={"properties": {"p": "1"}})
         api.ask("PATCH", path, json={"properties": {"p": "1", "q": "2"}})
@@ -99,15 +99,15 @@ class TestChanging:
         assert "a" not in api.ask("GET", path)["tags"]
 
     @pytest.mark.parametrize("body", [None, [], {"tags": ["a"]}, {"displayName": 1}, {"properties": {"p": []}}])
-    def test_what_cannot_be_is_refused(self, api, body):
+    def test_invalid_changes_are_refused(self, api, body):
         assert "must be" in api.ask("PATCH", f"{HISTORY}/runs/{api.submit()}", 400, json=body)
 
-    def test_another_run_than_the_path_names(self, api):
+    def test_a_body_for_another_run_is_refused(self, api):
         assert "is not that of the path" in api.ask("PATCH", f"{EXP}/runs/{api.submit()}", 400, json={"runId": "x"})
         assert "Run x was not found" in api.ask("PATCH", f"{EXP}/runs/x", 404, json={})
         assert "array of texts" in api.ask("DELETE", f"{EXP}/runs/{api.submit()}/tags", 400)
 
-    def test_several_at_once(self, api):
+    def test_several_runs_in_one_request(self, api):
         one, two, other = api.submit(), api.submit(), api.submit(experiment="other")
         body = {"runs": [{"runId": run_id, "tags": {"a": run_id}} for run_id in (one, two, other, "x")]}
         reply = api.ask("PATCH", f"{EXP}/batch/runs", json=body)
@@ -121,25 +121,27 @@ class TestChanging:
 
 class TestEvents:
     @pytest.mark.parametrize("name", ["Canceled", "CancelRequested"])
-    def test_a_run_is_canceled(self, api, name):
+    def test_an_event_cancels_a_run(self, api, name):
         run_id = api.submit()
         event = {"timestamp": "2026-12-01T00:00:00Z", "name": f"Microsoft.MachineLearning.Run.{name}", "data": {}}
         api.ask("POST", f"{EXP}/runs/{run_id}/events", json=event)
         assert api.ask("GET", f"{EXP}/runs/{run_id}/metricsingest/wait") == {}
         assert api.run(run_id)["status"] == "Canceled"
 
-    def test_anything_else_is_refused(self, api):
+    def test_other_events_are_refused(self, api):
         run_id = api.finished()
         step = api.steps(run_id)[0]["runId"]
         cancel = {"name": "Microsoft.MachineLearning.Run.Canceled"}
         completed = {"name": "Microsoft.MachineLearning.Run.Completed"}
-        assert "is no event of a pipeline run" in api.ask("POST", f"{EXP}/runs/{run_id}/events", 400, json=completed)
+        assert "is not accepted for a pipeline run" in api.ask(
+            "POST", f"{EXP}/runs/{run_id}/events", 400, json=completed
+        )
         assert "cancel its pipeline run" in api.ask("POST", f"{EXP}/runs/{step}/events", 400, json=cancel)
         assert "name is required" in api.ask("POST", f"{EXP}/runs/{run_id}/events", 400, json={})
 
 
 class TestFiles:
-    def test_of_a_step_under_every_address(self, api):
+    def test_the_log_of_a_step_at_every_address(self, api):
         step = api.steps(api.finished())[1]["runId"]
         place = f"ExperimentRun/dcid.{step}"
         expected = {"origin": "ExperimentRun", "container": f"dcid.{step}", "path": STEP_LOG}
@@ -169,13 +171,13 @@ class TestFiles:
         assert {httpx.get(link).text for link in links} == {"fitting\n"}
         assert api.get(f"{ARTIFACTS}/artifacts/content/{place}/{STEP_LOG}").text == "fitting\n"
 
-    def test_there_are_none_before_the_start(self, api):
+    def test_there_are_no_files_before_the_start(self, api):
         run_id = api.submit()
         assert api.ask("GET", f"{EXP}/runs/{run_id}/artifacts")["value"] == []
         assert api.ask("GET", f"{EXP}/runs/{run_id}/details")["logFiles"] == {}
         assert "was not found" in api.ask("GET", f"{EXP}/runs/{run_id}/artifacts/contentinfo/{RUN_LOG}", 404)
 
-    def test_what_is_unknown(self, api):
+    def test_unknown_files_are_a_404(self, api):
         run_id = api.finished()
         for path in (
             f"{ARTIFACTS}/artifacts/ExperimentRun/dcid.x",
@@ -195,7 +197,7 @@ class TestFiles:
 
 
 class TestMetrics:
-    def test_values_come_back_under_their_name(self, api):
+    def test_logged_values_are_returned_by_name(self, api):
         path = f"{METRICS}/runs/{api.finished()}"
         assert api.ask("POST", f"{path}/list", json={})["value"] == []
         assert api.ask("POST", f"{path}/batch", json={"values": [METRIC]}) == {"errors": []}
@@ -207,7 +209,7 @@ class TestMetrics:
         assert [value["data"] for value in found["value"]] == [{"loss": 0.5}, {"loss": 0.25}]
         assert (found["columns"], found["properties"]["uxMetricType"]) == ({"loss": "double"}, "azureml.v1.scalar")
 
-    def test_what_cannot_be_is_told_one_by_one(self, api):
+    def test_each_invalid_value_has_its_own_error(self, api):
         path = f"{METRICS}/runs/{api.finished()}"
         table = {**METRIC, "properties": {"uxMetricType": "azureml.v1.table"}}
         odd = {"name": "odd", "columns": {}, "value": [{"data": {"x": 1}}]}
@@ -215,12 +217,12 @@ class TestMetrics:
         assert [error["metric"] for error in reply["errors"]] == [table, odd, {}]
         messages = [error["errorResponse"]["error"]["message"] for error in reply["errors"]]
         assert messages == ["Metric loss is of type azureml.v1.scalar, not azureml.v1.table.",
-                            "columns does not have x.", "name is required."]  # fmt: skip
+                            "columns does not contain x.", "name is required."]  # fmt: skip
         assert len(api.ask("POST", f"{path}/full", json={"metricName": "loss"})["value"]) == 1
         assert "Metric odd of run" in api.ask("POST", f"{path}/full", 404, json={"metricName": "odd"})
         assert "Run x was not found" in api.ask("POST", f"{METRICS}/runs/x/list", 404, json={})
 
-    def test_a_step_logs_them_too(self):
+    def test_a_step_logs_metrics(self):
         step = {"name": "work", "function": f"{__name__}:measure"}
         with serving({"pipelines": [{"name": "p", "id": "p", "steps": [step]}]}) as api:
             (record,) = api.steps(api.finished(pipeline="p"))
@@ -232,7 +234,7 @@ class TestMetrics:
 
 
 def measure(context):
-    """What a step of a seed may do."""
+    """A step function."""
     context.log_metric("rows", 3)
     context.log_metric("rows", 4)
     context.log_metric("model", "tree")
@@ -254,19 +256,19 @@ class TestFailingOnDemand:
             assert log == "fitting\nno memory\nleft\n"
         assert api.run(api.finished())["status"] == "Completed"
 
-    def test_it_does_not_need_a_message(self, api):
+    def test_the_message_is_optional(self, api):
         run_id = api.finished(tags={"emulator.fail_at": "prepare"})
-        assert "Step prepare failed: The run asked for it" in api.run(run_id)["error"]["error"]["message"]
+        assert "Step prepare failed: Requested by emulator.fail_at" in api.run(run_id)["error"]["error"]["message"]
         assert len(api.steps(run_id)) == 1
 
-    def test_the_step_has_to_exist(self, api):
+    def test_an_unknown_step_is_refused(self, api):
         path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
         body = {"ExperimentName": "exp", "tags": {"emulator.fail_at": "publish"}}
         assert "no step publish" in api.ask("POST", path, 400, json=body)
 
 
 class TestOutputs:
-    def test_of_the_run(self, azurite):
+    def test_outputs_of_a_run(self, azurite):
         container = azurite.container()
         store = {
             "name": "store",
@@ -284,14 +286,14 @@ class TestOutputs:
             assert (place["RelativePath"], place["AmlDataStoreName"]) == ("out/two/result.txt", "store")
             assert place["Container"] == container.container_name
             assert "Output x of PipelineRun" in api.ask("GET", f"{path}/PipelineRunOutputs/x", 404)
-            # What was written stays known when the datastore is gone.
+            # Outputs stay known after their datastore is removed.
             api.emulator.state.datastores.clear()
             node = api.steps(run_id)[0]["tags"]["azureml.nodeid"]
             outputs = api.ask("POST", f"{path}/Outputs", json=[node])
             reference = outputs["result.txt"]["DataLocation"]["DataReference"]["AzureBlobReference"]
             assert (reference["RelativePath"], reference["Account"]) == ("out/one/result.txt", None)
 
-    def test_a_step_whose_datastore_is_gone_fails(self):
+    def test_a_missing_datastore_fails_the_step(self):
         steps = [{"name": "work", "function": f"{__name__}:measure"}]
         paths = [{"name": "input", "default": {"datastore": "gone", "path": "x"}}]
         seed = {**SEED, "pipelines": [{"name": "p", "id": "p", "data_paths": paths, "steps": steps}], "endpoints": []}

@@ -81,13 +81,13 @@ class TestFromAGraph:
             ({"Graph": {"ModuleNodes": [{"Id": "a"}, {"Id": "a"}]}}, "Two ModuleNodes have the Id a"),
             ({"Graph": {"ModuleNodes": [{}]}}, "Id is required"),
             ({"Graph": {**GRAPH, "Edges": [*GRAPH["Edges"], {
-                "SourceOutputPort": {"NodeId": "last"}, "DestinationInputPort": {"NodeId": "first"}}]}}, "in a circle"),
-            ({"GraphInterface": {"Parameters": [{"Name": "a", "Type": "Long"}]}}, "'Long' is no Type"),
-            ({"GraphInterface": {"Parameters": [{"Name": "a"}, {"Name": "a"}]}}, "several parameters a"),
+                "SourceOutputPort": {"NodeId": "last"}, "DestinationInputPort": {"NodeId": "first"}}]}}, "a cycle"),
+            ({"GraphInterface": {"Parameters": [{"Name": "a", "Type": "Long"}]}}, "'Long' is not a Type"),
+            ({"GraphInterface": {"Parameters": [{"Name": "a"}, {"Name": "a"}]}}, "names these parameters twice: a"),
             ({"ParameterAssignments": {"x": "1"}}, "no parameter x"),
         ],
     )  # fmt: skip
-    def test_what_cannot_be_is_refused(self, api, change, said):
+    def test_invalid_pipelines_are_refused(self, api, change, said):
         body = {"Name": "new", "Graph": GRAPH, "GraphInterface": INTERFACE, **change}
         assert said in api.ask("POST", CREATE, 400, json=body)
         assert len(api.emulator.state.pipelines) == 3
@@ -101,10 +101,10 @@ class TestFromAnother:
             assert entity["ParameterAssignments"] == {"rate": "1"}
             run_id = api.finished(pipeline=entity["Id"])
             assert [step["name"] for step in api.steps(run_id)] == ["prepare", "fit"]
-        # The one that it was copied from is as it was.
+        # The original is unchanged.
         assert api.ask("GET", f"{PIPELINES}/Pipelines/train")["ParameterAssignments"] == {"rate": "0.5"}
 
-    def test_by_its_graph_the_steps_do_what_they_did(self, api):
+    def test_the_steps_of_a_copied_graph_behave_the_same(self, api):
         graph_id = api.ask("GET", f"{PIPELINES}/Pipelines/train")["GraphId"]
         graph = api.ask("GET", f"{PIPELINES}/Graphs/{graph_id}")
         interface = api.ask("GET", f"{PIPELINES}/Graphs/{graph_id}/Interface")
@@ -142,7 +142,7 @@ class TestViews:
 
 class TestOlderNames:
     @pytest.mark.parametrize("name", ["PublishedPipelines", "Templates"])
-    def test_of_pipelines(self, api, name):
+    def test_older_names_of_pipelines(self, api, name):
         assert api.ask("GET", f"{PIPELINES}/{name}") == api.ask("GET", f"{PIPELINES}/Pipelines")
         assert api.ask("GET", f"{PIPELINES}/{name}/train") == api.ask("GET", f"{PIPELINES}/Pipelines/train")
         api.ask("PUT", f"{PIPELINES}/{name}/train/status", json="Disabled")
@@ -154,7 +154,7 @@ class TestOlderNames:
         assert [step["name"] for step in api.steps(api.finished(pipeline=entity["Id"]))] == ["prepare", "fit"]
 
     @pytest.mark.parametrize("name", ["PipelineSubmit", "PublishedPipelineSubmit", "TemplateSubmit"])
-    def test_of_runs(self, api, name):
+    def test_older_names_of_runs(self, api, name):
         run_id = api.ask("POST", f"{PIPELINES}/Experiments/{name}/train", json={"ExperimentName": "exp"})["Id"]
         entity = api.ask("GET", f"{PIPELINES}/Experiments/{run_id}")
         assert entity == api.ask("GET", f"{PIPELINES}/PipelineRuns/{run_id}")
@@ -164,7 +164,7 @@ class TestOlderNames:
 
 
 class TestDataTypes:
-    def test_a_new_one_is_as_it_was_registered(self, api):
+    def test_a_registered_data_type_is_listed_unchanged(self, api):
         new = {
             "Id": "New",
             "Name": "A new one",

@@ -1,4 +1,4 @@
-"""What quirks of the wire change in what the services answer, and that they go together."""
+"""The effects of quirks on the services' replies, alone and combined."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.samples.quirks import QUIRKS, TOGETHER
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.server import EmulatorServer
 
-DOCS = Path(__file__).parents[3] / "docs" / "emulator.md"
+DOCS = Path(__file__).parents[3] / "docs" / "emulator-details.md"
 SEED = {
     "datastores": [{"name": "store", "account_name": "a", "account_key": "a2V5", "container": "c"}],
     "pipelines": [
@@ -59,7 +59,7 @@ def names(reply):
 
 
 class TestEveryQuirk:
-    def test_has_a_sample_for_the_suite_of_the_client(self):
+    def test_has_a_sample_in_the_tests_of_the_client(self):
         assert [
             item.name for item in fields(Quirks) if item.name not in {text.partition("=")[0] for text in QUIRKS}
         ] == []
@@ -70,7 +70,7 @@ class TestEveryQuirk:
         assert {item.name for item in fields(Quirks)} - documented == set()
 
     @pytest.mark.parametrize("number", range(5))
-    def test_goes_with_others(self, number):
+    def test_combines_with_others(self, number):
         choice = random.Random(number)
         quirks = [text for text in TOGETHER if choice.random() < 0.5]
         with serving(*quirks) as api:
@@ -92,7 +92,7 @@ class TestEveryQuirk:
 
 class TestLists:
     @pytest.mark.parametrize(("quirks", "count"), [((), 3), (("active_only_default",), 2)])
-    def test_what_a_list_without_active_only_holds(self, quirks, count):
+    def test_lists_without_active_only(self, quirks, count):
         with serving(*quirks) as api:
             assert len(api.get(f"{PIPELINES}/Pipelines").json()) == count
             assert len(api.get(f"{PIPELINES}/Pipelines?activeOnly=false").json()) == 3
@@ -102,7 +102,7 @@ class TestLists:
         ("form", "items", "token"),
         [("entity", "Entity", "ContinuationToken"), ("value", "value", "continuationToken")],
     )
-    def test_pages(self, form, items, token):
+    def test_lists_in_pages(self, form, items, token):
         with serving(f"list_envelope={form}", "page_size=2") as api:
             path = f"{PIPELINES}/Pipelines"
             first = api.get(path, params={"activeOnly": "false"}).json()
@@ -116,21 +116,21 @@ class TestLists:
 
 class TestErrors:
     @pytest.mark.parametrize(("quirks", "keys"), [((), ["Error", "error"]), (("swapped_errors",), ["error", "Error"])])
-    def test_the_casing(self, quirks, keys):
+    def test_swapped_casing_of_errors(self, quirks, keys):
         with serving(*quirks) as api:
             replies = [api.get(path) for path in (f"{PIPELINES}/Pipelines/x", f"{HISTORY}/runs/x")]
             assert [next(iter(reply.json())) for reply in replies] == keys
             unauthorized = httpx.get(f"{api.base_url}{PIPELINES}/Pipelines")
             assert next(iter(unauthorized.json())) == keys[0]
 
-    def test_the_status_of_what_is_disabled(self):
+    def test_disabled_status(self):
         with serving("disabled_status=409") as api:
             pipeline = api.post(f"{PIPELINES}/PipelineRuns/PipelineSubmit/off", json=BODY)
             endpoint = api.post(f"{PIPELINES}/PipelineRuns/PipelineEndpointSubmit/Id/door", json=BODY)
             assert [pipeline.status_code, endpoint.status_code] == [409, 409]
 
     @pytest.mark.parametrize(("quirks", "status"), [((), 200), (("late_cancel_refused",), 400)])
-    def test_cancelling_what_has_ended(self, quirks, status):
+    def test_cancelling_an_ended_run(self, quirks, status):
         with serving(*quirks) as api:
             run_id = submitted(api)
             assert api.delete(f"{PIPELINES}/PipelineRuns/{run_id}/Execution").status_code == 200
@@ -138,7 +138,7 @@ class TestErrors:
 
 
 class TestStatuses:
-    def test_rest(self):
+    def test_rest_statuses(self):
         with serving("rest_statuses") as api:
             created = api.post(SUBMIT, json=BODY)
             assert created.status_code == 201
@@ -150,7 +150,7 @@ class TestStatuses:
             assert api.post(f"{HISTORY}/experiments/e/runs:query", json={}).status_code == 200
 
     @pytest.mark.parametrize(("quirks", "answer"), [((), (204, b"")), (("null_last_run",), (200, b"null"))])
-    def test_no_last_run(self, quirks, answer):
+    def test_null_last_run(self, quirks, answer):
         with serving(*quirks) as api:
             reply = api.get(f"{PIPELINES}/PipelineRuns/Schedule/yearly/Last")
             assert (reply.status_code, reply.content) == answer
@@ -161,7 +161,7 @@ class TestStatuses:
             run = api.get(f"{PIPELINES}/PipelineRuns/{submitted(api)}").json()
             assert (run["Status"]["StatusCode"], run["RunType"], run["EntityStatus"]) == (code, code, code)
 
-    def test_odd_ones(self):
+    def test_odd_statuses(self):
         with serving("odd_statuses") as api:
             run_id = submitted(api)
             seen = [api.get(f"{PIPELINES}/PipelineRuns/{run_id}").json()["Status"]["StatusCode"]]
@@ -170,7 +170,7 @@ class TestStatuses:
                 seen.append(api.get(f"{PIPELINES}/PipelineRuns/{run_id}").json()["Status"]["StatusCode"])
             assert seen == ["Queued", "Unknown", "Finished"]
 
-    def test_none(self):
+    def test_null_status(self):
         with serving("null_status") as api:
             run_id = submitted(api)
             assert api.get(f"{PIPELINES}/PipelineRuns/{run_id}").json()["Status"] is None
@@ -188,7 +188,7 @@ class TestForms:
             (("dates=zoneless",), r"[-\d]{10}T[:\d]{8}\.\d{7}"),
         ],
     )
-    def test_instants(self, quirks, pattern):
+    def test_formats_of_instants(self, quirks, pattern):
         with serving(*quirks) as api:
             text = "2020-01-01T00:00:00.0000000Z"
             run_id = submitted(api, tags={"at": text})
@@ -198,13 +198,13 @@ class TestForms:
                 assert re.fullmatch(pattern, value)
             assert run["tags"]["at"] == record["tags"]["at"] == text, "what users write stays as it is"
 
-    def test_runs_of_1970(self):
+    def test_epoch_dates(self):
         with serving("epoch_dates") as api:
             run = api.get(f"{PIPELINES}/PipelineRuns/{submitted(api)}").json()
             assert (run["CreatedDate"], run["LastModifiedDate"]) == ("1970-01-01T00:00:00", "1970-01-01T00:00:00")
             assert run["Status"]["CreationTime"] > "2020"
 
-    def test_nulls_are_left_out_but_not_those_of_users(self):
+    def test_nulls_are_left_out_except_in_user_data(self):
         with serving("omit_nulls") as api:
             run_id = submitted(api, tags={"flag": None})
             record = api.get(f"{HISTORY}/runs/{run_id}").json()
@@ -225,7 +225,7 @@ class TestForms:
 
 
 class TestHistory:
-    def test_it_is_late(self):
+    def test_history_finds_a_run_late(self):
         with serving("history_late=30s") as api:
             run_id = submitted(api)
             assert api.get(f"{PIPELINES}/PipelineRuns/{run_id}").status_code == 200
@@ -236,14 +236,14 @@ class TestHistory:
             assert api.get(f"{HISTORY}/runs/{run_id}").status_code == 200
 
     @pytest.mark.parametrize(("quirks", "status"), [((), 400), (("mutable_properties",), 200)])
-    def test_a_property_that_is_there(self, quirks, status):
+    def test_an_existing_property_can_be_changed(self, quirks, status):
         with serving(*quirks) as api:
             path = f"{HISTORY}/experiments/e/runs/{submitted(api)}"
             assert api.patch(path, json={"properties": {"p": "other"}}).status_code == status
             assert api.get(path).json()["properties"]["p"] == ("other" if quirks else "q")
 
     @pytest.mark.parametrize(("bag", "good"), [("tag", '(Tags/k eq "v")'), ("property", '(Properties/p eq "q")')])
-    def test_filters(self, bag, good):
+    def test_refused_and_ignored_filters(self, bag, good):
         query = f"{HISTORY}/experiments/e/runs:query"
         for choice, found in (("supported", 1), ("refused", None), ("ignored", 2)):
             with serving(f"{bag}_filters={choice}") as api:

@@ -1,4 +1,4 @@
-"""Whatever is sent to the emulator, it answers: never with a 5xx, and always with JSON that can be read."""
+"""The emulator answers any request: never with a 5xx, and always with valid JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCHEDULE = {"Name": "s", "PipelineId": "train", "PipelineSubmissionInfo": SUBMIS
 TRIGGER = {"DataStoreName": "store", "PollingInterval": 5, "DataPathParameterName": "input"}
 RUN = {"runId": "run", "tags": {"a": "b"}, "properties": {"c": "d"}, "displayName": "n", "description": "d"}
 QUERY = {"filter": "(Tags/a eq b)", "orderby": "CreatedUtc desc", "top": 2, "viewType": "All", "continuationToken": ""}
-# What each operation accepts, by how its path ends: a change of one place comes near to it.
+# A body that each operation accepts, by the end of its path; changing one value gives a nearly valid one.
 ACCEPTED = {
     "Submit/{pipeline_id}": [SUBMISSION],
     "/Id/{endpoint_id}": [SUBMISSION],
@@ -102,7 +102,7 @@ ACCEPTED = {
 
 
 def words(value):
-    """The keys and values of bodies that are accepted, so that generated ones get past the first check."""
+    """The keys and values of valid bodies, so that generated ones get past the first check."""
     if isinstance(value, dict):
         return [*value, *(word for item in value.values() for word in words(item))]
     if isinstance(value, list):
@@ -133,7 +133,7 @@ bodies = st.recursive(
 
 @st.composite
 def near_misses(draw, path):
-    """A body that the operation accepts, or that with another value somewhere."""
+    """A body that the operation accepts, or the same with one value changed."""
     accepted = next(bodies for end, bodies in ACCEPTED.items() if path.endswith(end))
     body = json.loads(json.dumps(draw(st.sampled_from(accepted))))
     place = body
@@ -177,7 +177,7 @@ def api():
 
 
 def known_ids(api):
-    """What path parameters are filled with most of the time."""
+    """The usual values of path parameters."""
     state = api.emulator.state
     runs = list(state.runs)[:3]
     steps = [step.id for run in list(state.runs.values())[:1] for step in run.steps]
@@ -199,7 +199,7 @@ def known_ids(api):
 
 
 @pytest.mark.parametrize(("prefix", "method", "path"), ROUTES)
-def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
+def test_no_body_or_path_is_a_server_error(api, prefix, method, path):
     api.emulator.reset()
     api.emulator.clock.hold()
     api.finished()
@@ -220,7 +220,7 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
         reply = api.request(
             method, url, params=data.draw(queries.get(method, st.none())), headers=headers, content=json.dumps(body)
         )
-        # A name with a slash in it leads to another route, or to none.
+        # A name with a slash leads to another route, or to none.
         assert reply.status_code < 500 or reply.status_code == 501, reply.text
         statuses.append(reply.status_code)
         if reply.headers.get("Content-Type", "").startswith("application/json"):
@@ -241,19 +241,19 @@ def test_no_body_or_path_makes_it_stumble(api, prefix, method, path):
         b'{"ExperimentName": 1e999}',
         b'{"ExperimentName": "\\ud800"}',
         b"9" * 5000,
-        # Some get through the parser, but not through what follows it.
+        # Some pass the parser, but not the steps after it.
         *(b'{"Properties": {"a": %s}}' % (b"[" * depth + b"]" * depth) for depth in (100, 400, 900, 960)),
     ],
     ids=lambda content: f"{content[:30]!r}-{len(content)}",
 )
-def test_what_is_no_json_is_refused(api, content):
+def test_invalid_json_is_refused(api, content):
     path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/train"
     sent = {"content": content, "headers": {"Content-Type": "application/json"}}
     assert "not JSON" in api.ask("POST", path, 400, **sent)
     assert "not JSON" in api.ask("POST", f"{HISTORY}/experiments:query", 400, **sent)
 
 
-def test_the_request_log_holds_what_nests_deep_without_its_secrets(api):
+def test_the_request_log_masks_secrets_in_deep_bodies(api):
     content = b'{"accountKey": "planted", "a": %s}' % (b'[{"b":' * 450 + b'{"sig": "planted"}' + b"}]" * 450)
     api.ask("POST", "/_emulator/faults", json={"kind": "status", "status": 503})
     sent = {"content": content, "headers": {"Content-Type": "application/json"}}
@@ -273,11 +273,11 @@ def test_a_filter_of_any_depth_is_answered(api):
     assert "Invalid filter" in api.ask("POST", f"{HISTORY}/experiments/exp/runs:query", 400, json=body)
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(caplog):
+def test_a_client_that_disconnects_during_its_request_is_not_an_error(caplog):
     with serving() as api:
         address = api.base_url.host, api.base_url.port
         with socket.create_connection(address) as client:
             client.sendall(b"POST /pipelines/v1.0/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-        # Its end is noticed before that of a later request.
+        # Its disconnection is noticed before the end of a later request.
         assert api.get("/discovery").status_code < 500
     assert [record for record in caplog.records if record.exc_info] == []

@@ -21,7 +21,7 @@ ENDPOINT = "20000000-0000-4000-8000-000000000001"
 
 
 class Api(httpx.Client):
-    """A client of the emulator that knows the calls which every test needs."""
+    """A client of the emulator with the calls that every test needs."""
 
     def __init__(self, emulator):
         super().__init__(base_url=emulator.url, headers={"Authorization": "Bearer t"})
@@ -71,14 +71,14 @@ def message(reply, status):
 
 
 class TestPipelines:
-    def test_list(self, api):
+    def test_pipelines_are_listed(self, api):
         names = [item["Name"] for item in api.get(f"{PIPELINES}/Pipelines?activeOnly=true").json()]
         assert names.count("twins") == 2
         assert "retired" not in names
         every = api.get(f"{PIPELINES}/Pipelines?activeOnly=false").json()
         assert [item["EntityStatus"] for item in every if item["Name"] == "retired"] == ["Disabled"]
 
-    def test_interface(self, api):
+    def test_the_interface_of_a_graph(self, api):
         graph = api.get(f"{PIPELINES}/Pipelines/{TYPED}").json()["GraphId"]
         interface = api.get(f"{PIPELINES}/Graphs/{graph}/Interface").json()
         found = {item["Name"]: (item["Type"], item["DefaultValue"]) for item in interface["Parameters"]}
@@ -94,10 +94,10 @@ class TestPipelines:
         assert path["DefaultValue"] == {"DataStoreName": "workspaceblobstore", "RelativePath": "incoming"}
 
     @pytest.mark.parametrize("status", ["Broken", None, {"status": "Active"}])
-    def test_a_status_that_is_none(self, api, status):
-        assert "no status" in message(api.put(f"{PIPELINES}/Pipelines/{SCORE}/status", json=status), 400)
+    def test_an_unknown_status_is_refused(self, api, status):
+        assert "not a status" in message(api.put(f"{PIPELINES}/Pipelines/{SCORE}/status", json=status), 400)
 
-    def test_names_in_the_scope_do_not_depend_on_case(self, api):
+    def test_names_in_the_scope_ignore_case(self, api):
         scope = "/SUBSCRIPTIONS/S/resourcegroups/RG/providers/microsoft.machinelearningservices/workspaces/WS"
         assert api.get(f"/pipelines/v1.0{scope}/Pipelines").status_code == 200
 
@@ -158,7 +158,7 @@ class TestSubmission:
             (TYPED, {}, 400, "required parameter count"),
         ],
     )
-    def test_refused(self, api, pipeline, body, status, text):
+    def test_invalid_submissions_are_refused(self, api, pipeline, body, status, text):
         reply = api.post(f"{SUBMIT}/{pipeline}", json={"ExperimentName": "exp", **body})
         assert text in message(reply, status)
         assert api.get("/_emulator/runs").json()["runs"] == []
@@ -174,11 +174,11 @@ class TestSubmission:
         assert entity["tags"] == {"a": "b", "n": None}
         assert (entity["RunSource"], entity["RunType"]) == ("Unavailable", "HTTP")
 
-    def test_not_json(self, api):
+    def test_a_body_that_is_not_json_is_refused(self, api):
         reply = api.post(f"{SUBMIT}/{SCORE}", content=b"{", headers={"Content-Type": "application/json"})
         assert "not JSON" in message(reply, 400)
 
-    def test_history_has_the_run_at_once(self, api):
+    def test_history_has_the_run_immediately(self, api):
         run_id = api.submit(
             SCORE,
             RunSource="SDK",
@@ -217,7 +217,7 @@ class TestSubmission:
 
 
 class TestStates:
-    def test_time_moves_a_run_and_polls_do_not(self, api, emulator):
+    def test_time_changes_the_status_of_a_run_and_polls_do_not(self, api, emulator):
         run_id = api.submit()
         for _ in range(3):
             assert api.status(run_id) == ("NotStarted", "NotStarted")
@@ -233,7 +233,7 @@ class TestStates:
         assert api.post(code, json=[node]).json() == "Finished"
         assert api.status(run_id) == ("Finished", "Completed")
 
-    def test_a_failure_is_explained(self, api, emulator):
+    def test_the_reply_explains_a_failure(self, api, emulator):
         run_id = api.submit(FAILS)
         emulator.clock.advance(60)
         assert api.status(run_id) == ("Failed", "Failed")

@@ -1,4 +1,4 @@
-"""A workspace that is kept in a file answers after a restart as if there had been none, whatever was done to it."""
+"""A workspace with a state file answers the same after a restart, after any history of operations."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SEED = {
     "endpoints": [{"name": "door", "id": "door", "versions": {"0": "good"}}],
 }
 OPERATIONS = 60
-# What a server makes up when it starts or answers: its port, what signs its links, ids and times of errors.
+# Values that differ between starts or replies: the port, signatures of links, ids and times of errors.
 MADE_UP = re.compile(r"http://127\.0\.0\.1:\d+|sig=[^\"&]*|\"(operation|request|time)\": \"[^\"]+\"")
 
 
 class History:
-    """A random history of operations, the same for the same number."""
+    """A random history of operations, determined by its number."""
 
     def __init__(self, api, number):
         self._api = api
@@ -40,7 +40,7 @@ class History:
         self.endpoints = ["door"]
 
     def act(self):
-        """Do one thing; what the workspace refuses belongs to its history too."""
+        """Carry out one operation; refused operations are part of the history."""
         getattr(self, self._random.choice([name for name in dir(self) if name.startswith("do_")]))()
 
     def _pick(self, items):
@@ -136,7 +136,7 @@ class History:
 
 
 def answers(api, history):
-    """Everything that the workspace tells about itself."""
+    """The replies of all addresses that show the workspace's state."""
     paths = [
         f"{PIPELINES}/Pipelines?activeOnly=false",
         f"{PIPELINES}/PipelineEndpoints?activeOnly=false",
@@ -166,12 +166,12 @@ def test_a_restart_changes_no_answer(tmp_path, number):
     path = tmp_path / "state.json"
     with EmulatorServer(SEED, state_file=path) as first, client_of(first) as api:
         first.clock.hold()
-        # So that real time, which a restart would catch up with, is behind.
+        # A restart continues at real time at the earliest, so move ahead of it.
         first.clock.advance(100_000)
         history = History(api, number)
         for _ in range(OPERATIONS):
             history.act()
-        # The file is written when something changes, and time alone changes nothing.
+        # The file is written at changes, and time alone is not one.
         history.do_submit()
         assert history.runs
         copy = tmp_path / "copy.json"

@@ -1,4 +1,4 @@
-"""A workspace that is kept in a file is the same after a restart."""
+"""A workspace with a state file is the same after a restart."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from support.services.workspace_api import DATASTORES, HISTORY, serving
 def test_everything_that_can_be_changed_survives(tmp_path):
     file = tmp_path / "workspace.json"
     with serving(state_file=file) as api:
-        questions = change_everything(api)
-        before = answers(api, questions)
+        addresses = change_everything(api)
+        before = answers(api, addresses)
     with serving(state_file=file) as api:
-        assert answers(api, questions) == before
-        # Its name is free, its id is not.
+        assert answers(api, addresses) == before
+        # Its name can be used again, its id cannot.
         assert api.ask("POST", f"{HISTORY}/experiments/deleted")["experimentId"] not in before
         assert "was not found" in api.ask("GET", f"{HISTORY}/experiments/exp/runs/x", 404)
 
 
-def test_a_seed_may_hold_them_too():
+def test_a_seed_can_contain_datastores_and_experiments():
     section = {"serverName": "s", "databaseName": "d"}
     seed = {
         "datastores": [

@@ -1,4 +1,4 @@
-"""Steps that are Python functions, up to the demo's work on real blobs in Azurite."""
+"""Step functions, including those of the demo on real blobs in Azurite."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_functions_run_when_their_step_starts():
         assert (run["status"], run["outputs"]) == ("Finished", {"s0": 0, "s1": 1})
 
 
-def test_functions_run_by_themselves_when_time_runs():
+def test_functions_run_in_real_time():
     with EmulatorServer(seed(collect), speed=1000) as emulator:
         run_id = submit(emulator)
         while described(emulator, run_id)["status"] != "Finished":
@@ -81,7 +81,7 @@ def test_a_step_lasts_until_its_function_returns():
         run_id = submit(emulator)
         while described(emulator, run_id)["steps"][0]["status"] != "Running":
             pass
-        # Far beyond the step's own second.
+        # Much longer than the step's own second.
         emulator.clock.set(held=True)
         assert described(emulator, run_id)["status"] == "Running"
         GATE.set()
@@ -89,7 +89,7 @@ def test_a_step_lasts_until_its_function_returns():
         assert described(emulator, run_id)["status"] == "Finished"
 
 
-def test_a_function_that_is_not_there_fails_the_step():
+def test_a_missing_function_fails_the_step():
     steps = [{"name": "s", "function": "no_such_module:f"}]
     with EmulatorServer({"pipelines": [{"name": "p", "id": "p", "steps": steps}]}) as emulator:
         emulator.clock.hold()
@@ -100,7 +100,7 @@ def test_a_function_that_is_not_there_fails_the_step():
         assert "no_such_module" in run["steps"][0]["error"]
 
 
-def test_a_run_goes_on_after_a_restart(tmp_path):
+def test_a_run_continues_after_a_restart(tmp_path):
     path = tmp_path / "state.json"
     with EmulatorServer(seed(collect), state_file=path) as emulator:
         emulator.clock.hold()
@@ -111,7 +111,7 @@ def test_a_run_goes_on_after_a_restart(tmp_path):
         assert len(SEEN) == 1
 
 
-def test_the_demo_without_blobs_says_so():
+def test_the_demo_without_blobs_logs_it():
     with EmulatorServer() as emulator:
         emulator.clock.hold()
         run_id = submit(emulator, SCORE)
@@ -163,7 +163,7 @@ def test_the_demo_scores_blobs(azurite, path, chosen, inputs, rows):
         )
 
 
-def test_the_demo_fails_when_there_is_no_such_blob(azurite):
+def test_the_demo_fails_if_the_blob_does_not_exist(azurite):
     azurite.container("azureml-blobstore-demo")
     with EmulatorServer(blob_endpoint=azurite.blob_endpoint) as emulator:
         emulator.clock.hold()
@@ -175,7 +175,7 @@ def test_the_demo_fails_when_there_is_no_such_blob(azurite):
         assert "BlobNotFound" in run["steps"][0]["error"]
 
 
-def test_a_reset_forgets_what_was_to_run():
+def test_a_reset_discards_pending_functions():
     with EmulatorServer(seed(collect)) as emulator:
         emulator.clock.hold()
         submit(emulator)

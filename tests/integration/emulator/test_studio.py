@@ -34,30 +34,30 @@ def ids(emulator):
 
 
 @pytest.fixture
-def look(emulator):
-    """Open a page."""
+def open_page(emulator):
+    """Opens a page."""
     with httpx.Client(base_url=emulator.url, follow_redirects=True) as client:
         yield lambda path: Page(client.get(path))
 
 
 class TestEveryPage:
-    def test_all_links_lead_somewhere(self, look, ids):
-        pages = every_page(look)
+    def test_all_links_lead_somewhere(self, open_page, ids):
+        pages = every_page(open_page)
         assert [address for address, page in pages.items() if page.status != 200] == []
         assert {"/", "/runs", "/pipelines", "/endpoints", "/schedules", "/experiments"} <= pages.keys()
         assert {f"/runs/{run_id}" for run_id in ids.values()} <= pages.keys()
         assert {"/pipelines/twin-2", "/endpoints/door", "/schedules/paused"} <= pages.keys()
 
-    def test_what_readers_of_all_kinds_need(self, look, ids):
-        for address, page in every_page(look).items():
+    def test_pages_are_accessible(self, open_page, ids):
+        for address, page in every_page(open_page).items():
             names = [tag for tag, _ in page.tags]
             assert names.count("h1") == names.count("main") == 1, address
             assert ("html", {"lang": "en"}) in page.tags
             assert all("scope" in attrs for tag, attrs in page.tags if tag == "th"), address
             assert len(page.ids) == len(set(page.ids)), address
 
-    def test_nothing_but_the_pages_own_style_and_script_is_allowed(self, look, ids):
-        for page in every_page(look).values():
+    def test_nothing_but_the_pages_own_style_and_script_is_allowed(self, open_page, ids):
+        for page in every_page(open_page).values():
             rules = dict(rule.split(" ", 1) for rule in page.headers["Content-Security-Policy"].split("; "))
             assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
             for tag in ("style", "script"):
@@ -68,45 +68,45 @@ class TestEveryPage:
             assert page.headers["Cache-Control"] == "no-store"
             assert not any(name == "style" or name.startswith("on") for _, attrs in page.tags for name in attrs)
 
-    def test_one_of_a_kind_is_called_so(self, emulator, look, ids):
+    def test_counts_of_one_are_singular(self, emulator, open_page, ids):
         for state in (emulator.state.endpoints, emulator.state.datastores):
             assert len(state) == 1
         run = emulator.state.runs[ids["finished"]]
         run.steps[0].blobs.append(("store", "result", 1))
-        texts = [page.text for page in every_page(look).values()]
-        texts.append(look("/runs?experiment=none").text)
+        texts = [page.text for page in every_page(open_page).values()]
+        texts.append(open_page("/runs?experiment=none").text)
         for one, many in (("1 endpoint", "0 runs"), ("(1 byte)", "4 schedules"), ("1 run", "4 pipelines")):
             assert any(one in text for text in texts), one
             assert any(many in text for text in texts), many
-        # Ids are drawn: that of a run may end with 1 where the name of its pipeline, breaks, comes next.
+        # Ids are random: a run's id can end with 1, followed by the name of its pipeline, breaks.
         wrong = re.compile(r"(?<![\w.])1 [a-z]+s\b(?! ago)")
         assert wrong.search("1 runs")
         assert [found for text in texts for found in wrong.findall(text)] == []
 
-    def test_nothing_comes_from_elsewhere(self, look, ids):
-        for page in every_page(look).values():
+    def test_pages_load_nothing_from_other_hosts(self, open_page, ids):
+        for page in every_page(open_page).values():
             assert all(link.startswith(("/", "#")) for link in page.links)
             assert not any({"src", "srcset", "action"} & attrs.keys() - {"action"} for _, attrs in page.tags)
             assert [attrs["href"] for tag, attrs in page.tags if tag == "link"] == ["data:,"]
 
-    def test_they_use_up_no_fault_and_are_not_logged(self, emulator, look, ids):
+    def test_pages_use_up_no_fault_and_are_not_logged(self, emulator, open_page, ids):
         fault = emulator.faults.add("status", status=503)
-        for page in every_page(look).values():
+        for page in every_page(open_page).values():
             assert page.status == 200
         assert emulator.requests() == []
         assert [waiting["id"] for waiting in emulator.faults.pending()] == [fault.id]
 
-    def test_the_gateway_knows_each_of_them(self):
+    def test_the_gateway_recognises_every_page(self):
         routes = StudioRoutes(Emulation("none"), Documents()).routes()
         assert [route.path for route in routes if not is_page(re.sub(r"{\w+}", "x", route.path))] == []
 
     @pytest.mark.parametrize("path", ["/discovery", "/pipelines/v1.0/subscriptions/s", "/runs/x/y", "/_emulator/runs"])
-    def test_the_gateway_knows_what_is_none(self, path):
+    def test_the_gateway_recognises_paths_without_a_page(self, path):
         assert not is_page(path)
 
     @pytest.mark.parametrize("kind", ["runs", "pipelines", "endpoints", "schedules", "experiments", "experiments/id"])
-    def test_what_is_not_there(self, look, kind):
-        page = look(f"/{kind}/nobody")
+    def test_missing_things_are_a_404(self, open_page, kind):
+        page = open_page(f"/{kind}/nobody")
         assert page.status == 404
         assert "nobody" in page.text
         assert "reset" in page.text
@@ -115,14 +115,14 @@ class TestEveryPage:
         with EmulatorServer("none") as emulator, httpx.Client(base_url=emulator.url) as client:
             pages = every_page(lambda path: Page(client.get(path)))
         assert [page.status for page in pages.values()] == [200] * 6
-        assert "No run yet." in pages["/"].text
+        assert "No runs yet." in pages["/"].text
 
 
 class TestLinks:
-    """Addresses that others make open the right page."""
+    """Addresses that other programs build open the right page."""
 
     @pytest.mark.parametrize("tenant", [None, "11111111-1111-1111-1111-111111111111"])
-    def test_the_operators_link(self, emulator, look, ids, tenant):
+    def test_the_operators_link(self, emulator, open_page, ids, tenant):
         settings = WorkspaceSettings(
             subscription_id="s",
             resource_group="rg",
@@ -131,7 +131,7 @@ class TestLinks:
             auth_method="static_token",
             tenant_id=tenant,
         )
-        page = look(settings.run_url(ids["failed"]))
+        page = open_page(settings.run_url(ids["failed"]))
         assert ids["failed"] in page.text
         assert page.fact("Pipeline") == "breaks"
 
@@ -144,14 +144,14 @@ class TestLinks:
             ("/experiments/scoring", "scoring"),
         ],
     )
-    def test_those_of_microsofts_sdk_and_of_the_studio(self, look, ids, path, heading):
-        page = look(path + WSID)
+    def test_links_of_microsofts_sdk_and_of_the_studio(self, open_page, ids, path, heading):
+        page = open_page(path + WSID)
         assert page.status == 200
         assert re.search(rf"<h1>{heading}\b", page.source)
 
-    def test_an_experiment_by_id(self, emulator, look, ids):
+    def test_an_experiment_by_id(self, emulator, open_page, ids):
         experiment = emulator.state.experiments.named("scoring")
-        page = look(f"/experiments/id/{experiment.id}{WSID}")
+        page = open_page(f"/experiments/id/{experiment.id}{WSID}")
         assert page.runs == [ids["failed"], ids["finished"]]
 
     def test_a_step_opens_its_run_at_its_log(self, emulator, ids):
@@ -164,8 +164,8 @@ class TestLinks:
 
 
 class TestRun:
-    def test_a_finished_run(self, look, ids):
-        page = look(f"/runs/{ids['finished']}")
+    def test_a_finished_run(self, open_page, ids):
+        page = open_page(f"/runs/{ids['finished']}")
         assert (page.fact("Pipeline"), page.fact("Experiment"), page.fact("Duration")) == ("good", "scoring", "40 s")
         assert page.fact("Submitted by") == "DAG score_new_files, task score [3] DAG run manual__7"
         assert page.fact("Description") == "All of Monday&#39;s files"
@@ -175,20 +175,20 @@ class TestRun:
         assert page.row("team") == ["fraud"]
         assert page.row("flag") == ["no value"]
 
-    def test_outputs_are_json(self, look, ids):
-        page = look(f"/runs/{ids['finished']}")
+    def test_outputs_are_json(self, open_page, ids):
+        page = open_page(f"/runs/{ids['finished']}")
         assert page.row("rows") == ["3"]
         assert page.row("text") == ['"3"']
         assert page.row("inputs") == ['["in/f.csv"]']
 
-    def test_times(self, emulator, look, ids):
-        page = look(f"/runs/{ids['canceled']}")
+    def test_times_of_a_run(self, emulator, open_page, ids):
+        page = open_page(f"/runs/{ids['canceled']}")
         run = emulator.state.runs[ids["canceled"]]
         for name, instant in (("Created", run.created), ("Ended", run.canceled)):
             assert page.fact(name).startswith(utc(instant))
 
-    def test_a_failing_step_is_marked_with_its_error(self, emulator, look, ids):
-        page = look(f"/runs/{ids['failed']}")
+    def test_a_failing_step_shows_its_error(self, emulator, open_page, ids):
+        page = open_page(f"/runs/{ids['failed']}")
         step = emulator.state.runs[ids["failed"]].steps[1]
         assert "Step score failed: row 2 is empty" in page.text
         assert f"#step-{step.id}" in page.links
@@ -198,36 +198,36 @@ class TestRun:
         assert page.row("score Failed") == ["", "10 s"]
         assert page.row("publish NotStarted") == ["", ""]
 
-    def test_the_timeline(self, look, ids):
-        page = look(f"/runs/{ids['running']}")
+    def test_the_timeline(self, open_page, ids):
+        page = open_page(f"/runs/{ids['running']}")
         bars = [attrs for tag, attrs in page.tags if tag == "rect"]
         assert [bar["data-status"] for bar in bars] == ["Queued", "Finished", "Queued", "Running"]
         ends = [float(bar["x"].rstrip("%")) + float(bar["width"].rstrip("%")) for bar in bars]
         assert ends == sorted(ends)
         assert ends[-1] == pytest.approx(100)
 
-    def test_parent_and_child(self, look, ids):
-        assert f"/runs/{ids['parent']}" in look(f"/runs/{ids['child']}").links
-        assert look(f"/runs/{ids['parent']}").runs == [ids["child"]]
+    def test_parent_and_child(self, open_page, ids):
+        assert f"/runs/{ids['parent']}" in open_page(f"/runs/{ids['child']}").links
+        assert open_page(f"/runs/{ids['parent']}").runs == [ids["child"]]
 
-    def test_a_cancel_that_takes_its_time(self):
+    def test_a_slow_cancellation_is_shown(self):
         with EmulatorServer(SEED, quirks=["slow_cancel=10s"]) as emulator:
             run_id = populate(emulator)["running"]
             emulator.state.cancel(run_id)
             page = Page(httpx.get(f"{emulator.url}/runs/{run_id}"))
         assert ("span", {"class": "status", "data-status": "CancelRequested"}) in page.tags
 
-    def test_a_scheduled_run(self, emulator, look, ids):
+    def test_a_scheduled_run(self, emulator, open_page, ids):
         (run, *_) = [run for run in emulator.state.runs.values() if run.schedule_id == "often"]
-        page = look(f"/runs/{run.id}")
+        page = open_page(f"/runs/{run.id}")
         assert page.fact("Submitted by") == "schedule often"
         assert page.fact("Endpoint") == "door"
         assert {"/schedules/often", "/endpoints/door", "/pipelines/twin-1"} <= set(page.links)
 
-    def test_a_long_log_is_cut_here_and_whole_there(self, emulator, look, ids):
+    def test_a_long_log_is_cut_on_the_page_and_whole_as_text(self, emulator, open_page, ids):
         run = emulator.state.runs[ids["finished"]]
         run.steps[0].log = [f"<b>{n}</b>" for n in range(2000)]
-        page = look(f"/runs/{run.id}")
+        page = open_page(f"/runs/{run.id}")
         assert "<b>1999</b>" in page.text
         assert "<b>1499</b>" not in page.text
         assert f"/runs/{run.steps[0].id}/log" in page.links
@@ -236,24 +236,24 @@ class TestRun:
         assert whole.headers["X-Content-Type-Options"] == "nosniff"
         assert whole.text.splitlines() == run.steps[0].log
 
-    def test_a_line_without_an_end_is_cut_too(self, emulator, look, ids):
+    def test_a_line_without_an_end_is_cut_too(self, emulator, open_page, ids):
         run = emulator.state.runs[ids["finished"]]
         run.steps[0].log = ["x" * 10_000_000]
-        assert len(look(f"/runs/{run.id}").source) < 200_000
+        assert len(open_page(f"/runs/{run.id}").source) < 200_000
 
     def test_the_log_of_the_whole_run(self, emulator, ids):
         text = httpx.get(f"{emulator.url}/runs/{ids['failed']}/log").text
         assert "step score failed" in text
 
-    def test_halves_of_characters(self, emulator, look, ids):
+    def test_lone_surrogates(self, emulator, open_page, ids):
         run = emulator.state.runs[ids["finished"]]
         run.parameters["label"] = "half \ud83d of"
-        assert look(f"/runs/{run.id}").row("label") == ["half ? of"]
+        assert open_page(f"/runs/{run.id}").row("label") == ["half ? of"]
 
 
 class TestRunList:
-    def test_newest_first_with_what_they_belong_to(self, emulator, look, ids):
-        page = look("/runs")
+    def test_newest_first_with_what_they_belong_to(self, emulator, open_page, ids):
+        page = open_page("/runs")
         assert page.runs == [run.id for run in reversed(emulator.state.runs.values())]
         (row,) = [row for row in page.cells if ids["failed"] in row]
         assert row[0] == "Failed"
@@ -274,101 +274,101 @@ class TestRunList:
             ("schedule=reactive", []),
         ],
     )
-    def test_conditions(self, look, ids, query, names):
-        page = look(f"/runs?{query}")
+    def test_conditions_select_runs(self, open_page, ids, query, names):
+        page = open_page(f"/runs?{query}")
         assert page.runs == [ids[name] for name in names]
         assert (f" {len(names)} runs" if len(names) != 1 else " 1 run ") in page.text
 
-    def test_of_an_experiment_of_a_parent_and_by_id(self, emulator, look, ids):
+    def test_of_an_experiment_of_a_parent_and_by_id(self, emulator, open_page, ids):
         experiment = emulator.state.experiments.named("scoring").id
-        assert look(f"/runs?experiment={experiment}").runs == [ids["failed"], ids["finished"]]
-        assert look(f"/runs?parent={ids['parent']}").runs == [ids["child"]]
-        assert look(f"/runs?find={ids['child'][:13]}").runs == [ids["child"]]
+        assert open_page(f"/runs?experiment={experiment}").runs == [ids["failed"], ids["finished"]]
+        assert open_page(f"/runs?parent={ids['parent']}").runs == [ids["child"]]
+        assert open_page(f"/runs?find={ids['child'][:13]}").runs == [ids["child"]]
 
-    def test_of_a_schedule_and_of_an_endpoint(self, emulator, look, ids):
+    def test_of_a_schedule_and_of_an_endpoint(self, emulator, open_page, ids):
         started = [run.id for run in reversed(emulator.state.runs.values()) if run.schedule_id]
         assert len(started) == 6
-        assert look("/runs?schedule=often").runs == started
-        assert look("/runs?endpoint=door").runs == started
+        assert open_page("/runs?schedule=often").runs == started
+        assert open_page("/runs?endpoint=door").runs == started
 
-    def test_a_condition_can_be_taken_back(self, look, ids):
-        page = look("/runs?pipeline=good&status=Finished&find=monday")
+    def test_a_condition_can_be_removed(self, open_page, ids):
+        page = open_page("/runs?pipeline=good&status=Finished&find=monday")
         assert "Pipeline: good" in page.text
         assert {"/runs?status=Finished&find=monday", "/runs?pipeline=good&find=monday"} <= set(page.links)
 
-    def test_pages(self, emulator, look):
+    def test_the_list_has_pages(self, emulator, open_page):
         emulator.clock.hold()
         runs = [emulator.state.submit("twin-1", Submission("exp")).id for _ in range(120)][::-1]
-        first = look("/runs?pipeline=twin-1")
+        first = open_page("/runs?pipeline=twin-1")
         assert first.runs == runs[:50]
         assert "120 runs, page 1 of 3" in first.text
         (following,) = [link for link in first.links if "page=" in link]
-        assert look(following).runs == runs[50:100]
-        assert look("/runs?pipeline=twin-1&page=3").runs == runs[100:]
-        assert look("/runs?pipeline=twin-1&page=99").runs == runs[100:]
+        assert open_page(following).runs == runs[50:100]
+        assert open_page("/runs?pipeline=twin-1&page=3").runs == runs[100:]
+        assert open_page("/runs?pipeline=twin-1&page=99").runs == runs[100:]
 
-    def test_thousands_of_runs_make_no_long_pages(self, emulator, look):
+    def test_pages_stay_short_with_thousands_of_runs(self, emulator, open_page):
         emulator.clock.hold()
         for _ in range(5000):
             emulator.state.submit("twin-1", Submission("exp"))
         emulator.clock.advance(60)
         for path in ("/", "/runs", "/runs?status=Finished", "/pipelines/twin-1", "/experiments/exp", "/experiments"):
-            page = look(path)
+            page = open_page(path)
             assert len(page.runs) <= 50
             assert "5000" in page.text
             assert len(page.source) < 100_000
 
 
 class TestPipelinesAndEndpoints:
-    def test_the_interface(self, look, ids):
-        page = look("/pipelines/good")
+    def test_the_interface(self, open_page, ids):
+        page = open_page("/pipelines/good")
         assert page.row("count") == ["Int", "required", ""]
         assert page.row("label") == ["String", '"red"', "A colour"]
         assert page.row("extra") == ["String", "optional", ""]
         assert page.row("input") == ["DataPath", "store/in", ""]
 
-    def test_what_an_author_copies(self, look):
-        assert 'pipeline_id="good",' in look("/pipelines/good").text
-        assert 'pipeline_name="good",' in look("/pipelines/good").text
-        assert 'endpoint_id="door",' in look("/endpoints/door").text
-        assert 'endpoint_name="door",' in look("/endpoints/door").text
+    def test_the_argument_to_copy_into_a_dag(self, open_page):
+        assert 'pipeline_id="good",' in open_page("/pipelines/good").text
+        assert 'pipeline_name="good",' in open_page("/pipelines/good").text
+        assert 'endpoint_id="door",' in open_page("/endpoints/door").text
+        assert 'endpoint_name="door",' in open_page("/endpoints/door").text
 
-    def test_a_name_of_two_is_not_offered(self, look):
-        page = look("/pipelines/twin-2")
+    def test_an_ambiguous_name_is_not_offered(self, open_page):
+        page = open_page("/pipelines/twin-2")
         assert 'pipeline_id="twin-2",' in page.text
         assert "pipeline_name" not in page.text
 
-    def test_what_belongs_to_a_pipeline(self, look, ids):
-        page = look("/pipelines/good")
+    def test_what_belongs_to_a_pipeline(self, open_page, ids):
+        page = open_page("/pipelines/good")
         assert page.runs == [ids["running"], ids["canceled"], ids["finished"]]
         assert {"/endpoints/door", "/schedules/reactive"} <= set(page.links)
 
-    def test_the_versions_of_an_endpoint(self, look):
-        page = look("/endpoints/door")
+    def test_the_versions_of_an_endpoint(self, open_page):
+        page = open_page("/endpoints/door")
         assert page.row("0") == ["good", "Active", "good"]
         assert page.row("1 (default)") == ["twins", "Active", "twin-1"]
         assert "/schedules/often" in page.links
 
-    def test_lists_with_the_last_runs(self, look, ids):
-        (row,) = [row for row in look("/pipelines").cells if "breaks" in row]
+    def test_lists_with_the_last_runs(self, open_page, ids):
+        (row,) = [row for row in open_page("/pipelines").cells if "breaks" in row]
         assert row[-1] == f"Failed {ids['failed']}"
-        (row,) = [row for row in look("/endpoints").cells if "door" in row]
+        (row,) = [row for row in open_page("/endpoints").cells if "door" in row]
         assert row[3] == "1: twins"
 
-    def test_properties_of_an_endpoint_are_json(self, emulator, look):
+    def test_properties_of_an_endpoint_are_json(self, emulator, open_page):
         emulator.state.endpoint("door").properties["limits"] = {"runs": None}
-        assert look("/endpoints/door").row("limits") == ['{"runs": null}']
+        assert open_page("/endpoints/door").row("limits") == ['{"runs": null}']
 
-    def test_no_key_of_a_datastore(self, look):
-        page = look("/")
+    def test_pages_contain_no_account_key(self, open_page):
+        page = open_page("/")
         assert page.row("store (default)") == ["AzureBlob", "account", "container"]
         assert "a2V5" not in page.source
 
 
 class TestSchedules:
-    def test_when_it_fires(self, emulator, look, ids):
-        page = look("/schedules/nightly")
-        assert page.fact("When") == "Every day at 02:30, from 2100-01-01 00:00:00 on"
+    def test_when_it_fires(self, emulator, open_page, ids):
+        page = open_page("/schedules/nightly")
+        assert page.fact("When") == "Every day at 02:30, starting 2100-01-01 00:00:00"
         assert page.fact("Time zone") == "Korea Standard Time"
         described = httpx.get(f"{emulator.url}/_emulator/schedules").json()["schedules"][0]
         fires = [text[:19].replace("T", " ") for text in described["next_fires"]]
@@ -376,26 +376,26 @@ class TestSchedules:
         assert [row[0] for row in page.cells if row[0] in fires] == fires
         assert page.row("2099-12-31 17:30:00")[0] == "Fri 2100-01-01 02:30:00"
 
-    def test_what_it_started(self, emulator, look, ids):
-        page = look("/schedules/often")
+    def test_the_page_lists_the_runs_of_a_schedule(self, emulator, open_page, ids):
+        page = open_page("/schedules/often")
         started = [run.id for run in reversed(emulator.state.runs.values()) if run.schedule_id]
         assert page.runs == started
         assert page.fact("Last fired") == utc(emulator.state.schedules.get("often").last_fired)
         assert "/endpoints/door" in page.links
 
-    def test_why_it_starts_nothing(self, look, ids):
-        page = look("/schedules/reactive")
+    def test_the_page_says_why_a_schedule_starts_nothing(self, open_page, ids):
+        page = open_page("/schedules/reactive")
         assert "without --blob-endpoint" in page.text
         assert page.fact("Blob goes to") == "input"
         assert page.fact("Last fired") == "never"
-        (row,) = [row for row in look("/schedules").cells if "reactive" in row]
+        (row,) = [row for row in open_page("/schedules").cells if "reactive" in row]
         assert row[0] == "Active Error"
 
-    def test_who_keeps_it(self, look):
-        assert look("/schedules/nightly").fact("Kept by") == "DAG keeper, task create"
+    def test_the_page_names_the_task_that_manages_a_schedule(self, open_page):
+        assert open_page("/schedules/nightly").fact("Managed by") == "DAG owner, task create"
 
-    def test_a_disabled_one_has_no_next_run(self, look):
-        assert "None: it is Disabled." in look("/schedules/paused").text
+    def test_a_disabled_schedule_has_no_next_run(self, open_page):
+        assert "None: it is Disabled." in open_page("/schedules/paused").text
 
     @pytest.mark.parametrize(
         ("quirk", "provisioning", "error"),
@@ -419,38 +419,40 @@ class TestSchedules:
         assert (error or "") in page.text
 
     @pytest.mark.parametrize("path", ["/", "/runs", "/schedules/nightly", "/runs/nobody"])
-    def test_a_clock_that_is_not_real_time_is_explained(self, emulator, look, path):
-        assert "real time" not in look(path).text
+    def test_a_clock_that_is_not_real_time_is_explained(self, emulator, open_page, path):
+        assert "real time" not in open_page(path).text
         emulator.clock.advance(5 * 3600 + 20)
-        assert "clock of its own. It is 5 h ahead of real time, because it was moved or ran faster" in look(path).text
+        assert (
+            "its own clock, which is 5 h ahead of real time, because it was moved or ran faster" in open_page(path).text
+        )
         emulator.reset()
-        assert "real time" not in look(path).text
+        assert "real time" not in open_page(path).text
 
     @pytest.mark.parametrize("settings", [{"held": True}, {"held": False}, {"held": False, "speed": 0.5}])
-    def test_a_clock_that_is_behind_is_explained(self, emulator, look, monkeypatch, settings):
+    def test_a_clock_that_is_behind_is_explained(self, emulator, open_page, monkeypatch, settings):
         emulator.clock.set(**settings)
         # The real clock cannot be moved.
         monkeypatch.setattr(emulator.clock, "ahead", lambda: -7100)
-        assert "It is 1 h 58 min behind real time, because it was held or ran more slowly" in look("/").text
+        assert "which is 1 h 58 min behind real time, because it was held or ran more slowly" in open_page("/").text
 
-    def test_the_overview_tells_what_comes_next(self, look, ids):
-        page = look("/")
+    def test_the_overview_lists_what_is_due_next(self, open_page, ids):
+        page = open_page("/")
         names = [name.removeprefix("schedule-") for name in page.ids if name.startswith("schedule-")]
         assert names == ["reactive", "often", "nightly"]
 
 
 class TestHostileText:
-    """Text that looks like markup, a template or an attribute is text. A real browser says so in the next file."""
+    """Text that looks like markup, a template or an attribute stays text; also tested in a real browser."""
 
     @pytest.fixture
     def emulator(self):
         with EmulatorServer(HOSTILE_SEED) as running:
             yield running
 
-    def test_it_adds_no_tags(self, emulator, look):
-        plain = every_page(look).keys()
+    def test_hostile_text_adds_no_tags(self, emulator, open_page):
+        plain = every_page(open_page).keys()
         run_id = populate_hostile(emulator)
-        pages = every_page(look)
+        pages = every_page(open_page)
         assert {page.status for page in pages.values()} == {200}
         assert plain < pages.keys()
         for address, page in pages.items():
@@ -460,9 +462,9 @@ class TestHostileText:
             assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs), address
         assert " ".join(HOSTILE.split()) in pages[f"/runs/{run_id}"].text
 
-    def test_it_leads_back_to_itself(self, emulator, look):
+    def test_a_hostile_condition_survives_its_own_link(self, emulator, open_page):
         populate_hostile(emulator)
-        page = look(httpx.URL("/runs", params={"pipeline": HOSTILE_ID, "find": HOSTILE}).raw_path.decode())
+        page = open_page(httpx.URL("/runs", params={"pipeline": HOSTILE_ID, "find": HOSTILE}).raw_path.decode())
         (field,) = [attrs for tag, attrs in page.tags if attrs.get("name") == "find"]
         (hidden,) = [attrs for tag, attrs in page.tags if attrs.get("name") == "pipeline"]
         assert (field["value"], hidden["value"]) == (HOSTILE, HOSTILE_ID)

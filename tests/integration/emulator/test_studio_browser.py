@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
     EXECUTABLE is None, reason="there is no Chromium on the PATH, and the variable CHROMIUM names none"
 )
 
-# Text and its background as they are painted; what lies behind is the nearest ancestor that is not transparent.
+# Text and its background as painted; the background is that of the nearest ancestor that is not transparent.
 FAINT = """() => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => {
@@ -49,7 +49,7 @@ FAINT = """() => {
 
 @pytest.fixture(scope="module")
 def browser():
-    # A name that its owner lets lead to this machine.
+    # A foreign name that resolves to this machine.
     with chromium(EXECUTABLE, "--host-resolver-rules=MAP evil.example 127.0.0.1") as running:
         yield running
 
@@ -67,7 +67,7 @@ def ids(emulator):
 
 @pytest.fixture
 def page(browser, emulator):
-    """A page whose time is driven by hand, and nothing must go wrong in it."""
+    """A page with a clock that the test moves; any error in it fails the test."""
     with new_page(browser, base_url=emulator.url) as opened:
         opened.clock.install()
         yield opened
@@ -75,13 +75,13 @@ def page(browser, emulator):
 
 
 def refresh(page):
-    """Let a second pass in the browser, and the page ask for what is new."""
+    """Let a second pass in the browser, so that the page refreshes."""
     with page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
         page.clock.run_for(1000)
 
 
 def wait_until(page, condition):
-    """Let the browser go on until something outside of it has happened."""
+    """Let the browser continue until a condition outside of it holds."""
     for _ in range(1000):
         if condition():
             return
@@ -90,7 +90,7 @@ def wait_until(page, condition):
 
 
 def every_page(page, visit):
-    """Visit all pages that links lead to."""
+    """Visit all pages that are reachable by links."""
     found, waiting = set(), ["/"]
     while waiting:
         address = urlsplit(waiting.pop())._replace(fragment="").geturl()
@@ -105,7 +105,7 @@ def every_page(page, visit):
 
 
 def one_of_each_kind(page, ids):
-    """Open a page of each kind, and those of some runs, one after another."""
+    """Open a page of each kind, and the pages of some runs, one after another."""
     lists = ["/", "/runs?status=Finished&find=a", "/pipelines", "/endpoints", "/schedules", "/experiments"]
     things = ["/pipelines/good", "/endpoints/door", "/schedules/nightly", "/schedules/reactive", "/experiments/exp"]
     for address in [*lists, *things, *(f"/runs/{run_id}" for run_id in ids.values()), "/runs/nobody"]:
@@ -137,7 +137,7 @@ class TestHostileText:
         assert f"/runs/{run_id}" in shown
         assert sorted(visited - set(shown)) == []
 
-    def test_nor_when_it_comes_while_the_page_is_looked_at(self, page, emulator, run_id):
+    def test_text_that_arrives_while_the_page_is_open_runs_nothing(self, page, emulator, run_id):
         page.goto(f"/runs/{run_id}")
         run = emulator.state.runs[run_id]
         run.steps[0].log.append(f"new {HOSTILE}")
@@ -149,7 +149,7 @@ class TestHostileText:
         assert page.locator("script").count() == 1
         assert page.locator("img").count() == 0
 
-    def test_the_policy_stops_what_would_get_through(self, browser, emulator, run_id):
+    def test_the_policy_blocks_injected_content(self, browser, emulator, run_id):
         with new_page(browser, base_url=emulator.url) as page:
             page.goto(f"/runs/{run_id}")
             page.evaluate(
@@ -167,7 +167,7 @@ class TestHostileText:
             assert len(refused) >= 3
 
 
-# What a page can make a browser send: each answers what it could read, or that it could read nothing.
+# Ways in which a page makes a browser send a request; each returns what the page could read, if anything.
 SENDS = {
     "fetch": """async ([url, method, type, body]) => {
       try {
@@ -221,7 +221,7 @@ ASKED = [
 
 
 class TestPagesOfOtherSites:
-    """They are on another port of this machine, or under a name that leads here."""
+    """Pages on another port of this machine, or under a name that resolves to it."""
 
     @pytest.fixture
     def elsewhere(self):
@@ -241,18 +241,18 @@ class TestPagesOfOtherSites:
     @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
     def test_can_neither_read_nor_change_anything(self, browser, emulator, elsewhere, caplog, how, name):
         def refused():
-            return caplog.text.count("does not answer to the pages of other sites")
+            return caplog.text.count("does not answer pages of other sites")
 
         with new_page(browser) as page:
             page.goto(elsewhere.url.replace("127.0.0.1", name))
             for method, path, kind, body in ASKED:
                 before, count = self.unchanged(emulator), refused()
                 assert page.evaluate(SENDS[how], [emulator.url + path, method, kind, body]) == ""
-                # A beacon is sent when the browser has time.
+                # The browser sends a beacon at a time of its choice.
                 wait_until(page, lambda count=count: refused() > count)
                 assert self.unchanged(emulator) == before, (method, path, kind, body)
 
-    def test_nor_those_whose_name_leads_here_by_now(self, browser, emulator):
+    def test_a_rebound_name_can_neither_read_nor_change_anything(self, browser, emulator):
         evil = emulator.url.replace("127.0.0.1", "evil.example")
         with new_page(browser) as page:
             assert page.goto(f"{evil}/runs").status == 421
@@ -268,39 +268,39 @@ class TestPagesOfOtherSites:
             )
             assert "a2V5" not in key
 
-    def test_cannot_show_the_pages_within_theirs(self, browser, emulator, elsewhere):
+    def test_cannot_embed_the_pages(self, browser, emulator, elsewhere):
         with new_page(browser) as page:
             page.goto(elsewhere.url)
             with page.expect_response(f"{emulator.url}/runs") as reply:
                 page.set_content(f"<iframe src='{emulator.url}/runs'></iframe>")
             assert reply.value.status == 403
 
-    def test_can_lead_to_them(self, browser, emulator, elsewhere):
+    def test_can_link_to_the_pages(self, browser, emulator, elsewhere):
         with new_page(browser) as page:
             page.goto(elsewhere.url)
             page.set_content(f"<a href='{emulator.url}/runs' target='_blank'>the run, in the studio</a>")
             with page.expect_popup() as opened:
                 page.get_by_role("link").click()
             expect(opened.value.get_by_role("heading", level=1)).to_have_text("Runs")
-            # And it lives: it is asked for again by its own script.
+            # And its script works: it reloads the page.
             with opened.value.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
                 pass
             expect(opened.value.locator("#connection")).to_be_empty()
 
 
 class TestLive:
-    def test_the_note_about_the_clock_comes_and_goes(self, page, emulator):
+    def test_the_note_about_the_clock_appears_and_disappears(self, page, emulator):
         page.goto("/")
         note = page.get_by_role("note")
         expect(note).to_be_hidden()
         emulator.clock.advance(7200)
         refresh(page)
-        expect(note).to_contain_text("It is 2 h ahead of real time")
+        expect(note).to_contain_text("which is 2 h ahead of real time")
         emulator.reset()
         refresh(page)
         expect(note).to_be_hidden()
 
-    def test_a_run_goes_on_before_ones_eyes(self, page, emulator, ids):
+    def test_the_page_of_a_run_follows_its_status(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         page.evaluate("window.loaded = true")
         heading = page.locator("h1 .status")
@@ -313,7 +313,7 @@ class TestLive:
         expect(page.locator("#clock time")).to_contain_text(utc(emulator.clock.now()))
         assert page.evaluate("window.loaded")
 
-    def test_what_one_does_on_the_page_stays(self, page, emulator, ids):
+    def test_scroll_position_selection_and_focus_stay(self, page, emulator, ids):
         run = emulator.state.runs[ids["running"]]
         page.goto(f"/runs/{run.id}")
         page.locator(f"[id='step-{run.steps[0].id}'] summary").click()
@@ -363,7 +363,7 @@ class TestLive:
         expect(step.locator(".error")).to_have_text("row 2 is empty")
         expect(page.get_by_role("alert")).to_have_text("Step score failed: row 2 is empty")
 
-    def test_new_runs_come_in_above_the_others(self, page, emulator, ids):
+    def test_new_runs_appear_above_the_others(self, page, emulator, ids):
         page.goto("/runs")
         page.evaluate("window.row = document.querySelector('tbody tr')")
         first = page.evaluate("window.row.id")
@@ -372,7 +372,7 @@ class TestLive:
         expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
         assert page.evaluate("[window.row.isConnected, window.row.id]") == [True, first]
 
-    def test_what_one_types_stays(self, page, emulator, ids):
+    def test_typed_text_stays(self, page, emulator, ids):
         page.goto("/runs")
         page.get_by_label("Id, description or tag").fill("mon")
         emulator.state.submit("twin-1", Submission("exp"))
@@ -383,9 +383,9 @@ class TestLive:
         expect(page.locator("tbody tr")).to_have_count(1)
         assert urlsplit(page.url).query == "status=&find=monday"
 
-    def test_a_hidden_page_asks_for_nothing(self, page, emulator, ids):
+    def test_a_hidden_page_does_not_refresh(self, page, emulator, ids):
         page.goto("/")
-        # Headless Chromium hides no page, so it is told so as it would be.
+        # Headless Chromium never hides a page, so simulate its event.
         hide = """hidden => {
             Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
             document.dispatchEvent(new Event("visibilitychange"));
@@ -399,20 +399,20 @@ class TestLive:
             page.evaluate(hide, False)  # noqa: FBT003
         expect(page.locator("tbody tr").first).to_have_id(f"run-{new.id}")
 
-    def test_a_workspace_that_does_not_answer(self, page, ids):
+    def test_a_notice_says_that_the_workspace_does_not_answer(self, page, ids):
         page.goto("/")
         notice = page.get_by_role("status")
         expect(notice).to_be_hidden()
         page.context.set_offline(True)
         with page.expect_event("requestfailed"):
             page.clock.run_for(1000)
-        expect(notice).to_have_text("The workspace does not answer. What is shown may be old.")
+        expect(notice).to_have_text("The workspace does not answer. This page may be out of date.")
         page.context.set_offline(False)
         refresh(page)
         expect(notice).to_be_hidden()
         page.troubles[:] = [text for text in page.troubles if "ERR_INTERNET_DISCONNECTED" not in text]
 
-    def test_a_run_that_a_reset_removed(self, page, emulator, ids):
+    def test_a_run_removed_by_a_reset_is_not_found(self, page, emulator, ids):
         page.goto(f"/runs/{ids['running']}")
         emulator.reset()
         refresh(page)
@@ -422,8 +422,8 @@ class TestLive:
 
 class TestEverybody:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_text_can_be_read(self, browser, emulator, ids, scheme):
-        # So that the note about the clock is there too.
+    def test_text_has_enough_contrast(self, browser, emulator, ids, scheme):
+        # So that the note about the clock appears too.
         emulator.clock.advance(7200)
         with new_page(browser, base_url=emulator.url, color_scheme=scheme) as page:
             faint = {address: page.evaluate(FAINT) for address in one_of_each_kind(page, ids)}
@@ -433,7 +433,7 @@ class TestEverybody:
         assert {address: texts for address, texts in faint.items() if texts} == {}
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
-    def test_narrow_screens(self, browser, ids, emulator):
+    def test_pages_fit_narrow_screens(self, browser, ids, emulator):
         state = emulator.state
         for pipeline in state.pipelines.values():
             pipeline.name, pipeline.description = LONG, LONG
@@ -450,7 +450,7 @@ class TestEverybody:
         assert {address: width for address, width in widths.items() if width > 320} == {}
 
     @pytest.mark.parametrize(("width", "share"), [(1280, 0.5), (400, 0.4)])
-    def test_the_timeline_has_room(self, browser, emulator, ids, width, share):
+    def test_the_timeline_is_wide_enough(self, browser, emulator, ids, width, share):
         with new_page(browser, base_url=emulator.url, viewport={"width": width, "height": 800}) as page:
             page.goto(f"/runs/{ids['failed']}")
             lines = page.locator(".timeline tbody svg")
@@ -458,14 +458,14 @@ class TestEverybody:
                 item.bounding_box() for item in (page.locator(".timeline"), lines.nth(0), lines.nth(1))
             )
             assert first["width"] > share * table["width"]
-            # What the second step did begins where the first one's ends.
+            # The bar of the second step begins where the first one's ends.
             done = lines.nth(0).locator("rect").last.bounding_box()
             waits = lines.nth(1).locator("rect").first.bounding_box()
             assert waits["x"] == pytest.approx(done["x"] + done["width"], abs=1)
             assert waits["y"] > done["y"]
             assert (first["x"], first["width"]) == (second["x"], second["width"])
 
-    def test_the_keyboard(self, page, ids):
+    def test_pages_work_with_the_keyboard(self, page, ids):
         page.goto(f"/runs/{ids['finished']}")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -473,10 +473,10 @@ class TestEverybody:
         expect(page.get_by_role("main")).to_be_focused()
         page.keyboard.press("Tab")
         expect(page.get_by_role("main").get_by_role("link").first).to_be_focused()
-        # A log can be scrolled, so it can be reached.
+        # A log can be scrolled, so it must be reachable.
         assert page.eval_on_selector_all("pre", "all => all.every((log) => log.tabIndex === 0)")
 
-    def test_what_a_screen_reader_is_told(self, page, ids):
+    def test_pages_work_with_a_screen_reader(self, page, ids):
         page.goto("/runs")
         expect(page.get_by_role("navigation", name="Sections").get_by_role("link", name="Runs")).to_have_attribute(
             "aria-current", "page"
@@ -487,7 +487,7 @@ class TestEverybody:
         expect(page.get_by_role("row", name="score Failed")).to_be_visible()
         expect(page.get_by_label("Log of score")).to_contain_text("row 2: oh no")
 
-    def test_without_javascript(self, browser, emulator, ids):
+    def test_pages_are_complete_without_javascript(self, browser, emulator, ids):
         with new_page(browser, base_url=emulator.url, java_script_enabled=False) as page:
             page.goto("/")
             page.get_by_role("link", name="All 12").click()

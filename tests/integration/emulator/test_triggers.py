@@ -1,4 +1,4 @@
-"""Datastore triggers: schedules that start runs for blobs which are added or modified, on real blobs in Azurite."""
+"""Datastore triggers: schedules that start runs for added or modified blobs, on real blobs in Azurite."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_one_run_per_blob_that_is_added_or_modified(api, emulator, container):
     container.upload_blob("in/old.csv", b"1")
     create(api)
     emulator.clock.advance(600)
-    # What was there before does not count.
+    # Existing blobs do not count.
     assert paths(api) == []
     container.upload_blob("in/b.csv", b"1")
     container.upload_blob("in/a.csv", b"1")
@@ -95,7 +95,7 @@ def test_one_run_per_blob_that_is_added_or_modified(api, emulator, container):
     assert paths(api)[3:] == ["in/a.csv"]
 
 
-def test_what_such_a_run_is(api, emulator, container):
+def test_the_fields_of_a_triggered_run(api, emulator, container):
     info = {
         "ExperimentName": "e",
         "DataPathAssignments": {"more": {"DataStoreName": "store", "RelativePath": "fixed"}},
@@ -120,7 +120,7 @@ def test_what_such_a_run_is(api, emulator, container):
     ("path", "expected"),
     [("in", ["in/a.csv"]), ("/in/", ["in/a.csv"]), (None, ["root.csv"]), ("in/deeper", ["in/deeper/c.csv"])],
 )
-def test_only_what_is_directly_in_the_folder(api, emulator, container, path, expected):
+def test_only_blobs_directly_in_the_folder_count(api, emulator, container, path, expected):
     create(api, {**FOLDER, "PathOnDataStore": path})
     for name in ("root.csv", "in/a.csv", "in/deeper/c.csv", "incoming/d.csv"):
         container.upload_blob(name, b"1")
@@ -128,7 +128,7 @@ def test_only_what_is_directly_in_the_folder(api, emulator, container, path, exp
     assert paths(api) == expected
 
 
-def test_without_a_parameter_the_run_is_not_told(api, emulator, container, seed):
+def test_without_a_parameter_the_run_gets_no_path(api, emulator, container, seed):
     info = {"ExperimentName": "e", "DataPathAssignments": {"data": {"DataStoreName": "store", "RelativePath": "x"}}}
     create(api, {"DataStoreName": "store"}, PipelineSubmissionInfo=info)
     container.upload_blob("a.csv", b"1")
@@ -137,7 +137,7 @@ def test_without_a_parameter_the_run_is_not_told(api, emulator, container, seed)
 
 
 @pytest.mark.parametrize("quirks", [["one_run_per_poll"]])
-def test_or_one_run_per_poll(api, emulator, container, quirks):
+def test_one_run_per_poll_with_the_quirk(api, emulator, container, quirks):
     create(api)
     container.upload_blob("in/a.csv", b"1")
     container.upload_blob("in/b.csv", b"1")
@@ -145,7 +145,7 @@ def test_or_one_run_per_poll(api, emulator, container, quirks):
     assert paths(api) == ["in"]
 
 
-def test_a_disabled_one_catches_up(api, emulator, container):
+def test_an_enabled_trigger_catches_up(api, emulator, container):
     entity = create(api)
     put(api, entity, EntityStatus="Disabled")
     assert described(api)["next_polls"] == []
@@ -157,7 +157,7 @@ def test_a_disabled_one_catches_up(api, emulator, container):
     assert paths(api) == ["in/a.csv"]
 
 
-def test_another_folder_begins_anew(api, emulator, container):
+def test_existing_blobs_of_another_folder_do_not_count(api, emulator, container):
     entity = create(api)
     container.upload_blob("other/old.csv", b"1")
     container.upload_blob("in/a.csv", b"1")
@@ -169,7 +169,7 @@ def test_another_folder_begins_anew(api, emulator, container):
     assert paths(api) == ["other/new.csv"]
 
 
-def test_the_folder_of_a_seed_counts_from_the_start(azurite, container, seed):
+def test_existing_blobs_do_not_count_for_a_seed(azurite, container, seed):
     container.upload_blob("in/old.csv", b"1")
     trigger = {"datastore": "store", "path": "in", "polling_interval": 1, "data_path_parameter": "data"}
     seed["schedules"] = [{"name": "s", "pipeline_id": "p", "submission": {"experiment": "e"}, "trigger": trigger}]
@@ -188,7 +188,7 @@ def test_the_folder_of_a_seed_counts_from_the_start(azurite, container, seed):
         assert paths(api) == []
 
 
-def test_what_was_seen_survives_in_a_file(azurite, container, seed, tmp_path):
+def test_seen_blobs_survive_in_a_file(azurite, container, seed, tmp_path):
     options = {"blob_endpoint": azurite.blob_endpoint, "state_file": tmp_path / "state.json"}
     with EmulatorServer(seed, **options) as emulator, httpx.Client(base_url=emulator.url) as api:
         api.headers["Authorization"] = "Bearer t"
@@ -202,7 +202,7 @@ def test_what_was_seen_survives_in_a_file(azurite, container, seed, tmp_path):
         assert paths(api) == ["in/b.csv"]
 
 
-def test_a_container_that_is_made_later(api, emulator, azurite):
+def test_a_container_created_later(api, emulator, azurite):
     create(api, {**FOLDER, "DataStoreName": "absent"})
     made = azurite.container("absent-container")
     made.upload_blob("in/a.csv", b"1", overwrite=True)
@@ -213,7 +213,7 @@ def test_a_container_that_is_made_later(api, emulator, azurite):
 @pytest.mark.parametrize(
     ("endpoint", "message"), [(None, "--blob-endpoint"), ("http://127.0.0.1:9/devstoreaccount1", "Error")]
 )
-def test_without_a_blob_service_nothing_starts_and_it_says_why(seed, endpoint, message):
+def test_without_a_blob_service_nothing_starts_and_last_error_says_why(seed, endpoint, message):
     with (
         EmulatorServer(seed, blob_endpoint=endpoint) as emulator,
         httpx.Client(base_url=emulator.url, headers={"Authorization": "Bearer t"}) as api,

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import RunPipeline, Task
-from support.services.local_workspace import TOKEN
+from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client.errors import RunFailed, RunTimedOut, RunUnwatched
 

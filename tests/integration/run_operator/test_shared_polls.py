@@ -16,7 +16,8 @@ import pytest
 from support.drivers.driving import one
 from support.drivers.held_loop import held, passed_until
 from support.drivers.watching import Said
-from support.services.local_workspace import TOKEN, serving
+from support.services.local_workspace import serving
+from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client import calls
 from aml_provider.client.errors import InvalidArgument

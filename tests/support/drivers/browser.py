@@ -1,4 +1,4 @@
-"""A Chromium that is already on the machine, and what went wrong in it."""
+"""An installed Chromium, and the errors in its pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def find_chromium():
-    """The path of a Chromium: that in ``CHROMIUM``, else one under its usual names; None if there is none."""
+    """The path of a Chromium: that in ``CHROMIUM``, else one with a usual name; None if there is none."""
     if given := os.environ.get("CHROMIUM"):
         return given
     return next(filter(None, map(shutil.which, _NAMES)), None)
@@ -20,7 +20,7 @@ def find_chromium():
 
 @contextmanager
 def chromium(executable, *arguments):
-    """A headless Chromium, with more arguments if need be."""
+    """A headless Chromium with additional arguments."""
     # Chromium refuses to start its sandbox for root.
     with (
         sync_playwright() as playwright,
@@ -33,10 +33,10 @@ def chromium(executable, *arguments):
 
 @contextmanager
 def new_page(browser, **options):
-    """A page in a context of its own.
+    """A page in its own context.
 
-    ``page.troubles`` are the errors, warnings and dialogs that came up in it; ``page.documents`` the addresses that it
-    has asked for.
+    ``page.troubles`` are the errors, warnings and dialogs of the page; ``page.documents`` the addresses that it
+    requested.
     """
     with browser.new_context(**options) as context:
         page = context.new_page()

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any, NamedTuple
 
-from support.services.local_workspace import TOKEN
+from support.services.recorded_workspace import TOKEN
 
 from aml_provider.__main__ import main
 

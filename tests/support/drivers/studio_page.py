@@ -1,4 +1,4 @@
-"""What a person reads on a page of the local workspace."""
+"""A page of the local workspace, parsed into what a person reads on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 
 class Page(HTMLParser):
-    """What a page says: its text, its tables, its links, its tags."""
+    """The text, tables, links and tags of a page."""
 
     def __init__(self, reply):
         super().__init__()
@@ -60,17 +60,17 @@ class Page(HTMLParser):
 
     @property
     def runs(self):
-        """The ids of the runs in lists, in their order."""
+        """The ids of the runs in its lists, in order."""
         return [name.removeprefix("run-") for name in self.ids if name.startswith("run-")]
 
 
-def every_page(look, start="/"):
-    """All pages that links lead to, by their addresses."""
+def every_page(open_page, start="/"):
+    """All pages that are reachable by links, by their addresses."""
     found, waiting = {}, [start]
     while waiting:
         address = urlsplit(waiting.pop())._replace(fragment="").geturl()
         if address in found or address.endswith("/log"):
             continue
-        found[address] = look(address)
+        found[address] = open_page(address)
         waiting += [urljoin(address, link) for link in found[address].links]
     return found

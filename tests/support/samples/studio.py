@@ -1,4 +1,4 @@
-"""A workspace whose names, logs and parameters try to get out of the pages that show them."""
+"""Workspaces for tests of the pages: one with ordinary things, one with hostile names, logs and parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOSTILE = (
     "<script>window.ran='script'</script><img src=x onerror=\"window.ran='img'\"><svg onload=window.ran='svg'>"
     "{{ 7*7 }}{% raw %}</title></pre></td></style><!-- \"'`&amp;&lt; ${1} javascript:alert(1)"
 )
-# As an id it stands in addresses too; no id can hold a slash.
+# An id is part of addresses too; no id can contain a slash.
 HOSTILE_ID = "\"><i x='&quot;?#%41;{{7*7}}\\"
 LONG = "a-name-that-nobody-should-choose-but-somebody-will-" * 4
 STORE = "store"
@@ -59,7 +59,7 @@ SEED = {
             "pipeline_id": "twin-1",
             "submission": {
                 "experiment": "nights",
-                "properties": {"airflow.schedule_dag_id": "keeper", "airflow.schedule_task_id": "create"},
+                "properties": {"airflow.schedule_dag_id": "owner", "airflow.schedule_task_id": "create"},
             },
             "recurrence": {
                 "frequency": "Day",
@@ -141,10 +141,10 @@ HOSTILE_SEED = {
 
 
 def populate(emulator):
-    """A run of each kind and several schedules' runs: the ids of the former by what became of them."""
+    """Create a run of each kind and runs of schedules; returns the ids of the former by their status."""
     emulator.clock.hold()
     state = emulator.state
-    marks = {
+    origin = {
         "airflow.dag_id": "score_new_files",
         "airflow.task_id": "score",
         "airflow.map_index": "3",
@@ -157,11 +157,11 @@ def populate(emulator):
             description="All of Monday's files",
             parameters={"count": "5"},
             data_paths={"input": DataPath(STORE, "in/f.csv")},
-            tags={**marks, "team": "fraud", "flag": None},
+            tags={**origin, "team": "fraud", "flag": None},
         ),
     )
     finished.outputs |= {"rows": 3, "inputs": ["in/f.csv"], "text": "3"}
-    failed = state.submit("breaks", Submission("scoring", properties=marks))
+    failed = state.submit("breaks", Submission("scoring", properties=origin))
     emulator.clock.advance(3600)
     parent = state.submit("twin-1", Submission("exp", run_source="SDK"))
     child = state.submit("twin-1", Submission("exp"), parent_run_id=parent.id)
@@ -175,10 +175,10 @@ def populate(emulator):
 
 
 def populate_hostile(emulator):
-    """A run with hostile text wherever there is room, and the schedule's error: the run's id."""
+    """Create a run with hostile text in every field, and a hostile error of the schedule; returns the run's id."""
     emulator.clock.hold()
     state = emulator.state
-    marks = {f"airflow.{name}": HOSTILE for name in ("dag_id", "task_id", "map_index", "run_id")}
+    origin = {f"airflow.{name}": HOSTILE for name in ("dag_id", "task_id", "map_index", "run_id")}
     run = state.submit(
         HOSTILE_ID,
         Submission(
@@ -187,7 +187,7 @@ def populate_hostile(emulator):
             parameters={HOSTILE: HOSTILE},
             data_paths={HOSTILE + "2": DataPath(HOSTILE, HOSTILE)},
             datasets={HOSTILE + "3": {HOSTILE: HOSTILE}},
-            tags={HOSTILE: HOSTILE, **marks},
+            tags={HOSTILE: HOSTILE, **origin},
             properties={HOSTILE: HOSTILE},
         ),
         endpoint_id=HOSTILE_ID,

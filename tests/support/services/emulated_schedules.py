@@ -6,9 +6,8 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from support.services.workspace_api import PIPELINES
 
-SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
-PIPELINES = f"/pipelines/v1.0{SCOPE}"
 SCHEDULES, RUNS = f"{PIPELINES}/Schedules", f"{PIPELINES}/PipelineRuns/Schedule"
 SCORE, RETIRED, WORK, TYPED = (f"10000000-0000-4000-8000-00000000000{n}" for n in (1, 3, 4, 6))
 ENDPOINT = "20000000-0000-4000-8000-000000000001"
@@ -36,7 +35,7 @@ def create(api, **values):
 
 
 def put(api, entity, **changes):
-    # Like Microsoft's SDK: the whole entity, without what is null.
+    # Like Microsoft's SDK: the whole entity, without null values.
     whole = {name: value for name, value in {**entity, **changes}.items() if value is not None}
     reply = api.put(f"{SCHEDULES}/{entity['Id']}", json=whole)
     assert reply.status_code == 200, reply.text

@@ -1,4 +1,4 @@
-"""A local workspace whose runs take as long as a test wants them to."""
+"""A local workspace whose runs end when a test decides."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from support.services.recorded_workspace import RecordedWorkspace
 
 
 class HeldWorkspace(RecordedWorkspace):
-    """Serves pipelines ``p0``, ``p1``, …, whose runs go on until :meth:`finish`; time is real.
+    """Serves pipelines ``p0``, ``p1``, …, whose runs continue until :meth:`finish`; time is real.
 
     Args:
-        pipelines: How many.
+        pipelines: The number of pipelines.
     """
 
     def __init__(self, pipelines, **options):
@@ -22,14 +22,13 @@ class HeldWorkspace(RecordedWorkspace):
         super().__init__({"pipelines": seed}, **options)
 
     def finish(self, run_id, fails=None):
-        """Let a run end now; with a text, let it fail with that message."""
-        with self.state.lock:
+        """End a run now; with a text, it fails with that message."""
+        with self.state.changing():
             run = self.state.runs[run_id]
             (step_run,) = run.steps
             seconds = self.clock.now() - run.created - step_run.step.queue_seconds
             step_run.step = replace(step_run.step, run_seconds=max(0.0, seconds), fails=fails)
-            self.state.changed()
 
     def awaits(self, fault):
-        """Whether a fault still waits for its request."""
+        """Whether a fault is still pending."""
         return any(pending["id"] == fault.id for pending in self.faults.pending())

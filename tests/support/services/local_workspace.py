@@ -1,13 +1,12 @@
-"""A local workspace with small pipelines that need no blobs, and the connection that leads to it."""
+"""A local workspace with small pipelines that need no blobs, and the connection to it."""
 
 from __future__ import annotations
 
 import json
 from contextlib import contextmanager
 
-from aml_provider.emulator.server import EmulatorServer
+from support.services.recorded_workspace import RecordedWorkspace
 
-TOKEN = "very-secret-token"
 # Ten workspace seconds are a tenth of a real one.
 SPEED = 100.0
 SEED = {
@@ -37,23 +36,15 @@ SEED = {
 }
 
 
-class Workspace(EmulatorServer):
-    """The local workspace, and questions about it."""
+class Workspace(RecordedWorkspace):
+    """The local workspace, with short ways to inspect it."""
 
     def __init__(self, **options):
-        super().__init__(SEED, speed=SPEED, token=TOKEN, **options)
+        super().__init__(SEED, speed=SPEED, **options)
 
     def connect(self, monkeypatch):
-        """Make the default connection lead here."""
-        extra = {
-            "subscription_id": "00000000-0000-0000-0000-000000000000",
-            "resource_group": "local",
-            "workspace_name": "local",
-            "auth_method": "static_token",
-            "endpoint": self.url,
-        }
-        connection = {"conn_type": "azureml", "password": TOKEN, "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+        """Make this workspace the default connection."""
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(self.connection()))
 
     def runs(self):
         return list(self.state.runs.values())
@@ -70,13 +61,13 @@ class Workspace(EmulatorServer):
         return self.requests("POST", "Submit")
 
     def sent(self):
-        """What was asked to change."""
+        """The logged requests that change something."""
         return [entry for entry in self.requests() if entry["method"] != "GET" and "query" not in entry["path"]]
 
 
 @contextmanager
 def serving(monkeypatch, **options):
-    """Serve a workspace of its own and connect to it."""
+    """Serve a workspace and connect to it."""
     with Workspace(**options) as workspace:
         workspace.connect(monkeypatch)
         yield workspace

@@ -1,12 +1,11 @@
-"""A local workspace that Airflow's processes use, and its record of what they did."""
+"""A local workspace that Airflow's processes use, and its list of their runs."""
 
 from __future__ import annotations
-
-from support.services.local_workspace import TOKEN
 
 from aml_provider.emulator.routes.control import describe
 from aml_provider.emulator.server import EmulatorServer
 
+TOKEN = "very-secret-token"
 SUBSCRIPTION = {
     "subscription_id": "00000000-0000-0000-0000-000000000000",
     "resource_group": "local",
@@ -15,7 +14,7 @@ SUBSCRIPTION = {
 
 
 class RecordedWorkspace(EmulatorServer):
-    """Serves what a seed holds; time is real.
+    """Serves the things of a seed; time is real.
 
     Args:
         seed: As a mapping.
@@ -25,12 +24,12 @@ class RecordedWorkspace(EmulatorServer):
         super().__init__(seed, token=TOKEN, **options)
 
     def connection(self):
-        """An Airflow connection that leads here."""
+        """An Airflow connection to this workspace."""
         extra = {**SUBSCRIPTION, "auth_method": "static_token", "endpoint": self.url}
         return {"conn_type": "azureml", "password": TOKEN, "extra": extra}
 
     def record(self, experiment=None):
-        """All runs, oldest first, as ``/_emulator/runs`` tells them."""
+        """All runs, oldest first, as ``/_emulator/runs`` returns them."""
         with self.state.lock:
             runs = [run for run in self.state.runs.values() if experiment in (None, run.experiment)]
             return [describe(self.state, run) for run in runs]

@@ -1,4 +1,4 @@
-"""The emulator's services as their callers reach them, over HTTP."""
+"""A caller of the emulator's services, over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEED = {
 
 
 class Api(httpx.Client):
-    """A caller with a token; replies with an error fail the test unless ``ask`` says which is wanted."""
+    """A caller with a token. A reply with an error fails the test, unless ``ask`` expects that status."""
 
     def __init__(self, emulator):
         super().__init__(base_url=emulator.url, headers={"Authorization": "Bearer t"})
@@ -63,18 +63,18 @@ class Api(httpx.Client):
         return run_id
 
     def run(self, run_id):
-        """A run's record in history."""
+        """A run in run history."""
         return self.ask("GET", f"{HISTORY}/runs/{run_id}")
 
     def steps(self, run_id):
-        """The records of a run's steps, the first one first."""
+        """The steps of a run in run history, in the order of their start."""
         found = self.ask("GET", f"{HISTORY}/runs/{run_id}/children?$orderby=StartTimeUtc asc")
         return [record for record in found["value"] if record["runType"] == "azureml.StepRun"]
 
 
 @contextmanager
 def serving(seed=SEED, **options):
-    """Serve a workspace whose clock stands still, and be its caller."""
+    """Serve a workspace with a held clock; returns its caller."""
     with EmulatorServer(seed, **options) as emulator, Api(emulator) as api:
         emulator.clock.hold()
         yield api

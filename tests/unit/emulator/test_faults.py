@@ -1,4 +1,4 @@
-"""Which requests a fault meets, and what faults and quirks may be given."""
+"""The requests that a fault applies to; valid and invalid faults and quirks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aml_provider.emulator.quirks import Quirks
 
 
 class TestFaults:
-    def test_each_meets_so_many_requests(self):
+    def test_a_fault_applies_to_a_number_of_requests(self):
         faults = Faults()
         faults.add("drop", method="POST", path="*/PipelineSubmit/*", times=2)
         assert faults.take("GET", "/a/PipelineSubmit/1") is None
@@ -33,25 +33,25 @@ class TestFaults:
             {"method": "PO?T", "path": "*b", "query": "*", "body": "{*}"},
         ],
     )
-    def test_all_parts_of_the_pattern_must_fit(self, pattern):
+    def test_all_parts_of_the_pattern_must_match(self, pattern):
         faults = Faults()
         faults.add("drop", **pattern)
         other = ("GET", "/b/a", "version=2", '{"key": "k2"}')
         assert faults.take(*other) is None
         assert faults.take("POST", "/a/b", "x=0&version=1", '{"key": "k1"}') is not None
 
-    def test_it_lets_the_first_ones_pass(self):
+    def test_after_lets_the_first_requests_pass(self):
         faults = Faults()
         faults.add("drop", after=2, times=2)
         assert [faults.take("GET", "/") is not None for _ in range(6)] == [False, False, True, True, False, False]
 
-    def test_what_one_lets_pass_another_may_meet(self):
+    def test_a_request_that_one_fault_lets_pass_can_match_another(self):
         faults = Faults()
         faults.add("drop", after=1)
         faults.add("refuse")
         assert [fault.kind for fault in (faults.take("GET", "/"), faults.take("GET", "/"))] == ["refuse", "drop"]
 
-    def test_every_kind_does_with_no_details(self):
+    def test_no_kind_requires_details(self):
         faults = Faults()
         for kind in KINDS:
             faults.add(kind)
@@ -85,7 +85,7 @@ class TestFaults:
             ({"kind": "content_type", "content_type": ""}, "content_type"),
         ],
     )
-    def test_refuses_and_names_the_argument(self, values, argument):
+    def test_the_error_names_the_argument(self, values, argument):
         faults = Faults()
         with pytest.raises(ValueError, match=f"^{argument}: "):
             faults.add_mapping(values)
@@ -97,7 +97,7 @@ class TestQuirks:
         quirks = Quirks.parse(["history_lag=30s", "slow_cancel=1.5", "int_enums", "page_size=2"])
         assert quirks == Quirks(history_lag=30, slow_cancel=1.5, int_enums=True, page_size=2)
 
-    def test_texts(self):
+    def test_quirks_with_texts(self):
         assert Quirks.parse(["update_fires=always"]).update_fires == "always"
         assert Quirks.parse(["provisioning_fails=no bus"]).provisioning_fails == "no bus"
         assert Quirks.parse(["provisioning_fails"]).provisioning_fails
@@ -119,7 +119,7 @@ class TestQuirks:
             "dates=roman",
         ],
     )
-    def test_refuses_and_names_the_quirk(self, text):
+    def test_the_error_names_the_quirk(self, text):
         with pytest.raises(ValueError, match=f"quirk '?{text.partition('=')[0]}"):
             Quirks.parse([text])
 
@@ -127,7 +127,7 @@ class TestQuirks:
         with pytest.raises(ValueError, match="int_enums and digit_enums"):
             Quirks.parse(["int_enums", "digit_enums"])
 
-    def test_each_is_described(self):
+    def test_the_docstring_describes_every_quirk(self):
         assert Quirks.__doc__ is not None
         described = [line.partition(":")[0].strip() for line in Quirks.__doc__.splitlines() if ": " in line]
         assert [field.name for field in fields(Quirks) if field.name not in described] == []

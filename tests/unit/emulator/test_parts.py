@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
-from aml_provider.emulator.engine.timer import Watch
+from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.request_log import RequestLog
 from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
@@ -62,7 +62,7 @@ class TestClock:
         assert clock.now() > start
 
     @pytest.mark.parametrize("before", [0.0, 3.0])
-    def test_what_is_due_after_its_end_is_not_waited_for(self, before):
+    def test_advancing_does_not_wait_for_work_after_the_clocks_end(self, before):
         class Late:
             asked = 0
 
@@ -82,7 +82,7 @@ class TestClock:
         clock.advance(5)
         assert clock.now() == LAST_INSTANT
 
-    def test_changing_the_speed_makes_no_jump(self):
+    def test_changing_the_speed_does_not_move_the_time(self):
         clock = Clock()
         clock.hold()
         start = clock.now()
@@ -91,11 +91,11 @@ class TestClock:
         assert clock.held
 
     @pytest.mark.parametrize("seconds", [0, -1])
-    def test_time_does_not_go_back(self, seconds):
+    def test_not_before_never_moves_time_back(self, seconds):
         with pytest.raises(ValueError, match="above 0"):
             Clock().advance(seconds)
 
-    def test_advancing_stops_at_what_is_due(self):
+    def test_advancing_stops_at_every_due_instant(self):
         clock = Clock()
         clock.hold()
         start = clock.now()
@@ -118,7 +118,7 @@ class TestClock:
         assert seen == [10, 20]
         assert clock.now() == start + 25
 
-    def test_several_agendas_are_one(self):
+    def test_several_agendas_act_as_one(self):
         clock = Clock()
         clock.hold()
         start = clock.now()
@@ -146,7 +146,7 @@ class TestClock:
 
 
 class TestTimetable:
-    def test_the_next_of_several_series(self):
+    def test_the_earliest_of_several_series_is_first(self):
         table = Timetable()
         table.put("a", iter([5.0, 9.0]))
         table.put("b", iter([7.0]))
@@ -156,7 +156,7 @@ class TestTimetable:
             taken.append((table.take(first[1]), first[1]))
         assert taken == [(5.0, "a"), (7.0, "b"), (9.0, "a")]
 
-    def test_one_in_place_of_another(self):
+    def test_a_series_replaces_the_one_with_its_name(self):
         table = Timetable()
         table.put("a", iter([1.0]))
         table.put("a", iter([2.0]))
@@ -172,27 +172,27 @@ class TestTimetable:
         assert table.first() is None
 
 
-class TestWatch:
-    def test_it_rests_until_something_is_due(self):
+class TestTimer:
+    def test_it_waits_until_the_next_due_instant(self):
         clock = Clock(speed=1e6)
-        watch = Watch(clock, lambda: None, "watch")
-        assert watch.left(clock.now() - 1) == 0
-        assert 0 < watch.left(clock.now() + 1e6) <= 1
+        timer = Timer(clock, lambda: None, "timer")
+        assert timer.wait_seconds(clock.now() - 1) == 0
+        assert 0 < timer.wait_seconds(clock.now() + 1e6) <= 1
         clock.set(speed=1e-6)
-        assert watch.left(clock.now() + 60) == 3600
-        assert watch.left(None) is None
+        assert timer.wait_seconds(clock.now() + 60) == 3600
+        assert timer.wait_seconds(None) is None
         clock.hold()
-        assert watch.left(clock.now() + 60) is None
+        assert timer.wait_seconds(clock.now() + 60) is None
 
-    def test_it_does_not_wait_for_what_is_beyond_the_clocks_end(self):
+    def test_it_waits_for_no_instant_after_the_clocks_end(self):
         clock = Clock(speed=1e6)
         clock.not_before(LAST_INSTANT)
-        watch = Watch(clock, lambda: None, "watch")
-        assert watch.left(LAST_INSTANT) == 0
-        # Else it would look again and again, for ever.
-        assert watch.left(LAST_INSTANT + 0.001) is None
+        timer = Timer(clock, lambda: None, "timer")
+        assert timer.wait_seconds(LAST_INSTANT) == 0
+        # Otherwise it would check again and again, forever.
+        assert timer.wait_seconds(LAST_INSTANT + 0.001) is None
 
-    def test_it_works_when_something_is_due_and_after_every_change(self):
+    def test_it_works_at_due_instants_and_after_every_change(self):
         clock = Clock(speed=1000)
         clock.hold()
         begin, calls = clock.now(), queue.SimpleQueue()
@@ -202,18 +202,18 @@ class TestWatch:
             calls.put(passed)
             return begin + 100 if passed < 100 else None
 
-        watch = Watch(clock, work, "watch")
-        watch.start()
+        timer = Timer(clock, work, "timer")
+        timer.start()
         try:
-            assert calls.get(timeout=30) == 0
+            assert calls.get(timeout=240) == 0
             clock.set(held=False)
-            watch.wake()
-            while calls.get(timeout=30) < 100:
+            timer.wake()
+            while calls.get(timeout=240) < 100:
                 pass
-            watch.wake()
-            calls.get(timeout=30)
+            timer.wake()
+            calls.get(timeout=240)
         finally:
-            watch.stop()
+            timer.stop()
         assert calls.empty()
 
 
@@ -225,13 +225,13 @@ class TestTimes:
         "text",
         ["2024-01-01T00:00:00.1234567Z", "2024-01-01 00:00:00.123456", "2024-01-01T01:00:00.1234567+01:00"],
     )
-    def test_reading_is_tolerant(self, text):
+    def test_parsing_accepts_all_common_forms(self, text):
         assert parse_time(text) == 1704067200.123456
 
 
 class TestSchedules:
-    def test_what_is_due_before_an_update_is_not_lost(self):
-        # Nobody drives the clock here: this is the moment before the scheduler's thread has noticed.
+    def test_a_run_due_before_an_update_is_not_lost(self):
+        # No scheduler runs here: this is the moment before its thread has noticed.
         workspace = a_workspace({"pipelines": PIPELINE})
         body = {"Name": "s", "PipelineId": "p", "PipelineSubmissionInfo": {"ExperimentName": "e"}}
         recurrence = {"Frequency": "Hour", "Interval": 1}
@@ -246,7 +246,7 @@ class TestSchedules:
 
 
 class TestRequestLog:
-    def test_hides_secrets(self):
+    def test_secrets_are_masked(self):
         log = RequestLog()
         log.add(
             time="now",
@@ -266,7 +266,7 @@ class TestRequestLog:
 
 
 class TestSeed:
-    def test_a_workspace_survives_a_file(self, tmp_path):
+    def test_a_workspace_is_the_same_after_saving_and_reading(self, tmp_path):
         workspace = a_workspace()
         body = {
             "ExperimentName": "e",
@@ -291,12 +291,12 @@ class TestSeed:
         assert run.data_paths == {"input_datapath": DataPath("workspaceblobstore", "x")}
         assert again.step_run(run.steps[1].id) == (run, 1)
 
-    def test_nothing(self):
+    def test_none_is_an_empty_workspace(self):
         workspace = a_workspace("none")
         assert not workspace.pipelines
         assert len(workspace.data_types) == 11
 
-    def test_the_one_in_the_documentation(self):
+    def test_the_seed_in_the_documentation_is_valid(self):
         text = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
         workspace = a_workspace(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
         (pipeline,) = workspace.pipelines.values()
@@ -305,7 +305,7 @@ class TestSeed:
         assert nightly.recurrence == Recurrence("Day", 1, None, "Korea Standard Time", (2,), (30,))
         assert reactive.trigger == DatastoreTrigger("workspaceblobstore", "incoming", 5, "input_datapath")
 
-    def test_ids_stay_the_same(self):
+    def test_derived_ids_are_stable(self):
         seed = {"pipelines": [{"name": "p", "steps": [{"name": "s"}]}]}
         first, second = a_workspace(seed), a_workspace(seed)
         assert list(first.pipelines) == list(second.pipelines)
@@ -330,19 +330,19 @@ class TestSeed:
             {"schedules": [SCHEDULE, SCHEDULE], "pipelines": PIPELINE},
         ],
     )
-    def test_refuses(self, seed):
+    def test_invalid_seeds_are_refused(self, seed):
         with pytest.raises(SeedError):
             a_workspace(seed)
 
     @pytest.mark.parametrize(
         ("seed", "message"),
         [
-            ({"pipeline": []}, "pipeline is not known here; known are clock, data_types"),
+            ({"pipeline": []}, "pipeline is not a known key; known keys are clock, data_types"),
             ({"pipelines": {}}, "pipelines is a mapping, not a list"),
             ({"pipelines": ["p"]}, "pipelines[0] is a text, not a mapping"),
             ({"pipelines": [{"id": "p"}]}, "pipelines[0] has no name"),
-            ({"pipelines": [{"name": "p", "colour": "red"}]}, "pipelines[0].colour is not known here; known are"),
-            ({"pipelines": [{"name": "p", "steps": [{"nam": "s"}]}]}, "pipelines[0].steps[0].nam is not known here"),
+            ({"pipelines": [{"name": "p", "colour": "red"}]}, "pipelines[0].colour is not a known key; known keys are"),
+            ({"pipelines": [{"name": "p", "steps": [{"nam": "s"}]}]}, "pipelines[0].steps[0].nam is not a known key"),
             ({"pipelines": [{"name": "p", "steps": 5}]}, "pipelines[0].steps is 5, not a list"),
             ({"pipelines": [{"name": "p", "version": 1.0}]}, "pipelines[0].version is 1.0, not a text; write it in"),
             ({"pipelines": [{"name": "p", "status": "Off"}]}, "pipelines[0].status is a text, not one of Active, "),
@@ -366,9 +366,12 @@ class TestSeed:
             ({"clock": 7258118401}, "clock is 7258118401, which is after the year 2199, where the clock ends"),
             (
                 {"pipelines": [{"name": "p", "data_paths": [{"name": "d", "default": {"store": "x"}}]}]},
-                "pipelines[0].data_paths[0].default.store is not known here; known are datastore, path",
+                "pipelines[0].data_paths[0].default.store is not a known key; known keys are datastore, path",
             ),
-            ({"endpoints": [{"name": "e", "versions": {0: "p"}}]}, "endpoints[0].versions[0] is a key that is no text"),
+            (
+                {"endpoints": [{"name": "e", "versions": {0: "p"}}]},
+                "endpoints[0].versions[0] is a key that is not a text",
+            ),
             (
                 {"schedules": [{**SCHEDULE, "recurrence": {"frequency": "Day", "hours": ["9"]}}]},
                 "schedules[0].recurrence.hours[0] is a text, not a whole number",
@@ -380,11 +383,11 @@ class TestSeed:
             ({"datastores": [{"name": "s", "account_key": 5}]}, "datastores[0].account_key is 5, not a text"),
         ],
     )
-    def test_says_where_it_is_wrong(self, seed, message):
+    def test_the_error_names_the_wrong_key(self, seed, message):
         with pytest.raises(SeedError, match=re.escape(message)):
             a_workspace(seed)
 
-    def test_names_the_line_of_a_file(self, tmp_path):
+    def test_the_error_names_the_line_in_a_file(self, tmp_path):
         path = tmp_path / "seed.yaml"
         path.write_text("location: here\npipelines:\n  - name: p\n    steps:\n      - name: s\n        fails: 5\n")
         with pytest.raises(
@@ -392,20 +395,20 @@ class TestSeed:
         ):
             read(path)
 
-    def test_a_mistake_shows_no_secret(self, tmp_path):
+    def test_the_error_contains_no_secret(self, tmp_path):
         path = tmp_path / "seed.yaml"
         path.write_text("datastores:\n  - {name: s, account_key: [SECRET], container: c}\n")
         with pytest.raises(SeedError) as caught:
             read(path)
         assert "SECRET" not in str(caught.value)
 
-    def test_refuses_a_file_that_is_no_yaml(self, tmp_path):
+    def test_a_file_that_is_not_yaml_is_refused(self, tmp_path):
         path = tmp_path / "seed.yaml"
         path.write_text("pipelines: [\n")
         with pytest.raises(SeedError, match="line 2"):
             read(path)
 
-    def test_what_is_done_to_the_workspace_does_not_change_the_seed(self):
+    def test_changes_to_the_workspace_do_not_change_the_seed(self):
         seed = {"experiments": [{"name": "e", "tags": {"a": "b"}}], "endpoints": [{"name": "d", "tags": {"a": "b"}}]}
         before = json.dumps(seed)
         workspace = a_workspace(seed | {"pipelines": PIPELINE, "endpoints": [{"name": "d", "versions": {"0": "p"}}]})
@@ -413,7 +416,7 @@ class TestSeed:
             record.tags["a"] = "changed"
         assert json.dumps(seed) == before
 
-    def test_refuses_a_file_that_is_no_mapping(self, tmp_path):
+    def test_a_file_that_is_not_a_mapping_is_refused(self, tmp_path):
         path = tmp_path / "seed.yaml"
         path.write_text("- 1\n")
         with pytest.raises(SeedError, match="mapping"):

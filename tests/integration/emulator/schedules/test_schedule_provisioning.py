@@ -1,4 +1,4 @@
-"""Schedules while they are being set up, in the control API, in a state file and in a seed."""
+"""Provisioning of schedules; schedules in the control API, in a state file and in a seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aml_provider.emulator.server import EmulatorServer
 
 class TestProvisioning:
     @quirk("provisioning=5s")
-    def test_takes_time_and_nothing_fires_before(self, api, emulator):
+    def test_nothing_fires_during_provisioning(self, api, emulator):
         entity = create(api)
         assert entity["ProvisioningStatus"] == "Provisioning"
         emulator.clock.advance(4)
@@ -36,7 +36,7 @@ class TestProvisioning:
         assert disable(api, entity)["ProvisioningStatus"] == "Provisioning"
 
     @quirk("provisioning=0.33333333s")
-    def test_may_take_any_time(self, api, emulator):
+    def test_any_provisioning_time_is_accepted(self, api, emulator):
         entities = []
         for _ in range(20):
             emulator.clock.advance(0.0137)
@@ -45,7 +45,7 @@ class TestProvisioning:
         assert [len(runs(api, entity)) for entity in entities] == [1] * 20
 
     @quirk("provisioning=600s")
-    def test_what_falls_into_the_time_of_an_update_is_missed(self, api, emulator):
+    def test_runs_due_during_provisioning_are_missed(self, api, emulator):
         entity = create(api)
         emulator.clock.advance(600 + 890)
         entity = put(api, entity, Name="renamed")
@@ -57,7 +57,7 @@ class TestProvisioning:
         assert [round(time - times[0]) for time in times] == [0, 1800]
 
     @quirk("provisioning=5s", "provisioning_fails=no storage account")
-    def test_may_fail(self, api, emulator):
+    def test_provisioning_can_fail(self, api, emulator):
         entity = create(api)
         assert entity["ProvisioningStatus"] == "Provisioning"
         emulator.clock.advance(3600)
@@ -67,7 +67,7 @@ class TestProvisioning:
 
 
 class TestAround:
-    def test_the_control_api_tells_what_comes(self, api, emulator):
+    def test_the_control_api_lists_the_next_instants(self, api, emulator):
         entity = create(api, Recurrence={**EVERY_QUARTER, "StartTime": "2100-01-01T00:00:00"})
         found = described(api, entity, count=2)
         assert found["next_fires"] == ["2100-01-01T00:00:00.0000000Z", "2100-01-01T00:15:00.0000000Z"]
@@ -75,12 +75,12 @@ class TestAround:
         assert found["submission"]["experiment"] == "exp"
         assert api.get("/_emulator/schedules?count=x").status_code == 400
 
-    def test_reset_forgets_them(self, api):
+    def test_reset_removes_schedules(self, api):
         create(api)
         api.post("/_emulator/reset")
         assert api.get(SCHEDULES).json() == []
 
-    def test_they_survive_in_a_file_and_miss_what_they_miss(self, tmp_path):
+    def test_schedules_survive_in_a_file_and_miss_runs_meanwhile(self, tmp_path):
         path = tmp_path / "state.json"
         with EmulatorServer(state_file=path) as emulator, httpx.Client(base_url=emulator.url) as api:
             api.headers["Authorization"] = "Bearer t"
@@ -101,14 +101,14 @@ class TestAround:
             assert len(runs(api, quarter)) == 2
             emulator.clock.advance(now + 800 - emulator.clock.now())
             assert len(runs(api, quarter)) == 3
-        # It was off for an hour.
+        # The emulator was stopped for an hour.
         path.write_text(re.sub(r'^\{"clock": [\d.]+', f'{{"clock": {now + 4400}', path.read_text()))
         with EmulatorServer(state_file=path) as emulator, httpx.Client(base_url=emulator.url) as api:
             api.headers["Authorization"] = "Bearer t"
             emulator.clock.hold()
             assert len(runs(api, quarter)) == 3
 
-    def test_one_of_a_seed_counts_from_the_start_and_does_not_fire_at_once(self):
+    def test_a_schedule_of_a_seed_counts_from_the_start_and_does_not_fire_immediately(self):
         schedule = {"name": "s", "pipeline_id": "p", "submission": {"experiment": "e", "parameters": {"x": "1"}}}
         recurrence = {"frequency": "Day", "interval": 1, "hours": [9], "minutes": [0], "time_zone": "UTC"}
         seed = {

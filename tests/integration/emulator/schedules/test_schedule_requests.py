@@ -10,7 +10,6 @@ from support.services.emulated_schedules import (
     FILES,
     INFO,
     MISSING,
-    PIPELINES,
     RETIRED,
     RUNS,
     SCHEDULES,
@@ -27,6 +26,7 @@ from support.services.emulated_schedules import (
     refused,
     runs,
 )
+from support.services.workspace_api import PIPELINES
 
 from aml_provider.emulator.server import EmulatorServer
 
@@ -53,7 +53,7 @@ class TestOperations:
         assert (entity["ScheduleType"], entity["Recurrence"]) == ("DataStore", None)
         assert entity["DataStoreTriggerInfo"] == STORE
 
-    def test_keys_in_any_case_and_old_numbers(self, api):
+    def test_keys_in_any_case_and_numeric_enumerations(self, api):
         recurrence = {"frequency": 1, "interval": 2, "schedule": {"weekDays": [0, 4], "hours": [9]}}
         whole = {"name": "s", "pipelineId": WORK, "pipelineSubmissionInfo": INFO, "recurrence": recurrence}
         reply = api.post(f"{SCHEDULES}/Create", json=whole)
@@ -88,23 +88,23 @@ class TestOperations:
             f"{RUNS}/{MISSING}/Last",
         ],
     )
-    def test_what_is_not_there(self, api, path):
+    def test_unknown_ids_are_a_404(self, api, path):
         reply = api.get(path)
         assert (reply.status_code, reply.json()["Error"]["InnerError"]["Code"]) == (404, "NotFound")
 
-    def test_an_update_of_what_is_not_there(self, api):
+    def test_an_update_of_an_unknown_schedule_is_a_404(self, api):
         assert api.put(f"{SCHEDULES}/{MISSING}", json=body()).status_code == 404
 
-    def test_there_is_no_deleting(self, api):
+    def test_schedules_cannot_be_deleted(self, api):
         assert api.delete(f"{SCHEDULES}/{create(api)['Id']}").status_code == 501
 
     @quirk("int_enums")
-    def test_numbers_for_names(self, api):
+    def test_enumerations_as_numbers(self, api):
         week = {"Frequency": "Week", "Interval": 1, "Schedule": {"WeekDays": ["Friday"]}}
         entity = create(api, Recurrence=week)
         assert (entity["ScheduleType"], entity["EntityStatus"], entity["ProvisioningStatus"]) == (0, 0, 0)
         assert entity["Recurrence"] == {"Frequency": 1, "Interval": 1, "Schedule": {"WeekDays": [4]}}
-        # Microsoft's SDK reads numbers as texts and sends them back so.
+        # Microsoft's SDK reads numbers as texts and sends those back.
         texts = {"Frequency": "1", "Interval": 1, "Schedule": {"WeekDays": ["4"]}}
         assert put(api, entity, Recurrence=texts, ScheduleType="0", EntityStatus="0") == entity
 
@@ -130,11 +130,11 @@ class TestRefusals:
                 "DataStoreName",
             ),
             ({"DataStoreTriggerInfo": STORE}, "Recurrence and DataStoreTriggerInfo"),
-            ({"ScheduleType": "1"}, "does not go with"),
-            ({"ScheduleType": "2"}, "no ScheduleType"),
+            ({"ScheduleType": "1"}, "does not fit"),
+            ({"ScheduleType": "2"}, "not a ScheduleType"),
             ({"Recurrence": {"Interval": 1}}, "Frequency"),
             ({"Recurrence": {"Frequency": "Day"}}, "Interval"),
-            ({"Recurrence": {"Frequency": "Minute", "Interval": 1, "Schedule": {"Hours": [1]}}}, "Day and Week"),
+            ({"Recurrence": {"Frequency": "Minute", "Interval": 1, "Schedule": {"Hours": [1]}}}, "Day or Week"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "Schedule": {"Hours": 1}}}, "array"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "TimeZone": "Asia/Seoul"}}, "time zone"),
             ({"Recurrence": {"Frequency": "Day", "Interval": 1, "StartTime": "tomorrow"}}, "StartTime"),
@@ -148,11 +148,11 @@ class TestRefusals:
             ({"EntityStatus": "Sleeping"}, "EntityStatus"),
         ],
     )
-    def test_of_a_creation(self, api, values, pattern):
+    def test_invalid_creations(self, api, values, pattern):
         refused(api.post(f"{SCHEDULES}/Create", json=body(**values)), pattern)
         assert api.get(SCHEDULES).json() == []
 
-    def test_of_a_file_share(self):
+    def test_a_file_share_cannot_trigger(self):
         seed = {"pipelines": [{"name": "p", "id": "p"}], "datastores": [FILES]}
         with EmulatorServer(seed) as emulator:
             whole = body(PipelineId="p", Recurrence=None, DataStoreTriggerInfo={"DataStoreName": "files"})
@@ -169,7 +169,7 @@ class TestRefusals:
             ({"PipelineSubmissionInfo": None}, "JSON object"),
         ],
     )
-    def test_of_an_update(self, api, changes, pattern):
+    def test_invalid_updates(self, api, changes, pattern):
         entity = create(api)
         refused(api.put(f"{SCHEDULES}/{entity['Id']}", json={**entity, **changes}), pattern)
         assert api.get(f"{SCHEDULES}/{entity['Id']}").json() == entity
@@ -184,7 +184,7 @@ class TestRefusals:
         assert disable(api, entity)["EntityStatus"] == "Disabled"
 
     @quirk("disable_with_schedules")
-    def test_or_can_and_then_nothing_starts(self, api, emulator):
+    def test_with_the_quirk_it_can_be_disabled_and_nothing_starts(self, api, emulator):
         entity = create(api)
         assert api.put(f"{PIPELINES}/Pipelines/{WORK}/status", json="Disabled").status_code == 200
         emulator.clock.advance(3600)
@@ -193,7 +193,7 @@ class TestRefusals:
 
 
 class TestUpdate:
-    def test_everything_that_can_change(self, api):
+    def test_an_update_changes_everything_that_can_change(self, api):
         entity = create(api, PipelineSubmissionInfo={**INFO, "tags": {"a": "b"}, "RunSource": "me"})
         info = {"ExperimentName": "other", "Description": "new"}
         recurrence = {"Frequency": "Hour", "Interval": 2}
@@ -201,10 +201,10 @@ class TestUpdate:
         assert (after["Name"], after["Recurrence"]) == ("n", recurrence)
         kept = after["PipelineSubmissionInfo"]
         assert (kept["ExperimentName"], kept["Description"]) == ("other", "new")
-        # What is not sent is gone.
+        # Fields that were not sent are empty.
         assert not kept.keys() & {"tags", "RunSource"}
 
-    def test_what_can_only_be_read_is_ignored(self, api, emulator):
+    def test_read_only_fields_are_ignored(self, api, emulator):
         entity = create(api)
         emulator.clock.advance(1)
         nonsense = {"Id": MISSING, "Etag": "x", "CreatedDate": "never", "LastModifiedDate": "never"}
@@ -215,7 +215,7 @@ class TestUpdate:
         assert after["ProvisioningStatus"] == "Completed"
         assert after["Etag"] != entity["Etag"]
 
-    def test_twice_is_once(self, api, emulator):
+    def test_repeating_an_update_changes_nothing(self, api, emulator):
         entity = create(api)
         emulator.clock.advance(60)
         once = disable(api, entity)

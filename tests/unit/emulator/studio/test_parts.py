@@ -1,4 +1,4 @@
-"""What the pages of the local workspace compute: words, charts, addresses."""
+"""The computed parts of the pages: words, charts, addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from aml_provider.emulator.workspace.timeline import view
         (1e9, "11574 d 1 h"),
     ],
 )
-def test_a_length_of_time_in_words(seconds, words):
+def test_duration_in_words(seconds, words):
     assert duration(seconds) == words
 
 
@@ -48,7 +48,7 @@ def test_a_length_of_time_in_words(seconds, words):
         (7170, "in 2 h"),
     ],
 )
-def test_a_distance_in_words(seconds, words):
+def test_distance_in_words(seconds, words):
     assert distance(seconds) == words
 
 
@@ -57,8 +57,8 @@ def test_a_distance_in_words(seconds, words):
     [
         (Recurrence("Minute"), "Every minute"),
         (Recurrence("Hour", 6), "Every 6 hours"),
-        (Recurrence("Month", 1, "2026-12-31T16:00:00"), "Every month, from 2026-12-31 16:00:00 on"),
-        (Recurrence("Day", 1, "2026-12-31T16:00:00Z"), "Every day, from 2026-12-31 16:00:00 on"),
+        (Recurrence("Month", 1, "2026-12-31T16:00:00"), "Every month, starting 2026-12-31 16:00:00"),
+        (Recurrence("Day", 1, "2026-12-31T16:00:00Z"), "Every day, starting 2026-12-31 16:00:00"),
         (Recurrence("Day", hours=(2,), minutes=(30,)), "Every day at 02:30"),
         (Recurrence("Day", hours=(17, 9), minutes=(30, 0)), "Every day at 09:00, 09:30, 17:00 and 17:30"),
         (
@@ -73,22 +73,22 @@ def test_a_distance_in_words(seconds, words):
         ),
     ],
 )
-def test_a_recurrence_in_words(recurrence, words):
+def test_recurrence_in_words(recurrence, words):
     assert recurrence_words(recurrence) == words
 
 
-def test_the_quirk_of_minute_zero_in_words():
+def test_recurrence_in_words_with_minute_zero():
     assert recurrence_words(Recurrence("Day", hours=(9,)), minute_zero=True) == "Every day in hour 9 at minute 0"
 
 
 @pytest.mark.parametrize(
     ("trigger", "words"),
     [
-        (DatastoreTrigger("s", "a/b/", 1), "When a blob directly in s/a/b is added or modified; looks every minute"),
-        (DatastoreTrigger("s"), "When a blob directly in s is added or modified; looks every 5 minutes"),
+        (DatastoreTrigger("s", "a/b/", 1), "When a blob directly in s/a/b is added or modified; polls every minute"),
+        (DatastoreTrigger("s"), "When a blob directly in s is added or modified; polls every 5 minutes"),
     ],
 )
-def test_a_trigger_in_words(trigger, words):
+def test_trigger_in_words(trigger, words):
     assert trigger_words(trigger) == words
 
 
@@ -104,34 +104,34 @@ def bars(run, now):
 class TestChart:
     STEPS = (Step("a", queue_seconds=10, run_seconds=30), Step("b", queue_seconds=10, run_seconds=40))
 
-    def test_bars_lie_where_their_times_are(self):
+    def test_bars_match_the_times(self):
         run = a_run(*self.STEPS)
         assert bars(run, 5000.0) == [
             [("Queued", 10.0, 10.0), ("Finished", 20.0, 30.0)],
             [("Queued", 50.0, 10.0), ("Finished", 60.0, 40.0)],
         ]
 
-    def test_a_running_step_reaches_the_end(self):
+    def test_the_bar_of_a_running_step_reaches_the_end(self):
         assert bars(a_run(*self.STEPS), 1040.0) == [[("Queued", 25.0, 25.0), ("Running", 50.0, 50.0)], []]
 
-    def test_a_step_that_still_waits_too(self):
+    def test_the_bar_of_a_queued_step_reaches_the_end(self):
         assert bars(a_run(*self.STEPS), 1016.0)[0] == [("Queued", 62.5, 37.5)]
 
-    def test_a_step_that_failed_ends_the_chart(self):
+    def test_the_chart_ends_with_the_failed_step(self):
         run = a_run(Step("a", queue_seconds=0, run_seconds=30, fails="no"), *self.STEPS)
         assert bars(run, 5000.0) == [[("Failed", 25.0, 75.0)], [], []]
 
-    def test_a_canceled_step_ends_there(self):
+    def test_the_bar_of_a_canceled_step_ends_at_the_cancellation(self):
         run = a_run(*self.STEPS, canceled=1040.0, cancel_effective=1040.0)
         assert bars(run, 5000.0)[0] == [("Queued", 25.0, 25.0), ("Canceled", 50.0, 50.0)]
 
-    def test_a_short_step_in_a_long_run_can_be_seen(self):
+    def test_a_short_step_in_a_long_run_is_visible(self):
         run = a_run(Step("a", queue_seconds=0, run_seconds=86400), Step("b", queue_seconds=0, run_seconds=1))
         ((status, x, width),) = bars(run, 1e6)[1]
         assert (status, width) == ("Finished", 0.5)
         assert x + width <= 100
 
-    def test_a_new_run_has_no_bars_and_an_axis(self):
+    def test_a_new_run_has_an_axis_but_no_bars(self):
         run = a_run(*self.STEPS)
         drawn = chart(run, view(run, 1000.0), 1000.0)
         assert drawn.steps == ((), ())
@@ -168,15 +168,15 @@ class TestSlice:
             ("²", 1, [0, 1]),
         ],
     )
-    def test_the_nearest_page_there_is(self, page, number, items):
+    def test_an_unknown_page_is_the_nearest_one(self, page, number, items):
         cut = Slice.cut(range(5), {"page": page}, size=2)
         assert (cut.number, list(cut.items), cut.pages, cut.total) == (number, items, 3, 5)
 
-    def test_nothing_is_one_page(self):
+    def test_an_empty_list_has_one_page(self):
         assert Slice.cut([], {}) == Slice([], 1, 1, 0)
 
 
-def test_a_filters_address_leads_back_to_it():
+def test_the_address_of_a_filter_selects_the_same_runs():
     wanted = RunFilter.of({"pipeline": "a&b=c", "find": " x ", "wsid": "/s", "page": "2", "status": ""})
     assert wanted == RunFilter(pipeline="a&b=c", find="x")
     assert wanted.url() == "/runs?pipeline=a%26b%3Dc&find=x"
@@ -194,7 +194,7 @@ def test_a_filters_address_leads_back_to_it():
         (11, "days", "11 days"),
     ],
 )
-def test_how_many(number, things, words):
+def test_counted_in_words(number, things, words):
     assert counted(number, things) == words
 
 
@@ -211,6 +211,6 @@ def test_how_many(number, things, words):
         (5e9, "57870 d 8 h ahead of real time"),
     ],
 )
-def test_how_far_a_clock_is_from_real_time(seconds, words):
+def test_distance_of_the_clock_from_real_time_in_words(seconds, words):
     reason = "it was moved or ran faster" if seconds > 0 else "it was held or ran more slowly"
     assert ahead(seconds) == (f"{words}, because {reason}" if words else "")

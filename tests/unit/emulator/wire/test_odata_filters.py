@@ -86,11 +86,11 @@ def test_does_not_match(text):
         ("Color eq red", "unknown field"),
         ("Tags/ eq x", "unknown field"),
         ('Tags/k eq "v', "unbalanced quote"),
-        ("CreatedUtc ge yesterday", "no date"),
+        ("CreatedUtc ge yesterday", "not a date"),
         ("RunId eq r1 and", "expected a field"),
     ],
 )
-def test_says_what_is_wrong(text, problem):
+def test_the_error_says_what_is_wrong(text, problem):
     with pytest.raises(FilterError, match=problem):
         parse(text, RUN_FIELDS)
 
@@ -108,6 +108,6 @@ def test_any_quoted_value_is_found(value):
 
 
 @given(st.text())
-def test_nonsense_is_refused_or_understood(text):
+def test_arbitrary_text_is_parsed_or_refused(text):
     with contextlib.suppress(FilterError):
         parse(text, RUN_FIELDS).matches(RUN)

@@ -1,4 +1,4 @@
-"""When a recurrence fires: examples of the documentation, and Hypothesis against another implementation."""
+"""When a recurrence fires: examples from the documentation, and a comparison with another implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aml_provider.emulator.workspace.recurrence import WEEK_DAYS, Recurrence, fire_times
 from aml_provider.emulator.workspace.time_zones import windows_zone
 
-# Written down here once more: the oracle must not ask the code that it judges.
+# Repeated here, because the oracle must not use the code under test.
 ZONES = {
     None: "Etc/UTC",
     "UTC": "Etc/UTC",
@@ -52,30 +52,30 @@ def fires(recurrence: Recurrence, anchored: str, count: int = 4, after: str | No
 class TestFirstRun:
     """https://learn.microsoft.com/azure/logic-apps/concepts-schedule-automated-recurring-tasks-workflows."""
 
-    def test_without_a_start_time_it_is_at_once(self):
+    def test_without_a_start_time_it_fires_immediately(self):
         assert fires(Recurrence("Minute", 15), "2026-03-02 10:07", 3) == [
             "2026-03-02 10:07",
             "2026-03-02 10:22",
             "2026-03-02 10:37",
         ]
 
-    def test_and_then_at_the_schedule_whatever_the_schedule_says(self):
+    def test_after_the_immediate_run_it_follows_the_lists(self):
         recurrence = Recurrence("Week", hours=(17,), minutes=(0,), week_days=("Saturday",))
         assert fires(recurrence, "2026-03-02 10:07", 3) == ["2026-03-02 10:07", "2026-03-07 17:00", "2026-03-14 17:00"]
 
-    def test_when_it_is_set_up_at_a_time_of_the_schedule_it_fires_once(self):
+    def test_a_creation_at_a_computed_time_fires_once(self):
         recurrence = Recurrence("Day", hours=(10,), minutes=(0,))
         assert fires(recurrence, "2026-03-02 10:00", 2) == ["2026-03-02 10:00", "2026-03-03 10:00"]
 
-    def test_a_start_time_in_the_future_is_the_first(self):
+    def test_a_start_time_in_the_future_is_the_first_run(self):
         recurrence = Recurrence("Day", 2, "2026-04-01T09:00:00", "Korea Standard Time")
         assert fires(recurrence, "2026-03-02 10:07", 2) == ["2026-04-01 00:00", "2026-04-03 00:00"]
 
-    def test_a_start_time_at_present_is_the_first(self):
+    def test_a_start_time_of_now_is_the_first_run(self):
         assert fires(Recurrence("Hour", 1, "2026-03-02T10:07:00"), "2026-03-02 10:07", 1) == ["2026-03-02 10:07"]
 
     @pytest.mark.parametrize("start", ["2017-09-07", "2017-09-05", "2017-09-01"])
-    def test_times_before_are_discarded(self, start):
+    def test_past_times_are_skipped(self, start):
         # The documentation's example.
         assert fires(Recurrence("Day", 2, f"{start}T14:00:00"), "2017-09-08 13:00", 3) == [
             "2017-09-09 14:00",
@@ -83,7 +83,7 @@ class TestFirstRun:
             "2017-09-13 14:00",
         ]
 
-    def test_with_lists_not_before_the_start_time(self):
+    def test_with_lists_nothing_fires_before_the_start_time(self):
         # The documentation's example: today is the 4th, the start time the 18th at 8:00 in Pacific time.
         recurrence = Recurrence(
             "Week", 1, "2020-09-18T08:00:00", "Pacific Standard Time", (10, 12, 14), (30,), ("Monday",)
@@ -95,7 +95,7 @@ class TestFirstRun:
             "2020-09-28 17:30",
         ]
 
-    def test_a_start_time_that_matches_the_lists_is_left_out(self):
+    def test_a_start_time_that_matches_the_lists_does_not_fire(self):
         recurrence = Recurrence("Day", 1, "2026-03-03T09:00:00", hours=(9, 17), minutes=(0, 30))
         assert fires(recurrence, "2026-03-02 10:07") == [
             "2026-03-03 09:30",
@@ -119,18 +119,18 @@ class TestLists:
             "2026-03-02 17:30",
         ]
 
-    def test_hours_alone_take_the_minute_of_the_start(self):
+    def test_hours_alone_use_the_minute_of_the_start(self):
         assert fires(Recurrence("Day", hours=(8,)), "2026-03-02 10:07", 2)[1] == "2026-03-03 08:07"
         recurrence = Recurrence("Day", 1, "2026-03-02T06:45:00", hours=(8,))
         assert fires(recurrence, "2026-03-01 10:07", 1) == ["2026-03-02 08:45"]
 
-    def test_or_none_under_a_quirk(self):
+    def test_hours_alone_use_minute_zero_with_the_quirk(self):
         assert fires(Recurrence("Day", hours=(8,)), "2026-03-02 10:07", 2, minute_zero=True)[1] == "2026-03-03 08:00"
 
-    def test_minutes_alone_take_the_hour_of_the_start(self):
+    def test_minutes_alone_use_the_hour_of_the_start(self):
         assert fires(Recurrence("Day", minutes=(8,)), "2026-03-02 10:07", 2)[1] == "2026-03-02 10:08"
 
-    def test_week_days_alone_take_the_time_of_the_start(self):
+    def test_week_days_alone_use_the_time_of_the_start(self):
         recurrence = Recurrence("Week", 1, "2017-09-08T17:00:00", week_days=("Saturday",))
         assert fires(recurrence, "2017-09-08 13:00", 2) == ["2017-09-09 17:00", "2017-09-16 17:00"]
 
@@ -146,7 +146,7 @@ class TestLists:
 
 
 class TestMonths:
-    def test_a_short_month_has_its_last_day(self):
+    def test_a_short_month_uses_its_last_day(self):
         assert fires(Recurrence("Month", 1, "2024-01-31T09:00:00"), "2024-01-01 00:00") == [
             "2024-01-31 09:00",
             "2024-02-29 09:00",
@@ -154,7 +154,7 @@ class TestMonths:
             "2024-04-30 09:00",
         ]
 
-    def test_every_fifth(self):
+    def test_every_fifth_month_counts_from_the_start(self):
         assert fires(Recurrence("Month", 5, "2024-10-30T09:00:00"), "2024-01-01 00:00", 3) == [
             "2024-10-30 09:00",
             "2025-03-30 09:00",
@@ -165,15 +165,15 @@ class TestMonths:
 class TestClockChanges:
     """Central time in 2019, the example of the documentation."""
 
-    def test_a_time_that_is_left_out_comes_later(self):
+    def test_a_time_that_does_not_exist_is_later(self):
         recurrence = Recurrence("Day", 1, "2019-03-09T02:30:00", "Central Standard Time")
         assert fires(recurrence, "2019-03-01 00:00", 3) == ["2019-03-09 08:30", "2019-03-10 08:30", "2019-03-11 07:30"]
 
-    def test_a_time_that_comes_twice_counts_once(self):
+    def test_a_time_that_occurs_twice_fires_once(self):
         recurrence = Recurrence("Day", 1, "2019-11-02T01:30:00", "Central Standard Time")
         assert fires(recurrence, "2019-10-01 00:00", 3) == ["2019-11-02 06:30", "2019-11-03 06:30", "2019-11-04 07:30"]
 
-    def test_two_times_that_fall_together_are_one(self):
+    def test_two_times_that_coincide_fire_once(self):
         recurrence = Recurrence("Day", hours=(2, 3), minutes=(30,), time_zone="Central Standard Time")
         assert fires(recurrence, "2019-03-09 10:00", 5, after="2019-03-09 12:00") == [
             "2019-03-10 08:30",
@@ -183,8 +183,8 @@ class TestClockChanges:
             "2019-03-12 08:30",
         ]
 
-    def test_the_order_is_that_of_time(self):
-        # Lord Howe's clock goes from 2:00 to 2:30: what was to come at 2:15 comes at 2:45.
+    def test_instants_are_in_order(self):
+        # On Lord Howe Island clocks go from 2:00 to 2:30, so 2:15 becomes 2:45.
         recurrence = Recurrence("Day", hours=(2,), minutes=(15, 40), time_zone="Lord Howe Standard Time")
         assert fires(recurrence, "2026-10-02 00:00", 5, after="2026-10-02 12:00") == [
             "2026-10-02 15:45",
@@ -198,8 +198,8 @@ class TestClockChanges:
         recurrence = Recurrence("Hour", 12, "2019-03-09T20:00:00", "Central Standard Time")
         assert fires(recurrence, "2019-03-01 00:00", 3) == ["2019-03-10 02:00", "2019-03-10 14:00", "2019-03-11 02:00"]
 
-    def test_a_day_that_an_island_leaves_out(self):
-        # Samoa went over the date line: there was no 30 December 2011.
+    def test_a_day_that_a_time_zone_skipped(self):
+        # Samoa crossed the date line: 30 December 2011 did not exist there.
         recurrence = Recurrence("Day", 1, "2011-12-28T08:00:00", "Samoa Standard Time")
         assert fires(recurrence, "2011-12-01 00:00", 4) == [
             "2011-12-28 18:00",
@@ -235,7 +235,7 @@ class TestValidation:
             ({"frequency": "Day", "start_time": "9999-12-01T00:00:00"}, "StartTime"),
         ],
     )
-    def test_refuses(self, values, message):
+    def test_invalid_recurrences_are_refused(self, values, message):
         with pytest.raises(ValueError, match=message):
             Recurrence(**values)
 
@@ -246,7 +246,7 @@ class TestValidation:
 
 class TestZones:
     @pytest.mark.parametrize(("name", "key"), [(name, key) for name, key in ZONES.items() if name])
-    def test_names_of_windows(self, name, key):
+    def test_windows_names_are_known(self, name, key):
         instants = [datetime(2026, month, 15, tzinfo=UTC) for month in range(1, 13)]
         zones = (windows_zone(name), ZoneInfo(key))
         assert [each.astimezone(zones[0]).utcoffset() for each in instants] == [
@@ -254,11 +254,11 @@ class TestZones:
         ]
 
     @pytest.mark.parametrize("name", ["Kamchatka Standard Time", "Mid-Atlantic Standard Time"])
-    def test_those_that_windows_has_given_up(self, name):
+    def test_names_that_windows_dropped_are_known(self, name):
         assert windows_zone(name).key in available_timezones()
 
     @pytest.mark.parametrize("name", ["Asia/Seoul", "KoreaStandardTime", "korea standard time", ""])
-    def test_refuses_other_names(self, name):
+    def test_other_names_are_refused(self, name):
         with pytest.raises(ValueError, match="time zone"):
             windows_zone(name)
 
@@ -275,19 +275,19 @@ def transitions(key: str, year: int) -> list[datetime]:
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a time on the wall, found by trying the offsets around it."""
+    """The instant of a local time, found by trying the offsets around it."""
     near = [local.replace(tzinfo=UTC) + timedelta(days=days) for days in (-2, -1, 0, 1, 2)]
     offsets = [instant.astimezone(zone).utcoffset() for instant in near]
     candidates = sorted(local.replace(tzinfo=UTC) - offset for offset in offsets)
     shown = [each for each in candidates if each.astimezone(zone).replace(tzinfo=None) == local]
     if shown:
         return shown[0]
-    # Left out: as late after the jump as it would have been without.
+    # The local time does not exist: later by the length of the jump.
     return local.replace(tzinfo=UTC) - offsets[0]
 
 
 def oracle(recurrence: Recurrence, anchored: datetime, after: datetime | None) -> list[datetime]:
-    """The same by RFC 5545, on the wall's times, which are turned into instants afterwards."""
+    """The same by RFC 5545 on local times, which are converted to instants afterwards."""
     zone = ZoneInfo(ZONES[recurrence.time_zone])
     local = anchored.astimezone(zone).replace(tzinfo=None)
     if recurrence.start_time:
@@ -323,7 +323,7 @@ def oracle(recurrence: Recurrence, anchored: datetime, after: datetime | None) -
         if instant > last:
             later.add(instant)
         if enough is None and len(later) > COUNT:
-            # Times on the wall may come in another order than instants.
+            # Local times can have another order than instants.
             enough = instant + timedelta(days=2)
         if enough is not None and instant > enough:
             break
@@ -341,7 +341,7 @@ def cases(draw):
     frequency = draw(st.sampled_from(list(STEPS)))
     lists = {}
     if frequency in ("Day", "Week"):
-        # Clocks change at night, and then neighbours change places.
+        # Daylight saving changes are at night, and can swap neighbouring times.
         night = st.sampled_from(((0, 1, 2, 3), (23, 0), (1, 2), (2, 3, 4)))
         lists["hours"] = tuple(draw(st.lists(st.integers(0, 23), max_size=4) | night))
         lists["minutes"] = tuple(draw(st.lists(st.integers(0, 59) | st.sampled_from((0, 15, 30, 45)), max_size=4)))
@@ -353,7 +353,7 @@ def cases(draw):
         away = timedelta(minutes=draw(st.integers(-reach, reach) | st.just(0)))
         wall = (moment + away).astimezone(ZoneInfo(key)).replace(tzinfo=None)
         if draw(st.booleans()):
-            # As the lists have it, where there are any.
+            # Taken from the lists, if there are any.
             hour, minute = lists.get("hours") or (0, 1, 2, 3), lists.get("minutes") or (0, 15, 30, 45)
             wall = wall.replace(hour=draw(st.sampled_from(hour)), minute=draw(st.sampled_from(minute)), second=0)
         start = wall.isoformat()
@@ -377,7 +377,7 @@ def test_it_agrees_with_another_implementation(case):
 
 
 @given(cases(), st.integers(0, 20))
-def test_it_can_be_taken_up_anywhere(case, passed):
+def test_it_can_be_resumed_at_any_instant(case, passed):
     recurrence, anchored, _ = case
     whole = list(itertools.islice(fire_times(recurrence, anchored), 30))
     rest = list(itertools.islice(fire_times(recurrence, anchored, whole[passed]), 29 - passed))
@@ -385,6 +385,6 @@ def test_it_can_be_taken_up_anywhere(case, passed):
     assert whole == sorted(set(whole))
 
 
-def test_far_starts_cost_nothing():
+def test_a_distant_start_is_fast():
     recurrence = Recurrence("Minute", 1, "1970-01-01T00:00:00")
     assert fires(recurrence, "2100-01-01 00:00", 1) == ["2100-01-01 00:00"]

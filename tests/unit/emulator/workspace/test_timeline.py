@@ -1,4 +1,4 @@
-"""Where a run is at an instant."""
+"""The status of a run at an instant."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_failed_step_ends_the_run():
     assert view(run, 112).steps[0].error is None
 
 
-def test_a_run_may_go_on_after_a_failed_step():
+def test_a_run_can_continue_after_a_failed_step():
     run = a_run(replace(FIRST, fails="no disk"), SECOND, continue_on_step_failure=True)
     assert states(run, 124) == ("Finished", "Completed", "Failed", "Finished")
     assert view(run, 124).failed_step == 0
@@ -65,12 +65,12 @@ def test_cancelling_takes_effect_later():
     assert view(run, 200).ended == 108
 
 
-def test_a_run_that_ends_before_its_cancelling_takes_effect_has_ended():
+def test_a_run_that_ends_before_its_cancellation_takes_effect_is_not_canceled():
     run = a_run(FIRST, canceled=112, cancel_effective=120)
     assert states(run, 120) == ("Finished", "Completed", "Finished")
 
 
-def test_a_bound_step_ends_when_its_function_has_returned():
+def test_a_step_ends_when_its_function_has_returned():
     run = a_run(replace(FIRST, function="m:f"), SECOND)
     assert due_function(run) == (103, run.steps[0])
     assert states(run, 500) == ("Running", "Running", "Running", "NotStarted")
@@ -80,7 +80,7 @@ def test_a_bound_step_ends_when_its_function_has_returned():
     assert due_function(run) is None
 
 
-def test_a_bound_step_takes_its_time_even_when_its_function_is_quicker():
+def test_a_step_takes_its_time_even_if_its_function_is_faster():
     run = a_run(replace(FIRST, function="m:f"))
     run.steps[0].returned = 103
     assert states(run, 112) == ("Running", "Running", "Running")
