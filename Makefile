@@ -65,7 +65,7 @@ compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airfl
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
 
-chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by the records (SEED=1; SCALE=full: half an hour, on PostgreSQL)
+chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by what it left (SEED=1; SCALE=full: half an hour, on PostgreSQL)
 	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
@@ -74,17 +74,18 @@ chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in
 conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
 	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)
 
-bench: $(PEERS) ## Measure what the provider costs, beside its peers (ARGS="--write": into docs/performance.md too)
+bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
-lint: $(NEWEST) ## Check style and formatting
+lint: $(NEWEST) ## Check style, formatting and spelling
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
+	@.venv/bin/codespell
 
 types: $(NEWEST) ## Check types
 	@.venv/bin/mypy
 
-format: $(NEWEST) ## Format, and mend what can be mended
+format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
