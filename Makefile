@@ -77,10 +77,11 @@ conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the loca
 bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
-lint: $(NEWEST) ## Check style, formatting and spelling
+lint: $(NEWEST) ## Check style, formatting, spelling and words
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/codespell
+	@.venv/bin/python scripts/words.py
 
 types: $(NEWEST) ## Check types
 	@.venv/bin/mypy

@@ -1,0 +1,256 @@
+"""Finds words that the glossary (CONTRIBUTING.md) replaces, in what users read: documents, messages, docstrings.
+
+``python scripts/words.py`` prints each with its place and what to write instead, and fails if there are any. Comments,
+names and code in documents are not read.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLACES = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/*.md",
+    "Makefile",
+    "aml_provider/**/*.py",
+    "example_dags/*.py",
+    "scripts/**/*.py",
+)
+
+
+class Word(NamedTuple):
+    """A word that the glossary replaces."""
+
+    #: A pattern. Blanks stand for any white space; upper and lower case are alike.
+    word: str
+    #: What to write instead.
+    use: str
+    #: A pattern of the phrases in which it is right.
+    but: str = ""
+    #: A pattern of what makes it right from there on: in the same message, section of a document, or docstring and
+    #: those around it.
+    after: str = ""
+
+
+_WHICH = "asset|cursor|history|host|intent|run|schedule|sensor|submission|watcher|workspace"
+
+GLOSSARY = (
+    Word(
+        "looks?|looked|looking",
+        "poll, check, read",
+        but=r"look(?:s|ed|ing)?(?: (?:\w+ ){1,3}|[ -])up|look(?:s|ed|ing)? (?:exactly )?(?:like|as if|alike|different)",
+    ),
+    Word("told|tells?|telling", "log, report, notify", but=r"(?:told|tells?|telling) (?:\w+ ){0,3}apart"),
+    Word("comes? to|came to|coming to", "obtain, reach, find", but="comes? to an end|came to an end"),
+    Word("whoever|who waits|who asks", "the caller, the waiter, another task"),
+    Word("hand(?:s|ed|ing)? (?:(?:it|them|this|that|each|(?:the|its|an?) \\w+) )?on", "deliver, pass on"),
+    Word("see to|sees to|seen to|seeing to|saw to", "handle, cancel"),
+    Word("keepers?", "owner"),
+    Word("(?:keeps?|kept|keeping) (?:(?:an?|the|its|this|that|each|every|your|native) )*schedules?", "own, manage"),
+    Word(
+        "marks?|marked|marking",
+        "cancel tag (ours on a run), manual state change (a person's), owner properties (on a schedule)",
+        # "Mark as failed" is what Airflow itself calls it.
+        but=r"(?:to mark|marks? (?:an?|the|it|them|one|this|each)|marked|marking) (?:[\w'-]+ ){0,4}as"
+        "|(?:question|quotation|high-water) marks?",
+    ),
+    Word(
+        "records?",
+        "submission record, watcher record, run, ... (say which)",
+        # The verb.
+        but=r"(?:to|it|not|and|that) records?|records? (?:the|its|an?|what|which|that|each|every|no)",
+        after=rf"(?:{_WHICH})(?:'s)? records?",
+    ),
+    Word(
+        "settles|settled|settling|unsettled|(?:to|will|can|cannot|must|may|not|until they|until it) settle",
+        "reconcile, set status, wait",
+    ),
+    Word("anew", "again"),
+    Word("of before", "previous, earlier"),
+    # Right where it means "at the same time".
+    Word("at once", "immediately", but=r"(?:all|both|two|several|many|everything|more|\d|runs|one) (?:\w+ )?at once"),
+    Word("all the same", "anyway", but="(?:is|are|was|were) all the same"),
+    Word("by and by", "later"),
+    Word("(?:is|are|was|were) (?-i:none)", "is not a ...", but="there (?:is|are|was|were) none"),
+    Word(
+        "(?:is|are|was|were) no",
+        "is not a ...",
+        but="there (?:is|are|was|were) no|(?:is|are|was|were) no (?:longer|more|less|fewer|later|earlier|different)",
+    ),
+    Word("none of ours?", "not one of ours"),
+    Word("so many", "N", but=r"so many (?:\w+ ){0,3}that"),
+    Word("patience|grace|(?-i:slack)|backstops?", "timeout (a duration), deadline (an instant)", but="grace periods?"),
+    Word("worded|reworded", "written"),
+    Word("spoilt|spoils?|spoiled", "corrupt"),
+    Word("dress|dresses|dressed|dressing", "copy metadata"),
+    Word("heirs?", "merged into"),
+    Word("strikes?", "failures"),
+    Word("parked", "far-future start"),
+    Word("birth marks?", "created by"),
+    Word("mend|mends|mended|mending", "fix"),
+    Word("beside", "next to, besides, alongside"),
+    Word("shall", "should, will"),
+    Word(r"from (?:Airflow )?[23]\.\d+ on", "since 3.3"),
+    Word(r"below (?:Airflow [23]\.\d+|3\.3)", "before 3.3", but=r"below 3\.3 (?:ms|s|times)"),
+    Word("ledgers?", "submission store"),
+    Word("watchlists?", "wait queue"),
+    Word("sightings?", "status row"),
+    Word("upkeep", "reconciler"),
+    Word("(?:is|are|was|were|be|been|being) got", "is obtained"),
+)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{pattern})\b".replace(" ", r"\s+"), re.IGNORECASE)
+
+
+_NOTHING = "(?!)"
+_PATTERNS = [
+    (word.use, _compiled(word.word), _compiled(word.but or _NOTHING), _compiled(word.after or _NOTHING))
+    for word in GLOSSARY
+]
+
+# In documents and docstrings code is not prose.
+FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"``[^`]+``|`[^`\n]+`|\]\([^)]*\)|<https?:[^>]*>|https?:\S+")
+SECTION = re.compile(r"^.+?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+UNRELEASED = ("## Unreleased", "## [Unreleased]")
+# A string is prose, and not a key, a path or a format, when two words follow each other.
+PROSE = re.compile(r"[A-Za-z]{2,}[,;:.]? [a-z]+")
+
+
+class Text(NamedTuple):
+    """Prose, and where it stands in its file."""
+
+    words: str
+    line: int
+    is_docstring: bool = False
+    #: The docstrings of the module and the classes that a docstring stands in.
+    around: str = ""
+    #: The source of a string that is written in several lines: its line breaks are not those of its words.
+    source: tuple[str, ...] = ()
+
+    def line_of(self, offset: int, word: str) -> int:
+        """Find the line of a word."""
+        for distance, line in enumerate(self.source):
+            if word.lower() in line.lower():
+                return self.line + distance
+        return self.line if self.source else self.line + self.words.count("\n", 0, offset)
+
+
+class Finding(NamedTuple):
+    """A word that the glossary replaces."""
+
+    line: int
+    word: str
+    use: str
+
+
+def findings_in(text: Text) -> Iterator[Finding]:
+    """Find the glossary's words in a piece of prose."""
+    if text.is_docstring and text.words.startswith("What "):
+        yield Finding(text.line, "What ...", "say what it is or does")
+    prose = _without_code(text.words)
+    for use, word, but, after in _PATTERNS:
+        if not word.search(prose):
+            continue
+        if after.search(text.around):
+            continue
+        first = after.search(prose)
+        right = [phrase.span() for phrase in but.finditer(prose)]
+        if first:
+            right.append((first.start(), len(prose)))
+        for found in word.finditer(prose):
+            if not any(start <= found.start() and found.end() <= end for start, end in right):
+                words = found[0].split()
+                yield Finding(text.line_of(found.start(), words[0]), " ".join(words), use)
+
+
+def _without_code(text: str) -> str:
+    """Put signs without letters for code and addresses; nothing changes its place."""
+
+    def empty(found: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", "`", found[0])
+
+    return SPAN.sub(empty, FENCE.sub(empty, text))
+
+
+def texts_of_document(source: str, *, is_changelog: bool = False) -> Iterator[Text]:
+    """Read a document by its sections; of a changelog only what is not released yet."""
+    for section in SECTION.finditer(source):
+        if not is_changelog or section[0].startswith(UNRELEASED):
+            yield Text(section[0], 1 + source.count("\n", 0, section.start()))
+
+
+def texts_of_makefile(source: str) -> Iterator[Text]:
+    """Read what ``make help`` shows."""
+    for number, line in enumerate(source.splitlines(), 1):
+        target, _, shown = line.partition("## ")
+        if shown and target[:1].isalpha():
+            yield Text(shown, number)
+
+
+def texts_of_code(source: str) -> Iterator[Text]:
+    """Read docstrings of what is public, and all strings that are prose: messages, help, descriptions."""
+    return _texts(ast.parse(source), source.splitlines(), is_public=True, around="")
+
+
+def _texts(node: ast.AST, lines: list[str], *, is_public: bool, around: str) -> Iterator[Text]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Expr(value=ast.Constant(value=str() as words, lineno=line)):
+                if is_public:
+                    yield Text(words, line, is_docstring=True, around=around)
+                around += words
+            case ast.Constant(value=str() as words) if PROSE.search(words):
+                yield _string(child, words, lines)
+            case ast.JoinedStr(values=values):
+                words = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in values)
+                if PROSE.search(words):
+                    yield _string(child, words, lines)
+                for part in values:
+                    if not isinstance(part, ast.Constant):
+                        yield from _texts(part, lines, is_public=is_public, around=around)
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                still_public = is_public and not name.startswith("_")
+                yield from _texts(child, lines, is_public=still_public, around=around)
+            case _:
+                yield from _texts(child, lines, is_public=is_public, around=around)
+
+
+def _string(node: ast.Constant | ast.JoinedStr, words: str, lines: list[str]) -> Text:
+    return Text(words, node.lineno, source=tuple(lines[node.lineno - 1 : node.end_lineno]))
+
+
+def texts_of(path: Path) -> Iterator[Text]:
+    """Read what a file shows to users."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return texts_of_code(source)
+    if path.name == "Makefile":
+        return texts_of_makefile(source)
+    return texts_of_document(source, is_changelog=path.name == "CHANGELOG.md")
+
+
+def findings_under(root: Path) -> Iterator[str]:
+    """Find the glossary's words in all files of a checkout; each with its place and what to write instead."""
+    for place in PLACES:
+        for path in sorted(root.glob(place)):
+            if path != Path(__file__):
+                for text in texts_of(path):
+                    for line, word, use in findings_in(text):
+                        yield f'{path.relative_to(root)}:{line}: "{word}" -> {use}'
+
+
+if __name__ == "__main__":
+    found = list(findings_under(Path(__file__).parents[1]))
+    print(*found, sep="\n", end="\n" if found else "")
+    sys.exit(1 if found else 0)
