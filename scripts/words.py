@@ -46,9 +46,14 @@ GLOSSARY = (
     Word(
         "looks?|looked|looking",
         "poll, check, read",
-        but=r"look(?:s|ed|ing)?(?: (?:\w+ ){1,3}|[ -])up|look(?:s|ed|ing)? (?:exactly )?(?:like|as if|alike|different)",
+        but=r"look(?:s|ed|ing)?(?: (?:\w+ ){1,3}|[ -])ups?"
+        "|look(?:s|ed|ing)? (?:exactly )?(?:like|as if|alike|the same|different|broken|right|wrong)",
     ),
-    Word("told|tells?|telling", "log, report, notify", but=r"(?:told|tells?|telling) (?:\w+ ){0,3}apart"),
+    Word(
+        "told|tells?|telling",
+        "log, report, notify",
+        but=r"(?:told|tells?|telling) (?:\w+ ){0,3}apart|(?:can|could|cannot) tell (?:whether|which|what|how)",
+    ),
     Word("comes? to|came to|coming to", "obtain, reach, find", but="comes? to an end|came to an end"),
     Word("whoever|who waits|who asks", "the caller, the waiter, another task"),
     Word("hand(?:s|ed|ing)? (?:(?:it|them|this|that|each|(?:the|its|an?) \\w+) )?on", "deliver, pass on"),
@@ -59,7 +64,7 @@ GLOSSARY = (
         "marks?|marked|marking",
         "cancel tag (ours on a run), manual state change (a person's), owner properties (on a schedule)",
         # "Mark as failed" is what Airflow itself calls it.
-        but=r"(?:to mark|marks? (?:an?|the|it|them|one|this|each)|marked|marking) (?:[\w'-]+ ){0,4}as"
+        but=r"(?:to mark|marks? (?:an?|the|it|them|one|this|each)|marked|marking) (?:[\w'-]+ ){0,6}as"
         "|(?:question|quotation|high-water) marks?",
     ),
     Word(
