@@ -249,7 +249,7 @@ def findings_under(root: Path) -> Iterator[str]:
     """Find the glossary's words in all files of a checkout; each with its place and what to write instead."""
     for place in PLACES:
         for path in sorted(root.glob(place)):
-            if path != Path(__file__):
+            if path.name != Path(__file__).name:
                 for text in texts_of(path):
                     for line, word, use in findings_in(text):
                         yield f'{path.relative_to(root)}:{line}: "{word}" -> {use}'
