@@ -21,7 +21,7 @@ from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker import create_schedule
 
 
-def test_it_waits_until_the_schedule_is_set_up(monkeypatch, task):
+def test_the_operator_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
