@@ -54,7 +54,7 @@ class TestDefinitions:
         assert asyncio.run(hook.async_settings()) == settings
         return settings
 
-    def test_json(self, monkeypatch):
+    def test_a_connection_as_json_is_read(self, monkeypatch):
         connection = {"conn_type": "azureml", "login": "client-1", "password": "SECRET", "extra": FULL}
         assert self.define(monkeypatch, json.dumps(connection)) == EXPECTED
 
@@ -62,7 +62,7 @@ class TestDefinitions:
         connection = {"conn_type": "azureml", "login": "client-1", "password": "SECRET", "extra": json.dumps(FULL)}
         assert self.define(monkeypatch, json.dumps(connection)) == EXPECTED
 
-    def test_a_uri(self, monkeypatch):
+    def test_a_connection_as_uri_is_read(self, monkeypatch):
         assert self.define(monkeypatch, f"azureml://client-1:SECRET@/?{urlencode(FULL)}") == EXPECTED
 
     def test_a_uri_with_its_extra_whole(self, monkeypatch):

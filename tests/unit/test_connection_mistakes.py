@@ -113,7 +113,7 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
     ],
 )
-def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
+def test_a_value_in_the_wrong_field_is_reported(monkeypatch, fields, told):
     value = fields if isinstance(fields, str) else json.dumps({"conn_type": "azureml", "password": "s3cret", **fields})
     monkeypatch.setenv("AIRFLOW_CONN_AML", value)
     hook = AzureMLHook("aml")
