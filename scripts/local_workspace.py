@@ -26,15 +26,15 @@ class LocalWorkspace:
 
     Args:
         guard: Starts the process.
-        blob_endpoint: The blob storage of its datastores.
+        blob_endpoint: Where its datastores are.
         log: The file that gets its output.
-        port: The port on loopback; 0 takes a free one.
-        token: The only bearer token that it accepts; None: a new one.
-        start_timeout: Seconds within which it must listen.
+        port: Where it listens, on loopback; 0 takes a free port.
+        token: The one bearer token that it takes; None: a new one.
+        start_timeout: Seconds until it must listen.
 
     Attributes:
         url: Its address.
-        token: The only bearer token that it accepts.
+        token: The one bearer token that it takes.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LocalWorkspace:
             "the workspace",
             [sys.executable, "-m", "aml_provider.emulator", *options],
             log=self._log,
-            # Everybody on the machine can read a command line. The control API is for this machine only.
+            # Everybody on the machine can see a command line. Its control API is for this machine only.
             env={**os.environ, "AML_EMULATOR_TOKEN": self.token, "AML_EMULATOR_CONTROL_TOKEN": ""},
             piped=True,
         )
@@ -78,7 +78,7 @@ class LocalWorkspace:
         stop([self._service], timeout=10)
 
     def connection(self) -> dict[str, Any]:
-        """An Airflow connection to this workspace."""
+        """An Airflow connection that leads here."""
         return {
             "conn_type": "azureml",
             "password": self.token,
@@ -98,7 +98,7 @@ class LocalWorkspace:
         return runs[::-1]
 
     def schedules(self) -> list[dict[str, Any]]:
-        """All native schedules, oldest first, each with its next fire times and its runs."""
+        """All native schedules, oldest first, each with its next instants and its runs."""
         schedules: list[dict[str, Any]] = self._client.get("/schedules").raise_for_status().json()["schedules"]
         return schedules
 
@@ -108,15 +108,15 @@ class LocalWorkspace:
         return requests
 
     def drop_next_reply(self, *, method: str, path: str) -> None:
-        """Carry out the next such request, but close its connection without a reply."""
+        """Do what the next such request asks for, but close its connection without a reply."""
         self._client.post("/faults", json={"kind": "drop", "method": method, "path": path}).raise_for_status()
 
     def hold_clock(self, *, held: bool) -> None:
-        """Stop the workspace's clock, or let it continue."""
+        """Let time stand still in the workspace, or go on."""
         self._client.post("/clock", json={"held": held}).raise_for_status()
 
     def move_clock(self, seconds: float) -> None:
-        """Move the clock ahead; everything that is due meanwhile has happened when this returns."""
+        """Let time jump ahead; what is due meanwhile happens, and has happened when this returns."""
         self._client.post("/clock", json={"advance": seconds}).raise_for_status()
 
     def now(self) -> datetime:
@@ -126,7 +126,7 @@ class LocalWorkspace:
     def _wait(self) -> str:
         output = self._service.process.stdout
         assert output is not None
-        # Its only line on standard output is written as soon as it listens.
+        # Its one line on standard output is written at once.
         ready, _, _ = select.select([output], [], [], self._start_timeout)
         listens = _LISTENS.search(output.readline().decode()) if ready else None
         if listens is None:

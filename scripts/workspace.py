@@ -1,7 +1,7 @@
-"""The local workspace and a local blob storage, for the command line and for your own DAGs.
+"""The local workspace beside a local blob storage, for the command line and for DAGs of one's own.
 
-``make workspace`` serves them until Ctrl-C, and prints how to use them from another terminal. Addresses and token are
-the same each time, so that a saved connection stays valid after a restart.
+``make workspace`` serves them until Ctrl-C, and says how another terminal finds them. Addresses and token are the same
+each time, so that a connection which somebody has saved is right after a restart too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LAST_PORT = 65535
 
 
 class _PortError(ValueError):
-    """The services cannot listen on the wanted ports."""
+    """They cannot listen where they should."""
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as resources:
-        # Two of them, started at the same moment, would both find the same ports free.
+        # Two that start at the same moment would both find the same ports free.
         with _alone():
             try:
                 port, blob_port = _ports(sys.argv[1] if len(sys.argv) > 1 else "")
@@ -51,7 +51,7 @@ def main() -> int:
                 print(error, file=sys.stderr)
                 return 2
             home = _HOME / str(port)
-            # Left by one that was killed.
+            # Of one that was killed.
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
             try:
@@ -61,7 +61,7 @@ def main() -> int:
                 print(f"{error}\n{tail(log) if log is not None else ''}", file=sys.stderr)
                 shutil.rmtree(home)
                 return 1
-            # Removed before the ports are free again: the next workspace on them has a folder of the same name.
+            # Goes before the ports are free again: whoever takes them next has a folder of the same name.
             resources.callback(shutil.rmtree, home)
         print(said, flush=True)
         stop.wait()
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _start(resources: contextlib.ExitStack, home: Path, port: int, blob_port: int) -> str:
-    """Start both services; returns instructions for their user."""
+    """Start both services; what a person needs to know of them, as text."""
     guard = resources.enter_context(Guard())
     azurite = resources.enter_context(Azurite(log=home / "azurite.log", port=blob_port))
     azurite.container(CONTAINER)
@@ -87,7 +87,7 @@ def _start(resources: contextlib.ExitStack, home: Path, port: int, blob_port: in
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Keep another one from starting meanwhile."""
+    """Let no other one start meanwhile."""
     _HOME.mkdir(parents=True, exist_ok=True)
     with (_HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -95,13 +95,13 @@ def _alone() -> Iterator[None]:
 
 
 def _ports(wanted: str) -> tuple[int, int]:
-    """The port of the workspace, and that of its blob storage, which is the next one.
+    """Where the workspace listens, and where its blob storage does: at the next port.
 
     Args:
         wanted: The workspace's port, 0 for free ones; empty: the usual ones, or free ones where those are taken.
 
     Raises:
-        _PortError: It is not a port, or one of the two is taken.
+        _PortError: It is no port, or one of the two is taken.
     """
     if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 6 and int(wanted) < _LAST_PORT):
         raise _PortError(f"PORT is a whole number from 0 to {_LAST_PORT - 1}, not {wanted[:80]!r}")
@@ -120,7 +120,7 @@ def _ports(wanted: str) -> tuple[int, int]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        # A port of a process that has just ended is free.
+        # What has just ended does not hold it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))

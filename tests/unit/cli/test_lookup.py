@@ -38,7 +38,7 @@ THINGS = [TRAP, OLD, NEW, Thing("4", "twins"), Thing("5", "twins"), Thing("6", "
     [("2", "2"), ("1", "1"), ("score", "2"), ("gone", "6")],
     ids=["id", "id before a name like it", "the active one of a name", "the only one of a name"],
 )
-def test_one_thing_is_found_by_id_or_name(wanted, found):
+def test_it_finds(wanted, found):
     assert pick("thing", wanted, THINGS).id == found
 
 
@@ -50,7 +50,7 @@ def test_of_several_it_names_all():
     assert [line.split()[0] for line in message.splitlines()[1:]] == ["4", "5"]
 
 
-def test_several_of_one_name_are_described_so_that_they_differ():
+def test_it_tells_them_apart():
     with pytest.raises(CommandError, match=r"1 \(Disabled, version 1\.0, created 2026-01-02 03:04 UTC\)"):
         pick("thing", "score", [OLD, OLD._replace(id="9")])
 

@@ -264,7 +264,7 @@ class TestDiscovery:
     def run(self, *answers, call=SUBMIT):
         return play(protocol(workspace(region=None), budget=0.0).run(one(call)), *answers)
 
-    def test_discovery_is_asked_once(self):
+    def test_it_is_asked_once(self):
         rules = protocol(workspace(region=None))
         _, first = play(rules.run(one(self.SUBMIT)), reply(body=self.RECORD), reply(body=self.SERVICES), reply(503))
         _, second = play(rules.run(one(self.SUBMIT)), reply(503))
@@ -282,7 +282,7 @@ class TestDiscovery:
             (reply(body=RECORD), reply(200, b'{"api": 5}')),
         ],
     )
-    def test_a_failed_discovery_leaves_no_doubt_about_a_submission(self, answers):
+    def test_its_failure_leaves_no_doubt_about_a_submission(self, answers):
         result, steps = self.run(*answers)
         assert isinstance(result, (ServerFault, ReplyLost, MalformedReply))
         assert not result.in_doubt
