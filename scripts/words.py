@@ -40,7 +40,7 @@ class Word(NamedTuple):
     after: str = ""
 
 
-_WHICH = "asset|cursor|history|host|intent|run|schedule|sensor|submission|watcher|workspace"
+_WHICH = "asset|cursor|history|host|intent|run|schedule|sensor|stored|submission|TLS|watcher|workspace"
 
 GLOSSARY = (
     Word(
@@ -57,7 +57,7 @@ GLOSSARY = (
     Word("comes? to|came to|coming to", "obtain, reach, find", but="comes? to an end|came to an end"),
     Word("whoever|who waits|who asks", "the caller, the waiter, another task"),
     Word("hand(?:s|ed|ing)? (?:(?:it|them|this|that|each|(?:the|its|an?) \\w+) )?on", "deliver, pass on"),
-    Word("see to|sees to|seen to|seeing to|saw to", "handle, cancel"),
+    Word(r"see to|sees to|seen to(?! \w)|seeing to|saw to", "handle, cancel"),
     Word("keepers?", "owner"),
     Word("(?:keeps?|kept|keeping) (?:(?:an?|the|its|this|that|each|every|your|native) )*schedules?", "own, manage"),
     Word(
@@ -86,7 +86,7 @@ GLOSSARY = (
     Word("by and by", "later"),
     Word("(?:is|are|was|were) (?-i:none)", "is not a ...", but="there (?:is|are|was|were) none"),
     Word(
-        "(?:is|are|was|were) no",
+        r"(?:is|are|was|were) no(?= \w)",
         "is not a ...",
         but="there (?:is|are|was|were) no|(?:is|are|was|were) no (?:longer|more|less|fewer|later|earlier|different)",
     ),
@@ -126,6 +126,8 @@ _PATTERNS = [
 # In documents and docstrings code is not prose.
 FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"``[^`]+``|`[^`\n]+`|\]\([^)]*\)|<https?:[^>]*>|https?:\S+")
+# The arguments and attributes that a docstring describes.
+NAME = re.compile(r"^ +\*{0,2}\w+:(?= )", re.MULTILINE)
 SECTION = re.compile(r"^.+?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 UNRELEASED = ("## Unreleased", "## [Unreleased]")
 # A string is prose, and not a key, a path or a format, when two words follow each other.
@@ -163,7 +165,7 @@ def findings_in(text: Text) -> Iterator[Finding]:
     """Find the glossary's words in a piece of prose."""
     if text.is_docstring and text.words.startswith("What "):
         yield Finding(text.line, "What ...", "say what it is or does")
-    prose = _without_code(text.words)
+    prose = _without_code(text)
     for use, word, but, after in _PATTERNS:
         if not word.search(prose):
             continue
@@ -179,13 +181,14 @@ def findings_in(text: Text) -> Iterator[Finding]:
                 yield Finding(text.line_of(found.start(), words[0]), " ".join(words), use)
 
 
-def _without_code(text: str) -> str:
-    """Put signs without letters for code and addresses; nothing changes its place."""
+def _without_code(text: Text) -> str:
+    """Put signs without letters for code, addresses and names; nothing changes its place."""
 
     def empty(found: re.Match[str]) -> str:
         return re.sub(r"[^\n]", "`", found[0])
 
-    return SPAN.sub(empty, FENCE.sub(empty, text))
+    prose = SPAN.sub(empty, FENCE.sub(empty, text.words))
+    return NAME.sub(empty, prose) if text.is_docstring else prose
 
 
 def texts_of_document(source: str, *, is_changelog: bool = False) -> Iterator[Text]:

@@ -30,7 +30,7 @@ def found_in_code(source):
         ("Whoever waits is told.", ["told", "Whoever"]),
         ("What was handed on is kept.", ["handed on"]),
         ("It hands the batch on.", ["hands the batch on"]),
-        ("It may see to runs of before.", ["see to", "of before"]),
+        ("It may see to runs of before. They are seen to.", ["see to", "of before", "seen to"]),
         ("The keeper keeps a native schedule.", ["keeper", "keeps a native schedule"]),
         ("A mark ends the run.", ["mark"]),
         ("The task was marked by a person.", ["marked"]),
@@ -73,9 +73,11 @@ def test_a_banned_word_is_found(sentence, banned):
         "A directory marker is not a blob. A benchmark; a bookmark.",
         "The submission record is read. Then the record moves.",
         "The watcher's record is read.",
+        "A stored record is damaged. Send a TLS record.",
         "They record the run id; it is recorded.",
         "`settle=30`: seconds without a write. The argument settle is a duration.",
         "Both run at once; 2 at once; all at once.",
+        "The owner was seen to succeed. The answer was no.",
         "There is no such run. There is none. It is no longer active, and is no more than a retry.",
         "None of its runs ended. The value is None.",
         "So many runs ended that nobody counts them.",
@@ -134,6 +136,22 @@ def test_comments_names_keys_and_private_docstrings_are_not_read():
             class _Watch:
                 def tell(self):
                     """What is told."""
+        ''')
+        == []
+    )
+
+
+def test_names_that_a_docstring_describes_are_not_read():
+    assert (
+        found_in_code('''
+            def save(record, settled):
+                """Save it.
+
+                Args:
+                    record: The submission record.
+                    settled: The names
+                        of all.
+                """
         ''')
         == []
     )
