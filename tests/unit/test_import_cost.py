@@ -104,7 +104,7 @@ def test_the_modules_that_load_at_run_time_exist(module):
     assert importlib.util.find_spec(module) is not None
 
 
-def test_the_test_sees_what_it_looks_for():
+def test_modules_of_other_packages_are_found():
     loaded = loaded_by(["azure.core", "httpx"], baseline="")
     assert {"azure.core", "httpx"} <= foreign(loaded)
 

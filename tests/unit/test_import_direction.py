@@ -329,7 +329,7 @@ def test_airflow_is_found_where_it_may_not_be(source):
 @pytest.mark.parametrize(
     "source", ["import os", "import urllib.parse", "from http import HTTPStatus", "'import airflow'"]
 )
-def test_what_python_brings_is_no_breach(source):
+def test_the_standard_library_may_be_imported(source):
     assert foreign({"aml_provider.client.new": Module(source)}) == []
 
 
@@ -452,7 +452,7 @@ def test_a_circle_is_found_that_is_put_into_the_package(back):
     assert any(f"{errors} -> aml_provider.client.flows.runs" in circle for circle in circles(changed))
 
 
-def test_circles_of_any_length_are_found_and_told_apart():
+def test_circles_of_any_length_are_found_one_by_one():
     found = circles(
         {
             "a": Module("import b"),
