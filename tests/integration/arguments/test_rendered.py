@@ -198,7 +198,7 @@ def test_what_is_no_mapping_is_told_with_its_reason(fields_of, kind, field, valu
         ("endpoint_version", 1.0, "endpoint_version"),
     ],
 )
-def test_a_bad_value_inside_a_mapping_is_refused_with_its_place(fields_of, field, value, argument):
+def test_what_is_inside_is_named(fields_of, field, value, argument):
     error = outcome(fields_of, AzureMLRunPipelineOperator, field, value)
     assert isinstance(error, InvalidArgument)
     assert error.argument == argument
@@ -210,7 +210,7 @@ def test_a_bad_value_inside_a_mapping_is_refused_with_its_place(fields_of, field
     [(kind, next(iter(form))) for kind in FORMS for form in FORMS[kind] if len(form) <= 2],
     ids=lambda part: getattr(part, "__name__", part),
 )
-def test_a_field_that_was_rendered_to_none_is_refused_by_name(fields_of, kind, field):
+def test_what_became_nothing_is_told(fields_of, kind, field):
     error = outcome(fields_of, kind, field, None)
     assert isinstance(error, InvalidArgument)
     assert field in error.argument

@@ -195,7 +195,7 @@ def test_an_outage_counts_for_nothing(workspace, schedule, owners):
     assert look(workspace, "day1") == runs(workspace)[0]
 
 
-def test_the_description_of_the_sensors_variable_says_whose_it_is(schedule, owners, monkeypatch):
+def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
     written = []
     write = variables.write
 

@@ -222,7 +222,7 @@ def test_a_version_that_was_gone_and_comes_back_is_no_change(between, variables)
     ]
 
 
-def test_a_deleted_blob_that_is_written_again_is_a_change(variables):
+def test_one_that_was_written_anew_is_a_change(variables):
     histories = [[], [("write", "a.csv")], [("delete", "a.csv")], [("write", "a.csv")]]
     assert same(histories, Rules.of(), variables)[-1] == [("a.csv", "0x2", "modified")]
 

@@ -67,7 +67,7 @@ class TestFindPipeline:
         assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
         assert "pipeline_id" in str(caught.value)
 
-    def test_an_unknown_pipeline_name_names_similar_ones(self):
+    def test_none_names_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
         with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
             carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
@@ -103,12 +103,12 @@ class TestFindTarget:
         assert carry_out(targets.find_target(endpoint_id="e"), {}) == Target("endpoint", "e")
         assert carry_out(targets.find_target(endpoint_id="e", endpoint_version="3"), {}).version == "3"
 
-    def test_a_pipelines_name_finds_the_pipeline(self):
+    def test_a_pipelines_name(self):
         target = carry_out(targets.find_target(pipeline_name="train"), {"GET /Pipelines": (pipeline(),)})
         assert target == Target("pipeline", "p-1", None, "p-1")
 
     @pytest.mark.parametrize(("version", "behind"), [(None, "p-1"), ("0", "p-0"), ("1", "p-1")])
-    def test_an_endpoints_name_finds_the_pipeline_behind_it(self, version, behind):
+    def test_an_endpoints_name(self, version, behind):
         target = carry_out(
             targets.find_target(endpoint_name="score", endpoint_version=version), {self.BY_NAME: endpoint()}
         )
@@ -229,7 +229,7 @@ class TestInspectTarget:
 class TestSteps:
     CHILDREN = "GET /experiments/x/runs/r-1/children"
 
-    def test_steps_come_in_the_order_of_their_creation(self):
+    def test_they_come_in_the_order_of_their_creation(self):
         steps = (
             a_step("b", createdUtc="2026-11-22T11:00:02Z"),
             a_step("none"),
