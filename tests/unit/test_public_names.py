@@ -70,7 +70,7 @@ PUBLIC = {
 }
 
 # Modules in the folders of authors that authors do not import.
-PRIVATE = {"sensors.skipping", "triggers.stored"}
+PRIVATE = {"sensors.polling", "triggers.sensor", "triggers.stored"}
 FOR_AUTHORS = ("operators", "sensors", "triggers")
 
 # Class -> its own arguments in their order; ``|`` where names become obligatory, ``**`` where Airflow's follow.
