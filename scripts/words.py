@@ -1,7 +1,7 @@
-"""Finds words that the glossary (CONTRIBUTING.md) replaces, in what users read: documents, messages, docstrings.
+"""Find words that the glossary (CONTRIBUTING.md) bans in texts for users: documents, messages, public docstrings.
 
-``python scripts/words.py`` prints each with its place and what to write instead, and fails if there are any. Comments,
-names and code in documents are not read.
+``python scripts/words.py`` prints each one with its place and its replacement, and fails if there is one. It ignores
+comments, names, and code in documents.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ PLACES = (
 
 
 class Word(NamedTuple):
-    """A word that the glossary replaces."""
+    """A banned word.
 
-    #: A pattern. Blanks stand for any white space; upper and lower case are alike.
+    The patterns ignore case; a blank matches any white space.
+    """
+
+    #: The pattern of the word.
     word: str
-    #: What to write instead.
+    #: Its replacements.
     use: str
-    #: A pattern of the phrases in which it is right.
+    #: The pattern of phrases in which the word is allowed.
     but: str = ""
-    #: A pattern of what makes it right from there on: in the same message, section of a document, or docstring and
-    #: those around it.
+    #: The pattern of phrases after which the word is allowed: in the same message, the same section of a document, the
+    #: same docstring, or in one inside the class or module whose docstring has such a phrase.
     after: str = ""
 
 
@@ -56,14 +59,14 @@ GLOSSARY = (
     ),
     Word("comes? to|came to|coming to", "obtain, reach, find", but="comes? to an end|came to an end"),
     Word("whoever|who waits|who asks", "the caller, the waiter, another task"),
-    Word("hand(?:s|ed|ing)? (?:(?:it|them|this|that|each|(?:the|its|an?) \\w+) )?on", "deliver, pass on"),
+    Word(r"hand(?:s|ed|ing)? (?:(?:it|them|this|that|each|(?:the|its|an?) \w+) )?on", "deliver, pass on"),
     Word(r"see to|sees to|seen to(?! \w)|seeing to|saw to", "handle, cancel"),
     Word("keepers?", "owner"),
     Word("(?:keeps?|kept|keeping) (?:(?:an?|the|its|this|that|each|every|your|native) )*schedules?", "own, manage"),
     Word(
         "marks?|marked|marking",
         "cancel tag (ours on a run), manual state change (a person's), owner properties (on a schedule)",
-        # "Mark as failed" is what Airflow itself calls it.
+        # "Mark as failed" is Airflow's own term.
         but=r"(?:to mark|marks? (?:an?|the|it|them|one|this|each)|marked|marking) (?:[\w'-]+ ){0,6}as"
         "|(?:question|quotation|high-water) marks?",
     ),
@@ -80,7 +83,7 @@ GLOSSARY = (
     ),
     Word("anew", "again"),
     Word("of before", "previous, earlier"),
-    # Right where it means "at the same time".
+    # Allowed where it means "at the same time".
     Word("at once", "immediately", but=r"(?:all|both|two|several|many|everything|more|\d|runs|one) (?:\w+ )?at once"),
     Word("all the same", "anyway", but="(?:is|are|was|were) all the same"),
     Word("by and by", "later"),
@@ -123,26 +126,26 @@ _PATTERNS = [
     for word in GLOSSARY
 ]
 
-# In documents and docstrings code is not prose.
+# Code in documents and docstrings is not prose.
 FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"``[^`]+``|`[^`\n]+`|\]\([^)]*\)|<https?:[^>]*>|https?:\S+")
-# The arguments and attributes that a docstring describes.
+# The name of an argument or attribute that a docstring describes.
 NAME = re.compile(r"^ +\*{0,2}\w+:(?= )", re.MULTILINE)
 SECTION = re.compile(r"^.+?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 UNRELEASED = ("## Unreleased", "## [Unreleased]")
-# A string is prose, and not a key, a path or a format, when two words follow each other.
+# A string with two consecutive words is prose; others are keys, paths or formats.
 PROSE = re.compile(r"[A-Za-z]{2,}[,;:.]? [a-z]+")
 
 
 class Text(NamedTuple):
-    """Prose, and where it stands in its file."""
+    """A piece of prose and its place in a file."""
 
     words: str
     line: int
     is_docstring: bool = False
-    #: The docstrings of the module and the classes that a docstring stands in.
+    #: The docstrings of the module and the classes around a docstring.
     around: str = ""
-    #: The source of a string that is written in several lines: its line breaks are not those of its words.
+    #: The source lines of a string literal, whose line breaks are not those of its words.
     source: tuple[str, ...] = ()
 
     def line_of(self, offset: int, word: str) -> int:
@@ -154,7 +157,7 @@ class Text(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A word that the glossary replaces."""
+    """A banned word that was found."""
 
     line: int
     word: str
@@ -162,7 +165,7 @@ class Finding(NamedTuple):
 
 
 def findings_in(text: Text) -> Iterator[Finding]:
-    """Find the glossary's words in a piece of prose."""
+    """Find the banned words in a piece of prose."""
     if text.is_docstring and text.words.startswith("What "):
         yield Finding(text.line, "What ...", "say what it is or does")
     prose = _without_code(text)
@@ -182,7 +185,7 @@ def findings_in(text: Text) -> Iterator[Finding]:
 
 
 def _without_code(text: Text) -> str:
-    """Put signs without letters for code, addresses and names; nothing changes its place."""
+    """Replace code, addresses and names by as many signs that are not letters."""
 
     def empty(found: re.Match[str]) -> str:
         return re.sub(r"[^\n]", "`", found[0])
@@ -192,14 +195,14 @@ def _without_code(text: Text) -> str:
 
 
 def texts_of_document(source: str, *, is_changelog: bool = False) -> Iterator[Text]:
-    """Read a document by its sections; of a changelog only what is not released yet."""
+    """Read the sections of a document; of a changelog only the unreleased one."""
     for section in SECTION.finditer(source):
         if not is_changelog or section[0].startswith(UNRELEASED):
             yield Text(section[0], 1 + source.count("\n", 0, section.start()))
 
 
 def texts_of_makefile(source: str) -> Iterator[Text]:
-    """Read what ``make help`` shows."""
+    """Read the help of a Makefile."""
     for number, line in enumerate(source.splitlines(), 1):
         target, _, shown = line.partition("## ")
         if shown and target[:1].isalpha():
@@ -207,7 +210,7 @@ def texts_of_makefile(source: str) -> Iterator[Text]:
 
 
 def texts_of_code(source: str) -> Iterator[Text]:
-    """Read docstrings of what is public, and all strings that are prose: messages, help, descriptions."""
+    """Read public docstrings and all other strings that are prose: messages, help, descriptions."""
     return _texts(ast.parse(source), source.splitlines(), is_public=True, around="")
 
 
@@ -239,7 +242,7 @@ def _string(node: ast.Constant | ast.JoinedStr, words: str, lines: list[str]) ->
 
 
 def texts_of(path: Path) -> Iterator[Text]:
-    """Read what a file shows to users."""
+    """Read the prose in a file."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return texts_of_code(source)
@@ -249,7 +252,7 @@ def texts_of(path: Path) -> Iterator[Text]:
 
 
 def findings_under(root: Path) -> Iterator[str]:
-    """Find the glossary's words in all files of a checkout; each with its place and what to write instead."""
+    """Find the banned words in all files of a checkout; each with its place and its replacements."""
     for place in PLACES:
         for path in sorted(root.glob(place)):
             if path.name != Path(__file__).name:

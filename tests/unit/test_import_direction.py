@@ -16,16 +16,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "aml_provider"
 
-# Room or module -> the others that it may import. Every room may import itself and the package's version.
+# Room or top-level module -> the others that it may import, besides itself and the package's version.
 ROOMS = {
-    # No Airflow from here
+    # These import no Airflow (see LIBRARIES).
     "client": "",
     "stored": "client",
     "deadlines": "",
     "durations": "client",
     "blobs": "client stored",
     "durable": "blobs client stored",
-    # to here.
+    # These may.
     "get_provider_info": "",
     "links": "",
     "masking": "client",
@@ -46,7 +46,7 @@ ROOMS = {
     "emulator": "",
 }
 
-# The same inside the client. "http" is what a request and a reply are, for everybody; those that send have rows.
+# The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
 CLIENT = {
     "text": "",
     "models": "",
@@ -89,7 +89,7 @@ EMULATOR = {
     "__main__": "server",
 }
 
-# Other people's packages -> who may import them. Nobody imports those that are not here.
+# Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
         "__main__ api_server cli connection hooks links masking operators parsing plugin sensors state triggerer "
@@ -110,14 +110,14 @@ LIBRARIES = {
     "uvicorn": "emulator",
     "wtforms": "hooks",
     "yaml": "emulator",
-    # Python's own, which could send requests past the client.
+    # Parts of the standard library that would send requests without the client.
     "http.client": "",
     "urllib.request": "",
 }
 
-# Loaded by what DAG authors import only when it runs, so these are imported at module level only by one another.
+# Rooms that the classes of DAG authors load only when they run: only these rooms import each other at module level.
 LATE = ("worker", "triggerer", "api_server")
-# All but this one, which loads the others.
+# The exception: the module that loads others.
 LOADS_OTHERS = "triggerer.loading"
 
 
@@ -133,7 +133,7 @@ class Import(NamedTuple):
 
 
 def under(name, prefixes):
-    """The longest of the prefixes that a dotted name is or begins with."""
+    """The longest of the prefixes that contain a dotted name; None if there is none."""
     parts = name.split(".")
     heads = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
     return next((head for head in heads if head in prefixes), None)
@@ -187,7 +187,7 @@ MODULES = read_modules()
 
 
 def names_under(root, modules):
-    """Modules of a package with their names in it; the package itself has none."""
+    """The modules in a package, each with its name relative to it."""
     start = f"{root}."
     return {name: name.removeprefix(start) for name in modules if name.startswith(start)}
 
@@ -205,7 +205,7 @@ def breaches(table, root, modules):
 
 
 def foreign(modules):
-    """Imports of other people's packages where they may not be."""
+    """Imports of third-party packages that are not allowed."""
     found = []
     for name, inner in names_under("aml_provider", modules).items():
         for imported, _ in imports(modules[name], name):
@@ -219,7 +219,7 @@ def foreign(modules):
 
 
 def early(modules):
-    """Module-level imports of what is to be loaded late."""
+    """Module-level imports of rooms that must be loaded late."""
     return sorted(
         f"{name} imports {imported.name} at module level"
         for name, inner in names_under("aml_provider", modules).items()
@@ -233,7 +233,7 @@ def early(modules):
 
 
 def circles(modules):
-    """Groups of modules that import each other by whatever way, each with the imports that hold it together."""
+    """Groups of modules that import each other in any way, each with the imports that close the circle."""
     graph = {
         name: {target for item in imports(module, name) if (target := under(item.name, modules)) not in {None, name}}
         for name, module in modules.items()
@@ -283,7 +283,7 @@ def test_the_tables_allow_no_circle(root):
     assert {other for others in table.values() for other in others} <= set(table)
 
 
-def test_other_peoples_packages_are_imported_where_they_may_be():
+def test_third_party_packages_are_imported_only_where_they_may_be():
     assert foreign(MODULES) == []
 
 

@@ -1,4 +1,4 @@
-"""What other people's code may rely on. A name or an argument that comes or goes must come or go here too."""
+"""The names that other people's code may rely on. A change of a public name or argument must be made here too."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PUBLIC = {
     "plugin": "AzureMLPlugin",
     "get_provider_info": "get_provider_info",
     "client.models": "DataPath Recurrence",
-    # What users catch.
+    # For except clauses.
     "client.errors": """
         AmbiguousName AmbiguousSchedule AuthenticationRefused AzureMLError BadRequest Conflict CredentialError
         ForeignRun InvalidArgument InvalidParameters MalformedReply NotFound PermissionDenied PipelineDisabled
@@ -43,7 +43,7 @@ PUBLIC = {
         RunTimedOut RunUnwatched ScheduleError ScheduleExists ScheduleStartedRun ServerFault ServiceError
         SubmissionUnknown SubmissionUnsettled Throttled Unreachable ends_a_wait
     """,
-    # What the hook's client takes, and what comes back.
+    # The calls that the hook's client takes, and their results.
     "client.calls": """
         Call cancel_run create_endpoint create_experiment create_schedule delete_datastore delete_experiment
         find_history_run get_artifact_link get_datastore get_default_datastore get_endpoint get_endpoint_by_name
@@ -65,7 +65,7 @@ PUBLIC = {
     """,
     "emulator.server": "EmulatorServer",
     "emulator.steps": "ResolvedPath StepContext StepFunction StepRunner load_function",
-    # Seeds name them.
+    # Seeds refer to them.
     "emulator.demo_steps": "read reject score",
 }
 
@@ -73,7 +73,7 @@ PUBLIC = {
 PRIVATE = {"sensors.polling", "triggers.sensor", "triggers.stored"}
 FOR_AUTHORS = ("operators", "sensors", "triggers")
 
-# Class -> its own arguments in their order; ``|`` where names become obligatory, ``**`` where Airflow's follow.
+# Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.
 ARGUMENTS = {
     "hooks.azure_ml.AzureMLHook": "azureml_conn_id='azureml_default'",
     "client.models.DataPath": "datastore path=''",
@@ -142,7 +142,7 @@ ARGUMENTS = {
     """,
 }
 
-# The hook's methods. Each has a coroutine of the same name with ``async_`` before it,
+# The hook's methods. Each has a twin with the prefix ``async_``,
 HOOK = """
     add_endpoint_version archive_endpoint archive_experiment cancel_run client create_endpoint create_experiment
     create_schedule delete_datastore delete_experiment disable_endpoint disable_pipeline disable_schedule
@@ -154,7 +154,7 @@ HOOK = """
     set_run_display_name set_run_properties settings submit_endpoint submit_pipeline tag_run untag_experiment untag_run
     update_endpoint update_experiment wait_for_run
 """
-# but for what Airflow calls or reads, and ``run``.
+# except for those that Airflow uses, and ``run``.
 HOOK_ONLY_BLOCKING = """
     conn_name_attr conn_type default_conn_name get_conn get_connection_form_widgets get_ui_field_behaviour hook_name run
     test_connection
@@ -205,7 +205,7 @@ def test_a_module_has_these_public_names_and_no_others(module):
 @pytest.mark.parametrize("module", PUBLIC)
 def test_public_names_are_there(module):
     imported = importlib.import_module(f"aml_provider.{module}")
-    # Some stand in the module for types only.
+    # StepFunction exists for type checkers only.
     assert [name for name in PUBLIC[module].split() if not hasattr(imported, name) and name != "StepFunction"] == []
 
 
