@@ -54,7 +54,7 @@ class TestDefinitions:
         assert asyncio.run(hook.async_settings()) == settings
         return settings
 
-    def test_a_connection_as_json_is_read(self, monkeypatch):
+    def test_json(self, monkeypatch):
         connection = {"conn_type": "azureml", "login": "client-1", "password": "SECRET", "extra": FULL}
         assert self.define(monkeypatch, json.dumps(connection)) == EXPECTED
 
@@ -62,7 +62,7 @@ class TestDefinitions:
         connection = {"conn_type": "azureml", "login": "client-1", "password": "SECRET", "extra": json.dumps(FULL)}
         assert self.define(monkeypatch, json.dumps(connection)) == EXPECTED
 
-    def test_a_connection_as_uri_is_read(self, monkeypatch):
+    def test_a_uri(self, monkeypatch):
         assert self.define(monkeypatch, f"azureml://client-1:SECRET@/?{urlencode(FULL)}") == EXPECTED
 
     def test_a_uri_with_its_extra_whole(self, monkeypatch):
@@ -145,7 +145,7 @@ class TestConfigJson:
             {"Scope": "/".join("abcdefghi")},
         ],
     )
-    def test_a_config_json_that_is_not_one_is_refused_by_name(self, config):
+    def test_what_is_none_is_refused_by_name(self, config):
         assert refused({"config_json": config}).argument == "config_json"
 
     def test_a_value_of_the_wrong_kind_is_refused_by_name(self):
@@ -161,7 +161,7 @@ def test_a_field_of_the_wrong_kind_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize("name", sorted(set(FULL) - set(WORKSPACE) - {"allow_http", "cloud", "auth_method"}))
 @pytest.mark.parametrize("blank", ["", "   ", None])
-def test_a_blank_field_counts_as_missing(name, blank):
+def test_a_blank_field_is_none(name, blank):
     assert getattr(read({name: blank}), name) is None
 
 
@@ -245,7 +245,7 @@ def test_unknown_fields_are_left_alone():
 
 
 @pytest.mark.parametrize("extra", [[], ["a"], "text", 5, None])
-def test_an_extra_that_is_not_an_object_is_reported(extra):
+def test_an_extra_that_is_no_object_is_told(extra):
     with pytest.raises(InvalidArgument, match=r"^extra: is not a JSON object"):
         read_settings(login=None, password=None, extra=extra)
 
@@ -274,7 +274,7 @@ def test_an_error_names_the_connection():
 
 
 class TestAirflowErrors:
-    def test_a_permanent_error_fails_the_task_without_retries_and_keeps_its_message(self):
+    def test_what_a_retry_cannot_mend_fails_at_once_with_its_message(self):
         cause = RunCanceled("Somebody cancelled it.", run_id="r", link="https://studio/r")
         with (
             pytest.raises(AirflowFailException, match=r"Somebody cancelled it\. See https://studio/r") as caught,
@@ -283,13 +283,13 @@ class TestAirflowErrors:
             raise cause
         assert caught.value.__cause__ is cause
 
-    def test_an_error_that_a_retry_may_fix_is_raised_unchanged(self):
+    def test_what_a_retry_may_mend_stays_what_it_is(self):
         cause = RunFailed("It failed.", run_id="r")
         with pytest.raises(RunFailed) as caught, airflow_errors():
             raise cause
         assert caught.value is cause
 
     @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), KeyboardInterrupt()])
-    def test_an_error_of_another_package_is_raised_unchanged(self, error):
+    def test_what_is_not_ours_stays_what_it_is(self, error):
         with pytest.raises(type(error)), airflow_errors():
             raise error

@@ -55,14 +55,14 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
         ),
     ],
 )
-def test_an_environment_variable_that_airflow_ignores_is_reported(monkeypatch, value, told):
+def test_a_variable_that_airflow_passes_over_is_told_as_that(monkeypatch, value, told):
     message = errors_of(monkeypatch, value)
     assert "isn't defined: the environment variable AIRFLOW_CONN_AML " in message
     assert told in message
     assert "s3cret" not in message
 
 
-def test_an_environment_variable_in_small_letters_is_reported(monkeypatch):
+def test_a_variable_in_small_letters_is_told(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_aml", "azureml://")
     with pytest.raises(AirflowNotFoundException, match="AIRFLOW_CONN_aml is set, but Airflow reads AIRFLOW_CONN_AML"):
         AzureMLHook("aml").settings()
@@ -113,7 +113,7 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
     ],
 )
-def test_a_value_in_the_wrong_field_is_reported(monkeypatch, fields, told):
+def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
     value = fields if isinstance(fields, str) else json.dumps({"conn_type": "azureml", "password": "s3cret", **fields})
     monkeypatch.setenv("AIRFLOW_CONN_AML", value)
     hook = AzureMLHook("aml")
@@ -126,7 +126,7 @@ def test_a_value_in_the_wrong_field_is_reported(monkeypatch, fields, told):
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_host_next_to_an_endpoint_does_no_harm(monkeypatch):
+def test_a_host_beside_an_endpoint_does_no_harm(monkeypatch):
     extra = {**WORKSPACE, "endpoint": "http://127.0.0.1:8700"}
     monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "host": "ws", "extra": extra}))
     assert AzureMLHook("aml").settings().endpoint == "http://127.0.0.1:8700"

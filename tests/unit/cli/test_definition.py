@@ -44,7 +44,7 @@ DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
 COMMANDS = dict(walk(GROUP.subcommands))
 
 
-def test_there_are_these_commands_and_no_others():
+def test_these_are_the_commands():
     assert set(COMMANDS) == {
         "check",
         "datastores list",
@@ -93,14 +93,14 @@ def test_airflow_is_told_where_they_are():
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
-def test_every_command_has_a_function(command):
+def test_what_carries_it_out_is_there(command):
     path = inspect.getclosurevars(command.func).nonlocals["import_path"]
     module, _, function = path.rpartition(".")
     assert callable(getattr(importlib.import_module(module), function))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_takes_the_common_options(name):
+def test_it_takes_what_all_of_them_take(name):
     wanted = [f"--{item}=x" for item in ("experiment",) if name == "submit"]
     given = ["x"] if any(not arg.flags[0].startswith("-") for arg in COMMANDS[name].args) else []
     options = build_parser().parse_args([*name.split(), *given, *wanted])
@@ -115,7 +115,7 @@ def test_every_argument_is_explained(command):
 
 
 @pytest.mark.parametrize("name", ["pipelines disable", "schedules disable", "runs cancel"])
-def test_commands_that_stop_something_take_yes(name):
+def test_what_stops_something_can_be_told_not_to_ask(name):
     assert build_parser().parse_args([*name.split(), "x"]).yes is False
     assert build_parser().parse_args([*name.split(), "x", "-y"]).yes is True
 

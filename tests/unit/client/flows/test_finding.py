@@ -53,7 +53,7 @@ THINGS = [
         ("ffffffff-0000-4c6d-1111-222222222222", "nothing"),
     ],
 )
-def test_advice_names_what_is_similar_or_how_many_there_are(wanted, said):
+def test_it_says_what_helps(wanted, said):
     assert said in advice(PIPELINE, wanted, THINGS, otherwise="nothing")
 
 
@@ -97,7 +97,7 @@ def test_what_the_error_says_itself_stays(there, advice):
 
 
 class TestCheckDatastores:
-    def test_datastores_that_were_found_are_not_asked_for_again(self):
+    def test_all_there(self):
         known = set()
         service = {STORES: (Store("one"), Store("two"))}
         carry_out(check_datastores([("a", "one"), ("b", "Two")], known), service)
