@@ -48,7 +48,7 @@ _WHICH = "asset|cursor|history|host|intent|run|schedule|sensor|stored|submission
 GLOSSARY = (
     Word(
         "looks?|looked|looking",
-        "poll, check, read",
+        "poll, check, read, search for",
         but=r"look(?:s|ed|ing)?(?: (?:\w+ ){1,3}|[ -])ups?"
         "|look(?:s|ed|ing)? (?:exactly )?(?:like|as if|alike|the same|different|broken|right|wrong)",
     ),
