@@ -1,30 +1,30 @@
-# A machine needs make and Python 3.11 or later, nothing else. What is installed comes from locked, hashed lists and
+# A machine needs only make and Python 3.11 or later. Everything that is installed comes from locked, hashed lists and
 # goes into this folder (.venv, .venv-2.11, .venv-sdk, .venv-bench, .cache); `make clean` removes it.
 
-# Not empty: `make demo` leaves everything running.
+# If it is not empty, `make demo` leaves everything running.
 export KEEP ?=
 
-# A Python to use instead of the first that is found.
+# The Python to use instead of the first one that is found.
 PYTHON ?=
 
-# What the storm is drawn from (nothing: chance), and how strong it is (small or full).
+# The seed of the storm (none: a random one), and its strength (small or full).
 SEED ?=
 SCALE ?= small
 
-# Where `make workspace` listens; its blob storage takes the next port. Nothing: 8700, or a free one where that is taken.
-# 0: a free one. A variable of the environment does not count, as other tools have one of this name.
+# The port of `make workspace`; its blob storage takes the next one. Empty: 8700, or a free one if that is taken; 0: a
+# free one. The environment variable of this name is ignored, as other tools use it too.
 PORT :=
 
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
-# Processes that share a suite; 0: none but pytest's own, for a debugger.
+# Processes that share a suite; 0: only pytest's own, for a debugger.
 WORKERS ?= 2
 SHARED = --numprocesses $(WORKERS) --dist worksteal
 
 SUITES := tests/unit tests/integration tests/dags
 
-# What imports no Airflow, and takes long: once is enough.
+# Long tests of code that imports no Airflow: running them once is enough.
 WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
 	integration/client/test_call_faults.py)
 
@@ -65,7 +65,7 @@ compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airfl
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
 
-chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by the records (SEED=1; SCALE=full: half an hour, on PostgreSQL)
+chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by what it left (SEED=1; SCALE=full: half an hour, on PostgreSQL)
 	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
@@ -74,17 +74,19 @@ chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in
 conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
 	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)
 
-bench: $(PEERS) ## Measure what the provider costs, beside its peers (ARGS="--write": into docs/performance.md too)
+bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
-lint: $(NEWEST) ## Check style and formatting
+lint: $(NEWEST) ## Check style, formatting, spelling and words
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
+	@.venv/bin/codespell
+	@.venv/bin/python scripts/words.py
 
 types: $(NEWEST) ## Check types
 	@.venv/bin/mypy
 
-format: $(NEWEST) ## Format, and mend what can be mended
+format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
@@ -92,7 +94,7 @@ clean: ## Remove everything that the other commands installed or wrote
 	rm -rf .venv .venv-2.11 .venv-sdk .venv-bench .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- what is installed ---------------------------------------------------------------------------------------------
+# --- installing ------------------------------------------------------------------------------------------------------
 
 $(UV): requirements/uv.txt
 	@echo "Installing uv into .cache/uv"
@@ -106,7 +108,7 @@ define sync
 	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 endef
 
-# The package itself goes in without its dependencies and is built with the locked tools.
+# The package itself is installed without its dependencies and built with the locked tools.
 define install
 	$(sync)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
@@ -119,7 +121,7 @@ $(NEWEST): requirements/airflow-3.3.txt pyproject.toml | $(UV)
 $(OLDEST): requirements/airflow-2.11.txt pyproject.toml | $(UV)
 	$(install)
 
-# The same Airflow with its own Azure provider, to measure beside.
+# The same Airflow with its own Azure provider, for comparison.
 $(PEERS): requirements/benchmarks.txt pyproject.toml | $(UV)
 	$(install)
 
@@ -141,7 +143,7 @@ $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json tools/azu
 	@cd $(@D) && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# --- what is locked ------------------------------------------------------------------------------------------------
+# --- locking ---------------------------------------------------------------------------------------------------------
 
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def prepare(database: Path) -> None:
-    """Make a new one behave more like the databases that people use."""
+    """Make a new database behave more like the databases that people use."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        # Airflow 3 does so itself: who reads does not wait for who writes.
+        # Airflow 3 does so itself: readers do not wait for writers.
         connection.execute("PRAGMA journal_mode=WAL")
         _number_triggers_once(connection)
 
@@ -36,16 +36,16 @@ def writer(database: Path) -> int | None:
 
 @contextlib.contextmanager
 def locked(database: Path) -> Iterator[None]:
-    """Let nobody write meanwhile."""
+    """Block all writers meanwhile."""
     with contextlib.closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
 
 
 def _number_triggers_once(connection: sqlite3.Connection) -> None:
-    """Let no trigger get the number of a deleted one, as on the databases that people use.
+    """Give no trigger the number of a deleted one, as on the databases that people use.
 
-    SQLite's own numbering does that, and Airflow then delivers a late event of the old trigger to the new one's task.
+    SQLite's own numbering reuses them, and Airflow then delivers a late event of the old trigger to the new one's task.
     """
     found = connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'trigger' ORDER BY type DESC")
     table, *indices = [sql for (sql,) in found if sql]

@@ -31,7 +31,7 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 _CACHE = Path(__file__).resolve().parents[1] / ".cache"
 _LISTENS = re.compile(r"successfully listens on (https?://\S+)")
 _SIGNATURE = re.compile(r"(?i)\b(sig(?:=|%3D))[^&\s\"']+")
-# Azurite ends when its standard input does, so that it outlives us in no case, not even when we are killed.
+# Azurite ends when its standard input is closed, so that it never outlives us, not even when we are killed.
 _LAUNCHER = """
 process.stdin.on("end", () => process.exit()).resume();
 process.argv.splice(1, 0, process.env.AZURITE_MAIN);
@@ -47,11 +47,11 @@ class Azurite:
     """One blob service on loopback, with everything in memory.
 
     Args:
-        tls: PEM file with a certificate and its key. With it, it serves https and takes bearer tokens too, whose
-            signature it does not check.
+        tls: PEM file with a certificate and its key. With it, the service uses https and accepts bearer tokens too,
+            whose signature it does not check.
         log: File for its output with the access log, signatures masked. Without it requests are not logged.
-        port: Where it listens, on loopback; 0 takes a free port.
-        start_timeout: Seconds until it must have answered.
+        port: The port on loopback; 0 takes a free one.
+        start_timeout: Seconds within which it must answer.
     """
 
     account_name = ACCOUNT_NAME
@@ -78,7 +78,7 @@ class Azurite:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
-                # An interrupt of the terminal reaches us alone: what still uses the blobs is ended first.
+                # An interrupt of the terminal reaches only us, so that we can end the users of the blobs first.
                 start_new_session=True,
             )
             lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()

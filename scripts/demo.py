@@ -1,7 +1,7 @@
 """The whole story on this machine: files arrive in a folder, Airflow sees them and runs a published pipeline on each.
 
-``make demo`` runs it: Azurite, the emulated workspace and Airflow with the two demo DAGs of ``example_dags/``. What
-the summary at the end says was checked. ``KEEP=1`` leaves everything up until Ctrl-C.
+``make demo`` runs it: Azurite, the emulated workspace and Airflow with the two demo DAGs of ``example_dags/``.
+Everything in the summary at the end was checked. ``KEEP=1`` leaves everything up until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from watched_dag import StoryError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HOMES = _ROOT / ".cache" / "demo"
-# What would lead Airflow or the Azure libraries elsewhere than to the services that we start.
+# Variables that would lead Airflow or the Azure libraries away from the services that we start.
 _FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_")
 _PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
@@ -38,7 +38,7 @@ _started = time.monotonic()
 
 
 class _Interrupted(KeyboardInterrupt):
-    """Somebody wants us to stop.
+    """The process was asked to stop.
 
     Args:
         number: The signal.
@@ -57,7 +57,7 @@ def main() -> int:
             del os.environ[name]
     home = _make_home()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Also where they are ignored: a shell without job control starts background processes so.
+        # A shell without job control starts background processes with these signals ignored.
         signal.signal(number, _interrupt)
     try:
         _run(home, keep=keep)
@@ -71,7 +71,7 @@ def main() -> int:
         print(f"\nThe demo failed: {error}")
         print(f"All logs: {_shown(home)}")
         return 1
-    except Exception:  # noqa: BLE001 - whatever it is, one has to know where to look
+    except Exception:  # noqa: BLE001 - whatever it is, the user needs the place of the logs
         traceback.print_exc()
         print(f"\nThe demo failed. All logs: {_shown(home)}")
         return 1
@@ -120,7 +120,7 @@ def _run(home: Path, *, keep: bool) -> None:
                     f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
                 )
         finally:
-            # What is left to do is to stop, and that is bounded.
+            # Only stopping remains, and its time is limited.
             _ignore_signals()
             _say("stopping everything")
     if not keep:
@@ -128,7 +128,7 @@ def _run(home: Path, *, keep: bool) -> None:
 
 
 def _conclude(story: Story, scheduled: ScheduleChapter, search: LeakSearch, home: Path, *, stopped: bool) -> None:
-    """Look for secrets, then say what happened."""
+    """Search for secrets, then print the summary."""
     search.read_files(home)
     story.check_leaks()
     print()

@@ -1,4 +1,4 @@
-"""Where a secret got to: in files, and in every row of an SQLite database."""
+"""A search for secrets that leaked into files or into any row of an SQLite database."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Leak(NamedTuple):
 
 
 class LeakSearch:
-    """Looks for secrets, and counts where it looked.
+    """Searches for secrets, and counts what it has read.
 
     Args:
         secrets: Their values by name.
-        fernet_key: The key with which Airflow encrypts variables and connections. What is encrypted is searched too,
-            except in the table of connections, which is there to keep secrets.
+        fernet_key: The key with which Airflow encrypts variables and connections. Encrypted values are searched too,
+            except in the table of connections, which is meant for secrets.
 
     Attributes:
-        secrets: The names of what is looked for.
+        secrets: The names of the secrets that are searched for.
         files: How many files were read.
         rows: How many rows were read, by table.
         leaks: What was found.
@@ -56,14 +56,14 @@ class LeakSearch:
         self.leaks: list[Leak] = []
 
     def read_files(self, folder: Path) -> None:
-        """Look into all files below a folder, as bytes."""
+        """Search all files below a folder, as bytes."""
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
                 self.files += 1
-                self._look(path.read_bytes(), str(path))
+                self._search(path.read_bytes(), str(path))
 
     def read_database(self, path: Path) -> None:
-        """Look into each value of each row; somebody may be writing meanwhile."""
+        """Search each value of each row; others may write meanwhile."""
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
             tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             for table in tables:
@@ -72,7 +72,7 @@ class LeakSearch:
                     content = b"\n".join(_bytes(row))
                     if table != _SAFE_TABLE:
                         content += b"\n".join(self._decrypted(content))
-                    self._look(content, f"table {table} of {path}")
+                    self._search(content, f"table {table} of {path}")
 
     def _decrypted(self, content: bytes) -> Iterable[bytes]:
         if self._fernet is not None:
@@ -80,7 +80,7 @@ class LeakSearch:
                 with contextlib.suppress(InvalidToken):
                     yield self._fernet.decrypt(found)
 
-    def _look(self, content: bytes, place: str) -> None:
+    def _search(self, content: bytes, place: str) -> None:
         found = {name for name, needle in self._needles if needle in content}
         if _SIGNATURE.search(content):
             found.add(_SIGNATURE_NAME)

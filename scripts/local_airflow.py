@@ -1,7 +1,7 @@
 """Airflow with all its components on this machine, reachable from this machine only.
 
-``airflow standalone`` would start the same four components, but with log servers that listen on every interface and
-cannot be told otherwise; and a SIGTERM to it orphans them. On one machine nobody needs a log server.
+``airflow standalone`` would start the same four components, but with log servers that always listen on every interface,
+and a SIGTERM to it orphans them. A single machine needs no log server.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Settings = dict[str, dict[str, object]]
 
 
 class _Edition(NamedTuple):
-    """What differs between Airflow's versions.
+    """The differences between Airflow's versions.
 
     Args:
         commands: The commands that start its components, by component.
         api: Where its REST API is.
-        monitored: Whose health it tells.
+        monitored: The components whose health it reports.
     """
 
     commands: Mapping[str, tuple[str, ...]]
@@ -76,7 +76,7 @@ _EDITION = (
 class LocalAirflow:
     """A context manager that runs Airflow.
 
-    It gets our environment, but none of the settings of another Airflow in it.
+    It gets our environment without the settings of any other Airflow.
 
     Args:
         guard: Starts its processes.
@@ -84,13 +84,13 @@ class LocalAirflow:
         dags: The folder of the DAGs; all of them begin paused.
         connections: Connections by id, in Airflow's JSON format; they stay in the environment, where Airflow's pages do
             not show them.
-        report: Told what has happened so far.
+        report: Prints the progress.
         settings: More of Airflow's options, by section and name; they win over ours.
         serve_tasks_apart: Airflow 3's tasks get an API server of their own, the component ``execution-api``. On SQLite
-            a single one stands still when people and tasks write at once: it logs what people do in its event loop.
-        database_url: Where its metadata database is, for SQLAlchemy; None: an SQLite file of its own.
+            a single one blocks when people and tasks write simultaneously: it logs people's actions in its event loop.
+        database_url: The URL of its metadata database, for SQLAlchemy; None: an SQLite file of its own.
         variables: More of its processes' environment variables.
-        restarted: Told of each component that ended by itself and was started again; None: that is an error.
+        restarted: Called with each component that ended by itself and was restarted; None: that is an error.
         start_timeout: Seconds until all components must be healthy.
 
     Attributes:
@@ -138,7 +138,7 @@ class LocalAirflow:
             **(variables or {}),
         }
         self._restarted = restarted
-        self._mending = threading.Lock()
+        self._restarting = threading.Lock()
         self._components: dict[str, Service] = {}
         self._fallen: list[Service] = []
         self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
@@ -157,11 +157,11 @@ class LocalAirflow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._mending:
+        with self._restarting:
             services = [*self._components.values(), *self._fallen]
             self._components, self._fallen = {}, []
-        # They stop working at once, but a Python as large as the api-server's takes long to exit.
-        stop(services, patience=5)
+        # They stop working immediately, but a Python process as large as the api-server's takes long to exit.
+        stop(services, timeout=5)
         self._client.close()
 
     @property
@@ -196,7 +196,7 @@ class LocalAirflow:
             name: The component.
             alone: Only the process that was started; what that has started lives on.
         """
-        with self._mending:
+        with self._restarting:
             service = self._components.pop(name)
         service.signal(signal.SIGKILL, alone=alone)
         service.process.wait()
@@ -204,7 +204,7 @@ class LocalAirflow:
 
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """Let a component stand still meanwhile; on SQLite not while it writes, as all others would wait for it."""
+        """Suspend a component meanwhile; on SQLite not while it writes, as all others would wait for it."""
         service = self._components[name]
         service.signal(signal.SIGSTOP)
         try:
@@ -217,7 +217,7 @@ class LocalAirflow:
             service.signal(signal.SIGCONT)
 
     def processes(self) -> list[Process]:
-        """All processes of all components, also what has outlived a component."""
+        """All processes of all components, including those that have outlived a component."""
         return processes_of([*list(self._components.values()), *self._fallen])
 
     def get(self, path: str, **query: Any) -> Any:
@@ -258,7 +258,7 @@ class LocalAirflow:
         return self._ask("PATCH", path, json=body)
 
     def command(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        """Start one of Airflow's commands, as a person does at a terminal; who starts it ends it."""
+        """Start one of Airflow's commands, as a person does at a terminal; the caller ends it."""
         with log.open("wb") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "airflow", *arguments], env=self._env, stdout=output, stderr=subprocess.STDOUT
@@ -276,13 +276,13 @@ class LocalAirflow:
         """Wait until a condition holds, and for as long as Airflow runs.
 
         Args:
-            condition: Asked again and again until it returns something true.
-            what: What it means.
+            condition: Called again and again until it returns something true.
+            what: The meaning of the condition, for the message.
             timeout: Seconds.
-            log: What to read if it does not come true.
+            log: The log to read if it never becomes true.
 
         Returns:
-            What the condition returned.
+            The result of the condition.
 
         Raises:
             ServiceError: A component ended, or the time is over.
@@ -292,7 +292,7 @@ class LocalAirflow:
             self._check()
             if time.monotonic() > deadline:
                 raise ServiceError(f"waited {timeout:.0f} s in vain until {what}", log or self.log("scheduler"))
-            # Airflow has nothing that one could wait on.
+            # Airflow offers nothing to wait on.
             time.sleep(0.2)
         return result
 
@@ -316,8 +316,8 @@ class LocalAirflow:
         )
 
     def _check(self) -> None:
-        # Other threads may look too, and kill and start some meanwhile.
-        with self._mending:
+        # Other threads may check, kill and start components too.
+        with self._restarting:
             for name, service in list(self._components.items()):
                 if self._restarted is None:
                     service.check()
@@ -335,7 +335,7 @@ class LocalAirflow:
             if migration.process.wait():
                 migration.check()
         finally:
-            stop([migration], patience=0)
+            stop([migration], timeout=0)
         if not AIRFLOW_3:
             (self._home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
         if self._on_sqlite:
@@ -357,7 +357,7 @@ def _options(home: Path, dags: Path, port: int, task_api: str, database_url: str
             "dags_folder": dags,
             "dags_are_paused_at_creation": True,
             "executor": "LocalExecutor",
-            # Nothing is encrypted, so that whoever searches for secrets sees all that is stored.
+            # Nothing is encrypted, so that a search for secrets sees everything that is stored.
             "fernet_key": "",
             "load_examples": False,
             "parallelism": 4,
@@ -392,7 +392,7 @@ def _options(home: Path, dags: Path, port: int, task_api: str, database_url: str
         },
         "api_auth": {"jwt_secret": secrets.token_hex(32)},
         "dag_processor": {"min_file_process_interval": 5, "refresh_interval": 5},
-        # The end of a task is noticed at once or after this many seconds.
+        # The end of a task is noticed immediately or after this many seconds.
         "workers": {"min_heartbeat_interval": 1},
     }
 

@@ -68,14 +68,14 @@ class LocalWorkspace:
         try:
             self.url = self._wait()
         except BaseException:
-            stop([self._service], patience=0)
+            stop([self._service], timeout=0)
             raise
         self._client = httpx.Client(base_url=f"{self.url}/_emulator", timeout=30, trust_env=False)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
-        stop([self._service], patience=10)
+        stop([self._service], timeout=10)
 
     def connection(self) -> dict[str, Any]:
         """An Airflow connection that leads here."""

@@ -32,10 +32,10 @@ _SETTINGS = {
     "listen_addresses": "",
     # Each of Airflow's processes keeps some open, and each task's supervisor has one.
     "max_connections": "200",
-    # A scheduler that was killed while its workers live on leaves its connections open, with their transactions: they
-    # share its sockets. What those have locked stands still until somebody ends them.
+    # A scheduler that is killed while its workers live leaves its connections and their transactions open, as the
+    # workers share its sockets. Their locks block others until these transactions end.
     "idle_in_transaction_session_timeout": "25s",
-    # What is in it lives as long as we do.
+    # The data is needed only as long as we run.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -64,7 +64,7 @@ class Postgres:
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         try:
-            # They may lie where only we can read them.
+            # They may be in a folder that only we can read.
             self._programs = programs = _copy_programs(self._folder)
             if self._user is not None:
                 shutil.chown(self._folder, self._user)
@@ -91,7 +91,7 @@ class Postgres:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Be gone meanwhile, as a database that fails over: its connections break, and no other comes about."""
+        """Stop the server meanwhile, like a database that fails over: connections break, new ones are refused."""
         self._server.signal(signal.SIGQUIT, alone=True)
         self._server.process.wait()
         try:
@@ -118,9 +118,9 @@ class Postgres:
         )
 
     def _stop(self) -> None:
-        # A SIGTERM would let it wait for clients; after this it still cleans up.
+        # After a SIGTERM it would wait for clients; after this signal it still cleans up.
         self._server.signal(signal.SIGINT, alone=True)
-        stop([self._server], patience=20)
+        stop([self._server], timeout=20)
 
     def _run(self, *command: Path | str) -> None:
         with self._log.open("ab") as log:
@@ -141,12 +141,12 @@ class Postgres:
 
 
 def _copy_programs(folder: Path) -> Path:
-    # Imported it would look for folders of the user's.
+    # Importing it would make it search for folders of the user.
     found = importlib.util.find_spec(_PACKAGE)
     assert found is not None, f"{_PACKAGE} is in the locked requirements"
     assert found.submodule_search_locations is not None
     package = Path(found.submodule_search_locations[0])
-    # The programs look for their libraries beside the package.
+    # The programs load their libraries from a folder next to the package.
     for name in (f"{_PACKAGE}/pginstall", f"{_PACKAGE}.libs"):
         shutil.copytree(package.parent / name, folder / name, symlinks=True)
     return folder / _PACKAGE / "pginstall" / "bin"

@@ -1,8 +1,9 @@
-"""Processes of which none outlives us, not even when we are killed.
+"""Processes that never outlive us, not even when we are killed.
 
-A guard process holds the reading end of a pipe that closes with us, and kills what is left then. It knows its own by
-the session that each of our processes begins, and, for one that was started just then, by a mark in the environment.
-(The mark alone would not do: what writes a title of its own, as Airflow does, overwrites its environment.)
+A guard process holds the reading end of a pipe that closes with us, and then kills the processes that remain. It
+recognises them by the session that each of our processes begins, and a process that has only just been started by a
+label in its environment. (The label alone is not enough: a process that writes a title of its own, as Airflow does,
+overwrites its environment.)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_MARK = "AZUREML_PROVIDER_DEMO"
+_LABEL = "AZUREML_PROVIDER_DEMO"
 
 
 class ServiceError(RuntimeError):
@@ -28,7 +29,7 @@ class ServiceError(RuntimeError):
 
     Args:
         message: What happened.
-        log: Where more about it stands.
+        log: The log with the details.
     """
 
     def __init__(self, message: str, log: Path) -> None:
@@ -41,8 +42,8 @@ class Process(NamedTuple):
 
     Args:
         pid: Its id.
-        parent: The id of the one that started it, or of who took its place.
-        title: Its command line, or what it calls itself.
+        parent: The id of the process that started it, or of the one that adopted it.
+        title: Its command line, or the title that it has set.
     """
 
     pid: int
@@ -73,14 +74,14 @@ class Service:
             raise ServiceError(f"{self.name} ended by itself with code {code}", self.log)
 
     def processes(self) -> list[Process]:
-        """The process and all that it started, also those that have outlived it."""
+        """The process and all that it started, including those that have outlived it."""
         return processes_of([self])
 
     def signal(self, number: signal.Signals, *, alone: bool = False) -> None:
-        """Send a signal to the process and to all that it started.
+        """Send a signal to the process and to all processes that it started.
 
         Args:
-            number: The signal: SIGKILL as a crash of the machine would, SIGSTOP and SIGCONT for one that stands still.
+            number: The signal: SIGKILL for a crash of the machine, SIGSTOP and SIGCONT for one that hangs.
             alone: Send it to the process only.
         """
         # The first is the one that could start another.
@@ -90,50 +91,50 @@ class Service:
 
 
 def processes_of(services: Iterable[Service]) -> list[Process]:
-    """The processes of services and all that they started, also those that have outlived them."""
+    """The processes of services and all that they started, including those that have outlived them."""
     sessions = {service.process.pid for service in services}
     return [Process(pid, parent, _title(pid)) for pid, parent, session in _live() if session in sessions]
 
 
-def stop(services: Iterable[Service], *, patience: float) -> None:
-    """End services, all at once: ask for it, wait, then kill what is left of their sessions."""
+def stop(services: Iterable[Service], *, timeout: float) -> None:
+    """End services, all at once: terminate them, wait, then kill what remains of their sessions."""
     services = list(services)
     for service in services:
         service.process.terminate()
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     for service in services:
         with contextlib.suppress(subprocess.TimeoutExpired):
             service.process.wait(max(0.0, deadline - time.monotonic()))
-        _kill({service.process.pid}, mark=None)
+        _kill({service.process.pid}, label=None)
         service.process.wait()
         if service.process.stdout is not None:
             service.process.stdout.close()
 
 
 class Guard:
-    """A context manager around everything that starts processes; when it ends, none of them is left."""
+    """A context manager around everything that starts processes; none of them survives its end."""
 
     def __init__(self) -> None:
-        self._mark = uuid.uuid4().hex
+        self._label = uuid.uuid4().hex
         self._sessions: set[int] = set()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, self._mark],
+            [sys.executable, __file__, self._label],
             stdin=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
-        # One guard may stand within another.
-        self._outer = os.environ.get(_MARK)
-        os.environ[_MARK] = self._mark
+        # Guards may be nested.
+        self._outer = os.environ.get(_LABEL)
+        os.environ[_LABEL] = self._label
         return self
 
     def __exit__(self, *_: object) -> None:
-        del os.environ[_MARK]
+        del os.environ[_LABEL]
         if self._outer is not None:
-            os.environ[_MARK] = self._outer
-        _kill(self._sessions, mark=self._mark)
+            os.environ[_LABEL] = self._outer
+        _kill(self._sessions, label=self._label)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -156,7 +157,7 @@ class Guard:
             log: The file that gets its output.
             env: Its environment; must hold ours.
             piped: Leave its standard output to the caller; the log then has its standard error.
-            user: Who it runs as; None: we.
+            user: The user that it runs as; None: the current one.
         """
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -175,25 +176,25 @@ class Guard:
         return Service(name, log, process)
 
 
-def _kill(sessions: set[int], *, mark: str | None) -> None:
-    # Whatever is killed may just have started another one.
-    while left := _find(sessions, mark):
+def _kill(sessions: set[int], *, label: str | None) -> None:
+    # A process may start another one just before it is killed.
+    while left := _find(sessions, label):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
-def _find(sessions: set[int], mark: str | None) -> list[int]:
-    """The live processes of these sessions, and those that carry the mark."""
-    wanted = None if mark is None else f"{_MARK}={mark}".encode()
+def _find(sessions: set[int], label: str | None) -> list[int]:
+    """The live processes of these sessions, and those that carry the label."""
+    wanted = None if label is None else f"{_LABEL}={label}".encode()
     return [pid for pid, _, session in _live() if session in sessions or (wanted and wanted in _environment(pid))]
 
 
 def _live() -> Iterator[tuple[int, int, int]]:
     """The id, the parent and the session of each process."""
     for entry in Path("/proc").iterdir():
-        # Gone in the meantime.
+        # The process may have ended meanwhile.
         with contextlib.suppress(OSError):
             if entry.name.isdigit():
                 state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
@@ -202,7 +203,7 @@ def _live() -> Iterator[tuple[int, int, int]]:
 
 
 def _environment(pid: int) -> list[bytes]:
-    # Somebody else's, or one that hides what it holds, as Airflow's tasks do.
+    # It may belong to another user, or hide its environment, as Airflow's tasks do.
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return []
@@ -214,11 +215,11 @@ def _title(pid: int) -> str:
     return ""
 
 
-def _watch(mark: str) -> None:
+def _watch(label: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sessions = {int(line) for line in sys.stdin}
-    _kill(sessions, mark=mark)
+    _kill(sessions, label=label)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Put what comes in on standard input into the container of the local workspace: ``python scripts/put.py PATH``.
+"""Upload standard input into the container of the local workspace: ``python scripts/put.py PATH < FILE``.
 
-The shell has the connection of ``make workspace`` or ``make demo KEEP=1``, which say how it gets it.
+The shell needs the connection of ``make workspace`` or ``make demo KEEP=1``; both print how to set it.
 """
 
 from __future__ import annotations

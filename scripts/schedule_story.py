@@ -1,4 +1,4 @@
-"""The second part of the demo: a native schedule, made, followed and disabled by a DAG."""
+"""The second part of the demo: a DAG creates a native schedule, follows its run and disables it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _HOURS_AFTER = 3
 
 
 class ScheduleChapter(NamedTuple):
-    """A native schedule's life.
+    """The life of a native schedule.
 
     Attributes:
         dag_run_id: The DAG run.
         schedule_id: The schedule.
-        due: The instant for which the workspace had announced its first run.
+        due: The time that the workspace announced for its first run.
         run_id: The one pipeline run that it started.
-        status: What that ended as.
-        hours_after: For how many hours of the workspace's time nothing came after it was disabled.
+        status: How that run ended.
+        hours_after: The hours of the workspace's time, after it was disabled, in which it started nothing.
     """
 
     dag_run_id: str
@@ -44,8 +44,8 @@ class ScheduleStory:
     Args:
         airflow: Airflow, with the demo's DAGs paused.
         workspace: The workspace.
-        search: Looks for secrets.
-        report: Told what has happened so far.
+        search: Searches for secrets.
+        report: Prints the progress.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class ScheduleStory:
         self._report = report
 
     def tell(self) -> ScheduleChapter:
-        """Play it.
+        """Play the story.
 
         Raises:
-            StoryError: Something went otherwise.
+            StoryError: Something else happened.
             ServiceError: A service ended, or something did not happen in time.
         """
         self._dag.unpause()
-        # Or an hour might strike while we wait.
+        # Else the schedule might fire while we wait.
         self._workspace.hold_clock(held=True)
         dag_run_id = self._dag.trigger()
         self._dag.wait_for(dag_run_id, "wait_for_a_run", "deferred", "the sensor waits for a run of the schedule")
@@ -73,10 +73,10 @@ class ScheduleStory:
         log = self._dag.task_log(dag_run_id, "create")
         created = self._dag.returned(dag_run_id, "create")
         require(schedule["id"] == created, f"the schedule is {schedule['id']}, not {created}", log)
-        require(schedule["runs"] == [], f"making the schedule started {schedule['runs']}", log)
+        require(schedule["runs"] == [], f"creating the schedule started {schedule['runs']}", log)
         due = datetime.fromisoformat(schedule["next_fires"][0])
         self._report(
-            f"the schedule {schedule['name']} is made and due at {due:%H:%M}; a task waits deferred for its run"
+            f"the schedule {schedule['name']} is created and due at {due:%H:%M}; a task waits deferred for its run"
         )
         self._search.read_database(self._airflow.database)
 

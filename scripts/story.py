@@ -1,4 +1,4 @@
-"""What happens in the demo, and what must be true of it."""
+"""The demo's story: it plays what happens and checks what must be true of it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CONTAINER = "azureml-blobstore-demo"
 
 FOLDER = "incoming"
 FILE = f"{FOLDER}/orders.csv"
-#: What must start nothing, and why.
-STRAYS = {f"{FOLDER}/archive/orders.csv": "in a sub-folder", f"{FOLDER}-old/orders.csv": "in a folder beside it"}
+#: Files that must not start anything, and why.
+STRAYS = {f"{FOLDER}/archive/orders.csv": "in a sub-folder", f"{FOLDER}-old/orders.csv": "in a folder next to it"}
 _KNOWN = f"{FOLDER}/yesterday.csv"
 _CONTENTS = (
     "order,amount\n1001,19.90\n1002,5.10\n1003,25.00\n",
@@ -32,8 +32,8 @@ _CONTENTS = (
 _LISTING = re.compile(rf'"GET \S*comp=list\S*prefix={FOLDER}(?:%2F|/)')
 _KINDS = {
     "submissions": r"POST .*/PipelineSubmit/",
-    "looks at a run": r"GET .*/PipelineRuns/[^/]+$",
-    "searches of the run history": r".* /history/",
+    "polls of a run": r"GET .*/PipelineRuns/[^/]+$",
+    "queries of the run history": r".* /history/",
     "look-ups of the datastore": r".* /datastore/",
 }
 
@@ -47,7 +47,7 @@ class Chapter(NamedTuple):
         change: ``added`` or ``modified``.
         run_id: The pipeline run.
         status: What that ended as.
-        data_path: What the workspace received as ``input_datapath``.
+        data_path: The ``input_datapath`` that the workspace received.
         reply: Whether the reply to the submission ``arrived`` or ``was lost``.
         rows: How many rows the pipeline found, checked by the DAG.
         amount: The sum that the pipeline found, checked by the DAG.
@@ -71,13 +71,13 @@ class Story:
         airflow: Airflow, with the demo's DAG paused.
         workspace: The workspace.
         container: The container of its datastore.
-        access_log: Where the blob storage logs each request.
-        search: Looks for secrets.
-        report: Told what has happened so far.
+        access_log: The file in which the blob storage logs each request.
+        search: Searches for secrets.
+        report: Prints the progress.
 
     Attributes:
         chapters: What happened, one for each DAG run.
-        requests: How many requests of which kind the workspace got.
+        requests: The number of requests that the workspace received, by kind.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class Story:
         self.requests: dict[str, int] = {}
 
     def tell(self) -> None:
-        """Play it.
+        """Play the story.
 
         Raises:
-            StoryError: Something went otherwise.
+            StoryError: Something else happened.
             ServiceError: A service ended, or something did not happen in time.
         """
         self._upload(_KNOWN, _CONTENTS[0])
@@ -121,14 +121,14 @@ class Story:
         )
         log = self._dag.task_log(dag_run_id, "wait_for_files")
         self._dag.wait_for(
-            dag_run_id, "wait_for_files", "deferred", "the sensor has looked once and waits in the triggerer"
+            dag_run_id, "wait_for_files", "deferred", "the sensor has polled once and waits in the triggerer"
         )
-        self._report(f"DAG run {number} waits for files; what is there now is known")
+        self._report(f"DAG run {number} waits for files; those that are there now are known")
 
         for stray in STRAYS:
             self._upload(stray, content)
-        looks = self._looks() + 2  # the one under way may have begun before
-        self._airflow.wait(lambda: self._looks() >= looks, "the sensor looks again", timeout=60, log=log)
+        polls = self._polls() + 2  # the current one may have begun before the upload
+        self._airflow.wait(lambda: self._polls() >= polls, "the sensor polls again", timeout=60, log=log)
         require(
             self._dag.states(dag_run_id, "wait_for_files") != ["success"] and len(self._workspace.runs()) == number - 1,
             "a file that is not in the folder itself started something",
@@ -139,7 +139,7 @@ class Story:
 
         if number > 1:
             self._workspace.drop_next_reply(method="POST", path="*/PipelineSubmit/*")
-        # So that the run is still there when the task has gone to wait for it.
+        # The run must not end before the task waits for it.
         self._workspace.hold_clock(held=True)
         self._upload(FILE, content)
         what = "uploaded" if number == 1 else "overwritten, and the reply to the next submission will be lost"
@@ -205,10 +205,10 @@ class Story:
         )
 
     def check_leaks(self) -> None:
-        """Make sure that no secret was found, and that it was looked for where it might have been.
+        """Make sure that no secret was found, and that all tables that could hold one were searched.
 
         Raises:
-            StoryError: It is not so.
+            StoryError: A secret was found, or a table was not searched.
         """
         for table in ("connection", "trigger", "variable", "xcom"):
             require(table in self._search.rows, f"the search for secrets saw no row of the table {table}")
@@ -218,5 +218,5 @@ class Story:
     def _upload(self, path: str, content: str) -> None:
         self._container.upload_blob(path, content.encode(), overwrite=True)
 
-    def _looks(self) -> int:
+    def _polls(self) -> int:
         return len(_LISTING.findall(self._access_log.read_text(encoding="utf-8", errors="replace")))

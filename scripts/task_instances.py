@@ -1,4 +1,4 @@
-"""Task instances of the local Airflow, what people may do to them, and the processes that they run in."""
+"""Task instances of the local Airflow, the actions of people on them, and the processes that they run in."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ class TaskProcesses(NamedTuple):
 
 
 class TaskInstances:
-    """All task instances, seen at most a few times a second whoever asks; threads may share it.
+    """All task instances, read at most a few times a second for all callers; threads may share it.
 
-    What changes something is asked one after another: on SQLite two such requests make Airflow's API server wait for
-    itself.
+    Changes are requested one after another: on SQLite two such requests make Airflow's API server wait for itself.
 
     Args:
         airflow: Airflow, with ``[api] maximum_page_limit`` large enough for all of them.
-        interval: For how many seconds a look counts as new.
+        interval: Seconds for which the instances are not read again.
     """
 
     def __init__(self, airflow: LocalAirflow, *, interval: float = 0.4) -> None:
@@ -43,16 +42,16 @@ class TaskInstances:
         self._interval = interval
         self._lock = threading.Lock()
         self._acting = threading.Lock()
-        self._looked = 0.0
+        self._read_at = 0.0
         self._known: dict[tuple[str, str, str, int], Mapping[str, Any]] = {}
 
-    def look(self) -> Mapping[tuple[str, str, str, int], Mapping[str, Any]]:
-        """All task instances, as the REST API tells them, by DAG, DAG run, task and map index.
+    def read(self) -> Mapping[tuple[str, str, str, int], Mapping[str, Any]]:
+        """All task instances, as the REST API returns them, by DAG, DAG run, task and map index.
 
-        While Airflow's API is away they are what they were.
+        While Airflow's API is unreachable, the previous ones.
         """
         with self._lock:
-            if time.monotonic() - self._looked > self._interval:
+            if time.monotonic() - self._read_at > self._interval:
                 try:
                     found = self._airflow.get("/dags/~/dagRuns/~/taskInstances", limit=1000)["task_instances"]
                 except ServiceError:
@@ -60,7 +59,7 @@ class TaskInstances:
                 self._known = {
                     (item["dag_id"], item["dag_run_id"], item["task_id"], item["map_index"]): item for item in found
                 }
-                self._looked = time.monotonic()
+                self._read_at = time.monotonic()
             return self._known
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
@@ -87,7 +86,7 @@ class TaskInstances:
             self._airflow.post(f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": False})
 
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, state: str) -> None:
-        """Mark a task instance as ``success`` or ``failed``."""
+        """Set the state of a task instance to ``success`` or ``failed``, as a person does."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         body: dict[str, Any] = {"new_state": state}
         if not AIRFLOW_3:
@@ -96,13 +95,13 @@ class TaskInstances:
             self._airflow.patch(path if map_index < 0 else f"{path}/{map_index}", body)
 
     def mark_dag_run(self, dag_id: str, run_id: str, state: str) -> None:
-        """Mark a whole DAG run as ``success`` or ``failed``."""
+        """Set the state of a whole DAG run to ``success`` or ``failed``, as a person does."""
         with self._acting:
             self._airflow.patch(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
 
     def processes(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskProcesses | None:
         """The processes of a task instance that is on a worker; None while it has none."""
-        known = self.look().get((dag_id, run_id, task_id, map_index), {})
+        known = self.read().get((dag_id, run_id, task_id, map_index), {})
         # Airflow 3's task process names the try's id, Airflow 2's the task.
         titles = [f"airflow worker -- {known.get('id')}", f"airflow task runner: {dag_id} {task_id} {run_id}"]
         for process in self._airflow.processes():

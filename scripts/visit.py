@@ -1,4 +1,4 @@
-"""What a person needs to use the local services from another terminal."""
+"""Files and instructions for a person who uses the local services from another terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def prepare(workspace: LocalWorkspace, folder: Path) -> str:
-    """Write files that lead a shell, or an Airflow, to the workspace; what to do with them, as text.
+    """Write files that connect a shell, or an Airflow, to the workspace; returns instructions for them.
 
     Args:
         workspace: The local workspace.
-        folder: Gets the files, which are for their owner's eyes only, as the token is in them.
+        folder: Gets the files. Only their owner can read them, as they hold the token.
     """
     connection = workspace.connection()
     shell, saved = folder / "environment.sh", folder / "connections.json"
@@ -41,7 +41,7 @@ def prepare(workspace: LocalWorkspace, folder: Path) -> str:
 
 
 def write_secret(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, in place of what may be there."""
+    """Write a file that only its owner can read; replaces an existing one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:

@@ -15,8 +15,8 @@ class StoryError(Exception):
     """Something is not as it must be.
 
     Args:
-        message: What.
-        log: Where more about it stands.
+        message: The difference.
+        log: The log with the details.
     """
 
     def __init__(self, message: str, log: Path | None = None) -> None:
@@ -25,11 +25,11 @@ class StoryError(Exception):
 
 
 class WatchedDag:
-    """Looks at a DAG while it runs.
+    """A DAG that is observed while it runs.
 
     Args:
         airflow: Airflow, with the DAG paused.
-        dag_id: Which.
+        dag_id: Its id.
     """
 
     def __init__(self, airflow: LocalAirflow, dag_id: str) -> None:
@@ -68,11 +68,11 @@ class WatchedDag:
             dag_run_id: The DAG run.
             task_id: The task.
             state: The state.
-            what: What that means.
+            what: The meaning of that state, for the message.
 
         Raises:
             StoryError: A task of this DAG run has failed for good.
-            ServiceError: It does not come to this in time.
+            ServiceError: It does not reach the state in time.
         """
         self._airflow.wait(
             lambda: self.states(dag_run_id, task_id) == [state],
@@ -85,16 +85,16 @@ class WatchedDag:
         """Wait until a DAG run is a success.
 
         Raises:
-            ServiceError: It is none in time.
+            ServiceError: It does not succeed in time.
         """
         self._airflow.wait(
             lambda: self.state(dag_run_id) == "success", f"DAG run {dag_run_id} is a success", timeout=60
         )
 
     def states(self, dag_run_id: str, task_id: str) -> list[str | None]:
-        """The states of a task's instances, as long as no task has failed for good.
+        """The states of a task's instances, unless a task has failed for good.
 
-        A retry is nothing to fail for: Airflow may lose a task that it resumes very soon after it deferred.
+        A retry is not a failure: Airflow may lose a task that it resumes very soon after it deferred.
 
         Raises:
             StoryError: A task has failed for good.
@@ -107,20 +107,20 @@ class WatchedDag:
         return [instance["state"] for instance in found if instance["task_id"] == task_id]
 
     def task_log(self, dag_run_id: str, task_id: str, map_index: int = -1) -> Path:
-        """Where a task's latest try is logged."""
+        """The log of a task's latest try."""
         parts = [f"dag_id={self.dag_id}", f"run_id={dag_run_id}", f"task_id={task_id}"]
         mapped = [f"map_index={map_index}"] if map_index >= 0 else []
         folder = self._airflow.logs.joinpath(*parts, *mapped)
         return max(folder.glob("attempt=*.log"), default=folder / "attempt=1.log")
 
     def returned(self, dag_run_id: str, task_id: str) -> Any:
-        """What a task returned."""
+        """The result of a task."""
         entry = self._airflow.get(
             f"/dags/{self.dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         )
         try:
             return json.loads(entry["value"])
-        except (TypeError, ValueError):  # the REST API gives what is no text as it is, texts without quotes
+        except (TypeError, ValueError):  # the REST API returns text without quotes, and everything else as it is
             return entry["value"]
 
     def _is_loaded(self) -> bool:
@@ -130,10 +130,10 @@ class WatchedDag:
 
 
 def require(condition: bool, message: str, log: Path | None = None) -> None:
-    """Make sure of something.
+    """Make sure that a condition holds.
 
     Raises:
-        StoryError: It is not so.
+        StoryError: It does not.
     """
     if not condition:
         raise StoryError(message, log)

@@ -14,7 +14,7 @@ examines = pytest.mark.examines
     "Datastore.get", "AzureBlobDatastore.name", "AzureBlobDatastore.datastore_type", "AzureBlobDatastore.is_sas",
     "AzureBlobDatastore.workspace",
 )  # fmt: skip
-def test_get(workspace):
+def test_a_datastore_is_read_by_its_name(workspace):
     found = Datastore.get(workspace, "workspaceblobstore")
     assert (found.name, found.datastore_type, found.is_sas) == ("workspaceblobstore", "AzureBlob", False)
     assert (found.account_name, found.container_name) == ("devstoreaccount1", "conformance")
@@ -37,19 +37,19 @@ def test_a_refusal_reaches_the_user(workspace, emulator, status):
 
 
 @examines("Workspace.datastores")
-def test_list(workspace):
+def test_a_workspace_lists_its_datastores(workspace):
     kinds = {name: item.datastore_type for name, item in workspace.datastores.items()}
     assert kinds == {"workspaceblobstore": "AzureBlob", "workspacefilestore": "AzureFile"}
 
 
 @examines("Datastore.get_default", "Workspace.get_default_datastore")
-def test_the_default(workspace):
+def test_the_default_datastore_is_found_by_both_calls(workspace):
     assert Datastore.get_default(workspace).name == "workspaceblobstore"
     assert workspace.get_default_datastore().name == "workspaceblobstore"
 
 
 @examines("AzureBlobDatastore.set_as_default", "Workspace.set_default_datastore")
-def test_another_default(workspace):
+def test_another_datastore_becomes_the_default(workspace):
     other = Datastore.register_azure_blob_container(workspace, "other", "container", "account", account_key="a2V5")
     other.set_as_default()
     assert workspace.get_default_datastore().name == "other"
@@ -58,7 +58,7 @@ def test_another_default(workspace):
 
 
 @examines("Workspace.set_default_datastore")
-def test_an_unknown_default(workspace):
+def test_a_datastore_that_does_not_exist_cannot_become_the_default(workspace):
     with pytest.raises(UserErrorException, match="nosuchstore"):
         workspace.set_default_datastore("nosuchstore")
     assert workspace.get_default_datastore().name == "workspaceblobstore"
@@ -172,7 +172,7 @@ def test_register_hdfs(workspace):
 
 
 @examines("AzureBlobDatastore.unregister")
-def test_unregister(workspace):
+def test_an_unregistered_datastore_is_gone(workspace):
     made = Datastore.register_azure_blob_container(workspace, "inbox", "container", "account", account_key="a2V5")
     made.unregister()
     assert "inbox" not in workspace.datastores

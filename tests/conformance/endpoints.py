@@ -245,7 +245,7 @@ def test_a_disabled_endpoint_refuses_plain_rest(endpoint, emulator):
 
 
 @examines("PipelineEndpoint.set_name")
-def test_rename(workspace, endpoint):
+def test_a_renamed_endpoint_is_found_by_its_new_name_only(workspace, endpoint):
     endpoint.set_name("renamed")
     assert endpoint.name == "renamed"
     assert PipelineEndpoint.get(workspace, name="renamed").id == ENDPOINT

@@ -30,7 +30,7 @@ def test_naming_an_experiment_creates_it(workspace, emulator):
 
 
 @examines("Experiment.list", "Workspace.experiments")
-def test_list(workspace):
+def test_experiments_are_listed_once_they_are_created(workspace):
     assert Experiment.list(workspace) == []
     for name in ("nightly", "weekly"):
         Experiment(workspace, name)
@@ -57,7 +57,7 @@ def test_list_by_tag(workspace):
 
 
 @examines("Experiment.tag", "Experiment.set_tags", "Experiment.remove_tags", "Experiment.tags", "Experiment.refresh")
-def test_tags(workspace):
+def test_tags_of_an_experiment_are_added_merged_and_removed(workspace):
     experiment = Experiment(workspace, "nightly")
     experiment.tag("team", "data")
     experiment.set_tags({"team": "science", "stage": "final"})

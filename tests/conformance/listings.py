@@ -75,7 +75,7 @@ def test_with_steps(workspace, runs):
     ids=str,
 )
 @examines("Experiment.get_runs", "Run.list")
-def test_filters(workspace, runs, wanted, found):
+def test_runs_are_filtered_by_tags_and_properties(workspace, runs, wanted, found):
     assert named(Experiment(workspace, "nightly").get_runs(**wanted), runs) == found
 
 

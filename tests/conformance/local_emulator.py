@@ -52,7 +52,7 @@ class LocalService:
 
     def stop(self) -> None:
         """End the process."""
-        stop([self._service], patience=10)
+        stop([self._service], timeout=10)
 
 
 class LocalEmulator(LocalService):

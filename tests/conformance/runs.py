@@ -58,7 +58,7 @@ def test_the_status_follows_the_run(workspace, emulator):
 
 
 @examines("Run.get_detailed_status")
-def test_the_detailed_status(running):
+def test_the_detailed_status_of_a_running_run(running):
     assert running.get_detailed_status() == {"status": "Running", "details": None}
 
 
@@ -95,7 +95,7 @@ def test_waiting_for_a_run_that_fails_shows_the_reason(failed, capsys):
 
 
 @examines("PipelineRun.cancel", "PipelineRun.get_status")
-def test_cancel(workspace, running, emulator):
+def test_cancelling_a_run_cancels_the_step_that_runs(workspace, running, emulator):
     running.cancel()
     assert running.get_status() == "Canceled"
     assert Run.get(workspace, running.id).status == "Canceled"
@@ -156,7 +156,7 @@ def test_properties_are_written_once(workspace, finished):
 
 
 @examines("Run.display_name")
-def test_the_display_name(workspace, finished):
+def test_the_display_name_of_a_run_can_be_changed(workspace, finished):
     assert finished.display_name == "nightly"
     finished.display_name = "The best run"
     assert Run.get(workspace, finished.id).display_name == "The best run"

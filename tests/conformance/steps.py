@@ -122,7 +122,7 @@ def test_tags_of_a_step(finished):
 
 
 @examines("Run.log", "Run.log_list", "Run.log_row", "Run.log_table", "Run.flush", "Run.get_metrics")
-def test_metrics(workspace, plain_step):
+def test_logged_metrics_are_read_back(workspace, plain_step):
     plain_step.log("rows", 3)
     plain_step.log_list("losses", [0.5, 0.25])
     plain_step.log_row("best", epoch=2, loss=0.25)

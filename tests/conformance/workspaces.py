@@ -17,7 +17,7 @@ examines = pytest.mark.examines
     "Workspace.get", "Workspace.name", "Workspace.location", "Workspace.resource_group", "Workspace.subscription_id",
     "Workspace.tags", "Workspace.sku",
 )  # fmt: skip
-def test_get(emulator):
+def test_a_workspace_is_read_with_the_version_that_the_sdk_asks_for(emulator):
     workspace = Workspace.get(**WORKSPACE, auth=authentication(emulator.url))
     assert (workspace.name, workspace.location) == ("ws", "koreacentral")
     assert (workspace.resource_group, workspace.subscription_id) == ("rg", WORKSPACE["subscription_id"])
@@ -84,13 +84,13 @@ def test_a_workspace_from_the_portals_config(emulator, tmp_path):
 
 
 @examines("Workspace.from_config")
-def test_no_config(tmp_path, emulator):
+def test_a_folder_without_config_json_is_refused(tmp_path, emulator):
     with pytest.raises(UserErrorException, match=r"config\.json"):
         Workspace.from_config(path=str(tmp_path), auth=authentication(emulator.url))
 
 
 @examines("Workspace.list")
-def test_list(emulator):
+def test_workspaces_of_a_resource_group_are_listed(emulator):
     subscription, group = WORKSPACE["subscription_id"], WORKSPACE["resource_group"]
     found = Workspace.list(subscription, auth=authentication(emulator.url), resource_group=group)
     assert found

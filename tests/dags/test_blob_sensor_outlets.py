@@ -64,7 +64,7 @@ def asset():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_it_carries_the_changes_and_their_id(mode, landing):
+def test_the_asset_event_carries_the_changes_and_their_id(mode, landing):
     for name in ("a.csv", "ü & {{ 1+1 }}.csv"):
         landing.upload_blob(f"incoming/{name}", b"x")
     outlet = asset()

@@ -245,7 +245,7 @@ def test_pipeline_as_stage(run_example, emulator, container):
     assert _returned(dag_run, "report") == {"rows": 2, "amount": 25.0}
 
 
-def test_demo(run_example, emulator, container):
+def test_the_demo_dag_scores_an_uploaded_file_and_checks_the_result(run_example, emulator, container):
     dag_run = run_example("azureml_demo", when_watched=lambda: container.upload_blob("incoming/orders.csv", CSV))
     assert _submitted(emulator) == [("workspaceblobstore/incoming/orders.csv", "")]
     (run,) = emulator.state.runs.values()

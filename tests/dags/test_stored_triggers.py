@@ -38,7 +38,7 @@ def test_an_argument_of_a_newer_version_fails_no_trigger(trigger, caplog):
 
 
 @pytest.mark.skipif(__version__.startswith("2."), reason="no asset watchers")
-def test_nor_does_it_fail_a_watcher(caplog):
+def test_an_unknown_argument_does_not_fail_a_stored_watcher(caplog):
     from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
     trigger = AzureBlobChangeTrigger(datastore="landing", pattern=["*.csv"])

@@ -54,5 +54,5 @@ def outcomes(world):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_acted_upon(outcomes, name):
+def test_the_promises_hold_after_an_act_between_two_tries(outcomes, name):
     outcomes[name].result()

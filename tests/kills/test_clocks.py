@@ -45,7 +45,7 @@ def replaced(world):
 
 
 @offs
-def test_a_triggerer(world, replaced, off):
+def test_a_triggerer_whose_clock_is_off_keeps_the_promises(world, replaced, off):
     replaced("triggerer", off, "all")
     name = f"triggerer-{'ahead' if off > 0 else 'behind'}"
     untimed = world.case(name, deferred=True)
@@ -75,7 +75,7 @@ def test_a_triggerer(world, replaced, off):
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2's workers write their heartbeats by their own clock")
 @offs
-def test_workers(world, replaced, off):
+def test_workers_whose_clocks_are_off_keep_the_promises(world, replaced, off):
     replaced("scheduler", off, "children")
     name = f"worker-{'ahead' if off > 0 else 'behind'}"
     cases = [

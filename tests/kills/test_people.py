@@ -174,5 +174,5 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_acted_upon(outcomes, name):
+def test_the_promises_hold_after_a_persons_act(outcomes, name):
     outcomes[name].result()

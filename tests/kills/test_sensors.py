@@ -61,7 +61,7 @@ class Watched:
         return json.loads(found[0][0]) if found else None
 
     def state(self, dag_id, run_id):
-        return self.tasks.look().get((dag_id, run_id, "watch", -1), {}).get("state")
+        return self.tasks.read().get((dag_id, run_id, "watch", -1), {}).get("state")
 
     def has_committed(self, dag_id):
         return Path(self._committed, dag_id).exists()

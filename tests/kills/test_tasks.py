@@ -135,5 +135,5 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_killed(outcomes, name):
+def test_the_promises_hold_after_a_kill(outcomes, name):
     outcomes[name].result()

@@ -179,7 +179,7 @@ def test_what_arrives_while_the_dag_is_paused_is_found_later(watched):
 
 
 @pytest.mark.parametrize("times", range(3))
-def test_killed_between_look_and_record(watched, times):
+def test_a_triggerer_killed_between_poll_and_stored_record_loses_no_change(watched, times):
     before = len(watched.container.asked)
     new = watched.write()
     watched.at_once(lambda: len(watched.container.asked) > before)
@@ -191,7 +191,7 @@ def test_killed_between_look_and_record(watched, times):
 
 
 @pytest.mark.parametrize("times", range(3))
-def test_killed_between_look_and_event(watched, times):
+def test_a_triggerer_killed_between_poll_and_event_stores_the_event_once(watched, times):
     watched.write()
     watched.at_once(watched.open)
     watched.kill()

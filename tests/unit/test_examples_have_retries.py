@@ -85,5 +85,5 @@ def test_every_task_has_retries(source, code):
         ("@task(retries=2)\ndef a(): ...", 0),
     ],
 )
-def test_the_test_sees_what_it_looks_for(code, found):
+def test_examples_without_retries_are_found(code, found):
     assert len(without_retries(code)) == found

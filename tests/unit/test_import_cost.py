@@ -99,12 +99,12 @@ def test_who_uses_no_hook_does_not_pay_for_it():
 
 
 @pytest.mark.parametrize("module", sorted(AT_RUN_TIME))
-def test_what_a_run_needs_exists(module):
+def test_the_modules_that_load_at_run_time_exist(module):
     """Else the test above would show nothing."""
     assert importlib.util.find_spec(module) is not None
 
 
-def test_the_test_sees_what_it_looks_for():
+def test_modules_of_other_packages_are_found():
     loaded = loaded_by(["azure.core", "httpx"], baseline="")
     assert {"azure.core", "httpx"} <= foreign(loaded)
 

@@ -32,7 +32,7 @@ def search():
         ("design=AbCdEfGh12 Ab+/cd", []),
     ],
 )
-def test_files(search, tmp_path, content, found):
+def test_secrets_are_found_in_files_in_every_spelling(search, tmp_path, content, found):
     (tmp_path / "deep").mkdir()
     path = tmp_path / "deep" / "a.log"
     path.write_bytes(b"\xff\x00" + content.encode())
@@ -43,7 +43,7 @@ def test_files(search, tmp_path, content, found):
 
 
 @pytest.mark.parametrize("value", [f"text {KEY}", f"blob {KEY}".encode()])
-def test_database(search, tmp_path, value):
+def test_secrets_are_found_in_a_database_once(search, tmp_path, value):
     path = tmp_path / "a.db"
     with sqlite3.connect(path) as database:
         database.execute('CREATE TABLE "order" (n INTEGER, value BLOB)')

@@ -36,14 +36,14 @@ def test_before_there_is_a_run_it_is_empty(stored, value):
     assert AzureMLPipelineRunLink().get_link(object(), ti_key="key") == ""
 
 
-def test_it_is_what_the_operator_stored(stored):
+def test_the_link_is_the_one_that_the_operator_stored(stored):
     stored.value = "https://ml.azure.com/runs/r"
     link = AzureMLPipelineRunLink()
     assert link.get_link(object(), ti_key="key") == "https://ml.azure.com/runs/r"
     assert stored.asked == ("key", link.xcom_key)
 
 
-def test_its_key_is_the_one_that_airflow_itself_would_choose():
+def test_the_links_key_is_the_one_that_airflow_itself_would_choose():
     """Else Airflow 3 would store the link a second time."""
     link = AzureMLPipelineRunLink()
     assert link.xcom_key == "_link_AzureMLPipelineRunLink"

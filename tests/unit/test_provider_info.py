@@ -37,7 +37,7 @@ def base_names(path):
             yield from (base.id for base in node.bases if isinstance(base, ast.Name))
 
 
-def test_it_fits_airflows_schema():
+def test_the_provider_info_fits_airflows_schema():
     schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
     jsonschema.validate(INFO, schema)
     # The schema lets unknown keys pass, and Airflow ignores them.
@@ -45,7 +45,7 @@ def test_it_fits_airflows_schema():
         assert set(INFO) <= set(schema["properties"])
 
 
-def test_it_is_found_under_the_distributions_name():
+def test_the_provider_info_is_found_under_the_distributions_name():
     found = [point for point in entry_points(group="apache_airflow_provider") if point.value.startswith("aml_provider")]
     assert [point.load()() for point in found] == [INFO]
     assert [point.dist.name for point in found] == [INFO["package-name"]]

@@ -271,7 +271,7 @@ def check_error(error, call, case):
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("name", CALLS)
-def test_one_fault(bench, plain, name, case):
+def test_each_call_under_each_fault_is_right_or_fails_safely(bench, plain, name, case):
     expected, contents, requests, sizes = plain(name)
     call = bench.world.call(CALLS[name])
     for driver in ("sync", "async"):
@@ -361,7 +361,7 @@ def test_a_fault_between_two_pages_of_a_list(paged, plain, name, kind, driver):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_nobody_listens(bench, name):
+def test_a_closed_port_makes_each_call_unreachable(bench, name):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         settings = workspace(endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")

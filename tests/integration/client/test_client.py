@@ -236,12 +236,12 @@ class TestLogs:
         with pytest.raises(InvalidArgument, match="read a log"):
             self.read(drive, settings, url)
 
-    def test_its_signature_is_in_no_message(self, drive, settings):
+    def test_the_signature_of_a_log_address_is_in_no_message(self, drive, settings):
         with pytest.raises(Unreachable) as caught:
             self.read(drive, settings, f"http://127.0.0.1:{closed_port()}{self.LOG}")
         assert "sig" not in str(caught.value)
 
-    def test_and_in_no_line_of_the_http_stacks_log(self, drive, recorder, settings, caplog):
+    def test_the_signature_of_a_log_address_is_not_in_the_http_stacks_log(self, drive, recorder, settings, caplog):
         recorder.answer("GET", "/c/log.txt", Answer(body=b"text"))
         with caplog.at_level(logging.INFO):
             self.read(drive, settings, recorder.url + self.LOG)

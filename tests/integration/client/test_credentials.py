@@ -249,7 +249,7 @@ async def refusal(kind, connection, error=CredentialError):
 
 
 @both
-async def test_a_wrong_secret(authority, kind):
+async def test_a_wrong_secret_is_reported_with_what_to_put_in_its_place(authority, kind):
     authority.secrets[CLIENT] = SECRET
     error = await refusal(kind, application(secret="wrong-secret", cloud=CLOUDS["usgov"]))
     assert str(error) == (
@@ -262,14 +262,14 @@ async def test_a_wrong_secret(authority, kind):
 
 
 @both
-async def test_an_unknown_application(authority, kind):
+async def test_an_unknown_application_is_reported_with_the_fields_to_check(authority, kind):
     error = await refusal(kind, application())
     assert "AADSTS700016" in str(error)
     assert "Check login (the application's client id) and tenant_id." in str(error)
 
 
 @both
-async def test_an_unknown_tenant(authority, kind):
+async def test_an_unknown_tenant_is_reported_with_the_fields_to_check(authority, kind):
     error = await refusal(kind, application(tenant_id="nobody.example"))
     assert "tenant_id nobody.example" in str(error)
     assert "no token: AADSTS90002: Tenant 'nobody.example' not found. Trace ID: t-1" in str(error)
@@ -377,7 +377,7 @@ async def test_no_answer_makes_sign_in_wait_for_long_or_fail_for_good(authority,
 
 
 @both
-async def test_a_closed_port(authority, kind, monkeypatch, unused_tcp_port):
+async def test_a_closed_port_of_the_identity_provider_is_unreachable(authority, kind, monkeypatch, unused_tcp_port):
     for name in authority.proxy:
         monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
     error = await refusal(kind, application(), Unreachable)

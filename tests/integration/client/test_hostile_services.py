@@ -221,7 +221,7 @@ def test_what_is_no_tls_within_the_tls_of_a_proxy_is_told(drive, tls_proxy):
         ([head("400 No"), b'{"error": {"message": {"a": 1}, "code": [1]}}'], AzureMLError, "400"),
     ],
 )
-def test_what_makes_no_sense_is_told_as_that(drive, sent, kind, says):
+def test_a_reply_that_makes_no_sense_is_refused_with_the_reason(drive, sent, kind, says):
     with Hostile(lambda: sent) as server:
         error = failure(drive, server)
     assert isinstance(error, kind)
@@ -230,7 +230,7 @@ def test_what_makes_no_sense_is_told_as_that(drive, sent, kind, says):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "deflate", "identity", ""])
-def test_what_was_asked_for_is_read(drive, encoding):
+def test_a_reply_in_each_encoding_that_was_asked_for_is_read(drive, encoding):
     text = b'{"Id": "p", "Name": "score"}'
     body = {"deflate": zlib.compress(text), "identity": text, "": text}.get(encoding, gzip.compress(text))
     packed = {"Content_Encoding": encoding} if encoding else {}

@@ -96,7 +96,7 @@ class TestTestConnection:
         assert "active published pipelines" in message
         assert SECRET not in message
 
-    def test_no_such_connection(self):
+    def test_a_connection_that_does_not_exist_is_named(self):
         assert "missing_conn" in self.failed(AzureMLHook("missing_conn"), "settings")
 
     @pytest.mark.parametrize(

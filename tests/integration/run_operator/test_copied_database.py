@@ -164,7 +164,7 @@ class TestWithTheSameName:
             run(task, deferrable=True)
         assert workspace.status() == "Running"
 
-    def test_it_goes_on_once_the_run_has_ended(self, workspace, task, started):
+    def test_a_clear_submits_again_once_the_originals_run_has_ended(self, workspace, task, started):
         task.clear()
         workspace.clock.advance(36100)
         start(task)

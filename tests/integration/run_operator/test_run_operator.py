@@ -177,7 +177,7 @@ def test_a_submission_whose_reply_is_lost_is_found_again(workspace, task, fault)
 
 
 @pytest.mark.parametrize("quirk", ["drop_tags", "drop_properties", "history_lag=20s"])
-def test_it_is_found_again_in_every_kind_of_workspace(monkeypatch, task, quirk):
+def test_a_run_whose_reply_was_lost_is_found_in_every_kind_of_workspace(monkeypatch, task, quirk):
     with serving(monkeypatch, quirks=[quirk]) as workspace:
         workspace.faults.add("drop", method="POST", path=SUBMIT)
         assert run(task, pipeline_id="quick") == workspace.only_run().id

@@ -66,7 +66,7 @@ def test_what_does_not_stop_is_killed_with_its_children(tmp_path):
         service = guard.start("stubborn", [sys.executable, "-c", STUBBORN], log=tmp_path / "log", piped=True)
         child = int(service.process.stdout.readline())
         service.check()
-        stop([service], patience=0.1)
+        stop([service], timeout=0.1)
         assert not alive(service.process.pid)
         wait_until_gone([child])
 

@@ -224,7 +224,7 @@ class Case:
     @property
     def info(self):
         """The task instance, as Airflow tells it."""
-        return self._world.tasks.look().get(tuple(self.task), {})
+        return self._world.tasks.read().get(tuple(self.task), {})
 
     @property
     def state(self):

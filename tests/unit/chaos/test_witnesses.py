@@ -99,14 +99,14 @@ def test_a_mark_is_not_lost(witnesses, say, lines, acts):
     assert not witnesses.is_lost(mark, [mark, *acts])
 
 
-def test_who_was_told_to_end_and_since_when_it_ran(witnesses, say):
+def test_the_last_try_that_airflow_ended_is_found_with_its_start(witnesses, say):
     say("attempt=1.log", (0, BEGIN), (4, GIVEN_UP))
     say("attempt=2.log", (10, BEGIN), (20, BEGIN), (24, GIVEN_UP))
     (told,) = witnesses.endings_told(TASK, START + 9)
     assert (told.begun - START, told.time - START, told.is_trigger) == (20, 24, False)
 
 
-def test_a_trigger_that_was_told_to_end(witnesses, say):
+def test_a_trigger_that_airflow_ended_is_seen_in_the_logs(witnesses, say):
     say("attempt=1.log.trigger.2.log", (2, "trigger dag/one/run/-1/1 (ID 1) starting"), (30, KILLED))
     (told,) = witnesses.endings_told(TASK, START)
     assert (told.begun - START, told.time - START, told.is_trigger) == (2, 30, True)

@@ -129,7 +129,7 @@ def test_a_yes_is_a_yes(typed, capsys, answer):
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "maybe\n"])
-def test_everything_else_is_a_no(typed, answer):
+def test_any_answer_but_yes_cancels(typed, answer):
     typed(answer)
     with pytest.raises(CommandError, match="Cancelled; nothing was done"):
         confirm("This ends it.", yes=False)

@@ -131,7 +131,7 @@ WIRE = {"name": "store", "dataStoreType": "AzureBlob"}
     ],
     ids=lambda value: value.operation if isinstance(value, Call) else None,
 )
-def test_a_request(call, request_line, query, body):
+def test_a_call_sends_this_request(call, request_line, query, body):
     assert f"{call.method} {call.service} {call.path}" == request_line
     assert dict(call.query) == query
     assert call.body == body
@@ -197,7 +197,7 @@ class TestFilters:
         with pytest.raises(InvalidArgument, match=r"^tags"):
             tag_equals("k", value, quoted=quoted)
 
-    def test_several(self):
+    def test_filters_are_joined_with_and_and_or(self):
         assert all_of([PIPELINE_RUNS, status_is(RunState.QUEUED.history_words)]).endswith(" and (Status eq Queued))")
         assert status_is(["A", "B"]) == "(Status eq A or Status eq B)"
 
@@ -244,7 +244,7 @@ class TestRecords:
     @pytest.mark.parametrize(
         ("kind", "name"), [("AzureBlob", "AzureBlob"), (1, "AzureBlob"), ("6", "AzureDataLakeGen2")]
     )
-    def test_an_output(self, kind, name):
+    def test_an_output_is_read_with_its_place_and_without_its_signature(self, kind, name):
         place = {
             "Container": "c",
             "Account": "a",
@@ -298,7 +298,7 @@ class TestRecords:
         assert read_time(text).isoformat() == moment
 
     @pytest.mark.parametrize("text", ["/Date(99999999999999999)/", "/Date(x)/", "Someday, 99 Foo 2019", "\ud800"])
-    def test_what_is_no_moment(self, text):
+    def test_a_time_that_cannot_be_read_is_none(self, text):
         assert read_time(text) is None
 
 

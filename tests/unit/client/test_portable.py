@@ -90,7 +90,7 @@ def test_every_dataclass_of_the_client_that_a_hook_returns_is_portable():
     ],
     ids=lambda record: type(record).__name__,
 )
-def test_it_comes_back_as_it_was(record):
+def test_a_stored_result_reads_back_equal(record):
     for value in (record, [record], {"one": record}, (record, None)):
         again = read(stored(value))
         assert again == value

@@ -56,7 +56,7 @@ def test_only_a_way_that_found_something_before_proves_absence(way):
         ({"lag": 300.0}, []),
     ],
 )
-def test_what_one_run_teaches(quirks, found):
+def test_one_run_proves_the_ways_that_found_it(quirks, found):
     service = Service(**quirks)
     submit(service)
     shelf = []

@@ -68,7 +68,7 @@ PROMISED = {
 }
 
 
-def test_what_was_promised_is_there():
+def test_the_hook_has_the_promised_operations():
     assert set(OPERATIONS) >= PROMISED
 
 
@@ -91,7 +91,7 @@ def test_the_faces_have_the_same_signature(name):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_it_is_described(name):
+def test_every_operation_of_the_hook_is_described_with_its_arguments(name):
     """With all of its arguments, unless there is but one that is named like what it is."""
     method = getattr(AzureMLHook, name)
     text = inspect.getdoc(method)

@@ -194,7 +194,7 @@ def test_a_run_that_overlaps_with_several_is_reported_with_each():
     assert [violation.runs for violation in violations(runs)] == [("r1", "r2"), ("r1", "r3")]
 
 
-def test_tasks_are_told_apart_by_their_map_index():
+def test_mapped_tasks_are_judged_one_by_one():
     runs = [run("r1", 0, 5), run("r2", 1, 6, task=OTHER)]
     assert promises(runs, endings={TASK: "success", OTHER: "success"}) == []
 

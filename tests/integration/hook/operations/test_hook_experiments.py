@@ -24,7 +24,7 @@ def test_from_its_creation_to_its_deletion(hook):
         hook.get_experiment("tries")
 
 
-def test_lists(hook):
+def test_experiments_are_listed_by_tags_view_and_limit(hook):
     for number in range(3):
         hook.create_experiment(f"e{number}")
     hook.update_experiment("e1", tags={"team": "ml"})

@@ -148,7 +148,7 @@ def test_outputs_can_be_handed_on(emulator, hook, finished):
     assert handed.state is RunState.NOT_STARTED
 
 
-def test_metrics(emulator, hook, finished):
+def test_metrics_of_a_run_include_those_of_its_steps(emulator, hook, finished):
     step = hook.list_steps(finished)[1]
     for run_id, name, values in ((finished.id, "loss", [0.5, 0.25]), (step.id, "rows", [3])):
         rows = [{"data": {name: value}, "step": number} for number, value in enumerate(values)]

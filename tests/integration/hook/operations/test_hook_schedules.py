@@ -15,7 +15,7 @@ def create(hook, name="nightly", **options):
     return hook.create_schedule(name, experiment_name="x", **options)
 
 
-def test_a_recurrence(emulator, hook):
+def test_a_schedule_with_a_recurrence_is_created_read_and_found(emulator, hook):
     made = create(hook, description="by night", parameters={"input_string": "a"})
     assert (made.name, made.kind, made.status, made.pipeline_id) == ("nightly", "Recurrence", "Active", SCORE)
     assert (made.description, made.experiment_name) == ("by night", "x")
@@ -41,7 +41,7 @@ def test_a_folder_and_an_endpoint(emulator, hook):
     assert hook.list_schedules(endpoint_id=ENDPOINT) == (made,)
 
 
-def test_its_runs(emulator, hook):
+def test_runs_of_a_schedule_are_listed_newest_first(emulator, hook):
     made = create(hook, recurrence=Recurrence("Hour", 1))
     emulator.clock.advance(2 * 3600 + 1)
     runs = hook.list_runs(schedule_id=made.id)

@@ -189,7 +189,7 @@ def test_a_pipelines_schedules_are_disabled_before_it_is_and_are_named():
     assert set(service.states().values()) == {"Disabled"}
 
 
-def test_its_schedules_may_be_left_alone():
+def test_a_pipeline_can_be_disabled_without_its_schedules():
     service = Workspace()
     service.add("a")
     service.drive(disable_pipeline(pipeline_id="p-1", disable_schedules=False))
@@ -238,7 +238,7 @@ def test_what_was_replaced_stays_disabled():
     assert service.states() == {"s-1": "Disabled", "s-2": "Active"}
 
 
-def test_listing():
+def test_schedules_are_listed_by_pipeline_and_status():
     service = Workspace()
     service.add("a"), service.add("b", "p-2"), service.add("c", status="Disabled")
 

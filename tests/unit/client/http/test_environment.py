@@ -131,7 +131,7 @@ def test_no_proxy_may_be_anything(no_proxy, url):
         ({"HTTPS_PROXY": "nonsense://", "NO_PROXY": "corp.net"}, None),
     ],
 )
-def test_the_variables(monkeypatch, variables, proxy):
+def test_the_proxy_is_read_from_the_variables_that_others_read(monkeypatch, variables, proxy):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     found = Proxies.of_environment().to_url("https://ws.corp.net")

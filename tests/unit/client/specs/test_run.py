@@ -103,17 +103,17 @@ class TestMappings:
         assert refused(**{field: {name: "store/a"}}).argument == field
 
     @pytest.mark.parametrize("value", [None, {}])
-    def test_none_is_none(self, field, value):
+    def test_an_empty_mapping_is_left_out_of_the_request(self, field, value):
         assert wire(request(**{field: value})) == wire(request())
 
 
 @pytest.mark.parametrize("name", ["x", "X1", "a-b_c", "0", "a" * 255])
-def test_an_experiments_name(name):
+def test_a_valid_experiment_name_is_sent_as_it_is(name):
     assert wire(RunRequest.of(experiment_name=name))["ExperimentName"] == name
 
 
 @pytest.mark.parametrize("name", ["", "-a", "_a", "a b", "a.b", "ä", "a/b", "a" * 256, "a\n", None, 5])
-def test_no_experiments_name(name):
+def test_an_invalid_experiment_name_is_refused(name):
     assert refused(experiment_name=name).argument == "experiment_name"
 
 
