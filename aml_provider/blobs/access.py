@@ -1,7 +1,6 @@
 """How a container's blobs are reached: its address, and the right to what is done there.
 
 The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
-Listing itself is :mod:`aml_provider.blobs.listing`'s.
 """
 
 from __future__ import annotations
@@ -14,29 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import listing
 from aml_provider.blobs.folder import Folder, normalise_path
-from aml_provider.blobs.refusal import LIST, Right, detail_of, reason_of
-from aml_provider.client.errors import (
-    BadRequest,
-    CredentialError,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-    ServerFault,
-    ServiceError,
-    Throttled,
-)
+from aml_provider.client.errors import CredentialError, InvalidArgument
 from aml_provider.client.flows.finding import find_datastore
-from aml_provider.client.http.exchange import MOST_OF_A_LISTING
-from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
-    from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.messages import Flow, Request
     from aml_provider.client.http.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -50,6 +35,24 @@ _QUESTIONS = frozenset(
     {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
 )
 _OWN_IDENTITY = "the connection's identity"
+
+
+class Right(NamedTuple):
+    """What may be done in a container.
+
+    Attributes:
+        letters: As a SAS writes it.
+        role: The Azure role that has it.
+        words: As people say it.
+    """
+
+    letters: str
+    role: str
+    words: str
+
+
+LIST = Right("l", "Storage Blob Data Reader", "list")
+KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
 
 
 class ContainerAccess:
@@ -237,48 +240,6 @@ def _certificate(name: str, text: str) -> bytes:
         raise InvalidArgument("datastore", f"{name!r} has a certificate that is neither PEM nor base64") from None
 
 
-def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
-    """List the folder to its end and compare it with what the state knows.
-
-    Args:
-        state: What is known; it does not change.
-        access: The right to list.
-
-    Raises:
-        ServiceError: A page could not be read: the poll is void and nothing moves.
-        Unreachable: No connection came about.
-        ReplyLost: The connection broke.
-        CredentialError: No token.
-    """
-    machine = listing.poll(state)
-    url = state.folder.container_url
-    begun = False
-    try:
-        wanted = next(machine)
-        while True:
-            if wanted is None:
-                wanted = machine.send((yield Pause(0)))
-                continue
-            reply = yield from ask(
-                access,
-                Request(
-                    operation="list blobs",
-                    method="GET",
-                    url=wanted.url,
-                    query=(*wanted.params.items(), *access.signature(url)),
-                    headers=tuple(wanted.headers.items()),
-                    most=MOST_OF_A_LISTING,
-                ),
-            )
-            if reply.status != 200:
-                raise refusal("list blobs", url, access, LIST, reply, begun=begun)
-            begun = True
-            wanted = machine.send(listing.Reply(reply.status, reply.body, reply.headers.get("date")))
-    except StopIteration as stop:
-        detection: Detection = stop.value
-        return detection
-
-
 def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
     """Send a request that is already signed, or with a token.
 
@@ -292,57 +253,3 @@ def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
             raise
         raise CredentialError(f"This is {access.kind}, not the connection: {error}") from error
     return reply
-
-
-def refusal(
-    operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
-) -> ServiceError:
-    """What an error reply means for the person who reads it.
-
-    Args:
-        operation: What was asked for.
-        url: The container.
-        access: With which right.
-        right: What it has to allow.
-        reply: The reply.
-        begun: The same right was enough for the request before.
-    """
-    kind: type[ServiceError] = BadRequest
-    hint = ""
-    code, message = listing.error_facts(reply.body)
-    code = code or reply.headers.get("x-ms-error-code", "")
-    if reply.status in {401, 403}:
-        now = datetime.fromtimestamp(time.time(), UTC)
-        message = " ".join(filter(None, (message, detail_of(reply.body))))
-        signed = dict(access.signature(url, right))
-        reason = reason_of(code, message, access.kind, signed, right, reply.date() or now)
-        if reply.is_page:
-            reason = "a proxy or a gateway on the way answered with a page of its own, not the storage account"
-            message = message or reply.excerpt()
-        # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
-        kind = ServiceError if begun else PermissionDenied
-        hint = f"{url} was refused to {access.kind}"
-        if begun:
-            hint = f"The right to {url}, {access.kind}, ended while it was in use"
-        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
-    elif reply.status == 404:
-        kind = NotFound
-        hint = f"Is there a container {url}?"
-    elif reply.status == 412 and code.startswith("Lease"):
-        hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
-    elif reply.status == 429:
-        kind = Throttled
-    elif reply.status >= 500 or reply.status == 408:
-        kind = ServerFault
-    ids = [f"x-ms-client-request-id={reply.request_id}"]
-    if "x-ms-request-id" in reply.headers:
-        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
-    return kind(
-        operation,
-        status=reply.status,
-        code=reply.clean(code),
-        message=reply.clean(message),
-        request_ids=ids,
-        retry_after=reply.retry_after(),
-        hint=hint,
-    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from aml_provider.blobs.access import ask, refusal
+from aml_provider.blobs.access import KEEP, ask
 from aml_provider.blobs.cursor import damaged
-from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
-from aml_provider.blobs.refusal import KEEP
+from aml_provider.blobs.listing import SERVICE_VERSION
+from aml_provider.blobs.refusal import error_facts, refusal
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.exchange import MOST_OF_A_WATCHER_RECORD
 from aml_provider.client.http.messages import Request

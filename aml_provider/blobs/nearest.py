@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.blobs.access import ask
-from aml_provider.blobs.listing import list_request, next_marker
-from aml_provider.blobs.page_parser import parse_page
+from aml_provider.blobs.listing import list_request
+from aml_provider.blobs.page_parser import next_marker, parse_page
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import same_letters, similar
-from aml_provider.client.http.exchange import MOST_OF_A_LISTING
-from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +55,8 @@ def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection)
 
 def _first_page(folder: Folder, access: ContainerAccess) -> Flow[tuple[Page, bool]]:
     """The first page, and whether it is the only one."""
-    wanted = list_request(folder)
-    query = (*wanted.params.items(), *access.signature(folder.container_url))
-    headers = tuple(wanted.headers.items())
-    # Not repeated either: whoever polls has no time for it.
-    request = Request("list blobs", "GET", wanted.url, query, headers, repeatable=False, most=MOST_OF_A_LISTING)
-    reply = yield from ask(access, request)
+    # Not repeated after a failure: the poll has no time for it.
+    reply = yield from ask(access, list_request(folder, access)._replace(repeatable=False))
     if reply.status != 200:
         raise AzureMLError(f"answered {reply.status}")
     return parse_page(reply.body), not next_marker(reply.body)

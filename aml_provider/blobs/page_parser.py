@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-_OPERATION = "list blobs"
+#: The operation in messages.
+LIST_BLOBS = "list blobs"
 
 
 Row = tuple[bytes, bytes, bytes, bytes]
@@ -84,8 +85,9 @@ class Page(NamedTuple):
     prefixes: list[bytes]
 
 
-def _malformed(problem: str) -> MalformedReply:
-    return MalformedReply(_OPERATION, status=200, message=problem)
+def malformed(problem: str) -> MalformedReply:
+    """The error for a page that is not a listing."""
+    return MalformedReply(LIST_BLOBS, status=200, message=problem)
 
 
 def parse_page(body: bytes) -> Page:
@@ -98,6 +100,21 @@ def parse_page(body: bytes) -> Page:
         return _parse_fast(body) or _parse_xml(body)
     except ValueError:  # an entity, or bytes that are no text: what it means is the XML parser's to say
         return _parse_xml(body)
+
+
+def next_marker(body: bytes) -> str:
+    """What asks for the page after this one; empty where this is the last.
+
+    Raises:
+        MalformedReply: The page has no end, or the marker cannot be read.
+    """
+    end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
+    if end is None:
+        raise malformed("The reply to List Blobs is cut off or no listing at all")
+    try:
+        return _unescape(end[1] or b"").decode()
+    except ValueError as error:
+        raise malformed(f"The continuation marker of List Blobs cannot be read: {error}") from None
 
 
 def _parse_fast(body: bytes) -> Page | None:
@@ -194,14 +211,14 @@ def _parse_xml(body: bytes) -> Page:
     # It is none of a listing's, and a few of its entities make gigabytes. An encoding that hides it hides the page's
     # end too, see poll().
     if b"<!DOCTYPE" in body:
-        raise _malformed("The reply to List Blobs has a document type, which no listing has")
+        raise malformed("The reply to List Blobs has a document type, which no listing has")
     try:
         # The storage service's own reply.
         for event, element in iterparse(BytesIO(body), ("start", "end")):  # noqa: S314
             if event == "start":
                 path.append(element.tag)
                 if len(path) > _DEEPEST:
-                    raise _malformed("The reply to List Blobs is nested too deeply")
+                    raise malformed("The reply to List Blobs is nested too deeply")
                 continue
             root = path[0]
             # Metadata may have any name, also one of these.
@@ -217,9 +234,9 @@ def _parse_xml(body: bytes) -> Page:
                 element.clear()
             path.pop()
     except (ParseError, LookupError, ValueError) as error:  # the latter two of its encoding
-        raise _malformed(f"The reply to List Blobs is not XML: {error}") from None
+        raise malformed(f"The reply to List Blobs is not XML: {error}") from None
     if root != "EnumerationResults":
-        raise _malformed("The reply to List Blobs is no listing")
+        raise malformed("The reply to List Blobs is no listing")
     return Page(rows, frozenset(directories), prefixes)
 
 
@@ -229,14 +246,14 @@ def _xml_row(blob: Element) -> Row:
     )
     etag, digits = etag.strip('"'), _SIZE.fullmatch(size)
     if not (modified and etag and digits and size.isascii()):
-        raise _malformed("A blob in the listing has no Last-Modified, Etag or Content-Length that can be used")
+        raise malformed("A blob in the listing has no Last-Modified, Etag or Content-Length that can be used")
     return _xml_name(blob), modified.encode(), etag.encode(), str(int(digits[1])).encode()
 
 
 def _xml_name(element: Element) -> bytes:
     name = element.find("Name")
     if name is None or not name.text:
-        raise _malformed("An entry of the listing has no name")
+        raise malformed("An entry of the listing has no name")
     return unquote_to_bytes(name.text) if name.get("Encoded") == "true" else name.text.encode()
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from aml_provider.client.errors import BadRequest, NotFound, PermissionDenied, ServerFault, ServiceError, Throttled
 from aml_provider.client.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aml_provider.blobs.access import ContainerAccess, Right
+    from aml_provider.client.http.reply import Reply
 
 
 _DETAIL = re.compile(rb"<AuthenticationErrorDetail>(?:<!\[CDATA\[)?([^<]*)")
@@ -44,22 +49,67 @@ _BY_CODE = {
 }
 
 
-class Right(NamedTuple):
-    """What may be done in a container.
+def refusal(
+    operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
+) -> ServiceError:
+    """What an error reply means for the person who reads it.
 
-    Attributes:
-        letters: As a SAS writes it.
-        role: The Azure role that has it.
-        words: As people say it.
+    Args:
+        operation: What was asked for.
+        url: The container.
+        access: With which right.
+        right: What it has to allow.
+        reply: The reply.
+        begun: The same right was enough for the request before.
     """
+    kind: type[ServiceError] = BadRequest
+    hint = ""
+    code, message = error_facts(reply.body)
+    code = code or reply.headers.get("x-ms-error-code", "")
+    if reply.status in {401, 403}:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        message = " ".join(filter(None, (message, detail_of(reply.body))))
+        signed = dict(access.signature(url, right))
+        reason = reason_of(code, message, access.kind, signed, right, reply.date() or now)
+        if reply.is_page:
+            reason = "a proxy or a gateway on the way answered with a page of its own, not the storage account"
+            message = message or reply.excerpt()
+        # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
+        kind = ServiceError if begun else PermissionDenied
+        hint = f"{url} was refused to {access.kind}"
+        if begun:
+            hint = f"The right to {url}, {access.kind}, ended while it was in use"
+        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
+    elif reply.status == 404:
+        kind = NotFound
+        hint = f"Is there a container {url}?"
+    elif reply.status == 412 and code.startswith("Lease"):
+        hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
+    elif reply.status == 429:
+        kind = Throttled
+    elif reply.status >= 500 or reply.status == 408:
+        kind = ServerFault
+    ids = [f"x-ms-client-request-id={reply.request_id}"]
+    if "x-ms-request-id" in reply.headers:
+        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
+    return kind(
+        operation,
+        status=reply.status,
+        code=reply.clean(code),
+        message=reply.clean(message),
+        request_ids=ids,
+        retry_after=reply.retry_after(),
+        hint=hint,
+    )
 
-    letters: str
-    role: str
-    words: str
 
-
-LIST = Right("l", "Storage Blob Data Reader", "list")
-KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
+def error_facts(body: bytes) -> tuple[str, str]:
+    """The code and message in the storage service's error document; empty where it has none."""
+    code, message = (
+        found[1].decode(errors="replace") if (found := re.search(pattern, body[:4096])) else ""
+        for pattern in (rb"<Code>([^<]*)</Code>", rb"<Message>([^<\r\n]*)")
+    )
+    return code, message
 
 
 def detail_of(body: bytes) -> str:

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
-from aml_provider.blobs.access import poll_folder
-from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.messages import Pause
 

@@ -17,7 +17,7 @@ from aml_provider.triggers.stored import StoredTrigger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from aml_provider.blobs.changes import FolderState
+    from aml_provider.blobs.folder_state import FolderState
     from aml_provider.hooks.blob_location import BlobLocation
 
 __all__ = ["AzureBlobChangeTrigger", "AzureBlobLookTrigger"]
@@ -119,7 +119,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
         yield TriggerEvent({"look": True, "deadline": self.deadline, FIRED_AT: time.time()})
 
     async def _until_worth_a_look(self) -> None:
-        await load("aml_provider.blobs.access")
+        await load("aml_provider.blobs.listing")
         from aml_provider.client.errors import AzureMLError
         from aml_provider.client.trouble import Troubles
         from aml_provider.hooks.blob_location import BlobLocation
@@ -149,7 +149,7 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
             state: What is known of it.
             works: Called with each success; returns what is to be said of it.
         """
-        from aml_provider.blobs.access import poll_folder
+        from aml_provider.blobs.listing import poll_folder
 
         end = time.monotonic() + self._session
         async with where.async_open() as (client, location):
@@ -169,8 +169,8 @@ class AzureBlobLookTrigger(StoredTrigger, BaseTrigger):
                     return False
 
     def _state(self) -> FolderState | None:
-        from aml_provider.blobs.changes import FolderState
         from aml_provider.blobs.folder import Folder
+        from aml_provider.blobs.folder_state import FolderState
         from aml_provider.blobs.rules import Rules
         from aml_provider.durable.handover import Commit
         from aml_provider.hooks.blob_location import BlobLocation

@@ -10,11 +10,13 @@ import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 from support.drivers.breaths import answer
 
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, poll
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import ServiceError
+from aml_provider.client.http.reply import Reply
 
 
 class Landing:
@@ -26,13 +28,14 @@ class Landing:
         # The SDK's newest service version is too new for Azurite.
         self.sdk = ContainerClient.from_container_url(self.url, azurite.account_key, api_version="2021-12-02")
         self.sdk.create_container()
-        self.sas = generate_container_sas(
+        sas = generate_container_sas(
             azurite.account_name,
             name,
             account_key=azurite.account_key,
             permission=ContainerSasPermissions(list=True),
             expiry=datetime.now(UTC) + timedelta(hours=1),
         )
+        self.access = ContainerAccess(sas=sas)
         self.http = httpx.Client()
         self.page_size = 5000
 
@@ -43,15 +46,13 @@ class Landing:
         return FolderState(Folder.at(self.url, path), Rules.of(**arguments), cursor)
 
     def poll(self, state):
-        flow = poll(state)
+        flow = poll_folder(state, self.access)
         request = next(flow)
         try:
             while True:
-                url = httpx.URL(f"{request.url}?{self.sas}").copy_merge_params(
-                    request.params | {"maxresults": str(self.page_size)}
-                )
-                reply = self.http.get(url, headers=request.headers)
-                request = answer(flow, Reply(reply.status_code, reply.content, reply.headers.get("Date")))
+                query = dict(request.query) | {"maxresults": str(self.page_size)}
+                reply = self.http.get(request.url, params=query, headers=dict(request.headers))
+                request = answer(flow, Reply(reply.status_code, reply.headers, reply.content, "id"))
         except StopIteration as stop:
             return stop.value
 

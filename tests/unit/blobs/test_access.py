@@ -10,10 +10,10 @@ from support.drivers.breaths import answer
 from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import ContainerAccess, locate_datastore, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import KEEP, ContainerAccess, locate_datastore
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.refusal import KEEP
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.entities import Datastore
 from aml_provider.client.errors import (

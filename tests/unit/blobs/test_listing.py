@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.drivers.breaths import answer
+from support.drivers.listed_folder import page_reply
 
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, list_request, poll
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.page_parser import _parse_fast, _parse_xml, parse_page
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import MalformedReply, ServiceError
 
 URL = "https://acct.blob.core.windows.net/landing"
+ACCESS = ContainerAccess(sas="sig=x")
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 # As Azure writes it, byte-order mark included; the order of the elements is the reference's.
 HEAD = (
@@ -318,11 +321,11 @@ def test_metadata_may_be_named_like_anything_in_a_listing():
 
 def run(bodies, status=200, folder=None):
     state = FolderState(folder or Folder.at(URL, "in"), Rules(), None)
-    flow = poll(state)
+    flow = poll_folder(state, ACCESS)
     requests = [next(flow)]
     try:
         for body in bodies:
-            request = answer(flow, Reply(status, body, DATE))
+            request = answer(flow, page_reply(body, DATE, status))
             requests.append(request)
     except StopIteration as stop:
         return requests, stop.value
@@ -333,7 +336,7 @@ def test_pages_are_read_to_the_end():
     first = page(blob("in/a"), tail="</Blobs><NextMarker>2!92!a&amp;b</NextMarker></EnumerationResults>")
     requests, detection = run([first, page(blob("in/b"))])
 
-    assert [request.params.get("marker") for request in requests] == [None, "2!92!a&b"]
+    assert [dict(request.query).get("marker") for request in requests] == [None, "2!92!a&b"]
     assert detection.counts.listed == 2
 
 
@@ -351,16 +354,17 @@ def test_a_refusal_says_what_the_service_said():
 
 
 def test_a_request_lists_one_level():
-    request = list_request(Folder.at(URL, "/in/2026/"), "m")
+    request = list_request(Folder.at(URL, "/in/2026/"), ACCESS, "m")
     assert request.url == URL
-    assert request.params == {
+    assert dict(request.query) == {
         "restype": "container",
         "comp": "list",
         "delimiter": "/",
         "maxresults": "5000",
         "prefix": "in/2026/",
         "marker": "m",
+        "sig": "x",
     }
-    assert request.headers["x-ms-version"] >= "2021-02-12"
-    assert "prefix" not in list_request(Folder.at(URL)).params
-    assert list_request(Folder.at(URL), metadata=True).params["include"] == "metadata"
+    assert dict(request.headers)["x-ms-version"] >= "2021-02-12"
+    assert "prefix" not in dict(list_request(Folder.at(URL), ACCESS).query)
+    assert dict(list_request(Folder.at(URL), ACCESS, metadata=True).query)["include"] == "metadata"

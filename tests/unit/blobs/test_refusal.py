@@ -11,8 +11,8 @@ import pytest
 from support.drivers.driving import one, play, protocol, reply
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import ContainerAccess, refusal
-from aml_provider.blobs.refusal import KEEP, LIST, detail_of
+from aml_provider.blobs.access import KEEP, LIST, ContainerAccess
+from aml_provider.blobs.refusal import detail_of, refusal
 from aml_provider.client import calls
 from aml_provider.client.errors import PermissionDenied, ServiceError
 from aml_provider.client.http.reply import Reply

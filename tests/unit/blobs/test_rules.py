@@ -1,4 +1,4 @@
-"""Dates of a listing, and what is old enough."""
+"""Dates of a listing, what is old enough, and arguments that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.rules import iso_dates, iso_hours, settled_until
-from aml_provider.client.errors import MalformedReply
+from aml_provider.blobs.rules import Rules, iso_dates, iso_hours, settled_until
+from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
 
@@ -92,3 +92,26 @@ def test_nothing_is_older_than_the_calendar(settle):
 def test_a_reply_without_a_date(now):
     with pytest.raises(MalformedReply, match=r"(?i)date"):
         settled_until(now, 1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("settle", -1),
+        ("settle", float("nan")),
+        ("pattern", []),
+        ("pattern", ""),
+        ("pattern", [1]),
+        ("pattern", "sub/*.csv"),
+        ("pattern", ["*.csv", "[!/]*/a[/]"]),
+        ("ignore_empty", "no"),
+        ("ignore_empty", None),
+        ("max_changes", 0),
+        ("max_changes", True),
+        ("max_changes", 1.5),
+        ("on_first_poll", "ignore"),
+    ],
+)
+def test_bad_arguments_are_named(argument, value):
+    with pytest.raises(InvalidArgument, match=f"^{argument}: "):
+        Rules.of(**{argument: value})
