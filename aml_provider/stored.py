@@ -5,19 +5,36 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from aml_provider.client.errors import AzureMLError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["StoredRecordDamaged", "made", "parse", "reading"]
+__all__ = ["Slot", "StoredRecordDamaged", "made", "parse", "reading"]
 
 T = TypeVar("T")
 
 # What reading anything at all may raise: text that is none, JSON that is nested too deeply, numbers without an end.
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+class Slot(Protocol):
+    """A place for one text that survives a crash. Converted to text it names itself, for people."""
+
+    def load(self) -> str | None:
+        """Read the text; None only when there is certainly none."""
+
+    def save(self, text: str) -> None:
+        """Replace the text; when this returns, it is stored.
+
+        Raises:
+            RuntimeError: It cannot be read back.
+        """
+
+    def delete(self) -> None:
+        """Delete the text, if there is one."""
 
 
 class StoredRecordDamaged(AzureMLError):

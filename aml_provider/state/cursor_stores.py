@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aml_provider.durable.handover import CursorMoved, CursorStore
 from aml_provider.state import variables
+from aml_provider.state.slots import VariableSlot
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -124,8 +125,8 @@ def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -
 _NOT_LOADED = b"not loaded"
 
 
-class VariableCursorStore:
-    """Keeps the record in an Airflow Variable.
+class VariableCursorStore(VariableSlot):
+    """Stores the record in an Airflow Variable.
 
     Airflow cannot compare and swap. So what is stored is compared just before it is replaced, and read back just after;
     two writers that both do so within the same few milliseconds can still both believe that they won.
@@ -136,12 +137,8 @@ class VariableCursorStore:
     """
 
     def __init__(self, key: str, writer: str = "AzureBlobChangeSensor") -> None:
-        self.key = key
-        self._writer = writer
+        super().__init__(key, f"What an {writer} has seen; delete it to start again")
         self._seen: bytes | None = _NOT_LOADED
-
-    def __str__(self) -> str:
-        return f"Variable {self.key}"
 
     def load(self) -> str | None:
         """Read the Variable.
@@ -177,12 +174,6 @@ class VariableCursorStore:
         """Never."""
         del folder
         return False
-
-    def _read(self) -> str | None:
-        return variables.read(self.key)
-
-    def _write(self, text: str) -> None:
-        variables.write(self.key, text, f"What an {self._writer} has seen; delete it to start anew")
 
 
 def _stamp(text: str | None) -> bytes | None:

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.outbox import WatcherRecord
-from aml_provider.state import variables
 from aml_provider.state.asset_record import AssetRecord
 from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.state.threads import in_thread
 from aml_provider.stored import parse, reading
 
 __all__ = ["AssetRecords", "SeveralAssets", "VariableRecords", "WatcherRecords"]
+
+_WRITER = "AzureBlobChangeTrigger"
 
 
 class SeveralAssets(RuntimeError):
@@ -88,8 +89,8 @@ class VariableRecords:
     """
 
     def __init__(self, key: str, before: str | None = None) -> None:
-        self._store = _Variable(key)
-        self._before = None if before is None else _Variable(before)
+        self._store = VariableCursorStore(key, _WRITER)
+        self._before = None if before is None else VariableCursorStore(before, _WRITER)
 
     def __str__(self) -> str:
         return f"Variable {self._store.key}"
@@ -106,8 +107,3 @@ class VariableRecords:
         """Write the Variable; see :meth:`WatcherRecords.save`."""
         text = json.dumps(record.to_json(), ensure_ascii=False, separators=(",", ":"))
         await in_thread(self._store.save, text)
-
-
-class _Variable(VariableCursorStore):
-    def _write(self, text: str) -> None:
-        variables.write(self.key, text, "What an AzureBlobChangeTrigger has seen; delete it to start anew")

@@ -14,11 +14,12 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import backstop, clock_ahead, has_passed, was_late
-from aml_provider.durable.schedule import Keeper, Upkeep
+from aml_provider.durable.schedule import ScheduleReconciler
+from aml_provider.durable.schedule_owner import ScheduleOwner
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_grace
 from aml_provider.state.deployment import this_deployment
-from aml_provider.state.schedule_intents import open_intents
+from aml_provider.state.schedule_intents import intent_slot
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 
 if TYPE_CHECKING:
@@ -114,10 +115,10 @@ class ScheduleExecution:
     def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
         operator = self._operator
         target = client.run(prepare(wanted, find_target(**self._target), _INTERFACES, warn=operator.log.warning))
-        upkeep = Upkeep(
+        reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,
-            keeper=Keeper(
+            owner=ScheduleOwner(
                 deployment=this_deployment().name,
                 dag_id=self._ti.dag_id,
                 task_id=self._ti.task_id,
@@ -125,12 +126,11 @@ class ScheduleExecution:
                 map_index=self._ti.map_index,
             ),
             if_exists=operator.if_exists,
-            intents=open_intents(self._context),
-            grace=lookup_grace(),
-            say=operator.log.info,
-            warn=operator.log.warning,
+            intent_slot=intent_slot(self._context),
+            lookup_timeout=lookup_grace(),
+            log=operator.log,
         )
-        return client.run(upkeep.settle())
+        return client.run(reconciler.reconcile())
 
     def _wait(self, schedule_id: str) -> Flow[Schedule]:
         return wait_for_provisioning(schedule_id, poll_interval=_POLL_INTERVAL, deadline=self._deadline())

@@ -21,9 +21,9 @@ from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.durable.record import Record
 from aml_provider.durable.run_cursor import RunCursor
-from aml_provider.durable.schedule import Intent
-from aml_provider.state import schedule_intents
+from aml_provider.durable.schedule_intent import Intent
 from aml_provider.state.cursor_stores import VariableCursorStore
+from aml_provider.state.schedule_intents import intent_slot
 from aml_provider.state.task_records import TaskStateLedger, VariableLedger, stored_record
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
@@ -65,7 +65,7 @@ def a_record(text):
 
 
 def an_intent(text):
-    schedule_intents.TaskStateIntents(Store(azureml_schedule_intent=text)).load()
+    Intent.load(intent_slot({"task_state_store": Store(azureml_schedule_intent=text)}))
 
 
 READERS = {

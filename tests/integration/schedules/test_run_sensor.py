@@ -205,4 +205,4 @@ def test_its_variable_says_whose_it_is(schedule, owners, monkeypatch):
 
     monkeypatch.setattr(variables, "write", noted)
     assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
-    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]
+    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start again"]

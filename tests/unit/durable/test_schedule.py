@@ -7,9 +7,9 @@ import copy
 import pytest
 from support.models.schedule_world import (
     EVERY_HOUR,
-    KEEPER,
     LATER,
     OTHER_PIPELINE,
+    OWNER,
     WANTED,
     World,
     crash_everywhere,
@@ -30,7 +30,7 @@ from aml_provider.client.errors import (
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.recurrence import same_recurrence
 from aml_provider.client.specs.target import Target
-from aml_provider.durable.schedule import KEY
+from aml_provider.durable.schedule_owner import KEY
 
 
 def test_what_others_have_set_survives():
@@ -49,7 +49,7 @@ def test_what_others_have_set_survives():
     }
     properties = world.one()["PipelineSubmissionInfo"]["Properties"]
     assert properties["azureml.git.branch"] == "main"
-    assert properties[KEY] == KEEPER.key("nightly")
+    assert properties[KEY] == OWNER.key("nightly")
 
 
 def test_a_schedule_that_was_renamed_is_found_by_its_key():
@@ -60,21 +60,21 @@ def test_a_schedule_that_was_renamed_is_found_by_its_key():
 
 
 def test_the_key_is_the_same_for_every_run_of_the_dag_and_for_nothing_else():
-    key = KEEPER.key("nightly")
-    assert KEEPER._replace(run_id="x", map_index=7).key("nightly") == key
-    others = [KEEPER._replace(**{field: "x"}).key("nightly") for field in ("deployment", "dag_id", "task_id")]
-    assert len({key, KEEPER.key("other"), *others}) == 5
+    key = OWNER.key("nightly")
+    assert OWNER._replace(run_id="x", map_index=7).key("nightly") == key
+    others = [OWNER._replace(**{field: "x"}).key("nightly") for field in ("deployment", "dag_id", "task_id")]
+    assert len({key, OWNER.key("other"), *others}) == 5
 
 
 def test_several_of_one_name_are_listed():
     world = World()
     for run in "ab":
-        world.settle(wanted(), keeper=KEEPER._replace(task_id=run), target=Target("pipeline", f"p-{run}"))
+        world.settle(wanted(), owner=OWNER._replace(task_id=run), target=Target("pipeline", f"p-{run}"))
         world.one()["Name"] = "hidden" if run == "a" else "nightly"
         if run == "a":
             world.later()
             break
-    world.settle(wanted(), keeper=KEEPER._replace(task_id="b"))
+    world.settle(wanted(), owner=OWNER._replace(task_id="b"))
     for wire in world.service.schedules.values():
         wire["Name"] = "nightly"
         wire["PipelineSubmissionInfo"]["Properties"] = {}
@@ -90,7 +90,7 @@ def test_several_of_one_name_are_listed():
 def test_what_exists_is_reused_or_is_an_error(if_exists, name_only):
     world = prepared(wanted(recurrence=EVERY_HOUR), {}, name_only=name_only)()
     before = copy.deepcopy(world.one())
-    result = outcome(lambda: world.settle(wanted(), keeper=KEEPER._replace(run_id="run-2"), if_exists=if_exists))
+    result = outcome(lambda: world.settle(wanted(), owner=OWNER._replace(run_id="run-2"), if_exists=if_exists))
     assert world.one() == before
     assert world.service.writes() == []
     if if_exists == "reuse":
@@ -117,33 +117,33 @@ def test_a_retry_of_a_creation_is_neither_reuse_nor_failure(if_exists, request_)
 def test_another_airflows_schedule_is_left_alone():
     world = prepared(wanted(), {})()
     before = copy.deepcopy(world.one())
-    other = KEEPER._replace(deployment="there")
+    other = OWNER._replace(deployment="there")
     with pytest.raises(ScheduleExists, match=r"another Airflow .*'here'.*deployment_id"):
-        world.settle(wanted(recurrence=EVERY_HOUR), keeper=other)
+        world.settle(wanted(recurrence=EVERY_HOUR), owner=other)
     assert world.one() == before
-    assert world.settle(wanted(), keeper=other, if_exists="reuse").id == "s-1"
+    assert world.settle(wanted(), owner=other, if_exists="reuse").id == "s-1"
 
 
 def test_a_task_that_was_renamed_takes_its_schedule_over():
     world = prepared(wanted(), {})()
-    renamed = KEEPER._replace(task_id="renamed")
-    world.settle(wanted(recurrence=EVERY_HOUR), keeper=renamed)
+    renamed = OWNER._replace(task_id="renamed")
+    world.settle(wanted(recurrence=EVERY_HOUR), owner=renamed)
     assert world.one()["PipelineSubmissionInfo"]["Properties"][KEY] == renamed.key("nightly")
-    assert "was kept by DAG 'dag', task 'task'" in world.warned[0]
+    assert "belonged to DAG 'dag', task 'task'" in world.warned[0]
 
 
 def test_two_tasks_do_not_take_one_name_from_each_other_for_different_pipelines():
     world = prepared(wanted(), {})()
-    with pytest.raises(ScheduleExists, match="for something else than pipeline p-2"):
-        world.settle(wanted(), keeper=KEEPER._replace(task_id="other"), target=OTHER_PIPELINE)
+    with pytest.raises(ScheduleExists, match="does not run pipeline p-2"):
+        world.settle(wanted(), owner=OWNER._replace(task_id="other"), target=OTHER_PIPELINE)
     assert len(world.service.schedules) == 1
 
 
 def test_mapped_tasks_need_names_of_their_own():
     world = World()
-    world.settle(wanted(), keeper=KEEPER._replace(map_index=0))
+    world.settle(wanted(), owner=OWNER._replace(map_index=0))
     with pytest.raises(ScheduleExists, match="mapped task instance 0"):
-        world.settle(wanted(), keeper=KEEPER._replace(map_index=1), target=OTHER_PIPELINE)
+        world.settle(wanted(), owner=OWNER._replace(map_index=1), target=OTHER_PIPELINE)
 
 
 def test_a_failed_provisioning_is_told_and_a_retry_writes_again():

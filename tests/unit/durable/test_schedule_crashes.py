@@ -6,8 +6,8 @@ import pytest
 from support.models.schedule_world import (
     ENDPOINT,
     EVERY_HOUR,
-    KEEPER,
     OTHER_PIPELINE,
+    OWNER,
     World,
     crash_everywhere,
     every_kind,
@@ -32,8 +32,8 @@ def test_it_is_made_as_wanted_and_then_left_alone(quirks, request_):
     assert made.id == world.one()["Id"]
     assert not world.store
     for _ in range(2):
-        keeper = world.later()
-        assert world.settle(request_, keeper=keeper).id == made.id
+        owner = world.later()
+        assert world.settle(request_, owner=owner).id == made.id
         assert [call.operation for call in world.service.requests] == ["list schedules"]
     if request_.status == "Disabled":
         assert world.service.runs == []
@@ -57,12 +57,12 @@ BEFORE = {
 @every_kind
 @pytest.mark.parametrize("before", BEFORE, ids=str)
 def test_after_a_crash_anywhere_a_retry_ends_in_one_schedule_as_wanted(quirks, request_, before):
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
     first = BEFORE[before]
     replaced = first is not None and first.kind != request_.kind
 
     def action(world, fuse):
-        world.settle(request_, fuse, keeper=keeper)
+        world.settle(request_, fuse, owner=owner)
 
     def check(world):
         if quirks.get("drop_properties") and replaced:
@@ -90,10 +90,10 @@ def test_after_a_crash_anywhere_a_retry_ends_in_one_schedule_as_wanted(quirks, r
 @pytest.mark.parametrize("status", ["Active", "Disabled"])
 def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target, status, name_only):
     request = wanted(status=status)
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
 
     def action(world, fuse):
-        world.settle(request, fuse, target=target, keeper=keeper)
+        world.settle(request, fuse, target=target, owner=owner)
 
     def check(world):
         old, new = world.service.schedules.values()
@@ -110,7 +110,7 @@ def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target
     assert "s-1 is disabled, s-2 is new" in world.said[-1]
     # It stays so.
     world.later()
-    world.settle(request, target=target, keeper=keeper._replace(run_id="run-3"))
+    world.settle(request, target=target, owner=owner._replace(run_id="run-3"))
     assert len(world.service.schedules) == 2
     assert world.service.writes() == []
 
@@ -127,9 +127,9 @@ FAULTS = ["lost", "done lost", "500", "done 500", "409", "429", "away", "done la
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_after_a_lost_write_there_is_one_schedule_as_wanted(quirks, request_, before, fault, place):
     world = prepared(BEFORE[before], quirks)()
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
     world.service.faults = [None] * place + [fault]
-    tries = [outcome(lambda: world.settle(request_, keeper=keeper)) for _ in range(2)]
+    tries = [outcome(lambda: world.settle(request_, owner=owner)) for _ in range(2)]
     assert not isinstance(tries[1], AzureMLError), tries
     world.service.wait(200)
     made = [item for item in world.service.schedules.values() if state(item) != "retired"]
