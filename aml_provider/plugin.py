@@ -1,4 +1,4 @@
-"""What Airflow loads of this package by itself, in each of its processes: next to nothing."""
+"""The part of this package that Airflow loads by itself, in each of its processes: next to nothing."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from aml_provider.xcom import allow_classes
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server tell :mod:`aml_provider.api_server.marks` what people mark.
+    """Makes Airflow's API server notify :mod:`aml_provider.api_server.listener` of manual state changes.
 
-    It is an entry point; of plugins that a provider's description names, Airflow makes no instances.
+    It is an entry point, because Airflow makes no instances of the plugins that a provider's description names.
     """
 
     name = "azureml"
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Let tasks read what other tasks got from the hook."""
+        """Let tasks read the values that other tasks got from the hook and pushed to XCom."""
         allow_classes()
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """Nothing but in the API server: where a DAG is read, any listener forbids ``end_from_trigger`` to its tasks.
+        """The listener, but only in the API server (since 3.3; before that only a task finds its submission record).
 
-        Before 3.3 a task's record is where only the task finds it.
+        In a process that parses DAGs, any listener makes Airflow reject tasks with ``end_from_trigger``.
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []
-        from aml_provider.api_server.marks import MarkListener
+        from aml_provider.api_server.listener import ManualStateChangeListener
 
-        return [MarkListener()]
+        return [ManualStateChangeListener()]
