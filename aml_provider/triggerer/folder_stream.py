@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
-from aml_provider.blobs.shared_listing import Look, SharedFolder
+from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.trouble import Troubles
 
@@ -99,7 +99,7 @@ class FolderStream:
             self._wake.set()
         return watcher
 
-    async def looks(self) -> AsyncIterator[Look]:
+    async def looks(self) -> AsyncIterator[FolderPoll]:
         """Look for ever; what cannot be listed is tried again later.
 
         Yields:
@@ -109,13 +109,13 @@ class FolderStream:
             await self._sleep()
             if self._has_news:
                 self._has_news = False
-                yield Look(self._folder.looks)
+                yield FolderPoll(self._folder.polls)
             elif (look := await self._look()) is not None:
                 yield look
 
-    async def unconfirmed_looks(self) -> AsyncIterator[Look]:
+    async def unconfirmed_looks(self) -> AsyncIterator[FolderPoll]:
         """Look for ever where Airflow does not say when events are stored: they have so many seconds for it."""
-        fired: deque[tuple[float, Look]] = deque()
+        fired: deque[tuple[float, FolderPoll]] = deque()
         async for look in self.looks():
             while fired and self._clock() - fired[0][0] > _STORING:
                 fired.popleft()[1].is_stored = True
@@ -123,7 +123,7 @@ class FolderStream:
             if look.has_fired:
                 fired.append((self._clock(), look))
 
-    def stored(self, look: Look) -> None:
+    def stored(self, look: FolderPoll) -> None:
         """Take note that what watchers have made of a look is stored safely, and let them know at once."""
         look.is_stored = True
         if look.has_fired:
@@ -144,10 +144,10 @@ class FolderStream:
                 async with asyncio.timeout(left):
                     await self._wake.wait()
 
-    async def _look(self) -> Look | None:
+    async def _look(self) -> FolderPoll | None:
         """Look once; None when that failed."""
         try:
-            look = await self._list() if self._folder else Look(self._folder.looks)
+            look = await self._list() if self._folder else FolderPoll(self._folder.polls)
         except Exception as error:  # noqa: BLE001 - nobody would start the watchers anew
             await self._fail(error)
             return None
@@ -159,12 +159,12 @@ class FolderStream:
         )
         return look
 
-    async def _list(self) -> Look:
+    async def _list(self) -> FolderPoll:
         session = await self._connect()
         location = session.location
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
-        look = await session.client.run(self._folder.look(location.folder, location.access))
+        look = await session.client.run(self._folder.poll(location.folder, location.access))
         for step in look.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)
             if not self._has_warned:

@@ -1,4 +1,4 @@
-"""Looks at a fake container without a network: what many watchers of one folder have in common."""
+"""Polls a fake container without a network, for many watchers of one folder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from aml_provider.client.http.reply import Reply
 if TYPE_CHECKING:
     from support.services.folder import FakeContainer
 
-    from aml_provider.blobs.shared_listing import Look, SharedFolder
+    from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 ACCESS = ContainerAccess()
 
 
-def look_at(shared: SharedFolder, container: FakeContainer) -> Look | None:
-    """Look once; None when a page could not be read."""
-    flow: Any = shared.look(FOLDER, ACCESS)
+def poll_once(shared: SharedFolder, container: FakeContainer) -> FolderPoll | None:
+    """Poll once; None when a page could not be read."""
+    flow: Any = shared.poll(FOLDER, ACCESS)
     try:
         request = next(flow)
         while True:
@@ -32,7 +32,7 @@ def look_at(shared: SharedFolder, container: FakeContainer) -> Look | None:
             status, headers, body = container.answer(asked)
             request = answer(flow, Reply(status, headers, body, "id"))
     except StopIteration as stop:
-        look: Look = stop.value
-        return look
+        poll: FolderPoll = stop.value
+        return poll
     except ServiceError:
         return None
