@@ -254,7 +254,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         if self.asset is None:
             return VariableRecords(key)
         return VariableRecords(
-            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), before=key
+            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), previous=key
         )
 
 

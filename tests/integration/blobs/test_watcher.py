@@ -338,7 +338,7 @@ async def test_two_watchers_that_share_a_record_are_told(landing, database):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, pattern="*.csv"))
         triggerer.start(watcher(url=landing.url, pattern="*.txt"))
-        with pytest.raises(CursorMoved, match="give each a state_key of its own"):
+        with pytest.raises(CursorMoved, match="give each its own state_key"):
             await triggerer.until(lambda: False)
 
 

@@ -76,7 +76,7 @@ def test_they_know_the_same_thing_once(folder):
     assert len(texts) == 1
 
 
-def test_what_nobody_knows_any_more_is_not_looked_for(folder):
+def test_a_knowledge_that_no_watcher_holds_is_not_polled(folder):
     watcher = folder.watch()
     folder.poll(watcher)
     assert folder.shared
@@ -94,7 +94,7 @@ def test_different_rules_share_the_listing(folder):
     assert len(folder.container.asked) == 3
 
 
-def test_the_first_look_remembers_or_reports(folder):
+def test_the_first_poll_remembers_or_reports(folder):
     folder.container.write("in/old.csv")
     remembers, reports = folder.watch(), folder.watch(on_first_poll="report")
     assert folder.poll(remembers, reports) == [[], ["old.csv"]]
@@ -118,7 +118,7 @@ def test_a_late_one_loses_nothing(folder):
     assert early._knowledge is late._knowledge
 
 
-def test_a_look_from_before_it_joined_says_nothing(folder):
+def test_a_poll_before_it_joined_gives_no_events(folder):
     early = folder.watch()
     folder.poll(early)
     folder.container.write("in/a.csv")
@@ -186,7 +186,7 @@ def test_refused_names_are_stored_now_and_then_only(folder):
     assert folder.poll(folder.watch(watcher.record, pattern="*.txt")) == [[]]
 
 
-def test_more_than_one_look_may_give_comes_in_the_next(folder):
+def test_changes_beyond_the_limit_of_one_poll_come_with_the_next(folder):
     watcher = folder.watch(max_changes=2)
     folder.poll(watcher)
     for number in range(5):
