@@ -1,4 +1,4 @@
-"""How a container's blobs are reached: its address, and the right to what is done there.
+"""Access to a container's blobs: its address, and the right to use it.
 
 The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
 """
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 # Kinds whose containers the Blob service lists.
 _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
 _SAS_LIFETIME = 3600.0
-# A listing may take longer than a SAS holds, when the service throttles: a new one is made half-way.
+# When the service throttles, a listing may take longer than a SAS is valid: it is renewed half-way.
 _RENEW_BEFORE = _SAS_LIFETIME / 2
-# What the address that a SAS was copied from may have asked for.
-_QUESTIONS = frozenset(
+# Parameters that a SAS may have with it when it was copied from a request's address.
+_REQUEST_PARAMETERS = frozenset(
     {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
 )
 _OWN_IDENTITY = "the connection's identity"
 
 
 class Right(NamedTuple):
-    """What may be done in a container.
+    """A right in a container.
 
     Attributes:
-        letters: As a SAS writes it.
-        role: The Azure role that has it.
-        words: As people say it.
+        letters: Its permissions in a SAS.
+        role: The Azure role that grants it.
+        words: Its description, for messages.
     """
 
     letters: str
@@ -59,10 +59,10 @@ class ContainerAccess:
     """The right to a container.
 
     Args:
-        sas: A SAS token, however it was copied: with a question mark, line breaks, or plus signs that nobody encoded.
+        sas: A SAS token; it may have a leading question mark, line breaks, or plus signs that are not encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
-        identity: Whose bearer token is sent where there is neither, for people.
+        identity: With neither of them: the identity whose bearer token is sent, for messages.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ContainerAccess:
 
     @property
     def kind(self) -> str:
-        """In what way, for people."""
+        """The kind of right, for messages."""
         return "a SAS" if self._sas else "an account key" if self._account_key else self._identity
 
     @property
@@ -95,8 +95,8 @@ class ContainerAccess:
     def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
         """The query parameters that sign a request; empty when a bearer token does.
 
-        One that is made from a key is kept, and made anew long before it runs out. The first one imports for some
-        150 ms: event loops ask for it in a thread.
+        A SAS that is made from a key is cached, and renewed long before it expires. The first one imports for some
+        150 ms: event loops call this in a thread.
         """
         if self._sas or not self._account_key:
             return self._sas
@@ -125,13 +125,13 @@ class ContainerAccess:
 
 
 def _parameters(sas: str) -> tuple[tuple[str, str], ...]:
-    """A SAS, parameter by parameter, without what an address asks for besides: requests say that themselves."""
+    """The parameters of a SAS, without those of the request that it was copied from."""
     pairs = parse_qsl(sas.strip().lstrip("?"))
-    # Neither signatures nor times have blanks: they are plus signs that nobody encoded.
+    # Neither signatures nor times contain blanks: a blank is a plus sign that was not encoded.
     return tuple(
         (name, value if name.startswith("rsc") else "+".join(value.split(" ")).strip())
         for name, value in pairs
-        if name not in _QUESTIONS
+        if name not in _REQUEST_PARAMETERS
     )
 
 
@@ -139,7 +139,7 @@ class Location(NamedTuple):
     """A folder and the right to it.
 
     Attributes:
-        settings: As whom requests are made, where that is not the connection's identity.
+        settings: The identity that makes the requests, if it is not the connection's.
     """
 
     folder: Folder
@@ -148,7 +148,7 @@ class Location(NamedTuple):
 
 
 def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> Flow[Location]:
-    """Ask the workspace where a datastore's blobs are and how they are reached.
+    """Get the address of a datastore's blobs, and the right to them, from the workspace.
 
     Raises:
         InvalidArgument: There is no such datastore, its kind has no blobs or its credential cannot be used; or ``path``
@@ -160,15 +160,15 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
         raise InvalidArgument(
             "datastore",
             f"{datastore!r} is of kind {store.kind}; only {' and '.join(sorted(_BLOB_KINDS))} hold blobs. Name one of "
-            "those, or give the container's address as container_url",
+            "these, or give the container's address as container_url",
         )
     base = settings.blob_endpoint or f"{store.protocol}://{store.account}.blob.{store.endpoint}"
     folder = Folder.at(
         f"{base.rstrip('/')}/{store.container}", path, datastore, allow_http=settings.blob_endpoint is not None
     )
     if store.credential_type == "None":
-        # Also where the workspace's own managed identity is to be used (serviceDataAccessAuthIdentity): only Azure's
-        # services can be that.
+        # Also if the workspace's managed identity should be used (serviceDataAccessAuthIdentity), because only Azure's
+        # own services can use that.
         return Location(folder, ContainerAccess())
     if store.credential_type == "Sas" and store.sas_token:
         return Location(folder, ContainerAccess(sas=store.sas_token))
@@ -194,7 +194,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
 def signed_in_as(
     settings: WorkspaceSettings, *, tenant_id: str, client_id: str, secret: str = "", certificate: bytes = b""
 ) -> WorkspaceSettings:
-    """The settings of a service principal; it signs in at the connection's own cloud, whatever else was named."""
+    """The settings of a service principal. It always signs in at the connection's own cloud."""
     return dataclasses.replace(
         settings,
         auth_method="client_certificate" if certificate else "client_secret",
@@ -204,10 +204,10 @@ def signed_in_as(
         certificate_path=None,
         certificate=Secret(certificate) if certificate else None,
         certificate_password=None,
-        # It asks the workspace nothing.
+        # It makes no requests to the workspace.
         endpoint=None,
         allow_http=False,
-        # The connection's own was let through with the connection, be it for its static token.
+        # The connection already trusts its own blob hosts, also where it has a static token.
         trusted_endpoints=(*settings.trusted_endpoints, *settings.blob_hosts),
     )
 
@@ -218,7 +218,7 @@ def _settings_of(settings: WorkspaceSettings, store: Datastore) -> WorkspaceSett
         if not getattr(principal, name):
             raise InvalidArgument("datastore", f"{store.name!r} has a service principal without {name}")
     certificate = b""
-    # A secret goes first: a datastore that was given one anew may still show the certificate.
+    # The secret first: a datastore that was given a new secret may still return its old certificate.
     if not principal.client_secret:
         certificate = _certificate(store.name, principal.certificate)
     return signed_in_as(
@@ -231,7 +231,7 @@ def _settings_of(settings: WorkspaceSettings, store: Datastore) -> WorkspaceSett
 
 
 def _certificate(name: str, text: str) -> bytes:
-    """PEM as it is; PKCS12, which is no text, comes in base64."""
+    """The certificate as bytes: PEM is text, PKCS12 comes in base64."""
     if "-----BEGIN" in text:
         return text.encode()
     try:
@@ -241,10 +241,10 @@ def _certificate(name: str, text: str) -> bytes:
 
 
 def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
-    """Send a request that is already signed, or with a token.
+    """Send a request that is signed already, or with a token.
 
     Raises:
-        CredentialError: No token; says whose, where it is not the connection's.
+        CredentialError: No token; the message names the identity if it is not the connection's.
     """
     try:
         reply: Reply = yield request._replace(scope=STORAGE_SCOPE if access.uses_identity else None)

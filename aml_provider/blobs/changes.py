@@ -13,7 +13,7 @@ __all__ = ["Change", "Detection"]
 
 
 class Change(TypedDict):
-    """One added or modified blob, as a task hands it on; it works as a data path as it is."""
+    """One added or modified blob, as a task returns it; it can be used as a data path without changes."""
 
     datastore: str | None
     container_url: str
@@ -29,11 +29,11 @@ class Detection(NamedTuple):
     """The result of one poll.
 
     Attributes:
-        changes: What is reported, ordered by name.
-        cursor: What is known once the changes are handed over.
-        undo: Takes the cursor back to where none of the changes was reported yet.
-        counts: The arithmetic, for the log.
-        first: There was no cursor before.
+        changes: The reported changes, ordered by name.
+        cursor: The cursor after the changes are delivered.
+        undo: The difference that takes these changes out of the cursor again.
+        counts: The counts, for the log.
+        first: Whether there was no cursor before.
         pages: For :meth:`FolderState.accept`.
     """
 
@@ -46,7 +46,7 @@ class Detection(NamedTuple):
 
     @property
     def must_save(self) -> bool:
-        """Something was decided that a later process has to know, though there may be nothing to report.
+        """Whether something was decided that a later process must know, even if nothing is reported.
 
         Versions that are gone do not count: they stay decided.
         """

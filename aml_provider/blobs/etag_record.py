@@ -1,4 +1,4 @@
-"""A small text kept in a blob, which is replaced only while it is what was read."""
+"""A small text stored in a blob, which is replaced only if it has not changed since it was read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Kept", "read_record", "replace_record"]
 
 
 class Kept(NamedTuple):
-    """What a blob held; an ETag of None says that there was no blob."""
+    """The content of a blob; an ETag of None means that there was no blob."""
 
     text: str | None
     etag: str | None
@@ -32,8 +32,8 @@ def read_record(location: Location, name: str) -> Flow[Kept]:
     """Read a blob of the folder.
 
     Raises:
-        ServiceError: It cannot be read; a missing container is never taken for a missing blob.
-        CursorUnreadable: It is no text.
+        ServiceError: It cannot be read; a missing container never counts as a missing blob.
+        CursorUnreadable: It is not text.
     """
     operation = "read the stored record"
     reply = yield from ask(location.access, _request(operation, "GET", location, name))
@@ -48,26 +48,26 @@ def read_record(location: Location, name: str) -> Flow[Kept]:
         return Kept(reply.body.decode(), etag)
 
 
-def replace_record(location: Location, name: str, before: Kept, text: str) -> Flow[Kept | None]:
-    """Replace a blob of the folder, if it is still what was read.
+def replace_record(location: Location, name: str, previous: Kept, text: str) -> Flow[Kept | None]:
+    """Replace a blob of the folder, if it has not changed since it was read.
 
     Returns:
-        What it holds now; None when somebody else wrote or deleted it, and nothing was written.
+        The new content; None if somebody else wrote or deleted the blob, and nothing was written.
 
     Raises:
         ServiceError: It cannot be written.
     """
     operation = "write the stored record"
-    condition = ("If-None-Match", "*") if before.etag is None else ("If-Match", before.etag)
+    condition = ("If-None-Match", "*") if previous.etag is None else ("If-Match", previous.etag)
     request = _request(operation, "PUT", location, name)._replace(content=text.encode())
     kind = (("x-ms-blob-type", "BlockBlob"), ("Content-Type", "application/json; charset=utf-8"))
     reply = yield from ask(location.access, request._replace(headers=(*request.headers, *kind, condition)))
     if reply.status == 201 and "etag" in reply.headers:
         return Kept(text, reply.headers["etag"])
     code = error_facts(reply.body)[0]
-    # Other conditions than ours, such as a lease, are refused with 412 too; nobody has written then.
+    # A 412 can also come from a lease, not from our condition: then nobody else has written.
     if (reply.status == 412 and not code.startswith("Lease")) or (reply.status == 409 and code == "BlobAlreadyExists"):
-        # Perhaps by ourselves: the answer to the first of several attempts can get lost.
+        # Perhaps we have written it ourselves: the reply to the first of several attempts can get lost.
         now = yield from read_record(location, name)
         return now if now.text == text else None
     raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)

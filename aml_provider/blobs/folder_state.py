@@ -1,4 +1,4 @@
-"""What a process knows about a folder between two polls."""
+"""A process's knowledge of a folder between two polls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["FolderState"]
 
 
 class FolderState:
-    """What a process knows about one folder between polls: 12 bytes per blob and a digest per page.
+    """A process's knowledge of one folder between polls: 12 bytes per blob and a digest per page.
 
     Args:
         folder: The folder.
         rules: Which versions are reported, and when.
-        cursor: What was decided so far; None before the first poll.
+        cursor: The versions that were decided so far; None before the first poll.
         keeps_gone: Whether versions that are gone stay decided.
     """
 
@@ -37,7 +37,7 @@ class FolderState:
 
     @property
     def cursor(self) -> Cursor | None:
-        """What is decided so far; None before the first accepted poll."""
+        """The versions that are decided so far; None before the first accepted poll."""
         return None if self._first else Cursor(page.chunk for page in self._pages)
 
     def scan(self) -> Scan:
@@ -45,6 +45,6 @@ class FolderState:
         return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
 
     def accept(self, detection: Detection) -> None:
-        """Go on from a poll's result: its changes are handed over, and stored if they have to be."""
+        """Go on from a poll's result, once its changes are delivered and it is stored if it must be."""
         self._pages = detection.pages
         self._first = False

@@ -1,4 +1,4 @@
-"""What is there in place of a folder that holds nothing at all: its name may be misspelt."""
+"""The hint for a folder that holds nothing at all: its name may be misspelt."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["nothing_there"]
 
 _MOST_NAMES = 5
-# Of a hundred names of this length, a comparison takes some 20 ms.
+# Comparing a hundred names of this length takes some 20 ms.
 _AT_ONCE, _LONGEST = 100, 200
 _GLOB = frozenset("*?[")
 
 
 def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection) -> Flow[str]:
-    """Say what is there instead, at the very first poll only: later an empty folder is nothing special.
+    """Describe what exists instead, after the very first poll only: later an empty folder is nothing special.
 
-    It asks for the first page of the folder above, and of the one above that only while nothing is there either.
+    It lists the first page of the parent folder, and of its parent if that holds nothing either, and so on.
 
     Returns:
-        A warning; empty where there is no reason for one, or the folder above cannot be listed.
+        A warning; empty if there is no reason for one, or the parent folder cannot be listed.
     """
     counts = detection.counts
     if not detection.first or counts.listed or counts.folders or not folder.prefix:
@@ -46,15 +46,15 @@ def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection)
         try:
             page, is_all = yield from _first_page(above, access)
         except AzureMLError:
-            # The poll itself has just worked; a hint is not worth a failure.
+            # The poll itself has succeeded; it must not fail for a hint.
             return ""
         if page.rows or page.prefixes or not is_all:
-            return (yield from _told(folder, above.prefix, missing, page))
+            return (yield from _hint(folder, above.prefix, missing, page))
     return f"There is nothing in the folder {folder.prefix!r}, nor anywhere else in the container"
 
 
 def _first_page(folder: Folder, access: ContainerAccess) -> Flow[tuple[Page, bool]]:
-    """The first page, and whether it is the only one."""
+    """The first page of the folder, and whether it is the only one."""
     # Not repeated after a failure: the poll has no time for it.
     reply = yield from ask(access, list_request(folder, access)._replace(repeatable=False))
     if reply.status != 200:
@@ -62,28 +62,28 @@ def _first_page(folder: Folder, access: ContainerAccess) -> Flow[tuple[Page, boo
     return parse_page(reply.body), not next_marker(reply.body)
 
 
-def _told(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
-    told = f"There is nothing in the folder {folder.prefix!r} (yet); waiting all the same. "
+def _hint(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
+    nothing = f"There is nothing in the folder {folder.prefix!r} (yet); waiting anyway. "
     where = f"the folder {above!r}" if above else "the container"
     names = [name.decode("utf-8", "replace")[len(above) :].removesuffix("/") for name in page.prefixes]
     if f"{above}{missing}".encode() in {row[0] for row in page.rows}:
-        return f"{told}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
+        return f"{nothing}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
     if not _GLOB.isdisjoint(missing):
-        return f"{told}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"
+        return f"{nothing}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"
     alike, near = yield from _resembling(missing, names)
     if alike:
         shown = ", ".join(map(ascii, alike))
-        return f"{told}Blob storage tells {missing!a} from {shown}, which is in {where}: case and Unicode form count"
+        return f"{nothing}In {where} there is {shown}, which is not {missing!a}: case and Unicode form count"
     shown = ", ".join(map(repr, near or names[:_MOST_NAMES]))
     if not shown:
-        return f"{told}In {where} there are blobs, but no folder {missing!r}"
-    return f"{told}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
+        return f"{nothing}In {where} there are blobs, but no folder {missing!r}"
+    return f"{nothing}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
 
 
 def _resembling(missing: str, names: Sequence[str]) -> Flow[tuple[list[str], list[str]]]:
-    """The names that differ in case or Unicode form alone, and up to three that are similar.
+    """The names that differ only in case or Unicode form, and up to three that are similar.
 
-    To compare thousands takes seconds, for which an event loop should not stand still.
+    Comparing thousands of names takes seconds, so the flow pauses in between: an event loop can run other tasks.
     """
     alike: list[str] = []
     near: list[str] = []

@@ -1,15 +1,14 @@
-"""What changed in a folder: a listing and a cursor go in, changes and a new cursor come out. No I/O, no clock.
+"""Compares a listing with a cursor: the changes in a folder, and its new cursor. No I/O, no clock.
 
-A blob version is a name with an ETag. A version has changed when the cursor does not hold it; no time takes part in
-that, because a high-water mark loses writes within one second, writes behind the listing's position and renames. The
-cursor holds each listed version that was decided: reported, or refused by the pattern. A version that is not decided
-yet (too young, empty, or beyond ``max_changes``) stays out and comes up again; until then the cursor keeps the name's
-older version, so that an overwritten blob is "modified" whenever its turn comes.
+A blob version is a name with an ETag. A version is new if the cursor does not hold it. Times are not compared, because
+a high-water mark would miss writes within one second, writes behind the listing's position, and renames. The cursor
+holds each listed version that was decided: reported, or refused by the pattern. A version that is not decided yet
+(too young, empty, or beyond ``max_changes``) stays out of the cursor and is considered again in the next poll. Until
+then the cursor keeps the name's older version, so that an overwritten blob is reported as "modified" later.
 
-A version that is not listed any more stays decided: it was handed over, and would be once more if it came back
-(undeleted, renamed back, or missed by one listing). Nothing is forgotten between two writes of the cursor, so that it
-does not matter whether a process goes on from what it holds or from what is stored. A write keeps the latest of those
-that are gone.
+A version that is no longer listed stays decided: it was delivered, and must not be delivered again if it comes back
+(undeleted, renamed back, or missed by one listing). Nothing is forgotten between two writes of the cursor, so a process
+can go on equally from its memory or from the stored cursor. A write keeps the latest 1,000 versions that are gone.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ __all__ = ["Scan"]
 
 # Where an event loop can run other tasks.
 _BREATH = Pause(0)
-# How many versions that are gone a stored cursor keeps: 16 KB.
+# The most versions that are gone in a stored cursor: 16 KB.
 _MOST_GONE = 1000
-# What the records of watched folders are called, wherever they are kept (state/blob_cursor.py).
+# The names of blobs that hold cursors (state/cursor_stores.py).
 _RECORD = re.compile(rb"azureml_cursor_(?:[A-Za-z0-9_.-]*_)?[0-9a-f]{16}\.json")
 _RECORDS = b"azureml_cursor_"
 
 
 _Candidate = tuple[str, "Row", int, int]
-"""A new version that the rules let through: last_modified, its row, number of its draft, position in it.
+"""A new version that the rules allow: last_modified, its row, the number of its draft, its position in the draft.
 
-In this order candidates are taken: the oldest first, then by name.
+Candidates are reported in this order: the oldest first, then by name.
 """
 
 
@@ -76,23 +75,23 @@ class Scan:
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
         self._repeated: dict[bytes | None, Known] = {}
-        self._order: list[Known | int] = []  # pages as before, or the number of a draft
+        self._order: list[Known | int] = []  # unchanged pages, or the numbers of drafts
         self._drafts: list[Draft] = []
-        self._decided: set[int] | None = None  # versions of the cursor, built for the first page that has to be parsed
+        self._decided: set[int] | None = None  # the cursor's versions, built with the first page that must be parsed
         self._candidates: list[_Candidate] = []
         self._last: _Candidate | None = None  # no candidate after this one can be among the first max_changes
-        self._aside: list[tuple[Draft, bytes, bool, bool]] = []  # draft, name, known, certainly a directory marker
-        self._empty: set[bytes] = set()  # what a folder beside each of them would be called
-        self._prefixes: set[bytes] = set()  # those of them that there are
-        self._farthest = b""  # of the names listed so far
-        self._overlaps = False  # a page began before it
+        self._aside: list[tuple[Draft, bytes, bool, bool]] = []  # draft, name, is known, is surely a directory marker
+        self._empty: set[bytes] = set()  # the name of a sub-folder next to each of them
+        self._prefixes: set[bytes] = set()  # those of these sub-folders that exist
+        self._farthest = b""  # the greatest name listed so far
+        self._overlaps = False  # whether a page began before it
         self._counts = Counts()
 
     def repeat(self, digest: bytes) -> bool:
-        """Take a page for one that was seen before; False when it has to be parsed and added.
+        """Reuse a page that was seen before; False if it must be parsed and added.
 
-        Only one of which nothing can be decided otherwise this time: no version in it waits for its time or its turn,
-        and no page before this one may have listed its names already.
+        A page is reused only if its decisions cannot differ this time: none of its versions waits for ``settle`` or
+        ``max_changes``, and no earlier page of this listing may have listed its names.
         """
         page = self._repeatable.get(digest)
         if page is None or digest in self._repeated or (page.last and page.first <= self._farthest):
@@ -106,12 +105,12 @@ class Scan:
         """Compare a page.
 
         Args:
-            digest: Of the page's bytes.
-            page: What it says.
+            digest: The digest of the page's bytes.
+            page: The parsed page.
             date: The server's ``Date`` header of the page; needed only for ``settle``.
 
         Yields:
-            Where others may go first.
+            Pauses, in which an event loop can run other tasks.
         """
         rows, rules, counts = self._checked(page.rows), self._rules, self._counts
         number = len(self._drafts)
@@ -146,7 +145,7 @@ class Scan:
                         unknown.remove(i)
                         draft.open.add(i)
             fresh = sorted(unknown)
-        # Only what stands beside an empty blob matters, which comes first.
+        # Only sub-folders next to an empty blob matter, and the empty blob is listed first.
         self._prefixes.update(self._empty.intersection(page.prefixes))
         if self._silent:
             counts.remembered += unchanged
@@ -154,7 +153,7 @@ class Scan:
             counts.unchanged += unchanged
         if fresh and _RECORDS in b"".join(names):
             records = {i for i in fresh if _RECORD.fullmatch(names[i], len(self._prefix))}
-            # Never decided either: to store that would write the record, which might be the very one.
+            # Never decided either: to store a decision would write the cursor, which may be this very blob.
             draft.open |= records
             draft.records = len(records)
             counts.records += draft.records
@@ -164,12 +163,12 @@ class Scan:
             if len(self._candidates) > 2 * rules.max_changes:
                 self._trim()
         if not decided:
-            # With nothing to compare them with, the versions of what waits need not be known.
+            # There is nothing to compare with, so the versions that wait need no hashes.
             yield _BREATH
             draft.remember(rows)
 
     def _checked(self, rows: list[Row]) -> list[Row]:
-        """The rows of a page by name, each name once: the later row counts.
+        """The rows of a page, sorted by name; of two rows of one name the later one counts.
 
         Raises:
             MalformedReply: A blob is not directly in the folder.
@@ -183,7 +182,7 @@ class Scan:
             self._counts.listed += len(rows) - len(latest)
             self._counts.twice += len(rows) - len(latest)
             rows = sorted(latest.values(), key=_name_of)
-        # What is between two names that begin alike begins so, too.
+        # All names between the first and the last one have the prefix that these two have.
         is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
         if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):
             raise MalformedReply(
@@ -192,9 +191,9 @@ class Scan:
         return rows
 
     def _supersede(self, names: set[bytes]) -> None:
-        """Leave out what a page before this one said of the same blobs: the later row counts.
+        """Drop the candidates of earlier pages with these names: the later row counts.
 
-        A listing is no snapshot, so a blob that is written meanwhile may come twice.
+        A listing is not a snapshot, so a blob that is written during it may be listed twice.
         """
         if not self._overlaps:
             self._overlaps, self._decided = True, None
@@ -208,7 +207,7 @@ class Scan:
         self._candidates = left
 
     def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
-        """Let the rules decide on new versions of one page: where they are in it, and its rows."""
+        """Apply the rules to the new versions of one page: their positions, and the page's rows."""
         counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
         left = new
         if rules.settle:
@@ -225,7 +224,7 @@ class Scan:
             left = [*compress(left, fits)]
         if self._last is not None:
             end, last = self._last[:2]
-            # Most are told by their hour, which takes a third of the time.
+            # For most, comparing the hour is enough, which takes a third of the time.
             hours = zip(left, iso_hours([rows[i][1] for i in left]), strict=True)
             soon = [i for i, hour in hours if hour <= end[: len(hour)]]
             dates = zip(soon, iso_dates([rows[i][1] for i in soon]), strict=True)
@@ -249,7 +248,7 @@ class Scan:
             self._last = self._candidates[-1]
 
     def _count_aside(self) -> None:
-        """Count empty blobs and directory markers, now that every sub-folder is known."""
+        """Count empty blobs and directory markers, now that all sub-folders are known."""
         counts = self._counts
         for draft, name, known, is_marker in self._aside:
             if is_marker or name + b"/" in self._prefixes:
@@ -264,13 +263,13 @@ class Scan:
                 draft.empty += 1
 
     def finish(self) -> Generator[Pause, None, Detection]:
-        """Close the listing.
+        """End the poll.
 
         Yields:
-            Where others may go first.
+            Pauses, in which an event loop can run other tasks.
 
         Returns:
-            What changed.
+            The changes and the new cursor.
         """
         counts = self._counts
         self._count_aside()
@@ -300,7 +299,7 @@ class Scan:
         return Detection(changes, Cursor(page.chunk for page in pages), undo, counts, self._first, tuple(pages))
 
     def _gone(self, older: dict[int, int], most: int | None) -> Generator[Pause, None, Chunk | None]:
-        """Collect the versions that were decided and are not listed any more, the latest first."""
+        """Collect the decided versions that are no longer listed, the latest first."""
         if not self._keeps_gone:
             return None
         pages = list(self._unrepeated())
@@ -325,7 +324,7 @@ class Scan:
         return (gone[0][:most], gone[1][:most]) if gone[0] else None
 
     def _changes(self, older: dict[int, int]) -> list[Change]:
-        """What is reported, ordered by name."""
+        """The reported changes, ordered by name."""
         container_url, _, datastore = self._folder
         drafts = self._drafts
         return [
@@ -346,9 +345,9 @@ class Scan:
         return (page for page in self._pages if self._repeated.get(page.digest) is not page)
 
     def _compared(self) -> Iterable[Known]:
-        """The pages that may hold what a parsed page lists.
+        """The known pages that may hold blobs of a parsed page.
 
-        A blob of a page that is as before is on no other page, since the listing is ordered by name; if it is.
+        A listing is ordered by name, so a blob of an unchanged page is on no other page; unless pages overlap.
         """
         return self._pages if self._overlaps else self._unrepeated()
 
@@ -363,7 +362,7 @@ class Scan:
         return self._decided
 
     def _older(self, reported: Iterable[Chunk]) -> Generator[Pause, None, dict[int, int]]:
-        """Find the cursor's version of each name that is reported or open; the latest one, not one that is gone."""
+        """Find the cursor's latest version of each name that is reported or open, not one that is gone."""
         pages = list(self._compared())
         if not pages:
             return {}

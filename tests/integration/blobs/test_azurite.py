@@ -86,7 +86,7 @@ def test_added_and_modified_in_the_folder_only(landing):
         ("in/new.csv", "added"),
         ("in/old.csv", "modified"),
     ]
-    assert str(detection.counts) == "listed 2: 1 new, 1 modified, 0 unchanged; 1 sub-folders not looked into"
+    assert str(detection.counts) == "listed 2: 1 new, 1 modified, 0 unchanged; 1 sub-folders ignored"
     properties = landing.sdk.get_blob_client("in/new.csv").get_blob_properties()
     assert detection.changes[0]["etag"] == properties.etag.strip('"')
     assert datetime.fromisoformat(detection.changes[0]["last_modified"]) == properties.last_modified

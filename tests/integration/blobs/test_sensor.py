@@ -316,9 +316,9 @@ def test_a_container_that_is_gone_while_the_task_waits(datastore, azurite):
 @pytest.mark.parametrize("kind", ["account key", "SAS", "identity"])
 def test_a_refused_right(kind, datastore, landing, sas, azurite, variables, said):
     rights, reason = {
-        "account key": ({"account_key": OTHER_KEY}, "the key is not one that the account has now"),
+        "account key": ({"account_key": OTHER_KEY}, "the key is not one of the account's current keys"),
         "SAS": ({"sas_token": sas.replace("sig=", "sig=A")}, "the SAS was changed after it was made"),
-        "identity": ({}, "the token was not taken"),
+        "identity": ({}, "the token was not accepted"),
     }[kind]
     with pytest.raises(AirflowFailException, match=rf"answered 40\d.* was refused to .*: {reason}") as caught:
         look(sensor(datastore=datastore(**rights)))

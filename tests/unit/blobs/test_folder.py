@@ -129,5 +129,5 @@ def test_another_container_is_another_folder(one, other):
     "url", ["http://127.0.0.1:10000/devstoreaccount1/c", "https://acct.blob.core.windows.net/Landing"]
 )
 def test_a_name_that_no_container_has_is_told_as_that(url):
-    with pytest.raises(InvalidArgument, match="which is no container's name: 3 to 63 small letters"):
+    with pytest.raises(InvalidArgument, match="which is not a valid container name: 3 to 63 lower-case letters"):
         Folder.at(url)

@@ -59,12 +59,12 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
         (sas(se="2026-06-01T11:59:59Z"), {}, "the SAS ended at 2026-06-01T11:59:59Z; put a current one"),
         (sas(se="2026-06-01"), {}, "the SAS ended at 2026-06-01T00:00:00Z"),
         (sas(se="2026-05-31T10:00Z"), {}, "the SAS ended at 2026-05-31T10:00:00Z"),
-        (sas(st="2026-06-01T12:30:00Z"), {}, "the SAS begins at 2026-06-01T12:30:00Z, which is still to come"),
+        (sas(st="2026-06-01T12:30:00Z"), {}, "the SAS begins at 2026-06-01T12:30:00Z, which is in the future"),
         (sas(sp="r"), {"code": "AuthorizationPermissionMismatch"}, "permission to list; this one has sp=r and lacks l"),
         (sas(sp="rl"), {"wanted": KEEP}, "read, create and write; this one has sp=rl and lacks cw"),
         (sas(sip="10.1.2.3"), {"code": "AuthorizationSourceIPMismatch"}, "the SAS is for requests from 10.1.2.3 only"),
         (sas(spr="https"), {"code": "AuthorizationProtocolMismatch"}, "the SAS is for https only"),
-        (sas(ss="q"), {"code": "AuthorizationServiceMismatch"}, "it has to be for blobs (ss=q"),
+        (sas(ss="q"), {"code": "AuthorizationServiceMismatch"}, "it must be for blobs (ss=q"),
         (sas(srt="s"), {"code": "AuthorizationResourceTypeMismatch"}, "other kinds of resources (srt=s"),
         (sas(), {}, "the SAS was changed after it was made, is of another account or container, or the key that"),
         (sas(sr="b"), {}, "the SAS is for a single blob (sr=b); one for the whole container is needed"),
@@ -81,13 +81,13 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
             "the container has no stored access policy 'nightly'",
         ),
         (sas(se=None, sp=None, si="policy"), {"detail": "Signature not valid in the specified time frame"}, "policy"),
-        (KEY, {}, "the key is not one that the account has now"),
-        (KEY, {"code": "KeyBasedAuthenticationNotPermitted"}, "the account takes neither account keys nor SAS"),
+        (KEY, {}, "the key is not one of the account's current keys"),
+        (KEY, {"code": "KeyBasedAuthenticationNotPermitted"}, "the account accepts neither account keys nor SAS"),
         (ContainerAccess(), {"code": "AuthorizationPermissionMismatch"}, "needs the role 'Storage Blob Data Reader'"),
-        (ContainerAccess(), {"code": "InvalidAuthenticationInfo"}, "the token was not taken; check the tenant"),
+        (ContainerAccess(), {"code": "InvalidAuthenticationInfo"}, "the token was not accepted; check the tenant"),
         (ContainerAccess(), {"code": "AuthorizationFailure"}, "the account's firewall"),
         (sas(), {"code": "AuthorizationFailure"}, "the account's firewall"),
-        (KEY, {"code": "SomethingNew"}, "the account's firewall has to let this host in"),
+        (KEY, {"code": "SomethingNew"}, "the account's firewall must let this host in"),
     ],
 )
 def test_each_reason_is_told_apart(right, answer, reason):
@@ -119,11 +119,11 @@ def test_a_right_that_ends_during_a_listing_says_why():
 )
 def test_a_clock_that_is_wrong_is_told(clock, off, words):
     clock[0] += off
-    # One of its own: what is made from a key is kept.
+    # A new one: a SAS made from a key is cached.
     error = str(error_of(ContainerAccess(account_name="acct", account_key=ACCOUNT_KEY)))
     assert words in error if words else "clock" not in error
-    # And what was signed with it had ended already.
-    assert ("had ended before it was there" in error) is (off == -3600)
+    # And the SAS that was made from the key had ended already.
+    assert ("had ended before it arrived" in error) is (off == -3600)
 
 
 @pytest.mark.parametrize("date", [None, NOW])
@@ -167,7 +167,7 @@ def test_a_broken_answer_has_no_detail(body):
 def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_word():
     page = Reply(403, {"content-type": "text/html"}, b"<html><body>Blocked by policy 7</body></html>", "id")
     error = str(refusal("x", URL, sas(), LIST, page))
-    assert "a proxy or a gateway on the way answered with a page of its own, not the storage account" in error
+    assert "a proxy or a gateway has answered with its own page, not the storage account" in error
     assert "Blocked by policy 7" in error
     assert "role" not in error
 

@@ -43,7 +43,7 @@ def test_more_hours_than_are_remembered():
 
 
 def test_what_has_no_hour():
-    with pytest.raises(MalformedReply, match="'tomorrow' is no HTTP date"):
+    with pytest.raises(MalformedReply, match="'tomorrow' is not an HTTP date"):
         iso_hours([NOW.encode(), b"tomorrow"])
 
 
@@ -69,7 +69,7 @@ def test_written_dates_sort_as_text(one, other):
     ],
 )
 def test_what_is_no_date(stamp):
-    with pytest.raises(MalformedReply, match="is no HTTP date"):
+    with pytest.raises(MalformedReply, match="is not an HTTP date"):
         iso(stamp.encode())
     with pytest.raises(MalformedReply, match=re.escape(f"{stamp!r} is no")):
         iso_dates([NOW.encode(), stamp.encode(), NOW.encode()])
