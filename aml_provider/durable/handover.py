@@ -1,8 +1,8 @@
-"""What a sensor has seen of a folder and to whom it handed it: one record, written at once.
+"""Hands changes of a folder over to task instances, by one stored record that is always written as a whole.
 
-The record holds the cursor, the last batch of changes, the task instance that took it, and the way back to the cursor
-without that batch. So whoever comes next can tell whether the batch arrived: its owner gets it again, and when the
-owner came to nothing, the batch is to be had again.
+The record holds the cursor, the last batch of changes, the task instance that took the batch, and the difference back
+to the cursor without that batch. So the next task instance can find out whether the batch arrived. The owner of the
+batch gets it again; if the owner has failed, another task instance takes the batch over.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Owner(NamedTuple):
 
     Attributes:
         map_index: -1 for a task that is not mapped.
-        generation: Which clear of the task instance it was; for the log only.
+        generation: The task instance's ``max_tries``, which a clear raises; for the log only.
     """
 
     dag_id: str
@@ -53,12 +53,12 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, ti: Any) -> Owner:
-        """The task instance of a running task's context."""
+        """The owner for the task instance of a running task's context."""
         map_index = -1 if ti.map_index is None else ti.map_index
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries or 0)
 
     def is_same(self, other: Owner) -> bool:
-        """Compare the task instances, whatever their try or clear."""
+        """Whether both are the same task instance, perhaps in another try or after a clear."""
         return self[:4] == other[:4]
 
     def __str__(self) -> str:
@@ -67,15 +67,15 @@ class Owner(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """The stored record. The cursors are kept as text until somebody needs them.
+    """The stored record. The cursors stay encoded until they are needed.
 
     Attributes:
         serial: Counts the writes, for the log.
-        owner: Who took ``batch``; after a first, silent poll who did that.
+        owner: The task instance that took ``batch``; after a first, silent poll the one that made that poll.
         batch: The changes that were handed over last; may be empty.
-        cursor_text: The cursor with the batch in it.
+        cursor_text: The cursor including the batch.
         undo_text: The difference to the cursor without the batch.
-        arrived: Somebody saw the owner end well; it may be gone by now, since old runs are deleted.
+        arrived: The owner was seen to succeed. It may be gone by now, since old DAG runs are deleted.
     """
 
     serial: int
@@ -89,7 +89,7 @@ class Commit(NamedTuple):
     def of(cls, detection: Detection, me: Owner, previous: Commit | None) -> Commit:
         """Make the record that follows ``previous`` after a poll.
 
-        A poll that only refused new blobs by their names moves the cursor and leaves batch and owner as they were.
+        A poll that found only new blobs that the pattern refuses moves the cursor, but keeps batch and owner.
         """
         serial = previous.serial + 1 if previous else 1
         cursor = detection.cursor.encode()
@@ -98,22 +98,22 @@ class Commit(NamedTuple):
         return cls(serial, me, detection.changes, cursor, detection.undo.encode())
 
     def again(self, me: Owner) -> Commit:
-        """Make the record that says that its owner takes the batch once more.
+        """Make the record for an owner that takes its batch again.
 
-        Writing it lets whoever was about to take the batch over notice.
+        Writing it makes a task that was about to take the batch over notice.
         """
         return self._replace(serial=self.serial + 1, owner=me, arrived=False)
 
     def cursor(self) -> Cursor:
-        """The cursor to go on from when the batch arrived."""
+        """The cursor to go on from if the batch arrived."""
         return Cursor.decode(self.cursor_text)
 
     def cursor_without_batch(self) -> Cursor:
-        """The cursor to go on from when the batch did not arrive: the next poll finds it again, and what is new."""
+        """The cursor to go on from if the batch did not arrive: the next poll finds its changes again."""
         return self.cursor().apply(Difference.decode(self.undo_text))
 
     def encode(self) -> str:
-        """Write as JSON text."""
+        """Encode as JSON text."""
         record = {
             "format": _FORMAT,
             "serial": self.serial,
@@ -127,7 +127,7 @@ class Commit(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> Commit:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else, or of a newer format.
@@ -141,22 +141,22 @@ class Commit(NamedTuple):
                 if not (isinstance(batch, list) and all(isinstance(one, dict) for one in (*batch, record))):
                     raise TypeError(f"the batch is {batch!r:.80}")
                 if type(record["serial"]) is not int or not all(isinstance(text, str) for text in texts):
-                    raise TypeError("the serial is no number, or a cursor no text")
+                    raise TypeError("the serial is not a number, or a cursor is not text")
                 if not all(map(str.isascii, texts)):
-                    raise ValueError("a cursor is no base64 text")
+                    raise ValueError("a cursor is not base64 text")
                 json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
 class Replay(NamedTuple):
-    """The batch is the asker's own: it was committed, but may not have arrived."""
+    """The batch belongs to the caller: it was committed, but may not have arrived."""
 
     batch: list[Change]
 
 
 class TakeOver(NamedTuple):
-    """The batch's owner came to nothing: go on from :meth:`Commit.cursor_without_batch`."""
+    """The batch's owner did not succeed: go on from :meth:`Commit.cursor_without_batch`."""
 
     batch: list[Change]
     owner: Owner
@@ -168,7 +168,7 @@ class Proceed(NamedTuple):
 
 
 class WaitFor(NamedTuple):
-    """The batch's owner is still at it."""
+    """The batch's owner has not ended yet."""
 
     owner: Owner
     state: str
@@ -177,28 +177,28 @@ class WaitFor(NamedTuple):
 Decision = Replay | TakeOver | Proceed | WaitFor
 
 BEHIND = "cleared, and queued behind this run"
-"""The state of a task that was cleared in an ended DAG run and cannot begin before the asker's DAG run has ended."""
+"""The state of a task that was cleared in an ended DAG run and cannot begin before the caller's DAG run has ended."""
 
-# A sensor that took a batch and then ends skipped did not return it: with never_fail or soft_fail, Airflow makes a skip
-# of whatever happened in between. One that found nothing has no batch.
-# Nor has one that was cleared, and waits for the asker, any part in it for now.
+# A sensor that took a batch and then ends as skipped has not returned the batch: with never_fail or soft_fail, Airflow
+# turns any error in between into a skip. (A sensor that found nothing has no batch.) A task that was cleared, and waits
+# for the caller, has not returned it either.
 _LOST = frozenset({"failed", "upstream_failed", "removed", "skipped", BEHIND})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
-    """Say what becomes of the stored batch.
+    """Decide what to do with the stored batch.
 
     Args:
-        commit: The record, or None when there is none yet.
-        me: Who asks.
-        state_of: Looks up a task instance's state; None when it does not exist. Asked only about somebody else.
+        commit: The record, or None if there is none yet.
+        me: The caller.
+        state_of: Looks up a task instance's state; None if it does not exist. Never called with the caller itself.
     """
     if commit is None or not commit.batch:
         return Proceed()
     if commit.owner.is_same(me):
         return Replay(commit.batch)
     state = state_of(commit.owner)
-    # A run that was seen to succeed may be deleted later, or be cleared, and then skipped by a task before it.
+    # A task that was seen to succeed may be deleted later with its DAG run, or be cleared, or be skipped after a clear.
     if state == "success" or (commit.arrived and state in {None, "skipped", BEHIND}):
         return Proceed()
     if state is None or state in _LOST:
@@ -207,13 +207,14 @@ def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | N
 
 
 class CursorMoved(Exception):
-    """Somebody else wrote the record since it was loaded: start over from what is stored now."""
+    """Somebody else has written the record since it was loaded: start again from the stored record."""
 
 
 class CursorStore(Protocol):
-    """Where the record of one folder is kept. One object serves one wait: it remembers what it loaded.
+    """Stores the record of one folder. One object serves one wait: it remembers what it loaded.
 
-    Written as text it says what and where the record is, for people.
+    Unlike a :class:`~aml_provider.stored.Slot`, it replaces only the text that it loaded. Converted to text it names
+    the place of the record, for people.
 
     Attributes:
         key: The record's name.
@@ -222,21 +223,21 @@ class CursorStore(Protocol):
     key: str
 
     def load(self) -> str | None:
-        """Read the record; None when there is none, for certain."""
+        """Read the record; None only if there is certainly none."""
 
     def save(self, text: str) -> None:
-        """Replace the record that :meth:`load` gave.
+        """Replace the record that :meth:`load` returned.
 
         Raises:
-            CursorMoved: It is not there any more; nothing was written.
+            CursorMoved: It has changed since; the caller must not act on the save.
         """
 
     def is_in(self, folder: Folder) -> bool:
-        """Whether the record that :meth:`load` gave is a blob of this folder."""
+        """Whether the record that :meth:`load` returned is a blob of this folder."""
 
 
 def default_cursor_key(owner: Owner) -> str:
-    """Name the cursor of a sensor that was given no ``cursor_key``: its DAG, task and map index."""
-    # A slash is in none of the parts, whereas a task in a group has dots.
+    """The cursor key of a sensor without ``cursor_key``: its DAG, task and map index."""
+    # None of the parts can contain a slash; the id of a task in a group contains dots.
     mapped = f"/{owner.map_index}" if owner.map_index >= 0 else ""
     return f"{owner.dag_id}/{owner.task_id}{mapped}"

@@ -1,4 +1,4 @@
-"""Which runs of a native schedule were handed on already. Pure: runs and a cursor go in, the next run comes out."""
+"""The runs of a native schedule that were delivered already. Pure: from runs and a cursor it finds the next run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
 
-#: How much later than one that began after it a run may show up in the schedule's list, and is still followed.
+#: A run may appear in the schedule's list this much later than a run that began after it, and is still delivered.
 LATENESS = timedelta(hours=1)
 
 
 class RunCursor(NamedTuple):
-    """What was handed on.
+    """The runs that were delivered.
 
     Args:
-        since: Runs that began before are none of ours.
-        latest: When the latest run that was handed on began; None before the first.
-        seen: The ids of those that began within :data:`LATENESS` before it.
+        since: Runs that began earlier are ignored.
+        latest: When the latest delivered run began; None before the first one.
+        seen: The delivered runs that began within :data:`LATENESS` before that: id and begin.
     """
 
     since: datetime
@@ -32,29 +32,29 @@ class RunCursor(NamedTuple):
     seen: tuple[tuple[str, datetime], ...] = ()
 
     def next_run(self, runs: Iterable[PipelineRun], since: datetime | None = None) -> PipelineRun | None:
-        """The first run that was not handed on, in the order in which they began.
+        """The first run that was not delivered yet, in the order in which the runs began.
 
         Args:
             runs: The schedule's runs, in any order.
-            since: A later moment than the cursor's own before which nothing counts.
+            since: Runs that began earlier are ignored too, if this is later than the cursor's own ``since``.
         """
         floor = self.since if since is None else max(self.since, since)
         if self.latest is not None:
             floor = max(floor, self.latest - LATENESS)
         known = {run_id for run_id, _ in self.seen}
-        # A run without a date has only just begun: the service gives it one.
+        # A run without a date has only just begun: the service will set the date.
         left = [run for run in runs if run.created is not None and run.created >= floor and run.id not in known]
         return min(left, key=lambda run: (run.created, run.id), default=None)
 
     def after(self, run: PipelineRun) -> RunCursor:
-        """The cursor once this run was handed on."""
+        """The cursor after this run is delivered."""
         assert run.created is not None
         latest = run.created if self.latest is None else max(self.latest, run.created)
         seen = [(known, began) for known, began in self.seen if began >= latest - LATENESS]
         return self._replace(latest=latest, seen=(*seen, (run.id, run.created)))
 
     def encode(self) -> str:
-        """Write as text."""
+        """Encode as text."""
         return json.dumps(
             {
                 "since": self.since.isoformat(),
@@ -65,7 +65,7 @@ class RunCursor(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> RunCursor:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else.

@@ -188,8 +188,8 @@ class ScheduleReconciler:
             )
         if not self._wanted.fits(schedule, self._target):
             raise ScheduleExists(
-                f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, and does not run "
-                f"{self._target}. Give this one another name, or disable that one."
+                f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
+                f"other than {self._target}. Give this one another name, or disable that one."
             )
         self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) belonged to {other}; this task owns it now.")
 

@@ -1,4 +1,4 @@
-"""What becomes of a schedule that exists: whose it is, what is kept of it, what is refused."""
+"""A schedule that exists already: its owner, the changes that it keeps, and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from aml_provider.client.specs.target import Target
 from aml_provider.durable.schedule_owner import KEY
 
 
-def test_what_others_have_set_survives():
+def test_changes_by_others_survive():
     world = prepared(wanted(recurrence=EVERY_HOUR), {}, name_only=True)()
     wire = world.one()
     wire |= {"Label": "keep", "Recurrence": wire["Recurrence"] | {"EndTime": "2030-01-01T00:00:00"}}
@@ -134,7 +134,7 @@ def test_a_task_that_was_renamed_takes_its_schedule_over():
 
 def test_two_tasks_do_not_take_one_name_from_each_other_for_different_pipelines():
     world = prepared(wanted(), {})()
-    with pytest.raises(ScheduleExists, match="does not run pipeline p-2"):
+    with pytest.raises(ScheduleExists, match="for something other than pipeline p-2"):
         world.settle(wanted(), owner=OWNER._replace(task_id="other"), target=OTHER_PIPELINE)
     assert len(world.service.schedules) == 1
 
@@ -146,7 +146,7 @@ def test_mapped_tasks_need_names_of_their_own():
         world.settle(wanted(), owner=OWNER._replace(map_index=1), target=OTHER_PIPELINE)
 
 
-def test_a_failed_provisioning_is_told_and_a_retry_writes_again():
+def test_a_failed_provisioning_is_an_error_and_a_retry_writes_again():
     world = World(provisioning="Failed")
     with pytest.raises(ProvisioningFailed, match=r"'nightly' .*Failed"):
         world.settle(wanted())
@@ -157,7 +157,7 @@ def test_a_failed_provisioning_is_told_and_a_retry_writes_again():
     assert [call.method for call in world.service.writes()] == ["POST", "PUT"]
 
 
-def test_what_the_service_says_of_a_failure_is_told():
+def test_the_error_of_a_failed_provisioning_has_the_services_message():
     world = World(provisioning="Failed")
     create = world.service._create
 
@@ -171,7 +171,7 @@ def test_what_the_service_says_of_a_failure_is_told():
         world.settle(wanted())
 
 
-def test_a_run_that_a_disabled_schedule_has_started_is_told_once():
+def test_a_run_that_a_disabled_schedule_has_started_is_an_error_once():
     world = World()
     world.service._fire = lambda wire: world.service.runs.append(wire["Id"])
     with pytest.raises(ScheduleStartedRun, match="run-of-s-1") as caught:
@@ -182,7 +182,7 @@ def test_a_run_that_a_disabled_schedule_has_started_is_told_once():
     assert world.settle(wanted(status="Disabled")).id == "s-1"
 
 
-def test_a_schedule_to_be_created_as_disabled_is_parked_within_what_the_service_takes():
+def test_the_far_future_start_of_a_disabled_schedule_is_accepted_by_the_service():
     world = World()
     world.settle(wanted(recurrence=LATER, status="Disabled"))
     create, disable, write = world.service.writes()

@@ -1,4 +1,4 @@
-"""One schedule, as it is wanted, after a crash at each point and after each way in which a write can fail."""
+"""One schedule as wanted, after a crash at each point and after each failure of a write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aml_provider.client.errors import AzureMLError
 
 @everywhere
 @every_kind
-def test_it_is_made_as_wanted_and_then_left_alone(quirks, request_):
+def test_a_schedule_is_made_as_wanted_and_then_left_alone(quirks, request_):
     world = World(**quirks)
     made = world.settle(request_)
     is_as_wanted(world.one(), request_)
@@ -144,7 +144,7 @@ def test_after_a_lost_write_there_is_one_schedule_as_wanted(quirks, request_, be
 
 
 @pytest.mark.parametrize("fault", ["lost", "500"])
-def test_a_creation_that_was_not_carried_out_is_told_and_a_retry_makes_it(fault):
+def test_a_creation_that_was_not_carried_out_is_an_error_and_a_retry_makes_it(fault):
     world = World()
     world.service.faults = [fault]
     with pytest.raises(AzureMLError) as caught:
