@@ -73,7 +73,7 @@ def landing(azurite):
         made.sdk.close()
 
 
-def test_added_and_modified_in_the_folder_only(landing):
+def test_only_changes_directly_in_the_folder_are_reported(landing):
     landing.write("in/old.csv")
     state = landing.watch()
     assert landing.take(state) == []
@@ -174,7 +174,7 @@ def test_several_pages(landing):
     assert landing.take(state) == []
 
 
-def test_a_missing_container(landing, azurite):
+def test_a_missing_container_is_an_error(landing, azurite):
     missing = FolderState(Folder.at(f"{azurite.blob_endpoint}/no-such-container"), Rules(), None)
     with pytest.raises(ServiceError) as caught:
         landing.poll(missing)

@@ -211,8 +211,8 @@ def test_a_credential_that_is_refused_names_whose_it_is(fields, told, register, 
         look(sensor(datastore=register(landing, **fields)))
 
 
-def test_a_sas_that_was_rotated_is_read_anew(register, landing, https):
-    """The trigger is refused, hands over, and the worker has the new one."""
+def test_a_rotated_sas_is_read_again(register, landing, https):
+    """The trigger is refused and hands over; the worker reads the new one."""
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     watched = {"datastore": register(landing, sas_token=sas_of(landing, https, expiry=soon))}
     trigger = deferred(sensor(**watched, deferrable=True))
@@ -263,7 +263,7 @@ def test_a_record_is_written_once_and_then_replaced(kind, records, landing):
         other.save("five")
 
 
-def test_of_many_writers_one_wins(records):
+def test_one_of_many_writers_wins(records):
     name = records()
     stores = [store_in(name) for _ in range(6)]
     for store in stores:
@@ -290,7 +290,7 @@ def test_of_many_writers_one_wins(records):
     ("sas", "told"),
     [("r", "Storage Blob Data Contributor.*read, create and write"), ("l", "Storage Blob Data Contributor")],
 )
-def test_a_right_that_does_not_suffice_for_records_is_told(sas, told, register, landing, https):
+def test_a_right_that_is_not_enough_for_records_is_an_error(sas, told, register, landing, https):
     register(landing, "records", sas_token=sas_of(landing, https, sas))
     register(landing, account_key=https.account_key)
     with pytest.raises(AirflowFailException, match=told):
@@ -335,7 +335,7 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
         ("nosuchstore/x", "has no datastore 'nosuchstore'"),
     ],
 )
-def test_a_place_that_will_not_do_is_named(value, told, register, landing, https):
+def test_an_unusable_cursor_store_is_named(value, told, register, landing, https):
     register(landing, account_key=https.account_key)
     with pytest.raises(AirflowFailException, match=told):
         look(sensor(datastore="store", cursor_store=value))

@@ -57,7 +57,7 @@ def test_a_blob_with_old_time_stamps_is_reported():
     assert take(container, state) == [("renamed", "added")]
 
 
-def test_an_overwritten_blob_that_had_to_wait_is_modified():
+def test_an_overwritten_blob_that_waited_for_settle_is_modified():
     container = Container()
     state = watch(container, settle=10)
     container.write("a")
@@ -99,7 +99,7 @@ def test_a_changed_pattern_does_not_replay():
     assert take(container, changed) == [("a.txt", "modified")]
 
 
-def test_max_changes_hands_out_the_oldest_first_and_everything_in_turn():
+def test_max_changes_reports_the_oldest_first_and_everything_in_turn():
     container = Container()
     state = watch(container, max_changes=2)
     take(container, state)
@@ -129,7 +129,7 @@ def test_a_first_listing_beyond_max_changes_keeps_only_what_can_be_reported():
 
 
 @pytest.mark.parametrize("ignore_empty", [True, False])
-def test_directory_markers_are_no_blobs(ignore_empty):
+def test_directory_markers_are_not_blobs(ignore_empty):
     container = Container(page_size=1)
     state = watch(container, ignore_empty=ignore_empty)
     take(container, state)
@@ -147,7 +147,7 @@ def test_directory_markers_are_no_blobs(ignore_empty):
     assert take(container, state) == []
 
 
-def test_an_empty_blob_beside_a_folder_of_its_name_is_a_blob():
+def test_an_empty_blob_next_to_a_folder_of_its_name_is_a_blob():
     """A flag file; only its metadata would make it a directory."""
     container = Container(page_size=1)
     state = watch(container, ignore_empty=False)
@@ -163,7 +163,7 @@ def test_an_empty_blob_beside_a_folder_of_its_name_is_a_blob():
 @pytest.mark.parametrize("ignore_empty", [True, False])
 @pytest.mark.parametrize("size", [0, 7])
 def test_no_change_has_an_empty_name(ignore_empty, size):
-    """A blob `in/` with content would be a data path to all of the folder."""
+    """A blob `in/` with content would be a data path to the whole folder."""
     container = Container()
     state = watch(container, ignore_empty=ignore_empty, on_first_poll="report")
     for _ in range(2):
@@ -187,7 +187,7 @@ def test_no_change_has_an_empty_name(ignore_empty, size):
     ],
 )
 @pytest.mark.parametrize("rules", [{}, {"on_first_poll": "report"}, {"ignore_empty": False}, {"settle": 1}])
-def test_a_record_of_ours_is_never_reported_and_never_a_reason_to_write_one(name, is_record, rules):
+def test_a_blob_that_holds_a_cursor_is_never_reported_and_never_a_reason_to_save_one(name, is_record, rules):
     container = Container()
     state = watch(container, **rules)
     take(container, state)
@@ -203,7 +203,7 @@ def test_a_record_of_ours_is_never_reported_and_never_a_reason_to_write_one(name
         assert container.poll(state).counts.records == is_record
 
 
-def test_the_names_of_our_records_are_known():
+def test_the_names_of_blobs_that_hold_cursors_are_recognised():
     for key in ("", "a", "dag/task/7", "with secret", "ä" * 300, "x" * 300):
         name = f"{variable_key('conn', 'store', 'in/', key)}.json"
         assert _RECORD.fullmatch(name.encode()), name
@@ -219,7 +219,7 @@ def test_settle_needs_the_servers_date():
         container.poll(state, date=False)
 
 
-def test_sizes():
+def test_memory_and_text_for_each_blob_are_bounded():
     container = Container(page_size=5000)
     for number in range(20_000):
         container.write(f"part-{number:08}")

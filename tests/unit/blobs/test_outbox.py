@@ -1,4 +1,4 @@
-"""Many watchers of one folder, with one listing for all: what each fires, and what survives when it dies."""
+"""Many watchers of one folder share one listing: the events of each, and its record after a crash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aml_provider.client.errors import CredentialError
 
 
 class Folder:
-    """A container, the polls at it, and the time."""
+    """A container, its polls, and the time."""
 
     def __init__(self):
         self.container = FakeContainer()
@@ -44,7 +44,7 @@ def folder():
     return Folder()
 
 
-def test_each_has_its_own_pattern_and_all_have_one_listing(folder):
+def test_each_watcher_has_its_own_pattern_and_all_share_one_listing(folder):
     texts, numbers = folder.watch(pattern="*.txt"), folder.watch(pattern=["*.csv", "*.json"])
     everything = folder.watch()
     watchers = (texts, numbers, everything)
@@ -57,7 +57,7 @@ def test_each_has_its_own_pattern_and_all_have_one_listing(folder):
     assert folder.poll(*watchers) == [[], [], []]
 
 
-def test_a_token_that_cannot_be_had_is_laid_at_the_right_door(folder):
+def test_the_error_for_a_missing_token_names_the_identity(folder):
     watcher = folder.watch()
     right = ContainerAccess(identity="the service principal of x")
     flow = folder.shared.poll(FOLDER, right)
@@ -67,7 +67,7 @@ def test_a_token_that_cannot_be_had_is_laid_at_the_right_door(folder):
     assert folder.poll(watcher) == [[]]
 
 
-def test_they_know_the_same_thing_once(folder):
+def test_watchers_with_equal_cursors_share_one_knowledge(folder):
     watchers = [folder.watch(pattern=f"{number}.csv") for number in range(50)]
     folder.container.write("in/7.csv")
     folder.poll(*watchers)
@@ -100,13 +100,13 @@ def test_the_first_poll_remembers_or_reports(folder):
     assert folder.poll(remembers, reports) == [[], ["old.csv"]]
     assert remembers.must_save
     assert reports.must_save
-    # From here on they are one.
+    # From now on they share one knowledge.
     folder.container.write("in/new.csv")
     assert folder.poll(remembers, reports) == [["new.csv"], ["new.csv"]]
     assert remembers._knowledge is reports._knowledge
 
 
-def test_a_late_one_loses_nothing(folder):
+def test_a_watcher_that_joins_late_loses_nothing(folder):
     early, late = folder.watch(), folder.watch()
     folder.poll(early, late)
     record, late = late.record, None
@@ -153,7 +153,7 @@ def test_an_event_leaves_the_outbox_when_it_is_stored(folder):
     assert not watcher.must_save
 
 
-def test_who_comes_after_a_death_repeats_the_same_events_first(folder):
+def test_a_watcher_repeats_the_events_of_a_dead_one_first(folder):
     watcher = folder.watch()
     folder.poll(watcher)
     for name in ("in/a.csv", "in/b.csv"):
@@ -166,7 +166,7 @@ def test_who_comes_after_a_death_repeats_the_same_events_first(folder):
     assert names([new]) == ["c.csv"]
 
 
-def test_refused_names_are_stored_now_and_then_only(folder):
+def test_refused_names_are_stored_only_now_and_then(folder):
     watcher = folder.watch(pattern="*.csv")
     folder.poll(watcher)
     before = watcher.record
@@ -200,7 +200,7 @@ def test_changes_beyond_the_limit_of_one_poll_come_with_the_next(folder):
     assert names(watcher.take(poll, 0)) == ["4"]
 
 
-def test_a_failed_page_moves_nobody(folder):
+def test_a_failed_page_moves_no_watcher(folder):
     one, other = folder.watch(), folder.watch(settle=1)
     folder.poll(one, other)
     folder.container.write("in/a.csv", age=5)
@@ -210,19 +210,19 @@ def test_a_failed_page_moves_nobody(folder):
 
 
 @pytest.mark.parametrize("data", [None, [], "text", {}, {"format": 1}, {"format": 1, "cursor": "", "outbox": [{}]}])
-def test_a_damaged_record_is_not_taken_for_none(data):
+def test_a_damaged_record_is_not_taken_for_a_missing_one(data):
     with pytest.raises(CursorUnreadable, match="damaged"):
         WatcherRecord.from_json(data)
 
 
-def test_nor_is_a_newer_one(folder):
+def test_a_record_of_a_newer_format_is_not_taken_for_a_missing_one(folder):
     with pytest.raises(CursorUnreadable, match="format 2; this version reads 1"):
         WatcherRecord.from_json({"format": 2})
     with pytest.raises(CursorUnreadable):
         folder.watch(WatcherRecord("1.00000000.AAAA"))
 
 
-def test_a_record_survives_json(folder):
+def test_a_watcher_record_survives_json(folder):
     watcher = folder.watch(on_first_poll="report")
     folder.container.write("in/ü.csv")
     folder.poll(watcher)
@@ -256,7 +256,7 @@ class Storm:
         self.polls = []
 
     def start(self, i):
-        # As a new process does; in what was broadcast before, it takes no part.
+        # As a new process does; it does not get polls from before.
         rules = {"pattern": self.patterns[i], "settle": self.settles[i]}
         self.alive[i] = self.folder.watch(
             WatcherRecord.from_json(self.records[i].to_json()) if self.records[i].cursor_text else WatcherRecord(),
@@ -297,7 +297,7 @@ class Storm:
                 self.tell(i, watcher, poll, listed, deadly=deadly)
             except Death:
                 self.alive[i] = None
-        # What is not stored of a dead one never will be; the word comes when nobody is waited for any more.
+        # A dead watcher's events that are not stored never will be; a poll is stored once no watcher is awaited.
         for earlier in self.polls:
             earlier.is_stored |= not deadly or self.dice.random() < 0.6
 
@@ -344,7 +344,7 @@ class Storm:
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 250) for start in range(0, 2000, 250)], ids=lambda r: str(r[0]))
-def test_storm(seeds):
+def test_in_a_storm_each_version_is_fired_in_one_event(seeds):
     """Each version that survives is fired at least once, and always in the same event."""
     fired = 0
     for seed in seeds:
@@ -362,7 +362,7 @@ def test_storm(seeds):
     assert fired > 1000
 
 
-def test_the_storm_would_notice(monkeypatch):
+def test_the_storm_notices_a_record_that_is_stored_after_its_events(monkeypatch):
     """A watcher that stores its record after its events, as the obvious one would, repeats versions in other events."""
 
     def tell(self, i, watcher, poll, listed, *, deadly):
@@ -376,7 +376,7 @@ def test_the_storm_would_notice(monkeypatch):
 
     monkeypatch.setattr(Storm, "tell", tell)
     with pytest.raises(AssertionError, match="a version"):
-        test_storm(range(250))
+        test_in_a_storm_each_version_is_fired_in_one_event(range(250))
 
 
 def test_a_record_that_is_split_is_fired_in_order(folder):

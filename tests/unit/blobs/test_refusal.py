@@ -1,4 +1,4 @@
-"""Why a storage account refused somebody: each reason is told apart, and nothing that signs is shown."""
+"""The reasons for which a storage account refuses a request: each has its own message, and none shows a signature."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
         (KEY, {"code": "SomethingNew"}, "the account's firewall must let this host in"),
     ],
 )
-def test_each_reason_is_told_apart(right, answer, reason):
+def test_each_reason_has_its_own_message(right, answer, reason):
     if answer.get("code") not in {None, "InvalidAuthenticationInfo"}:
         answer = {"message": UNAUTHORIZED, **answer}
     error = error_of(right, **answer)
@@ -117,7 +117,7 @@ def test_a_right_that_ends_during_a_listing_says_why():
         (0, None),
     ],
 )
-def test_a_clock_that_is_wrong_is_told(clock, off, words):
+def test_a_wrong_clock_is_reported(clock, off, words):
     clock[0] += off
     # A new one: a SAS made from a key is cached.
     error = str(error_of(ContainerAccess(account_name="acct", account_key=ACCOUNT_KEY)))
@@ -164,7 +164,7 @@ def test_a_broken_answer_has_no_detail(body):
     assert isinstance(refusal("x", URL, KEY, LIST, Reply(403, {"date": "nonsense"}, body, "id")), PermissionDenied)
 
 
-def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_word():
+def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_reply():
     page = Reply(403, {"content-type": "text/html"}, b"<html><body>Blocked by policy 7</body></html>", "id")
     error = str(refusal("x", URL, sas(), LIST, page))
     assert "a proxy or a gateway has answered with its own page, not the storage account" in error
@@ -178,14 +178,14 @@ def test_a_refusal_without_a_body_has_its_code_from_the_header():
     assert "the storage account is disabled" in str(error)
 
 
-def test_a_workspace_that_refuses_a_token_tells_of_the_clock_too():
+def test_a_workspaces_refusal_of_a_token_reports_a_wrong_clock_too():
     for date, told in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
         error, _ = play(protocol().run(one(calls.get_run("r"))), reply(401, date=date))
         assert ("This host's clock is " in str(error)) is told
 
 
 @pytest.mark.parametrize("piece", [b"a ", b"A", b"string to sign ", b"."])
-def test_no_detail_takes_long_to_be_read(piece):
+def test_each_detail_is_read_fast(piece):
     begun = time.process_time()
     for _ in range(10):
         detail_of(b"<AuthenticationErrorDetail>" + piece * (8000 // len(piece)))

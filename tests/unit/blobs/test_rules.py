@@ -42,7 +42,7 @@ def test_more_hours_than_are_remembered():
     assert len(set(iso_hours(stamps))) == 20_000
 
 
-def test_what_has_no_hour():
+def test_a_text_without_an_hour_is_refused():
     with pytest.raises(MalformedReply, match="'tomorrow' is not an HTTP date"):
         iso_hours([NOW.encode(), b"tomorrow"])
 
@@ -68,7 +68,7 @@ def test_written_dates_sort_as_text(one, other):
         "Sün, 22 Nov 2026 12:00:00 GMT",
     ],
 )
-def test_what_is_no_date(stamp):
+def test_a_text_that_is_not_a_date_is_refused(stamp):
     with pytest.raises(MalformedReply, match="is not an HTTP date"):
         iso(stamp.encode())
     with pytest.raises(MalformedReply, match=re.escape(f"{stamp!r} is no")):
@@ -77,7 +77,7 @@ def test_what_is_no_date(stamp):
 
 @pytest.mark.parametrize("settle", [0.5, 1, 1.5, 60, 86400.0])
 @given(ago=st.integers(-10, 100_000))
-def test_what_is_old_enough(settle, ago):
+def test_settle_compares_whole_seconds(settle, ago):
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     written = iso(http(now - timedelta(seconds=ago)))
     assert (written <= settled_until(NOW, settle)) == (ago >= settle)

@@ -54,8 +54,8 @@ def test_a_page_is_parsed_again_only_while_something_in_it_waits():
     assert state.parsed == 7
 
 
-def test_only_what_a_page_says_of_its_blobs_makes_it_another_one():
-    """Its head and its marker may vary from listing to listing; what stands between them must not."""
+def test_only_the_blobs_of_a_page_decide_whether_it_is_parsed_again():
+    """Its head and its marker may vary from listing to listing."""
 
     class Varying(Container):
         def pages(self):
@@ -75,7 +75,7 @@ def test_only_what_a_page_says_of_its_blobs_makes_it_another_one():
 
 
 def test_a_large_cursor_is_compared_in_pieces():
-    """In a trigger's event loop a million versions would take a quarter of a second in one go."""
+    """Compared in one go, a million versions would block a trigger's event loop for a quarter of a second."""
     container = Container(page_size=5)
     container.write("a")
     known = watch(container, Cursor.of((number, number) for number in range(100_000)))
@@ -122,7 +122,7 @@ def test_of_one_name_on_two_pages_the_later_row_counts():
     assert etags(container, state) == []
 
 
-def test_a_version_on_two_pages_is_handed_out_once():
+def test_a_version_on_two_pages_is_reported_once():
     container = Overlapping()
     state = watch(container)
     container.listing = [[("a", "1", 1)]]
@@ -131,7 +131,7 @@ def test_a_version_on_two_pages_is_handed_out_once():
     assert etags(container, state) == [("b", "1", "added"), ("c", "1", "added")]
 
 
-def test_what_is_on_a_page_that_is_as_before_is_known_on_the_next_one_too():
+def test_a_blob_of_an_unchanged_page_is_known_on_the_next_page_too():
     container = Overlapping()
     state = watch(container)
     container.listing = [[("a", "1", 1), ("b", "1", 1)], [("c", "1", 1)]]
@@ -167,7 +167,7 @@ def test_a_new_version_before_the_old_one_waits_for_the_next_listing():
     ignore_empty=st.booleans(),
     report=st.booleans(),
 )
-def test_a_listing_with_names_twice_is_as_good_as_one_with_their_last_rows(listings, ignore_empty, report):
+def test_a_listing_with_repeated_names_gives_the_same_as_one_with_their_last_rows(listings, ignore_empty, report):
     rules = {"ignore_empty": ignore_empty, "on_first_poll": "report" if report else "remember"}
     container, plain = Overlapping(), Overlapping()
     state, other = watch(container, **rules), watch(plain, **rules)
@@ -189,7 +189,7 @@ def test_of_one_name_twice_on_a_page_the_later_row_counts():
 
 
 @pytest.mark.parametrize("name", ["../a", "sub/a", "sub/deep/a"])
-def test_what_is_not_directly_in_the_folder_voids_the_poll(name):
+def test_a_blob_that_is_not_directly_in_the_folder_voids_the_poll(name):
     container = Overlapping()
     state = watch(container, on_first_poll="report")
     container.listing = [[("a", "1", 1), (name, "1", 1), ("z", "1", 1)]]
@@ -197,7 +197,7 @@ def test_what_is_not_directly_in_the_folder_voids_the_poll(name):
         container.poll(state)
 
 
-def test_of_sub_folders_only_their_number_is_kept():
+def test_only_the_number_of_sub_folders_is_kept():
     page = Page([], frozenset(), [b"in/%d/" % number for number in range(1000)])
     scan = Scan(FOLDER, Rules.of(), (), first=True)
     for _ in scan.add(b"digest", page, None):
