@@ -56,7 +56,7 @@ WANTED = {
 
 
 class World:
-    """A service, and what one task instance keeps in Airflow."""
+    """A service, and the task state store of one task instance."""
 
     def __init__(self, **quirks):
         self.service = Service(**quirks)
@@ -82,7 +82,7 @@ class World:
             self.store.fuse = Fuse()
 
     def later(self):
-        """Another run of the DAG, long after."""
+        """Another run of the DAG, much later."""
         self.store.clear()
         self.service.wait(86_400)
         self.service.requests.clear()
@@ -137,7 +137,7 @@ every_kind = pytest.mark.parametrize("request_", WANTED.values(), ids=WANTED)
 
 
 def crash_everywhere(make_world, action, check, *, twice=True, limit=400):
-    """Crash at each point of an action, and of the retry; then let one retry come to its end. Returns the number."""
+    """Crash at each point of an action, and of its retry; then let one retry finish. Returns the number of crashes."""
     count = 0
     for first in itertools.count(1):
         assert first < limit
