@@ -1,4 +1,4 @@
-"""How Airflow's database shows a task instance after a manual state change, and whether it waited for its next try."""
+"""Reads from Airflow's database a task instance after a manual state change, and whether it waited for a next try."""
 
 from __future__ import annotations
 

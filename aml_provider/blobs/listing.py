@@ -92,7 +92,7 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
         if marker in seen:
             raise malformed("List Blobs gave the same continuation marker twice")
         seen.add(marker)
-    raise malformed(f"List Blobs gave {_MOST_PAGES} pages and did not come to an end")
+    raise malformed(f"List Blobs gave {_MOST_PAGES} pages and has not ended")
 
 
 def _digest(body: bytes) -> bytes:

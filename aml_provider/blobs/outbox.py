@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Watcher", "WatcherRecord"]
 
 _FORMAT = 1
-# For so many seconds a watcher need not store names that its pattern refused: after a restart it would refuse them
+# For this many seconds a watcher need not store names that its pattern refused: after a restart it would refuse them
 # again. Otherwise each blob in a folder with a thousand watchers would cost a thousand writes.
 _UNSAVED = 600.0
 

@@ -21,7 +21,7 @@ _CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 
 class Rules(NamedTuple):
-    """Which versions are reported, and when. Make it with :meth:`of`, which checks the values.
+    """The rules for which versions are reported, and when. Make it with :meth:`of`, which checks the values.
 
     Attributes:
         settle: Seconds that must have passed since a version's last write, by the server's clock; in whole seconds,

@@ -56,7 +56,7 @@ def create_schedule(
 
     Raises:
         InvalidArgument: A value cannot be used.
-        PipelineError: There is no such pipeline or endpoint, it is not active, or does not take what it would get.
+        PipelineError: There is no such pipeline or endpoint, it is not active, or does not accept the given parameters.
         ScheduleError: The schedule cannot be found, or cannot be managed as requested.
     """
     if (pipeline_id is None) == (endpoint_id is None):

@@ -22,7 +22,7 @@ class ScheduleOwner(NamedTuple):
         deployment: The name of this Airflow.
         dag_id: The DAG.
         task_id: The task.
-        run_id: The current DAG run: it tells what this very task instance has created.
+        run_id: The current DAG run: it identifies the schedules that this task instance has created.
         map_index: The index of a mapped task, else -1.
     """
 

@@ -201,7 +201,7 @@ def test_worker_and_trigger_list_with_every_kind_of_credential(
             "the service principal of datastore 'store', not the connection",
         ),
         ({"section": principal(certificate="R0FSQkFHRQ==")}, "'store' has a service principal that cannot be used"),
-        ({}, "refused to the connection's identity: the token was not taken"),
+        ({}, "refused to the connection's identity: the token was not accepted"),
     ],
     ids=["wrong secret", "no certificate", "identity"],
 )
