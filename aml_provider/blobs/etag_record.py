@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["Kept", "read_record", "replace_record"]
+__all__ = ["StoredText", "read_record", "replace_record"]
 
 
-class Kept(NamedTuple):
+class StoredText(NamedTuple):
     """The content of a blob; an ETag of None means that there was no blob."""
 
     text: str | None
     etag: str | None
 
 
-def read_record(location: Location, name: str) -> Flow[Kept]:
+def read_record(location: Location, name: str) -> Flow[StoredText]:
     """Read a blob of the folder.
 
     Raises:
@@ -38,17 +38,17 @@ def read_record(location: Location, name: str) -> Flow[Kept]:
     operation = "read the stored record"
     reply = yield from ask(location.access, _request(operation, "GET", location, name))
     if reply.status == 404 and error_facts(reply.body)[0] == "BlobNotFound":
-        return Kept(None, None)
+        return StoredText(None, None)
     etag = reply.headers.get("etag")
     if reply.status != 200:
         raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)
     if not etag:
         raise MalformedReply(operation, status=200, message="the reply has no ETag")
     with reading(damaged):
-        return Kept(reply.body.decode(), etag)
+        return StoredText(reply.body.decode(), etag)
 
 
-def replace_record(location: Location, name: str, previous: Kept, text: str) -> Flow[Kept | None]:
+def replace_record(location: Location, name: str, previous: StoredText, text: str) -> Flow[StoredText | None]:
     """Replace a blob of the folder, if it has not changed since it was read.
 
     Returns:
@@ -63,7 +63,7 @@ def replace_record(location: Location, name: str, previous: Kept, text: str) -> 
     kind = (("x-ms-blob-type", "BlockBlob"), ("Content-Type", "application/json; charset=utf-8"))
     reply = yield from ask(location.access, request._replace(headers=(*request.headers, *kind, condition)))
     if reply.status == 201 and "etag" in reply.headers:
-        return Kept(text, reply.headers["etag"])
+        return StoredText(text, reply.headers["etag"])
     code = error_facts(reply.body)[0]
     # A 412 can also come from a lease, not from our condition: then nobody else has written.
     if (reply.status == 412 and not code.startswith("Lease")) or (reply.status == 409 and code == "BlobAlreadyExists"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from aml_provider.blobs.access import Location
-    from aml_provider.blobs.etag_record import Kept
+    from aml_provider.blobs.etag_record import StoredText
     from aml_provider.blobs.folder import Folder
     from aml_provider.client.http.clients import Client
 
@@ -49,7 +49,7 @@ class BlobCursorStore:
         self.key = key
         self._folder = folder
         self._blob = f"{key}.json"
-        self._seen: Kept | None = None
+        self._seen: StoredText | None = None
         self._place: Folder | None = None
 
     def __str__(self) -> str:

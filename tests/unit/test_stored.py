@@ -102,11 +102,11 @@ def reads(kind, text):
     try:
         READERS[kind][1](text)
     except ERRORS as error:
-        told = str(error)
+        message = str(error)
     else:
         return True
-    assert "damaged" in told or "has format" in told
-    assert len(told) < 800
+    assert "damaged" in message or "has format" in message
+    assert len(message) < 800
     return False
 
 

@@ -56,7 +56,7 @@ class Airflow:
 
 
 class Load(BlobLoad):
-    """The load, and consumers that are told what to say."""
+    """The load, and consumers whose answers are scripted."""
 
     def versions(self, reader):
         return [

@@ -194,7 +194,7 @@ def test_worker_and_trigger_list_with_every_kind_of_credential(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         (
             {"section": principal(clientSecret="wrong")},
@@ -205,9 +205,9 @@ def test_worker_and_trigger_list_with_every_kind_of_credential(
     ],
     ids=["wrong secret", "no certificate", "identity"],
 )
-def test_a_credential_that_is_refused_names_whose_it_is(fields, told, register, landing, authority):
+def test_a_credential_that_is_refused_names_whose_it_is(fields, message, register, landing, authority):
     authority.secrets[CLIENT] = SECRET
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore=register(landing, **fields)))
 
 
@@ -287,13 +287,13 @@ def test_one_of_many_writers_wins(records):
 
 
 @pytest.mark.parametrize(
-    ("sas", "told"),
+    ("sas", "message"),
     [("r", "Storage Blob Data Contributor.*read, create and write"), ("l", "Storage Blob Data Contributor")],
 )
-def test_a_right_that_is_not_enough_for_records_is_an_error(sas, told, register, landing, https):
+def test_a_right_that_is_not_enough_for_records_is_an_error(sas, message, register, landing, https):
     register(landing, "records", sas_token=sas_of(landing, https, sas))
     register(landing, account_key=https.account_key)
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore="store", cursor_store="records/cursors"))
 
 
@@ -325,7 +325,7 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ("store/incoming/", "cursor_store: is the watched folder"),
         ("", "cursor_store: "),
@@ -335,9 +335,9 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
         ("nosuchstore/x", "has no datastore 'nosuchstore'"),
     ],
 )
-def test_an_unusable_cursor_store_is_named(value, told, register, landing, https):
+def test_an_unusable_cursor_store_is_named(value, message, register, landing, https):
     register(landing, account_key=https.account_key)
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore="store", cursor_store=value))
 
 

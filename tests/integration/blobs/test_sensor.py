@@ -163,7 +163,7 @@ def test_a_datastore_that_was_moved_is_followed_by_worker_and_trigger(datastore,
     watcher = sensor(datastore=datastore(account_key=key), deferrable=True)
     context = context_of()
     trigger = deferred(watcher, context)
-    trigger._session = 0.0  # read the connection and the datastore anew before each look
+    trigger._session = 0.0  # read the connection and the datastore again before each poll
     with azurite.container() as moved:
         datastore(account_key=key, container=moved.container_name)
         assert watcher._watch[1].look() is None

@@ -229,7 +229,7 @@ def test_two_sensors_with_one_key_share_the_changes(watch, container, states):
     container.write("incoming/a")
     assert names(look(watch(cursor_key="shared"), other)) == ["incoming/a"]
     assert look(watch(cursor_key="shared"), one) == []
-    assert look(watch(), one) == [], "a key of its own begins with a first look"
+    assert look(watch(), one) == [], "its own key begins with a first poll"
 
 
 @pytest.mark.parametrize(
@@ -300,11 +300,11 @@ def test_a_damaged_record_is_never_taken_for_an_absent_one(damage, watch, contai
     else:
         record = Commit.decode(variables[key])
         variables[key] = record._replace(cursor_text=f"{record.cursor_text[:-4]}AAAA").encode()
-    told = pytest.raises(AirflowFailException, match=f"delete the Variable {key}, and the next look starts anew")
-    with told:
+    damage = pytest.raises(AirflowFailException, match=f"delete the Variable {key}, and the next look starts anew")
+    with damage:
         look(watch())
     event = fire(trigger)
-    with told:
+    with damage:
         watch(deferrable=True).execute_complete(context_of(), event)
 
 
@@ -347,11 +347,11 @@ def test_the_trigger_carries_names_only_and_survives_being_stored(watch, contain
 def test_the_trigger_fires_for_what_the_sensor_would_take(watch, container):
     context = context_of()
     trigger = deferred(watch(deferrable=True, pattern="*.csv", settle=60), context)
-    looks = len(container.asked)
+    requests = len(container.asked)
     for name in ("incoming/a.txt", "incoming/sub/a.csv", "incoming-old/a.csv", "a.csv", "incoming/young.csv"):
         container.write(name, age=0 if "young" in name else 90)
     container.write("incoming/empty.csv", size=0, age=90)
-    assert not fires_within(trigger, lambda: len(container.asked) >= looks + 3)
+    assert not fires_within(trigger, lambda: len(container.asked) >= requests + 3)
 
     container.now += timedelta(seconds=60)
     event = fire(trigger)
@@ -376,9 +376,9 @@ def test_the_trigger_hands_over_when_somebody_else_wrote_the_record(watch, conta
     container.write("incoming/a")
     assert names(look(watch(), context_of("first"))) == ["incoming/a"]
     states["first"] = "failed"
-    looks = len(container.asked)
+    requests = len(container.asked)
     event = fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
     [change] = watch(deferrable=True).execute_complete(context, event)
     assert change["name"] == "a"
 
@@ -388,9 +388,9 @@ def test_the_trigger_hands_over_when_there_is_no_record(watch, container, variab
     container.failures = [503]
     trigger = deferred(watch(deferrable=True))
     assert variables == {}
-    looks = len(container.asked)
+    requests = len(container.asked)
     fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
 
 
 @pytest.mark.parametrize("state", ["running", "failed"])
@@ -402,12 +402,12 @@ def test_the_trigger_only_waits_while_the_owner_of_the_batch_is_undecided(state,
 
     states["first"] = state
     context = context_of("second")
-    container.failures = [503]  # met only by whoever takes over
+    container.failures = [503]  # met only by the task that takes over
     trigger = deferred(watch(deferrable=True), context)
     assert trigger.only_wait
-    looks = len(container.asked)
+    requests = len(container.asked)
     event = fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
 
     states["first"] = "failed"
     container.failures = []
@@ -432,19 +432,19 @@ def test_the_trigger_finds_a_batch_that_is_taken_over_and_must_settle_first(watc
 
 def test_the_trigger_fires_when_the_time_is_up(watch, container):
     trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=0.2))
-    # Its next look would come long after the test has been given up.
+    # Its next poll would come long after the test has given up.
     assert fire(trigger)["deadline"] == trigger.deadline
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Runs a sensor to its end, and returns what it warned of; a record at a time, however often Airflow shows it."""
+def warnings_of(monkeypatch):
+    """Runs a sensor to its end, and returns its warnings."""
     if not AIRFLOW_V_3_0_PLUS:
-        # It asks Airflow's database.
+        # It reads Airflow's database.
         monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
 
     def run(caplog, **arguments):
-        # Airflow 3 logs past the standard library.
+        # Airflow 3 does not log through the standard library.
         logged = type("Logged", (AzureBlobChangeSensor,), {"log": logging.getLogger("tests.sensor")})
         context = context_of()
         context["ti"].get_first_reschedule_date = lambda _: None
@@ -470,15 +470,15 @@ def told(monkeypatch):
 @pytest.mark.parametrize(
     ("mode", "requests"), [({}, 4), ({"mode": "reschedule"}, 4), ({"deferrable": True}, 5)], ids=str
 )
-def test_the_hint_for_a_misspelt_folder_is_logged_once(mode, requests, container, told, caplog):
+def test_the_hint_for_a_misspelt_folder_is_logged_once(mode, requests, container, warnings_of, caplog):
     container.write("incoming/b")
     container.arrivals = {4: "incomming/a"}  # the third poll's, after one request for the hint
-    [warning] = told(caplog, container_url=container.url, path="incomming", **mode)
+    [warning] = warnings_of(caplog, container_url=container.url, path="incomming", **mode)
     assert "no folder 'incomming'; similar ones: 'incoming'" in warning
     assert len(container.asked) == requests
 
 
-def test_the_hint_is_logged_once_also_if_the_first_poll_cannot_be_stored(container, told, caplog, monkeypatch):
+def test_the_hint_is_logged_once_also_if_the_first_poll_cannot_be_stored(container, warnings_of, caplog, monkeypatch):
     """A Variable cannot fail in this way, and a cursor in a blob is stored elsewhere."""
     save, failures = VariableCursorStore.save, [AzureMLError("the store is away")]
 
@@ -491,5 +491,5 @@ def test_the_hint_is_logged_once_also_if_the_first_poll_cannot_be_stored(contain
     container.write("incoming/b")
     container.arrivals = {6: "incomming/a"}
     hint, away = "similar ones: 'incoming'", "This poll failed and was discarded"
-    warnings = told(caplog, container_url=container.url, path="incomming")
+    warnings = warnings_of(caplog, container_url=container.url, path="incomming")
     assert [(hint in warning, away in warning) for warning in warnings] == [(False, True), (True, False)]

@@ -127,7 +127,7 @@ SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"conn_type": "azureml", "password": ACCOUNT_KEY}, "conn_type is 'azureml'; leave wasb_conn_id out"),
         ({"extra": SAS_OF_NOBODY}, "extra: is not JSON: "),
@@ -141,7 +141,7 @@ SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
     ],
 )
 @pytest.mark.filterwarnings("ignore:Encountered :DeprecationWarning")
-def test_a_value_in_the_wrong_field_is_an_error_that_says_so(fields, told, container, monkeypatch, azureml_default):
+def test_a_value_in_the_wrong_field_is_an_error_that_says_so(fields, message, container, monkeypatch, azureml_default):
     monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "wasb", **fields}))
     location = BlobLocation(None, container.url, "in", "storage", "azureml_default")
 
@@ -154,6 +154,6 @@ def test_a_value_in_the_wrong_field_is_an_error_that_says_so(fields, told, conta
     with pytest.raises(AirflowFailException) as twin:
         asyncio.run(opened())
     for error in (caught.value, twin.value):
-        assert f"connection 'storage', {told}" in str(error).replace("'storage' has", "'storage', has")
+        assert f"connection 'storage', {message}" in str(error).replace("'storage' has", "'storage', has")
         assert ACCOUNT_KEY not in str(error)
         assert "s3cret" not in str(error)

@@ -61,14 +61,14 @@ def landing(server, monkeypatch):
     return container
 
 
-def looks(container):
+def polls_of(container):
     return len(container.asked)
 
 
-async def looked(triggerer, container, more=1):
+async def polled(triggerer, container, more=1):
     """Wait for N polls that begin from now on, and for their events."""
-    wanted = looks(container) + more + 1
-    await triggerer.until(lambda: looks(container) >= wanted)
+    wanted = polls_of(container) + more + 1
+    await triggerer.until(lambda: polls_of(container) >= wanted)
 
 
 @shared
@@ -97,13 +97,13 @@ async def test_all_watchers_of_a_folder_have_one_listing(landing, database):
             triggerer.start(watcher(url=landing.url, pattern=f"{number}.csv", poll_interval=0.3), f"asset{number}")
         triggerer.start(watcher(url=landing.url, settle=3600, poll_interval=0.3), "patient")
         await triggerer.until(lambda: len(database.states) == 41)
-        before, begun = looks(landing), asyncio.get_running_loop().time()
+        before, begun = polls_of(landing), asyncio.get_running_loop().time()
         for name in ("in/1.csv", "in/2.csv"):
             landing.write(name)
         await triggerer.until(lambda: database.changed("asset1") and database.changed("asset2"))
         await asyncio.sleep(0.5)
         passed = asyncio.get_running_loop().time() - begun
-        assert looks(landing) - before <= passed / 0.3 + 1
+        assert polls_of(landing) - before <= passed / 0.3 + 1
     assert set(database.events) == {"asset1", "asset2"}
 
 
@@ -220,7 +220,7 @@ async def test_a_watcher_killed_before_it_learns_that_its_event_is_stored_fires_
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: len(database.changed()) == 2)
-        await looked(triggerer, landing, 3)
+        await polled(triggerer, landing, 3)
     first, again = database.events["asset"]
     assert first == again
 
@@ -232,12 +232,12 @@ async def test_a_watcher_killed_after_it_learnt_that_its_event_is_stored_repeats
         triggerer.start(watcher(url=landing.url, poll_interval=20))
         await triggerer.until(lambda: database.states)
         landing.write("in/a.csv")
-        triggerer.start(watcher(url=landing.url, poll_interval=20, state_key="hurries the look"), "other")
+        triggerer.start(watcher(url=landing.url, poll_interval=20, state_key="hurries the poll"), "other")
         await triggerer.until(database.changed)
         await triggerer.until(lambda: not any("a.csv" in text for text in database.states.values()))
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
-        await looked(triggerer, landing, 3)
+        await polled(triggerer, landing, 3)
     assert database.changed() == ["a.csv"]
 
 
@@ -247,7 +247,7 @@ async def test_an_idle_folder_writes_nothing(landing, database):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
-        await looked(triggerer, landing, 5)
+        await polled(triggerer, landing, 5)
     assert database.writes == 1
 
 
@@ -320,7 +320,7 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
         triggerer.start(watcher(url=landing.url))
         triggerer.start(watcher(url=landing.url), "other")
         await triggerer.until(lambda: f"delete the keys that begin with {place[1]}" in str(said))
-        await looked(triggerer, landing, 2)
+        await polled(triggerer, landing, 2)
         assert "has format 7; this version reads 1" in str(said)
         for asset, key in [*database.kept]:
             if asset == place[0] and key.startswith(place[1]):

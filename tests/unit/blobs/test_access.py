@@ -260,9 +260,9 @@ def test_a_datastore_of_a_kind_without_blobs_is_named_with_the_next_step(kind):
 
 
 def test_the_error_for_a_missing_token_names_the_identity():
-    for right, told in ((ContainerAccess(), False), (ContainerAccess(identity="the service principal of x"), True)):
+    for right, expected in ((ContainerAccess(), False), (ContainerAccess(identity="the service principal of x"), True)):
         flow = poll_folder(state(), right)
         next(flow)
         with pytest.raises(CredentialError) as caught:
             flow.throw(CredentialError("no token"))
-        assert ("the service principal of x" in str(caught.value)) is told
+        assert ("the service principal of x" in str(caught.value)) is expected

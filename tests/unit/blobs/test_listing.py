@@ -116,7 +116,7 @@ def test_directory_markers_of_the_service_are_read():
         page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Blob>", b"<Blob\n>"),
         page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Properties>", b"<Properties >"),
     ],
-    ids=["every blob", "one blob", "sub-folder", "blob beside a sub-folder", "properties beside a sub-folder"],
+    ids=["every blob", "one blob", "sub-folder", "blob next to a sub-folder", "properties next to a sub-folder"],
 )
 def test_no_entry_is_skipped_because_its_tag_is_written_differently(body):
     assert len(parse_page(body).rows) == body.count(b"</Blob>")

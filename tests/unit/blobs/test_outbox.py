@@ -236,7 +236,7 @@ class Death(Exception):
 class Storm:
     """Uploads, polls and deaths at random, with what Airflow stores in its database.
 
-    A watcher is told of a poll by a triggerer, in which it may die at every step: before it stores its record, before
+    A watcher gets a poll in a triggerer, and may die there at every step: before it stores its record, before
     or while its events are stored, and before it learns of that.
     """
 

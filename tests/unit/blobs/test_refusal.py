@@ -179,9 +179,9 @@ def test_a_refusal_without_a_body_has_its_code_from_the_header():
 
 
 def test_a_workspaces_refusal_of_a_token_reports_a_wrong_clock_too():
-    for date, told in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
+    for date, expected in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
         error, _ = play(protocol().run(one(calls.get_run("r"))), reply(401, date=date))
-        assert ("This host's clock is " in str(error)) is told
+        assert ("This host's clock is " in str(error)) is expected
 
 
 @pytest.mark.parametrize("piece", [b"a ", b"A", b"string to sign ", b"."])
