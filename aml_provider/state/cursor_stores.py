@@ -81,10 +81,10 @@ class BlobCursorStore:
         if self._seen is None:
             raise RuntimeError("The cursor has to be loaded before it is saved")
         with self._folder.open() as (client, location):
-            kept = client.run(replace_record(location, self._blob, self._seen, text))
-        if kept is None:
+            stored = client.run(replace_record(location, self._blob, self._seen, text))
+        if stored is None:
             raise CursorMoved(f"The {self} was changed by somebody else since it was read")
-        self._seen = kept
+        self._seen = stored
 
     def is_in(self, folder: Folder) -> bool:
         """Compare the place where the blob was found, since one folder has many addresses."""
