@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from aml_provider.blobs.changes import Detection
 from aml_provider.blobs.cursor import Cursor, Difference
+from aml_provider.blobs.page_parser import malformed
 from aml_provider.blobs.pages import Draft, Known, pieces
 from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
-from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
@@ -185,9 +185,7 @@ class Scan:
         # All names between the first and the last one have the prefix that these two have.
         is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
         if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):
-            raise MalformedReply(
-                "list blobs", status=200, message="The listing holds blobs that are not directly in the folder"
-            )
+            raise malformed("The listing holds blobs that are not directly in the folder")
         return rows
 
     def _supersede(self, names: set[bytes]) -> None:

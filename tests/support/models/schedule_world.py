@@ -64,7 +64,7 @@ class World:
         self.said = []
         self.warned = []
 
-    def settle(self, request, fuse=None, *, target=PIPELINE, owner=OWNER, if_exists="update"):
+    def reconcile(self, request, fuse=None, *, target=PIPELINE, owner=OWNER, if_exists="update"):
         reconciler = ScheduleReconciler(
             wanted=request,
             target=target,
@@ -163,7 +163,7 @@ def prepared(before, quirks, *, target=PIPELINE, name_only=False):
     def make():
         world = World(**quirks)
         if before is not None:
-            world.settle(before, target=target)
+            world.reconcile(before, target=target)
             for wire in world.service.schedules.values():
                 wire["PipelineSubmissionInfo"] |= copy.deepcopy(FOREIGN)
                 if name_only:

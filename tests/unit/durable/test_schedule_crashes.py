@@ -27,13 +27,13 @@ from aml_provider.client.errors import AzureMLError
 @every_kind
 def test_a_schedule_is_made_as_wanted_and_then_left_alone(quirks, request_):
     world = World(**quirks)
-    made = world.settle(request_)
+    made = world.reconcile(request_)
     is_as_wanted(world.one(), request_)
     assert made.id == world.one()["Id"]
     assert not world.store
     for _ in range(2):
         owner = world.later()
-        assert world.settle(request_, owner=owner).id == made.id
+        assert world.reconcile(request_, owner=owner).id == made.id
         assert [call.operation for call in world.service.requests] == ["list schedules"]
     if request_.status == "Disabled":
         assert world.service.runs == []
@@ -62,7 +62,7 @@ def test_after_a_crash_anywhere_a_retry_ends_in_one_schedule_as_wanted(quirks, r
     replaced = first is not None and first.kind != request_.kind
 
     def action(world, fuse):
-        world.settle(request_, fuse, owner=owner)
+        world.reconcile(request_, fuse, owner=owner)
 
     def check(world):
         if quirks.get("drop_properties") and replaced:
@@ -93,7 +93,7 @@ def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target
     owner = OWNER._replace(run_id="run-2")
 
     def action(world, fuse):
-        world.settle(request, fuse, target=target, owner=owner)
+        world.reconcile(request, fuse, target=target, owner=owner)
 
     def check(world):
         old, new = world.service.schedules.values()
@@ -110,7 +110,7 @@ def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target
     assert "s-1 is disabled, s-2 is new" in world.said[-1]
     # It stays so.
     world.later()
-    world.settle(request, target=target, owner=owner._replace(run_id="run-3"))
+    world.reconcile(request, target=target, owner=owner._replace(run_id="run-3"))
     assert len(world.service.schedules) == 2
     assert world.service.writes() == []
 
@@ -129,7 +129,7 @@ def test_after_a_lost_write_there_is_one_schedule_as_wanted(quirks, request_, be
     world = prepared(BEFORE[before], quirks)()
     owner = OWNER._replace(run_id="run-2")
     world.service.faults = [None] * place + [fault]
-    tries = [outcome(lambda: world.settle(request_, owner=owner)) for _ in range(2)]
+    tries = [outcome(lambda: world.reconcile(request_, owner=owner)) for _ in range(2)]
     assert not isinstance(tries[1], AzureMLError), tries
     world.service.wait(200)
     made = [item for item in world.service.schedules.values() if state(item) != "retired"]
@@ -148,11 +148,11 @@ def test_a_creation_that_was_not_carried_out_is_an_error_and_a_retry_makes_it(fa
     world = World()
     world.service.faults = [fault]
     with pytest.raises(AzureMLError) as caught:
-        world.settle(wanted())
+        world.reconcile(wanted())
     assert caught.value.in_doubt
     assert not caught.value.permanent
     assert world.store
-    world.settle(wanted())
+    world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
     assert not world.store
 
@@ -160,16 +160,16 @@ def test_a_creation_that_was_not_carried_out_is_an_error_and_a_retry_makes_it(fa
 def test_a_retry_waits_for_a_creation_that_may_still_be_on_its_way():
     world = World(late=100.0)
     world.service.faults = ["done late lost"]
-    outcome(lambda: world.settle(wanted()))
+    outcome(lambda: world.reconcile(wanted()))
     assert world.service.schedules == {}
-    world.settle(wanted())
+    world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
 
 
 def test_when_the_list_cannot_be_read_nothing_is_made():
     world = World()
     world.service.faults = ["lost"]
-    outcome(lambda: world.settle(wanted()))
+    outcome(lambda: world.reconcile(wanted()))
     listing = world.service._listed
 
     def broken():
@@ -177,6 +177,6 @@ def test_when_the_list_cannot_be_read_nothing_is_made():
 
     world.service._listed = broken
     with pytest.raises(AzureMLError, match="cannot be read"):
-        world.settle(wanted())
+        world.reconcile(wanted())
     assert len(world.service.writes()) == 1
     world.service._listed = listing
