@@ -15,9 +15,9 @@ from aml_provider.xcom import allow_classes
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server notify :mod:`aml_provider.api_server.marks` of manual state changes.
+    """Makes Airflow's API server notify :mod:`aml_provider.api_server.listener` of manual state changes.
 
-    It is an entry point: Airflow does not instantiate plugins that only a provider's description names.
+    It is an entry point, because Airflow makes no instances of the plugins that a provider's description names.
     """
 
     name = "azureml"
@@ -36,6 +36,6 @@ class AzureMLPlugin(AirflowPlugin):
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []
-        from aml_provider.api_server.marks import MarkListener
+        from aml_provider.api_server.listener import ManualStateChangeListener
 
-        return [MarkListener()]
+        return [ManualStateChangeListener()]

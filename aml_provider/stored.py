@@ -1,29 +1,46 @@
-"""What this package stored and reads back. Meanwhile somebody may have edited it, or it was cut off."""
+"""Reads back texts that this package has stored. Somebody may have edited them since, or they were cut off."""
 
 from __future__ import annotations
 
 import json
 from contextlib import contextmanager
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from aml_provider.client.errors import AzureMLError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["StoredRecordDamaged", "made", "overridden", "parse", "reading"]
+__all__ = ["Slot", "StoredRecordDamaged", "made", "overridden", "parse", "reading"]
 
 T = TypeVar("T")
 
-# What reading anything at all may raise: text that is none, JSON that is nested too deeply, numbers without an end.
+# The errors of reading arbitrary data: bytes that are not text, JSON that is nested too deeply, endless numbers.
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
-class StoredRecordDamaged(AzureMLError):
-    """A record that this package stored cannot be read; the message says which, and what to delete.
+class Slot(Protocol):
+    """A place for one text that survives a crash. Converted to text it names itself, for people."""
 
-    It is never taken for an absent one: that would submit a second run, or create a second schedule.
+    def load(self) -> str | None:
+        """Read the text; None only when there is certainly none."""
+
+    def save(self, text: str) -> None:
+        """Replace the text; when this returns, it is stored.
+
+        Raises:
+            RuntimeError: It cannot be read back.
+        """
+
+    def delete(self) -> None:
+        """Delete the text, if there is one."""
+
+
+class StoredRecordDamaged(AzureMLError):
+    """A stored text of this package cannot be read; the message says which one, and what to delete.
+
+    A damaged text never counts as absent: that would submit a second run, or create a second schedule.
     """
 
     permanent = True
@@ -31,31 +48,31 @@ class StoredRecordDamaged(AzureMLError):
 
 @contextmanager
 def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn everything that damage causes into one error.
+    """Turn every error that damaged data causes into one.
 
     Args:
-        refuse: Makes it of what is wrong.
+        refuse: Makes that error from a description of the problem.
     """
     try:
         yield
     except _DAMAGE as error:
-        told = refuse(f"{type(error).__name__}: {str(error)[:200]}")
-        # Those who are within have said it already.
-        raise (error if isinstance(error, type(told)) else told) from None
+        damage = refuse(f"{type(error).__name__}: {str(error)[:200]}")
+        # An inner reading() may have made this error already.
+        raise (error if isinstance(error, type(damage)) else damage) from None
 
 
 def parse(text: str | bytes) -> Any:
-    """Read JSON; what is no number in JSON is none here either.
+    """Read strict JSON: Python's ``NaN`` and ``Infinity`` are refused.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, parse_constant=_no_number)
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def made(kind: Callable[..., T], fields: Any) -> T:
-    """Make a named tuple of what was stored of it; what a later version stored in addition is left out.
+    """Make a named tuple from its stored fields; fields that a later version of this package has added are ignored.
 
     Raises:
         TypeError: A value has another type, or is missing.
@@ -78,5 +95,5 @@ def overridden(key: str) -> RuntimeError:
     )
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from heart import Heart
 
-from aml_provider.blobs.access import ContainerAccess, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import list_request
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.http.messages import Request
 from aml_provider.client.settings import WorkspaceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+
+    from aml_provider.client.http.messages import Request
 
 _RIGHT = ContainerAccess(sas="sv=1&sig=x")
 _NEXT = re.compile(rb"<NextMarker>([^<]*)</NextMarker>")
@@ -37,9 +38,7 @@ def _read(folder: Folder) -> Generator[Request, Any, int]:
     """Read the same pages, and look at nothing but where the next one is."""
     marker, size = "", 0
     while True:
-        wanted = list_request(folder, marker)
-        query = (*wanted.params.items(), *_RIGHT.signature(folder.container_url))
-        reply = yield Request("read", "GET", wanted.url, query, tuple(wanted.headers.items()))
+        reply = yield list_request(folder, _RIGHT, marker)
         size += len(reply.body)
         found = _NEXT.search(reply.body, max(0, len(reply.body) - 4096))
         if found is None:

@@ -72,8 +72,8 @@ async def many(watchers: int, url: str) -> dict[str, float]:
 
 def _sensor(url: str) -> tuple[str, dict[str, Any]]:
     """The trigger of a deferred sensor that has seen nothing yet."""
-    from aml_provider.blobs.changes import FolderState
     from aml_provider.blobs.folder import Folder
+    from aml_provider.blobs.folder_state import FolderState
     from aml_provider.blobs.rules import Rules
     from aml_provider.durable.handover import Commit, Owner
 

@@ -1,4 +1,4 @@
-"""Ending the run of a task instance that was marked. It loads with the first mark, in Airflow's API server."""
+"""Cancels the run of a task instance after a manual state change. It loads in Airflow's API server, with the first."""
 
 from __future__ import annotations
 
@@ -17,43 +17,42 @@ from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
-    from aml_provider.api_server.mark import Mark
+    from aml_provider.api_server.state_change import ManualStateChange
     from aml_provider.client.http.messages import Flow
     from aml_provider.durable.record import SubmissionRecord
 
 log = logging.getLogger(__name__)
 
 
-def end_run(mark: Mark) -> bool:
-    """Cancel the run of a marked task instance, if it goes on; asks Airflow's database.
+def end_run(change: ManualStateChange) -> bool:
+    """Cancel the run of the changed task instance, if it goes on; reads Airflow's database.
 
     Returns:
-        Whether that is all. False: Airflow does not show the mark, or not yet.
+        Whether nothing is left to do. False: Airflow does not show the change, or not yet.
 
     Raises:
         Exception: The connection cannot be read, or the workspace does not answer, or refuses.
     """
-    # The record first: a clear after it is the next try's business, which cancels this run and knows the newer one.
-    record = mark.record or stored_record(mark.dag_id, mark.run_id, mark.task_id, mark.map_index)
+    # The record first: after a later clear, the next try cancels this run itself, and knows the newer record.
+    record = change.record or stored_record(*change[:4])
     if record is None or not record.cancel_on_kill or record.azureml_conn_id is None:
         return True
-    found = shown(mark)
+    found = shown(change)
     if found is None:
         return False
-    # The run of a task that had ended before its mark was left to go on for a reason, such as on_timeout="leave". So
-    # was that of one which does not wait for it, until somebody cleared it.
+    # Where the task had ended before the change, its run was left to go on for a reason, such as on_timeout="leave", or
+    # because the task does not wait for its run (unless somebody has cleared the task since).
     was_cleared = record.max_tries != found.max_tries
-    if not (mark.was_at_work or found.was_due) or (record.finished and not was_cleared):
+    if not (change.was_at_work or found.was_due) or (record.finished and not was_cleared):
         return True
     deployment = this_deployment(read=_variable)
-    identity = TaskIdentity(
-        deployment.name, mark.dag_id, mark.run_id, mark.task_id, mark.map_index, record.max_tries, record.retries
-    )
+    identity = TaskIdentity(deployment.name, *change[:4], record.max_tries, record.retries)
     if not identity.wrote(record):
         log.warning(
-            "%s was marked; its submission was not made under this Airflow's deployment_id, %r, and is left alone. "
-            "Is this database a copy, or is [azureml] deployment_id not the same for the API server and the workers?",
-            mark,
+            "The state of %s was changed manually; its submission was not made under this Airflow's deployment_id, %r, "
+            "and is left alone. Is this database a copy, or is [azureml] deployment_id not the same for the API server "
+            "and the workers?",
+            change,
             deployment.name,
         )
         return True
@@ -71,7 +70,7 @@ def end_run(mark: Mark) -> bool:
                 check=deployment.check,
             )
         )
-    log.info("%s was marked; its run %s is %s.", mark, run_id, run.status)
+    log.info("The state of %s was changed manually; its run %s is %s.", change, run_id, run.status)
     return True
 
 
@@ -87,7 +86,7 @@ def _run_of(record: SubmissionRecord) -> Flow[str | None]:
 
 
 def _variable(key: str) -> str | None:
-    """Read a Variable as the API server does, in Airflow's database too; a task has to ask for it."""
+    """Read a Variable as the API server does, also from Airflow's database; a task cannot read that itself."""
     from airflow.models.variable import Variable
 
     value: str | None = Variable.get(key, None)
@@ -95,7 +94,7 @@ def _variable(key: str) -> str | None:
 
 
 class _ServerHook(AzureMLHook):
-    """Finds connections as the API server does, in Airflow's database too; a task has to ask for them."""
+    """Finds connections as the API server does, also in Airflow's database; a task cannot read that itself."""
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:

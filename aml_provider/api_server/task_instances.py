@@ -1,24 +1,24 @@
-"""How Airflow's database shows a task instance that was marked, and whether it was waiting for its next try then."""
+"""Reads from Airflow's database a task instance after a manual state change, and whether it waited for a next try."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.api_server.mark import Mark
+from aml_provider.api_server.state_change import ManualStateChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 _NAMES = ("dag_id", "run_id", "task_id", "map_index")
-_MARKED = frozenset({"success", "failed", "skipped"})
+_MANUAL_STATES = frozenset({"success", "failed", "skipped"})
 
 
 class Try(NamedTuple):
     """A try as Airflow has archived it, or the one that it shows.
 
     Args:
-        scheduled_dttm: When the scheduler took the try up; None for one that it did not.
+        scheduled_dttm: When the scheduler scheduled the try; None if it did not.
     """
 
     start_date: datetime | None
@@ -28,21 +28,21 @@ class Try(NamedTuple):
     scheduled_dttm: datetime | None
 
     def was_due(self, archived: Iterable[Try]) -> bool:
-        """Whether this one had not begun when it was marked: the task waited for its next try.
+        """Whether this try had not begun at the manual state change: the task waited for its next try.
 
-        A clear, a retry and a scheduler that starts a task anew archive the try before
-        (``TaskInstanceHistory.record_ti``) and leave its start where it is, until the next try begins (``ti_run``). A
-        mark leaves it too (``TaskInstance.set_state``). So a start that an archived try has as well says that no try
+        A clear, a retry and a scheduler that starts a task again archive the previous try
+        (``TaskInstanceHistory.record_ti``) and keep its start date until the next try begins (``ti_run``). A manual
+        state change keeps it too (``TaskInstance.set_state``). So if an archived try has the same start date, no try
         has begun since.
 
         Args:
-            archived: The tries that are over.
+            archived: The tries that have ended.
         """
         before = [other for other in archived if other.start_date == self.start_date]
         if not before:
             return False
-        # A try that Airflow gave up in the queue, where no retry was left, is the task's end: nothing was due any more.
-        # It has an end of its own, later than when it was taken up; by one clock, or by those of two schedulers.
+        # If Airflow gave up a try in the queue and no retry was left, the task had ended: no try was due any more. Such
+        # a try has its own end date, later than when it was scheduled (by the clock of one scheduler, or of two).
         return (
             any(self.end_date == other.end_date or self.try_number == other.try_number for other in before)
             or self.try_number <= self.max_tries
@@ -51,22 +51,22 @@ class Try(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What Airflow shows of a marked task instance.
+    """A task instance as Airflow shows it after a manual state change.
 
     Args:
-        max_tries: As it is now.
-        was_due: Whether the task waited for its next try when it was marked.
+        max_tries: The current value.
+        was_due: Whether the task waited for its next try at the change.
     """
 
     max_tries: int
     was_due: bool
 
 
-def shown(mark: Mark) -> Shown | None:
+def shown(change: ManualStateChange) -> Shown | None:
     """Read a task instance in Airflow's database.
 
     Returns:
-        None if it is not as it was marked: not yet, or it was cleared or has ended otherwise since.
+        None if it does not show the change: not yet, or it was cleared or has ended in another way since.
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -74,23 +74,23 @@ def shown(mark: Mark) -> Shown | None:
 
     with create_session() as session:
         found = session.execute(
-            select(*_of(TaskInstance), TaskInstance.state).where(*_is(TaskInstance, mark))
+            select(*_of(TaskInstance), TaskInstance.state).where(*_is(TaskInstance, change))
         ).one_or_none()
-        if found is None or found.state not in _MARKED or found.end_date != mark.end_date:
+        if found is None or found.state not in _MANUAL_STATES or found.end_date != change.end_date:
             return None
-        return Shown(found.max_tries, not mark.was_at_work and Try(*found[:-1]).was_due(_archived(session, mark)))
+        return Shown(found.max_tries, not change.was_at_work and Try(*found[:-1]).was_due(_archived(session, change)))
 
 
-def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[Mark] | None:
-    """The task instances of a marked DAG run that waited for their next try, and are skipped since.
+def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[ManualStateChange] | None:
+    """The task instances that a manual state change of their DAG run skipped while they waited for their next try.
 
     Args:
         dag_id: The DAG.
         run_id: The DAG run.
-        state: What it was marked as.
+        state: The state that the DAG run was set to.
 
     Returns:
-        One mark each; None if Airflow does not show the DAG run as marked.
+        One change for each; None if Airflow does not show that state of the DAG run.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -99,7 +99,7 @@ def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[Mark
     from sqlalchemy import and_, exists, select
 
     names = [getattr(TaskInstance, name) for name in _NAMES]
-    # Of most of what is skipped, no try was ever archived.
+    # Most skipped task instances have no archived try.
     has_begun_before = exists().where(and_(*(name == getattr(TaskInstanceHistory, name.key) for name in names)))
     here = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "skipped")
     with create_session() as session:
@@ -108,17 +108,17 @@ def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[Mark
             return None
         skipped = session.execute(select(*names, TaskInstance.end_date).where(*here, has_begun_before)).all()
         return [
-            Mark(one.dag_id, one.run_id, one.task_id, one.map_index, one.end_date, was_at_work=False)
+            ManualStateChange(one.dag_id, one.run_id, one.task_id, one.map_index, one.end_date, was_at_work=False)
             for one in skipped
             if one.end_date is not None
         ]
 
 
-def _archived(session: Any, mark: Mark) -> list[Try]:
+def _archived(session: Any, change: ManualStateChange) -> list[Try]:
     from airflow.models.taskinstancehistory import TaskInstanceHistory
     from sqlalchemy import select
 
-    rows = session.execute(select(*_of(TaskInstanceHistory)).where(*_is(TaskInstanceHistory, mark)))
+    rows = session.execute(select(*_of(TaskInstanceHistory)).where(*_is(TaskInstanceHistory, change)))
     return [Try(*row) for row in rows]
 
 
@@ -126,5 +126,5 @@ def _of(table: Any) -> list[Any]:
     return [getattr(table, name) for name in Try._fields]
 
 
-def _is(table: Any, mark: Mark) -> list[Any]:
-    return [getattr(table, name) == getattr(mark, name) for name in _NAMES]
+def _is(table: Any, change: ManualStateChange) -> list[Any]:
+    return [getattr(table, name) == getattr(change, name) for name in _NAMES]

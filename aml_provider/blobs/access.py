@@ -1,7 +1,6 @@
-"""How a container's blobs are reached: its address, and the right to what is done there.
+"""Access to a container's blobs: its address, and the right to use it.
 
 The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
-Listing itself is :mod:`aml_provider.blobs.listing`'s.
 """
 
 from __future__ import annotations
@@ -14,52 +13,56 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from aml_provider.blobs import listing
 from aml_provider.blobs.folder import Folder, normalise_path
-from aml_provider.blobs.refusal import LIST, Right, detail_of, reason_of
-from aml_provider.client.errors import (
-    BadRequest,
-    CredentialError,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-    ServerFault,
-    ServiceError,
-    Throttled,
-)
+from aml_provider.client.errors import CredentialError, InvalidArgument
 from aml_provider.client.flows.finding import find_datastore
-from aml_provider.client.http.exchange import MOST_OF_A_LISTING
-from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
 if TYPE_CHECKING:
-    from aml_provider.blobs.changes import Detection, FolderState
     from aml_provider.client.entities import Datastore
-    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.messages import Flow, Request
     from aml_provider.client.http.reply import Reply
     from aml_provider.client.settings import WorkspaceSettings
 
 # Kinds whose containers the Blob service lists.
 _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
 _SAS_LIFETIME = 3600.0
-# A listing may take longer than a SAS holds, when the service throttles: a new one is made half-way.
+# When the service throttles, a listing may take longer than a SAS is valid: it is renewed half-way.
 _RENEW_BEFORE = _SAS_LIFETIME / 2
-# What the address that a SAS was copied from may have asked for.
-_QUESTIONS = frozenset(
+# Parameters that a SAS may have with it when it was copied from a request's address.
+_REQUEST_PARAMETERS = frozenset(
     {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
 )
 _OWN_IDENTITY = "the connection's identity"
+
+
+class Right(NamedTuple):
+    """A right in a container.
+
+    Attributes:
+        letters: Its permissions in a SAS.
+        role: The Azure role that grants it.
+        words: Its description, for messages.
+    """
+
+    letters: str
+    role: str
+    words: str
+
+
+LIST = Right("l", "Storage Blob Data Reader", "list")
+KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
 
 
 class ContainerAccess:
     """The right to a container.
 
     Args:
-        sas: A SAS token, however it was copied: with a question mark, line breaks, or plus signs that nobody encoded.
+        sas: A SAS token; it may have a leading question mark, line breaks, or plus signs that are not encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
-        identity: Whose bearer token is sent where there is neither, for people.
+        identity: With neither of them: the identity whose bearer token is sent, for messages.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class ContainerAccess:
 
     @property
     def kind(self) -> str:
-        """In what way, for people."""
+        """The kind of right, for messages."""
         return "a SAS" if self._sas else "an account key" if self._account_key else self._identity
 
     @property
@@ -92,8 +95,8 @@ class ContainerAccess:
     def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
         """The query parameters that sign a request; empty when a bearer token does.
 
-        One that is made from a key is kept, and made anew long before it runs out. The first one imports for some
-        150 ms: event loops ask for it in a thread.
+        A SAS that is made from a key is cached, and renewed long before it expires. The first one imports for some
+        150 ms: event loops call this in a thread.
         """
         if self._sas or not self._account_key:
             return self._sas
@@ -122,13 +125,13 @@ class ContainerAccess:
 
 
 def _parameters(sas: str) -> tuple[tuple[str, str], ...]:
-    """A SAS, parameter by parameter, without what an address asks for besides: requests say that themselves."""
+    """The parameters of a SAS, without those of the request that it was copied from."""
     pairs = parse_qsl(sas.strip().lstrip("?"))
-    # Neither signatures nor times have blanks: they are plus signs that nobody encoded.
+    # Neither signatures nor times contain blanks: a blank is a plus sign that was not encoded.
     return tuple(
         (name, value if name.startswith("rsc") else "+".join(value.split(" ")).strip())
         for name, value in pairs
-        if name not in _QUESTIONS
+        if name not in _REQUEST_PARAMETERS
     )
 
 
@@ -136,7 +139,7 @@ class Location(NamedTuple):
     """A folder and the right to it.
 
     Attributes:
-        settings: As whom requests are made, where that is not the connection's identity.
+        settings: The identity that makes the requests, if it is not the connection's.
     """
 
     folder: Folder
@@ -145,7 +148,7 @@ class Location(NamedTuple):
 
 
 def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> Flow[Location]:
-    """Ask the workspace where a datastore's blobs are and how they are reached.
+    """Get the address of a datastore's blobs, and the right to them, from the workspace.
 
     Raises:
         InvalidArgument: There is no such datastore, its kind has no blobs or its credential cannot be used; or ``path``
@@ -157,15 +160,15 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
         raise InvalidArgument(
             "datastore",
             f"{datastore!r} is of kind {store.kind}; only {' and '.join(sorted(_BLOB_KINDS))} hold blobs. Name one of "
-            "those, or give the container's address as container_url",
+            "these, or give the container's address as container_url",
         )
     base = settings.blob_endpoint or f"{store.protocol}://{store.account}.blob.{store.endpoint}"
     folder = Folder.at(
         f"{base.rstrip('/')}/{store.container}", path, datastore, allow_http=settings.blob_endpoint is not None
     )
     if store.credential_type == "None":
-        # Also where the workspace's own managed identity is to be used (serviceDataAccessAuthIdentity): only Azure's
-        # services can be that.
+        # Also if the workspace's managed identity should be used (serviceDataAccessAuthIdentity), because only Azure's
+        # own services can use that.
         return Location(folder, ContainerAccess())
     if store.credential_type == "Sas" and store.sas_token:
         return Location(folder, ContainerAccess(sas=store.sas_token))
@@ -191,7 +194,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
 def signed_in_as(
     settings: WorkspaceSettings, *, tenant_id: str, client_id: str, secret: str = "", certificate: bytes = b""
 ) -> WorkspaceSettings:
-    """The settings of a service principal; it signs in at the connection's own cloud, whatever else was named."""
+    """The settings of a service principal. It always signs in at the connection's own cloud."""
     return dataclasses.replace(
         settings,
         auth_method="client_certificate" if certificate else "client_secret",
@@ -201,10 +204,10 @@ def signed_in_as(
         certificate_path=None,
         certificate=Secret(certificate) if certificate else None,
         certificate_password=None,
-        # It asks the workspace nothing.
+        # It makes no requests to the workspace.
         endpoint=None,
         allow_http=False,
-        # The connection's own was let through with the connection, be it for its static token.
+        # The connection already trusts its own blob hosts, also where it has a static token.
         trusted_endpoints=(*settings.trusted_endpoints, *settings.blob_hosts),
     )
 
@@ -215,7 +218,7 @@ def _settings_of(settings: WorkspaceSettings, store: Datastore) -> WorkspaceSett
         if not getattr(principal, name):
             raise InvalidArgument("datastore", f"{store.name!r} has a service principal without {name}")
     certificate = b""
-    # A secret goes first: a datastore that was given one anew may still show the certificate.
+    # The secret first: a datastore that was given a new secret may still return its old certificate.
     if not principal.client_secret:
         certificate = _certificate(store.name, principal.certificate)
     return signed_in_as(
@@ -228,7 +231,7 @@ def _settings_of(settings: WorkspaceSettings, store: Datastore) -> WorkspaceSett
 
 
 def _certificate(name: str, text: str) -> bytes:
-    """PEM as it is; PKCS12, which is no text, comes in base64."""
+    """The certificate as bytes: PEM is text, PKCS12 comes in base64."""
     if "-----BEGIN" in text:
         return text.encode()
     try:
@@ -237,53 +240,11 @@ def _certificate(name: str, text: str) -> bytes:
         raise InvalidArgument("datastore", f"{name!r} has a certificate that is neither PEM nor base64") from None
 
 
-def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
-    """List the folder to its end and compare it with what the state knows.
-
-    Args:
-        state: What is known; it does not change.
-        access: The right to list.
-
-    Raises:
-        ServiceError: A page could not be read: the poll is void and nothing moves.
-        Unreachable: No connection came about.
-        ReplyLost: The connection broke.
-        CredentialError: No token.
-    """
-    machine = listing.poll(state)
-    url = state.folder.container_url
-    begun = False
-    try:
-        wanted = next(machine)
-        while True:
-            if wanted is None:
-                wanted = machine.send((yield Pause(0)))
-                continue
-            reply = yield from ask(
-                access,
-                Request(
-                    operation="list blobs",
-                    method="GET",
-                    url=wanted.url,
-                    query=(*wanted.params.items(), *access.signature(url)),
-                    headers=tuple(wanted.headers.items()),
-                    most=MOST_OF_A_LISTING,
-                ),
-            )
-            if reply.status != 200:
-                raise refusal("list blobs", url, access, LIST, reply, begun=begun)
-            begun = True
-            wanted = machine.send(listing.Reply(reply.status, reply.body, reply.headers.get("date")))
-    except StopIteration as stop:
-        detection: Detection = stop.value
-        return detection
-
-
 def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
-    """Send a request that is already signed, or with a token.
+    """Send a request that is signed already, or with a token.
 
     Raises:
-        CredentialError: No token; says whose, where it is not the connection's.
+        CredentialError: No token; the message names the identity if it is not the connection's.
     """
     try:
         reply: Reply = yield request._replace(scope=STORAGE_SCOPE if access.uses_identity else None)
@@ -292,57 +253,3 @@ def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
             raise
         raise CredentialError(f"This is {access.kind}, not the connection: {error}") from error
     return reply
-
-
-def refusal(
-    operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
-) -> ServiceError:
-    """What an error reply means for the person who reads it.
-
-    Args:
-        operation: What was asked for.
-        url: The container.
-        access: With which right.
-        right: What it has to allow.
-        reply: The reply.
-        begun: The same right was enough for the request before.
-    """
-    kind: type[ServiceError] = BadRequest
-    hint = ""
-    code, message = listing.error_facts(reply.body)
-    code = code or reply.headers.get("x-ms-error-code", "")
-    if reply.status in {401, 403}:
-        now = datetime.fromtimestamp(time.time(), UTC)
-        message = " ".join(filter(None, (message, detail_of(reply.body))))
-        signed = dict(access.signature(url, right))
-        reason = reason_of(code, message, access.kind, signed, right, reply.date() or now)
-        if reply.is_page:
-            reason = "a proxy or a gateway on the way answered with a page of its own, not the storage account"
-            message = message or reply.excerpt()
-        # Not final if it was good before: a token or SAS that ran out meanwhile is read anew for the next look.
-        kind = ServiceError if begun else PermissionDenied
-        hint = f"{url} was refused to {access.kind}"
-        if begun:
-            hint = f"The right to {url}, {access.kind}, ended while it was in use"
-        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
-    elif reply.status == 404:
-        kind = NotFound
-        hint = f"Is there a container {url}?"
-    elif reply.status == 412 and code.startswith("Lease"):
-        hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
-    elif reply.status == 429:
-        kind = Throttled
-    elif reply.status >= 500 or reply.status == 408:
-        kind = ServerFault
-    ids = [f"x-ms-client-request-id={reply.request_id}"]
-    if "x-ms-request-id" in reply.headers:
-        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
-    return kind(
-        operation,
-        status=reply.status,
-        code=reply.clean(code),
-        message=reply.clean(message),
-        request_ids=ids,
-        retry_after=reply.retry_after(),
-        hint=hint,
-    )

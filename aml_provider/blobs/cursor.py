@@ -1,4 +1,4 @@
-"""The memory of a watched folder: which blob versions were decided, in 12 bytes each."""
+"""The cursor of a folder: the blob versions that were decided, in 12 bytes each."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ENTRY = 12
 class CursorUnreadable(ValueError):
     """A stored cursor is damaged, or of a newer format.
 
-    It is never taken for an absent one, because that would silently pass over every change since it was written.
+    It never counts as absent, because that would silently skip every change since it was written.
     """
 
 
 def damaged(problem: str) -> CursorUnreadable:
-    """The error for a record of what was seen, or a cursor, that is damaged."""
+    """The error for a damaged cursor, or a damaged record that holds one."""
     return CursorUnreadable(f"The stored record is damaged: {problem}")
 
 
@@ -56,11 +56,11 @@ class Cursor:
         return sum(len(versions) for versions, _ in self.chunks)
 
     def entries(self) -> Iterable[tuple[int, int]]:
-        """Give the (version hash, name hash) pairs."""
+        """The (version hash, name hash) pairs."""
         return chain.from_iterable(zip(versions, names, strict=True) for versions, names in self.chunks)
 
     def apply(self, difference: Difference) -> Cursor:
-        """Take out ``difference.drop`` and put in ``difference.restore``."""
+        """Remove the entries of ``difference.drop``, and add those of ``difference.restore``."""
         entries = dict.fromkeys(self.entries())
         for entry in difference.drop.entries():
             entries.pop(entry, None)
@@ -68,14 +68,14 @@ class Cursor:
         return Cursor.of(entries)
 
     def encode(self) -> str:
-        """Write as text: format, checksum and entries."""
+        """Encode as text: format, checksum and entries."""
         versions = b"".join([chunk[0].tobytes() for chunk in self.chunks])
         packed = versions + b"".join([_little(chunk[1]).tobytes() for chunk in self.chunks])
         return f"{_FORMAT}.{crc32(packed):08x}.{b64encode(packed).decode()}"
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else.
@@ -89,24 +89,24 @@ class Cursor:
         except (Base64Error, ValueError) as error:
             raise CursorUnreadable(f"The stored cursor is damaged: {error}") from None
         if len(packed) % _ENTRY or checksum != f"{crc32(packed):08x}":
-            raise CursorUnreadable("The stored cursor is damaged: its checksum does not fit")
+            raise CursorUnreadable("The stored cursor is damaged: its checksum does not match")
         split = len(packed) // _ENTRY * 8
         return cls([(array("Q", packed[:split]), _little(array("I", packed[split:])))])
 
 
 class Difference(NamedTuple):
-    """The way from one cursor to another."""
+    """The difference between two cursors."""
 
     drop: Cursor
     restore: Cursor
 
     def encode(self) -> str:
-        """Write as text."""
+        """Encode as text."""
         return f"{self.drop.encode()} {self.restore.encode()}"
 
     @classmethod
     def decode(cls, text: str) -> Difference:
-        """Read what :meth:`encode` wrote.
+        """Read the result of :meth:`encode`.
 
         Raises:
             CursorUnreadable: The text is something else.
@@ -135,7 +135,7 @@ def undone(cursor_text: str, undo_text: str) -> tuple[str, str]:
 
 
 def _little(names: array[int]) -> array[int]:
-    # Version hashes are the digest's bytes in memory order already; only the numbers need one order for all machines.
+    # Version hashes are the digest's bytes in memory order; only the numbers need one byte order for all machines.
     if sys.byteorder == "little":
         return names
     swapped = names[:]

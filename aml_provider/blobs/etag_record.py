@@ -1,14 +1,14 @@
-"""A small text kept in a blob, which is replaced only while it is what was read."""
+"""A small text stored in a blob, which is replaced only if it has not changed since it was read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from aml_provider.blobs.access import ask, refusal
+from aml_provider.blobs.access import KEEP, ask
 from aml_provider.blobs.cursor import damaged
-from aml_provider.blobs.listing import SERVICE_VERSION, error_facts
-from aml_provider.blobs.refusal import KEEP
+from aml_provider.blobs.listing import SERVICE_VERSION
+from aml_provider.blobs.refusal import error_facts, refusal
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.exchange import MOST_OF_A_WATCHER_RECORD
 from aml_provider.client.http.messages import Request
@@ -18,56 +18,56 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["Kept", "read_record", "replace_record"]
+__all__ = ["StoredText", "read_record", "replace_record"]
 
 
-class Kept(NamedTuple):
-    """What a blob held; an ETag of None says that there was no blob."""
+class StoredText(NamedTuple):
+    """The content of a blob; an ETag of None means that there was no blob."""
 
     text: str | None
     etag: str | None
 
 
-def read_record(location: Location, name: str) -> Flow[Kept]:
+def read_record(location: Location, name: str) -> Flow[StoredText]:
     """Read a blob of the folder.
 
     Raises:
-        ServiceError: It cannot be read; a missing container is never taken for a missing blob.
-        CursorUnreadable: It is no text.
+        ServiceError: It cannot be read; a missing container never counts as a missing blob.
+        CursorUnreadable: It is not text.
     """
     operation = "read the stored record"
     reply = yield from ask(location.access, _request(operation, "GET", location, name))
     if reply.status == 404 and error_facts(reply.body)[0] == "BlobNotFound":
-        return Kept(None, None)
+        return StoredText(None, None)
     etag = reply.headers.get("etag")
     if reply.status != 200:
         raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)
     if not etag:
         raise MalformedReply(operation, status=200, message="the reply has no ETag")
     with reading(damaged):
-        return Kept(reply.body.decode(), etag)
+        return StoredText(reply.body.decode(), etag)
 
 
-def replace_record(location: Location, name: str, before: Kept, text: str) -> Flow[Kept | None]:
-    """Replace a blob of the folder, if it is still what was read.
+def replace_record(location: Location, name: str, previous: StoredText, text: str) -> Flow[StoredText | None]:
+    """Replace a blob of the folder, if it has not changed since it was read.
 
     Returns:
-        What it holds now; None when somebody else wrote or deleted it, and nothing was written.
+        The new content; None if somebody else wrote or deleted the blob, and nothing was written.
 
     Raises:
         ServiceError: It cannot be written.
     """
     operation = "write the stored record"
-    condition = ("If-None-Match", "*") if before.etag is None else ("If-Match", before.etag)
+    condition = ("If-None-Match", "*") if previous.etag is None else ("If-Match", previous.etag)
     request = _request(operation, "PUT", location, name)._replace(content=text.encode())
     kind = (("x-ms-blob-type", "BlockBlob"), ("Content-Type", "application/json; charset=utf-8"))
     reply = yield from ask(location.access, request._replace(headers=(*request.headers, *kind, condition)))
     if reply.status == 201 and "etag" in reply.headers:
-        return Kept(text, reply.headers["etag"])
+        return StoredText(text, reply.headers["etag"])
     code = error_facts(reply.body)[0]
-    # Other conditions than ours, such as a lease, are refused with 412 too; nobody has written then.
+    # A 412 can also come from a lease, not from our condition: then nobody else has written.
     if (reply.status == 412 and not code.startswith("Lease")) or (reply.status == 409 and code == "BlobAlreadyExists"):
-        # Perhaps by ourselves: the answer to the first of several attempts can get lost.
+        # Perhaps we have written it ourselves: the reply to the first of several attempts can get lost.
         now = yield from read_record(location, name)
         return now if now.text == text else None
     raise refusal(operation, location.folder.container_url, location.access, KEEP, reply)

@@ -1,4 +1,4 @@
-"""Changes as events: each with an id that is made of what it says, and none too large for Airflow to carry."""
+"""Changes as events: each has an id that is derived from its content, and none is too large for Airflow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ EVENT_BYTES = 512 * 1024
 """The most bytes that an event takes as JSON.
 
 Airflow itself has no limit: an asset event is a JSON column, which MySQL bounds by ``max_allowed_packet``. But each
-task of a DAG run is sent all events that started it, and the triggerer writes each into its log. A thousand changes,
-the most that a sensor returns by default, fit in with names of a usual length.
+task of a DAG run gets all events that started the run, and the triggerer logs each event. A thousand changes, the most
+that a sensor returns by default, fit in if their names have a usual length.
 """
 
 
 class ChangeEvent(TypedDict):
-    """What an asset event carries.
+    """The payload of an asset event.
 
     Attributes:
-        id: The same for the same blob versions, wherever and whenever it is made.
+        id: The same for the same blob versions, in every process and at any time.
         changes: Ordered by name.
     """
 
@@ -45,10 +45,10 @@ def event_id(changes: Iterable[Change]) -> str:
 
 
 def changes_of(stored: Any) -> list[Change]:
-    """Read changes that were stored.
+    """Check changes that were stored.
 
     Raises:
-        TypeError: They are none.
+        TypeError: They are not changes.
         LookupError: A part is missing.
     """
     if not isinstance(stored, list):
@@ -65,14 +65,14 @@ def split(changes: Sequence[Change], limit: int = EVENT_BYTES) -> list[ChangeEve
     """Make events of changes, in their order, none larger than the limit.
 
     Args:
-        changes: What happened; nothing makes no event.
-        limit: The most bytes of an event as JSON. A single change larger than that is an event all the same; with the
-            service's 1,024 characters for a name none comes near the default.
+        changes: The changes; none make no event.
+        limit: The most bytes of an event as JSON. A single change that is larger is an event anyway; since the service
+            limits names to 1,024 characters, none comes near the default.
     """
     parts: list[list[Change]] = []
     room = 0
     for change in changes:
-        # As Airflow writes it: every character beyond ASCII escaped.
+        # As Airflow encodes it: with every non-ASCII character escaped.
         size = len(json.dumps(change)) + len(_SEPARATOR)
         if size > room or not parts:
             parts.append([])

@@ -1,4 +1,4 @@
-"""Where a blob folder is: one level of a container."""
+"""A blob folder: one level of a container."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Folder(NamedTuple):
     Attributes:
         container_url: The container's address, without query and final slash.
         prefix: What the names in the folder begin with: empty for the container's root, else ending in ``/``.
-        datastore: The workspace datastore that the container belongs to, where it was given by that.
+        datastore: The workspace datastore that the container belongs to, if the author named one.
     """
 
     container_url: str
@@ -49,10 +49,10 @@ class Folder(NamedTuple):
         return cls(_checked_container(container_url, allow_http=allow_http), normalise_path(path), datastore)
 
     def is_same_as(self, other: Folder) -> bool:
-        """Whether the other is this folder too, however its address is written.
+        """Whether the other is the same folder, perhaps by another address.
 
         An account of Azure has several addresses: over a private link, as its secondary, behind a gateway that has the
-        account in the path. Two servers that are none of Azure's (two Azurites) are two, whatever their accounts.
+        account in the path. Two servers that are not Azure's (two Azurites) are different, even with equal accounts.
         """
         if self.prefix != other.prefix:
             return False
@@ -65,10 +65,10 @@ def normalise_path(path: str, argument: str = "path") -> str:
 
     Args:
         path: The path; a slash at either end does not matter.
-        argument: Where it comes from, for messages.
+        argument: The argument that has the path, for messages.
 
     Raises:
-        ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is no string.
+        ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is not a string.
     """
     if not isinstance(path, str):
         raise wrong_type(argument, path, "text")
@@ -84,20 +84,20 @@ def normalise_path(path: str, argument: str = "path") -> str:
     if any(segment in {".", ".."} for segment in segments):
         raise InvalidArgument(argument, f"{path!r} has a segment . or .., which blob storage does not resolve")
     if "" in segments:
-        # To blob storage that is a folder without a name, and another place than the one with a single slash.
+        # Blob storage takes it for a folder without a name, which is another folder than the one with a single slash.
         meant = "/".join(filter(None, segments))
-        question = f"is {meant!r} meant?" if meant else "empty is the container's root"
+        question = f"did you mean {meant!r}?" if meant else "for the container's root, leave it empty"
         raise InvalidArgument(argument, f"{path!r} has two slashes in a row; {question}")
     return f"{'/'.join(segments)}/"
 
 
 def as_store_path(argument: str, value: Any) -> tuple[str, str]:
-    """``STORE/FOLDER``: the datastore and the folder in it.
+    """Split ``STORE/FOLDER`` into the datastore and the folder in it.
 
     Raises:
         ValueError: It is something else, or the folder cannot be used; the message names ``argument``.
     """
-    from aml_provider.client.specs.run import as_data_path  # noqa: PLC0415 - triggers have no use for it
+    from aml_provider.client.specs.run import as_data_path  # noqa: PLC0415 - triggers do not need it
 
     if isinstance(value, str) and not value.partition("/")[0].strip():
         raise InvalidArgument(
@@ -112,9 +112,9 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
     if not isinstance(container_url, str):
         raise wrong_type("container_url", container_url, "text", secret=True)
     bare = re.split(r"[?#]", container_url, maxsplit=1)[0]
-    # First, since every other message repeats the URL.
+    # Checked first, because every other message repeats the URL.
     if "@" in bare.partition("//")[2].partition("/")[0]:
-        raise InvalidArgument("container_url", "it has a user name or password; secrets belong in the connection")
+        raise InvalidArgument("container_url", "it contains a user name or password; secrets belong in the connection")
     if bare != container_url:
         raise InvalidArgument("container_url", f"{bare} has a query string; a SAS or key belongs in the connection")
     try:
@@ -137,8 +137,8 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
     if len(segments) in expected and segments[-1] and not _CONTAINER.fullmatch(segments[-1]):
         raise InvalidArgument(
             "container_url",
-            f"{bare!r} ends in {segments[-1]!r}, which is no container's name: 3 to 63 small letters, digits and "
-            "single hyphens",
+            f"{bare!r} ends in {segments[-1]!r}, which is not a valid container name: 3 to 63 lower-case "
+            "letters, digits and single hyphens",
         )
     if len(segments) not in expected or not segments[-1]:
         form = "http://HOST:PORT/ACCOUNT/CONTAINER" if path_style else "https://ACCOUNT.blob.core.windows.net/CONTAINER"
@@ -147,7 +147,7 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
 
 
 def _account(container_url: str) -> tuple[str, str, str]:
-    """The server, empty where it is one of Azure's; the account and the container."""
+    """The server (empty if it is Azure's), the account and the container."""
     parts = urlsplit(container_url)
     host = (parts.hostname or "").rstrip(".")
     *before, container = unquote(parts.path).strip("/").split("/")

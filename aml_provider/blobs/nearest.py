@@ -1,16 +1,15 @@
-"""What is there in place of a folder that holds nothing at all: its name may be misspelt."""
+"""The hint for a folder that holds nothing at all: its name may be misspelt."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from aml_provider.blobs.access import ask
-from aml_provider.blobs.listing import list_request, next_marker
-from aml_provider.blobs.page_parser import parse_page
+from aml_provider.blobs.listing import list_request
+from aml_provider.blobs.page_parser import next_marker, parse_page
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import same_letters, similar
-from aml_provider.client.http.exchange import MOST_OF_A_LISTING
-from aml_provider.client.http.messages import Pause, Request
+from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["nothing_there"]
 
 _MOST_NAMES = 5
-# Of a hundred names of this length, a comparison takes some 20 ms.
+# Comparing a hundred names of this length takes some 20 ms.
 _AT_ONCE, _LONGEST = 100, 200
 _GLOB = frozenset("*?[")
 
 
 def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection) -> Flow[str]:
-    """Say what is there instead, at the very first poll only: later an empty folder is nothing special.
+    """Describe what exists instead, after the very first poll only: later an empty folder is nothing special.
 
-    It asks for the first page of the folder above, and of the one above that only while nothing is there either.
+    It lists the first page of the parent folder, and of its parent if that holds nothing either, and so on.
 
     Returns:
-        A warning; empty where there is no reason for one, or the folder above cannot be listed.
+        A warning; empty if there is no reason for one, or the parent folder cannot be listed.
     """
     counts = detection.counts
     if not detection.first or counts.listed or counts.folders or not folder.prefix:
@@ -47,48 +46,44 @@ def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection)
         try:
             page, is_all = yield from _first_page(above, access)
         except AzureMLError:
-            # The poll itself has just worked; a hint is not worth a failure.
+            # The poll itself has succeeded; it must not fail for a hint.
             return ""
         if page.rows or page.prefixes or not is_all:
-            return (yield from _told(folder, above.prefix, missing, page))
+            return (yield from _hint(folder, above.prefix, missing, page))
     return f"There is nothing in the folder {folder.prefix!r}, nor anywhere else in the container"
 
 
 def _first_page(folder: Folder, access: ContainerAccess) -> Flow[tuple[Page, bool]]:
-    """The first page, and whether it is the only one."""
-    wanted = list_request(folder)
-    query = (*wanted.params.items(), *access.signature(folder.container_url))
-    headers = tuple(wanted.headers.items())
-    # Not repeated either: whoever polls has no time for it.
-    request = Request("list blobs", "GET", wanted.url, query, headers, repeatable=False, most=MOST_OF_A_LISTING)
-    reply = yield from ask(access, request)
+    """The first page of the folder, and whether it is the only one."""
+    # Not repeated after a failure: the poll has no time for it.
+    reply = yield from ask(access, list_request(folder, access)._replace(repeatable=False))
     if reply.status != 200:
         raise AzureMLError(f"answered {reply.status}")
     return parse_page(reply.body), not next_marker(reply.body)
 
 
-def _told(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
-    told = f"There is nothing in the folder {folder.prefix!r} (yet); waiting all the same. "
+def _hint(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
+    nothing = f"There is nothing in the folder {folder.prefix!r} (yet); waiting anyway. "
     where = f"the folder {above!r}" if above else "the container"
     names = [name.decode("utf-8", "replace")[len(above) :].removesuffix("/") for name in page.prefixes]
     if f"{above}{missing}".encode() in {row[0] for row in page.rows}:
-        return f"{told}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
+        return f"{nothing}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
     if not _GLOB.isdisjoint(missing):
-        return f"{told}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"
+        return f"{nothing}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"
     alike, near = yield from _resembling(missing, names)
     if alike:
         shown = ", ".join(map(ascii, alike))
-        return f"{told}Blob storage tells {missing!a} from {shown}, which is in {where}: case and Unicode form count"
+        return f"{nothing}In {where} there is {shown}, which is not {missing!a}: case and Unicode form count"
     shown = ", ".join(map(repr, near or names[:_MOST_NAMES]))
     if not shown:
-        return f"{told}In {where} there are blobs, but no folder {missing!r}"
-    return f"{told}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
+        return f"{nothing}In {where} there are blobs, but no folder {missing!r}"
+    return f"{nothing}In {where} there is no folder {missing!r}; {'similar ones' if near else 'folders there'}: {shown}"
 
 
 def _resembling(missing: str, names: Sequence[str]) -> Flow[tuple[list[str], list[str]]]:
-    """The names that differ in case or Unicode form alone, and up to three that are similar.
+    """The names that differ only in case or Unicode form, and up to three that are similar.
 
-    To compare thousands takes seconds, for which an event loop should not stand still.
+    Comparing thousands of names takes seconds, so the flow pauses in between: an event loop can run other tasks.
     """
     alike: list[str] = []
     near: list[str] = []

@@ -1,8 +1,8 @@
-"""What one watcher of a shared folder decides, fires and has to store. No I/O, no clock.
+"""One watcher of a shared folder: the events that it fires, and the record that it stores first. No I/O, no clock.
 
-A watcher's record is stored before anything that it says is fired: the cursor together with the events that follow from
-it (an outbox). Events leave the outbox only when they are known to be stored. So whatever dies in between, the next
-watcher fires the same events again, with the same ids, and then goes on from the cursor.
+The watcher record holds the cursor and an outbox: the events that follow from the cursor. It is stored before these
+events are fired, and events leave the outbox only when they are known to be stored. So whatever process dies in
+between, the next watcher fires the same events again, with the same ids, and then goes on from the cursor.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from aml_provider.stored import reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared_listing import Look, SharedFolder
+    from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 
 __all__ = ["Watcher", "WatcherRecord"]
 
 _FORMAT = 1
-# Seconds for which a watcher may know more than its record does, when nothing of it was its own: names that its pattern
-# refuses. It would refuse them again. Else each blob in a folder with a thousand watchers would cost a thousand writes.
+# For this many seconds a watcher need not store names that its pattern refused: after a restart it would refuse them
+# again. Otherwise each blob in a folder with a thousand watchers would cost a thousand writes.
 _UNSAVED = 600.0
 
 
 class WatcherRecord(NamedTuple):
-    """What is stored of a watcher.
+    """The stored record of a watcher.
 
     Attributes:
-        cursor_text: What was decided; None before the first look.
-        outbox: Events of which it is not known that they are stored, in the order in which they are fired.
+        cursor_text: The cursor: what was decided; None before the first poll.
+        outbox: Events that are not known to be stored, in the order in which they are fired.
     """
 
     cursor_text: str | None = None
@@ -44,7 +44,7 @@ class WatcherRecord(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Any) -> WatcherRecord:
-        """Read what :meth:`to_json` made.
+        """Read the result of :meth:`to_json`.
 
         Raises:
             CursorUnreadable: It is something else, or of a newer format.
@@ -54,23 +54,23 @@ class WatcherRecord(NamedTuple):
             if form == _FORMAT:
                 events = [(event["id"], changes_of(event["changes"])) for event in data["outbox"]]
                 if not all(isinstance(text, str) for text in (data["cursor"], *(name for name, _ in events))):
-                    raise TypeError("the cursor, or the id of an event, is no text")
+                    raise TypeError("the cursor, or the id of an event, is not text")
                 return cls(data["cursor"], tuple(ChangeEvent(id=name, changes=changes) for name, changes in events))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
 class Watcher:
-    """Turns looks at a folder into one watcher's events.
+    """Turns polls of a folder into one watcher's events.
 
     Args:
-        folder: The folder that is looked at.
-        rules: Which changes are fired; with this watcher's own pattern.
-        record: What is stored.
-        now: Seconds of any clock that :meth:`take` is told too.
+        folder: The folder that is polled.
+        rules: Which changes are fired, with this watcher's own pattern.
+        record: The stored record.
+        now: The time in seconds, by the same clock as in :meth:`take`.
 
     Attributes:
-        record: What has to be stored before the events of the last :meth:`take` may be fired.
-        must_save: It is not what is stored.
+        record: The record to store before the events of the last :meth:`take` may be fired.
+        must_save: Whether it differs from the stored record.
 
     Raises:
         CursorUnreadable: The record's cursor is damaged, or of a newer format.
@@ -78,36 +78,36 @@ class Watcher:
 
     def __init__(self, folder: SharedFolder, rules: Rules, record: WatcherRecord, now: float) -> None:
         self._knowledge = folder.join(rules._replace(patterns=None), record.cursor_text)
-        self._since = folder.looks
+        self._since = folder.polls
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
-        # The same text, but once for all who read it.
+        # The same text as the record's, but one object for all watchers.
         self.record = record._replace(cursor_text=self._knowledge.cursor_text)
         self.must_save = False
         self._saved_at = now
         self._knows_more = False
         self._is_resumed = not record.outbox
-        self._fired: list[tuple[Look, int]] = []  # how many of the outbox, from its beginning, were fired at which look
+        self._fired: list[tuple[FolderPoll, int]] = []  # with each poll, how many events at the beginning of the outbox
 
-    def take(self, look: Look, now: float) -> list[ChangeEvent]:
-        """Take in a look; each one, in order.
+    def take(self, poll: FolderPoll, now: float) -> list[ChangeEvent]:
+        """Process a poll. Every poll must be passed, in order.
 
         Returns:
             The events to fire now, once the record is stored if it must be.
         """
         outbox = self.record.outbox
-        # What a process before this one may have fired goes first.
+        # First the events that a previous process may have fired already.
         events = [] if self._is_resumed else [*outbox]
         self._is_resumed = True
         while self._fired and self._fired[0][0].is_stored:
             outbox = outbox[self._fired.pop(0)[1] :]
-        step = look.steps.get(self._knowledge) if look.number > self._since else None
+        step = poll.steps.get(self._knowledge) if poll.number > self._since else None
         if step is not None:
             found = step.detection.changes
             new = split([change for change in found if self._wants(change["name"])]) if found else []
             self._knows_more |= bool(found)
             outbox += tuple(new)
             events += new
-            self._knowledge = look.heirs.get(self._knowledge, self._knowledge)
+            self._knowledge = poll.merged_into.get(self._knowledge, self._knowledge)
         self.must_save = outbox != self.record.outbox
         if step is not None:
             self.must_save |= step.detection.first or (self._knows_more and now - self._saved_at >= _UNSAVED)
@@ -117,8 +117,8 @@ class Watcher:
             self._knows_more &= step is None
             self._saved_at = now
         if events:
-            look.has_fired = True
-            self._fired.append((look, len(events)))
+            poll.has_fired = True
+            self._fired.append((poll, len(events)))
         return events
 
     def _wants(self, name: str) -> bool:

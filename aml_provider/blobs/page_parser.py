@@ -1,4 +1,8 @@
-"""What a page of a List Blobs reply says: its blobs, its sub-folders, where the next page begins."""
+"""Reads a page of a List Blobs reply: its blobs, its sub-folders, and where the next page begins.
+
+The parser reads bytes with one regular expression per blob, because building the SDK's models costs a hundred times the
+CPU. A page that the expression does not fit goes through an XML parser instead.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,18 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-_OPERATION = "list blobs"
+#: The operation in messages.
+LIST_BLOBS = "list blobs"
 
 
 Row = tuple[bytes, bytes, bytes, bytes]
-"""One blob: whole name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
+"""One blob: full name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
 
 
 # The order is Azurite's and that of https://learn.microsoft.com/rest/api/storageservices/list-blobs; Owner to
-# Placeholder, for accounts with a hierarchical namespace, were not seen on the wire. A wrong guess here only costs
-# time: the XML parser then reads the page. Elements must follow each other, so that no row runs into the next.
-# (?:|x) is tried faster than x?, and the likelier one first.
+# Placeholder, for accounts with a hierarchical namespace, were never seen in a real reply. A wrong guess only costs
+# time: the XML parser then reads the page. Each element must follow the previous one directly, so that no match spans
+# two blobs. (?:|x) is faster than x?, and the likelier alternative comes first.
 _FIELDS = (
     rb"([^<]+)</Name>"
     rb"(?:|<VersionId>[^<]*</VersionId><IsCurrentVersion>[^<]*</IsCurrentVersion>)"
@@ -34,7 +39,7 @@ _FIELDS = (
 )
 
 
-# Every <Blob> and <BlobPrefix> matches, also one that the fields do not fit, but neither <Blobs> nor <BlobType>.
+# Matches every <Blob> and <BlobPrefix>, also if the fields do not fit, but neither <Blobs> nor <BlobType>.
 _PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS + rb"|)")
 
 
@@ -44,8 +49,8 @@ _ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS + rb"|)")
 _PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]+)</Name>')
 
 
-# Both in small letters, since metadata keeps the case in which it was written.
-_MARKS = (b"hdi_isfolder", b"<resourcetype>directory<")
+# Directory markers. In lower case, because metadata keeps the case in which it was written.
+_MARKERS = (b"hdi_isfolder", b"<resourcetype>directory<")
 
 
 _NEXT_MARKER = re.compile(rb"<NextMarker(?: ?/>|>([^<]*)</NextMarker>)\s*</EnumerationResults>\s*\Z")
@@ -57,7 +62,7 @@ _ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1
 _ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 
 
-# What XML cannot hold, or would read as something else (a carriage return).
+# Bytes that XML cannot contain, or would change (a carriage return).
 _NO_TEXT = bytes({*range(32)} - {9, 10})
 
 
@@ -71,11 +76,11 @@ _DEEPEST = 50  # elements; a listing has six
 
 
 class Page(NamedTuple):
-    """What one page of a listing says.
+    """The content of one page of a listing.
 
     Attributes:
         rows: The blobs in listing order.
-        directories: Names among them that the service itself marks as directories.
+        directories: Names of those that are directory markers of the service itself.
         prefixes: The sub-folders, each name ending in ``/``.
     """
 
@@ -84,8 +89,9 @@ class Page(NamedTuple):
     prefixes: list[bytes]
 
 
-def _malformed(problem: str) -> MalformedReply:
-    return MalformedReply(_OPERATION, status=200, message=problem)
+def malformed(problem: str) -> MalformedReply:
+    """The error for a page that is not a listing."""
+    return MalformedReply(LIST_BLOBS, status=200, message=problem)
 
 
 def parse_page(body: bytes) -> Page:
@@ -96,21 +102,36 @@ def parse_page(body: bytes) -> Page:
     """
     try:
         return _parse_fast(body) or _parse_xml(body)
-    except ValueError:  # an entity, or bytes that are no text: what it means is the XML parser's to say
+    except ValueError:  # a bad entity, or bytes that are not text: let the XML parser decide
         return _parse_xml(body)
 
 
-def _parse_fast(body: bytes) -> Page | None:
-    """Read a page by pattern; None when any blob or prefix in it has another shape than the pattern's.
+def next_marker(body: bytes) -> str:
+    """The marker that requests the next page; empty if this is the last one.
 
     Raises:
-        ValueError: It may have, too.
+        MalformedReply: The page has no end, or the marker cannot be read.
+    """
+    end = _NEXT_MARKER.search(body, max(0, len(body) - 4096))
+    if end is None:
+        raise malformed("The reply to List Blobs is cut off, or is not a listing")
+    try:
+        return _unescape(end[1] or b"").decode()
+    except ValueError as error:
+        raise malformed(f"The continuation marker of List Blobs cannot be read: {error}") from None
+
+
+def _parse_fast(body: bytes) -> Page | None:
+    """Read a page by regular expression; None if a blob or prefix does not fit the expression.
+
+    Raises:
+        ValueError: A value is not plain text of XML, so the XML parser must read the page.
     """
     start = body.find(b"<Blobs>")
     if b"<EnumerationResults" not in body[:512]:
         return None
     rows: list[Row]
-    # Past the head of the page, a quote is an encoded name or a quoted ETag (or in metadata, which does no harm).
+    # After the head of the page, a quote belongs to an encoded name or a quoted ETag (or to metadata: harmless).
     if body.find(b"&", start) < 0 and body.find(b'"', start) < 0:
         rows = _PLAIN_ROW.findall(body)
         _check_text(b"".join([row[0] for row in rows]))
@@ -121,7 +142,7 @@ def _parse_fast(body: bytes) -> Page | None:
             (_name(name, encoded), modified, _unescape(etag).strip(b'"'), size)
             for encoded, name, modified, etag, size in found
         ]
-    # The guard: what has no ETag is a sub-folder, or the XML parser decides.
+    # An entry without an ETag must be a sub-folder; otherwise the XML parser reads the page.
     prefixes: list[bytes] = []
     if b"" in [row[2] for row in rows]:
         entries, rows = len(rows), [row for row in rows if row[2]]
@@ -133,7 +154,7 @@ def _parse_fast(body: bytes) -> Page | None:
     directories: frozenset[bytes] = frozenset()
     if b"0" in [row[3] for row in rows]:
         small = body.lower()
-        if any(mark in small for mark in _MARKS):
+        if any(marker in small for marker in _MARKERS):
             pieces = body.split(b"<Blob>")[1:]
             directories = frozenset(
                 row[0] for row, piece in zip(rows, pieces, strict=True) if row[3] == b"0" and _is_directory(piece)
@@ -142,18 +163,18 @@ def _parse_fast(body: bytes) -> Page | None:
 
 
 def _check_text(text: bytes) -> None:
-    """Raise ValueError where an XML parser would read something else, or nothing."""
+    """Raise ValueError if an XML parser would read another text, or refuse it."""
     if b"]]>" in text or text.translate(None, _NO_TEXT) != text:
-        raise ValueError("no text of XML")
+        raise ValueError("not text in XML")
     if not text.isascii() and _NO_CHARACTERS.search(text.decode()):
-        raise ValueError("no characters of XML")
+        raise ValueError("not characters in XML")
 
 
 def _is_directory(piece: bytes) -> bool:
-    """Ask the XML parser, but only where the answer may be yes."""
+    """Whether a blob is a directory marker; uses the XML parser only if it may be one."""
     piece = piece.partition(b"</Blob>")[0]
     small = piece.lower()
-    if not any(mark in small for mark in _MARKS):
+    if not any(marker in small for marker in _MARKERS):
         return False
     from xml.etree.ElementTree import ParseError, fromstring  # noqa: PLC0415 - see _parse_xml()
 
@@ -178,7 +199,7 @@ def _character(entity: re.Match[bytes]) -> bytes:
         return _ENTITIES[name]
     character = chr(int(decimal) if decimal else int(hexadecimal or b"0", 16))
     if not entity[0].endswith(b";") or _NO_CHARACTERS.match(character):
-        raise ValueError(f"{entity[0].decode()} is no character of XML")
+        raise ValueError(f"{entity[0].decode()} is not a character in XML")
     return character.encode()
 
 
@@ -191,20 +212,20 @@ def _parse_xml(body: bytes) -> Page:
     prefixes: list[bytes] = []
     path: list[str] = []
     root = ""
-    # It is none of a listing's, and a few of its entities make gigabytes. An encoding that hides it hides the page's
-    # end too, see poll().
+    # No listing has one, and a few of its entities can expand to gigabytes. An encoding that hides the document type
+    # also hides the page's end, so next_marker() has refused it.
     if b"<!DOCTYPE" in body:
-        raise _malformed("The reply to List Blobs has a document type, which no listing has")
+        raise malformed("The reply to List Blobs has a document type, which no listing has")
     try:
         # The storage service's own reply.
         for event, element in iterparse(BytesIO(body), ("start", "end")):  # noqa: S314
             if event == "start":
                 path.append(element.tag)
                 if len(path) > _DEEPEST:
-                    raise _malformed("The reply to List Blobs is nested too deeply")
+                    raise malformed("The reply to List Blobs is nested too deeply")
                 continue
             root = path[0]
-            # Metadata may have any name, also one of these.
+            # Elements of metadata may have any name, also one of these.
             kind = path[1:] if len(path) == 3 else None
             if kind == ["Blobs", "Blob"]:
                 row = _xml_row(element)
@@ -216,10 +237,10 @@ def _parse_xml(body: bytes) -> Page:
                 prefixes.append(_xml_name(element))
                 element.clear()
             path.pop()
-    except (ParseError, LookupError, ValueError) as error:  # the latter two of its encoding
-        raise _malformed(f"The reply to List Blobs is not XML: {error}") from None
+    except (ParseError, LookupError, ValueError) as error:  # the last two: an unknown or wrong encoding
+        raise malformed(f"The reply to List Blobs is not XML: {error}") from None
     if root != "EnumerationResults":
-        raise _malformed("The reply to List Blobs is no listing")
+        raise malformed("The reply to List Blobs is not a listing")
     return Page(rows, frozenset(directories), prefixes)
 
 
@@ -229,14 +250,14 @@ def _xml_row(blob: Element) -> Row:
     )
     etag, digits = etag.strip('"'), _SIZE.fullmatch(size)
     if not (modified and etag and digits and size.isascii()):
-        raise _malformed("A blob in the listing has no Last-Modified, Etag or Content-Length that can be used")
+        raise malformed("A blob in the listing has no usable Last-Modified, Etag or Content-Length")
     return _xml_name(blob), modified.encode(), etag.encode(), str(int(digits[1])).encode()
 
 
 def _xml_name(element: Element) -> bytes:
     name = element.find("Name")
     if name is None or not name.text:
-        raise _malformed("An entry of the listing has no name")
+        raise malformed("An entry of the listing has no name")
     return unquote_to_bytes(name.text) if name.get("Encoded") == "true" else name.text.encode()
 
 

@@ -1,4 +1,4 @@
-"""What is known of one page of a folder's listing, and of one that is being compared."""
+"""A known page of a folder's listing, and a page that is being compared."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "Known", "pieces"]
 
-# Some milliseconds' worth; a cursor that was read back is a single chunk, of a million perhaps.
+# Takes some milliseconds to compare; a cursor that was read back is a single chunk, perhaps of a million blobs.
 _PIECE = 20_000
 
 
 class Known(NamedTuple):
-    """A page that was listed before, or (without a digest) what a decoded cursor holds, or what is gone."""
+    """A page that was listed before; without a digest, the blobs of a decoded cursor, or versions that are gone."""
 
     digest: bytes | None
     chunk: Chunk
-    final: bool = False  # nothing in it can be decided otherwise while its bytes stay the same
-    first: bytes = b""  # its first blob's name, and its last one's
+    final: bool = False  # while its bytes stay the same, so do the decisions about it
+    first: bytes = b""  # the names of its first and last blob
     last: bytes = b""
     listed: int = 0
     empty: int = 0
@@ -56,14 +56,14 @@ class Draft:
         self.digest = digest
         self.first, self.last = (rows[0][0], rows[-1][0]) if rows else (b"", b"")
         self.versions, self.names = array("Q"), array("I")
-        self.open: set[int] = set()  # positions of versions that are not decided
+        self.open: set[int] = set()  # positions of versions that are not decided yet
         self.found: list[int] = []  # positions of candidates; those that are not open are reported
-        self.waits = False  # some of them will be decided without a change of the page's bytes
+        self.waits = False  # some of them can be decided though the page's bytes stay the same
         self.empty = self.markers = self.records = 0
         self.folders = folders
 
     def remember(self, rows: Sequence[Row]) -> None:
-        """Take the versions of all rows but those that are open by now, which a later poll will look at again."""
+        """Hash the versions of all rows, except those that are open, which a later poll will compare again."""
         if not self.open:
             self.versions = array("Q", b"".join(_hashes(rows)))
             self.names = array("I", [crc32(row[0]) for row in rows])
@@ -75,13 +75,13 @@ class Draft:
             self.names[i] = crc32(rows[i][0])
 
     def hold(self, positions: Iterable[int]) -> None:
-        """Leave versions to a later poll, which has to look at them again."""
+        """Leave versions to a later poll, which will compare them again."""
         before = len(self.open)
         self.open.update(positions)
         self.waits |= len(self.open) > before
 
     def reported(self) -> Chunk:
-        """What is reported of it."""
+        """The versions of this page that are reported."""
         versions, names = self.versions, self.names
         positions = self.found
         if self.open:
@@ -91,7 +91,7 @@ class Draft:
         return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
 
     def close(self, older: dict[int, int]) -> Known:
-        """Leave out what is open; a name among it that was known keeps its older version."""
+        """The page as it is known after the poll: without open versions, but with the older versions of their names."""
         listed = len(self.versions)
         versions, names = self.versions, self.names
         if self.open:
@@ -115,7 +115,7 @@ def _hashes(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def pieces(chunk: Chunk) -> Iterator[Chunk]:
-    """A chunk in pieces, between which others may go first."""
+    """A chunk in pieces; between two of them an event loop can run other tasks."""
     versions, names = chunk
     for at in range(0, len(versions), _PIECE):
         yield versions[at : at + _PIECE], names[at : at + _PIECE]

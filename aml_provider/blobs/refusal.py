@@ -1,34 +1,39 @@
-"""Why a storage account lets somebody not in, from what it says and from what a SAS says of itself."""
+"""The error for a reply with which a storage account refuses a request: the reason, and what to do."""
 
 from __future__ import annotations
 
 import html
 import re
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from aml_provider.client.errors import BadRequest, NotFound, PermissionDenied, ServerFault, ServiceError, Throttled
 from aml_provider.client.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.blobs.access import ContainerAccess, Right
+    from aml_provider.client.http.reply import Reply
+
 
 _DETAIL = re.compile(rb"<AuthenticationErrorDetail>(?:<!\[CDATA\[)?([^<]*)")
 _SIGNED = re.compile(r"string\W*to\W*sign|canonicali[sz]ed", re.IGNORECASE)
-# As long as a signature, in base64 and as an address has it.
+# Text as long as a signature, in base64 and URL-encoded.
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{40,}=*")
 
-# What a SAS of a blob, of a version and of a snapshot says of itself.
+# The sr= of a SAS for one blob, one version or one snapshot.
 _SINGLE = frozenset({"b", "bv", "bs"})
 
 _ANY = (
     "an identity needs the role {right.role!r} on the container, a SAS the permission to {right.words}, and the "
-    "account's firewall has to let this host in"
+    "account's firewall must let this host in"
 )
 _BY_CODE = {
     "AuthorizationSourceIPMismatch": "the SAS is for requests from {sip} only",
     "AuthorizationProtocolMismatch": "the SAS is for {spr} only",
-    "AuthorizationServiceMismatch": "the SAS is for other services; it has to be for blobs (ss={ss}, needed: b)",
+    "AuthorizationServiceMismatch": "the SAS is for other services; it must be for blobs (ss={ss}, needed: b)",
     "AuthorizationResourceTypeMismatch": (
         "the SAS is for other kinds of resources (srt={srt}; containers are c, blobs are o, and both are needed)"
     ),
@@ -37,40 +42,85 @@ _BY_CODE = {
         "network in"
     ),
     "KeyBasedAuthenticationNotPermitted": (
-        "the account takes neither account keys nor SAS made of them; list as an identity that has the role "
+        "the account accepts neither account keys nor SAS made from them; use an identity that has the role "
         "{right.role!r} on the container"
     ),
     "AccountIsDisabled": "the storage account is disabled",
 }
 
 
-class Right(NamedTuple):
-    """What may be done in a container.
+def refusal(
+    operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
+) -> ServiceError:
+    """The error for a refused request, with what a person can do about it.
 
-    Attributes:
-        letters: As a SAS writes it.
-        role: The Azure role that has it.
-        words: As people say it.
+    Args:
+        operation: The operation, for the message.
+        url: The container's address.
+        access: The access that the request was made with.
+        right: The right that the operation needs.
+        reply: The reply.
+        begun: The same access was enough for the previous request.
     """
+    kind: type[ServiceError] = BadRequest
+    hint = ""
+    code, message = error_facts(reply.body)
+    code = code or reply.headers.get("x-ms-error-code", "")
+    if reply.status in {401, 403}:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        message = " ".join(filter(None, (message, detail_of(reply.body))))
+        signed = dict(access.signature(url, right))
+        reason = reason_of(code, message, access.kind, signed, right, reply.date() or now)
+        if reply.is_page:
+            reason = "a proxy or a gateway has answered with its own page, not the storage account"
+            message = message or reply.excerpt()
+        # Not permanent if it worked before: a token or SAS that has expired meanwhile is read again for the next poll.
+        kind = ServiceError if begun else PermissionDenied
+        hint = f"{url} was refused to {access.kind}"
+        if begun:
+            hint = f"The right to {url}, {access.kind}, ended while it was in use"
+        hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
+    elif reply.status == 404:
+        kind = NotFound
+        hint = f"Is there a container {url}?"
+    elif reply.status == 412 and code.startswith("Lease"):
+        hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
+    elif reply.status == 429:
+        kind = Throttled
+    elif reply.status >= 500 or reply.status == 408:
+        kind = ServerFault
+    ids = [f"x-ms-client-request-id={reply.request_id}"]
+    if "x-ms-request-id" in reply.headers:
+        ids.append(reply.clean(f"x-ms-request-id={reply.headers['x-ms-request-id']}"))
+    return kind(
+        operation,
+        status=reply.status,
+        code=reply.clean(code),
+        message=reply.clean(message),
+        request_ids=ids,
+        retry_after=reply.retry_after(),
+        hint=hint,
+    )
 
-    letters: str
-    role: str
-    words: str
 
-
-LIST = Right("l", "Storage Blob Data Reader", "list")
-KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
+def error_facts(body: bytes) -> tuple[str, str]:
+    """The code and message of the storage service's error document; empty if there are none."""
+    code, message = (
+        found[1].decode(errors="replace") if (found := re.search(pattern, body[:4096])) else ""
+        for pattern in (rb"<Code>([^<]*)</Code>", rb"<Message>([^<\r\n]*)")
+    )
+    return code, message
 
 
 def detail_of(body: bytes) -> str:
-    """What the service says about the credential, without what was signed and without signatures."""
+    """The service's detail about the credential, without signatures and without the text that was signed."""
     found = _DETAIL.search(body[:8192])
     if found is None:
         return ""
     text = html.unescape(found[1].decode(errors="replace"))
     signed = _SIGNED.search(text)
     if signed is not None:
-        # The sentence that repeats what was signed, and all after it.
+        # Remove the sentence that repeats the signed text, and everything after it.
         text = text[: max(text.rfind(mark, 0, signed.start()) for mark in ".:") + 1]
     return " ".join(_SIGNATURE.sub("***", masked(text)).split())
 
@@ -83,14 +133,14 @@ def reason_of(
     right: Right,
     there: datetime,
 ) -> str:
-    """Why a request was refused, and what to do; a phrase.
+    """A phrase: why a request was refused, and what to do.
 
     Args:
         code: The service's error code.
-        message: What it says.
-        kind: In what way it was asked, for people.
-        signed: The SAS, parameter by parameter; empty where a bearer token was sent.
-        right: What it has to allow.
+        message: The service's error message.
+        kind: The kind of access, see :attr:`ContainerAccess.kind`.
+        signed: The parameters of the SAS; empty where a bearer token was sent.
+        right: The right that the operation needs.
         there: When it was refused, by the service's clock.
     """
     begins, ends = _moment(signed.get("st")), _moment(signed.get("se"))
@@ -100,9 +150,9 @@ def reason_of(
     if ends is not None and ends <= there:
         if kind == "a SAS":
             return f"the SAS ended at {ends:%Y-%m-%dT%H:%M:%SZ}; put a current one in its place"
-        return "what was signed with the account key had ended before it was there; set this host's clock"
+        return "the SAS that was made from the account key had ended before it arrived; set this host's clock"
     if begins is not None and begins > there:
-        return f"the SAS begins at {begins:%Y-%m-%dT%H:%M:%SZ}, which is still to come"
+        return f"the SAS begins at {begins:%Y-%m-%dT%H:%M:%SZ}, which is in the future"
     missing = "".join(letter for letter in right.letters if "sp" in signed and letter not in signed["sp"])
     if missing:
         return (
@@ -116,12 +166,12 @@ def reason_of(
         )
     if code == "AuthorizationPermissionMismatch" and not signed:
         return f"the identity needs the role {right.role!r} on the container; a new assignment takes some minutes"
-    # Azurite says AuthorizationFailure for both.
+    # Azurite answers AuthorizationFailure for both.
     if code in {"AuthenticationFailed", "InvalidAuthenticationInfo"} or "failed to authenticate" in message:
         if not signed:
-            return "the token was not taken; check the tenant and the cloud of the identity"
+            return "the token was not accepted; check the tenant and the cloud of the identity"
         if "time frame" in message:
-            return "the SAS, or the stored access policy that it names, does not hold at this time"
+            return "the SAS, or the stored access policy that it names, is not valid at this time"
         if "si" in signed and "signed identifier" in message:
             return f"the container has no stored access policy {signed['si']!r}, which the SAS names; make a new one"
         if signed.get("sr", "c") in _SINGLE:
@@ -131,7 +181,9 @@ def reason_of(
                 "the SAS was changed after it was made, is of another account or container, or the key that signed it "
                 "was rotated or revoked; make a new one"
             )
-        return "the key is not one that the account has now; it may have been rotated, or be another account's"
+        return (
+            "the key is not one of the account's current keys; it may have been rotated, or belong to another account"
+        )
     fields = {name: signed.get(name, "?") for name in ("sip", "spr", "ss", "srt")}
     return _BY_CODE.get(code, _ANY).format(right=right, **fields)
 

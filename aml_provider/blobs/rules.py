@@ -1,4 +1,4 @@
-"""Which blob versions are reported and when, and the arithmetic of one poll."""
+"""The rules for which blob versions are reported and when, and the counts of one poll."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 
 class Rules(NamedTuple):
-    """Which versions are reported, and when. Make it with :meth:`of`, which checks the values.
+    """The rules for which versions are reported, and when. Make it with :meth:`of`, which checks the values.
 
     Attributes:
-        settle: Seconds since its last write, by the server's clock, before a version is looked at; whole seconds
-            count, since that is how fine Last-Modified is.
-        ignore_empty: Leave empty blobs out until they are not empty.
-        patterns: Globs of which the last segment of the name has to match one; None takes every name.
+        settle: Seconds that must have passed since a version's last write, by the server's clock; in whole seconds,
+            which is the resolution of Last-Modified.
+        ignore_empty: Ignore empty blobs until they are not empty.
+        patterns: Globs; the last segment of the name must match one of them. None accepts every name.
         max_changes: The most changes in one result; the oldest go first, so that none waits for ever.
-        report_first: Without a cursor, report everything there is; else remember it silently.
+        report_first: Without a cursor, report every existing blob; otherwise remember them silently.
     """
 
     settle: float = 0.0
@@ -64,7 +64,7 @@ class Rules(NamedTuple):
                 raise wrong_type("pattern", pattern, "a glob or a list of globs")
             patterns = tuple(patterns)
             for glob in patterns:
-                # A name has no slash, so nothing would ever match, and all would be remembered as refused.
+                # A name has no slash, so nothing would ever match, and every blob would be refused for good.
                 if "/" in _CLASSES.sub("", as_name("pattern", glob)):
                     raise InvalidArgument(
                         "pattern", f"{glob!r} has a slash, but is for the last part of a name; folders go into path"
@@ -76,22 +76,22 @@ class Rules(NamedTuple):
 
 
 class Counts:
-    """The arithmetic of one poll: ``listed`` is the sum of the others, but for ``folders``.
+    """The counts of one poll: ``listed`` is the sum of the others, without ``folders``.
 
     Attributes:
-        listed: All entries of the folder's own level that are no sub-folders.
+        listed: All entries of the folder's own level that are not sub-folders.
         added: New names that are reported.
         modified: Known names with a new version that are reported.
         unchanged: Versions that the cursor held.
         remembered: Versions of the first poll that are remembered and not reported.
-        filtered: New versions refused by the pattern; from the next poll on they are unchanged.
+        filtered: New versions that the pattern refused; from the next poll on they are unchanged.
         unsettled: Too young for ``settle``.
         empty: Empty, and ``ignore_empty``.
         held: Beyond ``max_changes``; a later result has them.
         markers: Directory markers.
-        records: Records of this provider.
-        twice: Versions of which the same listing gave the name again further on, where it counts.
-        folders: Sub-folders, not looked into.
+        records: Blobs in which this provider stores a cursor.
+        twice: Versions whose name was listed again later in the same listing; only the later one counts.
+        folders: Sub-folders, which are not listed.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Counts:
             "listed again further on": self.twice,
         }
         rest = "".join(f", {number} {text}" for text, number in others.items() if number)
-        deeper = f"; {self.folders} sub-folders not looked into" if self.folders else ""
+        deeper = f"; {self.folders} sub-folders ignored" if self.folders else ""
         known = f"{self.added} new, {self.modified} modified, {self.unchanged} unchanged"
         return f"listed {self.listed}: {known}{rest}{deeper}"
 
@@ -122,20 +122,20 @@ _SECOND = re.compile(rb"(:[0-5]\d:[0-5]\d) GMT")
 
 
 def iso_dates(stamps: Sequence[bytes]) -> list[str]:
-    """Write HTTP dates in ISO 8601, so that dates sort as text; email.utils takes twenty times as long.
+    """Convert HTTP dates to ISO 8601, which sorts as text; email.utils takes twenty times as long.
 
     Raises:
-        MalformedReply: One of them is none.
+        MalformedReply: One of them is not an HTTP date.
     """
     with _checked(stamps):
         return [_HOURS[stamp[:19]] + _SECONDS[stamp[19:]] for stamp in stamps]
 
 
 def iso_hours(stamps: Sequence[bytes]) -> list[str]:
-    """Write HTTP dates as far as their hour, ``2026-11-22T15``.
+    """Convert HTTP dates to ISO 8601, up to the hour: ``2026-11-22T15``.
 
     Raises:
-        MalformedReply: One of them is none.
+        MalformedReply: One of them is not an HTTP date.
     """
     with _checked(stamps):
         return [_HOURS[stamp[:19]] for stamp in stamps]
@@ -147,7 +147,7 @@ def _checked(stamps: Sequence[bytes]) -> Iterator[None]:
         yield
     except (ValueError, LookupError):
         wrong = next(stamp for stamp in stamps if not _is_date(stamp))
-        raise _malformed(f"{wrong.decode(errors='replace')!r} is no HTTP date") from None
+        raise _malformed(f"{wrong.decode(errors='replace')!r} is not an HTTP date") from None
 
 
 def _is_date(stamp: bytes) -> bool:
@@ -158,7 +158,7 @@ def _is_date(stamp: bytes) -> bool:
 
 
 class _Written(dict[bytes, str]):
-    """What was written before: to look it up takes half as long as to call a cached function."""
+    """A cache of converted dates: a look-up takes half as long as the call of a cached function."""
 
     def __init__(self, write: Callable[[bytes], str]) -> None:
         super().__init__()
@@ -191,14 +191,14 @@ _HOURS, _SECONDS = _Written(_hour), _Written(_second)
 
 
 def settled_until(now: str | None, settle: float) -> str:
-    """The latest ISO 8601 date that is at least so many seconds ago.
+    """The latest ISO 8601 date that is at least ``settle`` seconds ago.
 
     Args:
-        now: The ``Date`` of the server's reply, so that no other clock takes part.
+        now: The ``Date`` of the server's reply, so that no other clock matters.
         settle: Seconds.
 
     Raises:
-        MalformedReply: ``now`` is no date.
+        MalformedReply: ``now`` is not a date.
     """
     if now is None:
         raise _malformed("the reply has no Date, which settle needs")

@@ -1,4 +1,4 @@
-"""One listing of a folder for all who watch it, each of whom may know something else of it."""
+"""One listing of a folder for all its watchers, each of which may know something different about it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
-from aml_provider.blobs.access import poll_folder
-from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.messages import Pause
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply
 
-__all__ = ["Knowledge", "Look", "SharedFolder", "Step"]
+__all__ = ["FolderPoll", "Knowledge", "SharedFolder", "Step"]
 
 T = TypeVar("T")
 
@@ -30,9 +30,9 @@ _NOWHERE = Folder("", "")
 
 
 class Knowledge:
-    """What some watchers have in common: what they decided so far, and by which rules.
+    """The decisions that some watchers have in common, and the rules by which they were made.
 
-    It lasts for as long as one of them holds it.
+    It lasts as long as one of them holds a reference to it.
     """
 
     def __init__(self, state: FolderState, cursor_text: str | None) -> None:
@@ -42,40 +42,40 @@ class Knowledge:
 
     @property
     def cursor_text(self) -> str | None:
-        """What was decided so far; None before the first look."""
+        """The cursor after what was decided so far; None before the first poll."""
         return self._text if self._step is None else self._step.cursor_text
 
     def is_of(self, rules: Rules) -> bool:
-        """Whether it came about by these rules; which rule holds for a first look matters only before it."""
+        """Whether these are its rules; ``report_first`` counts only before the first poll."""
         own = self.state.rules
         return own == rules if self.cursor_text is None else own._replace(report_first=rules.report_first) == rules
 
     def advance(self, step: Step) -> None:
-        """Go on from a look."""
+        """Go on from a poll."""
         self.state.accept(step.detection)
         self._step = step
 
 
 class Step:
-    """What one look adds to a knowledge."""
+    """The changes that one poll adds to a knowledge."""
 
     def __init__(self, detection: Detection) -> None:
         self.detection = detection
 
     @cached_property
     def cursor_text(self) -> str:
-        """The cursor after it; written once for all who store it."""
+        """The cursor after it; encoded once for all watchers that store it."""
         return self.detection.cursor.encode()
 
 
-class Look:
-    """One look at the folder.
+class FolderPoll:
+    """One poll of the folder.
 
     Attributes:
-        number: Counts the looks.
-        steps: What it adds to each knowledge that there was when it began.
-        heirs: By which knowledge another one is replaced after this look, because they have become the same.
-        has_fired: A watcher made an event of it.
+        number: Counts the polls.
+        steps: The step of each knowledge that existed when it began.
+        merged_into: After this poll some knowledges are the same as another one: which other one replaces them.
+        has_fired: A watcher has fired an event because of it.
         is_stored: Those events are stored safely.
     """
 
@@ -83,43 +83,43 @@ class Look:
         self,
         number: int,
         steps: Mapping[Knowledge, Step] | None = None,
-        heirs: Mapping[Knowledge, Knowledge] | None = None,
+        merged_into: Mapping[Knowledge, Knowledge] | None = None,
     ) -> None:
         self.number = number
         self.steps = steps or {}
-        self.heirs = heirs or {}
+        self.merged_into = merged_into or {}
         self.has_fired = False
         self.is_stored = False
 
     @property
     def is_partial(self) -> bool:
-        """There are more changes than one look may give."""
+        """There are more changes than one poll may report."""
         return any(step.detection.counts.held for step in self.steps.values())
 
 
 class SharedFolder:
-    """Compares one listing with all that its watchers know.
+    """Compares one listing with the knowledge of all its watchers.
 
-    Watchers that looked together know the same, whatever their pattern: a name that is refused is decided too. So there
-    is one comparison for all of them, and 12 bytes for each blob.
+    Watchers that polled together know the same, whatever their patterns: a name that a pattern refuses is decided too.
+    So one comparison, and 12 bytes for each blob, serve all of them.
     """
 
     def __init__(self) -> None:
         self._all: WeakSet[Knowledge] = WeakSet()
-        self.looks = 0
+        self.polls = 0
 
     def __bool__(self) -> bool:
         return bool(self._all)
 
     def join(self, rules: Rules, cursor_text: str | None) -> Knowledge:
-        """Take part from the next look on.
+        """Take part from the next poll on.
 
         Args:
-            rules: Without a pattern, which is each watcher's own.
-            cursor_text: What is known from before; None for nothing.
+            rules: Rules without a pattern: each watcher applies its own.
+            cursor_text: What the watcher has decided before; None for nothing.
 
         Returns:
-            What to find this watcher's step by.
+            The key of this watcher's step in :attr:`FolderPoll.steps`.
 
         Raises:
             CursorUnreadable: The cursor is damaged, or of a newer format.
@@ -132,16 +132,16 @@ class SharedFolder:
         self._all.add(new)
         return new
 
-    def look(self, folder: Folder, access: ContainerAccess) -> Flow[Look]:
+    def poll(self, folder: Folder, access: ContainerAccess) -> Flow[FolderPoll]:
         """List the folder once and compare.
 
         Args:
-            folder: Where it is by now; a datastore can be moved.
+            folder: Its current address: a datastore can be moved.
             access: The right to list.
 
         Raises:
-            ServiceError: A page could not be read: the look is void and nothing moves.
-            Unreachable: No connection came about.
+            ServiceError: A page could not be read: the poll is void and nothing moves.
+            Unreachable: No connection could be made.
             ReplyLost: The connection broke.
             CredentialError: No token.
         """
@@ -153,27 +153,27 @@ class SharedFolder:
         steps = {one: Step(detection) for one, detection in zip(everybody, detections, strict=True)}
         for one, step in steps.items():
             one.advance(step)
-        heirs = self._unite(everybody)
-        self.looks += 1
-        return Look(self.looks, steps, heirs)
+        merged_into = self._merge(everybody)
+        self.polls += 1
+        return FolderPoll(self.polls, steps, merged_into)
 
-    def _unite(self, everybody: Iterable[Knowledge]) -> dict[Knowledge, Knowledge]:
-        """Let those that have come to know the same go on as one."""
-        heirs: dict[Knowledge, Knowledge] = {}
+    def _merge(self, everybody: Iterable[Knowledge]) -> dict[Knowledge, Knowledge]:
+        """Merge knowledges that have become the same; returns which one replaces each of the others."""
+        merged_into: dict[Knowledge, Knowledge] = {}
         kept: list[Knowledge] = []
         for one in everybody:
             for other in kept:
                 if other.is_of(one.state.rules) and other.cursor_text == one.cursor_text:
-                    heirs[one] = other
+                    merged_into[one] = other
                     self._all.discard(one)
                     break
             else:
                 kept.append(one)
-        return heirs
+        return merged_into
 
 
 def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
-    """Run flows that ask the same questions, and give each answer to all of them."""
+    """Run flows that make the same requests; send each of these once, and its reply to all of them."""
     answer: Reply | None = None
     results: list[T] = []
     try:
@@ -182,7 +182,7 @@ def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
                 try:
                     step = flow.send(answer)
                     while isinstance(step, Pause):
-                        # Each has its own: what one has to compare, another one knows already.
+                        # Each flow has its own pauses: a page that one has to compare, another one knows already.
                         step = flow.send((yield step))
                 except StopIteration as stop:
                     results.append(stop.value)
@@ -190,12 +190,12 @@ def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
                 try:
                     answer = yield step
                 except AzureMLError as error:
-                    # Each would say the same about whose right it was.
+                    # One is enough: each would add the same about the right to the folder.
                     flows[0].throw(error)
                     raise
     finally:
         for flow in flows:
             flow.close()
-    # They were sent the same pages, so they end at the same one.
+    # They get the same pages, so they end at the same one.
     assert len(results) == len(flows)
     return results

@@ -1,6 +1,6 @@
-"""What a connection of Airflow's type ``wasb`` holds, read as ``WasbHook`` and Azure's SDK read it together.
+"""Reads a connection of Airflow's type ``wasb`` in the same way as ``WasbHook`` and Azure's SDK together.
 
-``docs/blob-sensor.md`` lists the forms; where the two are strict about blanks and letter case, this is not.
+``docs/blob-sensor.md`` lists the forms. This reader is more tolerant of blanks and letter case.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _AZURITE = "devstoreaccount1"
-# Public: Microsoft's documentation of Azurite has it, and every installation the same.
+# Not a secret: it is in Microsoft's documentation, and every installation of Azurite has it.
 _AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-# Other names of the same account.
+# Suffixes of an account's other names.
 _SIDE_NAMES = re.compile(r"(-secondary|-ipv6|-dualstack|-microsoftrouting|-internetrouting)+$")
 
 
 class Rights(NamedTuple):
-    """What may be used: a SAS, a key, or a service principal; nothing where all are empty.
+    """The rights in a connection: a SAS, a key, or a service principal; none if all are empty.
 
     Attributes:
         sas: A SAS, as it was given.
         key: An account's key.
-        account: Whose, where that is said.
-        tenant_id: The tenant of the service principal that the connection's login and password are.
+        account: The account, if the connection names it.
+        tenant_id: The tenant of the service principal; its id and secret are the connection's login and password.
     """
 
     sas: str = ""
@@ -41,7 +41,7 @@ class Rights(NamedTuple):
 
 
 def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -> Rights:
-    """Find them, in the order of Airflow's provider.
+    """Find the rights in a connection, in the order of Airflow's provider.
 
     Args:
         login: The connection's login.
@@ -50,7 +50,7 @@ def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -
         fields: Its extra fields, their names without prefix.
 
     Raises:
-        InvalidArgument: The connection string cannot be read; shows nothing of it.
+        InvalidArgument: The connection string cannot be read; the message shows nothing of it.
     """
 
     def text(name: str) -> str:
@@ -67,7 +67,7 @@ def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -
         "password": password.strip(),
         "account_key": text("account_key"),
     }.items():
-        # The SDK takes a SAS where a key belongs, too.
+        # The SDK also accepts a SAS in place of a key.
         if secret and (name == "sas_token" or _is_sas(secret)):
             return Rights(sas=_checked_sas(name, secret), account=account)
         if secret and "accountkey=" in secret.lower():
@@ -78,18 +78,18 @@ def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -
 
 
 def account_of(url: str) -> str:
-    """The storage account that an address, or a host alone, has in its host's name; empty where it has none."""
+    """The storage account in the host name of an address (or of a host alone); empty if there is none."""
     host = _parts(url).hostname or ""
     return without_side(host.partition(".")[0]) if ".blob." in host else ""
 
 
 def without_side(name: str) -> str:
-    """An account's own name, whichever of its names this is."""
+    """The primary name of an account, from any of its names."""
     return _SIDE_NAMES.sub("", name)
 
 
 def _named_by(url: str) -> str:
-    """The account that an address of an account is of; Azurite's has it in the path."""
+    """The account in an account's address; Azurite's address has it in the path."""
     return account_of(url) or _parts(url).path.strip("/")
 
 
@@ -124,7 +124,7 @@ def _is_sas(text: str) -> bool:
 
 
 def _checked_sas(name: str, text: str) -> str:
-    """The SAS that a text is, or that an address ends with."""
+    """The SAS in a text that is a SAS, or an address that ends with one."""
     if not _is_sas(text):
         raise InvalidArgument(name, "is a SAS without a signature (sig=); was it cut off?")
     return text.rpartition("?")[2]

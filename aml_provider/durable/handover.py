@@ -284,7 +284,8 @@ class CursorMoved(Exception):
 class CursorStore(Protocol):
     """Stores the record of one folder. One object serves one wait: it remembers what it loaded.
 
-    It replaces only the text that it loaded. Converted to text it names the place of the record, for people.
+    Unlike a :class:`~aml_provider.stored.Slot`, it replaces only the text that it loaded. Converted to text it names
+    the place of the record, for people.
 
     Attributes:
         key: The record's name.

@@ -1,4 +1,4 @@
-"""A native schedule that is created once and then left to itself, by whoever calls and keeps no record of it."""
+"""Creates a native schedule once, for a caller that stores nothing about it."""
 
 from __future__ import annotations
 
@@ -8,44 +8,30 @@ from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import find_target
 from aml_provider.client.specs.target import PipelineReference
-from aml_provider.durable.schedule import Intent, Keeper, Upkeep
+from aml_provider.durable.schedule import ScheduleReconciler
+from aml_provider.durable.schedule_owner import NoOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aml_provider.client.entities import Schedule
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.specs.schedule import ScheduleRequest
+    from aml_provider.durable.log import Log
 
 
-class Nobody(Keeper):
-    """Keeps no schedule: leaves no marks, so that what was created is found by its name alone."""
-
-    __slots__ = ()
-
-    def marks(self, name: str) -> dict[str, str]:  # noqa: ARG002 - a keeper's signature
-        """None."""
-        return {}
-
-    def birth_marks(self) -> dict[str, str]:
-        """None."""
-        return {}
-
-
-class _Once:
-    """An intent for as long as one call lasts."""
+class _MemorySlot:
+    """A slot that lasts as long as one call."""
 
     def __init__(self) -> None:
-        self._intent: Intent | None = None
+        self._text: str | None = None
 
-    def load(self) -> Intent | None:
-        return self._intent
+    def load(self) -> str | None:
+        return self._text
 
-    def save(self, intent: Intent) -> None:
-        self._intent = intent
+    def save(self, text: str) -> None:
+        self._text = text
 
-    def clear(self) -> None:
-        self._intent = None
+    def delete(self) -> None:
+        self._text = None
 
 
 def create_schedule(
@@ -55,44 +41,41 @@ def create_schedule(
     endpoint_id: str | None,
     if_exists: str,
     deadline: float | None,
-    grace: float,
-    say: Callable[[str], None],
-    warn: Callable[[str], None],
+    lookup_timeout: float,
+    log: Log,
 ) -> Flow[Schedule]:
-    """Create a schedule, or come to the one that has its name.
+    """Create a schedule, or find the one that has its name.
 
     Args:
-        wanted: What it shall be.
+        wanted: The wanted schedule.
         pipeline_id: The published pipeline that it runs; or
         endpoint_id: the pipeline endpoint.
-        if_exists: What becomes of one of this name: ``fail``, ``reuse`` or ``update``.
+        if_exists: What to do with one of this name: ``fail``, ``reuse`` or ``update``.
         deadline: When the service must have set it up, in seconds since the epoch; None: do not wait for that.
-        grace: Seconds for which a creation whose reply was lost is looked for.
-        say: Called with what was done.
-        warn: Called with what may not work.
+        lookup_timeout: Seconds for which a creation whose reply was lost is looked for.
+        log: The logger.
 
     Raises:
         InvalidArgument: A value cannot be used.
-        PipelineError: There is no such pipeline or endpoint, it is not active, or does not take what it would get.
-        ScheduleError: The schedule cannot be come to as asked.
+        PipelineError: There is no such pipeline or endpoint, it is not active, or does not accept the given parameters.
+        ScheduleError: The schedule cannot be found, or cannot be managed as requested.
     """
     if (pipeline_id is None) == (endpoint_id is None):
         raise InvalidArgument("pipeline_id", "give either pipeline_id or endpoint_id")
     if if_exists not in {"fail", "reuse", "update"}:
         raise InvalidArgument("if_exists", f"is {if_exists!r}; use 'fail', 'reuse' or 'update'")
     find = find_target(PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id))
-    target = yield from prepare(wanted, find, {}, warn=warn)
-    upkeep = Upkeep(
+    target = yield from prepare(wanted, find, {}, warn=log.warning)
+    reconciler = ScheduleReconciler(
         wanted=wanted,
         target=target,
-        keeper=Nobody(deployment="", dag_id="", task_id="", run_id=""),
+        owner=NoOwner(deployment="", dag_id="", task_id="", run_id=""),
         if_exists=if_exists,
-        intents=_Once(),
-        grace=grace,
-        say=say,
-        warn=warn,
+        intent_slot=_MemorySlot(),
+        lookup_timeout=lookup_timeout,
+        log=log,
     )
-    schedule = yield from upkeep.settle()
+    schedule = yield from reconciler.reconcile()
     if deadline is None:
         return schedule
     schedule = yield from wait_for_provisioning(schedule.id, deadline=deadline)

@@ -111,7 +111,7 @@ class ScheduleMethods(WorkspaceHook):
         Raises:
             InvalidArgument: A value cannot be used.
             PipelineError: There is no such pipeline or endpoint, it is not active, or does not take what it would get.
-            ScheduleExists: One has the name (``fail``), or a DAG keeps it.
+            ScheduleExists: One has the name (``fail``), or a DAG's task owns it.
             AmbiguousSchedule: Several have the name.
             ProvisioningFailed: The service could not set it up.
             ProvisioningUnsettled: The timeout passed.
@@ -144,9 +144,8 @@ class ScheduleMethods(WorkspaceHook):
             endpoint_id=endpoint_id,
             if_exists=if_exists,
             deadline=time.time() + timeout if wait_for_provisioning else None,
-            grace=lookup_timeout(),
-            say=self.log.info,
-            warn=self.log.warning,
+            lookup_timeout=lookup_timeout(),
+            log=self.log,
         )
 
     async_create_schedule = in_event_loop(create_schedule)

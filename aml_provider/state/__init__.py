@@ -1,1 +1,1 @@
-"""What survives a crash: stored in Airflow's metadata database."""
+"""Stores, in Airflow's metadata database, what must survive a crash."""

@@ -1,13 +1,14 @@
-"""A watcher's record in one asset's state store, which its latest reader replaces and no earlier one.
+"""A watcher record in one asset's state store. Only its latest reader can replace it.
 
-The store cannot compare and swap. A triggerer that stands still in the middle of a write (its machine was paused) may
-carry it out when another one has long gone on from the record before. So each reader says first that the record is its
-own and where it will write it: neither where the record is, nor where the reader before it writes. A late write of that
-one lands where nobody looks, and as it asks after each write whose the record is, it notices.
+The store cannot compare and swap. If a triggerer stalls in the middle of a write (its machine was paused), the write
+may arrive after another triggerer has read the previous record and gone on from it. So each reader first stores a
+claim: that it owns the record now, and under which key it will write. That key is neither the one that holds the record
+nor the one that the previous owner writes to. A late write of the previous owner goes to a key that nobody reads, and
+since each writer checks the claim after its write, the previous owner notices.
 
-A reader that stands still before its own claim finds afterwards what others have saved meanwhile, and begins again.
-What is left: a write that is so late that several others have taken over since, or that comes from one of two who have
-read at the same moment. Versions may come again in another event then.
+A reader that stalls before it stores its claim then finds what others have saved meanwhile, and starts again. The known
+limitations are a write so late that several others have taken over since, and a write by one of two readers that read
+at the same moment: then some versions may be reported again, in another event.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ _EPOCH, _OWNER, _PLACE = "epoch", "owner", "place"
 
 
 class AssetRecord:
-    """One record of one asset. One object serves one watcher.
+    """One watcher record of one asset. One object serves one watcher.
 
     Args:
         store: The asset's state store, as Airflow gives it to a trigger.
-        key: The record's name; where it is, and whose, is kept under names that begin with it.
+        key: The record's name. The record and the claim are stored under keys that begin with it.
     """
 
     def __init__(self, store: Any, key: str) -> None:
@@ -39,32 +40,34 @@ class AssetRecord:
         return repr(self._store)
 
     async def load(self) -> Any:
-        """Make the record this reader's own, and read it.
+        """Claim the record for this reader, and read it.
 
         Returns:
-            JSON data; None where nothing was saved before.
+            JSON data; None if nothing was saved before.
         """
         while True:
             claim = await self._get(self._claim)
-            before = claim if isinstance(claim, dict) else {}
-            kept = await self._kept()
-            taken = (_latest(kept, before), before.get(_PLACE))
-            epoch = 1 + max(map(_epoch, (before, *kept.values())))
-            # The one that was used longest ago: who wrote there is hardly writing still.
-            place = min((place for place in self._places if place not in taken), key=lambda place: _epoch(kept[place]))
+            previous = claim if isinstance(claim, dict) else {}
+            stored = await self._stored()
+            taken = (_latest(stored, previous), previous.get(_PLACE))
+            epoch = 1 + max(map(_epoch, (previous, *stored.values())))
+            # The least recently used one: its writer is most likely no longer writing.
+            place = min(
+                (place for place in self._places if place not in taken), key=lambda place: _epoch(stored[place])
+            )
             self._me = {_EPOCH: epoch, _OWNER: uuid.uuid4().hex, _PLACE: place}
             await self._set(self._claim, self._me)
-            # What others save from now on they will not act upon; what they have saved until now, they may have.
-            kept = await self._kept()
-            if max(map(_epoch, kept.values())) < epoch:
-                latest = _latest(kept, before)
-                return None if latest is None else kept[latest]
+            # Others do not act on what they save from now on, but may have acted on what they saved until now.
+            stored = await self._stored()
+            if max(map(_epoch, stored.values())) < epoch:
+                latest = _latest(stored, previous)
+                return None if latest is None else stored[latest]
 
     async def save(self, data: dict[str, Any]) -> None:
         """Replace the record; when this returns, the next reader finds it.
 
         Raises:
-            CursorMoved: Somebody has made it its own since, or deleted it; nothing may be made of what was written.
+            CursorMoved: Another watcher has claimed it, or somebody deleted it; the caller must not act on the save.
         """
         await self._check()
         await self._set(self._me[_PLACE], data | self._me)
@@ -74,12 +77,12 @@ class AssetRecord:
         if await self._get(self._claim) != self._me:
             key = self._places[0]
             raise CursorMoved(
-                f"The record {key} of {self} was taken over by another watcher since it was read. That happens when a "
-                "triggerer stood still. If it goes on, two watchers of this asset have one record: give each a "
-                "state_key of its own"
+                f"The watcher record {key} of {self} was taken over by another watcher since it was read. That happens "
+                "when a triggerer has stalled. If it happens again and again, two watchers of this asset share one "
+                "record: give each its own state_key"
             )
 
-    async def _kept(self) -> dict[str, Any]:
+    async def _stored(self) -> dict[str, Any]:
         return {place: await self._get(place) for place in self._places}
 
     async def _get(self, name: str) -> Any:
@@ -96,17 +99,17 @@ class AssetRecord:
 
 def _epoch(data: Any) -> int:
     epoch = data.get(_EPOCH) if isinstance(data, dict) else None
-    # A record of an earlier version has none.
+    # Records of earlier versions of this package have no epoch.
     return epoch if isinstance(epoch, int) else 0
 
 
-def _latest(kept: dict[str, Any], before: dict[str, Any]) -> str | None:
-    """Where the latest record is; of two readers at once, with the same epoch, the one before is who claimed last."""
+def _latest(stored: dict[str, Any], claim: dict[str, Any]) -> str | None:
+    """The key of the latest record. If two readers at once got the same epoch, the owner in the claim decides."""
 
     def rank(place: str) -> tuple[bool, int, bool]:
-        data = kept[place]
-        # What is no record at all must not be passed over for one that is older.
+        data = stored[place]
+        # A damaged record must not be skipped in favour of an older one.
         is_damaged = not isinstance(data, dict)
-        return is_damaged, _epoch(data), not is_damaged and data.get(_OWNER) == before.get(_OWNER)
+        return is_damaged, _epoch(data), not is_damaged and data.get(_OWNER) == claim.get(_OWNER)
 
-    return max((place for place, data in kept.items() if data is not None), key=rank, default=None)
+    return max((place for place, data in stored.items() if data is not None), key=rank, default=None)

@@ -1,4 +1,4 @@
-"""Where a sensor's cursor is stored: an Airflow Variable, or a blob, which can be compared and swapped."""
+"""Stores for a sensor's cursor: an Airflow Variable, or a blob, which can be compared and swapped."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
 from aml_provider.durable.handover import CursorMoved, CursorStore
-from aml_provider.state import variables
+from aml_provider.state.slots import VariableSlot
 from aml_provider.stored import overridden
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from aml_provider.blobs.access import Location
-    from aml_provider.blobs.etag_record import Kept
+    from aml_provider.blobs.etag_record import StoredText
     from aml_provider.blobs.folder import Folder
     from aml_provider.client.http.clients import Client
 
@@ -31,25 +31,25 @@ class BlobFolder(Protocol):
 
     @property
     def path(self) -> str:
-        """The folder in it."""
+        """The folder in the datastore."""
 
     def open(self) -> AbstractContextManager[tuple[Client, Location]]:
         """Open a client that may use the folder."""
 
 
 class BlobCursorStore:
-    """Keeps the record in a blob; of two writers, the blob service itself lets only one win (``If-Match``).
+    """Stores the cursor in a blob; of two writers, the blob service itself lets only one win (``If-Match``).
 
     Args:
-        key: The record's name, as a Variable would have it.
-        folder: Where the blob is.
+        key: The cursor's key, as for a Variable; it names the blob.
+        folder: The folder of the blob.
     """
 
     def __init__(self, key: str, folder: BlobFolder) -> None:
         self.key = key
         self._folder = folder
         self._blob = f"{key}.json"
-        self._seen: Kept | None = None
+        self._seen: StoredText | None = None
         self._place: Folder | None = None
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class BlobCursorStore:
         """Read the blob.
 
         Raises:
-            AzureMLError: Whether it exists cannot be told at the moment, or it may not be read.
+            AzureMLError: It cannot be read at the moment, or the right to read it is missing.
         """
         from aml_provider.blobs.etag_record import read_record
 
@@ -73,43 +73,43 @@ class BlobCursorStore:
         """Write the blob.
 
         Raises:
-            CursorMoved: It is not what was loaded.
-            AzureMLError: It was perhaps written; :meth:`load` tells.
+            CursorMoved: It was changed since it was loaded.
+            AzureMLError: It may have been written; :meth:`load` shows whether it was.
         """
         from aml_provider.blobs.etag_record import replace_record
 
         if self._seen is None:
-            raise RuntimeError("The record has to be loaded before it is saved")
+            raise RuntimeError("The cursor has to be loaded before it is saved")
         with self._folder.open() as (client, location):
-            kept = client.run(replace_record(location, self._blob, self._seen, text))
-        if kept is None:
+            stored = client.run(replace_record(location, self._blob, self._seen, text))
+        if stored is None:
             raise CursorMoved(f"The {self} was changed by somebody else since it was read")
-        self._seen = kept
+        self._seen = stored
 
     def is_in(self, folder: Folder) -> bool:
-        """Compare where the record was found, since one place has many names."""
+        """Compare the place where the blob was found, since one folder has many addresses."""
         return self._place is not None and self._place.is_same_as(folder)
 
 
 def cursor_store(key: str, folder: BlobFolder | None) -> CursorStore:
-    """Where a record is kept: in a Variable, or in a blob of this folder."""
+    """The store of a cursor: a Variable, or a blob of this folder."""
     return VariableCursorStore(key) if folder is None else BlobCursorStore(key, folder)
 
 
 _LONGEST_KEY = 250  # characters of a Variable's key
 
 
-# Airflow takes the value of a Variable with such a word in its key for a secret, and would mask a megabyte of cursor in
-# every line of the log. Coarser than the lists of 2.11 and 3.3.
+# If a Variable's key contains such a word, Airflow treats the value as a secret, and would search every log line for a
+# megabyte of cursor to mask it. Broader than the lists of 2.11 and 3.3.
 _SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret|service_account|token|webhook")
 
 
 def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -> str:
-    """Name the Variable that holds the record of one watched folder.
+    """The key of the Variable that holds the cursor of one folder.
 
     Args:
         connection: The Airflow connection's id.
-        location: The datastore or container URL as the user gave it, so that a moved account keeps its cursor.
+        location: The datastore or container URL as the user gave it: if the datastore's account moves, the key stays.
         prefix: The folder's prefix.
         cursor_key: The user's key, or :func:`default_cursor_key`.
     """
@@ -125,11 +125,11 @@ def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -
 _NOT_LOADED = b"not loaded"
 
 
-class VariableCursorStore:
-    """Keeps the record in an Airflow Variable.
+class VariableCursorStore(VariableSlot):
+    """Stores the cursor in an Airflow Variable.
 
-    Airflow cannot compare and swap. So what is stored is compared just before it is replaced, and read back just after;
-    two writers that both do so within the same few milliseconds can still both believe that they won.
+    Airflow cannot compare and swap. So the stored text is compared just before it is replaced, and read back just
+    after. If two writers do so within the same few milliseconds, both can still believe that they won.
 
     Args:
         key: The Variable's key.
@@ -137,12 +137,8 @@ class VariableCursorStore:
     """
 
     def __init__(self, key: str, writer: str = "AzureBlobChangeSensor") -> None:
-        self.key = key
-        self._writer = writer
+        super().__init__(key, f"What an {writer} has seen; delete it to start again")
         self._seen: bytes | None = _NOT_LOADED
-
-    def __str__(self) -> str:
-        return f"Variable {self.key}"
 
     def load(self) -> str | None:
         """Read the Variable.
@@ -158,11 +154,11 @@ class VariableCursorStore:
         """Write the Variable.
 
         Raises:
-            CursorMoved: It is not what was loaded, or was replaced while it was written.
-            RuntimeError: What is written cannot be read back: a secrets backend or the environment stands before it.
+            CursorMoved: It was changed since it was loaded, or while it was written.
+            RuntimeError: It cannot be read back: a secrets backend or the environment overrides it.
         """
         if self._seen == _NOT_LOADED:
-            raise RuntimeError("The record has to be loaded before it is saved")
+            raise RuntimeError("The cursor has to be loaded before it is saved")
         before, wanted = _stamp(self._read()), _stamp(text)
         if before != self._seen:
             raise CursorMoved(f"The {self} was changed by somebody else since it was read")
@@ -179,13 +175,7 @@ class VariableCursorStore:
         del folder
         return False
 
-    def _read(self) -> str | None:
-        return variables.read(self.key)
-
-    def _write(self, text: str) -> None:
-        variables.write(self.key, text, f"What an {self._writer} has seen; delete it to start anew")
-
 
 def _stamp(text: str | None) -> bytes | None:
-    # What an environment variable holds need not be UTF-8.
+    # The value may come from an environment variable, which need not be UTF-8.
     return None if text is None else blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["NO_STATUS", "other_task_failed", "owner_state", "states_for"]
 
 NO_STATUS = "no_status"
-"""What Airflow's UI calls a task instance that was not scheduled yet, or was just cleared."""
+"""Airflow's UI name for the state of a task instance that was not scheduled yet, or was just cleared."""
 
 
 def owner_state(owner: Owner) -> str | None:
-    """Look a task instance's state up, from a worker.
+    """Look up a task instance's state, from a worker.
 
     Returns:
-        The state, :data:`NO_STATUS` for one without, None when there is no such task instance or run.
+        The state; :data:`NO_STATUS` if it has none; None if there is no such task instance or DAG run.
 
     Raises:
-        Exception: Whatever Airflow raises when the look-up fails; never taken for absence.
+        Exception: Airflow's error when the look-up fails; a failure never counts as absence.
     """
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -44,12 +44,12 @@ def other_task_failed(owner: Owner) -> bool:
     """Whether another task of the same DAG run has failed; asks Airflow 3, from a worker.
 
     Raises:
-        Exception: Whatever Airflow raises when the look-up fails.
+        Exception: Airflow's error when the look-up fails.
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     runs = RuntimeTaskInstance.get_task_states(dag_id=owner.dag_id, run_ids=[owner.run_id])
-    # An instance of a mapped task is named after it, with its number.
+    # An instance of a mapped task has the name TASK_INDEX.
     return any(
         _text(state) == "failed"
         for name, state in runs.get(owner.run_id, {}).items()
@@ -58,15 +58,15 @@ def other_task_failed(owner: Owner) -> bool:
 
 
 def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | None]) -> Callable[[Owner], str | None]:
-    """Make a look-up that tells a task also who waits for it.
+    """Extend a look-up of states by :data:`BEHIND`: a task that cannot begin before the caller's DAG run has ended.
 
-    With ``max_active_runs=1`` the cleared run of a DAG is queued until the active one has ended. To wait for one of its
-    tasks in the active one would be to wait for ever.
+    With ``max_active_runs=1``, a cleared DAG run is queued until the active one has ended. If a task of the active run
+    waited for a task of the cleared one, it would wait for ever.
 
     Args:
-        task: The task that asks.
-        me: Its task instance.
-        state_of: Looks a state up.
+        task: The caller.
+        me: The caller's task instance.
+        state_of: Looks up a state.
     """
     alone = task.has_dag() and task.dag.max_active_runs == 1
 

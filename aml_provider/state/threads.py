@@ -1,4 +1,4 @@
-"""Asking Airflow something from an event loop, where Airflow has no asynchronous way."""
+"""Calls Airflow from an event loop, where Airflow has no asynchronous function."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run in a thread what asks Airflow something.
+    """Run a function that calls Airflow in a thread.
 
-    Airflow 3.0 and 3.1 answer in the triggerer's own event loop, to which only asgiref's threads know the way back.
-    An answer that nobody reads ends their whole triggerer, so who is cancelled meanwhile leaves the thread alone.
+    Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach. An answer that
+    nobody reads ends their whole triggerer, so the thread goes on when the caller is cancelled.
     """
     from asgiref.sync import sync_to_async
 

@@ -1,15 +1,15 @@
-"""Airflow Variables, alike on Airflow 2 and 3."""
+"""Airflow Variables, the same way on Airflow 2 and 3."""
 
 from __future__ import annotations
 
 
 def read(key: str) -> str | None:
-    """Read a Variable; None only when it surely does not exist.
+    """Read a Variable; None only when it certainly does not exist.
 
     Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
-    ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``; both log and go
-    on). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is asked for
-    a second way.
+    ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``; both log it and
+    go on). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is checked
+    in a second way.
 
     Raises:
         RuntimeError: It exists and cannot be read at the moment.
@@ -26,8 +26,9 @@ def read(key: str) -> str | None:
 def write(key: str, value: str, description: str) -> None:
     """Write a Variable; when this returns, it is stored.
 
-    It may read as before all the same: Airflow reads secrets backends and the environment first, and writes to neither.
-    Whoever relies on what is written reads it back, and raises :func:`aml_provider.stored.overridden`.
+    A read may still return another value: Airflow reads secrets backends and the environment first, and writes to
+    neither. A caller that relies on the written value must read it back, and raise
+    :func:`aml_provider.stored.overridden` if it differs.
     """
     from airflow.providers.common.compat.sdk import Variable
 
@@ -44,7 +45,7 @@ def delete(key: str) -> None:
 def _exists(key: str) -> bool:
     from airflow.providers.common.compat.sdk import Variable
 
-    if hasattr(Variable, "keys"):  # Airflow 3.3: straight from the database
+    if hasattr(Variable, "keys"):  # Airflow 3.3 reads these from the database
         return key in list(Variable.keys(prefix=key))
     try:
         from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
-from aml_provider.blobs.shared_listing import Look, SharedFolder
+from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.trouble import Troubles, pause_after
 from aml_provider.triggerer.per_loop import PerLoop
@@ -95,7 +95,7 @@ class FolderStream:
             self._wake.set()
         return watcher
 
-    async def polls(self) -> AsyncIterator[Look]:
+    async def polls(self) -> AsyncIterator[FolderPoll]:
         """Poll for ever; a poll that fails is tried again later.
 
         Yields:
@@ -105,13 +105,13 @@ class FolderStream:
             await self._sleep()
             if self._has_news:
                 self._has_news = False
-                yield Look(self._folder.looks)
+                yield FolderPoll(self._folder.polls)
             elif (poll := await self._poll()) is not None:
                 yield poll
 
-    async def unconfirmed_polls(self) -> AsyncIterator[Look]:
+    async def unconfirmed_polls(self) -> AsyncIterator[FolderPoll]:
         """Poll for ever where Airflow does not confirm that events are stored: after some seconds they count as it."""
-        fired: deque[tuple[float, Look]] = deque()
+        fired: deque[tuple[float, FolderPoll]] = deque()
         async for poll in self.polls():
             while fired and self._clock() - fired[0][0] > _STORING:
                 fired.popleft()[1].is_stored = True
@@ -119,7 +119,7 @@ class FolderStream:
             if poll.has_fired:
                 fired.append((self._clock(), poll))
 
-    def confirm(self, poll: Look) -> None:
+    def confirm(self, poll: FolderPoll) -> None:
         """Note that the events of a poll are stored, and notify the watchers immediately."""
         poll.is_stored = True
         if poll.has_fired:
@@ -140,10 +140,10 @@ class FolderStream:
                 async with asyncio.timeout(left):
                     await self._wake.wait()
 
-    async def _poll(self) -> Look | None:
+    async def _poll(self) -> FolderPoll | None:
         """Poll once; None if that failed."""
         try:
-            poll = await self._list() if self._folder else Look(self._folder.looks)
+            poll = await self._list() if self._folder else FolderPoll(self._folder.polls)
         except Exception as error:  # noqa: BLE001 - watchers that end are not restarted
             await self._fail(error)
             return None
@@ -155,12 +155,12 @@ class FolderStream:
         )
         return poll
 
-    async def _list(self) -> Look:
+    async def _list(self) -> FolderPoll:
         session = await self._connect()
         location = session.location
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
-        poll = await session.client.run(self._folder.look(location.folder, location.access))
+        poll = await session.client.run(self._folder.poll(location.folder, location.access))
         for step in poll.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)
             if not self._has_warned:

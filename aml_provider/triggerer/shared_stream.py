@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from aml_provider.blobs.shared_listing import Look
+    from aml_provider.blobs.shared_listing import FolderPoll
     from aml_provider.hooks.blob_location import FolderKey
     from aml_provider.triggerer.folder_stream import FolderStream
 
@@ -29,7 +29,7 @@ class ConfirmedPolls(SharedStreamProducer):
         self._key = key
         self._stream: FolderStream | None = None
 
-    async def open_stream(self) -> AsyncIterator[tuple[Look, Look]]:
+    async def open_stream(self) -> AsyncIterator[tuple[FolderPoll, FolderPoll]]:
         """Poll for ever; a poll is also the token by which Airflow confirms it."""
         await load("aml_provider.triggerer.folder_stream")
         from aml_provider.triggerer.folder_stream import stream_of

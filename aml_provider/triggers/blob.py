@@ -14,7 +14,7 @@ from aml_provider.triggers.sensor import SensorTrigger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aml_provider.blobs.changes import FolderState
+    from aml_provider.blobs.folder_state import FolderState
     from aml_provider.hooks.blob_location import BlobLocation
     from aml_provider.triggers.sensor import Poll, Session
 
@@ -82,7 +82,7 @@ class AzureBlobLookTrigger(SensorTrigger):
         self.cursor_store = cursor_store
 
     async def _session(self) -> Session | None:
-        await load("aml_provider.blobs.access")
+        await load("aml_provider.blobs.listing")
         from aml_provider.hooks.blob_location import BlobLocation
         from aml_provider.state.threads import in_thread
 
@@ -92,7 +92,7 @@ class AzureBlobLookTrigger(SensorTrigger):
 
     @asynccontextmanager
     async def _open(self, where: BlobLocation, state: FolderState) -> AsyncIterator[Poll]:
-        from aml_provider.blobs.access import poll_folder
+        from aml_provider.blobs.listing import poll_folder
 
         async with where.async_open() as (client, location):
             state.folder = location.folder
@@ -110,9 +110,9 @@ class AzureBlobLookTrigger(SensorTrigger):
             yield poll
 
     def _state(self) -> FolderState | None:
-        from aml_provider.blobs.changes import FolderState
         from aml_provider.blobs.cursor import Cursor
         from aml_provider.blobs.folder import Folder
+        from aml_provider.blobs.folder_state import FolderState
         from aml_provider.blobs.rules import Rules
         from aml_provider.durable.handover import Commit
         from aml_provider.hooks.blob_location import BlobLocation

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.outbox import Watcher
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared_listing import Look
+    from aml_provider.blobs.shared_listing import FolderPoll
     from aml_provider.hooks.blob_location import BlobLocation, FolderKey
     from aml_provider.state.watcher_records import WatcherRecords
     from aml_provider.triggerer.folder_stream import FolderStream
@@ -152,7 +152,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
         return ConfirmedPolls(cls(**kwargs).shared_stream_key())
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[FolderPoll]) -> AsyncIterator[TriggerEvent]:
         """Turn polls of the folder into this watcher's events; Airflow 3.3 calls this instead of :meth:`run`."""
         await load(_STREAM)
         from aml_provider.triggerer.folder_stream import stream_of
@@ -172,7 +172,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         finally:
             await stream.close()
 
-    async def _watch(self, stream: FolderStream, polls: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+    async def _watch(self, stream: FolderStream, polls: AsyncIterator[FolderPoll]) -> AsyncIterator[TriggerEvent]:
         records = self._records()
         watcher = await self._begin(stream, records)
         clock = asyncio.get_running_loop().time
@@ -254,7 +254,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         if self.asset is None:
             return VariableRecords(key)
         return VariableRecords(
-            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), before=key
+            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), previous=key
         )
 
 

@@ -16,11 +16,12 @@ from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import LONGEST_TIMEOUT, clock_ahead, deadline_of, deferral_timeout, is_late
-from aml_provider.durable.schedule import Keeper, Upkeep
+from aml_provider.durable.schedule import ScheduleReconciler
+from aml_provider.durable.schedule_owner import ScheduleOwner
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
-from aml_provider.state.schedule_intents import open_intents
+from aml_provider.state.schedule_intents import intent_slot
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker.wait import Wait
 
@@ -154,10 +155,10 @@ class ScheduleTry:
 
     def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
         target = client.run(prepare(wanted, find_target(reference), _INTERFACES, warn=self._log.warning))
-        upkeep = Upkeep(
+        reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,
-            keeper=Keeper(
+            owner=ScheduleOwner(
                 deployment=this_deployment().name,
                 dag_id=self._ti.dag_id,
                 task_id=self._ti.task_id,
@@ -165,12 +166,11 @@ class ScheduleTry:
                 map_index=self._ti.map_index,
             ),
             if_exists=self._arguments.if_exists,
-            intents=open_intents(self._context),
-            grace=lookup_timeout(),
-            say=self._log.info,
-            warn=self._log.warning,
+            intent_slot=intent_slot(self._context),
+            lookup_timeout=lookup_timeout(),
+            log=self._log,
         )
-        return client.run(upkeep.settle())
+        return client.run(reconciler.reconcile())
 
     def _conclude(self, schedule: Schedule) -> str:
         check_provisioned(schedule)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.access import poll_folder
-from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.arguments import as_name

@@ -16,7 +16,7 @@ from processes import ServiceError
 from support.oracles import blob_promises, schedule_promises
 from support.oracles.blob_promises import Handover, Reader
 from support.oracles.promises import Act, Task, Violation
-from support.oracles.schedule_promises import Keeping
+from support.oracles.schedule_promises import ScheduleTask
 
 from aml_provider.emulator.routes.control import describe_schedule
 
@@ -214,13 +214,13 @@ class BlobLoad:
             return False
         return bool(blob_promises.lost(reader, versions, self._handed(airflow, reader), self.acts))
 
-    def _kept(self, airflow: LocalAirflow) -> Iterator[Keeping]:
+    def _kept(self, airflow: LocalAirflow) -> Iterator[ScheduleTask]:
         for dag_id, name in KEEPERS.items():
             for task in self._tasks(airflow, dag_id):
                 if task["state"] == "success":
                     ended = datetime.fromisoformat(task["end_date"]).timestamp()
                     run_id, kind = task["dag_run_id"], task["task_id"]
-                    yield Keeping(ended, name.format(run_id=run_id), kind, Task(dag_id, run_id, kind))
+                    yield ScheduleTask(ended, name.format(run_id=run_id), kind, Task(dag_id, run_id, kind))
 
     def _is_at_rest(self, airflow: LocalAirflow, reader: Reader) -> bool:
         """Whether nothing but sensors that wait for blobs is under way."""

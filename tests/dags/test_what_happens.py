@@ -185,7 +185,7 @@ ELSEWHERE = {
         "dag_run_marked_before_the_retry",
     ),
     "a task that has ended is marked as success or failed": (
-        "dags/test_marks.py",
+        "dags/test_manual_state_changes.py",
         "test_a_task_that_had_ended_before_left_its_run_for_a_reason",
     ),
     "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tried_out"),

@@ -1,4 +1,4 @@
-"""Whatever becomes of a stored record: whoever reads it says that it is damaged, and nobody takes it for none."""
+"""A damaged stored record is always an error that says so; it is never taken for an absent one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.run_cursor import RunCursor
-from aml_provider.durable.schedule import Intent
-from aml_provider.state import schedule_intents
+from aml_provider.durable.schedule_intent import Intent
 from aml_provider.state.cursor_stores import VariableCursorStore
+from aml_provider.state.schedule_intents import intent_slot
 from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, stored_record
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading
@@ -53,7 +53,7 @@ class Store(dict):
 
 
 def a_commit(text):
-    """As a sensor does that goes on from it, or takes its own batch again."""
+    """Read a record like a sensor that goes on from it, or takes its own batch again."""
     commit = Commit.decode(text)
     with reading(damaged):
         changes_of(commit.batch)
@@ -65,7 +65,7 @@ def a_record(text):
 
 
 def an_intent(text):
-    schedule_intents.TaskStateIntents(Store(azureml_schedule_intent=text)).load()
+    Intent.load(intent_slot({"task_state_store": Store(azureml_schedule_intent=text)}))
 
 
 READERS = {
@@ -98,26 +98,26 @@ BAD = [
 
 
 def reads(kind, text):
-    """Whether it is read; anything but damage that is told ends the test."""
+    """Whether it is read; any error except damage fails the test."""
     try:
         READERS[kind][1](text)
     except ERRORS as error:
-        told = str(error)
+        message = str(error)
     else:
         return True
-    assert "damaged" in told or "has format" in told
-    assert len(told) < 800
+    assert "damaged" in message or "has format" in message
+    assert len(message) < 800
     return False
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_what_was_stored_is_read(kind):
+def test_a_stored_text_is_read(kind):
     assert reads(kind, READERS[kind][0])
 
 
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("text", BAD, ids=[text[:12] or "empty" for text in BAD])
-def test_what_is_no_record_at_all_is_damage(kind, text):
+def test_a_text_that_is_not_a_record_is_damage(kind, text):
     if kind == "what a watcher has seen":
         with pytest.raises((CursorUnreadable, ValueError, RecursionError)):
             WatcherRecord.from_json(parse(text))
@@ -151,7 +151,7 @@ def replaced(value, path, text):
 
 @settings(max_examples=600, deadline=None)
 @given(st.data())
-def test_a_record_of_which_a_part_is_something_else_is_read_or_told(data):
+def test_a_record_with_a_replaced_part_is_read_or_damaged(data):
     kind = data.draw(st.sampled_from([*READERS]))
     whole = json.loads(READERS[kind][0])
     path = data.draw(st.sampled_from([*places(whole)][1:]))
@@ -175,21 +175,21 @@ def test_a_cursor_that_could_not_be_written_again_is_damage(part):
     assert not reads("what a sensor has seen", json.dumps(json.loads(COMMIT.encode()) | {part: "1.00000000.\ud800"}))
 
 
-def test_a_variable_that_is_no_utf_8_is_damage(monkeypatch):
+def test_a_variable_that_is_not_utf_8_is_damage(monkeypatch):
     store = VariableCursorStore("key")
     monkeypatch.setattr("aml_provider.state.variables.read", lambda _: "{\udcff}")
     assert not reads("what a sensor has seen", store.load())
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_watchers_variable_that_is_damaged_is_told(text, monkeypatch):
+def test_a_damaged_variable_of_a_watcher_is_an_error(text, monkeypatch):
     records = VariableRecords("key")
     monkeypatch.setattr(records._store, "_read", lambda: text)
     with pytest.raises(CursorUnreadable, match="damaged"):
         asyncio.run(records.load())
 
 
-def test_a_blob_that_is_no_text_is_a_damaged_record():
+def test_a_blob_that_is_not_text_is_a_damaged_record():
     flow = read_record(Location(Folder("https://a.blob.core.windows.net/c", "r/"), ContainerAccess(sas="x")), "r.json")
     next(flow)
     with pytest.raises(CursorUnreadable, match="damaged"):
@@ -211,7 +211,7 @@ def test_a_damaged_submission_says_which_variable_to_delete(place, text, monkeyp
 
 @pytest.fixture
 def seen_by_the_server(monkeypatch):
-    """Reads a record as the API server does, from what Airflow's task state store has; tests/dags has Airflow's own."""
+    """Reads a record like the API server, from a faked task state store; tests/dags use Airflow's own."""
     state = pytest.importorskip("airflow.state", reason="Airflow has a task state store from 3.3 on")
 
     def read(text):
@@ -234,13 +234,13 @@ def seen_by_the_server(monkeypatch):
     ],
     ids=lambda text: text[:30],
 )
-def test_a_damaged_submission_is_told_in_the_api_server(text, seen_by_the_server):
+def test_a_damaged_submission_is_an_error_in_the_api_server(text, seen_by_the_server):
     with pytest.raises(StoredRecordDamaged, match="delete the key azureml_submission in its task state store: "):
         seen_by_the_server(text)
 
 
 @pytest.mark.parametrize("text", ["{}", '{"ref": "somewhere"}', '"s3://bucket/a-key"'])
-def test_a_reference_to_a_submission_is_told_from_a_damaged_one(text, seen_by_the_server):
+def test_a_reference_to_a_submission_is_not_taken_for_a_damaged_one(text, seen_by_the_server):
     with pytest.raises(RuntimeError, match="where the API server cannot read it"):
         seen_by_the_server(text)
 

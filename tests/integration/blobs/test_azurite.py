@@ -10,11 +10,13 @@ import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 from support.drivers.breaths import answer
 
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, poll
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import ServiceError
+from aml_provider.client.http.reply import Reply
 
 
 class Landing:
@@ -26,13 +28,14 @@ class Landing:
         # The SDK's newest service version is too new for Azurite.
         self.sdk = ContainerClient.from_container_url(self.url, azurite.account_key, api_version="2021-12-02")
         self.sdk.create_container()
-        self.sas = generate_container_sas(
+        sas = generate_container_sas(
             azurite.account_name,
             name,
             account_key=azurite.account_key,
             permission=ContainerSasPermissions(list=True),
             expiry=datetime.now(UTC) + timedelta(hours=1),
         )
+        self.access = ContainerAccess(sas=sas)
         self.http = httpx.Client()
         self.page_size = 5000
 
@@ -43,15 +46,13 @@ class Landing:
         return FolderState(Folder.at(self.url, path), Rules.of(**arguments), cursor)
 
     def poll(self, state):
-        flow = poll(state)
+        flow = poll_folder(state, self.access)
         request = next(flow)
         try:
             while True:
-                url = httpx.URL(f"{request.url}?{self.sas}").copy_merge_params(
-                    request.params | {"maxresults": str(self.page_size)}
-                )
-                reply = self.http.get(url, headers=request.headers)
-                request = answer(flow, Reply(reply.status_code, reply.content, reply.headers.get("Date")))
+                query = dict(request.query) | {"maxresults": str(self.page_size)}
+                reply = self.http.get(request.url, params=query, headers=dict(request.headers))
+                request = answer(flow, Reply(reply.status_code, reply.headers, reply.content, "id"))
         except StopIteration as stop:
             return stop.value
 
@@ -72,7 +73,7 @@ def landing(azurite):
         made.sdk.close()
 
 
-def test_added_and_modified_in_the_folder_only(landing):
+def test_only_changes_directly_in_the_folder_are_reported(landing):
     landing.write("in/old.csv")
     state = landing.watch()
     assert landing.take(state) == []
@@ -85,7 +86,7 @@ def test_added_and_modified_in_the_folder_only(landing):
         ("in/new.csv", "added"),
         ("in/old.csv", "modified"),
     ]
-    assert str(detection.counts) == "listed 2: 1 new, 1 modified, 0 unchanged; 1 sub-folders not looked into"
+    assert str(detection.counts) == "listed 2: 1 new, 1 modified, 0 unchanged; 1 sub-folders ignored"
     properties = landing.sdk.get_blob_client("in/new.csv").get_blob_properties()
     assert detection.changes[0]["etag"] == properties.etag.strip('"')
     assert datetime.fromisoformat(detection.changes[0]["last_modified"]) == properties.last_modified
@@ -173,7 +174,7 @@ def test_several_pages(landing):
     assert landing.take(state) == []
 
 
-def test_a_missing_container(landing, azurite):
+def test_a_missing_container_is_an_error(landing, azurite):
     missing = FolderState(Folder.at(f"{azurite.blob_endpoint}/no-such-container"), Rules(), None)
     with pytest.raises(ServiceError) as caught:
         landing.poll(missing)

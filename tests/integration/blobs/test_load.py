@@ -1,4 +1,4 @@
-"""What the storm says of its blobs and schedules: writer and workspace are real, Airflow says what it is told to."""
+"""The storm's checks of its blobs and schedules: writer and workspace are real, Airflow's answers are scripted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Airflow:
 
 
 class Load(BlobLoad):
-    """The load, and consumers that are told what to say."""
+    """The load, and consumers whose answers are scripted."""
 
     def versions(self, reader):
         return [
@@ -126,7 +126,7 @@ def test_a_load_settles_when_all_has_arrived_and_only_sensors_wait(load, airflow
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
-def test_a_version_that_is_missing_is_lost_and_one_too_many_has_two_consumers(load, airflow, reader):
+def test_a_missing_version_is_lost_and_a_repeated_one_has_two_consumers(load, airflow, reader):
     hand_over_all(load, but=reader)
     first, *rest = load.versions(reader)
     load.hand_over(reader, "r1", rest)
@@ -136,7 +136,7 @@ def test_a_version_that_is_missing_is_lost_and_one_too_many_has_two_consumers(lo
     assert promises(load, airflow) == ["each version to one consumer"]
 
 
-def test_what_was_to_be_said_counts_where_a_task_came_to_no_run(load, airflow):
+def test_the_planned_parameters_count_where_a_task_obtained_no_run(load, airflow):
     reader = READERS[0]
     hand_over_all(load, but=reader)
     for teller, kept in (("failed", True), ("success", True), ("running", False)):
@@ -160,7 +160,7 @@ def test_a_clear_of_the_taker_alone_leaves_its_batch_without_a_run(load, airflow
     assert promises(load, airflow) == []
 
 
-def test_schedules_are_judged_by_the_last_task_that_kept_them(load, airflow):
+def test_schedules_are_judged_by_the_last_task_that_owned_them(load, airflow):
     hand_over_all(load)
     airflow.tasks = {("schedules_new", "r1"): {"create": "success", "disable": None}}
     assert promises(load, airflow) == ["each schedule as its task left it"]

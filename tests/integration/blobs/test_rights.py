@@ -194,25 +194,25 @@ def test_worker_and_trigger_list_with_every_kind_of_credential(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         (
             {"section": principal(clientSecret="wrong")},
             "the service principal of datastore 'store', not the connection",
         ),
         ({"section": principal(certificate="R0FSQkFHRQ==")}, "'store' has a service principal that cannot be used"),
-        ({}, "refused to the connection's identity: the token was not taken"),
+        ({}, "refused to the connection's identity: the token was not accepted"),
     ],
     ids=["wrong secret", "no certificate", "identity"],
 )
-def test_a_credential_that_is_refused_names_whose_it_is(fields, told, register, landing, authority):
+def test_a_credential_that_is_refused_names_whose_it_is(fields, message, register, landing, authority):
     authority.secrets[CLIENT] = SECRET
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore=register(landing, **fields)))
 
 
-def test_a_sas_that_was_rotated_is_read_anew(register, landing, https):
-    """The trigger is refused, hands over, and the worker has the new one."""
+def test_a_rotated_sas_is_read_again(register, landing, https):
+    """The trigger is refused and hands over; the worker reads the new one."""
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     watched = {"datastore": register(landing, sas_token=sas_of(landing, https, expiry=soon))}
     trigger = deferred(sensor(**watched, deferrable=True))
@@ -263,7 +263,7 @@ def test_a_record_is_written_once_and_then_replaced(kind, records, landing):
         other.save("five")
 
 
-def test_of_many_writers_one_wins(records):
+def test_one_of_many_writers_wins(records):
     name = records()
     stores = [store_in(name) for _ in range(6)]
     for store in stores:
@@ -287,13 +287,13 @@ def test_of_many_writers_one_wins(records):
 
 
 @pytest.mark.parametrize(
-    ("sas", "told"),
+    ("sas", "message"),
     [("r", "Storage Blob Data Contributor.*read, create and write"), ("l", "Storage Blob Data Contributor")],
 )
-def test_a_right_that_does_not_suffice_for_records_is_told(sas, told, register, landing, https):
+def test_a_right_that_is_not_enough_for_records_is_an_error(sas, message, register, landing, https):
     register(landing, "records", sas_token=sas_of(landing, https, sas))
     register(landing, account_key=https.account_key)
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore="store", cursor_store="records/cursors"))
 
 
@@ -325,7 +325,7 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ("store/incoming/", "cursor_store: is the watched folder"),
         ("", "cursor_store: "),
@@ -335,9 +335,9 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
         ("nosuchstore/x", "has no datastore 'nosuchstore'"),
     ],
 )
-def test_a_place_that_will_not_do_is_named(value, told, register, landing, https):
+def test_an_unusable_cursor_store_is_named(value, message, register, landing, https):
     register(landing, account_key=https.account_key)
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=message):
         look(sensor(datastore="store", cursor_store=value))
 
 

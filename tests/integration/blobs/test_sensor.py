@@ -1,4 +1,4 @@
-"""Where the blob sensor looks and as whom: datastores, containers, connections, and what must never be seen of them."""
+"""The blob sensor's folders and rights: datastores, containers, connections, and secrets that must never be shown."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_unknown_datastore_is_named(datastore, variables):
 
 
 def test_a_datastore_that_was_moved_is_followed_by_worker_and_trigger(datastore, emulator, landing, azurite):
-    """As people do: the blobs were copied, and the datastore leads to the copy."""
+    """As in practice: the blobs were copied, and the datastore now leads to the copy."""
     key = azurite.account_key
     watcher = sensor(datastore=datastore(account_key=key), deferrable=True)
     context = context_of()
@@ -211,7 +211,7 @@ def test_a_container_is_listed_with_what_a_wasb_connection_holds(
 
 
 def hidden(said, *shown, azurite, sas):
-    """Neither what was logged nor what was stored or can be shown has a secret in it."""
+    """No log line, stored text or shown value has a secret in it."""
     signature = sas.partition("sig=")[2].partition("&")[0]
     text = "\n".join([str(said), *map(repr, shown)])
     for secret in (azurite.account_key, signature, "static-token", "local-token"):
@@ -256,7 +256,7 @@ def test_no_token_goes_to_a_container_that_is_not_the_connections(workspace, ser
         ({"login": "devstoreaccount1", "password": "cut-off-key"}, "is not base64 text; was it cut off"),
     ],
 )
-def test_a_wasb_connection_that_will_not_do(fields, problem, connection, landing, azureml_default):
+def test_an_unusable_wasb_connection_is_explained(fields, problem, connection, landing, azureml_default):
     connection("storage", conn_type="wasb", **fields)
     with pytest.raises(AirflowFailException, match=problem) as caught:
         look(sensor(container_url=landing.url, wasb_conn_id="storage"))
@@ -293,15 +293,15 @@ def test_a_url_with_a_secret_is_refused_before_it_is_stored_or_shown(url, stored
     assert "topsecret" not in f"{said}{caught.value}{variables}"
 
 
-def test_a_missing_container(datastore, azurite):
+def test_a_missing_container_is_an_error(datastore, azurite):
     missing = f"missing-{uuid.uuid4().hex[:8]}"
     watched = {"datastore": datastore(container=missing, account_key=azurite.account_key)}
     with pytest.raises(AirflowFailException, match=f"answered 404.*Is there a container .*{missing}"):
         look(sensor(**watched))
 
 
-def test_a_container_that_is_gone_while_the_task_waits(datastore, azurite):
-    """The trigger hands over, and the worker tells."""
+def test_a_container_that_is_deleted_while_the_task_waits_is_an_error(datastore, azurite):
+    """The trigger hands over, and the worker raises the error."""
     with azurite.container() as container:
         watcher = sensor(
             datastore=datastore(container=container.container_name, account_key=azurite.account_key), deferrable=True
@@ -314,11 +314,11 @@ def test_a_container_that_is_gone_while_the_task_waits(datastore, azurite):
 
 
 @pytest.mark.parametrize("kind", ["account key", "SAS", "identity"])
-def test_a_refused_right(kind, datastore, landing, sas, azurite, variables, said):
+def test_a_refused_right_is_explained(kind, datastore, landing, sas, azurite, variables, said):
     rights, reason = {
-        "account key": ({"account_key": OTHER_KEY}, "the key is not one that the account has now"),
+        "account key": ({"account_key": OTHER_KEY}, "the key is not one of the account's current keys"),
         "SAS": ({"sas_token": sas.replace("sig=", "sig=A")}, "the SAS was changed after it was made"),
-        "identity": ({}, "the token was not taken"),
+        "identity": ({}, "the token was not accepted"),
     }[kind]
     with pytest.raises(AirflowFailException, match=rf"answered 40\d.* was refused to .*: {reason}") as caught:
         look(sensor(datastore=datastore(**rights)))
@@ -339,7 +339,7 @@ def test_rights_show_no_secret(azurite, sas):
 
 
 @pytest.mark.parametrize("empty", ["datastore", "container_url"])
-def test_a_place_that_renders_to_nothing_is_named(empty, azureml_default):
+def test_an_argument_that_renders_to_nothing_is_named(empty, azureml_default):
     with pytest.raises(AirflowFailException, match=f"{empty}: "):
         look(sensor(**{empty: ""}))
 

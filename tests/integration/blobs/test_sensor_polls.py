@@ -1,4 +1,4 @@
-"""What the blob sensor takes and when, look by look: rules, faults, records, and what its trigger fires for."""
+"""The changes that the blob sensor takes, poll by poll: rules, faults, records, and its trigger."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def names(taken):
 
 
 @pytest.mark.parametrize("path", ["a/b", "/a/b", "a/b/", "/a/b/"])
-def test_a_path_means_one_folder_however_its_slashes_are_written(path, watch, container, variables):
+def test_a_path_is_the_same_folder_with_and_without_outer_slashes(path, watch, container, variables):
     assert look(watch(path="a/b")) == []
     for name in ("a/b/x", "a/b/c/x", "a/bc/x", "a/x", "x", "a/b-old/x"):
         container.write(name)
@@ -118,7 +118,7 @@ def test_two_folders_have_two_records(watch, container, variables):
         ("d[[]1].csv", ["d[1].csv"]),
     ],
 )
-def test_a_pattern_is_about_the_last_part_of_the_name_and_case_matters(pattern, taken, watch, container):
+def test_a_pattern_matches_the_last_part_of_the_name_and_case_matters(pattern, taken, watch, container):
     assert look(watch()) == []
     for name in ("a.csv", "b.CSV", "c.json", "d[1].csv", "sub.csv.tmp", "deep/a.csv"):
         container.write(f"incoming/{name}")
@@ -142,7 +142,7 @@ def test_a_pattern_matches_the_unicode_form_in_which_it_is_written(pattern, take
     assert sorted(names(look(watch(pattern=pattern)))) == sorted(forms[form] for form in taken.split())
 
 
-def test_another_pattern_does_not_bring_back_what_was_passed_over(watch, container):
+def test_another_pattern_does_not_bring_back_refused_blobs(watch, container):
     assert look(watch(pattern="*.csv")) == []
     container.write("incoming/a.txt")
     assert look(watch(pattern="*.csv")) == []
@@ -164,7 +164,7 @@ def test_settle_counts_by_the_services_clock(settle, watch, container, states):
     assert look(watch(settle=settle), context_of("run2")) == [("incoming/a", "added")]
 
 
-def test_a_blob_that_is_written_again_and_again_waits_until_it_rests(watch, container):
+def test_a_blob_that_is_written_again_and_again_waits_until_the_writes_end(watch, container):
     watcher, context = watch(settle=60), context_of()
     assert watcher.poke(context).xcom_value is None
     for _ in range(3):
@@ -177,7 +177,7 @@ def test_a_blob_that_is_written_again_and_again_waits_until_it_rests(watch, cont
 
 
 @pytest.mark.parametrize("ignore_empty", [True, False])
-def test_empty_blobs(ignore_empty, watch, container):
+def test_ignore_empty_decides_about_empty_blobs(ignore_empty, watch, container):
     watcher, context = watch(ignore_empty=ignore_empty), context_of()
     watcher.poke(context)
     container.write("incoming/", size=0)
@@ -188,7 +188,7 @@ def test_empty_blobs(ignore_empty, watch, container):
     assert [change["name"] for change in taken or ()] == ([] if ignore_empty else ["done", "sub"])
 
 
-def test_one_result_has_max_changes_at_most_and_the_next_run_gets_the_rest(watch, container, states):
+def test_a_result_has_at_most_max_changes_and_the_next_run_gets_the_rest(watch, container, states):
     assert look(watch(max_changes=2)) == []
     for number in range(5):
         container.write(f"incoming/{number}", age=number)
@@ -199,7 +199,7 @@ def test_one_result_has_max_changes_at_most_and_the_next_run_gets_the_rest(watch
     assert taken == [["incoming/3", "incoming/4"], ["incoming/1", "incoming/2"], ["incoming/0"], []]
 
 
-def test_the_first_look_remembers_or_reports(watch, container):
+def test_the_sensors_first_poll_remembers_or_reports(watch, container):
     container.write("incoming/old")
     assert look(watch()) == []
     assert names(look(watch(cursor_key="all", on_first_poll="report"))) == ["incoming/old"]
@@ -229,7 +229,7 @@ def test_two_sensors_with_one_key_share_the_changes(watch, container, states):
     container.write("incoming/a")
     assert names(look(watch(cursor_key="shared"), other)) == ["incoming/a"]
     assert look(watch(cursor_key="shared"), one) == []
-    assert look(watch(), one) == [], "a key of its own begins with a first look"
+    assert look(watch(), one) == [], "its own key begins with a first poll"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_two_sensors_with_one_key_share_the_changes(watch, container, states):
     [(503, 1), (503, 2), (0, 1), (0, 2), (-200, 1), (-200, 2), (408, 2), (403, 2)],
     ids=lambda n: f"{n or 'cut'}",
 )
-def test_a_page_that_fails_voids_the_look_and_nothing_moves(fault, page, watch, container, variables, said):
+def test_a_page_that_fails_voids_the_poll_and_nothing_moves(fault, page, watch, container, variables, said):
     watcher, context = watch(), context_of()
     watcher.poke(context)
     container.page_size = 2
@@ -251,7 +251,7 @@ def test_a_page_that_fails_voids_the_look_and_nothing_moves(fault, page, watch, 
     assert [change["name"] for change in watcher.poke(context).xcom_value] == ["a", "b", "c", "d"]
 
 
-def test_a_service_that_cannot_be_reached_voids_the_look(watch, variables):
+def test_a_service_that_cannot_be_reached_voids_the_poll(watch, variables):
     url = "http://127.0.0.1:9/account/landing"
     with pytest.MonkeyPatch.context() as environment:
         extra = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "auth_method": "static_token"}
@@ -275,7 +275,7 @@ def test_a_store_that_fails_fails_the_try_and_nothing_is_lost(when, watch, conta
     assert names(look(watch())) == ["incoming/a"]
 
 
-def test_a_record_that_was_written_though_its_writer_failed_comes_again(watch, container, monkeypatch, variables):
+def test_a_batch_that_was_written_though_its_writer_failed_is_returned_again(watch, container, monkeypatch, variables):
     assert look(watch()) == []
     container.write("incoming/a")
 
@@ -306,11 +306,11 @@ def test_a_damaged_record_is_never_taken_for_an_absent_one(damage, watch, contai
     with told:
         look(watch())
     event = fire(trigger)
-    with told:
+    with damage:
         watch(deferrable=True).execute_complete(context_of(), event)
 
 
-def test_a_record_that_a_person_deletes_starts_anew(watch, container, variables, said):
+def test_after_a_person_deletes_the_record_the_sensor_starts_again(watch, container, variables, said):
     watcher, context = watch(), context_of()
     watcher.poke(context)
     container.write("incoming/a")
@@ -322,7 +322,7 @@ def test_a_record_that_a_person_deletes_starts_anew(watch, container, variables,
 
 
 def test_a_lost_race_is_logged_and_nothing_is_lost(watch, container, states, said):
-    """Two active runs of a DAG look at the same time; one is faster."""
+    """Two active runs of a DAG poll at the same time; one is faster."""
     states["fast"] = "running"
     slow, context = watch(), context_of("slow")
     slow.poke(context)
@@ -349,11 +349,11 @@ def test_the_trigger_carries_names_only_and_survives_being_stored(watch, contain
 def test_the_trigger_fires_for_what_the_sensor_would_take(watch, container):
     context = context_of()
     trigger = deferred(watch(deferrable=True, pattern="*.csv", settle=60), context)
-    looks = len(container.asked)
+    requests = len(container.asked)
     for name in ("incoming/a.txt", "incoming/sub/a.csv", "incoming-old/a.csv", "a.csv", "incoming/young.csv"):
         container.write(name, age=0 if "young" in name else 90)
     container.write("incoming/empty.csv", size=0, age=90)
-    assert not fires_within(trigger, lambda: len(container.asked) >= looks + 3)
+    assert not fires_within(trigger, lambda: len(container.asked) >= requests + 3)
 
     container.now += timedelta(seconds=60)
     event = fire(trigger)
@@ -361,7 +361,7 @@ def test_the_trigger_fires_for_what_the_sensor_would_take(watch, container):
     assert change["name"] == "young.csv"
 
 
-def test_the_trigger_goes_on_after_a_look_that_failed(watch, container, said):
+def test_the_trigger_goes_on_after_a_failed_poll(watch, container, said):
     trigger = deferred(watch(deferrable=True))
     container.failures = [503, 0]
     container.write("incoming/a")
@@ -371,45 +371,45 @@ def test_the_trigger_goes_on_after_a_look_that_failed(watch, container, said):
 
 
 def test_the_trigger_hands_over_when_somebody_else_wrote_the_record(watch, container, states):
-    """It may be started anew much later; by then the record may hold a batch that is to be had again."""
+    """It may be started again much later; by then the record may hold a batch that must be taken over."""
     look(watch())
     context = context_of("second")
     trigger = deferred(watch(deferrable=True), context)
     container.write("incoming/a")
     assert names(look(watch(), context_of("first"))) == ["incoming/a"]
     states["first"] = "failed"
-    looks = len(container.asked)
+    requests = len(container.asked)
     event = fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
     [change] = watch(deferrable=True).execute_complete(context, event)
     assert change["name"] == "a"
 
 
 def test_the_trigger_hands_over_when_there_is_no_record(watch, container, variables):
-    """The worker's first look failed."""
+    """The worker's first poll failed."""
     container.failures = [503]
     trigger = deferred(watch(deferrable=True))
     assert variables == {}
-    looks = len(container.asked)
+    requests = len(container.asked)
     fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
 
 
 @pytest.mark.parametrize("state", ["running", "failed"])
-def test_the_trigger_only_waits_while_it_is_open_whose_the_batch_is(state, watch, container, states):
-    """What it could compare with has the batch in it; so it would sleep through a batch that is to be had again."""
+def test_the_trigger_only_waits_while_the_owner_of_the_batch_is_undecided(state, watch, container, states):
+    """Its cursor includes the batch, so it would not notice a batch that must be taken over."""
     assert look(watch()) == []
     container.write("incoming/a")
     assert names(look(watch(), context_of("first"))) == ["incoming/a"]
 
     states["first"] = state
     context = context_of("second")
-    container.failures = [503]  # met only by whoever takes over
+    container.failures = [503]  # met only by the task that takes over
     trigger = deferred(watch(deferrable=True), context)
     assert trigger.only_wait
-    looks = len(container.asked)
+    requests = len(container.asked)
     event = fire(trigger)
-    assert len(container.asked) == looks
+    assert len(container.asked) == requests
 
     states["first"] = "failed"
     container.failures = []
@@ -417,7 +417,7 @@ def test_the_trigger_only_waits_while_it_is_open_whose_the_batch_is(state, watch
     assert change["name"] == "a"
 
 
-def test_a_batch_that_is_to_be_had_again_but_must_settle_first_is_found_by_the_trigger(watch, container, states):
+def test_the_trigger_finds_a_batch_that_is_taken_over_and_must_settle_first(watch, container, states):
     assert look(watch()) == []
     container.write("incoming/a")
     assert names(look(watch(), context_of("first"))) == ["incoming/a"]
@@ -434,19 +434,19 @@ def test_a_batch_that_is_to_be_had_again_but_must_settle_first_is_found_by_the_t
 
 def test_the_trigger_fires_when_the_time_is_up(watch, container):
     trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=0.2))
-    # Its next look would come long after the test has been given up.
+    # Its next poll would come long after the test has given up.
     assert fire(trigger)["deadline"] == trigger.deadline
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Runs a sensor to its end, and returns what it warned of; a record at a time, however often Airflow shows it."""
+def warnings_of(monkeypatch):
+    """Runs a sensor to its end, and returns its warnings."""
     if not AIRFLOW_V_3_0_PLUS:
-        # It asks Airflow's database.
+        # It reads Airflow's database.
         monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
 
     def run(caplog, **arguments):
-        # Airflow 3 logs past the standard library.
+        # Airflow 3 does not log through the standard library.
         logged = type("Logged", (AzureBlobChangeSensor,), {"log": logging.getLogger("tests.sensor")})
         context = context_of()
         context["ti"].get_first_reschedule_date = lambda _: None
@@ -472,16 +472,16 @@ def told(monkeypatch):
 @pytest.mark.parametrize(
     ("mode", "requests"), [({}, 4), ({"mode": "reschedule"}, 4), ({"deferrable": True}, 5)], ids=str
 )
-def test_a_misspelt_folder_is_told_once_with_the_nearest(mode, requests, container, told, caplog):
+def test_the_hint_for_a_misspelt_folder_is_logged_once(mode, requests, container, warnings_of, caplog):
     container.write("incoming/b")
     container.arrivals = {4: "incomming/a"}  # the third poll's, after one request for the hint
-    [warning] = told(caplog, container_url=container.url, path="incomming", **mode)
+    [warning] = warnings_of(caplog, container_url=container.url, path="incomming", **mode)
     assert "no folder 'incomming'; similar ones: 'incoming'" in warning
     assert len(container.asked) == requests
 
 
-def test_a_misspelt_folder_is_told_once_also_if_the_first_poll_cannot_be_stored(container, told, caplog, monkeypatch):
-    """What is stored in a Variable cannot fail so, and what is stored in a blob is stored elsewhere."""
+def test_the_hint_is_logged_once_also_if_the_first_poll_cannot_be_stored(container, warnings_of, caplog, monkeypatch):
+    """A Variable cannot fail in this way, and a cursor in a blob is stored elsewhere."""
     save, failures = VariableCursorStore.save, [AzureMLError("the store is away")]
 
     def once_away(store, text):
@@ -493,5 +493,5 @@ def test_a_misspelt_folder_is_told_once_also_if_the_first_poll_cannot_be_stored(
     container.write("incoming/b")
     container.arrivals = {6: "incomming/a"}
     hint, away = "similar ones: 'incoming'", "This poll failed and was discarded"
-    warnings = told(caplog, container_url=container.url, path="incomming")
+    warnings = warnings_of(caplog, container_url=container.url, path="incomming")
     assert [(hint in warning, away in warning) for warning in warnings] == [(False, True), (True, False)]

@@ -16,7 +16,7 @@ NAMES = ["a.csv", "b & c.csv", "ü.csv", "{{ d }}.csv"]
 
 
 class Dies(AzureBlobChangeSensor):
-    """Dies when it is told to, after its batch was committed and before anybody has it."""
+    """Dies on demand, after its batch was committed and before any task has it."""
 
     doomed = False
 
@@ -56,7 +56,7 @@ class World:
         return [run for run, state in self.states.items() if state not in {"success", "failed", "skipped"}]
 
     def look(self, run, *, doomed=False, then="failed"):
-        """One look, in the sensor's mode; a deferred one is woken by its trigger, made from what Airflow stores."""
+        """One poll, in the sensor's mode; a deferred one is resumed by its trigger, made from what Airflow stores."""
         if run not in self.sensors or self.mode != "poke":
             made = sensor(datastore="landing", max_changes=3, deferrable=self.mode == "deferrable", poke_interval=0.1)
             made.__class__ = Dies

@@ -1,4 +1,4 @@
-"""A blob service, or a workspace, that is too busy: a look gives way to the next one, and none comes too soon."""
+"""A blob service, or a workspace, that is too busy: a poll is left to the next one, and none comes too soon."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def said(caplog, capsys):
 
 
 @busy
-def test_a_look_waits_within_the_retry_budget_and_not_for_an_hour(status, watch, container, pauses, variables, said):
+def test_a_poll_waits_within_the_retry_budget_and_not_for_an_hour(status, watch, container, pauses, variables, said):
     watcher, context = watch(), context_of()
     watcher.poke(context)
     container.write("incoming/a")
@@ -70,8 +70,8 @@ def test_a_look_waits_within_the_retry_budget_and_not_for_an_hour(status, watch,
     assert change["name"] == "a"
 
 
-def test_the_pages_of_a_look_share_one_budget(watch, container, pauses):
-    """Else a folder of a thousand pages could hold a worker for a day."""
+def test_the_pages_of_a_poll_share_one_budget(watch, container, pauses):
+    """Otherwise a folder of a thousand pages could occupy a worker for a day."""
     watcher, context = watch(), context_of()
     watcher.poke(context)
     container.page_size, container.retry_after = 1, "50"
@@ -85,13 +85,13 @@ def test_the_pages_of_a_look_share_one_budget(watch, container, pauses):
 
 
 @pytest.mark.parametrize(("timeout", "waits"), [(100, 3), (29, 0), (10_000, 4)])
-def test_a_look_does_not_outlast_the_sensors_timeout(timeout, waits, watch, container, pauses):
+def test_a_poll_does_not_outlast_the_sensors_timeout(timeout, waits, watch, container, pauses):
     container.failures, container.retry_after = [429] * 1000, "30"
     assert look(watch(timeout=timeout)) == []
     assert pauses == [30.0] * waits
 
 
-def test_the_last_look_of_a_deferred_sensor_is_not_repeated(watch, container, pauses):
+def test_the_last_poll_of_a_deferred_sensor_is_not_repeated(watch, container, pauses):
     container.failures, container.retry_after = [429] * 1000, "10"
     watcher = watch()
     watcher._deadline = time.time() - 1
@@ -100,7 +100,7 @@ def test_the_last_look_of_a_deferred_sensor_is_not_repeated(watch, container, pa
     assert len(container.asked) == 1
 
 
-def test_a_busy_workspace_is_not_waited_for_either(emulator, azureml_default, variables, pauses, said):
+def test_a_poll_does_not_wait_for_a_busy_workspace_either(emulator, azureml_default, variables, pauses, said):
     emulator.state.datastores["landing"] = Datastore("landing", "account", "landing", account_key="a2V5")
     emulator.faults.add("status", status=429, retry_after=45, times=1000)
     assert look(sensor(datastore="landing")) == []
@@ -108,10 +108,10 @@ def test_a_busy_workspace_is_not_waited_for_either(emulator, azureml_default, va
     assert "the sensor polls again. get datastore" in str(said)
 
 
-def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with_the_next_look(
+def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with_the_next_poll(
     emulator, azurite, azureml_default, pauses, monkeypatch
 ):
-    """The batch is handed on only when it is known to be recorded."""
+    """The batch is returned only when it is known to be stored."""
     with azurite.container() as landing:
         store = Datastore("landing", azurite.account_name, landing.container_name, account_key=azurite.account_key)
         emulator.state.datastores["landing"] = store
@@ -133,7 +133,7 @@ def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with
 
 
 @busy
-def test_who_is_told_to_come_later_does_not_come_after_an_interval(status, watch, container, pauses):
+def test_a_sensor_polls_no_sooner_than_retry_after_allows(status, watch, container, pauses):
     watcher, context = watch(poke_interval=60), context_of()
     watcher.poke(context)
 
@@ -148,7 +148,7 @@ def test_who_is_told_to_come_later_does_not_come_after_an_interval(status, watch
 
 
 @busy
-def test_a_look_that_was_refused_at_first_changes_nothing_about_the_next_one(status, watch, container, pauses):
+def test_a_poll_that_succeeds_after_a_refusal_does_not_delay_the_next_one(status, watch, container, pauses):
     watcher = watch(poke_interval=60)
     container.failures, container.retry_after = [status], "90"
     watcher.poke(context_of())
@@ -156,7 +156,7 @@ def test_a_look_that_was_refused_at_first_changes_nothing_about_the_next_one(sta
     assert watcher._get_next_poke_interval(0.0, lambda: 0.0, 1) == 60.0
 
 
-def test_who_is_told_to_come_later_comes_at_the_timeout_at_the_latest(watch, container):
+def test_a_sensor_polls_at_its_timeout_even_if_retry_after_is_later(watch, container):
     container.failures, container.retry_after = [429], "86400"
     watcher = watch(timeout=600)
     watcher.poke(context_of())
@@ -164,7 +164,7 @@ def test_who_is_told_to_come_later_comes_at_the_timeout_at_the_latest(watch, con
 
 
 @pytest.mark.parametrize("asked", ["900", "inf"])
-def test_a_deferral_of_a_look_that_was_refused_waits_as_long_as_the_service_asked(asked, watch, container):
+def test_a_deferral_after_a_refused_poll_waits_as_long_as_the_service_asked(asked, watch, container):
     watcher = watch(deferrable=True, timeout=600 if asked == "inf" else 3600)
     look_at_rest = deferred(watcher)
     assert (look_at_rest.poll_interval, look_at_rest.only_wait) == (60.0, False)
@@ -209,7 +209,7 @@ def test_the_trigger_waits_for_a_busy_workspace_without_waking_a_worker(
 
 @pytest.fixture
 def stream(container, monkeypatch):
-    """A watched folder, looked at ten times a second."""
+    """A watched folder, polled ten times a second."""
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.2")
     location = BlobLocation(None, container.url, "incoming", None, "azureml_default")
 
@@ -233,8 +233,8 @@ async def test_watchers_leave_a_busy_service_alone(status, stream, container, sa
     assert "the next one is in 1 s" in str(said)
 
 
-async def test_watchers_look_again_within_an_hour_whatever_a_service_asks_for(stream, container, said):
-    """Nobody starts a watcher anew."""
+async def test_watchers_poll_again_within_an_hour_whatever_a_service_asks_for(stream, container, said):
+    """No one restarts a watcher."""
     container.failures, container.retry_after = [503], "inf"
     folder, _watcher = stream()
     looks = asyncio.ensure_future(anext(folder.polls()))

@@ -1,4 +1,4 @@
-"""Connections of type ``wasb``: what Airflow's own hook lists with, we list with; the rest is refused by a sentence."""
+"""Connections of type ``wasb``: each form that Airflow's own hook accepts works; the rest is refused with a reason."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from azure.storage.blob import generate_container_sas
 from support.samples.wasb_forms import FORMS
 
-from aml_provider.blobs.access import poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.wasb import Rights, account_of, rights_of
 from aml_provider.hooks.blob_location import BlobLocation, WasbRights
@@ -30,7 +30,7 @@ def container(azurite):
 
 @pytest.fixture
 def sas(azurite, container):
-    """A SAS whose signature has a plus sign, so that it matters who encodes it."""
+    """A SAS whose signature has a plus sign, which must be encoded exactly once."""
     for seconds in itertools.count():
         token = generate_container_sas(
             azurite.account_name,
@@ -53,7 +53,9 @@ def listed(container, monkeypatch, fields):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_form(name, container, sas, azurite, monkeypatch, azureml_default):
+def test_each_form_of_a_wasb_connection_lists_the_container(
+    name, container, sas, azurite, monkeypatch, azureml_default
+):
     form = FORMS[name]
     fields = form.fields(azurite.account_key, sas, azurite.blob_endpoint)
     if form.ours in {"key", "SAS"}:
@@ -97,8 +99,8 @@ def test_the_account_in_an_address(url, account):
 @pytest.mark.parametrize(
     "url", ["https://acct-secondary.blob.core.windows.net/c", "https://ACCT.blob.core.windows.net/c"]
 )
-def test_a_key_signs_for_the_account_whatever_else_its_host_is_called(url):
-    """What is signed names the account in small letters, without the second host's suffix."""
+def test_a_key_signs_for_the_accounts_primary_name(url):
+    """The signed text names the account in lower case, without the suffix of its secondary host."""
     right = WasbRights("w", "ACCT", ACCOUNT_KEY, {})
     plain = WasbRights("w", "", ACCOUNT_KEY, {})
     names = {access.access(url)._account_name for access in (right, plain)}
@@ -111,7 +113,7 @@ def test_a_login_in_capitals_is_the_same_account():
     assert rights_of("", "", "", string) == Rights(key=ACCOUNT_KEY, account="acct")
 
 
-def test_a_connection_that_cannot_be_read_is_told_as_that(container, monkeypatch, azureml_default):
+def test_a_connection_that_cannot_be_read_is_an_error_that_says_so(container, monkeypatch, azureml_default):
     monkeypatch.setenv("AIRFLOW_CONN_STORAGE", '{"conn_type": "wasb", "password": "s3cret"')
     with (
         pytest.raises(Exception, match="AIRFLOW_CONN_STORAGE is set, but is not JSON") as caught,
@@ -125,7 +127,7 @@ SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"conn_type": "azureml", "password": ACCOUNT_KEY}, "conn_type is 'azureml'; leave wasb_conn_id out"),
         ({"extra": SAS_OF_NOBODY}, "extra: is not JSON: "),
@@ -139,7 +141,7 @@ SAS_OF_NOBODY = "sv=2022-11-02&sr=c&sp=l&se=2099-01-01&sig=s3cret"
     ],
 )
 @pytest.mark.filterwarnings("ignore:Encountered :DeprecationWarning")
-def test_what_stands_in_the_wrong_place_is_told(fields, told, container, monkeypatch, azureml_default):
+def test_a_value_in_the_wrong_field_is_an_error_that_says_so(fields, message, container, monkeypatch, azureml_default):
     monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "wasb", **fields}))
     location = BlobLocation(None, container.url, "in", "storage", "azureml_default")
 
@@ -152,6 +154,6 @@ def test_what_stands_in_the_wrong_place_is_told(fields, told, container, monkeyp
     with pytest.raises(AirflowFailException) as twin:
         asyncio.run(opened())
     for error in (caught.value, twin.value):
-        assert f"connection 'storage', {told}" in str(error).replace("'storage' has", "'storage', has")
+        assert f"connection 'storage', {message}" in str(error).replace("'storage' has", "'storage', has")
         assert ACCOUNT_KEY not in str(error)
         assert "s3cret" not in str(error)

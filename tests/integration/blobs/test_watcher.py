@@ -61,14 +61,14 @@ def landing(server, monkeypatch):
     return container
 
 
-def looks(container):
+def polls_of(container):
     return len(container.asked)
 
 
-async def looked(triggerer, container, more=1):
-    """Wait for so many looks that begin from now on, and for what comes of them."""
-    wanted = looks(container) + more + 1
-    await triggerer.until(lambda: looks(container) >= wanted)
+async def polled(triggerer, container, more=1):
+    """Wait for N polls that begin from now on, and for their events."""
+    wanted = polls_of(container) + more + 1
+    await triggerer.until(lambda: polls_of(container) >= wanted)
 
 
 @shared
@@ -97,13 +97,13 @@ async def test_all_watchers_of_a_folder_have_one_listing(landing, database):
             triggerer.start(watcher(url=landing.url, pattern=f"{number}.csv", poll_interval=0.3), f"asset{number}")
         triggerer.start(watcher(url=landing.url, settle=3600, poll_interval=0.3), "patient")
         await triggerer.until(lambda: len(database.states) == 41)
-        before, begun = looks(landing), asyncio.get_running_loop().time()
+        before, begun = polls_of(landing), asyncio.get_running_loop().time()
         for name in ("in/1.csv", "in/2.csv"):
             landing.write(name)
         await triggerer.until(lambda: database.changed("asset1") and database.changed("asset2"))
         await asyncio.sleep(0.5)
         passed = asyncio.get_running_loop().time() - begun
-        assert looks(landing) - before <= passed / 0.3 + 1
+        assert polls_of(landing) - before <= passed / 0.3 + 1
     assert set(database.events) == {"asset1", "asset2"}
 
 
@@ -118,7 +118,7 @@ async def test_watchers_at_different_times_or_with_other_rights_share_nothing(la
 
 
 def stored(asset):
-    """The triggers of an asset as Airflow stores them, and what it tells them from others by."""
+    """The triggers of an asset as Airflow stores them, and by what Airflow distinguishes them."""
     from airflow.serialization.encoders import encode_asset_like
     from airflow.triggers.base import BaseEventTrigger
 
@@ -138,8 +138,8 @@ def assets_of(*triggers):
 
 @shared
 @pytest.mark.parametrize("is_one_object", [True, False])
-async def test_assets_with_equal_watchers_have_a_state_each(is_one_object, landing, database):
-    """One whose DAG is paused for a while finds afterwards what has changed, and the other gets nothing twice."""
+async def test_assets_with_equal_watchers_have_their_own_state(is_one_object, landing, database):
+    """After its DAG was paused, an asset gets the changes that it missed, and the other asset gets nothing twice."""
     trigger = watcher(url=landing.url)
     assets = assets_of(trigger, trigger if is_one_object else watcher(url=landing.url))
     (one, its_hash), (two, other_hash) = (stored(asset)[0] for asset in assets)
@@ -163,7 +163,7 @@ async def test_assets_with_equal_watchers_have_a_state_each(is_one_object, landi
 
 
 @shared
-async def test_a_watcher_that_serves_several_assets_all_the_same_says_so_and_fires_nothing(landing, database, said):
+async def test_a_watcher_that_serves_several_assets_says_so_and_fires_nothing(landing, database, said):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url), "one", "two")
         triggerer.start(watcher(url=landing.url), "other")
@@ -175,7 +175,7 @@ async def test_a_watcher_that_serves_several_assets_all_the_same_says_so_and_fir
 
 
 @shared
-async def test_who_comes_late_loses_nothing(landing, database):
+async def test_a_watcher_that_starts_late_loses_nothing(landing, database):
     late = watcher(url=landing.url, state_key="late")
     async with Triggerer(database) as triggerer:
         triggerer.start(late, "late")
@@ -193,7 +193,7 @@ async def test_who_comes_late_loses_nothing(landing, database):
 
 
 @shared
-async def test_killed_before_its_event_is_stored(landing, database):
+async def test_a_watcher_killed_before_its_event_is_stored_fires_it_again(landing, database):
     async with Triggerer(database, storing=False) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
@@ -210,7 +210,7 @@ async def test_killed_before_its_event_is_stored(landing, database):
 
 
 @shared
-async def test_killed_before_it_learns_that_its_event_is_stored(landing, database):
+async def test_a_watcher_killed_before_it_learns_that_its_event_is_stored_fires_the_same_event_again(landing, database):
     async with Triggerer(database, storing=False) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
@@ -220,24 +220,24 @@ async def test_killed_before_it_learns_that_its_event_is_stored(landing, databas
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: len(database.changed()) == 2)
-        await looked(triggerer, landing, 3)
+        await polled(triggerer, landing, 3)
     first, again = database.events["asset"]
     assert first == again
 
 
 @shared
-async def test_killed_after_it_learnt_that_nothing_comes_again(landing, database):
+async def test_a_watcher_killed_after_it_learnt_that_its_event_is_stored_repeats_nothing(landing, database):
     async with Triggerer(database) as triggerer:
-        # The word comes at once, not with the next look.
+        # It is notified immediately, not with the next poll.
         triggerer.start(watcher(url=landing.url, poll_interval=20))
         await triggerer.until(lambda: database.states)
         landing.write("in/a.csv")
-        triggerer.start(watcher(url=landing.url, poll_interval=20, state_key="hurries the look"), "other")
+        triggerer.start(watcher(url=landing.url, poll_interval=20, state_key="hurries the poll"), "other")
         await triggerer.until(database.changed)
         await triggerer.until(lambda: not any("a.csv" in text for text in database.states.values()))
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
-        await looked(triggerer, landing, 3)
+        await polled(triggerer, landing, 3)
     assert database.changed() == ["a.csv"]
 
 
@@ -247,7 +247,7 @@ async def test_an_idle_folder_writes_nothing(landing, database):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
-        await looked(triggerer, landing, 5)
+        await polled(triggerer, landing, 5)
     assert database.writes == 1
 
 
@@ -267,14 +267,14 @@ async def test_a_watcher_that_airflow_gave_up_does_not_take_its_events_for_store
 
 
 @shared
-async def test_many_changes_are_split(landing, database):
+async def test_many_changes_are_split_into_events(landing, database):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url))
         await triggerer.until(lambda: database.states)
         wanted = {f"{number:05}-{'x' * 100}.csv" for number in range(6000)}
         for number, name in enumerate(wanted):
             landing.write(f"in/{name}", age=number)
-        # More than one look takes: the rest comes soon after.
+        # More changes than one poll reports: the rest follows soon.
         await triggerer.until(lambda: len(database.changed()) >= 6000)
     assert sorted(database.changed()) == sorted(wanted)
     assert max(len(json.dumps(event)) for event in database.events["asset"]) <= EVENT_BYTES
@@ -292,14 +292,14 @@ async def test_a_folder_that_cannot_be_listed_ends_nothing(status, level, landin
         await triggerer.until(database.changed)
     told = [record for record in caplog.records if "This poll failed and was discarded" in record.getMessage()]
     assert [record.levelname for record in told] == [level] * 2
-    # Ever later.
+    # At growing intervals.
     first, second = (record.args[2] for record in told)
     assert 0.08 <= first <= 0.1
     assert 0.16 <= second <= 0.2
 
 
 @shared
-async def test_so_does_a_connection_that_is_not_there(landing, database, said, monkeypatch):
+async def test_a_missing_connection_ends_nothing(landing, database, said, monkeypatch):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, azureml_conn_id="comes_later"))
         await triggerer.until(lambda: "the next one is in" in str(said))
@@ -320,7 +320,7 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
         triggerer.start(watcher(url=landing.url))
         triggerer.start(watcher(url=landing.url), "other")
         await triggerer.until(lambda: f"Delete the keys that begin with {place[1]}" in str(said))
-        await looked(triggerer, landing, 2)
+        await polled(triggerer, landing, 2)
         assert "has format 7; this version reads 1" in str(said)
         for asset, key in [*database.kept]:
             if asset == place[0] and key.startswith(place[1]):
@@ -332,18 +332,18 @@ async def test_a_record_that_cannot_be_read_fires_nothing_until_it_is_deleted(la
 
 
 @shared
-async def test_two_watchers_that_share_a_record_are_told(landing, database):
+async def test_two_watchers_that_share_a_record_are_an_error(landing, database):
     from aml_provider.durable.handover import CursorMoved
 
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, pattern="*.csv"))
         triggerer.start(watcher(url=landing.url, pattern="*.txt"))
-        with pytest.raises(CursorMoved, match="give each a state_key of its own"):
+        with pytest.raises(CursorMoved, match="give each its own state_key"):
             await triggerer.until(lambda: False)
 
 
 @shared
-async def test_with_keys_of_their_own_they_do_not(landing, database):
+async def test_two_watchers_with_their_own_keys_share_no_record(landing, database):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(url=landing.url, pattern="*.csv", state_key="csv"))
         triggerer.start(watcher(url=landing.url, pattern="*.txt", state_key="txt"))
@@ -367,8 +367,8 @@ async def test_another_pattern_or_interval_goes_on_from_the_same_record(landing,
 
 
 @watching
-async def test_alone_with_a_variable(landing, monkeypatch, said):
-    """As on Airflow 3.0 to 3.2, where nothing is shared, no asset has a state and nobody says what is stored."""
+async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(landing, monkeypatch, said):
+    """As on Airflow 3.0 to 3.2: no stream is shared, no asset has a state, and no trigger learns of stored events."""
     from aml_provider.state import variables
     from aml_provider.triggerer import folder_stream
 
@@ -391,7 +391,7 @@ async def test_alone_with_a_variable(landing, monkeypatch, said):
     follows.cancel()
     await asyncio.wait([follows])
 
-    # Killed at once: the same again.
+    # Killed immediately: the same event again.
     again, events, follows = await first(trigger)
     assert again == payload
     async with asyncio.timeout(30):
@@ -406,7 +406,7 @@ async def test_alone_with_a_variable(landing, monkeypatch, said):
 
 
 @watching
-def test_without_assets_each_filter_has_a_record_of_its_own(landing):
+def test_without_assets_each_filter_has_its_own_record(landing):
     def place(**arguments):
         return str(watcher(url=landing.url, **arguments)._records())
 
@@ -416,7 +416,7 @@ def test_without_assets_each_filter_has_a_record_of_its_own(landing):
 
 
 @watching
-async def test_without_a_state_of_its_own_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
+async def test_without_asset_state_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
     from aml_provider.blobs.cursor import Cursor
     from aml_provider.blobs.outbox import WatcherRecord
     from aml_provider.state import variables
@@ -461,7 +461,7 @@ def test_a_bad_argument_is_named_before_anything_is_stored(arguments, message):
 
 @watching
 @pytest.mark.parametrize("arguments", [{}, {"datastore": "a", "container_url": "b"}])
-def test_where_it_looks_must_be_said_once(arguments):
+def test_the_folder_must_be_given_exactly_once(arguments):
     with pytest.raises(ValueError, match="either datastore or container_url"):
         AzureBlobChangeTrigger(**arguments)
 
@@ -473,7 +473,7 @@ def test_airflow_2_is_told_to_use_the_sensor():
 
 
 @watching
-def test_what_is_stored_of_it_makes_the_same_again():
+def test_a_serialised_trigger_makes_the_same_trigger_again():
     from datetime import timedelta
 
     from airflow.triggers.base import BaseEventTrigger

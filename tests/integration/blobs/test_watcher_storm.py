@@ -75,7 +75,7 @@ def survivors(landing, pattern):
 async def test_every_version_is_in_an_event_of_each_asset_under_one_id(seed, landing, monkeypatch):
     dice, database = random.Random(seed), Database(monkeypatch)
     for life in range(LIVES):
-        # What is not stored when it dies is lost; what is stored just before, it does not know of.
+        # An event that is not stored when it dies is lost; it does not know of one that was stored just before.
         storing = dice.random() < 0.5
         async with Triggerer(database, storing=storing) as triggerer:
             start(triggerer, life)
@@ -91,7 +91,7 @@ async def test_every_version_is_in_an_event_of_each_asset_under_one_id(seed, lan
     async with Triggerer(database) as triggerer:
         start(triggerer, LIVES)
         await triggerer.until(lambda: all(wanted[asset] <= ids(database, asset).keys() for asset in WATCHERS))
-        # The outboxes are empty: whatever comes twice has come.
+        # The outboxes are empty: no event can come again.
         await triggerer.until(lambda: not any('"name"' in text for text in database.states.values()))
     for asset, (pattern, _) in WATCHERS.items():
         found = ids(database, asset)

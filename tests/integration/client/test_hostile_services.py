@@ -19,9 +19,10 @@ import trustme
 from support.drivers.driving import one, run_async, run_sync, workspace
 from support.services.hostile import Hostile, head
 
-from aml_provider.blobs.access import ContainerAccess, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
 from aml_provider.client.errors import (

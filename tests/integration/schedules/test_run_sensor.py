@@ -229,7 +229,7 @@ def test_the_variables_description_names_the_sensor(schedule, owners, monkeypatc
 
     monkeypatch.setattr(variables, "write", noted)
     assert not Sensor(task_id="t", schedule_name="hourly", since="2020-01-01").poke(context_of("one", None))
-    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start anew"]
+    assert written == ["What an AzureMLScheduleRunSensor has seen; delete it to start again"]
 
 
 def test_a_run_that_is_being_taken_over_is_not_missed_after_a_failed_poll(workspace, schedule, owners):

@@ -1,4 +1,4 @@
-"""Variables that a secrets backend or the environment stands before: noticed before anything is sent."""
+"""Variables that a secrets backend or the environment overrides: noticed before anything is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OldTask(Task):
 
 @pytest.fixture
 def overridden(kept_in_memory, monkeypatch):
-    """Whatever is written to Variables whose keys begin so, they read as this."""
+    """Variables whose keys begin like this read back as this value, whatever is written."""
 
     def override(prefix, value=None):
         monkeypatch.setattr(variables, "read", lambda key: value if key.startswith(prefix) else kept_in_memory.get(key))
@@ -44,7 +44,7 @@ def test_no_run_is_submitted_whose_record_would_be_lost(workspace, overridden):
 
 
 @pytest.mark.parametrize("prefix", ["azureml_submission_", "azureml_ended_"])
-def test_records_that_are_none_are_noticed_before_the_submission(workspace, overridden, prefix):
+def test_an_invalid_record_is_noticed_before_the_submission(workspace, overridden, prefix):
     overridden(prefix, "null")
     with pytest.raises(AirflowFailException, match=f"damaged.* the Variable {prefix}"):
         RunPipeline(pipeline_id="quick").execute(OldTask().context)
@@ -64,7 +64,7 @@ def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden
 
 
 @pytest.mark.parametrize("value", [None, "null"])
-def test_evidence_that_cannot_be_kept_is_told_and_costs_no_run(workspace, overridden, value):
+def test_evidence_that_cannot_be_stored_is_logged_and_costs_no_run(workspace, overridden, value):
     overridden("azureml_evidence_", value)
     operator = RunPipeline(pipeline_id="quick", wait_for_completion=False)
     assert operator.execute(OldTask().context) == workspace.only_run().id

@@ -28,7 +28,7 @@ def processes_in(folder):
     return found
 
 
-def test_it_answers_and_nothing_survives(tmp_path):
+def test_a_postgres_server_answers_and_nothing_of_it_survives(tmp_path):
     with Guard() as guard:
         with Postgres(guard, log=tmp_path / "postgres.log") as postgres:
             url = sqlalchemy.make_url(postgres.url)
@@ -44,7 +44,7 @@ def test_it_answers_and_nothing_survives(tmp_path):
         assert processes_in(folder) == []
 
 
-def test_one_that_cannot_start_says_so_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_postgres_server_that_cannot_start_says_so_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("postgres._SETTINGS", {"max_connections": "none at all"})
     with Guard() as guard:
         postgres = Postgres(guard, log=tmp_path / "postgres.log")

@@ -46,7 +46,7 @@ def wait_until_gone(pids: list[int]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_survives_its_owner(tmp_path, number):
+def test_no_process_survives_its_owner(tmp_path, number):
     scripts = str(Path(sys.modules["processes"].__file__).parent)
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, STUBBORN, str(tmp_path / "log")],
@@ -61,7 +61,7 @@ def test_nothing_survives_its_owner(tmp_path, number):
     wait_until_gone(pids)
 
 
-def test_what_does_not_stop_is_killed_with_its_children(tmp_path):
+def test_a_process_that_does_not_stop_is_killed_with_its_children(tmp_path):
     with Guard() as guard:
         service = guard.start("stubborn", [sys.executable, "-c", STUBBORN], log=tmp_path / "log", piped=True)
         child = int(service.process.stdout.readline())
@@ -71,7 +71,7 @@ def test_what_does_not_stop_is_killed_with_its_children(tmp_path):
         wait_until_gone([child])
 
 
-def test_a_service_that_ends_by_itself_is_told_with_its_log(tmp_path):
+def test_a_service_that_ends_by_itself_is_an_error_with_its_log(tmp_path):
     with Guard() as guard:
         service = guard.start("short", [sys.executable, "-c", "raise SystemExit('no')"], log=tmp_path / "log")
         service.process.wait()
@@ -80,7 +80,7 @@ def test_a_service_that_ends_by_itself_is_told_with_its_log(tmp_path):
         assert caught.value.log.read_text() == "no\n"
 
 
-def test_one_guard_stands_within_another(tmp_path):
+def test_guards_can_be_nested(tmp_path):
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     with Guard() as outer:
         first = outer.start("first", sleeper, log=tmp_path / "log")

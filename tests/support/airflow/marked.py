@@ -64,21 +64,21 @@ class ApiServer:
     def __init__(self, monkeypatch: Any) -> None:
         from airflow.listeners.listener import get_listener_manager
 
-        from aml_provider.api_server.marks import MarkListener
+        from aml_provider.api_server.listener import ManualStateChangeListener
 
         monkeypatch.setitem(sys.modules, "airflow.api_fastapi.main", ModuleType("airflow.api_fastapi.main"))
         get_listener_manager.cache_clear()
         self.clock = HandClock()
         self.listeners = get_listener_manager()
-        (by_real_time,) = [one for one in self.listeners.pm.get_plugins() if isinstance(one, MarkListener)]
+        (by_real_time,) = [one for one in self.listeners.pm.get_plugins() if isinstance(one, ManualStateChangeListener)]
         self.listeners.pm.unregister(by_real_time)
-        self._listener = MarkListener(self.clock.now, self.clock.sleep)
+        self._listener = ManualStateChangeListener(self.clock.now, self.clock.sleep)
         self.listeners.add_listener(self._listener)
 
     def calm(self) -> None:
-        """Let time pass until everything that was heard has been seen to."""
+        """Let time pass until every manual state change has been handled."""
         self.clock.advance(3600)
-        self._listener.close()
+        self._listener._threads().shutdown(wait=True)
 
 
 class Left:

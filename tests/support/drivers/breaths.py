@@ -10,7 +10,7 @@ from aml_provider.client.http.messages import Pause
 def answer(flow: Any, reply: Any) -> Any:
     """Send a reply; what the flow asks for next."""
     step = flow.send(reply)
-    while step is None or (isinstance(step, Pause) and not step.seconds):
+    while isinstance(step, Pause) and not step.seconds:
         step = flow.send(None)
     return step
 
@@ -20,7 +20,7 @@ def ended(flow: Any) -> tuple[Any, int]:
     breaths = 0
     try:
         while True:
-            assert next(flow) is None
+            assert next(flow) == Pause(0)
             breaths += 1
     except StopIteration as stop:
         return stop.value, breaths

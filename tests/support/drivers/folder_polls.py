@@ -16,15 +16,15 @@ from aml_provider.client.http.reply import Reply
 if TYPE_CHECKING:
     from support.services.folder import FakeContainer
 
-    from aml_provider.blobs.shared_listing import Look, SharedFolder
+    from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 ACCESS = ContainerAccess()
 
 
-def poll_once(shared: SharedFolder, container: FakeContainer) -> Look | None:
+def poll_once(shared: SharedFolder, container: FakeContainer) -> FolderPoll | None:
     """Poll once; None if a page could not be read."""
-    flow: Any = shared.look(FOLDER, ACCESS)
+    flow: Any = shared.poll(FOLDER, ACCESS)
     try:
         request = next(flow)
         while True:
@@ -32,7 +32,7 @@ def poll_once(shared: SharedFolder, container: FakeContainer) -> Look | None:
             status, headers, body = container.answer(asked)
             request = answer(flow, Reply(status, headers, body, "id"))
     except StopIteration as stop:
-        poll: Look = stop.value
+        poll: FolderPoll = stop.value
         return poll
     except ServiceError:
         return None

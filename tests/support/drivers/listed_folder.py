@@ -7,13 +7,21 @@ from email.utils import format_datetime
 
 from support.drivers.breaths import answer
 
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, poll
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
+from aml_provider.client.http.reply import Reply
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 FOLDER = Folder.at("https://acct.blob.core.windows.net/landing", "in", "store")
+ACCESS = ContainerAccess(sas="sig=x")
+
+
+def page_reply(body, date, status=200):
+    """The reply that a page of a listing comes in."""
+    return Reply(status, {} if date is None else {"date": date}, body, "id")
 
 
 def http_date(seconds):
@@ -62,11 +70,11 @@ class Container:
             ).encode()
 
     def poll(self, state, date=True):
-        flow = poll(state)
+        flow = poll_folder(state, ACCESS)
         next(flow)
         try:
             for body in self.pages():
-                answer(flow, Reply(200, body, http_date(self.now) if date else None))
+                answer(flow, page_reply(body, http_date(self.now) if date else None))
         except StopIteration as stop:
             return stop.value
         raise AssertionError("the poll went on after the last page")

@@ -1,6 +1,6 @@
-"""The smallest service that keeps native schedules: it answers calls from memory, and starts runs when it should not.
+"""A minimal service with native schedules: it answers calls from memory, and starts runs when it should not.
 
-Time is a number here. What fires, and when, is the nastiest that the documentation leaves room for.
+Time is a number here. Runs start at the worst moments that the documentation allows.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Service:
     """Answers the calls about schedules.
 
     Args:
-        fires: When an active recurrence without a start time ahead of it starts a run at once, beside its creation:
-            ``enable``, ``update``.
+        fires: When an active recurrence without a future start time starts a run immediately, apart from its
+            creation: ``enable``, ``update``.
         drop_properties: Properties of a submission are lost.
         int_enums: Enums are numbers.
-        embellish: Replies have nulls, defaults and keys that nobody sent.
+        embellish: Replies have nulls, defaults and keys that no client sent.
         lag: Seconds until a new schedule is in the lists.
-        late: Seconds that a request on its way may still take, for the fault "done late".
+        late: Seconds until a request is carried out that has the fault "done late".
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Service:
                     fuse.burn()
                     step = flow.throw(error)
                     continue
-                # The request was carried out, and nobody lives to hear of it.
+                # The request was carried out, but the client crashes before it gets the reply.
                 fuse.burn()
                 step = flow.send(answer)
         except StopIteration as stop:
@@ -153,7 +153,7 @@ class Service:
 
     def _update(self, schedule_id, body):
         before = self.schedules[schedule_id]
-        # What a client leaves out is gone; what it may not write stays.
+        # Fields that the client leaves out are deleted; fields that it cannot write stay.
         wire = copy.deepcopy(body) | {key: before[key] for key in ("Id", "CreatedDate")}
         wire["EntityStatus"] = self._name(wire["EntityStatus"], ["Active", "Deprecated", "Disabled"])
         wire["ScheduleType"] = self._name(wire["ScheduleType"], ["Recurrence", "DataStore"])
@@ -176,7 +176,7 @@ class Service:
             wire["PipelineSubmissionInfo"]["Properties"] = {}
 
     def _fire(self, wire):
-        """A run at once, where nothing says that it is to come later."""
+        """Start a run immediately, unless the start time is in the future."""
         if wire["EntityStatus"] != "Active" or wire["ScheduleType"] != "Recurrence":
             return
         start = wire["Recurrence"].get("StartTime")
@@ -207,12 +207,12 @@ class Service:
         return wire
 
     def writes(self):
-        """What was asked to change."""
+        """The requests that change something."""
         return [call for call in self.requests if call.method != "GET"]
 
 
 class Store(dict):
-    """Airflow's task state store, each of whose operations may be the last."""
+    """Airflow's task state store; the task may crash at each of its operations."""
 
     fuse = Fuse()
 

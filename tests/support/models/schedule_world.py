@@ -1,9 +1,10 @@
-"""A service and one task instance, for tests of what keeps a schedule as it is wanted."""
+"""A service and one task instance, for tests of the schedule reconciler."""
 
 from __future__ import annotations
 
 import copy
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from support.models.schedule_model import Service, Store
@@ -14,16 +15,17 @@ from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import Target
-from aml_provider.durable.schedule import Keeper, Upkeep
-from aml_provider.state.schedule_intents import TaskStateIntents
+from aml_provider.durable.schedule import ScheduleReconciler
+from aml_provider.durable.schedule_owner import ScheduleOwner
+from aml_provider.state.schedule_intents import intent_slot
 
-GRACE = 60.0
+LOOKUP_TIMEOUT = 60.0
 EVERY_QUARTER = Recurrence("Minute", 15)
 EVERY_HOUR = Recurrence("Hour", 1)
 LATER = Recurrence("Day", 1, "2027-01-01T00:00:00", "Asia/Seoul", time_of_day="7:00")
 PIPELINE, OTHER_PIPELINE = Target("pipeline", "p-1"), Target("pipeline", "p-2")
 ENDPOINT = Target("endpoint", "e-1")
-KEEPER = Keeper("here", "dag", "task", "run-1")
+OWNER = ScheduleOwner("here", "dag", "task", "run-1")
 FOREIGN = {
     "tags": {"team": "red", "flag": None},
     "RunSource": "SDK",
@@ -54,7 +56,7 @@ WANTED = {
 
 
 class World:
-    """A service, and what one task instance keeps in Airflow."""
+    """A service, and the task state store of one task instance."""
 
     def __init__(self, **quirks):
         self.service = Service(**quirks)
@@ -62,30 +64,29 @@ class World:
         self.said = []
         self.warned = []
 
-    def settle(self, request, fuse=None, *, target=PIPELINE, keeper=KEEPER, if_exists="update"):
-        upkeep = Upkeep(
+    def reconcile(self, request, fuse=None, *, target=PIPELINE, owner=OWNER, if_exists="update"):
+        reconciler = ScheduleReconciler(
             wanted=request,
             target=target,
-            keeper=keeper,
+            owner=owner,
             if_exists=if_exists,
-            intents=TaskStateIntents(self.store),
-            grace=GRACE,
-            say=self.said.append,
-            warn=self.warned.append,
+            intent_slot=intent_slot({"task_state_store": self.store}),
+            lookup_timeout=LOOKUP_TIMEOUT,
+            log=SimpleNamespace(info=self.said.append, warning=self.warned.append),
             now=self.service.now,
         )
         self.store.fuse = fuse or Fuse()
         try:
-            return self.service.drive(upkeep.settle(), self.store.fuse)
+            return self.service.drive(reconciler.reconcile(), self.store.fuse)
         finally:
             self.store.fuse = Fuse()
 
     def later(self):
-        """Another run of the DAG, long after."""
+        """Another run of the DAG, much later."""
         self.store.clear()
         self.service.wait(86_400)
         self.service.requests.clear()
-        return KEEPER._replace(run_id="run-2")
+        return OWNER._replace(run_id="run-2")
 
     def one(self):
         (schedule,) = self.service.schedules.values()
@@ -136,7 +137,7 @@ every_kind = pytest.mark.parametrize("request_", WANTED.values(), ids=WANTED)
 
 
 def crash_everywhere(make_world, action, check, *, twice=True, limit=400):
-    """Crash at each point of an action, and of the retry; then let one retry come to its end. Returns the number."""
+    """Crash at each point of an action, and of its retry; then let one retry finish. Returns the number of crashes."""
     count = 0
     for first in itertools.count(1):
         assert first < limit
@@ -162,7 +163,7 @@ def prepared(before, quirks, *, target=PIPELINE, name_only=False):
     def make():
         world = World(**quirks)
         if before is not None:
-            world.settle(before, target=target)
+            world.reconcile(before, target=target)
             for wire in world.service.schedules.values():
                 wire["PipelineSubmissionInfo"] |= copy.deepcopy(FOREIGN)
                 if name_only:

@@ -1,7 +1,7 @@
-"""Whether each version of a blob reached exactly one consumer, told from what was written and what was handed over.
+"""Whether each version of a blob reached exactly one consumer, judged by what was written and what was delivered.
 
-Pure functions over two records: the writer's, which knows each version and when it was gone, and the one of the
-workspace, whose runs name the versions that they were given. Our own logs are no witnesses here.
+Pure functions over two sources: the writer, which knows each version and when it was gone, and the workspace, whose
+runs name the versions that they were given. Our own logs are not used as evidence.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 #: Seconds for which a task may go on after a person marked it: until its next heartbeat, and then until it is killed.
 _KILLING = 20.0
-#: What makes a sensor's batch another one's. A clear does so if the task then fails, or cannot begin before the one
-#: that waits for it has ended.
-_HAND_ON = frozenset({"mark_failed", "clear"})
+#: The acts after which another task may take a sensor's batch over. After a clear it may if the task then fails, or
+#: cannot begin before the task that waits for it has ended.
+_TAKE_OVER_AFTER = frozenset({"mark_failed", "clear"})
 
 Key = tuple[str, str]
-"""A version's name: the blob's path in the container, and its ETag."""
+"""The key of a version: the blob's path in the container, and its ETag."""
 
 
 class Version(NamedTuple):
-    """What the writer knows of a version.
+    """A version, as the writer knows it.
 
     Args:
         path: The blob's path in the container.
         etag: Its ETag.
         written: When, in seconds of the workspace's clock, or a little before.
-        gone: When it was overwritten or deleted, or a little after; infinite while it is there.
+        gone: When it was overwritten or deleted, or a little after; infinite while it exists.
     """
 
     path: str
@@ -44,24 +44,24 @@ class Version(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """The version's name."""
+        """The version's key."""
         return self.path, self.etag
 
     def __str__(self) -> str:
-        there = "is there" if self.gone == math.inf else f"gone at {self.gone:.1f}"
-        return f"{self.path} {self.etag}, written at {self.written:.1f}, {there}"
+        state = "exists" if self.gone == math.inf else f"gone at {self.gone:.1f}"
+        return f"{self.path} {self.etag}, written at {self.written:.1f}, {state}"
 
 
 class Reader(NamedTuple):
-    """Who is told of a folder's blobs. Several may read one folder; each gets every version.
+    """A consumer of a folder's blobs. Several may read one folder; each gets every version.
 
     Args:
         name: The DAG.
         folder: The folder, without a slash at its end.
         taker: The task that takes a batch or an event.
         pattern: The blobs that it wants, as a glob over their names.
-        by_events: It is told by asset events. These stay with the DAG run that they started, whereas the batch of a
-            sensor that failed is handed on.
+        by_events: It gets asset events. These stay with the DAG run that they started, whereas the batch of a failed
+            sensor is taken over.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Reader(NamedTuple):
     by_events: bool = False
 
     def wants(self, path: str) -> bool:
-        """Whether a blob is directly in the folder, and has such a name."""
+        """Whether a blob is directly in the folder, and its name matches the pattern."""
         folder, _, name = path.rpartition("/")
         return folder == self.folder and fnmatchcase(name, self.pattern)
 
@@ -81,10 +81,10 @@ class Handover(NamedTuple):
 
     Args:
         time: When that was seen, in seconds of the workspace's clock.
-        consumer: The task instance that took them: a sensor, or what reads the events.
-        versions: What it was given.
-        run: The pipeline run that was given them; None where a person kept it from being submitted, and only the
-            taker's result tells.
+        consumer: The task instance that took them: a sensor, or a task that reads the events.
+        versions: The versions.
+        run: The pipeline run that got them; None if a person prevented its submission, and only the taker's result
+            shows them.
         event: The id of the asset event that they came in; None for a sensor's batch.
     """
 
@@ -101,13 +101,13 @@ class Handover(NamedTuple):
 def violations(
     reader: Reader, versions: Iterable[Version], handed: Iterable[Handover], acts: Iterable[Act] = ()
 ) -> list[Violation]:
-    """Find every broken promise to one reader, when everything that is there could be handed over.
+    """Find every broken promise to one reader, once all existing versions could be delivered.
 
     Args:
-        reader: Who is told.
-        versions: All that were ever written, anywhere in the container.
-        handed: What this reader's consumers were given.
-        acts: What people did.
+        reader: The reader.
+        versions: All versions that were ever written, anywhere in the container.
+        handed: The handovers to this reader's consumers.
+        acts: The acts of people.
     """
     known = {version.key: version for version in versions}
     handed = sorted(handed, key=lambda one: one.time)
@@ -127,11 +127,11 @@ def violations(
 def lost(
     reader: Reader, versions: Iterable[Version], handed: Sequence[Handover], acts: Iterable[Act] = ()
 ) -> list[Version]:
-    """The versions that a reader wants, that are there, and that nobody has got or may have.
+    """The existing versions that a reader wants, and that no consumer has got or may have got.
 
-    A sensor that a person marks as a success may have taken its batch with it, and one who reads events may have taken
-    these, whatever it is marked as (``docs/blob-sensor.md``, ``docs/blob-watcher.md``). A batch is everything that was
-    there; so a version that was passed over, while a later one was handed over before that act, was not in it.
+    If a person marks a sensor as success, its batch may be gone with it. If a person marks a reader of events as
+    anything, its events may be gone (``docs/blob-sensor.md``, ``docs/blob-watcher.md``). A batch holds everything that
+    existed; so a version was not in it if a later version was delivered before that act.
     """
     got = {key for one in handed for key in one.versions}
     missing = [version for version in versions if version.gone == math.inf and version.key not in got]
@@ -169,7 +169,7 @@ def _one_consumer(reader: Reader, given: Mapping[Key, list[Handover]], acts: Seq
         for before, after in pairwise(sorted(firsts.values(), key=lambda one: one.time)):
             pair = {before.consumer, after.consumer}
             earlier = [act for act in acts if act.time < after.time and act.task in pair]
-            if reader.by_events or not any(act.kind in _HAND_ON for act in earlier):
+            if reader.by_events or not any(act.kind in _TAKE_OVER_AFTER for act in earlier):
                 detail = f"{' '.join(key)} to {before} and {after}"
                 yield _violation("each version to one consumer", [before, after], detail)
 
@@ -186,7 +186,7 @@ def _none_lost(known: Mapping[Key, Version], versions: Iterable[Version]) -> Ite
     for version in versions:
         around = [str(one) for one in known.values() if one.path == version.path and one is not version]
         others = f"; of the same name: {'; '.join(around)}" if around else ""
-        yield Violation("no version lost", None, (), f"{version}, was handed to nobody{others}")
+        yield Violation("no version lost", None, (), f"{version}, was delivered to nobody{others}")
 
 
 def _violation(promise: str, handovers: Sequence[Handover], detail: str) -> Violation:

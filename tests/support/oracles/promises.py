@@ -1,7 +1,7 @@
-"""Whether a workspace's own record shows exactly one run for each task instance and generation.
+"""Whether a workspace has exactly one run for each task instance and generation, judged by its own state.
 
-Pure functions over what ``/_emulator/runs`` answers and over the list of what people did; our own logs and Airflow's
-database are no witnesses here.
+Pure functions over the answer of ``/_emulator/runs`` and the list of people's acts. Our own logs and Airflow's database
+are not used as evidence.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-#: What an act may be. Only ``clear`` begins a generation; each of them is a reason to cancel a run.
+#: The kinds of acts. Only ``clear`` begins a generation; each kind is a reason to cancel a run.
 KINDS = ("clear", "mark_success", "mark_failed", "mark_skipped", "cancel", "deadline", "lost_mark")
-#: Seconds for which a submission may be under way.
+#: The most seconds that a submission takes.
 _ON_ITS_WAY = 10.0
 _KEY, _MARK, _FINGERPRINT = "airflow.key", "airflow.cancel", "airflow.fingerprint"
 
@@ -34,14 +34,14 @@ class Task(NamedTuple):
 
 
 class Act(NamedTuple):
-    """What a person, or a deadline, did to a task instance or its run.
+    """An act of a person, or of a deadline, on a task instance or its run.
 
     Args:
         time: When, in seconds of the workspace's clock, or a little before.
-        kind: One of :data:`KINDS`; ``cancel`` is somebody in the workspace; ``lost_mark`` a person's mark that Airflow
-            forgot (``docs/reliability.md``).
+        kind: One of :data:`KINDS`; ``cancel`` is a cancellation in the workspace; ``lost_mark`` a manual state change
+            that Airflow lost (``docs/reliability.md``).
         task: The task instance.
-        done: When it had surely taken effect or never would; None: at ``time``.
+        done: When it had certainly taken effect, or never would; None: at ``time``.
     """
 
     time: float
@@ -54,9 +54,9 @@ class Violation(NamedTuple):
     """A broken promise.
 
     Args:
-        promise: Which.
-        task: Whose; None for a run that names no task.
-        runs: The runs that show it.
+        promise: The promise.
+        task: The task instance; None for a run that names no task.
+        runs: The runs that show the violation.
         detail: How they show it.
     """
 
@@ -95,11 +95,11 @@ def violations(
     """Find every broken promise.
 
     Args:
-        runs: All runs of the workspace, as ``/_emulator/runs`` tells them, in any order.
-        acts: What people did.
-        endings: The final state of each task instance; then no run may be active any more, and each task must have
-            ended as its runs say. None while tasks still run.
-        may_go_on: Task instances of which a run may stay active, because the documentation says so.
+        runs: All runs of the workspace, as ``/_emulator/runs`` returns them, in any order.
+        acts: The acts of people.
+        endings: The final state of each task instance; then no run may still be active, and each task must have ended
+            like its runs. None while tasks still run.
+        may_go_on: Task instances whose run may stay active, because the documentation says so.
         not_ours: Ids of runs that no task submitted.
     """
     by_task: dict[Task, list[_Run]] = defaultdict(list)
@@ -128,7 +128,7 @@ def violations(
 
 
 def _at_most_one_active(task: Task, runs: Sequence[_Run]) -> Iterable[Violation]:
-    # Of all generations together: a new one waits until the older one's run has ended.
+    # Across all generations: a new one waits until the older one's run has ended.
     latest: _Run | None = None
     for run in runs:
         if latest is not None and run.created < latest.ended:
@@ -152,7 +152,7 @@ def _at_most_one_success(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) 
     for run in runs:
         if run.status != "Finished":
             continue
-        # A run that came to be while a clear took effect may be of the generation before it or of the one after.
+        # A run that was created while a clear took effect may belong to the generation before the clear or after it.
         first = sum(_done(act) <= run.created for act in clears)
         last = sum(act.time <= run.created for act in clears)
         generation = first if latest is None else max(first, latest[0] + 1)
@@ -164,13 +164,13 @@ def _at_most_one_success(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) 
 
 
 def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[Act]) -> Iterable[Violation]:
-    earlier: Sequence[Act] = ()  # what was done to the run before
+    earlier: Sequence[Act] = ()  # the acts on the previous run
     for before, run, after in zip([None, *runs[:-1]], runs, [*runs[1:], None], strict=True):
         if run.canceled is None:
             earlier = ()
             continue
-        # A submission that was under way at the time of the act is cancelled too. The first act that found the run
-        # before it active was about that one.
+        # A submission that was under way at the time of the act is cancelled too. The first act that found the previous
+        # run active was about that run.
         begin = run.created - _ON_ITS_WAY
         alone = -math.inf if before is None else min(before.ended, run.created)
         about = [
@@ -185,7 +185,7 @@ def _no_cancel_without_reason(task: Task, runs: Sequence[_Run], acts: Sequence[A
             continue
         changed = after is not None and after.fingerprint != run.fingerprint
         if not changed and not reasons - {"cancel"}:
-            detail = f"{run.span}, cancelled at {run.canceled:.1f}; acts: {', '.join(map(_told, acts)) or 'none'}"
+            detail = f"{run.span}, cancelled at {run.canceled:.1f}; acts: {', '.join(map(_shown, acts)) or 'none'}"
             yield Violation("no cancel without a person's act", task, (run.id,), detail)
         elif not run.marked:
             yield Violation("each cancel is marked", task, (run.id,), run.span)
@@ -206,7 +206,7 @@ def _right_ending(task: Task, state: str | None, runs: Sequence[_Run], acts: Seq
         return
     last = [run for run in runs if not marks or run.created >= marks[-1].time]
     good = [run for run in last if run.status == "Finished"]
-    # One that came to be while the clear took effect may be of the generation before it.
+    # A run that was created while the clear took effect may belong to the generation before it.
     surely_good = [run for run in good if not marks or run.created >= _done(marks[-1])]
     if not (state == "success" and good) and not (state == "failed" and not surely_good):
         shown = "; ".join(run.span for run in last) or "none"
@@ -217,7 +217,7 @@ def _done(act: Act) -> float:
     return act.time if act.done is None else act.done
 
 
-def _told(act: Act) -> str:
+def _shown(act: Act) -> str:
     return f"{act.kind} at {act.time:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""Whether native schedules are as the tasks that keep them left them, told from the workspace's own record."""
+"""Whether native schedules are as their tasks left them, judged by the workspace's own state."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from support.oracles.promises import Task, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-KEPT = {"create": "Active", "disable": "Disabled"}
-"""What each kind of task makes of its schedule."""
+STATUS_AFTER = {"create": "Active", "disable": "Disabled"}
+"""The status of a schedule after each kind of task."""
 
 
-class Keeping(NamedTuple):
-    """A task that keeps a schedule has succeeded.
+class ScheduleTask(NamedTuple):
+    """A task that manages a schedule, and has succeeded.
 
     Args:
         time: When, in seconds since the epoch.
         schedule: The schedule's name.
-        kind: A key of :data:`KEPT`.
+        kind: A key of :data:`STATUS_AFTER`.
         task: The task instance.
     """
 
@@ -30,27 +30,27 @@ class Keeping(NamedTuple):
     task: Task
 
 
-def violations(schedules: Iterable[Mapping[str, Any]], kept: Iterable[Keeping]) -> list[Violation]:
+def violations(schedules: Iterable[Mapping[str, Any]], tasks: Iterable[ScheduleTask]) -> list[Violation]:
     """Find every broken promise, when none of the tasks runs any more.
 
     Args:
-        schedules: All schedules of the workspace, as ``/_emulator/schedules`` tells them.
-        kept: What the tasks did that succeeded. The service can delete no schedule, so one of too many shows for ever.
+        schedules: All schedules of the workspace, as ``/_emulator/schedules`` returns them.
+        tasks: The tasks that succeeded. The service cannot delete a schedule, so an extra one can always be seen.
     """
     by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for schedule in schedules:
         by_name[schedule["name"]].append(schedule)
-    last = {keeping.schedule: keeping for keeping in sorted(kept)}
+    last = {task.schedule: task for task in sorted(tasks)}
     found: list[Violation] = []
     for name, own in by_name.items():
         if len(own) > 1:
             ids = ", ".join(schedule["id"] for schedule in own)
             runs = tuple(run for schedule in own for run in schedule["runs"])
-            task = last[name].task if name in last else None
-            found.append(Violation("one schedule of a name", task, runs, f"{name} is {ids}"))
-    for name, keeping in last.items():
+            owner = last[name].task if name in last else None
+            found.append(Violation("one schedule of a name", owner, runs, f"{name} is {ids}"))
+    for name, task in last.items():
         statuses = [schedule["status"] for schedule in by_name[name]]
-        if KEPT[keeping.kind] not in statuses:
-            detail = f"{name} is {', '.join(statuses) or 'missing'} after its task {keeping.kind} succeeded"
-            found.append(Violation("each schedule as its task left it", keeping.task, (), detail))
+        if STATUS_AFTER[task.kind] not in statuses:
+            detail = f"{name} is {', '.join(statuses) or 'missing'} after its task {task.kind} succeeded"
+            found.append(Violation("each schedule as its task left it", task.task, (), detail))
     return found

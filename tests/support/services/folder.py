@@ -1,4 +1,4 @@
-"""A folder of blobs that a test writes and misbehaves at will: in memory, and as a server with a clock of its own."""
+"""A fake blob service that a test controls: in memory, and as a server with its own clock."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class FakeContainer:
 
     Attributes:
         now: The time of the service.
-        page_size: How many entries a page has at most.
-        failures: What is answered next instead, one status for each request; 200 is a normal answer, 0 a page that is
-            cut off, -200 a success that holds an error.
-        arrivals: Blobs that are written just before the listing request of this number is answered.
+        page_size: The most entries of a page.
+        failures: The statuses of the next replies, one for each request; 200 is a normal reply, 0 a page that is cut
+            off, -200 a success that holds an error.
+        arrivals: Blobs that are written just before the listing request of this number gets its reply.
         retry_after: The ``Retry-After`` of those failures.
         asked: The listing requests.
-        moments: When they came, by :func:`time.monotonic`.
+        moments: When these came, by :func:`time.monotonic`.
     """
 
     def __init__(self, page_size: int = 5000) -> None:
@@ -54,7 +54,7 @@ class FakeContainer:
         self._writes = 0
 
     def write(self, name: str, size: int = 1, age: float = 0.0) -> str:
-        """Write a blob, as if so many seconds ago, and return its ETag."""
+        """Write a blob, as if ``age`` seconds ago, and return its ETag."""
         self._writes += 1
         etag = f"0x{self._writes:X}"
         self.blobs[name] = Blob(etag, self.now - timedelta(seconds=age), size)
@@ -80,11 +80,11 @@ class FakeContainer:
         return 200, headers, page if status else page[: len(page) * 2 // 3]
 
     def _page(self, prefix: str, marker: str) -> str:
-        # Of a name below a sub-folder only the sub-folder is listed.
+        # A name below a sub-folder is listed as the sub-folder only.
         levels = {prefix + head + slash for head, slash in _heads(self.blobs, prefix)}
         entries = sorted(level for level in levels if level >= marker)
         shown, rest = entries[: self.page_size], entries[self.page_size :]
-        # A name that ends in a slash is a sub-folder's, but for the folder's own.
+        # A name that ends in a slash is a sub-folder, except the folder's own name.
         parts = [
             self._entry(name) if name in self.blobs and name.removeprefix(prefix)[-1:] != "/" else _prefix(name)
             for name in shown
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
         status, answer, body = container.answer(asked) if container is not None else (404, {}, b"")
-        # Not send_response(), which adds the machine's own date.
+        # Not send_response(), which adds the machine's date.
         self.send_response_only(status)
         for name, value in answer.items():
             self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""How a container is reached: the credential of its datastore, and a right that must not end half-way."""
+"""Access to a container: the credential of its datastore, and a right that must last for a whole listing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from support.drivers.breaths import answer
 from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import ContainerAccess, locate_datastore, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import KEEP, ContainerAccess, locate_datastore
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.refusal import KEEP
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.entities import Datastore
 from aml_provider.client.errors import (
@@ -75,7 +75,7 @@ def listed(right, container, before_each=lambda: None):
 
 
 def test_a_sas_made_from_a_key_is_renewed_during_a_long_listing(clock):
-    """Each page takes ten minutes; a SAS holds one hour."""
+    """Each page takes ten minutes; a SAS is valid for one hour."""
 
     def ten_minutes():
         clock[0] += 600
@@ -101,8 +101,8 @@ def test_a_sas_allows_no_more_than_what_is_done_with_it():
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_right_that_ends_during_a_listing_voids_the_poll_and_is_not_final(status):
-    """The next look reads it anew: a SAS may have been rotated."""
+def test_a_right_that_ends_during_a_listing_voids_the_poll_and_is_not_permanent(status):
+    """The next poll reads it again: a SAS may have been rotated."""
     for before, kind, permanent in (([], PermissionDenied, True), ([200], ServiceError, False)):
         container = container_of()
         container.failures = [*before, status]
@@ -114,7 +114,7 @@ def test_a_right_that_ends_during_a_listing_voids_the_poll_and_is_not_final(stat
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_throttled_page_is_asked_for_again_when_the_service_says(status):
+def test_a_throttled_page_is_requested_again_when_the_service_says(status):
     container, pauses = container_of("ab"), []
     container.failures = [200, status, 500]
     machine = Protocol(SETTINGS, RetryPolicy(jitter=lambda: 0.0)).run(poll_folder(state(), ContainerAccess(sas="a=b")))
@@ -143,7 +143,7 @@ ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>Oh.</Me
 
 @pytest.mark.parametrize("body", [ERROR, b"", b"<html>Sign in</html>", b'{"error":{}}'])
 @pytest.mark.parametrize("page", [0, 1])
-def test_a_success_that_is_no_listing_voids_the_poll(body, page):
+def test_a_success_that_is_not_a_listing_voids_the_poll(body, page):
     container = container_of()
     answer = container.answer
 
@@ -199,7 +199,7 @@ def test_each_kind_of_credential_is_used(section, kind, principal, store):
 
 
 def test_a_service_principal_signs_in_at_the_connections_cloud_and_shows_nothing():
-    """Whoever may write datastores must not choose where the secret goes."""
+    """A person who can edit datastores must not be able to choose where the secret is sent."""
     own = {**PRINCIPAL, "clientSecret": "TOPSECRET", "authorityUrl": "https://login.evil.example"}
     location = located(credentialType="ClientCredentials", clientCredentials=own)
     used = location.settings
@@ -245,7 +245,7 @@ def test_a_certificate_comes_as_pem_or_as_base64(text):
         ),
     ],
 )
-def test_a_credential_that_will_not_do_is_explained(section, problem):
+def test_an_unusable_credential_is_explained(section, problem):
     with pytest.raises(InvalidArgument, match=f"^datastore: 'store' has a .*{problem}") as caught:
         located(**section)
     assert "TOPSECRET" not in str(caught.value)
@@ -254,15 +254,15 @@ def test_a_credential_that_will_not_do_is_explained(section, problem):
 @pytest.mark.parametrize(
     "kind", ["AzureFile", "AzureDataLake", "AzureSqlDatabase", "Hdfs", "DBFS", "OneLake", "Custom"]
 )
-def test_a_kind_without_blobs_is_named_with_what_to_do(kind):
+def test_a_datastore_of_a_kind_without_blobs_is_named_with_the_next_step(kind):
     with pytest.raises(InvalidArgument, match=f"is of kind {kind}; only AzureBlob.*container_url"):
         located(kind)
 
 
-def test_a_token_that_cannot_be_had_is_laid_at_the_right_door():
-    for right, told in ((ContainerAccess(), False), (ContainerAccess(identity="the service principal of x"), True)):
+def test_the_error_for_a_missing_token_names_the_identity():
+    for right, expected in ((ContainerAccess(), False), (ContainerAccess(identity="the service principal of x"), True)):
         flow = poll_folder(state(), right)
         next(flow)
         with pytest.raises(CredentialError) as caught:
             flow.throw(CredentialError("no token"))
-        assert ("the service principal of x" in str(caught.value)) is told
+        assert ("the service principal of x" in str(caught.value)) is expected

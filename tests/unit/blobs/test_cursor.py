@@ -1,4 +1,4 @@
-"""What was seen of a folder, as it is stored."""
+"""The stored form of a cursor."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A record kept in a blob: read with its ETag, replaced only while it is what was read."""
+"""A record in a blob: read with its ETag, replaced only if it has not changed."""
 
 from __future__ import annotations
 
 import pytest
 
 from aml_provider.blobs.access import ContainerAccess, Location
-from aml_provider.blobs.etag_record import Kept, read_record, replace_record
+from aml_provider.blobs.etag_record import StoredText, read_record, replace_record
 from aml_provider.blobs.folder import Folder
 from aml_provider.client.errors import (
     MalformedReply,
@@ -36,12 +36,12 @@ def error(code):
 
 def test_a_record_is_read_with_its_etag():
     kept, [request] = replies(read_record(PLACE, "a b.json"), (200, {"etag": '"0x1"'}, "ü".encode()))
-    assert kept == Kept("ü", '"0x1"')
+    assert kept == StoredText("ü", '"0x1"')
     assert (request.method, request.url) == ("GET", f"{URL}/records/a%20b.json")
 
 
-def test_only_a_missing_blob_is_no_record():
-    assert replies(read_record(PLACE, "r"), (404, {}, error("BlobNotFound")))[0] == Kept(None, None)
+def test_only_a_missing_blob_is_a_missing_record():
+    assert replies(read_record(PLACE, "r"), (404, {}, error("BlobNotFound")))[0] == StoredText(None, None)
     for status, code in ((404, "ContainerNotFound"), (404, ""), (403, "AuthorizationFailure"), (409, "BlobArchived")):
         with pytest.raises(ServiceError):
             replies(read_record(PLACE, "r"), (status, {}, error(code)))
@@ -50,11 +50,12 @@ def test_only_a_missing_blob_is_no_record():
 
 
 @pytest.mark.parametrize(
-    ("before", "condition"), [(Kept(None, None), ("If-None-Match", "*")), (Kept("old", '"0x1"'), ("If-Match", '"0x1"'))]
+    ("before", "condition"),
+    [(StoredText(None, None), ("If-None-Match", "*")), (StoredText("old", '"0x1"'), ("If-Match", '"0x1"'))],
 )
-def test_a_record_is_replaced_only_while_it_is_what_was_read(before, condition):
+def test_a_record_is_replaced_only_if_it_has_not_changed(before, condition):
     kept, [request] = replies(replace_record(PLACE, "r", before, "new"), (201, {"etag": '"0x2"'}, b""))
-    assert kept == Kept("new", '"0x2"')
+    assert kept == StoredText("new", '"0x2"')
     assert condition in request.headers
     assert request.content == b"new"
 
@@ -65,23 +66,23 @@ def test_a_record_is_replaced_only_while_it_is_what_was_read(before, condition):
     [
         ((200, {"etag": '"0x3"'}, b"another's"), None),
         ((404, {}, error("BlobNotFound")), None),
-        # The first attempt's answer was lost on its way.
-        ((200, {"etag": '"0x3"'}, b"new"), Kept("new", '"0x3"')),
+        # The reply to the first attempt was lost.
+        ((200, {"etag": '"0x3"'}, b"new"), StoredText("new", '"0x3"')),
     ],
 )
-def test_a_refused_condition_is_looked_into(status, code, there, kept):
-    flow = replace_record(PLACE, "r", Kept("old", '"0x1"'), "new")
+def test_a_refused_condition_is_checked_by_a_read(status, code, there, kept):
+    flow = replace_record(PLACE, "r", StoredText("old", '"0x1"'), "new")
     assert replies(flow, (status, {}, error(code)), there)[0] == kept
 
 
-def test_a_record_that_somebody_holds_a_lease_on_is_not_taken_for_one_that_moved():
-    flow = replace_record(PLACE, "r", Kept("old", '"0x1"'), "new")
+def test_a_leased_record_is_not_taken_for_a_changed_one():
+    flow = replace_record(PLACE, "r", StoredText("old", '"0x1"'), "new")
     with pytest.raises(ServiceError, match=r"LeaseIdMissing.*Somebody holds a lease"):
         replies(flow, (412, {}, error("LeaseIdMissing")))
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "told"),
+    ("status", "kind", "message"),
     [
         (403, PermissionDenied, "Storage Blob Data Contributor.*permission to read, create and write"),
         (404, ServiceError, "Is there a container"),
@@ -89,6 +90,6 @@ def test_a_record_that_somebody_holds_a_lease_on_is_not_taken_for_one_that_moved
         (409, ServiceError, "answered 409"),
     ],
 )
-def test_a_record_that_cannot_be_written_is_told(status, kind, told):
-    with pytest.raises(kind, match=told):
-        replies(replace_record(PLACE, "r", Kept(None, None), "new"), (status, {}, error("Other")))
+def test_a_record_that_cannot_be_written_is_an_error(status, kind, message):
+    with pytest.raises(kind, match=message):
+        replies(replace_record(PLACE, "r", StoredText(None, None), "new"), (status, {}, error("Other")))

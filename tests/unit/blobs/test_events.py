@@ -24,11 +24,11 @@ def change(number, name=None, etag=None):
     }
 
 
-def test_nothing_makes_no_event():
+def test_no_changes_make_no_event():
     assert split([]) == []
 
 
-def test_the_id_is_made_of_the_versions_only():
+def test_the_id_depends_on_the_versions_only():
     changes = [change(1), change(2)]
     shown_otherwise = [{**item, "change": "modified", "datastore": "store", "size": 7} for item in changes]
     assert event_id(changes) == event_id(reversed(changes)) == event_id(shown_otherwise)
@@ -40,12 +40,12 @@ def test_another_version_has_another_id(field):
     assert event_id([change(1)]) != event_id([{**change(1), field: "other"}])
 
 
-def test_parts_of_two_versions_do_not_run_into_each_other():
+def test_versions_with_equal_joined_parts_have_different_ids():
     assert event_id([change(1, "a", "bc")]) != event_id([change(1, "ab", "c")])
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_event_is_larger_than_the_limit_and_none_could_take_more(seed):
+def test_each_event_is_as_large_as_the_limit_allows(seed):
     dice = random.Random(seed)
     letters = 'aß\N{PILE OF POO}"\\'
     changes = [change(i, f"{i:05}" + "".join(dice.choices(letters, k=dice.randrange(200)))) for i in range(300)]
@@ -59,12 +59,12 @@ def test_no_event_is_larger_than_the_limit_and_none_could_take_more(seed):
     assert len({event["id"] for event in events}) == len(events)
 
 
-def test_a_change_that_is_too_large_alone_goes_alone():
+def test_a_change_that_is_larger_than_the_limit_is_an_event_of_its_own():
     events = split([change(1), change(2, "x" * 5000), change(3)], 2000)
     assert [[item["name"][:6] for item in event["changes"]] for event in events] == [["000001"], ["xxxxxx"], ["000003"]]
 
 
-def test_what_a_sensor_returns_by_default_fits_into_one():
+def test_as_many_changes_as_a_sensor_returns_by_default_fit_into_one_event():
     name = "2026-11-05T10-22-33Z-orders-of-the-day-0001.csv"
     container = "https://contosoanalytics.blob.core.windows.net/azureml-blobstore-12345678-1234-1234-1234-123456789012"
     usual = [

@@ -73,7 +73,7 @@ def test_a_bad_container_url_is_named_and_its_secrets_are_not(url):
     assert "secret" not in str(caught.value).replace("secrets", "")
 
 
-def test_plain_http_elsewhere_has_to_be_allowed():
+def test_plain_http_to_other_hosts_must_be_allowed():
     url = "http://azurite:10000/devstoreaccount1/landing"
     with pytest.raises(InvalidArgument, match="plain http"):
         Folder.at(url)
@@ -113,7 +113,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_a_folder_is_the_same_however_its_address_is_written(one, other):
+def test_a_folder_is_the_same_by_each_of_its_addresses(one, other):
     one, other = (Folder.at(url, "in", allow_http=True) for url in (one, other))
     assert one.is_same_as(other)
     assert other.is_same_as(one)
@@ -128,6 +128,6 @@ def test_another_container_is_another_folder(one, other):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:10000/devstoreaccount1/c", "https://acct.blob.core.windows.net/Landing"]
 )
-def test_a_name_that_no_container_has_is_told_as_that(url):
-    with pytest.raises(InvalidArgument, match="which is no container's name: 3 to 63 small letters"):
+def test_an_invalid_container_name_is_named(url):
+    with pytest.raises(InvalidArgument, match="which is not a valid container name: 3 to 63 lower-case letters"):
         Folder.at(url)

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.drivers.breaths import answer
+from support.drivers.listed_folder import page_reply
 
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.listing import Reply, list_request, poll
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.page_parser import _parse_fast, _parse_xml, parse_page
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import MalformedReply, ServiceError
 
 URL = "https://acct.blob.core.windows.net/landing"
+ACCESS = ContainerAccess(sas="sig=x")
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 # As Azure writes it, byte-order mark included; the order of the elements is the reference's.
 HEAD = (
@@ -54,12 +57,12 @@ def test_a_row_is_name_time_etag_and_size():
     assert parse_page(page(blob("in/a.csv"))).rows == [(b"in/a.csv", DATE.encode(), b"0x8DC1", b"7")]
 
 
-def test_an_empty_listing():
+def test_an_empty_listing_is_an_empty_page():
     body = (HEAD.replace("<Blobs>", "<Blobs />") + TAIL.replace("</Blobs>", "")).encode()
     assert parse_page(body) == ([], frozenset(), [])
 
 
-def test_names_are_given_as_they_are():
+def test_names_are_unescaped():
     body = page(
         blob("in/a &amp;amp; &lt;b&gt; &quot;&apos;&#x41;&#65;.csv"),
         blob("in/Grüße 漢字 😀 {{ 1+1 }}.csv"),
@@ -78,7 +81,7 @@ def test_names_are_given_as_they_are():
     assert {row[2] for row in parse_page(body).rows} == {b"0x8DC1"}
 
 
-def test_sub_folders_wherever_they_stand():
+def test_sub_folders_are_read_at_any_position():
     flat = "<BlobPrefix><Name>in/sub/</Name></BlobPrefix>"
     hierarchical = (
         '<BlobPrefix><Name Encoded="true">in/b%26c/</Name><Properties><Creation-Time>x</Creation-Time><Last-Modified>'
@@ -92,7 +95,7 @@ def test_sub_folders_wherever_they_stand():
     assert names(body) == ["in/x", "in/y"]
 
 
-def test_directories_that_the_service_marks():
+def test_directory_markers_of_the_service_are_read():
     owner = "<Owner>$superuser</Owner><Group>$superuser</Group><Permissions>rwxr-x---</Permissions><Acl>user::rwx</Acl>"
     body = page(
         blob("in/dir", size=0, metadata="<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata>"),
@@ -113,9 +116,9 @@ def test_directories_that_the_service_marks():
         page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Blob>", b"<Blob\n>"),
         page(blob("in/a"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>").replace(b"<Properties>", b"<Properties >"),
     ],
-    ids=["every blob", "one blob", "sub-folder", "blob beside a sub-folder", "properties beside a sub-folder"],
+    ids=["every blob", "one blob", "sub-folder", "blob next to a sub-folder", "properties next to a sub-folder"],
 )
-def test_no_entry_is_passed_over_because_its_tag_looks_another_way(body):
+def test_no_entry_is_skipped_because_its_tag_is_written_differently(body):
     assert len(parse_page(body).rows) == body.count(b"</Blob>")
     assert len(parse_page(body).prefixes) == body.count(b"</BlobPrefix>")
 
@@ -142,7 +145,7 @@ def test_another_shape_goes_through_the_xml_parser():
         page("<BlobPrefix></BlobPrefix>"),
     ],
 )
-def test_what_is_no_listing_is_refused(body):
+def test_a_body_that_is_not_a_listing_is_refused(body):
     with pytest.raises(MalformedReply):
         run([body])
 
@@ -265,7 +268,7 @@ def test_both_parsers_read_each_row_the_same(row, in_company):
     [blob("in/{}"), blob("in/a", etag="0x{}"), "<BlobPrefix><Name>in/{}/</Name></BlobPrefix>"],
     ids=["name", "etag", "sub-folder"],
 )
-def test_what_is_no_character_is_refused(body, text):
+def test_an_invalid_character_is_refused(body, text):
     with pytest.raises(MalformedReply):
         run([page(body.format(text))])
 
@@ -277,7 +280,7 @@ def test_a_marker_that_cannot_be_read_is_refused(marker):
 
 
 @pytest.mark.parametrize("size", ["9" * 20, "1" * 5000, "", "-1", "٣"])
-def test_a_size_that_is_none_is_refused(size):
+def test_an_invalid_size_is_refused(size):
     with pytest.raises(MalformedReply, match="Content-Length"):
         run([page(blob("in/a", size=size))])
 
@@ -299,30 +302,30 @@ def test_a_document_type_is_refused_before_its_entities_are_read(expansion):
         run([head.encode() + page(blob("in/&b;")).partition(b"?>")[2]])
 
 
-def test_a_reply_that_is_nested_without_an_end_is_refused_at_once():
+def test_a_reply_that_is_nested_endlessly_is_refused_immediately():
     with pytest.raises(MalformedReply, match="nested"):
         run([page("<Blob>" + "<Deep>" * 1_000_000)])
 
 
 @pytest.mark.parametrize("key", ["hdi_isfolder", "Hdi_isfolder", "HDI_IsFolder"])
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
-def test_a_directory_is_known_by_its_metadata_however_they_are_written(key, value):
+def test_the_metadata_of_a_directory_may_have_any_letter_case(key, value):
     body = page(blob("in/dir", size=0, metadata=f"<Metadata><a>1</a><{key}>{value}</{key}></Metadata>"))
     assert _parse_fast(body) == _parse_xml(body) == ([(b"in/dir", DATE.encode(), b"0x8DC1", b"0")], {b"in/dir"}, [])
 
 
-def test_metadata_may_be_named_like_anything_in_a_listing():
+def test_metadata_may_have_the_name_of_any_element():
     keys = "".join(f"<{key}>x</{key}>" for key in ("Blob", "BlobPrefix", "Blobs", "Name", "NextMarker"))
     assert names(page(blob("in/a", metadata=f"<Metadata>{keys}</Metadata>"), blob("in/b"))) == ["in/a", "in/b"]
 
 
 def run(bodies, status=200, folder=None):
     state = FolderState(folder or Folder.at(URL, "in"), Rules(), None)
-    flow = poll(state)
+    flow = poll_folder(state, ACCESS)
     requests = [next(flow)]
     try:
         for body in bodies:
-            request = answer(flow, Reply(status, body, DATE))
+            request = answer(flow, page_reply(body, DATE, status))
             requests.append(request)
     except StopIteration as stop:
         return requests, stop.value
@@ -333,17 +336,17 @@ def test_pages_are_read_to_the_end():
     first = page(blob("in/a"), tail="</Blobs><NextMarker>2!92!a&amp;b</NextMarker></EnumerationResults>")
     requests, detection = run([first, page(blob("in/b"))])
 
-    assert [request.params.get("marker") for request in requests] == [None, "2!92!a&b"]
+    assert [dict(request.query).get("marker") for request in requests] == [None, "2!92!a&b"]
     assert detection.counts.listed == 2
 
 
-def test_a_marker_that_comes_again_ends_the_poll():
+def test_a_repeated_marker_ends_the_poll():
     again = page(tail="</Blobs><NextMarker>m</NextMarker></EnumerationResults>")
     with pytest.raises(MalformedReply, match="twice"):
         run([again, again])
 
 
-def test_a_refusal_says_what_the_service_said():
+def test_a_refusal_has_the_services_message():
     body = b"<Error><Code>ContainerNotFound</Code><Message>It is not there.\nRequestId:1</Message></Error>"
     with pytest.raises(ServiceError, match="It is not there") as caught:
         run([body], status=404)
@@ -351,16 +354,17 @@ def test_a_refusal_says_what_the_service_said():
 
 
 def test_a_request_lists_one_level():
-    request = list_request(Folder.at(URL, "/in/2026/"), "m")
+    request = list_request(Folder.at(URL, "/in/2026/"), ACCESS, "m")
     assert request.url == URL
-    assert request.params == {
+    assert dict(request.query) == {
         "restype": "container",
         "comp": "list",
         "delimiter": "/",
         "maxresults": "5000",
         "prefix": "in/2026/",
         "marker": "m",
+        "sig": "x",
     }
-    assert request.headers["x-ms-version"] >= "2021-02-12"
-    assert "prefix" not in list_request(Folder.at(URL)).params
-    assert list_request(Folder.at(URL), metadata=True).params["include"] == "metadata"
+    assert dict(request.headers)["x-ms-version"] >= "2021-02-12"
+    assert "prefix" not in dict(list_request(Folder.at(URL), ACCESS).query)
+    assert dict(list_request(Folder.at(URL), ACCESS, metadata=True).query)["include"] == "metadata"

@@ -1,4 +1,4 @@
-"""A folder whose name is misspelt: what is there instead, told once."""
+"""The hint for a folder whose name is misspelt: what exists instead, logged once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 from support.drivers.breaths import answer
 from support.services.folder import Asked, FakeContainer
 
-from aml_provider.blobs.access import ContainerAccess, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.messages import Pause
@@ -31,7 +32,7 @@ def run(container, flow):
         return stop.value
 
 
-def told(container, path, cursor=None):
+def hint(container, path, cursor=None):
     """The warning, and how many requests it took."""
     folder = Folder.at(URL, path)
     detection = run(container, poll_folder(FolderState(folder, Rules(), cursor), ACCESS))
@@ -52,8 +53,8 @@ def container():
     ("path", "warning"),
     [
         ("incomming", "In the container there is no folder 'incomming'; similar ones: 'incoming'"),
-        ("archive", "tells 'archive' from 'Archive', which is in the container: case and Unicode form count"),
-        ("gru\u0308\u00dfe", r"tells 'gru\u0308\xdfe' from 'gr\xfc\xdfe', which is in the container"),
+        ("archive", "In the container there is 'Archive', which is not 'archive': case and Unicode form count"),
+        ("gru\u0308\u00dfe", r"In the container there is 'gr\xfc\xdfe', which is not 'gru\u0308\xdfe': case"),
         ("zzz", "In the container there is no folder 'zzz'; folders there: 'Archive', "),
         ("incoming/2025", "In the folder 'incoming/' there is no folder '2025'; similar ones: '2026'"),
         ("incoming/2026/11/b", "In the folder 'incoming/2026/11/' there is a blob 'b': path is a folder"),
@@ -61,45 +62,45 @@ def container():
         ("incoming/*.csv", "In the folder 'incoming/' there is no folder '*.csv': path is a folder, pattern is for"),
     ],
 )
-def test_a_folder_that_is_not_there_is_told_with_its_nearest(container, path, warning):
-    text, requests = told(container, path)
+def test_the_hint_for_a_missing_folder_names_similar_ones(container, path, warning):
+    text, requests = hint(container, path)
     assert warning in text
     assert text.startswith(f"There is nothing in the folder {path + '/'!r} (yet)")
     assert requests == 1
 
 
-def test_the_nearest_folder_above_that_is_there_is_asked(container):
-    text, requests = told(container, "incomming/2026/11")
+def test_the_nearest_existing_parent_folder_is_listed(container):
+    text, requests = hint(container, "incomming/2026/11")
     assert "no folder 'incomming'; similar ones: 'incoming'" in text
     assert requests == 3
 
 
-def test_an_empty_container_is_told():
-    assert told(FakeContainer(), "in")[0].endswith("nor anywhere else in the container")
+def test_the_hint_for_an_empty_container():
+    assert hint(FakeContainer(), "in")[0].endswith("nor anywhere else in the container")
 
 
 @pytest.mark.parametrize("path", ["", "incoming", "incoming/2026", "quiet"])
-def test_there_is_no_warning_where_there_is_something(container, path):
-    assert told(container, path) == ("", 0)
+def test_there_is_no_hint_for_a_folder_that_holds_something(container, path):
+    assert hint(container, path) == ("", 0)
 
 
-def test_an_empty_folder_is_nothing_special_later(container):
-    assert told(container, "incomming", Cursor()) == ("", 0)
+def test_there_is_no_hint_after_the_first_poll(container):
+    assert hint(container, "incomming", Cursor()) == ("", 0)
 
 
 @pytest.mark.parametrize("fault", [403, 500, 0])
-def test_a_hint_that_cannot_be_had_is_left_out(container, fault):
+def test_a_parent_folder_that_cannot_be_listed_gives_no_hint(container, fault):
     folder = Folder.at(URL, "incomming")
     detection = run(container, poll_folder(FolderState(folder, Rules(), None), ACCESS))
     container.failures = [fault]
     assert run(container, nothing_there(folder, ACCESS, detection)) == ""
 
 
-def test_a_page_of_many_is_not_taken_for_all_there_is():
+def test_a_first_page_is_not_taken_for_the_whole_folder():
     container = FakeContainer(page_size=2)
     for name in ("a", "b", "zoo/x"):
         container.write(name)
-    text, requests = told(container, "zo")
+    text, requests = hint(container, "zo")
     assert text.endswith("In the container there are blobs, but no folder 'zo'")
     assert requests == 1
 

@@ -1,4 +1,4 @@
-"""Why a storage account refused somebody: each reason is told apart, and nothing that signs is shown."""
+"""The reasons for which a storage account refuses a request: each has its own message, and none shows a signature."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from support.drivers.driving import one, play, protocol, reply
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import ContainerAccess, refusal
-from aml_provider.blobs.refusal import KEEP, LIST, detail_of
+from aml_provider.blobs.access import KEEP, LIST, ContainerAccess
+from aml_provider.blobs.refusal import detail_of, refusal
 from aml_provider.client import calls
 from aml_provider.client.errors import PermissionDenied, ServiceError
 from aml_provider.client.http.reply import Reply
@@ -59,12 +59,12 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
         (sas(se="2026-06-01T11:59:59Z"), {}, "the SAS ended at 2026-06-01T11:59:59Z; put a current one"),
         (sas(se="2026-06-01"), {}, "the SAS ended at 2026-06-01T00:00:00Z"),
         (sas(se="2026-05-31T10:00Z"), {}, "the SAS ended at 2026-05-31T10:00:00Z"),
-        (sas(st="2026-06-01T12:30:00Z"), {}, "the SAS begins at 2026-06-01T12:30:00Z, which is still to come"),
+        (sas(st="2026-06-01T12:30:00Z"), {}, "the SAS begins at 2026-06-01T12:30:00Z, which is in the future"),
         (sas(sp="r"), {"code": "AuthorizationPermissionMismatch"}, "permission to list; this one has sp=r and lacks l"),
         (sas(sp="rl"), {"wanted": KEEP}, "read, create and write; this one has sp=rl and lacks cw"),
         (sas(sip="10.1.2.3"), {"code": "AuthorizationSourceIPMismatch"}, "the SAS is for requests from 10.1.2.3 only"),
         (sas(spr="https"), {"code": "AuthorizationProtocolMismatch"}, "the SAS is for https only"),
-        (sas(ss="q"), {"code": "AuthorizationServiceMismatch"}, "it has to be for blobs (ss=q"),
+        (sas(ss="q"), {"code": "AuthorizationServiceMismatch"}, "it must be for blobs (ss=q"),
         (sas(srt="s"), {"code": "AuthorizationResourceTypeMismatch"}, "other kinds of resources (srt=s"),
         (sas(), {}, "the SAS was changed after it was made, is of another account or container, or the key that"),
         (sas(sr="b"), {}, "the SAS is for a single blob (sr=b); one for the whole container is needed"),
@@ -81,16 +81,16 @@ def error_of(right, code="AuthenticationFailed", message=FAILED, *, detail="", d
             "the container has no stored access policy 'nightly'",
         ),
         (sas(se=None, sp=None, si="policy"), {"detail": "Signature not valid in the specified time frame"}, "policy"),
-        (KEY, {}, "the key is not one that the account has now"),
-        (KEY, {"code": "KeyBasedAuthenticationNotPermitted"}, "the account takes neither account keys nor SAS"),
+        (KEY, {}, "the key is not one of the account's current keys"),
+        (KEY, {"code": "KeyBasedAuthenticationNotPermitted"}, "the account accepts neither account keys nor SAS"),
         (ContainerAccess(), {"code": "AuthorizationPermissionMismatch"}, "needs the role 'Storage Blob Data Reader'"),
-        (ContainerAccess(), {"code": "InvalidAuthenticationInfo"}, "the token was not taken; check the tenant"),
+        (ContainerAccess(), {"code": "InvalidAuthenticationInfo"}, "the token was not accepted; check the tenant"),
         (ContainerAccess(), {"code": "AuthorizationFailure"}, "the account's firewall"),
         (sas(), {"code": "AuthorizationFailure"}, "the account's firewall"),
-        (KEY, {"code": "SomethingNew"}, "the account's firewall has to let this host in"),
+        (KEY, {"code": "SomethingNew"}, "the account's firewall must let this host in"),
     ],
 )
-def test_each_reason_is_told_apart(right, answer, reason):
+def test_each_reason_has_its_own_message(right, answer, reason):
     if answer.get("code") not in {None, "InvalidAuthenticationInfo"}:
         answer = {"message": UNAUTHORIZED, **answer}
     error = error_of(right, **answer)
@@ -117,13 +117,13 @@ def test_a_right_that_ends_during_a_listing_says_why():
         (0, None),
     ],
 )
-def test_a_clock_that_is_wrong_is_told(clock, off, words):
+def test_a_wrong_clock_is_reported(clock, off, words):
     clock[0] += off
-    # One of its own: what is made from a key is kept.
+    # A new one: a SAS made from a key is cached.
     error = str(error_of(ContainerAccess(account_name="acct", account_key=ACCOUNT_KEY)))
     assert words in error if words else "clock" not in error
-    # And what was signed with it had ended already.
-    assert ("had ended before it was there" in error) is (off == -3600)
+    # And the SAS that was made from the key had ended already.
+    assert ("had ended before it arrived" in error) is (off == -3600)
 
 
 @pytest.mark.parametrize("date", [None, NOW])
@@ -164,10 +164,10 @@ def test_a_broken_answer_has_no_detail(body):
     assert isinstance(refusal("x", URL, KEY, LIST, Reply(403, {"date": "nonsense"}, body, "id")), PermissionDenied)
 
 
-def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_word():
+def test_a_page_of_a_gateway_is_not_taken_for_the_storage_accounts_reply():
     page = Reply(403, {"content-type": "text/html"}, b"<html><body>Blocked by policy 7</body></html>", "id")
     error = str(refusal("x", URL, sas(), LIST, page))
-    assert "a proxy or a gateway on the way answered with a page of its own, not the storage account" in error
+    assert "a proxy or a gateway has answered with its own page, not the storage account" in error
     assert "Blocked by policy 7" in error
     assert "role" not in error
 
@@ -178,14 +178,14 @@ def test_a_refusal_without_a_body_has_its_code_from_the_header():
     assert "the storage account is disabled" in str(error)
 
 
-def test_a_workspace_that_refuses_a_token_tells_of_the_clock_too():
-    for date, told in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
+def test_a_workspaces_refusal_of_a_token_reports_a_wrong_clock_too():
+    for date, expected in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
         error, _ = play(protocol().run(one(calls.get_run("r"))), reply(401, date=date))
-        assert ("This host's clock is " in str(error)) is told
+        assert ("This host's clock is " in str(error)) is expected
 
 
 @pytest.mark.parametrize("piece", [b"a ", b"A", b"string to sign ", b"."])
-def test_no_detail_takes_long_to_be_read(piece):
+def test_each_detail_is_read_fast(piece):
     begun = time.process_time()
     for _ in range(10):
         detail_of(b"<AuthenticationErrorDetail>" + piece * (8000 // len(piece)))

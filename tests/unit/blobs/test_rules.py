@@ -1,4 +1,4 @@
-"""Dates of a listing, and what is old enough."""
+"""Dates of a listing, what is old enough, and arguments that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.rules import iso_dates, iso_hours, settled_until
-from aml_provider.client.errors import MalformedReply
+from aml_provider.blobs.rules import Rules, iso_dates, iso_hours, settled_until
+from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
 
@@ -42,8 +42,8 @@ def test_more_hours_than_are_remembered():
     assert len(set(iso_hours(stamps))) == 20_000
 
 
-def test_what_has_no_hour():
-    with pytest.raises(MalformedReply, match="'tomorrow' is no HTTP date"):
+def test_a_text_without_an_hour_is_refused():
+    with pytest.raises(MalformedReply, match="'tomorrow' is not an HTTP date"):
         iso_hours([NOW.encode(), b"tomorrow"])
 
 
@@ -68,8 +68,8 @@ def test_written_dates_sort_as_text(one, other):
         "Sün, 22 Nov 2026 12:00:00 GMT",
     ],
 )
-def test_what_is_no_date(stamp):
-    with pytest.raises(MalformedReply, match="is no HTTP date"):
+def test_a_text_that_is_not_a_date_is_refused(stamp):
+    with pytest.raises(MalformedReply, match="is not an HTTP date"):
         iso(stamp.encode())
     with pytest.raises(MalformedReply, match=re.escape(f"{stamp!r} is no")):
         iso_dates([NOW.encode(), stamp.encode(), NOW.encode()])
@@ -77,7 +77,7 @@ def test_what_is_no_date(stamp):
 
 @pytest.mark.parametrize("settle", [0.5, 1, 1.5, 60, 86400.0])
 @given(ago=st.integers(-10, 100_000))
-def test_what_is_old_enough(settle, ago):
+def test_settle_compares_whole_seconds(settle, ago):
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     written = iso(http(now - timedelta(seconds=ago)))
     assert (written <= settled_until(NOW, settle)) == (ago >= settle)
@@ -92,3 +92,26 @@ def test_nothing_is_older_than_the_calendar(settle):
 def test_a_reply_without_a_date(now):
     with pytest.raises(MalformedReply, match=r"(?i)date"):
         settled_until(now, 1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("settle", -1),
+        ("settle", float("nan")),
+        ("pattern", []),
+        ("pattern", ""),
+        ("pattern", [1]),
+        ("pattern", "sub/*.csv"),
+        ("pattern", ["*.csv", "[!/]*/a[/]"]),
+        ("ignore_empty", "no"),
+        ("ignore_empty", None),
+        ("max_changes", 0),
+        ("max_changes", True),
+        ("max_changes", 1.5),
+        ("on_first_poll", "ignore"),
+    ],
+)
+def test_bad_arguments_are_named(argument, value):
+    with pytest.raises(InvalidArgument, match=f"^{argument}: "):
+        Rules.of(**{argument: value})

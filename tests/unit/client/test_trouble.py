@@ -8,9 +8,10 @@ import pytest
 from support.drivers.driving import one, reply, workspace
 from support.drivers.waiting_runs import FOR_GOOD, THROTTLING, TRANSIENT, World
 
-from aml_provider.blobs.access import ContainerAccess, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
 from aml_provider.client.errors import ReplyLost, Unreachable

@@ -1,4 +1,4 @@
-"""What becomes of a batch that was committed, and how the record is kept."""
+"""The decision about a committed batch, and the stored record."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def entries(text):
 @pytest.mark.parametrize(
     "nothing", [None, commit(OTHER, []), commit(ME, [])], ids=["no record", "baseline", "own baseline"]
 )
-def test_without_a_batch_nobody_waits(nothing):
+def test_without_a_batch_the_sensor_proceeds(nothing):
     assert decide(nothing, ME, never) == Proceed()
 
 
@@ -122,7 +122,7 @@ def test_another_task_instance_is_another_owner(other):
         ],
     ],
 )
-def test_anothers_batch_follows_its_owners_state(state, decision):
+def test_the_owners_state_decides_about_a_batch_of_another_task(state, decision):
     asked = []
     assert decide(commit(), ME, lambda owner: asked.append(owner) or state) == decision
     assert asked == [OTHER]
@@ -139,7 +139,7 @@ def test_anothers_batch_follows_its_owners_state(state, decision):
         ("no_status", WaitFor(OTHER, "no_status")),
     ],
 )
-def test_a_batch_that_was_seen_to_arrive_comes_again_only_when_its_owner_fails_later(state, decision):
+def test_a_batch_that_was_seen_to_arrive_is_taken_over_only_if_its_owner_fails_later(state, decision):
     assert decide(commit()._replace(arrived=True), ME, lambda _: state) == decision
 
 
@@ -236,7 +236,7 @@ def test_the_text_is_small():
     "text",
     ["", "null", "[]", "{}", '{"format":2}', commit().encode()[:-9], commit().encode().replace('"dag_id"', '"dog_id"')],
 )
-def test_an_unreadable_record_is_no_missing_record(text):
+def test_an_unreadable_record_is_not_a_missing_record(text):
     with pytest.raises(CursorUnreadable):
         Commit.decode(text)
 
@@ -268,13 +268,13 @@ def sensitive_words():
 
 
 @pytest.mark.parametrize("word", sensitive_words())
-def test_airflow_takes_no_cursor_for_a_secret(word):
+def test_airflow_does_not_treat_a_cursor_as_a_secret(word):
     key = variable_key("c", "s", "", f"dag_{word.upper()}_x/watch")
     assert not any(name in key.lower() for name in sensitive_words())
 
 
 class MemoryStore(VariableCursorStore):
-    """A Variable in memory, which others may write too."""
+    """A Variable in memory, which others can write too."""
 
     def __init__(self, text=None, meddle=None):
         super().__init__("key")
@@ -289,7 +289,7 @@ class MemoryStore(VariableCursorStore):
         self.meddle()
 
 
-def test_a_record_is_saved_over_what_was_loaded():
+def test_a_record_replaces_the_loaded_one():
     store = MemoryStore()
     assert store.load() is None
     store.save("1")
@@ -328,7 +328,7 @@ def test_losing_a_race_is_noticed():
         store.save("2")
 
 
-def test_a_shadowed_variable_is_an_error():
+def test_an_overridden_variable_is_an_error():
     store = MemoryStore("1")
     store.load()
     store.meddle = lambda: setattr(store, "text", "1")
@@ -348,7 +348,7 @@ def test_a_variable_from_the_environment(monkeypatch):
     assert VariableCursorStore("azureml_cursor_x").load() == "text"
 
 
-def test_a_variable_says_which_sensor_writes_it(monkeypatch):
+def test_a_variables_description_names_the_sensor_that_writes_it(monkeypatch):
     described = {}
     monkeypatch.setattr(variables, "read", lambda key: described.get(key, (None,))[0])
     monkeypatch.setattr(

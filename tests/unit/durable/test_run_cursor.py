@@ -1,4 +1,4 @@
-"""Which runs of a schedule are handed on: each once, in the order in which they began."""
+"""The runs of a schedule are delivered once each, in the order in which they began."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(run_id, minutes):
 
 
 def follow(cursor, runs):
-    """Take all that there is, through the stored text each time."""
+    """Take all runs, through the stored text each time."""
     taken = []
     while (found := cursor.next_run(runs)) is not None:
         taken.append(found.id)
@@ -40,8 +40,8 @@ def test_each_run_is_taken_once_in_the_order_in_which_they_began(minutes, random
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=30, unique=True))
-def test_runs_that_come_one_by_one_are_all_taken(minutes):
-    """However they come, as long as none shows up later than the allowance."""
+def test_runs_that_appear_one_by_one_are_all_taken(minutes):
+    """In any order, as long as none appears later than the allowance."""
     late = LATENESS.total_seconds() / 60
     cursor, taken, listed = RunCursor(START), [], []
     for minute in sorted(minutes, key=lambda value: value + (value * 7919) % late):
@@ -51,19 +51,19 @@ def test_runs_that_come_one_by_one_are_all_taken(minutes):
     assert sorted(taken) == sorted(f"r{minute}" for minute in minutes)
 
 
-def test_what_began_before_the_start_is_passed_over():
+def test_runs_that_began_before_the_start_are_ignored():
     runs = [run("before", -1), run("at", 0), run("after", 5)]
     assert follow(RunCursor(START), runs)[0] == ["at", "after"]
 
 
-def test_since_passes_over_more_but_never_less():
+def test_a_later_since_ignores_more_runs_and_an_earlier_one_changes_nothing():
     cursor = RunCursor(START)
     runs = [run("before", -5), run("early", 1), run("late", 10)]
     assert cursor.next_run(runs, START + timedelta(minutes=5)).id == "late"
     assert cursor.next_run(runs, START - timedelta(days=1)).id == "early"
 
 
-def test_a_run_that_shows_up_late_is_still_taken_within_the_allowance():
+def test_a_run_that_appears_late_is_still_taken_within_the_allowance():
     _, cursor = follow(RunCursor(START), [run("b", 60)])
     assert cursor.next_run([run("a", 59), run("b", 60)]).id == "a"
     assert cursor.next_run([run("a", -1), run("b", 60)]) is None
@@ -79,6 +79,6 @@ def test_the_cursor_stays_small():
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"since": "x", "latest": null, "seen": []}', "null"])
-def test_a_damaged_cursor_is_no_absent_one(text):
+def test_a_damaged_cursor_is_not_an_absent_one(text):
     with pytest.raises(CursorUnreadable):
         RunCursor.decode(text)

@@ -1,4 +1,4 @@
-"""What becomes of a schedule that exists: whose it is, what is kept of it, what is refused."""
+"""A schedule that exists already: its owner, the changes that it keeps, and refusals."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import copy
 import pytest
 from support.models.schedule_world import (
     EVERY_HOUR,
-    KEEPER,
     LATER,
     OTHER_PIPELINE,
+    OWNER,
     WANTED,
     World,
     crash_everywhere,
@@ -30,15 +30,15 @@ from aml_provider.client.errors import (
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.recurrence import same_recurrence
 from aml_provider.client.specs.target import Target
-from aml_provider.durable.schedule import KEY
+from aml_provider.durable.schedule_owner import KEY
 
 
-def test_what_others_have_set_survives():
+def test_changes_by_others_survive():
     world = prepared(wanted(recurrence=EVERY_HOUR), {}, name_only=True)()
     wire = world.one()
     wire |= {"Label": "keep", "Recurrence": wire["Recurrence"] | {"EndTime": "2030-01-01T00:00:00"}}
     wire["Recurrence"]["Schedule"] = {"MonthDays": [1]}
-    world.settle(wanted(recurrence=Recurrence("Week", 1, hours=[7])))
+    world.reconcile(wanted(recurrence=Recurrence("Week", 1, hours=[7])))
     assert survived(world.one())
     assert world.one()["Label"] == "keep"
     assert world.one()["Recurrence"] == {
@@ -49,40 +49,40 @@ def test_what_others_have_set_survives():
     }
     properties = world.one()["PipelineSubmissionInfo"]["Properties"]
     assert properties["azureml.git.branch"] == "main"
-    assert properties[KEY] == KEEPER.key("nightly")
+    assert properties[KEY] == OWNER.key("nightly")
 
 
 def test_a_schedule_that_was_renamed_is_found_by_its_key():
     world = prepared(wanted(), {})()
     world.one()["Name"] = "renamed in the studio"
-    world.settle(wanted())
+    world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
 
 
 def test_the_key_is_the_same_for_every_run_of_the_dag_and_for_nothing_else():
-    key = KEEPER.key("nightly")
-    assert KEEPER._replace(run_id="x", map_index=7).key("nightly") == key
-    others = [KEEPER._replace(**{field: "x"}).key("nightly") for field in ("deployment", "dag_id", "task_id")]
-    assert len({key, KEEPER.key("other"), *others}) == 5
+    key = OWNER.key("nightly")
+    assert OWNER._replace(run_id="x", map_index=7).key("nightly") == key
+    others = [OWNER._replace(**{field: "x"}).key("nightly") for field in ("deployment", "dag_id", "task_id")]
+    assert len({key, OWNER.key("other"), *others}) == 5
 
 
 def test_several_of_one_name_are_listed():
     world = World()
     for run in "ab":
-        world.settle(wanted(), keeper=KEEPER._replace(task_id=run), target=Target("pipeline", f"p-{run}"))
+        world.reconcile(wanted(), owner=OWNER._replace(task_id=run), target=Target("pipeline", f"p-{run}"))
         world.one()["Name"] = "hidden" if run == "a" else "nightly"
         if run == "a":
             world.later()
             break
-    world.settle(wanted(), keeper=KEEPER._replace(task_id="b"))
+    world.reconcile(wanted(), owner=OWNER._replace(task_id="b"))
     for wire in world.service.schedules.values():
         wire["Name"] = "nightly"
         wire["PipelineSubmissionInfo"]["Properties"] = {}
     with pytest.raises(AmbiguousSchedule, match=r"2 schedules are named 'nightly': s-1 \(Active, of pipeline p-a.*s-2"):
-        world.settle(wanted())
+        world.reconcile(wanted())
     # A disabled one is as good as deleted: the service knows no deletion.
     world.service.schedules["s-1"]["EntityStatus"] = "Disabled"
-    assert world.settle(wanted()).id == "s-2"
+    assert world.reconcile(wanted()).id == "s-2"
 
 
 @pytest.mark.parametrize("if_exists", ["reuse", "fail"])
@@ -90,7 +90,7 @@ def test_several_of_one_name_are_listed():
 def test_what_exists_is_reused_or_is_an_error(if_exists, name_only):
     world = prepared(wanted(recurrence=EVERY_HOUR), {}, name_only=name_only)()
     before = copy.deepcopy(world.one())
-    result = outcome(lambda: world.settle(wanted(), keeper=KEEPER._replace(run_id="run-2"), if_exists=if_exists))
+    result = outcome(lambda: world.reconcile(wanted(), owner=OWNER._replace(run_id="run-2"), if_exists=if_exists))
     assert world.one() == before
     assert world.service.writes() == []
     if if_exists == "reuse":
@@ -104,7 +104,7 @@ def test_what_exists_is_reused_or_is_an_error(if_exists, name_only):
 @every_kind
 def test_a_retry_of_a_creation_is_neither_reuse_nor_failure(if_exists, request_):
     def action(world, fuse):
-        world.settle(request_, fuse, if_exists=if_exists)
+        world.reconcile(request_, fuse, if_exists=if_exists)
 
     def check(world):
         is_as_wanted(world.one(), request_)
@@ -117,47 +117,47 @@ def test_a_retry_of_a_creation_is_neither_reuse_nor_failure(if_exists, request_)
 def test_another_airflows_schedule_is_left_alone():
     world = prepared(wanted(), {})()
     before = copy.deepcopy(world.one())
-    other = KEEPER._replace(deployment="there")
+    other = OWNER._replace(deployment="there")
     with pytest.raises(ScheduleExists, match=r"another Airflow .*'here'.*deployment_id"):
-        world.settle(wanted(recurrence=EVERY_HOUR), keeper=other)
+        world.reconcile(wanted(recurrence=EVERY_HOUR), owner=other)
     assert world.one() == before
-    assert world.settle(wanted(), keeper=other, if_exists="reuse").id == "s-1"
+    assert world.reconcile(wanted(), owner=other, if_exists="reuse").id == "s-1"
 
 
 def test_a_task_that_was_renamed_takes_its_schedule_over():
     world = prepared(wanted(), {})()
-    renamed = KEEPER._replace(task_id="renamed")
-    world.settle(wanted(recurrence=EVERY_HOUR), keeper=renamed)
+    renamed = OWNER._replace(task_id="renamed")
+    world.reconcile(wanted(recurrence=EVERY_HOUR), owner=renamed)
     assert world.one()["PipelineSubmissionInfo"]["Properties"][KEY] == renamed.key("nightly")
-    assert "was kept by DAG 'dag', task 'task'" in world.warned[0]
+    assert "belonged to DAG 'dag', task 'task'" in world.warned[0]
 
 
 def test_two_tasks_do_not_take_one_name_from_each_other_for_different_pipelines():
     world = prepared(wanted(), {})()
-    with pytest.raises(ScheduleExists, match="for something else than pipeline p-2"):
-        world.settle(wanted(), keeper=KEEPER._replace(task_id="other"), target=OTHER_PIPELINE)
+    with pytest.raises(ScheduleExists, match="for something other than pipeline p-2"):
+        world.reconcile(wanted(), owner=OWNER._replace(task_id="other"), target=OTHER_PIPELINE)
     assert len(world.service.schedules) == 1
 
 
 def test_mapped_tasks_need_names_of_their_own():
     world = World()
-    world.settle(wanted(), keeper=KEEPER._replace(map_index=0))
+    world.reconcile(wanted(), owner=OWNER._replace(map_index=0))
     with pytest.raises(ScheduleExists, match="mapped task instance 0"):
-        world.settle(wanted(), keeper=KEEPER._replace(map_index=1), target=OTHER_PIPELINE)
+        world.reconcile(wanted(), owner=OWNER._replace(map_index=1), target=OTHER_PIPELINE)
 
 
-def test_a_failed_provisioning_is_told_and_a_retry_writes_again():
+def test_a_failed_provisioning_is_an_error_and_a_retry_writes_again():
     world = World(provisioning="Failed")
     with pytest.raises(ProvisioningFailed, match=r"'nightly' .*Failed"):
-        world.settle(wanted())
+        world.reconcile(wanted())
     assert not world.store
     world.service.provisioning = "Completed"
-    world.settle(wanted())
+    world.reconcile(wanted())
     assert world.one()["ProvisioningStatus"] == "Completed"
     assert [call.method for call in world.service.writes()] == ["POST", "PUT"]
 
 
-def test_what_the_service_says_of_a_failure_is_told():
+def test_the_error_of_a_failed_provisioning_has_the_services_message():
     world = World(provisioning="Failed")
     create = world.service._create
 
@@ -168,23 +168,23 @@ def test_what_the_service_says_of_a_failure_is_told():
 
     world.service._create = saying
     with pytest.raises(ProvisioningFailed, match="the trigger could not be deployed"):
-        world.settle(wanted())
+        world.reconcile(wanted())
 
 
-def test_a_run_that_a_disabled_schedule_has_started_is_told_once():
+def test_a_run_that_a_disabled_schedule_has_started_is_an_error_once():
     world = World()
     world.service._fire = lambda wire: world.service.runs.append(wire["Id"])
     with pytest.raises(ScheduleStartedRun, match="run-of-s-1") as caught:
-        world.settle(wanted(status="Disabled"))
+        world.reconcile(wanted(status="Disabled"))
     assert caught.value.permanent
     is_as_wanted(world.one(), wanted(status="Disabled"))
     # Cleared.
-    assert world.settle(wanted(status="Disabled")).id == "s-1"
+    assert world.reconcile(wanted(status="Disabled")).id == "s-1"
 
 
-def test_a_schedule_to_be_created_as_disabled_is_parked_within_what_the_service_takes():
+def test_the_far_future_start_of_a_disabled_schedule_is_accepted_by_the_service():
     world = World()
-    world.settle(wanted(recurrence=LATER, status="Disabled"))
+    world.reconcile(wanted(recurrence=LATER, status="Disabled"))
     create, disable, write = world.service.writes()
     assert create.body["Recurrence"] == {**WANTED["later"].recurrence, "StartTime": "2036-11-19T12:00:00"}
     assert disable.body["EntityStatus"] == "Disabled"

@@ -1,4 +1,4 @@
-"""One schedule, as it is wanted, after a crash at each point and after each way in which a write can fail."""
+"""One schedule as wanted, after a crash at each point and after each failure of a write."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from support.models.schedule_world import (
     ENDPOINT,
     EVERY_HOUR,
-    KEEPER,
     OTHER_PIPELINE,
+    OWNER,
     World,
     crash_everywhere,
     every_kind,
@@ -25,15 +25,15 @@ from aml_provider.client.errors import AzureMLError
 
 @everywhere
 @every_kind
-def test_it_is_made_as_wanted_and_then_left_alone(quirks, request_):
+def test_a_schedule_is_made_as_wanted_and_then_left_alone(quirks, request_):
     world = World(**quirks)
-    made = world.settle(request_)
+    made = world.reconcile(request_)
     is_as_wanted(world.one(), request_)
     assert made.id == world.one()["Id"]
     assert not world.store
     for _ in range(2):
-        keeper = world.later()
-        assert world.settle(request_, keeper=keeper).id == made.id
+        owner = world.later()
+        assert world.reconcile(request_, owner=owner).id == made.id
         assert [call.operation for call in world.service.requests] == ["list schedules"]
     if request_.status == "Disabled":
         assert world.service.runs == []
@@ -57,12 +57,12 @@ BEFORE = {
 @every_kind
 @pytest.mark.parametrize("before", BEFORE, ids=str)
 def test_after_a_crash_anywhere_a_retry_ends_in_one_schedule_as_wanted(quirks, request_, before):
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
     first = BEFORE[before]
     replaced = first is not None and first.kind != request_.kind
 
     def action(world, fuse):
-        world.settle(request_, fuse, keeper=keeper)
+        world.reconcile(request_, fuse, owner=owner)
 
     def check(world):
         if quirks.get("drop_properties") and replaced:
@@ -90,10 +90,10 @@ def test_after_a_crash_anywhere_a_retry_ends_in_one_schedule_as_wanted(quirks, r
 @pytest.mark.parametrize("status", ["Active", "Disabled"])
 def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target, status, name_only):
     request = wanted(status=status)
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
 
     def action(world, fuse):
-        world.settle(request, fuse, target=target, keeper=keeper)
+        world.reconcile(request, fuse, target=target, owner=owner)
 
     def check(world):
         old, new = world.service.schedules.values()
@@ -110,7 +110,7 @@ def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target
     assert "s-1 is disabled, s-2 is new" in world.said[-1]
     # It stays so.
     world.later()
-    world.settle(request, target=target, keeper=keeper._replace(run_id="run-3"))
+    world.reconcile(request, target=target, owner=owner._replace(run_id="run-3"))
     assert len(world.service.schedules) == 2
     assert world.service.writes() == []
 
@@ -127,9 +127,9 @@ FAULTS = ["lost", "done lost", "500", "done 500", "409", "429", "away", "done la
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_after_a_lost_write_there_is_one_schedule_as_wanted(quirks, request_, before, fault, place):
     world = prepared(BEFORE[before], quirks)()
-    keeper = KEEPER._replace(run_id="run-2")
+    owner = OWNER._replace(run_id="run-2")
     world.service.faults = [None] * place + [fault]
-    tries = [outcome(lambda: world.settle(request_, keeper=keeper)) for _ in range(2)]
+    tries = [outcome(lambda: world.reconcile(request_, owner=owner)) for _ in range(2)]
     assert not isinstance(tries[1], AzureMLError), tries
     world.service.wait(200)
     made = [item for item in world.service.schedules.values() if state(item) != "retired"]
@@ -144,15 +144,15 @@ def test_after_a_lost_write_there_is_one_schedule_as_wanted(quirks, request_, be
 
 
 @pytest.mark.parametrize("fault", ["lost", "500"])
-def test_a_creation_that_was_not_carried_out_is_told_and_a_retry_makes_it(fault):
+def test_a_creation_that_was_not_carried_out_is_an_error_and_a_retry_makes_it(fault):
     world = World()
     world.service.faults = [fault]
     with pytest.raises(AzureMLError) as caught:
-        world.settle(wanted())
+        world.reconcile(wanted())
     assert caught.value.in_doubt
     assert not caught.value.permanent
     assert world.store
-    world.settle(wanted())
+    world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
     assert not world.store
 
@@ -160,16 +160,16 @@ def test_a_creation_that_was_not_carried_out_is_told_and_a_retry_makes_it(fault)
 def test_a_retry_waits_for_a_creation_that_may_still_be_on_its_way():
     world = World(late=100.0)
     world.service.faults = ["done late lost"]
-    outcome(lambda: world.settle(wanted()))
+    outcome(lambda: world.reconcile(wanted()))
     assert world.service.schedules == {}
-    world.settle(wanted())
+    world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
 
 
 def test_when_the_list_cannot_be_read_nothing_is_made():
     world = World()
     world.service.faults = ["lost"]
-    outcome(lambda: world.settle(wanted()))
+    outcome(lambda: world.reconcile(wanted()))
     listing = world.service._listed
 
     def broken():
@@ -177,6 +177,6 @@ def test_when_the_list_cannot_be_read_nothing_is_made():
 
     world.service._listed = broken
     with pytest.raises(AzureMLError, match="cannot be read"):
-        world.settle(wanted())
+        world.reconcile(wanted())
     assert len(world.service.writes()) == 1
     world.service._listed = listing

@@ -16,10 +16,11 @@ import pytest
 from support.drivers.breaths import answer
 from support.services.folder import Asked, FakeContainer
 
-from aml_provider.blobs.access import ContainerAccess, Location, poll_folder
-from aml_provider.blobs.changes import FolderState
+from aml_provider.blobs.access import ContainerAccess, Location
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.folder import Folder
+from aml_provider.blobs.folder_state import FolderState
+from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Handover, Owner

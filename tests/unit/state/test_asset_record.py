@@ -1,4 +1,4 @@
-"""The record in an asset's state store: readers that take over, stand still, and wake up late."""
+"""The watcher record in an asset's state store: readers that take over, stall, and wake up late."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ class World:
 
 @settings(max_examples=3000, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["latest", "before", "another"]), st.integers(1, 12)), max_size=16))
-def test_what_was_fired_is_known_to_whoever_comes_later(turns):
-    """In each turn one of the two latest readers goes on by some requests; who gets none stands still, or is dead."""
+def test_events_that_were_fired_are_known_to_later_readers(turns):
+    """In each turn one of the two latest readers goes on by some requests; one that gets none stalls, or is dead."""
     world = World()
     world.start()
     for turn, requests in turns:
@@ -136,7 +136,7 @@ async def finished(begun):
 @pytest.mark.parametrize("before", [0, 1, 4])
 @pytest.mark.parametrize("others", [1, 2, 3])
 @pytest.mark.parametrize("requests", range(1, 6))
-def test_a_reader_that_stands_still_before_its_claim_finds_what_others_have_saved(before, others, requests):
+def test_a_reader_that_stalls_before_its_claim_finds_what_others_have_saved(before, others, requests):
     store = Store()
 
     def live(n):
@@ -156,7 +156,7 @@ def test_a_reader_that_stands_still_before_its_claim_finds_what_others_have_save
     assert run(AssetRecord(store, "key").load())["n"] == "late"
 
 
-def test_of_deleted_claims_the_records_still_tell_which_is_the_latest():
+def test_the_latest_record_is_found_without_the_claim():
     store = Store()
     for n in range(5):
         record = AssetRecord(store, "key")
@@ -167,7 +167,7 @@ def test_of_deleted_claims_the_records_still_tell_which_is_the_latest():
     assert run(AssetRecord(store, "key").load())["n"] == 5
 
 
-def test_what_is_no_record_is_not_passed_over_for_an_older_one():
+def test_a_damaged_record_is_not_skipped_for_an_older_one():
     store = Store()
     for n in range(2):
         record = AssetRecord(store, "key")
@@ -177,11 +177,11 @@ def test_what_is_no_record_is_not_passed_over_for_an_older_one():
     assert run(AssetRecord(store, "key").load()) == "damaged"
 
 
-def test_a_late_write_of_the_one_before_is_not_seen():
+def test_a_late_write_of_the_previous_owner_is_not_read():
     store = Store()
     late, later = AssetRecord(store, "key"), AssetRecord(store, "key")
     run(late.load(), late.save({"n": 1}), later.load(), later.save({"n": 2}))
-    with pytest.raises(CursorMoved, match=r"The record key of .* was taken over by another watcher"):
+    with pytest.raises(CursorMoved, match=r"The watcher record key of .* was taken over by another watcher"):
         run(late.save({"n": 3}))
     assert run(AssetRecord(store, "key").load())["n"] == 2
 
@@ -196,7 +196,7 @@ def test_a_record_of_an_earlier_version_is_taken_over():
     assert run(AssetRecord(store, "key").load())["n"] == 2
 
 
-def test_one_whose_keys_a_person_deletes_begins_anew():
+def test_a_watcher_whose_keys_a_person_deletes_starts_again():
     store = Store()
     record = AssetRecord(store, "key")
     run(record.load(), record.save({"n": 1}))
@@ -207,7 +207,7 @@ def test_one_whose_keys_a_person_deletes_begins_anew():
 
 
 @pytest.mark.parametrize("damaged", ["text", [1], {"epoch": 1}])
-def test_what_is_damaged_is_read_as_it_is(damaged):
+def test_damaged_data_is_returned_as_it_is(damaged):
     store = Store()
     store.kept["key"] = damaged
     assert run(AssetRecord(store, "key").load()) == damaged

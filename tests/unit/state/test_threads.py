@@ -1,4 +1,4 @@
-"""What asks Airflow something from an event loop: Airflow 3.0 and 3.1 answer in that very loop."""
+"""Calls to Airflow from an event loop: Airflow 3.0 and 3.1 answer in that same loop."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ async def answering_loop():
     return asyncio.get_running_loop()
 
 
-async def test_what_the_thread_asks_is_answered_in_the_loop_that_it_came_from():
+async def test_a_threads_request_is_answered_in_the_loop_that_started_it():
     assert await in_thread(async_to_sync(answering_loop)) is asyncio.get_running_loop()
 
 
-async def test_it_is_another_thread_and_errors_come_back():
+async def test_the_function_runs_in_another_thread_and_its_errors_are_raised():
     assert await in_thread(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await in_thread(divmod, 1, 0)
 
 
-async def test_two_at_a_time():
+async def test_two_functions_run_at_the_same_time():
     both = threading.Barrier(2)
     assert sorted(await asyncio.gather(in_thread(both.wait, timeout=30), in_thread(both.wait, timeout=30))) == [0, 1]
 
 
-async def test_who_is_cancelled_leaves_the_question_to_its_answer():
+async def test_a_cancelled_caller_leaves_the_thread_running():
     asked, answered = asyncio.Event(), asyncio.Event()
     ended = threading.Event()
 

@@ -148,7 +148,7 @@ def test_a_violation_names_the_version_and_the_runs():
     assert violation.task == task("r2")
     assert "in/b.csv 2 to r1 at 10.0 (x) and r2 at 20.0 (y)" in str(violation)
     (violation,) = violations(SENSOR, [*WRITTEN, Version("in/c.csv", "6", 8.0)], BOTH)
-    assert "in/c.csv 6, written at 8.0, is there" in str(violation)
+    assert "in/c.csv 6, written at 8.0, exists" in str(violation)
     assert "of the same name: in/c.csv 3, written at 1.0, gone at 5.0" in str(violation)
 
 

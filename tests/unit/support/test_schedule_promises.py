@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.oracles.promises import Task
-from support.oracles.schedule_promises import Keeping, violations
+from support.oracles.schedule_promises import ScheduleTask, violations
 
 
 def schedule(name="daily", status="Disabled", key="s1", runs=("r1",)):
@@ -12,12 +12,12 @@ def schedule(name="daily", status="Disabled", key="s1", runs=("r1",)):
 
 
 def kept(time, kind, name="daily"):
-    return Keeping(time, name, kind, Task("dag", f"run at {time}", kind))
+    return ScheduleTask(time, name, kind, Task("dag", f"run at {time}", kind))
 
 
 MADE = [kept(1, "create"), kept(2, "disable")]
 
-KEPT = {
+STATUS_AFTER = {
     "created and disabled": ([schedule()], MADE),
     "created only": ([schedule(status="Active")], MADE[:1]),
     "enabled again": ([schedule(status="Active")], [*MADE, kept(3, "create")]),
@@ -35,9 +35,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("case", KEPT)
+@pytest.mark.parametrize("case", STATUS_AFTER)
 def test_nothing_is_reported_where_the_promises_are_kept(case):
-    schedules, tasks = KEPT[case]
+    schedules, tasks = STATUS_AFTER[case]
     assert violations(schedules, tasks[::-1]) == []
 
 

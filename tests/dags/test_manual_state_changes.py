@@ -1,4 +1,4 @@
-"""A person marks a task of which nobody is there to hear it: Airflow's API server sees to its run (3.3 and later)."""
+"""A manual state change of a task that Airflow does not notify: Airflow's API server cancels its run (since 3.3)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow.utils.state import TaskInstanceState
 
-pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 a task's record is where only it finds it")
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 only the task finds its submission record")
 
 
 @pytest.mark.parametrize("before", ["running", "deferred"])
 @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
-def test_its_run_is_cancelled(api_server, leave, before, state, caplog):
+def test_the_run_of_a_task_that_is_changed_manually_is_cancelled(api_server, leave, before, state, caplog):
     left = leave()
     left.show(before)
     with caplog.at_level(logging.INFO):
         left.mark(state)
         api_server.calm()
     assert (left.status, left.reason) == ("Canceled", "the task was marked in Airflow")
-    assert f"what_is_left.run of DAG run {left.ti.run_id} was marked; its run" in caplog.text
+    assert f"The state of what_is_left.run of DAG run {left.ti.run_id} was changed manually; its run" in caplog.text
 
 
-def test_a_run_that_was_submitted_and_never_seen_is_found(api_server, leave):
+def test_a_run_whose_id_is_not_stored_is_found(api_server, leave):
     left = leave()
     left.show("running")
     left.change_record(run_id=None)
@@ -61,7 +61,7 @@ def test_what_has_no_run_to_cancel_is_left_alone(api_server, leave, fields):
     assert left.status == "Running"
 
 
-def test_a_task_that_ends_by_itself_just_after_its_mark_was_lost_keeps_its_run(api_server, leave):
+def test_a_task_that_ends_by_itself_just_after_its_state_change_was_lost_keeps_its_run(api_server, leave):
     left = leave()
     left.show("running")
     left.mark("failed")
@@ -70,7 +70,7 @@ def test_a_task_that_ends_by_itself_just_after_its_mark_was_lost_keeps_its_run(a
     assert left.status == "Running"
 
 
-def test_a_worker_whose_clock_is_ahead_is_no_mark(api_server, leave):
+def test_an_end_by_a_worker_whose_clock_is_ahead_is_not_a_manual_state_change(api_server, leave):
     left = leave()
     left.show("failed", ended=datetime.now(UTC) + timedelta(minutes=1))
     left.mark("success")
@@ -78,7 +78,7 @@ def test_a_worker_whose_clock_is_ahead_is_no_mark(api_server, leave):
     assert left.status == "Running"
 
 
-def test_a_mark_that_airflow_forgets_cancels_nothing(api_server, leave):
+def test_a_state_change_that_airflow_rolls_back_cancels_nothing(api_server, leave):
     left = leave()
     left.show("running")
     left.mark("failed")
@@ -87,7 +87,7 @@ def test_a_mark_that_airflow_forgets_cancels_nothing(api_server, leave):
     assert left.status == "Running"
 
 
-def test_a_mark_that_airflow_shows_late_is_seen_to(api_server, leave):
+def test_a_state_change_that_airflow_shows_late_is_handled(api_server, leave):
     left = leave()
     left.show("running")
     left.mark("failed")
@@ -100,7 +100,7 @@ def test_a_mark_that_airflow_shows_late_is_seen_to(api_server, leave):
     left.wait_until("Canceled")
 
 
-def test_an_end_of_its_own_is_no_mark(api_server, leave):
+def test_a_task_that_ends_by_itself_is_not_changed_manually(api_server, leave):
     left = leave()
     left.show("running")
     left.show("failed")
@@ -111,7 +111,7 @@ def test_an_end_of_its_own_is_no_mark(api_server, leave):
     assert left.status == "Running"
 
 
-def test_a_submission_that_cannot_be_looked_for_is_told_in_the_log(api_server, leave, workspace, caplog):
+def test_a_submission_that_cannot_be_looked_up_is_logged(api_server, leave, workspace, caplog):
     left = leave()
     left.show("running")
     left.change_record(run_id=None)
@@ -119,12 +119,12 @@ def test_a_submission_that_cannot_be_looked_for_is_told_in_the_log(api_server, l
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/Pipeline/*", times=50)
     left.mark("failed")
     api_server.calm()
-    assert "was marked, and its run may go on" in caplog.text
+    assert "was changed manually, and its run may go on" in caplog.text
     assert "403" in caplog.text
     assert left.status == "Running"
 
 
-def test_a_record_that_only_workers_can_read_is_told_in_the_log(api_server, leave, caplog):
+def test_a_record_that_only_workers_can_read_is_logged(api_server, leave, caplog):
     left = leave()
     left.show("running")
     left.change_record(instead={"ref": "somewhere"})
@@ -133,31 +133,31 @@ def test_a_record_that_only_workers_can_read_is_told_in_the_log(api_server, leav
     assert "keeps its record where the API server cannot read it" in caplog.text
 
 
-def test_what_cannot_be_noted_is_told_and_disturbs_nobody(api_server, caplog):
+def test_an_error_in_the_listener_is_logged_and_not_raised(api_server, caplog):
     api_server.listeners.hook.on_task_instance_success(previous_state=None, task_instance="no task instance")
-    assert "A mark of no task instance could not be noted" in caplog.text
+    assert "A manual state change of no task instance could not be handled" in caplog.text
 
 
-def test_where_dags_are_read_nothing_listens(airflow_db):
-    """Airflow refuses DAGs with ``end_from_trigger`` where anything does."""
+def test_a_process_that_parses_dags_has_no_listener(airflow_db):
+    """Any listener makes Airflow reject DAGs with ``end_from_trigger``."""
     from airflow.listeners.listener import get_listener_manager
 
     get_listener_manager.cache_clear()
     assert not get_listener_manager().has_listeners
 
 
-def test_a_workspace_that_refuses_is_told_in_the_log(api_server, leave, workspace, caplog):
+def test_a_workspace_that_refuses_is_logged(api_server, leave, workspace, caplog):
     left = leave()
     left.show("running")
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=50)
     left.mark("failed")
     api_server.calm()
-    assert f"what_is_left.run of DAG run {left.ti.run_id} was marked, and its run may go on" in caplog.text
+    assert f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, and its run may go on" in caplog.text
     assert "403" in caplog.text
     assert left.status == "Running"
 
 
-def test_a_mark_in_a_copy_of_the_database_leaves_the_run_of_the_other_airflow_alone(
+def test_a_state_change_in_a_copy_of_the_database_leaves_the_run_of_the_other_airflow_alone(
     api_server, leave, monkeypatch, caplog
 ):
     left = leave()

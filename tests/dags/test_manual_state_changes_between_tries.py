@@ -1,11 +1,11 @@
-"""A person marks a task that waits for its next try: nobody is there to hear it; its run must not go on."""
+"""A manual state change of a task that waits for its next try: Airflow notifies no process; its run must not go on."""
 
 from __future__ import annotations
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 a task's record is where only it finds it")
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 only the task finds its submission record")
 
 
 def cleared_on_a_worker_that_dies(left):
@@ -93,7 +93,7 @@ def named(value):
 
 @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
 @pytest.mark.parametrize("came_to_wait", WAITING[:5], ids=named)
-def test_a_mark_ends_the_run(api_server, leave, came_to_wait, state):
+def test_a_state_change_ends_the_run(api_server, leave, came_to_wait, state):
     left = leave()
     came_to_wait(left)
     left.let_an_hour_pass()
@@ -103,7 +103,7 @@ def test_a_mark_ends_the_run(api_server, leave, came_to_wait, state):
 
 
 @pytest.mark.parametrize("came_to_wait", WAITING[5:], ids=named)
-def test_so_does_one_in_rarer_waits(api_server, leave, came_to_wait):
+def test_a_state_change_in_a_rarer_wait_ends_the_run(api_server, leave, came_to_wait):
     left = leave()
     came_to_wait(left)
     left.let_an_hour_pass()
@@ -114,7 +114,7 @@ def test_so_does_one_in_rarer_waits(api_server, leave, came_to_wait):
 
 @pytest.mark.parametrize("state", ["success", "failed"])
 @pytest.mark.parametrize("came_to_wait", WAITING, ids=named)
-def test_so_does_a_mark_of_the_whole_dag_run(api_server, leave, came_to_wait, state):
+def test_a_state_change_of_the_whole_dag_run_ends_the_run(api_server, leave, came_to_wait, state):
     left = leave()
     came_to_wait(left)
     left.run_again()
@@ -124,7 +124,7 @@ def test_so_does_a_mark_of_the_whole_dag_run(api_server, leave, came_to_wait, st
     assert left.status == "Canceled"
 
 
-def test_a_task_that_does_not_wait_for_its_run_is_cleared_and_marked(api_server, leave):
+def test_the_run_of_a_task_that_does_not_wait_for_it_is_ended_by_a_state_change_after_a_clear(api_server, leave):
     left = leave("what_goes_on", ends="success")
     left.clear()
     left.mark("success")
@@ -161,7 +161,7 @@ ENDED = [ended, retried_and_failed_for_good, cleared_tried_again_and_failed, cou
 
 
 @pytest.mark.parametrize("came_to_end", ENDED, ids=named)
-def test_a_task_that_has_ended_keeps_its_run_when_it_is_marked(api_server, leave, came_to_end):
+def test_a_task_that_has_ended_keeps_its_run_after_a_state_change(api_server, leave, came_to_end):
     left = leave()
     came_to_end(left)
     left.let_an_hour_pass()
@@ -171,7 +171,7 @@ def test_a_task_that_has_ended_keeps_its_run_when_it_is_marked(api_server, leave
 
 
 @pytest.mark.parametrize("came_to_end", ENDED, ids=named)
-def test_or_when_its_dag_run_is(api_server, leave, came_to_end):
+def test_a_task_that_has_ended_keeps_its_run_after_a_state_change_of_its_dag_run(api_server, leave, came_to_end):
     left = leave()
     came_to_end(left)
     left.run_again()
@@ -181,7 +181,7 @@ def test_or_when_its_dag_run_is(api_server, leave, came_to_end):
     assert left.status == "Running"
 
 
-def test_a_task_that_does_not_wait_for_its_run_keeps_it_when_it_is_marked(api_server, leave):
+def test_a_task_that_does_not_wait_for_its_run_keeps_it_after_a_state_change(api_server, leave):
     left = leave("what_goes_on", ends="success")
     left.let_an_hour_pass()
     left.mark("failed")
@@ -189,7 +189,7 @@ def test_a_task_that_does_not_wait_for_its_run_keeps_it_when_it_is_marked(api_se
     assert left.status == "Running"
 
 
-def test_or_while_its_success_is_to_be_noted_once_more(api_server, leave):
+def test_a_task_that_does_not_wait_for_its_run_keeps_it_while_it_waits_for_a_retry(api_server, leave):
     left = leave("what_goes_on", ends="success")
     left.show("running")
     left.fail_to_retry()
@@ -209,7 +209,7 @@ def test_a_run_that_must_not_be_cancelled_goes_on(api_server, leave, came_to_wai
     assert left.status == "Running"
 
 
-def test_a_clear_after_the_mark_is_the_next_trys_business(api_server, leave):
+def test_after_a_later_clear_the_run_is_left_to_the_next_try(api_server, leave):
     left = leave()
     ended_and_is_queued_after_a_clear(left)
     left.mark("failed")
@@ -218,7 +218,7 @@ def test_a_clear_after_the_mark_is_the_next_trys_business(api_server, leave):
     assert left.status == "Running"
 
 
-def test_a_mark_of_a_dag_run_that_airflow_shows_late_is_seen_to(api_server, leave):
+def test_a_state_change_of_a_dag_run_that_airflow_shows_late_is_handled(api_server, leave):
     left = leave()
     ended_and_is_queued_after_a_clear(left)
     left.run_again()
@@ -231,7 +231,7 @@ def test_a_mark_of_a_dag_run_that_airflow_shows_late_is_seen_to(api_server, leav
     left.wait_until("Canceled")
 
 
-def test_a_mark_deletes_the_record_and_ends_the_run_all_the_same(api_server, leave, monkeypatch):
+def test_a_state_change_that_deletes_the_record_ends_the_run_too(api_server, leave, monkeypatch):
     monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
     left = leave()
     left.show("running")
@@ -242,11 +242,11 @@ def test_a_mark_deletes_the_record_and_ends_the_run_all_the_same(api_server, lea
 
 
 @pytest.mark.parametrize("what", ["mark", "mark_dag_run"])
-def test_a_refusal_is_told_in_the_log(api_server, leave, workspace, caplog, what):
+def test_a_refusal_is_logged(api_server, leave, workspace, caplog, what):
     left = leave()
     ended_and_was_cleared(left)
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=50)
     getattr(left, what)("failed")
     api_server.calm()
-    assert f"what_is_left.run of DAG run {left.ti.run_id} was marked, and its run may go on" in caplog.text
+    assert f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, and its run may go on" in caplog.text
     assert left.status == "Running"

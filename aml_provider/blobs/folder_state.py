@@ -1,0 +1,50 @@
+"""A process's knowledge of a folder between two polls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.blobs.cursor import Cursor
+from aml_provider.blobs.pages import Known
+from aml_provider.blobs.scan import Scan
+
+if TYPE_CHECKING:
+    from aml_provider.blobs.changes import Detection
+    from aml_provider.blobs.folder import Folder
+    from aml_provider.blobs.rules import Rules
+
+__all__ = ["FolderState"]
+
+
+class FolderState:
+    """A process's knowledge of one folder between polls: 12 bytes per blob and a digest per page.
+
+    Args:
+        folder: The folder.
+        rules: Which versions are reported, and when.
+        cursor: The versions that were decided so far; None before the first poll.
+        keeps_gone: Whether versions that are gone stay decided.
+    """
+
+    __slots__ = ("_first", "_keeps_gone", "_pages", "folder", "rules")
+
+    def __init__(self, folder: Folder, rules: Rules, cursor: Cursor | None, *, keeps_gone: bool = True) -> None:
+        self.folder = folder
+        self.rules = rules
+        self._keeps_gone = keeps_gone
+        self._first = cursor is None
+        self._pages: tuple[Known, ...] = tuple(Known(None, chunk) for chunk in cursor.chunks) if cursor else ()
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The versions that are decided so far; None before the first accepted poll."""
+        return None if self._first else Cursor(page.chunk for page in self._pages)
+
+    def scan(self) -> Scan:
+        """Begin a poll; nothing moves before :meth:`accept`."""
+        return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
+
+    def accept(self, detection: Detection) -> None:
+        """Go on from a poll's result, once its changes are delivered and it is stored if it must be."""
+        self._pages = detection.pages
+        self._first = False

@@ -1,0 +1,77 @@
+"""Places for one text in Airflow's metadata database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aml_provider.state import variables
+from aml_provider.stored import overridden
+
+
+class TaskStateSlot:
+    """A key of Airflow's task state store (since 3.3), which holds JSON values; it outlives retries and clears."""
+
+    def __init__(self, store: Any, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    def __str__(self) -> str:
+        return f"key {self._key} in its task state store"
+
+    def load(self) -> str | None:
+        """Read the value as JSON text; None when there is none."""
+        stored = self._store.get(self._key)
+        return stored if stored is None or isinstance(stored, str) else json.dumps(stored)
+
+    def save(self, text: str) -> None:
+        """Replace the value by what this JSON text says."""
+        self._store.set(self._key, json.loads(text))
+
+    def delete(self) -> None:
+        """Delete the value."""
+        self._store.delete(self._key)
+
+
+class VariableSlot:
+    """An Airflow Variable.
+
+    Args:
+        key: The Variable's key.
+        description: The Variable's description, for people who see it in Airflow's UI.
+    """
+
+    def __init__(self, key: str, description: str) -> None:
+        self.key = key
+        self._description = description
+
+    def __str__(self) -> str:
+        return f"Variable {self.key}"
+
+    def load(self) -> str | None:
+        """Read the Variable; None only when it certainly does not exist.
+
+        Raises:
+            RuntimeError: It exists and cannot be read at the moment.
+        """
+        return self._read()
+
+    def save(self, text: str) -> None:
+        """Replace the Variable.
+
+        Raises:
+            RuntimeError: It cannot be read back: a secrets backend or the environment overrides it.
+        """
+        self._write(text)
+        if self._read() != text:
+            raise overridden(self.key)
+
+    def delete(self) -> None:
+        """Delete the Variable, if there is one."""
+        variables.delete(self.key)
+
+    def _read(self) -> str | None:
+        return variables.read(self.key)
+
+    def _write(self, text: str) -> None:
+        variables.write(self.key, text, self._description)
