@@ -299,11 +299,11 @@ class Client:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
-            self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
+            self._hide_found()
 
     def _hide_found(self) -> None:
         found, self._protocol.secrets = self._protocol.secrets, []
@@ -410,11 +410,11 @@ class AsyncClient:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
-            await self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
+            await self._hide_found()
 
     async def _hide_found(self) -> None:
         found, self._protocol.secrets = self._protocol.secrets, []
