@@ -164,7 +164,7 @@ class Protocol:
         )
         reply = yield from attempt(request, self._policy, troubles=self._troubles)
         # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
-        if not 200 <= reply.status < 300:
+        if not reply.is_success:
             raise self._refusal(call, reply)
         return reply
 

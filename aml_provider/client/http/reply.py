@@ -44,6 +44,11 @@ class Reply(NamedTuple):
         return one_line(masked(text[:_SEARCHED], [secret.reveal() for secret in self.sent]), longest)
 
     @property
+    def is_success(self) -> bool:
+        """Whether the service did what was requested."""
+        return 200 <= self.status < 300
+
+    @property
     def is_page(self) -> bool:
         """Whether it is a page for people, as gateways send them."""
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")

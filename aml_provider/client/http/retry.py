@@ -99,7 +99,10 @@ def attempt(
         except (Unreachable, ReplyLost) as error:
             failure = error
         if reply is not None and not _may_pass(reply.status):
-            if (text := troubles.over(request.operation, policy.now())) is not None:
+            if not reply.is_success:
+                # The outage is over, but the operation does not work.
+                troubles.forget(request.operation)
+            elif (text := troubles.over(request.operation, policy.now())) is not None:
                 policy.tell(logging.INFO, f"{request.operation}: {text}")
             return reply
         pause = policy.pause(tries, reply)

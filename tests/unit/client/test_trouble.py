@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import pytest
@@ -13,7 +14,7 @@ from aml_provider.blobs.changes import FolderState
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
-from aml_provider.client.errors import ReplyLost, Unreachable
+from aml_provider.client.errors import PermissionDenied, ReplyLost, Unreachable
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.schedules import wait_for_provisioning
 from aml_provider.client.http import retry
@@ -224,3 +225,29 @@ def test_requests_are_told_by_what_they_are_for(said):
 
     time.play(machine_of(flow(), time), lambda now: REFUSED if now < 30 else reply())
     assert said() == [f"list blobs: It failed, and is tried again for up to 600 s. {REFUSED}"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+def test_a_refusal_after_an_outage_is_not_logged_as_working_again(said, status):
+    answers = iter([reply(503), reply(status)])
+    time = Time()
+    machine = machine_of(one(calls.get_run("r")), time)
+    error = time.play(machine, lambda _: next(answers))
+    assert error.status == status
+    assert len(said()) == 1
+    assert said(logging.INFO) == []
+
+
+def test_an_outage_that_ended_in_a_refusal_is_over(said):
+    """The next outage is logged as a new one."""
+    answers = iter([reply(503), reply(403), reply(503), run_of(1)])
+
+    def flow():
+        for _ in range(2):
+            with contextlib.suppress(PermissionDenied):
+                yield calls.get_run("r")
+
+    time = Time()
+    time.play(machine_of(flow(), time), lambda _: next(answers))
+    assert [line.count("It failed") for line in said()] == [1, 1]
+    assert len(said(logging.INFO)) == 1
