@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError, CredentialError, Unreachable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from aml_provider.client.settings import WorkspaceSettings
 
+# Whether this package itself is asking for a token.
+_SIGNING_IN: ContextVar[bool] = ContextVar("signing_in", default=False)
 # More of an answer is not searched for secrets, and not shown.
 _SEARCHED = 8 * LONGEST
 
@@ -99,10 +103,27 @@ def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
 
+    signing_in = _SIGNING_IN.set(True)
     try:
         yield
     except (AzureError, OSError, ValueError) as error:
         raise _explain(settings, error, hint) from None
+    finally:
+        _SIGNING_IN.reset(signing_in)
+
+
+def drop_own_warnings() -> None:
+    """Drop azure-identity's warnings of our own sign-ins, and of nobody else's in this process.
+
+    A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
+    """
+    for package in ("azure.identity", "azure.identity.aio"):
+        for module in ("_internal.get_token_mixin", "_credentials.chained"):
+            logging.getLogger(f"{package}.{module}").addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING or not _SIGNING_IN.get()
 
 
 def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:

@@ -24,6 +24,7 @@ import httpx
 
 from aml_provider import __version__
 from aml_provider.client.auth import credentials
+from aml_provider.client.auth.diagnosis import drop_own_warnings
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
 from aml_provider.client.http.environment import Proxies, way_to
 from aml_provider.client.http.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
@@ -80,21 +81,14 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
-def _hush_http_loggers() -> None:
-    """Hold the HTTP stacks' loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
+def _quiet_loggers() -> None:
+    """Set the HTTP stacks' loggers to WARNING: at INFO they write full URLs, the signature of a SAS included.
 
-    Done for each client and not at import, because Airflow configures logging anew in its processes. A refused sign-in
-    is our error; what azure-identity warns of it beforehand may show the proxy's password.
+    Done for each client and not at import, because Airflow configures logging again in each of its processes.
     """
     for name in ("httpx", "httpcore", "azure.core.pipeline.policies.http_logging_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for package in ("azure.identity", "azure.identity.aio"):
-        for module in ("_internal.get_token_mixin", "_credentials.chained"):
-            logging.getLogger(f"{package}.{module}").addFilter(_is_no_warning)
-
-
-def _is_no_warning(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.WARNING
+    drop_own_warnings()
 
 
 def _user_agent() -> str:
@@ -257,7 +251,7 @@ class Client:
         self._hide = hide
         self._protocol = Protocol(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
-        _hush_http_loggers()
+        _quiet_loggers()
         # First: it names what of the environment cannot be used.
         routes = Routes()
         self._credential = credentials.build_credential(settings)
@@ -375,7 +369,7 @@ class AsyncClient:
         return self
 
     def _build(self) -> tuple[Any, httpx.AsyncClient]:
-        _hush_http_loggers()
+        _quiet_loggers()
         # httpx loads what it needs of this with the first request, and the event loop would stand still for 20 ms.
         anyio.run(anyio.sleep, 0)
         # First: it names what of the environment cannot be used.

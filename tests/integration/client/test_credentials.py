@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from azure.core.exceptions import ClientAuthenticationError
 from support.services.authority import CLIENT, TENANT, Authority
 
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
+from aml_provider.client.calls import get_run
 from aml_provider.client.errors import CredentialError, Unreachable
+from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
 if TYPE_CHECKING:
@@ -440,3 +443,34 @@ asyncio.run(ask())
     done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
     assert (done.stdout.splitlines(), done.stderr) == (authority.issued, "")
     assert len(authority.issued) == 2
+
+
+@both
+async def test_only_our_own_sign_in_keeps_azure_identity_silent(authority, kind, caplog):
+    """Other hooks in this process use azure-identity too, and need its warnings."""
+    import azure.identity
+    import azure.identity.aio
+
+    authority.secrets[CLIENT] = SECRET
+    wrong = application(secret="wrong-secret")
+    if kind == "sync":
+        with Client(wrong) as client, pytest.raises(CredentialError):
+            client.authenticate()
+    else:
+        async with AsyncClient(wrong) as client:
+            with pytest.raises(CredentialError):
+                await client.call(get_run("r"))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    options = {"disable_instance_discovery": True, "connection_verify": str(authority.ca_file)}
+    if kind == "sync":
+        with (
+            azure.identity.ClientSecretCredential(TENANT, CLIENT, "wrong-secret", **options) as credential,
+            pytest.raises(ClientAuthenticationError),
+        ):
+            credential.get_token(wrong.token_scope)
+    else:
+        async with azure.identity.aio.ClientSecretCredential(TENANT, CLIENT, "wrong-secret", **options) as credential:
+            with pytest.raises(ClientAuthenticationError):
+                await credential.get_token(wrong.token_scope)
+    [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "ClientSecretCredential.get_token failed" in warning.getMessage()
