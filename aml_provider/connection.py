@@ -161,8 +161,8 @@ def _read_config(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
-            raise InvalidArgument("config_json", f"is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument("config_json", f"is not JSON: {_damage(error)}") from None
     if not isinstance(value, dict):
         raise InvalidArgument("config_json", "is not a JSON object; paste the workspace's config.json whole")
     scope = value.get("Scope")
@@ -206,8 +206,8 @@ def settings_of(
             f"{where}conn_type",
             f"is empty; the environment variable {variable} has to begin with {CONN_TYPE}://, or to be JSON",
         )
-    check_readable(where, connection.extra)
-    extra = connection.extra_dejson if extra is None else extra
+    check_readable(where, connection)
+    extra = extra_of(connection) if extra is None else extra
     trusted = _trusted_endpoints()
     try:
         settings = read_settings(
@@ -226,22 +226,45 @@ def settings_of(
     return settings
 
 
-def check_readable(where: str, extra: Any) -> None:
-    """Make sure that extra is JSON: Airflow takes what is none for empty.
+def check_readable(where: str, connection: Connection) -> None:
+    """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
     Args:
-        where: Of which connection, for the error.
-        extra: As it is stored.
+        where: The connection, for the error.
+        connection: The connection.
 
     Raises:
-        InvalidArgument: It is not; shows nothing of it.
+        InvalidArgument: It is not JSON; the message shows nothing of it.
     """
-    if not isinstance(extra, str) or _is_blank(extra):
-        return
     try:
-        json.loads(extra)
-    except ValueError as error:
-        raise InvalidArgument(f"{where}extra", f"is not JSON: {error}") from None
+        # Airflow 2 parses it when it is read.
+        extra = connection.extra
+        if isinstance(extra, str) and not _is_blank(extra):
+            json.loads(extra)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{where}extra", f"is not JSON: {_damage(error)}") from None
+
+
+def _damage(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def extra_of(connection: Connection) -> Any:
+    """The extra as Airflow reads it: empty where it is not JSON, and where it is nested too deeply."""
+    try:
+        return connection.extra_dejson
+    except RecursionError:
+        return {}
+
+
+async def async_extra_of(connection: Connection) -> Any:
+    """The twin of :func:`extra_of` for an event loop, which must not let the connection mask its extra itself."""
+    from airflow.providers.common.compat.connection import get_async_extra_dejson
+
+    try:
+        return await get_async_extra_dejson(connection)
+    except RecursionError:
+        return {}
 
 
 @functools.cache
@@ -281,8 +304,8 @@ def _problem_with_variable(name: str) -> str | None:
         return f"{name} is set, but {_problem_with_uri(text)}"
     try:
         fields = json.loads(text)
-    except ValueError as error:
-        return f"{name} is set, but is not JSON: {error}"
+    except (ValueError, RecursionError) as error:
+        return f"{name} is set, but is not JSON: {_damage(error)}"
     unknown = sorted(set(fields) - _FIELDS)
     if unknown:
         names = ", ".join(map(repr, unknown))
@@ -290,6 +313,11 @@ def _problem_with_variable(name: str) -> str | None:
             f"{name} is set, but has {names}, which Airflow does not know; it knows {', '.join(sorted(_FIELDS))}, "
             "and a workspace's fields go into extra"
         )
+    if isinstance(fields.get("extra"), str):
+        try:
+            json.loads(fields["extra"])
+        except (ValueError, RecursionError) as error:
+            return f"{name} is set, but its extra is not JSON: {_damage(error)}"
     return f"{name} is set, but Airflow cannot read what its fields hold; port has to be a number, all others text"
 
 

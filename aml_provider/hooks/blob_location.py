@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import CONN_TYPE, airflow_errors, check_readable, told_why_not_found
+from aml_provider.connection import (
+    CONN_TYPE,
+    airflow_errors,
+    async_extra_of,
+    check_readable,
+    extra_of,
+    told_why_not_found,
+)
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
 
@@ -135,7 +142,7 @@ class BlobLocation(NamedTuple):
     @asynccontextmanager
     async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
         """The twin of :meth:`open` for an event loop."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.connection import get_async_connection
 
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
@@ -149,7 +156,7 @@ class BlobLocation(NamedTuple):
             with told_why_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
             with airflow_errors():
-                rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
+                rights = WasbRights.of(connection, extra=await async_extra_of(connection))
         with airflow_errors():
             if rights is not None:
                 await async_mask(rights.secrets)
@@ -201,9 +208,9 @@ class WasbRights(NamedTuple):
                 "wasb_conn_id",
                 f"{where}conn_type is {CONN_TYPE!r}; leave wasb_conn_id out to list as the identity of azureml_conn_id",
             )
-        extra = connection.extra_dejson if extra is None else extra
+        extra = extra_of(connection) if extra is None else extra
         if not connection.password:
-            check_readable(f"wasb_conn_id: {where}", connection.extra)
+            check_readable(f"wasb_conn_id: {where}", connection)
         if not isinstance(extra, dict):
             raise InvalidArgument("wasb_conn_id", f"{where}extra is not a JSON object")
         prefix = "extra__wasb__"

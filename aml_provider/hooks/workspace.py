@@ -60,13 +60,10 @@ class WorkspaceHook(BaseHook):
 
     async def async_settings(self) -> WorkspaceSettings:
         """Read the connection from within an event loop; raises as :meth:`settings` does."""
-        from airflow.providers.common.compat.connection import (
-            get_async_connection,
-            get_async_extra_dejson,
-        )
+        from airflow.providers.common.compat.connection import get_async_connection
 
         from aml_provider.client.arguments import as_name
-        from aml_provider.connection import settings_of
+        from aml_provider.connection import async_extra_of, settings_of
         from aml_provider.masking import async_mask
         from aml_provider.xcom import allow_classes
 
@@ -74,7 +71,7 @@ class WorkspaceHook(BaseHook):
             as_name("azureml_conn_id", self.azureml_conn_id)
         with told_why_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
-        extra = await get_async_extra_dejson(connection)
+        extra = await async_extra_of(connection)
         with airflow_errors():
             settings = settings_of(connection, extra=extra)
         await async_mask(settings.secrets)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from aml_provider.client.errors import InvalidArgument, RunCanceled, RunFailed
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
-from aml_provider.connection import airflow_errors, read_settings, settings_of
+from aml_provider.connection import airflow_errors, async_extra_of, extra_of, read_settings, settings_of
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.blob_location import WasbRights
 
 WORKSPACE = {"subscription_id": "sub-1", "resource_group": "rg", "workspace_name": "ws"}
 SCOPE = "/subscriptions/sub-1/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -271,6 +272,27 @@ def test_an_error_names_the_connection():
         settings_of(connection)
     assert str(caught.value).startswith("connection 'aml', subscription_id: is empty")
     assert "SECRET" not in str(caught.value) + repr(caught.value)
+
+
+def nested_too_deeply(conn_type, **fields):
+    """A connection as a database holds it: Airflow 2 refuses to make such a one."""
+    connection = Connection(conn_id="aml", conn_type=conn_type, **fields)
+    setattr(connection, "_extra" if hasattr(connection, "_extra") else "extra", "[" * 50_000)
+    return connection
+
+
+def test_an_extra_that_is_nested_too_deeply_is_reported_as_that():
+    told = "connection 'aml', extra: is not JSON: it is nested too deeply"
+    connection = nested_too_deeply("azureml")
+    with pytest.raises(InvalidArgument, match=told):
+        settings_of(connection)
+    assert extra_of(connection) == asyncio.run(async_extra_of(connection)) == {}
+    with pytest.raises(InvalidArgument, match=told):
+        WasbRights.of(nested_too_deeply("wasb"))
+
+
+def test_where_a_password_suffices_a_damaged_extra_does_not_count():
+    assert WasbRights.of(nested_too_deeply("wasb", password="key")).extra == {}
 
 
 class TestAirflowErrors:

@@ -15,6 +15,8 @@ from aml_provider.connection import read_settings
 from aml_provider.get_provider_info import get_provider_info
 from aml_provider.hooks.azure_ml import AzureMLHook
 
+# More levels than Python's JSON reader takes.
+DEEP = "[" * 50_000 + "]" * 50_000
 WORKSPACE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "auth_method": "static_token"}
 QUERY = "&".join(f"{name}={value}" for name, value in WORKSPACE.items())
 
@@ -52,6 +54,11 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
         (
             json.dumps({"type": "azureml", "password": "s3cret"}),
             "has 'type', which Airflow does not know; it",
+        ),
+        ('{"conn_type": "azureml", "password": "s3cret", "extra": %s}' % DEEP, "is not JSON: it is nested too deeply"),
+        (
+            json.dumps({"conn_type": "azureml", "password": "s3cret", "extra": DEEP}),
+            "its extra is not JSON: it is nested too deeply",
         ),
     ],
 )
@@ -111,6 +118,7 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: means nothing here; an address of the workspace goes"),
         (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: means nothing here; an address of the workspace goes"),
         ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
+        ({"extra": {**WORKSPACE, "config_json": DEEP}}, "config_json: is not JSON: it is nested too deeply"),
     ],
 )
 def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
