@@ -71,10 +71,7 @@ def read_settings(
 
     if not isinstance(extra, Mapping):
         raise InvalidArgument("extra", "is not a JSON object")
-    prefix = f"extra__{CONN_TYPE}__"
-    # Where both are there, the plain name wins unless it is empty.
-    fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
-    fields |= {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
+    fields = plain_fields(CONN_TYPE, extra)
     for name in unknown_fields(fields):
         meant = _meant_by(name)
         if meant:
@@ -112,6 +109,16 @@ def read_settings(
         allow_http=_flag("allow_http", fields.get("allow_http")),
         trusted_endpoints=trusted_endpoints,
     )
+
+
+def plain_fields(conn_type: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The extra fields by their plain names: Airflow 2 may store ``name`` as ``extra__TYPE__name``.
+
+    Where both are stored, the plain name wins unless it is blank.
+    """
+    prefix = f"extra__{conn_type}__"
+    fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
+    return fields | {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
 
 
 def _secret(value: str | None) -> Secret[str] | None:

@@ -13,6 +13,7 @@ from aml_provider.connection import (
     async_extra_of,
     check_readable,
     extra_of,
+    plain_fields,
     told_why_not_found,
 )
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -213,10 +214,7 @@ class WasbRights(NamedTuple):
             check_readable(f"wasb_conn_id: {where}", connection)
         if not isinstance(extra, dict):
             raise InvalidArgument("wasb_conn_id", f"{where}extra is not a JSON object")
-        prefix = "extra__wasb__"
-        fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
-        # Where both are there, the plain name wins unless it is empty.
-        fields |= {name: value for name, value in extra.items() if value or name not in fields}
+        fields = plain_fields("wasb", extra)
         return cls(connection.conn_id, connection.login or "", connection.password or "", fields, connection.host or "")
 
     def _rights(self) -> Rights:

@@ -241,6 +241,14 @@ class TestOlderForm:
         assert read({"extra__wasb__region": "other"}).region is None
 
 
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_a_blank_field_of_a_wasb_connection_does_not_hide_the_older_form(blank):
+    connection = Connection(
+        conn_id="w", conn_type="wasb", extra=json.dumps({"sas_token": blank, "extra__wasb__sas_token": "sig=x"})
+    )
+    assert WasbRights.of(connection).extra["sas_token"] == "sig=x"
+
+
 def test_unknown_fields_are_left_alone():
     assert read({"sas_token": "SECRET", "anything": [1]}).region is None
 
