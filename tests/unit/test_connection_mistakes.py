@@ -55,7 +55,7 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
             json.dumps({"type": "azureml", "password": "s3cret"}),
             "has 'type', which Airflow does not know; it",
         ),
-        ('{"conn_type": "azureml", "password": "s3cret", "extra": %s}' % DEEP, "is not JSON: it is nested too deeply"),
+        (f'{{"conn_type": "azureml", "password": "s3cret", "extra": {DEEP}}}', "is not JSON: it is nested too deeply"),
         (
             json.dumps({"conn_type": "azureml", "password": "s3cret", "extra": DEEP}),
             "its extra is not JSON: it is nested too deeply",

@@ -29,7 +29,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedR
 from aml_provider.client.http.environment import Proxies, way_to
 from aml_provider.client.http.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
 from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Pause, Request, flow_of
-from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.reply import Reply
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.http.routes import AsyncRoutes, Routes
@@ -249,7 +249,7 @@ class Client:
     ) -> None:
         self.settings = settings
         self._hide = hide
-        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
         _quiet_loggers()
         # First: it names what of the environment cannot be used.
@@ -282,7 +282,7 @@ class Client:
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
-        machine = self._protocol.run(flow)
+        machine = self._session.run(flow)
         try:
             step = next(machine)
             while True:
@@ -300,7 +300,7 @@ class Client:
             self._hide_found()
 
     def _hide_found(self) -> None:
-        found, self._protocol.secrets = self._protocol.secrets, []
+        found, self._session.secrets = self._session.secrets, []
         if found and self._hide is not None:
             self._hide(found)
 
@@ -361,7 +361,7 @@ class AsyncClient:
     ) -> None:
         self.settings = settings
         self._hide = hide
-        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
 
     async def __aenter__(self) -> Self:
@@ -393,7 +393,7 @@ class AsyncClient:
 
     async def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
-        machine: Machine[T] = self._protocol.run(flow)
+        machine: Machine[T] = self._session.run(flow)
         try:
             step = next(machine)
             while True:
@@ -411,7 +411,7 @@ class AsyncClient:
             await self._hide_found()
 
     async def _hide_found(self) -> None:
-        found, self._protocol.secrets = self._protocol.secrets, []
+        found, self._session.secrets = self._session.secrets, []
         if found and self._hide is not None:
             await self._hide(found)
 

@@ -56,7 +56,7 @@ _PREFIXES = {
 _MOST_PAGES = 1000
 
 
-class Protocol:
+class Session:
     """The rules of one workspace: addresses, tokens, retries, errors.
 
     Args:

@@ -7,7 +7,7 @@ import json
 import pickle
 
 import pytest
-from support.drivers.driving import TOKEN, one, play, protocol, reply, requests, workspace
+from support.drivers.driving import TOKEN, one, play, reply, requests, session, workspace
 
 from aml_provider.client import calls, errors
 from aml_provider.client.errors import (
@@ -32,7 +32,7 @@ IDS = {"x_ms_request_id": "svc-1", "x_ms_correlation_request_id": "corr-1"}
 
 def refusal(status, body=CAMEL, call=None, settings=None, **headers):
     result, _ = play(
-        protocol(settings, budget=0.0).run(one(call or calls.get_pipeline("p-1"))), reply(status, body, **headers)
+        session(settings, budget=0.0).run(one(call or calls.get_pipeline("p-1"))), reply(status, body, **headers)
     )
     assert isinstance(result, AzureMLError)
     return result
@@ -205,7 +205,7 @@ def test_the_word_token_is_no_token():
 
 
 def test_no_request_holds_a_token():
-    _, steps = play(protocol().run(one(calls.get_run("r"))), reply(404))
+    _, steps = play(session().run(one(calls.get_run("r"))), reply(404))
     assert TOKEN not in repr(requests(steps))
     assert TOKEN not in repr(workspace())
 

@@ -19,7 +19,7 @@ from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.schedules import wait_for_provisioning
 from aml_provider.client.http import retry
 from aml_provider.client.http.messages import Pause, Request
-from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.durable.lookup import search
 
@@ -53,7 +53,7 @@ class Time:
 
 def machine_of(flow, time, **options):
     policy = RetryPolicy(**{"budget": 600.0, "jitter": lambda: 1.0, "now": lambda: time.now, **options})
-    return Protocol(workspace(), policy).run(flow)
+    return Session(workspace(), policy).run(flow)
 
 
 @pytest.fixture

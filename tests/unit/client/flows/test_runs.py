@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.drivers.driving import play, protocol, reply
+from support.drivers.driving import play, reply, session
 from support.models.service import FAILURES, Service, a_run, a_step, carry_out
 
 from aml_provider.client import calls
@@ -400,12 +400,12 @@ def test_a_target_and_a_progress_read_well():
     assert str(flows.Progress("Running")) == "Running"
 
 
-def test_a_flow_that_swallows_an_error_goes_on_under_the_protocol():
+def test_a_flow_that_swallows_an_error_goes_on_in_a_session():
     def flow():
         try:
             yield calls.get_run("r")
         except AzureMLError:
             return (yield calls.submit_pipeline("p", {}))
 
-    result, _ = play(protocol(budget=0.0).run(flow()), reply(404), reply(body=b'{"Id": "r-2"}'))
+    result, _ = play(session(budget=0.0).run(flow()), reply(404), reply(body=b'{"Id": "r-2"}'))
     assert result.id == "r-2"
