@@ -46,7 +46,7 @@ AIRFLOW_SIDE = (
 )
 OURS = tuple(f"aml_provider.{name}" for name in AIRFLOW_SIDE)
 OUTSIDE_EMULATOR = tuple(sorted({".".join(name.split(".")[:2]) for name in PRODUCTION if name != "aml_provider"}))
-HTTPX = ("aml_provider.client.http.clients", "aml_provider.client.http.routes")
+HTTPX = tuple(f"aml_provider.client.http.{name}" for name in ("clients", "routes", "transfer"))
 RULES = {
     "client and blobs import no Airflow": Rule(
         ("aml_provider.client", "aml_provider.blobs"), ("airflow", "asgiref", "sqlalchemy")
