@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
+from aml_provider.client.flows.finding import describe
 from aml_provider.client.flows.schedules import (
     CREATING,
     RETIRED,
     STATE,
     change,
     check_provisioning,
-    describe,
     only_one,
     set_status,
 )

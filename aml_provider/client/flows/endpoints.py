@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.client import calls
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
-from aml_provider.client.flows.finding import ENDPOINT, advice, how_many
+from aml_provider.client.flows.finding import ENDPOINT, no_such_name
 from aml_provider.client.flows.read_modify_write import rewrite
 from aml_provider.client.http.messages import flow_of
 
@@ -43,8 +43,7 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     if found is not None:
         return found
     others = yield from list_endpoints(active_only=False)
-    hint = advice(ENDPOINT, name, others, otherwise=how_many(len(others)))
-    raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {name!r}; {hint}")
+    raise no_such_name(ENDPOINT, name, others, "endpoint_name")
 
 
 def _named(name: str) -> Flow[PipelineEndpoint | None]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AmbiguousName, PipelineError
-from aml_provider.client.flows.finding import PIPELINE, advice, how_many
+from aml_provider.client.flows.finding import PIPELINE, no_such_name, only_named
 from aml_provider.client.flows.schedules import set_status_of_all
 from aml_provider.client.flows.targets import find_pipeline_of_id
 from aml_provider.client.specs.schedule import ACTIVE, DISABLED
-from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,17 +81,10 @@ def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Fl
     if not wanted and status == DISABLED:
         # The name's latest bearer, so that a second attempt finds what the first one has disabled.
         wanted = sorted(named, key=lambda item: (str(item.created or ""), item.id))[-1:]
-    wanted = wanted or named
-    if not wanted:
-        hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=how_many(len(pipelines)))
-        raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}; {hint}")
-    if len(wanted) > 1:
-        several = some_of([f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted])
-        raise AmbiguousName(
-            f"pipeline_name: {len(wanted)} published pipelines are named {pipeline_name!r}: {several}. Give "
-            "pipeline_id."
-        )
-    return wanted[0]
+    found = only_named(PIPELINE, pipeline_name, wanted or named, "pipeline_name")
+    if found is None:
+        raise no_such_name(PIPELINE, pipeline_name, pipelines, "pipeline_name")
+    return found
 
 
 def _set(pipeline: PublishedPipeline, status: str, note: Callable[[str], None]) -> Flow[None]:

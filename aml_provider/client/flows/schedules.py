@@ -7,30 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
 from aml_provider.client.errors import (
-    AmbiguousSchedule,
     InvalidArgument,
-    NotFound,
     ProvisioningFailed,
     ProvisioningUnsettled,
-    ScheduleError,
 )
 from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
     SCHEDULE,
-    advice,
-    advice_on_missing,
     advised,
     check_datastores,
     find_datastore,
-    how_many,
-    with_advice,
+    no_such_name,
+    only_named,
+    read_by_id,
 )
 from aml_provider.client.flows.read_modify_write import rewrite
 from aml_provider.client.flows.targets import find_pipeline_of_id, inspect_target
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import ACTIVE, DISABLED, with_status
-from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,40 +73,25 @@ def find_schedule(name: str) -> Flow[Schedule]:
     listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
     found = only_one("schedule_name", name, listed)
     if found is None:
-        raise _no_schedule(name, listed)
+        raise no_such_name(SCHEDULE, name, listed, "schedule_name")
     return found
 
 
-def _no_schedule(name: str, listed: tuple[Schedule, ...]) -> ScheduleError:
-    hint = advice(SCHEDULE, name, listed, otherwise=how_many(len(listed)))
-    return ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}; {hint}")
+def is_replaced(schedule: Schedule) -> bool:
+    """Whether another schedule of ours has replaced it; such a schedule is left disabled."""
+    return schedule.properties.get(STATE) == RETIRED
 
 
 def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
-    """The one schedule of a name: the active one, else the disabled one; None where there is none.
+    """The one schedule of a name: the active one, else the disabled one; None: none has the name.
 
-    The service can delete no schedule, so disabled ones of the same name gather over the years. What we have replaced
-    is left out altogether.
+    The service cannot delete schedules, so disabled ones of the same name accumulate over the years. Those that we have
+    replaced do not count.
 
     Raises:
-        AmbiguousSchedule: Several are active, or none is and several are disabled.
+        AmbiguousSchedule: Several are active, or none is active and several are disabled.
     """
-    named = [item for item in listed if item.name == name and item.properties.get(STATE) != RETIRED]
-    found = [item for item in named if item.is_active] or named
-    if len(found) > 1:
-        several = some_of([describe(item) for item in found])
-        raise AmbiguousSchedule(
-            f"{argument}: {len(found)} schedules are named {name!r}: {several}. Give the id or another name, or "
-            "disable all but one."
-        )
-    return found[0] if found else None
-
-
-def describe(schedule: Schedule) -> str:
-    """A schedule in a few words, for lists of several."""
-    subject = f"endpoint {schedule.endpoint_id}" if schedule.endpoint_id else f"pipeline {schedule.pipeline_id}"
-    created = f", created {schedule.created:%Y-%m-%d %H:%M} UTC" if schedule.created else ""
-    return f"{schedule.id} ({schedule.status}, of {subject}{created})"
+    return only_named(SCHEDULE, name, (item for item in listed if not is_replaced(item)), argument)
 
 
 def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
@@ -143,12 +123,7 @@ def read_schedule(schedule_id: str) -> Flow[Schedule]:
     Raises:
         ScheduleError: There is none; the message says if it is a name, and names similar ids.
     """
-    try:
-        schedule: Schedule = yield calls.get_schedule(schedule_id)
-    except NotFound as error:
-        hint = yield from advice_on_missing(SCHEDULE, schedule_id)
-        raise ScheduleError(with_advice(f"schedule_id: the workspace has no schedule {schedule_id!r}", hint)) from error
-    return schedule
+    return read_by_id(SCHEDULE, calls.get_schedule(schedule_id), schedule_id)
 
 
 def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
@@ -181,7 +156,7 @@ def set_status_of_all(
     listed = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     settled = []
     for schedule in listed:
-        if status == ACTIVE and schedule.properties.get(STATE) == RETIRED:
+        if status == ACTIVE and is_replaced(schedule):
             note(f"Schedule {schedule.name!r} ({schedule.id}) was replaced by another one and stays disabled.")
             continue
         if schedule.status == status:
@@ -226,7 +201,7 @@ def settle_status(
                 return named
             found = only_one("schedule_name", schedule_name, named)
             if found is None:
-                raise _no_schedule(schedule_name, listed)
+                raise no_such_name(SCHEDULE, schedule_name, listed, "schedule_name")
             schedule_id = found.id
         else:
             schedule_id = (yield from find_schedule(schedule_name)).id

@@ -87,7 +87,7 @@ def test_what_makes_no_sense_is_told_before_anything_is_asked(cli, workspace, ar
             "there is no parameter 'no'; parameter 'count' is 'x'",
         ),
         (("--pipeline", "retired"), "is Disabled; enable it"),
-        (("--pipeline", "quik"), "Did you mean 'quick'?"),
+        (("--pipeline", "quik"), "did you mean 'quick'?"),
         (("--endpoint", "door", "--endpoint-version", "9"), "has no version '9'; it has 0, 1"),
     ],
 )

@@ -63,13 +63,15 @@ class TestFindPipeline:
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
-        assert "2 active" in str(caught.value)
-        assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
-        assert "pipeline_id" in str(caught.value)
+        assert str(caught.value) == (
+            "pipeline_name: 2 published pipelines are named 'train': "
+            "p-1 (Active, version 1.0, created 2026-11-22 11:18 UTC); p-2 (Active). "
+            "Give pipeline_id, or disable all but one."
+        )
 
     def test_none_names_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
-        with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
+        with pytest.raises(PipelineError, match=r"no published pipeline named 'train-nightl'; did you mean"):
             carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
 
     @pytest.mark.parametrize(
