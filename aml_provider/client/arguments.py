@@ -17,8 +17,14 @@ _NATIVE = (
 _NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
 
 
-#: The arguments of which one names what is run.
+#: The arguments of which exactly one names the pipeline or endpoint.
 TARGET = ("pipeline_id", "pipeline_name", "endpoint_id", "endpoint_name")
+#: The statuses that a schedule, pipeline or endpoint can be set to.
+STATUSES = ACTIVE, DISABLED = "Active", "Disabled"
+#: What happens to a schedule that already has the name.
+IF_EXISTS = ("update", "reuse", "fail")
+#: What happens to a run when the task's ``execution_timeout`` passes.
+ON_TIMEOUT = ("cancel", "leave")
 
 
 def as_name(argument: str, value: Any) -> str:

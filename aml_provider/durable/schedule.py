@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import DISABLED
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
 from aml_provider.client.flows.finding import describe
 from aml_provider.client.flows.schedules import (
@@ -26,7 +27,7 @@ from aml_provider.client.flows.schedules import (
 )
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.recurrence import park
-from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
+from aml_provider.client.specs.schedule import with_properties, with_status
 from aml_provider.durable.arrival import patience_for
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook
 
@@ -149,7 +150,7 @@ class EndpointMethods(WorkspaceHook):
         """Enable a pipeline endpoint, so that runs can be submitted to it."""
         from aml_provider.client.flows.endpoints import set_endpoint_status
 
-        return set_endpoint_status(endpoint_id, "Active")
+        return set_endpoint_status(endpoint_id, ACTIVE)
 
     async_enable_endpoint = in_event_loop(enable_endpoint)
 
@@ -158,7 +159,7 @@ class EndpointMethods(WorkspaceHook):
         """Disable a pipeline endpoint, so that no runs can be submitted to it; its pipelines stay as they are."""
         from aml_provider.client.flows.endpoints import set_endpoint_status
 
-        return set_endpoint_status(endpoint_id, "Disabled")
+        return set_endpoint_status(endpoint_id, DISABLED)
 
     async_disable_endpoint = in_event_loop(disable_endpoint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook, lookup_grace
 
@@ -160,7 +161,7 @@ class ScheduleMethods(WorkspaceHook):
         """
         from aml_provider.client.flows.schedules import set_status
 
-        schedule, _ = yield from set_status(schedule_id, "Disabled")
+        schedule, _ = yield from set_status(schedule_id, DISABLED)
         return schedule
 
     async_disable_schedule = in_event_loop(disable_schedule)
@@ -174,7 +175,7 @@ class ScheduleMethods(WorkspaceHook):
         """
         from aml_provider.client.flows.schedules import set_status
 
-        schedule, _ = yield from set_status(schedule_id, "Active")
+        schedule, _ = yield from set_status(schedule_id, ACTIVE)
         return schedule
 
     async_enable_schedule = in_event_loop(enable_schedule)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.arguments import TARGET, as_choice, as_flag, as_name, as_version
+from aml_provider.client.arguments import (
+    IF_EXISTS,
+    ON_TIMEOUT,
+    STATUSES,
+    TARGET,
+    as_choice,
+    as_flag,
+    as_name,
+    as_version,
+)
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
 from aml_provider.durations import in_seconds
@@ -14,10 +23,6 @@ from aml_provider.parsing.literals import Literals
 if TYPE_CHECKING:
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
     from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
-
-ON_TIMEOUT = ("cancel", "leave")
-IF_EXISTS = ("update", "reuse", "fail")
-STATUSES = ("Active", "Disabled")
 
 
 def check_run(task: AzureMLRunPipelineOperator) -> None:

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_choice, given_once
+from aml_provider.client.arguments import IF_EXISTS, TARGET, as_choice, given_once
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import find_target
+from aml_provider.client.flows.targets import INTERFACES, find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.connection import airflow_errors
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.client.entities import PipelineInterface, Schedule
+    from aml_provider.client.entities import Schedule
     from aml_provider.client.http.clients import Client
     from aml_provider.client.http.messages import Flow
     from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
-_INTERFACES: dict[str, PipelineInterface] = {}
 
 # Seconds for the setting up where the task has no execution_timeout, as Microsoft's SDK has it.
 _PATIENCE = 3600.0
@@ -90,7 +89,7 @@ class ScheduleExecution:
     def _wanted(self) -> ScheduleRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        as_choice("if_exists", operator.if_exists, ("update", "reuse", "fail"))
+        as_choice("if_exists", operator.if_exists, IF_EXISTS)
         self._target = given_once(operator, TARGET)
         request = RunRequest.of(
             experiment_name=operator.experiment_name,
@@ -113,7 +112,7 @@ class ScheduleExecution:
 
     def _settle(self, client: Client, wanted: ScheduleRequest) -> Schedule:
         operator = self._operator
-        target = client.run(prepare(wanted, find_target(**self._target), _INTERFACES, warn=operator.log.warning))
+        target = client.run(prepare(wanted, find_target(**self._target), INTERFACES, warn=operator.log.warning))
         upkeep = Upkeep(
             wanted=wanted,
             target=target,

@@ -10,8 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import TARGET, as_choice, as_name, as_version, given_once
-from aml_provider.client.entities import PipelineInterface, RunState
+from aml_provider.client.arguments import ON_TIMEOUT, TARGET, as_choice, as_name, as_version, given_once
+from aml_provider.client.entities import RunState
 from aml_provider.client.errors import (
     AzureMLError,
     ForeignRun,
@@ -22,7 +22,7 @@ from aml_provider.client.errors import (
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
 from aml_provider.client.flows.runs import CANCEL_MARK, cancel_run
-from aml_provider.client.flows.targets import find_target, inspect_target
+from aml_provider.client.flows.targets import INTERFACES, find_target, inspect_target
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.run import RunRequest
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
-_INTERFACES: dict[str, PipelineInterface] = {}
 # By workspace: datastores that a worker process has found, so that each is asked for once.
 _DATASTORES: dict[str, set[str]] = {}
 
@@ -238,7 +237,7 @@ class PipelineExecution:
     def _request(self) -> RunRequest:
         """The operator's rendered arguments, checked."""
         operator = self._operator
-        as_choice("on_timeout", operator.on_timeout, ("cancel", "leave"))
+        as_choice("on_timeout", operator.on_timeout, ON_TIMEOUT)
         given_once(operator, TARGET)
         version = operator.endpoint_version
         if version is not None:
@@ -302,7 +301,7 @@ class PipelineExecution:
         )
         if not operator.validate:
             return target
-        target, pipeline, interface = yield from inspect_target(target, _INTERFACES)
+        target, pipeline, interface = yield from inspect_target(target, INTERFACES)
         request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
         assert self._settings is not None
         workspace = f"{self._settings.api_url}{self._settings.scope_path}"

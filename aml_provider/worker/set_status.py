@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.client.arguments import given_once
+from aml_provider.client.arguments import ACTIVE, given_once
 from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
 from aml_provider.client.flows.schedules import settle_status
 from aml_provider.connection import airflow_errors
@@ -31,7 +31,7 @@ def settle_pipeline(operator: AzureMLDisablePipelineOperator | AzureMLEnablePipe
         arguments = given_once(operator, ("pipeline_id", "pipeline_name")) | {"note": operator.log.info}
     flow = (
         enable_pipeline(**arguments)
-        if status == "Active"
+        if status == ACTIVE
         else disable_pipeline(**arguments, disable_schedules=getattr(operator, "disable_schedules", True))
     )
     return AzureMLHook(operator.azureml_conn_id).run(flow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_text, read_time, text_map
 from aml_provider.client.models import DataPath
 from aml_provider.client.portable import Portable
@@ -32,7 +33,7 @@ class PublishedPipeline(Portable):
     @property
     def is_active(self) -> bool:
         """Whether runs can be submitted."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PublishedPipeline:
@@ -160,7 +161,7 @@ class PipelineEndpoint(Portable):
     @property
     def is_active(self) -> bool:
         """Whether runs can be submitted."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PipelineEndpoint:

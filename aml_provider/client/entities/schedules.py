@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_time, text_map
 from aml_provider.client.portable import Portable
 
@@ -38,7 +39,7 @@ class Schedule(Portable):
     @property
     def is_active(self) -> bool:
         """Whether it starts runs."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @property
     def is_provisioning(self) -> bool:

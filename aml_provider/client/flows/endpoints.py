@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import as_name
+from aml_provider.client.arguments import DISABLED, as_name
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
 from aml_provider.client.flows.finding import ENDPOINT, no_such_name
 from aml_provider.client.flows.read_modify_write import rewrite
@@ -157,5 +157,5 @@ def archive_endpoint(endpoint_id: str) -> Flow[PipelineEndpoint]:
     name = str(uuid.uuid4())
     return _change(
         endpoint_id,
-        lambda endpoint: None if endpoint.name == name else {**endpoint.wire, "Name": name, "EntityStatus": "Disabled"},
+        lambda endpoint: None if endpoint.name == name else {**endpoint.wire, "Name": name, "EntityStatus": DISABLED},
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.client.flows.finding import PIPELINE, no_such_name, only_named
 from aml_provider.client.flows.schedules import set_status_of_all
 from aml_provider.client.flows.targets import find_pipeline_of_id
-from aml_provider.client.specs.schedule import ACTIVE, DISABLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.client.errors import (
     InvalidArgument,
     ProvisioningFailed,
@@ -25,7 +26,7 @@ from aml_provider.client.flows.finding import (
 from aml_provider.client.flows.read_modify_write import rewrite
 from aml_provider.client.flows.targets import find_pipeline_of_id, inspect_target
 from aml_provider.client.http.messages import Flow, Pause
-from aml_provider.client.specs.schedule import ACTIVE, DISABLED, with_status
+from aml_provider.client.specs.schedule import with_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     )
     from aml_provider.client.http.messages import Flow
 
+#: The interfaces that this process has read, by graph id: a graph never changes.
+INTERFACES: dict[str, PipelineInterface] = {}
+
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
     """Find the one active published pipeline of this name.
@@ -124,7 +127,7 @@ def inspect_target(
 
     Args:
         target: What is to be run.
-        interfaces: Interfaces already read, by graph id; a graph never changes, so they may be kept.
+        interfaces: Interfaces already read, by graph id.
 
     Raises:
         PipelineDisabled: It is not active.

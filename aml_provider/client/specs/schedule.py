@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.arguments import as_choice, as_name, wrong_type
+from aml_provider.client.arguments import ACTIVE, STATUSES, as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.specs.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import Target
 
-ACTIVE = "Active"
-DISABLED = "Disabled"
 
 # Numbers going out, names coming in: that is how the service speaks.
 _TYPES = {"Recurrence": "0", "DataStore": "1"}
@@ -82,7 +80,7 @@ class ScheduleRequest:
             InvalidArgument: A value that cannot be sent; the message names it.
         """
         as_name("name", name)
-        as_choice("status", status, (ACTIVE, DISABLED))
+        as_choice("status", status, STATUSES)
         if (recurrence is None) == (datastore is None):
             both = "both" if datastore is not None else "neither"
             raise InvalidArgument("recurrence, datastore", f"{both} is given after rendering; give one of them")

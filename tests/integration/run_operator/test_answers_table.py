@@ -240,7 +240,7 @@ def table(monkeypatch, caplog):
     for name, answer in ANSWERS.items():
         for play in PHASES.values():
             with monkeypatch.context() as patch, serving(patch) as workspace:
-                run_pipeline._INTERFACES.clear()
+                run_pipeline.INTERFACES.clear()
                 rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
     return rows
 
