@@ -121,11 +121,6 @@ class WorkspaceHook(BaseHook):
         with self.client() as client:
             return client.run(flow)
 
-    async def async_run(self, flow: Flow[T]) -> T:
-        """The twin of :meth:`run` for an event loop."""
-        async with self.async_client() as client:
-            return await client.run(flow)
-
     def test_connection(self) -> tuple[bool, str]:
         """Walk from a token to the workspace and to its pipelines.
 

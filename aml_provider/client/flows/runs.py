@@ -7,11 +7,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.entities import (
-    HistoryRun,
-    PipelineRun,
-    RunState,
-)
 from aml_provider.client.errors import (
     AzureMLError,
     BadRequest,
@@ -26,6 +21,8 @@ from aml_provider.client.trouble import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aml_provider.client.entities import HistoryRun, PipelineRun
 
 #: As the client's own.
 DEFAULT_POLICY = RetryPolicy()
@@ -88,15 +85,10 @@ def wait_for_run(
         if progress != last:
             report(progress)
             last = progress
-        if run.state.is_final:
+        pause = Pause.before(deadline, poll_interval, now())
+        if run.state.is_final or pause is None:
             return run
-        pause = poll_interval
-        if deadline is not None:
-            left = deadline - now()
-            if left <= 0:
-                return run
-            pause = min(pause, left)
-        yield Pause(pause)
+        yield pause
 
 
 def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
@@ -214,8 +206,3 @@ def check_connection(say: Callable[[str], None]) -> Flow[str]:
     say("pipelines")
     pipelines = yield calls.list_pipelines()
     return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"
-
-
-def succeeded(run: PipelineRun) -> bool:
-    """Whether a run ended well; anything unknown has not."""
-    return run.state is RunState.FINISHED

@@ -294,10 +294,10 @@ def wait_for_provisioning(
     """
     while True:
         schedule: Schedule = yield calls.get_schedule(schedule_id)
-        left = deadline - now()
-        if not schedule.is_provisioning or left <= 0:
+        pause = Pause.before(deadline, poll_interval, now())
+        if not schedule.is_provisioning or pause is None:
             return schedule
-        yield Pause(min(poll_interval, left))
+        yield pause
 
 
 def check_provisioned(schedule: Schedule) -> None:

@@ -48,9 +48,17 @@ class Request(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for so many seconds; for none: let others in the event loop go first, which means nothing in a worker."""
+    """Wait for N seconds; for 0: let others in the event loop run first, which means nothing in a worker."""
 
     seconds: float
+
+    @classmethod
+    def before(cls, deadline: float | None, seconds: float, now: float) -> Pause | None:
+        """A pause of ``seconds`` that ends no later than the deadline; None: the deadline has passed."""
+        if deadline is None:
+            return cls(seconds)
+        left = deadline - now
+        return cls(min(seconds, left)) if left > 0 else None
 
 
 #: What a driver can do.
