@@ -12,9 +12,9 @@ from aml_provider.connection import (
     airflow_errors,
     async_extra_of,
     check_readable,
+    explained_not_found,
     extra_of,
     plain_fields,
-    told_why_not_found,
 )
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import look_policy
@@ -119,7 +119,7 @@ class BlobLocation(NamedTuple):
         settings = AzureMLHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with airflow_errors(), told_why_not_found(self.wasb_conn_id):
+            with airflow_errors(), explained_not_found(self.wasb_conn_id):
                 rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
@@ -154,7 +154,7 @@ class BlobLocation(NamedTuple):
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with told_why_not_found(self.wasb_conn_id):
+            with explained_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
             with airflow_errors():
                 rights = WasbRights.of(connection, extra=await async_extra_of(connection))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, told_why_not_found
+from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, explained_not_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -52,7 +52,7 @@ class WorkspaceHook(BaseHook):
         from aml_provider.masking import mask
         from aml_provider.xcom import allow_classes
 
-        with airflow_errors(), told_why_not_found(self.azureml_conn_id):
+        with airflow_errors(), explained_not_found(self.azureml_conn_id):
             settings = settings_of(self.get_connection(as_name("azureml_conn_id", self.azureml_conn_id)))
         mask(settings.secrets)
         allow_classes()
@@ -69,7 +69,7 @@ class WorkspaceHook(BaseHook):
 
         with airflow_errors():
             as_name("azureml_conn_id", self.azureml_conn_id)
-        with told_why_not_found(self.azureml_conn_id):
+        with explained_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
         extra = await async_extra_of(connection)
         with airflow_errors():
@@ -135,7 +135,7 @@ class WorkspaceHook(BaseHook):
 
         steps = ["settings"]
         try:
-            with told_why_not_found(self.azureml_conn_id):
+            with explained_not_found(self.azureml_conn_id):
                 connection = self.get_connection(self.azureml_conn_id)
             # Airflow's form tests a connection with an id of its own making.
             settings = settings_of(connection, named=False)

@@ -39,12 +39,12 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (f"azureml://id:s3cret/x@/?{QUERY}", "mean something there; write / ? # [ ] : and @ in it as %2F"),
+        (f"azureml://id:s3cret/x@/?{QUERY}", "reserved characters; write / ? # [ ] : and @ in it as %2F"),
         (f"azureml://id:s3cret#x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret?x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret[x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret@host:port/?{QUERY}", "cannot be read as a URI"),
-        (f"azureml://id:s3cret@/?{QUERY}&endpoint=http://127.0.0.1:8700", "holds :// more than once"),
+        (f"azureml://id:s3cret@/?{QUERY}&endpoint=http://127.0.0.1:8700", "contains :// more than once"),
         ("", "AIRFLOW_CONN_AML is set, but empty"),
         ('{"conn_type": "azureml", "password": "s3cret"', "is not JSON: "),
         ("{'conn_type': 'azureml', 'password': 's3cret'}", "is not JSON: Expecting property name enclosed in double"),
@@ -112,11 +112,11 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ({"extra": [WORKSPACE]}, "extra: is not a JSON object"),
         (
             {"extra": {"extra": WORKSPACE}},
-            "extra: is no field of this connection; what is in it goes into the connection",
+            "extra: is not a field of this connection; what is in it goes into the connection",
         ),
         # Without a word, the token would go to Azure.
-        ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: means nothing here; an address of the workspace goes"),
-        (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: means nothing here; an address of the workspace goes"),
+        ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: is not used here; an address of the workspace goes"),
+        (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: is not used here; an address of the workspace goes"),
         ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
         ({"extra": {**WORKSPACE, "config_json": DEEP}}, "config_json: is not JSON: it is nested too deeply"),
     ],
@@ -173,7 +173,7 @@ def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
 def test_a_misspelt_field_is_named(name, told):
     with pytest.raises(InvalidArgument) as caught:
         read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
-    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is no field of this connection; {told}"
+    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is not a field of this connection; {told}"
 
 
 def edits(name):
@@ -208,4 +208,4 @@ def test_other_fields_are_passed_over_with_a_word(monkeypatch, caplog):
         hook.settings()
         asyncio.run(hook.async_settings())
     said = [record.getMessage() for record in caplog.records if record.name == connection.log.name]
-    assert said == ["Connection 'aml' has extra fields that mean nothing here: owner."]
+    assert said == ["Connection 'aml' has extra fields that are ignored: owner."]
