@@ -51,7 +51,7 @@ class UsageError(CommandError):
 
 
 class Prose(NamedTuple):
-    """An answer that is text for people and records for programs."""
+    """An answer that is text for people and rows for programs."""
 
     records: Sequence[Record]
     text: str
@@ -67,7 +67,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask for a yes, unless it was given with ``--yes``.
 
     Raises:
-        CommandError: The answer was no, or standard input is closed.
+        CommandError: A person refused, or standard input is closed.
     """
     if yes:
         return
@@ -84,7 +84,7 @@ def confirm(question: str, *, yes: bool) -> None:
 def command(
     body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose],
 ) -> Callable[[Namespace], None]:
-    """Make a command from a function that returns its answer: a record, a list of records, or prose.
+    """Make a command from a function that returns its answer: one row, a list of rows, or prose.
 
     The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, and 130 for Ctrl-C. Standard output gets
     only the answer, and only when it is complete.
@@ -102,7 +102,7 @@ def command(
         with _errors_reported(verbose=options.verbose), _logs_elsewhere():
             hook = AzureMLHook(options.conn_id)
             # Airflow's commands turn logging off.
-            hook.tell = lambda _, text: say(text)
+            hook.log_retry = lambda _, text: say(text)
             try:
                 answer = body(options, hook)
             except CommandError as error:

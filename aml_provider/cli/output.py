@@ -30,7 +30,7 @@ _BLANK = re.compile(r"\s")
 
 
 def render(data: Record | Sequence[Record], form: str, stream: TextIO) -> str:
-    """Write records as text.
+    """Write rows as text.
 
     Args:
         data: One thing, or a list of things with the same names.

@@ -115,7 +115,7 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
                 report=lambda progress: say(f"Run {run.id}: {progress}"),
-                policy=retry_policy()._replace(tell=lambda _, text: say(text)),
+                policy=retry_policy()._replace(log=lambda _, text: say(text)),
             )
         )
     except (Exception, KeyboardInterrupt):

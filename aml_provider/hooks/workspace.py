@@ -1,4 +1,4 @@
-"""From a connection to a client: what all of the hook's methods stand on."""
+"""From a connection to a client: the basis of all of the hook's methods."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class WorkspaceHook(BaseHook):
     def __init__(self, azureml_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.azureml_conn_id = azureml_conn_id
-        # Who is told that requests are repeated, where that is not the log.
-        self.tell: Callable[[int, str], None] | None = None
+        # Logs that requests are repeated; None: the module's logger does.
+        self.log_retry: Callable[[int, str], None] | None = None
 
     def settings(self) -> WorkspaceSettings:
         """Read the connection.
@@ -80,7 +80,7 @@ class WorkspaceHook(BaseHook):
 
     @contextmanager
     def client(self, policy: RetryPolicy | None = None) -> Iterator[Client]:
-        """Open a client for several requests; permanent errors leave it as ``AirflowFailException``.
+        """Open a client for several requests; permanent errors are raised as ``AirflowFailException``.
 
         Args:
             policy: How long requests are repeated; None: as the configuration says.
@@ -90,15 +90,15 @@ class WorkspaceHook(BaseHook):
 
         settings = self.settings()
         policy = retry_policy() if policy is None else policy
-        if self.tell is not None:
-            policy = policy._replace(tell=self.tell)
+        if self.log_retry is not None:
+            policy = policy._replace(log=self.log_retry)
         with airflow_errors(), Client(settings, policy=policy, hide=mask) as client:
             yield client
 
     @asynccontextmanager
     async def async_client(self) -> AsyncIterator[AsyncClient]:
         """The twin of :meth:`client` for an event loop."""
-        # The first import takes longer than an event loop may stand still.
+        # The first import takes longer than an event loop may be blocked.
         await asyncio.to_thread(importlib.import_module, "aml_provider.client.http.clients")
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
@@ -117,15 +117,15 @@ class WorkspaceHook(BaseHook):
         return Client(self.settings(), policy=retry_policy(), hide=mask)
 
     def run(self, flow: Flow[T]) -> T:
-        """Carry out one flow of :mod:`aml_provider.client.flows.runs` with a client of its own."""
+        """Carry out one flow with a client of its own."""
         with self.client() as client:
             return client.run(flow)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Walk from a token to the workspace and to its pipelines.
+        """Test the connection step by step: settings, token, workspace, pipelines.
 
         Returns:
-            Whether all of it works, and a message that names the step that failed.
+            Whether it works, and a message that names the step that failed.
         """
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.flows.runs import check_connection
@@ -137,7 +137,7 @@ class WorkspaceHook(BaseHook):
         try:
             with explained_not_found(self.azureml_conn_id):
                 connection = self.get_connection(self.azureml_conn_id)
-            # Airflow's form tests a connection with an id of its own making.
+            # Airflow's form tests a connection with a temporary id.
             settings = settings_of(connection, named=False)
             mask(settings.secrets)
             with Client(settings, policy=retry_policy(budget=2.0), hide=mask) as client:
@@ -146,12 +146,12 @@ class WorkspaceHook(BaseHook):
                 return True, f"Connected: {client.run(check_connection(steps.append))}."
         except InvalidArgument as error:
             return False, f"Step 'settings' failed: {error}"
-        except Exception as error:  # noqa: BLE001 - whatever it is, the person at the form must read it
+        except Exception as error:  # noqa: BLE001 - any error must reach the person at the form
             return False, f"Step {steps[-1]!r} failed: {error}"
 
 
 def lookup_grace() -> float:
-    """Seconds for which a run or schedule that was asked for may take to show, as ``[azureml] lookup_grace`` says."""
+    """Seconds until a requested run or schedule must be listed, as ``[azureml] lookup_grace`` says."""
     from airflow.providers.common.compat.sdk import conf
 
     seconds: float = conf.getfloat("azureml", "lookup_grace", fallback=60.0)
@@ -177,11 +177,11 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
     )
 
 
-def look_policy(patience: float | None = None) -> RetryPolicy:
-    """How long the requests of one look are repeated; of a busy service no more is asked, as another look comes anyway.
+def look_policy(timeout: float | None = None) -> RetryPolicy:
+    """How long the requests of one poll are repeated; also those to a busy service, since there is a next poll.
 
     Args:
-        patience: The most seconds; None: as ``[azureml] retry_budget`` says.
+        timeout: The most seconds; None: as ``[azureml] retry_budget`` says.
     """
     budget = retry_policy().budget
-    return retry_policy(budget if patience is None else max(0.0, min(budget, patience)))
+    return retry_policy(budget if timeout is None else max(0.0, min(budget, timeout)))

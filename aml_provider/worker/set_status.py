@@ -19,7 +19,7 @@ def settle_schedules(operator: _ScheduleStatusOperator, status: str) -> list[str
     """Enable or disable what the operator names; returns the schedules' ids."""
     with airflow_errors():
         arguments = given_once(operator, ("schedule_id", "schedule_name", "pipeline_id"))
-    settled = AzureMLHook(operator.azureml_conn_id).run(settle_status(status, **arguments, note=operator.log.info))
+    settled = AzureMLHook(operator.azureml_conn_id).run(settle_status(status, **arguments, log=operator.log.info))
     if not settled:
         operator.log.info("Published pipeline %s has no schedules.", operator.pipeline_id)
     return [schedule.id for schedule in settled]
@@ -28,7 +28,7 @@ def settle_schedules(operator: _ScheduleStatusOperator, status: str) -> list[str
 def settle_pipeline(operator: AzureMLDisablePipelineOperator | AzureMLEnablePipelineOperator, status: str) -> str:
     """Enable or disable the published pipeline that the operator names; returns its id."""
     with airflow_errors():
-        arguments = given_once(operator, ("pipeline_id", "pipeline_name")) | {"note": operator.log.info}
+        arguments = given_once(operator, ("pipeline_id", "pipeline_name")) | {"log": operator.log.info}
     flow = (
         enable_pipeline(**arguments)
         if status == ACTIVE

@@ -1,4 +1,4 @@
-"""What is done with pipeline endpoints, composed of calls."""
+"""Flows for pipeline endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST = 100_000
 
 
 def list_endpoints(*, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
-    """List all pipeline endpoints; the service gives no more than it is asked for, and says not whether there are."""
+    """List all pipeline endpoints. The service returns at most N of them, and does not say whether there are more."""
     size = _BATCH
     while True:
         found: tuple[PipelineEndpoint, ...] = yield calls.list_endpoints(active_only=active_only, batch_size=size)
@@ -37,7 +37,7 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     """Find the pipeline endpoint of this name, active or not.
 
     Raises:
-        PipelineError: None has it; the message names similar ones.
+        PipelineError: It does not exist; the message suggests similar names.
     """
     found = yield from _named(name)
     if found is not None:
@@ -50,7 +50,7 @@ def _named(name: str) -> Flow[PipelineEndpoint | None]:
     try:
         found: PipelineEndpoint = yield calls.get_endpoint_by_name(as_name("name", name))
     except (NotFound, BadRequest):
-        # Which of the two the service answers for a name that is not there is not established.
+        # It is not established which of the two the service answers for an unknown name.
         return None
     return found
 
@@ -65,8 +65,8 @@ def create_endpoint(name: str, pipeline_id: str, *, description: str = "") -> Fl
     taken = yield from _named(name)
     if taken is not None:
         raise PipelineError(
-            f"name: there is a pipeline endpoint named {name!r} already ({taken.id}, {taken.status}). Add a version to "
-            "it, or take another name."
+            f"name: a pipeline endpoint named {name!r} exists already ({taken.id}, {taken.status}). Add a version to "
+            "it, or use another name."
         )
     try:
         made: PipelineEndpoint = yield calls.create_endpoint(name, pipeline_id, description)
@@ -90,7 +90,7 @@ def _change(endpoint_id: str, edit: Callable[[PipelineEndpoint], dict[str, Any] 
 
 
 def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False) -> Flow[PipelineEndpoint]:
-    """Add a published pipeline to an endpoint as its next version, unless it is one already."""
+    """Add a published pipeline to an endpoint as its next version, unless it is already a version."""
     as_name("pipeline_id", pipeline_id)
 
     def edit(endpoint: PipelineEndpoint) -> dict[str, Any] | None:
@@ -111,7 +111,7 @@ def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False
 
 
 def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
-    """Choose the version that runs when none is asked for.
+    """Set the version that runs when none is given.
 
     Raises:
         PipelineError: The endpoint has no such version.
@@ -132,7 +132,7 @@ def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint
 def update_endpoint(
     endpoint_id: str, *, name: str | None = None, description: str | None = None
 ) -> Flow[PipelineEndpoint]:
-    """Rename or describe an endpoint; what is None stays."""
+    """Rename or describe an endpoint; None: no change."""
     if name is not None:
         as_name("name", name)
 

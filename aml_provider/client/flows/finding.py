@@ -86,7 +86,7 @@ def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None 
 
 
 def describe(item: Any) -> str:
-    """What tells a thing from others of its name."""
+    """A thing by its id and the facts that distinguish it from others of its name."""
     facts = [item.status]
     if version := getattr(item, "version", ""):
         facts.append(f"version {version}")
@@ -146,12 +146,12 @@ def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", worksp
 
 
 def same_letters(name: str) -> str:
-    """What is equal for names that differ in case or Unicode form alone."""
+    """A form of a name that is equal for names that differ in case or Unicode form only."""
     return normalize("NFKC", name).casefold()
 
 
 def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three names that look like the wanted one, the nearest first; case and Unicode form do not count."""
+    """Up to three names that are similar to the wanted one, the nearest first; case and Unicode form do not matter."""
     folded = {same_letters(name): name for name in sorted(names, reverse=True)}
     return [folded[found] for found in difflib.get_close_matches(same_letters(wanted), folded, n=3, cutoff=cutoff)]
 
@@ -160,9 +160,9 @@ def did_you_mean(wanted: str, names: Iterable[str], *, otherwise: str = "") -> s
     """The question that a message ends with, without a capital letter.
 
     Args:
-        wanted: What was given.
-        names: What there is.
-        otherwise: What to say where nothing looks like it.
+        wanted: The name that was given.
+        names: The existing names.
+        otherwise: The text if none is similar.
     """
     return _question(similar(wanted, names)) or otherwise
 
@@ -172,20 +172,20 @@ def _question(found: list[str]) -> str:
 
 
 def how_many(count: int) -> str:
-    """How many things there are whose names are of no help."""
+    """The number of other things, if none of their names is similar."""
     if count == 0:
         return "it has none at all."
     return "there is 1 other." if count == 1 else f"there are {count} others."
 
 
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
-    """What to say of a name or id that none of these has where it was looked for.
+    """A hint for a name or id that was not found.
 
     Args:
-        kind: What was looked for.
+        kind: The kind of thing.
         wanted: The name or id that was given.
-        items: All that there are, with ``name`` and, if the kind has any, ``id``.
-        otherwise: What to say where nothing helps.
+        items: All that exist, with ``name`` and, if the kind has it, ``id``.
+        otherwise: The hint if nothing helps.
     """
     items = list(items)
     if kind.argument:
@@ -205,12 +205,12 @@ def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = ""
 
 
 def with_advice(sentence: str, hint: str) -> str:
-    """A sentence, and what helps, where anything does."""
+    """A sentence and a hint, which may be empty."""
     return f"{sentence}; {hint}" if hint else f"{sentence}."
 
 
 def advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
-    """List what there is, and advise; empty where that cannot be listed, since the error itself matters more."""
+    """List all things of the kind and give a hint; empty if they cannot be listed, since the error matters more."""
     try:
         items = yield kind.listing()
     except AzureMLError:
@@ -219,7 +219,7 @@ def advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
 
 
 def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
-    """Carry out a call; where the service does not find what it asks for, the error also names what is near.
+    """Carry out a call; if the service does not find the thing, the error also suggests similar ones.
 
     Raises:
         NotFound: There is no such thing.
@@ -235,7 +235,7 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
 
 
 def _with_hint(error: NotFound, hint: str) -> NotFound:
-    """The same error, which says one thing more."""
+    """The same error with a longer hint."""
     return NotFound(
         error.operation,
         status=error.status,
@@ -257,17 +257,17 @@ def find_datastore(name: str, *, workspace: str = "the workspace") -> Flow[Datas
 
 
 def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow[None]:
-    """Make sure that datastores exist before a run is submitted that needs them.
+    """Check that datastores exist before a run that needs them is submitted.
 
     Args:
         wanted: Pairs of an argument and the datastore that it names.
-        known: Names that were found before; new ones are added. The service is asked only about others.
+        known: Names that were found before; new ones are added. Only others are checked.
 
     Raises:
-        InvalidArgument: One of them does not exist. Where the workspace's datastores cannot be listed, whatever the
+        InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, for whatever
             reason, the service itself decides.
     """
-    # The service takes upper and lower case as equal.
+    # The service ignores case.
     asked = [(argument, name) for argument, name in wanted if name.casefold() not in known]
     if not asked:
         return

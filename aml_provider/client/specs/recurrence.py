@@ -29,10 +29,10 @@ _FAR = timedelta(days=3650)
 
 
 def as_recurrence(value: Any) -> Recurrence:
-    """A recurrence from any of the forms in which Airflow may hand it over.
+    """A recurrence from any of the forms in which Airflow may pass it.
 
     Raises:
-        InvalidArgument: It is none of them.
+        InvalidArgument: It has another form.
     """
     if isinstance(value, Recurrence):
         return value
@@ -83,10 +83,10 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
 
 
 def parts(value: Any) -> list[Recurrence]:
-    """A recurrence in pieces, each of which can be checked alone: what stands beside its field fits all values of it.
+    """A recurrence in parts that can be checked one by one: the other fields of each part fit all values of its field.
 
     Raises:
-        InvalidArgument: It is no recurrence.
+        InvalidArgument: It is not a recurrence.
     """
     recurrence = as_recurrence(value)
     weekly = Recurrence("Week", 1)
@@ -253,6 +253,6 @@ def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any
 def park(wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The same recurrence, but far in the future.
 
-    The service starts a run at once when there is no start time, and it can create active schedules only.
+    Without a start time the service starts a run immediately, and it can create active schedules only.
     """
     return {**wire, "StartTime": (now + _FAR).strftime(_START_TIME), "TimeZone": wire.get("TimeZone") or "UTC"}

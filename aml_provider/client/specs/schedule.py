@@ -1,4 +1,4 @@
-"""What a native schedule is asked to be, checked, in the wire's form, and compared with what it is."""
+"""The requested form of a native schedule: checked, in the wire's form, and compared with an existing one."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ class ScheduleRequest:
 
         Args:
             name: The schedule's name.
-            request: What each of its runs is asked to do.
+            request: The request of each of its runs.
             recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
             datastore: the blob datastore that it watches.
             path_on_datastore: The folder there; None or empty: the container itself.
-            polling_interval: Minutes between two looks at the folder.
+            polling_interval: Minutes between two polls of the folder.
             data_path_parameter_name: The DataPath parameter that gets the changed blob.
             status: ``Active`` or ``Disabled``.
 
         Raises:
-            InvalidArgument: A value that cannot be sent; the message names it.
+            InvalidArgument: A value cannot be sent; the message names it.
         """
         as_name("name", name)
         as_choice("status", status, STATUSES)
@@ -180,11 +180,11 @@ class ScheduleRequest:
         return schedule.kind == self.kind and [item.lower() for item in ids] == [item.lower() for item in wanted]
 
     def differences(self, schedule: Schedule) -> list[str]:
-        """What a schedule is not as asked; empty where it is."""
+        """The aspects in which a schedule differs from the request; empty: none."""
         return [aspect.name for aspect in self._aspects(schedule) if not aspect.is_so]
 
     def merged(self, schedule: Schedule) -> dict[str, Any]:
-        """A schedule's entity with what differs changed, and everything else as it is."""
+        """A schedule's entity with the differences changed, and everything else unchanged."""
         wire = dict(schedule.wire)
         wire[_SUBMISSION] = dict(wire.get(_SUBMISSION) or {})
         for aspect in self._aspects(schedule):
@@ -265,7 +265,7 @@ def as_folder(argument: str, value: Any) -> str:
     """A folder in a datastore, without slashes at its ends.
 
     Raises:
-        InvalidArgument: It is none; the message names ``argument``.
+        InvalidArgument: It is not a folder; the message names ``argument``.
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text")

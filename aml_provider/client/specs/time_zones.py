@@ -216,11 +216,11 @@ def windows_zone(argument: str, name: object) -> str:
     hint = "use a name such as 'Asia/Seoul'"
     spellings = {known.casefold(): known for known in [*KNOWN_ZONES, *tz_win, *names] if known}
     similar = difflib.get_close_matches(name.strip().casefold(), spellings, n=1)
-    # Of three letters, three others are similar and mean another clock: PST and EST.
+    # Abbreviations of three letters are similar but mean different clocks: PST and EST.
     same = bool(similar) and similar[0] == name.strip().casefold()
     if same or (similar and not offset and not _ABBREVIATION.fullmatch(name.strip())):
         hint = f"did you mean {spellings[similar[0]]!r}?"
-    raise InvalidArgument(argument, f"is {name!r}, which is no time zone's name; {hint}")
+    raise InvalidArgument(argument, f"is {name!r}, which is not the name of a time zone; {hint}")
 
 
 def _with_the_clock_of(*zones: tzinfo) -> str:

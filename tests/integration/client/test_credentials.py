@@ -310,7 +310,7 @@ async def test_a_pod_that_is_not_federated(authority, kind, monkeypatch, tmp_pat
 @both
 async def test_a_host_without_that_identity(authority, kind):
     error = await refusal(kind, settings("managed_identity", client_id=CLIENT))
-    assert "Has this host a managed identity? Then login is its client id" in str(error)
+    assert "Check that this host has a managed identity, and that login is its client id" in str(error)
     assert error.permanent
 
 
@@ -342,7 +342,7 @@ async def test_default_lists_what_it_tried_a_line_each(authority, kind, az):
     assert names[:3] == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]
     assert "AzureCliCredential" in names
     assert "aka.ms/azsdk" not in str(error)
-    assert step == "Give one of these what it lacks, or name the one that you mean as auth_method."
+    assert step == "Give one of these what it lacks, or set auth_method to the one that you want."
     # An outage would read the same.
     assert not error.permanent
 

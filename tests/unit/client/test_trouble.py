@@ -58,9 +58,9 @@ def machine_of(flow, time, **options):
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, retry.log.name)
+    caplog.set_level(logging.INFO, retry.logger.name)
     return lambda level=logging.WARNING: [
-        record.getMessage() for record in caplog.records if record.levelno == level and record.name == retry.log.name
+        record.getMessage() for record in caplog.records if record.levelno == level and record.name == retry.logger.name
     ]
 
 
@@ -130,7 +130,7 @@ def test_a_long_pause_that_the_service_asks_for_is_told(said):
     time = Time()
     busy = reply(429, retry_after="300")
     time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
-    assert "The service answered 429. It is asked again in 300 s, as it wants." in said()[0]
+    assert "The service answered 429. The next request is in 300 s, as the service wants." in said()[0]
 
 
 @pytest.mark.parametrize("failure", [REFUSED, reply(503)], ids=str)

@@ -372,7 +372,7 @@ def test_an_identity_endpoint_that_is_silent_may_answer_later():
         message="ManagedIdentityCredential authentication unavailable, no response"
     )
     inner.failure.__cause__ = ServiceRequestError("connection refused")
-    with pytest.raises(Unreachable, match=r"did not answer: no response\. Has this host a managed identity\?"):
+    with pytest.raises(Unreachable, match=r"did not answer: no response\. Check that this host has a managed identity"):
         get_token(Credential(inner.sync()), settings("managed_identity"), SCOPE)
 
 

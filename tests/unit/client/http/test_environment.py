@@ -142,17 +142,17 @@ def test_the_variables(monkeypatch, variables, proxy):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("http://", "no proxy's address"),
-        ("http://user:s3cret@", "no proxy's address"),
-        ("http://user:s3cret@p:port", "no proxy's address"),
-        ("http://user:s3cret@p:0", "no proxy's address"),
-        ("http://user:s3cret#x@p:1", "no proxy's address"),
-        ("http://user:s3c ret@p:1", "no proxy's address"),
-        ("http://user:s3cret@p:1/path", "no proxy's address"),
-        ("http://user:s3cret@[p:1", "no proxy's address"),
-        ("http://user:s3cret@p:1?x", "no proxy's address"),
+        ("http://", "not the address of a proxy"),
+        ("http://user:s3cret@", "not the address of a proxy"),
+        ("http://user:s3cret@p:port", "not the address of a proxy"),
+        ("http://user:s3cret@p:0", "not the address of a proxy"),
+        ("http://user:s3cret#x@p:1", "not the address of a proxy"),
+        ("http://user:s3c ret@p:1", "not the address of a proxy"),
+        ("http://user:s3cret@p:1/path", "not the address of a proxy"),
+        ("http://user:s3cret@[p:1", "not the address of a proxy"),
+        ("http://user:s3cret@p:1?x", "not the address of a proxy"),
         ("socks4://user:s3cret@p:1", "of the kind 'socks4'"),
-        ("PROXY s3cret:1; DIRECT", "no proxy's address"),
+        ("PROXY s3cret:1; DIRECT", "not the address of a proxy"),
     ],
 )
 def test_an_address_that_is_none_is_named_and_not_shown(monkeypatch, variable, value, said):
