@@ -17,7 +17,7 @@ from aml_provider.connection import (
     plain_fields,
 )
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
+from aml_provider.hooks.workspace import poll_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -113,7 +113,7 @@ class BlobLocation(NamedTuple):
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
-        policy = look_policy(timeout)
+        policy = poll_policy(timeout)
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
@@ -148,7 +148,7 @@ class BlobLocation(NamedTuple):
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
 
-        policy = look_policy()
+        policy = poll_policy()
         with airflow_errors():
             self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()

@@ -177,7 +177,7 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
     )
 
 
-def look_policy(timeout: float | None = None) -> RetryPolicy:
+def poll_policy(timeout: float | None = None) -> RetryPolicy:
     """How long the requests of one poll are repeated; also those to a busy service, since there is a next poll.
 
     Args:

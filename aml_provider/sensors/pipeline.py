@@ -66,14 +66,14 @@ class AzureMLPipelineRunSensor(PollingSensor):
         from aml_provider.client.flows.failures import explain_failure
         from aml_provider.client.flows.runs import read_run
         from aml_provider.hooks.azure_ml import AzureMLHook
-        from aml_provider.hooks.workspace import look_policy
+        from aml_provider.hooks.workspace import poll_policy
         from aml_provider.worker.deadlines import deadline_of
 
         with airflow_errors():
             as_name("run_id", self.run_id)
-        with AzureMLHook(self.azureml_conn_id).client(look_policy()) as client:
+        with AzureMLHook(self.azureml_conn_id).client(poll_policy()) as client:
             try:
-                run = client.run(read_run(self.run_id, policy=look_policy()))
+                run = client.run(read_run(self.run_id, policy=poll_policy()))
             except AzureMLError as error:
                 if error.permanent:
                     raise

@@ -24,7 +24,7 @@ from aml_provider.durable.handover import (
 )
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
+from aml_provider.hooks.workspace import poll_policy
 from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
 from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.stored import reading
@@ -172,7 +172,7 @@ class ScheduleWatch:
         return None
 
     def _runs(self) -> tuple[PipelineRun, ...]:
-        with self._hook.client(look_policy()) as client:
+        with self._hook.client(poll_policy()) as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
             schedule_id = self._schedule_id
@@ -182,7 +182,7 @@ class ScheduleWatch:
         """Warn, once for each wait, that a schedule which is not active starts no run."""
         if self._checked:
             return
-        with self._hook.client(look_policy()) as client:
+        with self._hook.client(poll_policy()) as client:
             schedule = client.run(read_schedule(str(self._schedule_id)))
         self._checked = True
         if not schedule.is_active:
