@@ -146,7 +146,7 @@ class TestConfigJson:
             {"Scope": "/".join("abcdefghi")},
         ],
     )
-    def test_what_is_none_is_refused_by_name(self, config):
+    def test_an_invalid_config_is_refused_by_name(self, config):
         assert refused({"config_json": config}).argument == "config_json"
 
     def test_a_value_of_the_wrong_kind_is_refused_by_name(self):
@@ -162,7 +162,7 @@ def test_a_field_of_the_wrong_kind_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize("name", sorted(set(FULL) - set(WORKSPACE) - {"allow_http", "cloud", "auth_method"}))
 @pytest.mark.parametrize("blank", ["", "   ", None])
-def test_a_blank_field_is_none(name, blank):
+def test_a_blank_field_counts_as_missing(name, blank):
     assert getattr(read({name: blank}), name) is None
 
 
@@ -254,7 +254,7 @@ def test_unknown_fields_are_left_alone():
 
 
 @pytest.mark.parametrize("extra", [[], ["a"], "text", 5, None])
-def test_an_extra_that_is_no_object_is_told(extra):
+def test_an_extra_that_is_not_an_object_is_reported(extra):
     with pytest.raises(InvalidArgument, match=r"^extra: is not a JSON object"):
         read_settings(login=None, password=None, extra=extra)
 
@@ -304,7 +304,7 @@ def test_where_a_password_suffices_a_damaged_extra_does_not_count():
 
 
 class TestAirflowErrors:
-    def test_what_a_retry_cannot_mend_fails_at_once_with_its_message(self):
+    def test_what_a_retry_cannot_fix_fails_immediately_with_its_message(self):
         cause = RunCanceled("Somebody cancelled it.", run_id="r", link="https://studio/r")
         with (
             pytest.raises(AirflowFailException, match=r"Somebody cancelled it\. See https://studio/r") as caught,
@@ -313,7 +313,7 @@ class TestAirflowErrors:
             raise cause
         assert caught.value.__cause__ is cause
 
-    def test_what_a_retry_may_mend_stays_what_it_is(self):
+    def test_what_a_retry_may_fix_stays_unchanged(self):
         cause = RunFailed("It failed.", run_id="r")
         with pytest.raises(RunFailed) as caught, airflow_errors():
             raise cause

@@ -1,4 +1,4 @@
-"""A connection that was written down wrongly is told what is wrong with it, before anything is sent."""
+"""A connection with mistakes is reported with what is wrong, before anything is sent."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
         ),
     ],
 )
-def test_a_variable_that_airflow_passes_over_is_told_as_that(monkeypatch, value, told):
+def test_a_variable_that_airflow_ignores_is_reported(monkeypatch, value, told):
     message = errors_of(monkeypatch, value)
     assert "isn't defined: the environment variable AIRFLOW_CONN_AML " in message
     assert told in message
     assert "s3cret" not in message
 
 
-def test_a_variable_in_small_letters_is_told(monkeypatch):
+def test_a_variable_in_lower_case_is_reported(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_aml", "azureml://")
     with pytest.raises(AirflowNotFoundException, match="AIRFLOW_CONN_aml is set, but Airflow reads AIRFLOW_CONN_AML"):
         AzureMLHook("aml").settings()
@@ -121,7 +121,7 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ({"extra": {**WORKSPACE, "config_json": DEEP}}, "config_json: is not JSON: it is nested too deeply"),
     ],
 )
-def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
+def test_a_value_in_the_wrong_field_is_reported(monkeypatch, fields, told):
     value = fields if isinstance(fields, str) else json.dumps({"conn_type": "azureml", "password": "s3cret", **fields})
     monkeypatch.setenv("AIRFLOW_CONN_AML", value)
     hook = AzureMLHook("aml")
@@ -134,7 +134,7 @@ def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_host_beside_an_endpoint_does_no_harm(monkeypatch):
+def test_a_host_next_to_an_endpoint_does_no_harm(monkeypatch):
     extra = {**WORKSPACE, "endpoint": "http://127.0.0.1:8700"}
     monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "host": "ws", "extra": extra}))
     assert AzureMLHook("aml").settings().endpoint == "http://127.0.0.1:8700"
@@ -199,7 +199,7 @@ def test_a_misspelt_field_that_is_empty_does_no_harm(value):
     read_settings(login=None, password=None, extra={**WORKSPACE, "endpiont": value})
 
 
-def test_other_fields_are_passed_over_with_a_word(monkeypatch, caplog):
+def test_other_fields_are_ignored_with_a_warning(monkeypatch, caplog):
     connection._warn_of.cache_clear()
     extra = {**WORKSPACE, "owner": "team", "extra__wasb__sas_token": "sig"}
     monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "extra": extra}))

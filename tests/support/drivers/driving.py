@@ -1,4 +1,4 @@
-"""Ways to carry out calls and flows: over sockets by either driver, or by hand."""
+"""Drivers of calls and flows: over sockets with either client, or by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def workspace(**changes: Any) -> WorkspaceSettings:
 
 
 class DrivenClock:
-    """Notes pauses instead of making them."""
+    """Records pauses instead of waiting."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []

@@ -70,7 +70,7 @@ def test_for_programs_nothing_is_an_empty_list(run):
 
 
 @pytest.mark.parametrize(("output", "text"), [("table", "some text\n"), ("json", '[\n  {\n    "a": 1\n  }\n]\n')])
-def test_prose_is_text_for_people_and_records_for_programs(run, output, text):
+def test_prose_is_text_for_people_and_rows_for_programs(run, output, text):
     assert run(lambda options, hook: Prose([{"a": 1}], "some text\n"), output=output) == (0, text, "")
 
 

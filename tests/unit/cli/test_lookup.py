@@ -1,4 +1,4 @@
-"""Which one a person means who typed an id or a name."""
+"""The thing that a person means by an id or a name."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ THINGS = [TRAP, OLD, NEW, Thing("4", "twins"), Thing("5", "twins"), Thing("6", "
     [("2", "2"), ("1", "1"), ("score", "2"), ("gone", "6")],
     ids=["id", "id before a name like it", "the active one of a name", "the only one of a name"],
 )
-def test_it_finds(wanted, found):
+def test_an_id_or_a_name_is_found(wanted, found):
     assert pick(THING, wanted, THINGS).id == found
 
 
-def test_of_several_it_names_all():
+def test_several_of_one_name_are_all_listed():
     with pytest.raises(AmbiguousName) as caught:
         pick(THING, "twins", THINGS)
     told = "2 things are named 'twins': 4 (Active); 5 (Active). Give the id, or disable all but one."
     assert str(caught.value) == told
 
 
-def test_it_tells_them_apart():
+def test_several_of_one_name_are_listed_with_their_differences():
     with pytest.raises(AmbiguousName, match=r": 1 \(Disabled, version 1\.0, created 2026-01-02 03:04 UTC\); .*id\.$"):
         pick(THING, "score", [OLD, OLD._replace(id="9")])
 
 
 @pytest.mark.parametrize(("wanted", "hint"), [("scor", "did you mean 'score'?"), ("xyz", "there are 6 others.")])
-def test_of_none_it_says_what_is_near(wanted, hint):
+def test_a_missing_name_is_answered_with_similar_ones(wanted, hint):
     with pytest.raises(PipelineError) as caught:
         pick(THING, wanted, THINGS)
     assert str(caught.value) == f"The workspace has no thing with the id or name {wanted!r}; {hint}"
 
 
-def test_of_nothing_it_says_so():
+def test_an_empty_workspace_is_reported_as_that():
     with pytest.raises(PipelineError, match=r"; it has none at all\.$"):
         pick(THING, "x", [])
 

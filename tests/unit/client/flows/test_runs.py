@@ -59,7 +59,7 @@ class TestFindPipeline:
         listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
         assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
 
-    def test_two_are_listed_with_what_tells_them_apart(self):
+    def test_two_of_one_name_are_listed_with_their_differences(self):
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
@@ -145,7 +145,7 @@ class TestFindTarget:
             )
 
     @pytest.mark.parametrize("status", ["Disabled", "Deprecated"])
-    def test_a_disabled_endpoint_is_told_before_anything_is_submitted(self, status):
+    def test_a_disabled_endpoint_is_reported_before_anything_is_submitted(self, status):
         """The SDK refuses it, so whether the service does is not known."""
         with pytest.raises(PipelineDisabled, match=f"endpoint_name: .*'score'.* is {status}"):
             carry_out(targets.find_target(endpoint_name="score"), {self.BY_NAME: endpoint(status)})

@@ -155,7 +155,7 @@ def test_the_variables(monkeypatch, variables, proxy):
         ("PROXY s3cret:1; DIRECT", "not the address of a proxy"),
     ],
 )
-def test_an_address_that_is_none_is_named_and_not_shown(monkeypatch, variable, value, said):
+def test_an_invalid_address_is_named_and_not_shown(monkeypatch, variable, value, said):
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidArgument) as caught:
         Proxies.of_environment().to_url("https://ws.corp.net")
@@ -210,7 +210,7 @@ class TestCertificates:
             0 if variable == "SSL_CERT_DIR" else 1
         )
 
-    def test_the_first_one_wins_and_an_empty_one_is_none(self, monkeypatch, authority_file):
+    def test_the_first_variable_wins_and_an_empty_one_is_ignored(self, monkeypatch, authority_file):
         monkeypatch.setenv("SSL_CERT_FILE", "")
         monkeypatch.setenv("SSL_CERT_DIR", str(authority_file.parent))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "missing")

@@ -233,7 +233,7 @@ def test_what_the_service_asks_for_is_waited_at_least():
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "Mon, 01 Jan 2001 00:00:00 GMT"])
-def test_retry_at_once_neither_hammers_nor_goes_on_for_ever(asked):
+def test_a_retry_after_of_zero_neither_hammers_nor_repeats_for_ever(asked):
     result, steps = play(session(budget=120.0).run(one(REPEATABLE[0])), reply(429, retry_after=asked))
     assert isinstance(result, Throttled)
     assert min(pauses(steps)) >= 0.25
@@ -264,7 +264,7 @@ class TestDiscovery:
     def run(self, *answers, call=SUBMIT):
         return play(session(workspace(region=None), budget=0.0).run(one(call)), *answers)
 
-    def test_it_is_asked_once(self):
+    def test_discovery_is_requested_once(self):
         rules = session(workspace(region=None))
         _, first = play(rules.run(one(self.SUBMIT)), reply(body=self.RECORD), reply(body=self.SERVICES), reply(503))
         _, second = play(rules.run(one(self.SUBMIT)), reply(503))
