@@ -31,7 +31,7 @@ _DECIMAL, _ITSELF = 5, 6
 # The ends of names. No pattern may begin with a repetition: it would be tried from each letter of a long text.
 _NAMES = r"(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
 _VALUE = r"[^\s&\"'<>,;\\]+"
-# The bare word in "no valid bearer token." is none.
+# The bare word in "no valid bearer token." is not a token.
 _PATTERNS = (
     re.compile(rf"(?i)\b((?:bearer|sharedkey|sharedaccesssignature)\s+(?!token(?:[\s.,;:]|$))){_VALUE}"),
     re.compile(rf"(?i)({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}"),
