@@ -15,8 +15,8 @@ from aml_provider.client.errors import InvalidArgument
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-#: The Windows names in the service's own enumeration. No other name may be sent: with one such schedule, Microsoft's SDK
-#: can no longer list any schedule of the workspace (``workspace-rest`` 9.4).
+#: The Windows names in the service's own enumeration. Never send another name: with one such schedule, the SDK
+#: of Microsoft can no longer list any schedule of the workspace (``workspace-rest`` 9.4).
 KNOWN_ZONES = frozenset(
     {
         "AUS Central Standard Time",
