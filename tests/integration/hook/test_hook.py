@@ -212,7 +212,7 @@ class TestTestConnection:
             proxy.answer("GET", "*", Answer(body=body))
             message = self.failed(connect(endpoint=proxy.url), "workspace")
         assert body.decode() in message
-        assert "proxy's page" in message
+        assert "no proxy answers instead" in message
 
     def test_a_reply_that_is_cut_off(self, connect, emulator):
         emulator.faults.add("broken_json", path=PIPELINES, times=9)

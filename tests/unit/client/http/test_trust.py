@@ -225,7 +225,7 @@ def test_an_identity_is_for_no_strangers(method, name, url):
     ],
 )
 def test_a_host_of_the_cloud_is_trusted_for_what_it_is_and_no_other_clouds_is(name, url):
-    with pytest.raises(InvalidArgument, match="no host of the cloud 'public'"):
+    with pytest.raises(InvalidArgument, match="not a host of the cloud 'public'"):
         workspace(auth_method="default", secret=None, **{name: url})
 
 
