@@ -144,7 +144,7 @@ def test_addresses_that_are_signed_stay_behind():
     assert (output.uri, details.log_files) == (url, {"log.txt": url})
     for record in (output, details):
         assert "planted" not in stored(record) + repr(record)
-    with pytest.raises(InvalidArgument, match="does not travel"):
+    with pytest.raises(InvalidArgument, match="is not passed between tasks"):
         _ = read(stored(output)).uri
 
 
