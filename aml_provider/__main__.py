@@ -1,4 +1,4 @@
-"""``python -m aml_provider``: the commands of ``airflow azureml``, also where Airflow takes none from providers."""
+"""``python -m aml_provider``: the commands of ``airflow azureml``, also before Airflow 3.2."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command.
 
     Raises:
-        SystemExit: It failed (1), or was asked for wrongly (2).
+        SystemExit: It failed (1), or its arguments were wrong (2).
     """
     options = build_parser().parse_args(arguments)
     options.func(options)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make a parser of the commands that Airflow is told of."""
-    # While it is loaded Airflow may log to standard output, which is for a command's answer alone.
+    """Make a parser for the commands that Airflow gets."""
+    # Airflow may log to standard output while it is imported, but that stream is for a command's answer only.
     with contextlib.redirect_stdout(sys.stderr):
         from aml_provider.cli.definition import get_azureml_cli_commands  # noqa: PLC0415
 

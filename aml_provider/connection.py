@@ -1,4 +1,4 @@
-"""The Airflow connection of type ``azureml``: what its fields mean, and how our errors become Airflow's."""
+"""The Airflow connection of type ``azureml``: its fields, and how our errors become Airflow's."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DEFAULT_CONN_ID = "azureml_default"
 
 log = logging.getLogger(__name__)
 
-# Of a connection in JSON.
+# The fields of a connection in JSON.
 _FIELDS = frozenset({"conn_type", "description", "extra", "host", "login", "password", "port", "schema"})
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"", "false", "0", "no", "off", "none"})
 _WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
-# What other connections keep among their extra fields.
+# Extra fields of other connection types, and where their values belong here.
 _ELSEWHERE = {
     "client_id": "the client id goes into the connection's login",
     "login": "the client id goes into the connection's login",
@@ -45,40 +45,37 @@ _ELSEWHERE = {
     "url": "did you mean 'endpoint'?",
     "extra": "what is in it goes into the connection's extra itself",
 }
-# Where these are in a workspace's resource id.
+# The places of these three in a workspace's resource id.
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
 
 def read_settings(
     *, login: str | None, password: str | None, extra: Mapping[str, Any], trusted_endpoints: tuple[str, ...] = ()
 ) -> WorkspaceSettings:
-    """Make settings of a connection's fields.
+    """Read the workspace settings from a connection's fields.
 
-    The workspace is named by ``subscription_id``, ``resource_group`` and ``workspace_name``, each from the extra field
-    of that name, else from ``config_json`` (the workspace's ``config.json``, as text or as an object; its old form with
-    the one key ``Scope`` too).
+    The workspace is named by ``subscription_id``, ``resource_group`` and ``workspace_name``. Each is read from the
+    extra field of that name, else from ``config_json``: the workspace's ``config.json``, as text or as an object, also
+    in its old form with the single key ``Scope``.
 
     Args:
         login: The client id.
         password: The client secret, or the static token.
         extra: The connection's extra fields. Airflow 2 may hold them as ``extra__azureml__name``.
-        trusted_endpoints: What the configuration adds to the cloud's own hosts.
+        trusted_endpoints: Hosts that the configuration adds to the cloud's own.
 
     Raises:
-        InvalidArgument: A field that cannot be used; the message names it.
+        InvalidArgument: A field cannot be used; the message names it.
     """
     from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
     if not isinstance(extra, Mapping):
         raise InvalidArgument("extra", "is not a JSON object")
-    prefix = f"extra__{CONN_TYPE}__"
-    # Where both are there, the plain name wins unless it is empty.
-    fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
-    fields |= {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
+    fields = plain_fields(CONN_TYPE, extra)
     for name in unknown_fields(fields):
         meant = _meant_by(name)
         if meant:
-            raise InvalidArgument(name, f"is no field of this connection; {meant}")
+            raise InvalidArgument(name, f"is not a field of this connection; {meant}")
     config = _read_config(fields.get("config_json"))
 
     def text(name: str) -> str | None:
@@ -104,7 +101,7 @@ def read_settings(
         auth_method=text("auth_method") or "default",
         tenant_id=text("tenant_id"),
         client_id=(login or "").strip() or None,
-        # A line break is easily pasted along, and no secret of Azure's ends in one.
+        # A pasted secret often ends in a line break, and no secret of Azure does.
         secret=_secret((password or "").strip()),
         certificate_path=text("certificate_path"),
         certificate_password=_secret(text("certificate_password")),
@@ -114,6 +111,16 @@ def read_settings(
     )
 
 
+def plain_fields(conn_type: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The extra fields by their plain names: Airflow 2 may store ``name`` as ``extra__TYPE__name``.
+
+    Where both are stored, the plain name wins unless it is blank.
+    """
+    prefix = f"extra__{conn_type}__"
+    fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
+    return fields | {name: value for name, value in extra.items() if not _is_blank(value) or name not in fields}
+
+
 def _secret(value: str | None) -> Secret[str] | None:
     from aml_provider.client.secret import Secret
 
@@ -121,7 +128,7 @@ def _secret(value: str | None) -> Secret[str] | None:
 
 
 def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
-    """Names of extra fields that hold something and mean nothing here; those of other types' forms are left out."""
+    """The names of extra fields that are filled in and unknown, except those of other connection types' forms."""
     from aml_provider.get_provider_info import get_provider_info
 
     known = get_provider_info()["connection-types"][0]["conn-fields"]
@@ -131,13 +138,13 @@ def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _meant_by(name: str) -> str:
-    """What an unknown field's name was meant to be; empty where it resembles nothing of ours."""
+    """A hint at the field that an unknown name was meant for; empty if it resembles none."""
     from aml_provider.get_provider_info import get_provider_info
 
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(" ", "_")
-    for elsewhere, told in _ELSEWHERE.items():
+    for elsewhere, hint in _ELSEWHERE.items():
         if snake.replace("_", "") == elsewhere.replace("_", ""):
-            return told
+            return hint
     known = get_provider_info()["connection-types"][0]["conn-fields"]
     similar = difflib.get_close_matches(snake, known, n=1, cutoff=0.75)
     return f"did you mean {similar[0]!r}?" if similar else ""
@@ -161,8 +168,8 @@ def _read_config(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
-            raise InvalidArgument("config_json", f"is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument("config_json", f"is not JSON: {_damage(error)}") from None
     if not isinstance(value, dict):
         raise InvalidArgument("config_json", "is not a JSON object; paste the workspace's config.json whole")
     scope = value.get("Scope")
@@ -170,13 +177,13 @@ def _read_config(value: Any) -> dict[str, Any]:
         # The old form: one Azure Resource Manager id.
         found = re.fullmatch(_SCOPE, str(scope).strip(), re.IGNORECASE)
         if found is None:
-            raise InvalidArgument("config_json", f"has a Scope that is no workspace's resource id: {scope!r}")
+            raise InvalidArgument("config_json", f"has a Scope that is not the resource id of a workspace: {scope!r}")
         return dict(zip(_WORKSPACE, found.groups(), strict=True))
     return {name: value.get(name) for name in _WORKSPACE}
 
 
 def _trusted_endpoints() -> tuple[str, ...]:
-    """What whoever operates Airflow trusts beside the cloud's own hosts; a connection cannot add to it."""
+    """The hosts that the operator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
     from airflow.providers.common.compat.sdk import conf
 
     from aml_provider.client.settings import read_trusted
@@ -187,15 +194,15 @@ def _trusted_endpoints() -> tuple[str, ...]:
 def settings_of(
     connection: Connection, *, extra: Mapping[str, Any] | None = None, named: bool = True
 ) -> WorkspaceSettings:
-    """Make settings of an Airflow connection, however it was defined.
+    """Read the workspace settings from an Airflow connection, however it was defined.
 
     Args:
         connection: The connection.
-        extra: Its extra, where that was read already (an event loop must not let the connection read it).
-        named: Errors name the connection too, beside the field.
+        extra: Its extra, if that was read already (in an event loop the connection must not read it itself).
+        named: Whether errors name the connection, next to the field.
 
     Raises:
-        InvalidArgument: A field that cannot be used; the message names it.
+        InvalidArgument: A field cannot be used; the message names it.
     """
     kind, where = getattr(connection, "conn_type", None), f"connection {connection.conn_id!r}, " if named else ""
     if kind and kind != CONN_TYPE:
@@ -206,8 +213,8 @@ def settings_of(
             f"{where}conn_type",
             f"is empty; the environment variable {variable} has to begin with {CONN_TYPE}://, or to be JSON",
         )
-    check_readable(where, connection.extra)
-    extra = connection.extra_dejson if extra is None else extra
+    check_readable(where, connection)
+    extra = extra_of(connection) if extra is None else extra
     trusted = _trusted_endpoints()
     try:
         settings = read_settings(
@@ -216,44 +223,67 @@ def settings_of(
     except InvalidArgument as error:
         untyped = "" if kind else f". It has no conn_type either; is it really written as one of type {CONN_TYPE!r}?"
         raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from error
-    # Passed over, it would send the token to Azure, and wait there for minutes.
+    # If it were ignored, the token would go to Azure, and the request would wait there for minutes.
     if not _is_blank(connection.host) and settings.endpoint is None:
         raise InvalidArgument(
-            f"{where}host", "means nothing here; an address of the workspace goes into the extra field 'endpoint'"
+            f"{where}host", "is not used here; an address of the workspace goes into the extra field 'endpoint'"
         )
     if named:
         _warn_of(connection.conn_id, *unknown_fields(extra))
     return settings
 
 
-def check_readable(where: str, extra: Any) -> None:
-    """Make sure that extra is JSON: Airflow takes what is none for empty.
+def check_readable(where: str, connection: Connection) -> None:
+    """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
     Args:
-        where: Of which connection, for the error.
-        extra: As it is stored.
+        where: The connection, for the error.
+        connection: The connection.
 
     Raises:
-        InvalidArgument: It is not; shows nothing of it.
+        InvalidArgument: It is not JSON; the message shows nothing of it.
     """
-    if not isinstance(extra, str) or _is_blank(extra):
-        return
     try:
-        json.loads(extra)
-    except ValueError as error:
-        raise InvalidArgument(f"{where}extra", f"is not JSON: {error}") from None
+        # Airflow 2 parses it when it is read.
+        extra = connection.extra
+        if isinstance(extra, str) and not _is_blank(extra):
+            json.loads(extra)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{where}extra", f"is not JSON: {_damage(error)}") from None
+
+
+def _damage(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def extra_of(connection: Connection) -> Any:
+    """The extra as Airflow reads it: empty where it is not JSON, and where it is nested too deeply."""
+    try:
+        return connection.extra_dejson
+    except RecursionError:
+        return {}
+
+
+async def async_extra_of(connection: Connection) -> Any:
+    """The twin of :func:`extra_of` for an event loop, which must not let the connection mask its extra itself."""
+    from airflow.providers.common.compat.connection import get_async_extra_dejson
+
+    try:
+        return await get_async_extra_dejson(connection)
+    except RecursionError:
+        return {}
 
 
 @functools.cache
 def _warn_of(conn_id: str, *fields: str) -> None:
-    """Say it once in a process: a triggerer reads a connection for each of its waits."""
+    """Warn once per process: a triggerer reads a connection for each of its waits."""
     if fields:
-        log.warning("Connection %r has extra fields that mean nothing here: %s.", conn_id, ", ".join(fields))
+        log.warning("Connection %r has extra fields that are ignored: %s.", conn_id, ", ".join(fields))
 
 
 @contextmanager
-def told_why_not_found(conn_id: str) -> Iterator[None]:
-    """Say so where a connection is not found because it cannot be read: Airflow passes over such a variable.
+def explained_not_found(conn_id: str) -> Iterator[None]:
+    """Give the reason where a connection is not found because it cannot be read: Airflow ignores such a variable.
 
     Raises:
         AirflowNotFoundException: There is no such connection.
@@ -270,7 +300,7 @@ def told_why_not_found(conn_id: str) -> Iterator[None]:
 
 
 def _problem_with_variable(name: str) -> str | None:
-    """What is wrong with a variable, and nothing of what is in it: it may be a secret, and readers' errors hold it."""
+    """The problem with a variable; nothing of its value, nor of parsers' errors that quote it: it may be a secret."""
     if name not in os.environ:
         twin = next((other for other in os.environ if other.upper() == name), None)
         return twin and f"{twin} is set, but Airflow reads {name}, in capitals"
@@ -281,8 +311,8 @@ def _problem_with_variable(name: str) -> str | None:
         return f"{name} is set, but {_problem_with_uri(text)}"
     try:
         fields = json.loads(text)
-    except ValueError as error:
-        return f"{name} is set, but is not JSON: {error}"
+    except (ValueError, RecursionError) as error:
+        return f"{name} is set, but is not JSON: {_damage(error)}"
     unknown = sorted(set(fields) - _FIELDS)
     if unknown:
         names = ", ".join(map(repr, unknown))
@@ -290,25 +320,32 @@ def _problem_with_variable(name: str) -> str | None:
             f"{name} is set, but has {names}, which Airflow does not know; it knows {', '.join(sorted(_FIELDS))}, "
             "and a workspace's fields go into extra"
         )
-    return f"{name} is set, but Airflow cannot read what its fields hold; port has to be a number, all others text"
+    try:
+        json.loads(fields["extra"])
+    except (ValueError, RecursionError) as error:
+        return f"{name} is set, but its extra is not JSON: {_damage(error)}"
+    except (KeyError, TypeError):
+        # It is missing, or is an object.
+        pass
+    return f"{name} is set, but Airflow cannot read its fields; port has to be a number, all others text"
 
 
 def _problem_with_uri(text: str) -> str:
     encoded = "write / ? # [ ] : and @ in it as %2F %3F %23 %5B %5D %3A and %40, or use the JSON form"
     if text.count("://") > 1:
-        return f"holds :// more than once, unencoded, as in an endpoint; {encoded}"
+        return f"contains :// more than once, unencoded, as in an endpoint; {encoded}"
     if "://" not in text:
         return "is neither JSON nor a URI"
-    return f"cannot be read as a URI, perhaps for a secret with letters that mean something there; {encoded}"
+    return f"cannot be read as a URI, perhaps because a secret contains reserved characters; {encoded}"
 
 
 @contextmanager
 def airflow_errors() -> Iterator[None]:
-    """Turn permanent errors into Airflow's own, so that they do not consume retries; this is the one place for it.
+    """Turn permanent errors into Airflow's own, so that they consume no retries. This is done here only.
 
     Raises:
-        AirflowFailException: The error is permanent: trying again meets the same wall.
-        AzureMLError: Any other one, as it is; the task fails and may be retried.
+        AirflowFailException: The error is permanent: a retry would fail the same way.
+        AzureMLError: Any other error, unchanged; the task fails and may be retried.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What Airflow's provider discovery reads at every start: plain data, no imports."""
+"""The provider's description, which Airflow's provider discovery reads at every start: plain data, no imports."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "config_json": {
         "label": "config.json",
-        "description": "The workspace's config.json, pasted, in place of the next three, which win if given too.",
+        "description": "The workspace's config.json, pasted, instead of the next three fields. Filled-in fields win.",
         "schema": {"type": ["string", "null"], "format": "multiline"},
     },
     "subscription_id": {
         "label": "Subscription id",
-        "description": "The Azure subscription of the workspace. Not needed when config.json is pasted.",
+        "description": "The Azure subscription of the workspace. Not needed if config.json is pasted.",
         "schema": {"type": ["string", "null"]},
     },
     "resource_group": {
@@ -27,15 +27,16 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "region": {
         "label": "Region",
-        "description": "The workspace's region, such as westeurope. Empty: it is asked of Azure Resource Manager once.",
+        "description": "The workspace's region, such as westeurope. If empty, Azure Resource Manager is asked for it.",
         "schema": {"type": ["string", "null"]},
     },
     "auth_method": {
         "label": "Authentication",
         "description": (
-            "How tokens are got. client_secret: login = client id, password = secret. client_certificate: login = "
+            "How tokens are obtained. client_secret: login = client id, password = secret. client_certificate: login = "
             "client id. managed_identity: login = client id of a user-assigned identity, or empty. workload_identity: "
-            "login = client id. static_token: password = the token. default: azure-identity's chain."
+            "login = client id. static_token: password = the token. default: DefaultAzureCredential of "
+            "azure-identity."
         ),
         "schema": {
             "type": ["string", "null"],
@@ -58,23 +59,23 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "cloud": {
         "label": "Cloud",
-        "description": "The Azure cloud that the workspace lives in.",
+        "description": "The Azure cloud of the workspace.",
         "schema": {"type": ["string", "null"], "enum": ["public", "usgov", "china"], "default": "public"},
     },
     "certificate_path": {
         "label": "Certificate path",
-        "description": "client_certificate: a PEM or PKCS12 file with its private key, on workers and triggerer.",
+        "description": "For client_certificate: a PEM or PKCS12 file with the private key, on workers and triggerers.",
         "schema": {"type": ["string", "null"]},
     },
     "certificate_password": {
         "label": "Certificate password",
-        "description": "client_certificate: the password of that file, if it has one.",
+        "description": "For client_certificate: the password of that file, if it has one.",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
     "endpoint": {
         "label": "Own endpoint",
         "description": (
-            "The base URL of the workspace API where it is not the region's: private link, or the local emulator "
+            "The base URL of the workspace API, if it is not the region's: a private link, or the local emulator "
             "(http://127.0.0.1:8700)."
         ),
         "schema": {"type": ["string", "null"]},
@@ -82,14 +83,14 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "blob_endpoint": {
         "label": "Blob endpoint",
         "description": (
-            "The base URL of the datastores' storage account where it is not the public one: private link, or Azurite "
+            "The base URL of the datastores' storage account, if it is not the public one: a private link, or Azurite "
             "(http://127.0.0.1:10000/devstoreaccount1)."
         ),
         "schema": {"type": ["string", "null"]},
     },
     "allow_http": {
         "label": "Allow plain http",
-        "description": "Only with static_token: lets the token go to a plain http endpoint that is not on loopback.",
+        "description": "Only with static_token: allows a plain http endpoint that is not on this host.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
 }
@@ -99,8 +100,8 @@ def get_provider_info() -> dict[str, Any]:
     """Describe the provider to Airflow.
 
     Returns:
-        A dictionary after Airflow's ``provider_info.schema.json``; ``conn-fields`` and ``ui-field-behaviour`` build the
-        connection form on Airflow 3.2 and later, the hook's form methods on older versions.
+        A dictionary that follows Airflow's ``provider_info.schema.json``. The connection form is built from
+        ``conn-fields`` and ``ui-field-behaviour`` on Airflow 3.2 and later, by the hook's form methods before.
     """
     return {
         "package-name": "airflow-provider-azureml",
@@ -148,15 +149,15 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "aml_provider.hooks.azure_ml.AzureMLHook",
                 "hook-name": "Azure Machine Learning",
                 "ui-field-behaviour": {
-                    # Nothing here uses the port. But the *Test* button of Airflow 3.3.2 posts 0 for an empty one, and
-                    # its API server refuses what differs from the stored one: 0 has to be stored.
+                    # The provider does not use the port. But the *Test* button of Airflow 3.3.2 posts 0 for an empty
+                    # port, and its API server rejects a port that differs from the stored one: store 0.
                     "hidden-fields": ["schema", "host"],
                     "relabeling": {
                         "login": "Client id",
                         "password": "Client secret or token",
                         "port": "Port (0, for Test)",
                     },
-                    "placeholders": {"port": "0: else Test of Airflow 3.3.2 says that host or port differs"},
+                    "placeholders": {"port": "0, or Test in Airflow 3.3.2 reports that host or port differ"},
                 },
                 "conn-fields": _CONNECTION_FIELDS,
             }
@@ -170,9 +171,9 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "deployment_id": {
                         "description": (
-                            "Names this Airflow in the keys of its pipeline runs, so that two Airflows on one "
-                            "workspace never take each other's runs for their own. Unset: a random id is made "
-                            "once and kept in the Variable azureml_deployment_id."
+                            "Identifies this Airflow in the keys of its pipeline runs, so that two Airflows that share "
+                            "a workspace never mistake each other's runs for their own. If unset, a random id is "
+                            "created once and kept in the Variable azureml_deployment_id."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -181,8 +182,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "lookup_grace": {
                         "description": (
-                            "Seconds for which a submission whose reply was lost is looked up before its run counts "
-                            "as absent."
+                            "Seconds for which a submission whose reply was lost is looked up before it is concluded "
+                            "that there is no run."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",
@@ -191,8 +192,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "retry_budget": {
                         "description": (
-                            "Seconds that one request that is safe to repeat (never a submission) may spend on "
-                            "retries; of blobs, one listing."
+                            "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
+                            "never is). For blobs, the limit is for a whole listing."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",
@@ -201,9 +202,9 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "throttled_budget": {
                         "description": (
-                            "Seconds for which a request is sent again that the service refuses with 429, because it "
-                            "is too busy; also a submission, since a refused one was not carried out. Sensors' looks "
-                            "keep to retry_budget."
+                            "Seconds for which a request is sent again if the service refuses it with 429 because it "
+                            "is too busy. This includes submissions, since a refused one was not carried out. Polls of "
+                            "sensors use retry_budget instead."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",
@@ -212,10 +213,10 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "trusted_endpoints": {
                         "description": (
-                            "Hosts outside the Azure cloud that may be a connection's endpoint or blob_endpoint "
-                            "whatever its auth_method: host, host:port or .suffix, separated by commas. Without it, "
-                            "only static_token may go there, since whoever may edit a connection would otherwise get "
-                            "the workers' identity."
+                            "Hosts outside the Azure cloud that a connection may name as endpoint or blob_endpoint "
+                            "with any auth_method: host, host:port or .suffix, separated by commas. Other hosts need "
+                            "static_token: otherwise, anyone who can edit a connection could make workers send their "
+                            "identity's tokens there."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -22,10 +22,10 @@ class AzureMLPipelineRunLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        """The XCom that holds the link; its name is Airflow's own choice, so that nothing is written twice."""
+        """The XCom that holds the link; Airflow uses the same name, so that nothing is written twice."""
         return f"_link_{type(self).__name__}"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Read the link; empty before there is a run."""
+        """Read the link; empty before the run exists."""
         value: Any = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
         return value if isinstance(value, str) else ""

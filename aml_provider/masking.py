@@ -1,4 +1,4 @@
-"""What Airflow's own masker is told: every secret that passes through our hands, before it can reach a log."""
+"""Registers every secret that this provider handles with Airflow's masker, before it can reach a log."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from aml_provider.client.secret import Secret
 
-# A line of a certificate in PEM; shorter ones are its frame's or its end.
+# The shortest line of a PEM file that is masked; shorter ones are its frame or its end.
 _LONG_LINE = 24
 
 
 def mask(secrets: Iterable[Secret[Any]]) -> None:
-    """Keep these out of the log of this process, and on a worker of its supervisor's."""
+    """Mask secrets in the log of this process and, on a worker, of its supervisor."""
     for form in _forms(secrets):
         mask_secret(form)
 
 
 async def async_mask(secrets: Iterable[Secret[Any]]) -> None:
-    """The twin of :func:`mask` for an event loop, where Airflow's own function could wait for itself."""
+    """The twin of :func:`mask` for an event loop, where Airflow's own function could deadlock."""
     for form in _forms(secrets):
         if amask_secret is None:
             await asyncio.to_thread(mask_secret, form)
@@ -42,7 +42,7 @@ def _forms(secrets: Iterable[Secret[Any]]) -> Iterator[str]:
     seen = set()
     for secret in secrets:
         value = secret.reveal()
-        # Airflow 2's masker cannot take half a character.
+        # Airflow 2's masker cannot process a lone surrogate.
         text = (value if isinstance(value, bytes) else value.encode(errors="replace")).decode(errors="replace")
         lines = [line for line in text.splitlines() if len(line) >= _LONG_LINE and not line.startswith("-----")]
         signatures = [item for name, item in parse_qsl(text.rpartition("?")[2]) if name == "sig"]

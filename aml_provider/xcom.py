@@ -1,14 +1,14 @@
-"""Which of our classes Airflow may read back from XCom, so that nobody has to list them in its configuration.
+"""Allows Airflow to read our classes back from XCom, so that nobody has to list them in its configuration.
 
-Airflow builds objects only of classes that it was told to allow. The plugin says so in every process of Airflow's,
-before a task runs; the hook says it again, for processes that load no plugins.
+Airflow builds objects only of allowed classes. The plugin allows ours in every process of Airflow's before a task runs;
+the hook does it again, for processes that load no plugins.
 """
 
 from __future__ import annotations
 
 import importlib
 
-# By name: the classes themselves load only when one of them comes along.
+# By name: a class is imported only when a value of it is read.
 _ENTITIES = {
     "experiments": ("Experiment",),
     "metrics": ("MetricValue",),
@@ -28,10 +28,10 @@ CLASSES = frozenset(
 
 
 def allow_classes() -> None:
-    """Let this process read them."""
+    """Allow them in this process."""
     try:
         serde = importlib.import_module("airflow.sdk.serde")
     except ImportError:  # before 3.2
         serde = importlib.import_module("airflow.serialization.serde")
-    # Airflow 3.3 has a public function for it, which would load them all.
+    # Airflow 3.3 has a public function for it, which would import them all.
     serde._extra_allowed.update(CLASSES)  # noqa: SLF001

@@ -1,8 +1,7 @@
 """Every command and its arguments, in Airflow's own terms.
 
-Airflow 3.2 and later calls :func:`get_azureml_cli_commands` whenever ``airflow`` starts, whatever is run. So this
-module loads nothing that ``airflow`` has not loaded by then; what carries a command out is loaded when that command
-runs.
+Airflow 3.2 and later calls :func:`get_azureml_cli_commands` whenever ``airflow`` starts, whichever command is run. So
+this module imports nothing that ``airflow`` has not imported by then; a command's own code is imported when it runs.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def seconds(text: str) -> float:
     """Read a positive number of seconds.
 
     Raises:
-        ArgumentTypeError: It is none.
+        ArgumentTypeError: It is not a positive number.
     """
     try:
         value = float(text)
@@ -48,14 +47,14 @@ def seconds(text: str) -> float:
     return value
 
 
-# Those of client.entities.RunState, which loads too much for this place.
+# The values of client.entities.RunState, whose module is too slow to import here.
 STATUSES = ("NotStarted", "Queued", "Running", "Finished", "Failed", "Canceled")
 
 _CONN_ID = Arg(
     ("--conn-id",), help="The Airflow connection of the workspace (default: azureml_default)", default="azureml_default"
 )
 _COMMON = (_CONN_ID, ARG_OUTPUT, ARG_VERBOSE)
-_ALL = Arg(("--all",), help="Include those that are not active", action="store_true")
+_ALL = Arg(("--all",), help="Include inactive ones", action="store_true")
 _PIPELINE = Arg(("pipeline",), help="Id or name of the published pipeline")
 _ENDPOINT = Arg(("endpoint",), help="Id or name of the pipeline endpoint")
 _SCHEDULE = Arg(("schedule",), help="Id or name of the native schedule")
@@ -83,18 +82,16 @@ _PIPELINES = GroupCommand(
     subcommands=(
         _command("list", "pipelines.list_", "List the active published pipelines", _ALL),
         _command(
-            "show", "pipelines.show", "Show a published pipeline, and the parameters, data paths it takes", _PIPELINE
+            "show", "pipelines.show", "Show a published pipeline and its parameters, data paths and datasets", _PIPELINE
         ),
         _command(
             "disable",
             "pipelines.disable",
-            "Disable a published pipeline, its native schedules first",
+            "Disable a published pipeline and, before it, its native schedules",
             _PIPELINE,
             ARG_YES,
         ),
-        _command(
-            "enable", "pipelines.enable", "Enable a published pipeline; its schedules stay as they are", _PIPELINE
-        ),
+        _command("enable", "pipelines.enable", "Enable a published pipeline; its schedules are not changed", _PIPELINE),
     ),
 )
 _ENDPOINTS = GroupCommand(
@@ -134,7 +131,7 @@ _SCHEDULES = GroupCommand(
             Arg(("--pipeline",), help="Only those of this published pipeline (id or name)"),
             Arg(("--endpoint",), help="Only those of this pipeline endpoint (id or name)"),
         ),
-        _command("show", "schedules.show", "Show a native schedule, what it runs and when", _SCHEDULE),
+        _command("show", "schedules.show", "Show a native schedule, what it runs, and when", _SCHEDULE),
         _command("disable", "schedules.disable", "Disable a native schedule", _SCHEDULE, ARG_YES),
         _command("enable", "schedules.enable", "Enable a native schedule", _SCHEDULE),
     ),
@@ -150,19 +147,19 @@ _RUNS = GroupCommand(
             Arg(("--experiment",), help="Name of the experiment"),
             _PIPELINE_OPTION,
             Arg(("--schedule",), help="Id or name of a native schedule"),
-            Arg(("--status",), help="Only runs of this status", choices=STATUSES),
-            Arg(("--limit",), help="At most so many (default: 25)", type=positive_int(allow_zero=False), default=25),
+            Arg(("--status",), help="Only runs with this status", choices=STATUSES),
+            Arg(("--limit",), help="At most N runs (default: 25)", type=positive_int(allow_zero=False), default=25),
             description="Give one of --experiment, --pipeline and --schedule. The newest run comes first.",
         ),
         _command("show", "runs.show", "Show a run, its steps and why it failed", _RUN_ID),
         _command(
             "logs",
             "runs.logs",
-            "Print the logs of a run's steps, whole",
+            "Print the full logs of a run's steps",
             _RUN_ID,
             Arg(("--step",), help="Only this step (name or run id)"),
         ),
-        _command("cancel", "runs.cancel", "Cancel a run and watch it end, for a minute at most", _RUN_ID, ARG_YES),
+        _command("cancel", "runs.cancel", "Cancel a run and wait up to a minute for its end", _RUN_ID, ARG_YES),
     ),
 )
 _SUBMIT = _command(
@@ -172,7 +169,7 @@ _SUBMIT = _command(
     _PIPELINE_OPTION,
     _ENDPOINT_OPTION,
     Arg(("--endpoint-version",), help="Version of the endpoint (default: its default version)"),
-    Arg(("--experiment",), help="Experiment that the run belongs to; made if it is new", required=True),
+    Arg(("--experiment",), help="Experiment that the run belongs to; created if it does not exist", required=True),
     Arg(
         ("-p", "--parameter"),
         help="A plain parameter; may be repeated",
@@ -206,15 +203,19 @@ _SUBMIT = _command(
         default=[],
     ),
     Arg(("--description",), help="Description of the run (default: the experiment's name)"),
-    Arg(("--wait",), help="Wait until the run ends; the exit code says how it did", action="store_true"),
-    Arg(("--poll-interval",), help="With --wait: seconds between two looks (default: 10)", type=seconds, default=10.0),
-    Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run goes on", type=seconds),
+    Arg(
+        ("--wait",),
+        help="Wait until the run ends; the exit code is 0 only on success",
+        action="store_true",
+    ),
+    Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),
+    Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run continues", type=seconds),
     description=(
-        "Give one of --pipeline and --endpoint. Names and types are compared with what the pipeline takes before "
+        "Give one of --pipeline and --endpoint. Names and types are checked against the pipeline's interface before "
         "anything is submitted."
     ),
 )
-_CHECK = _command("check", "workspace.check", "Test the connection, and say what is wrong with it")
+_CHECK = _command("check", "workspace.check", "Test the connection and report what is wrong with it")
 
 
 def get_azureml_cli_commands() -> list[GroupCommand]:
@@ -222,7 +223,7 @@ def get_azureml_cli_commands() -> list[GroupCommand]:
     return [
         GroupCommand(
             name="azureml",
-            help="Look at and manage an Azure Machine Learning workspace",
+            help="Inspect and manage an Azure Machine Learning workspace",
             subcommands=(_PIPELINES, _ENDPOINTS, _EXPERIMENTS, _DATASTORES, _SCHEDULES, _RUNS, _SUBMIT, _CHECK),
         )
     ]

@@ -1,4 +1,4 @@
-"""What all commands share: where output and messages go, how errors are told, and the exit code."""
+"""The frame of all commands: output, messages, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from aml_provider.cli.output import Record
 
-# What a person waits for before "it cannot be reached"; the option's own 120 seconds suit tasks.
-_PATIENCE = "10"
+# Seconds that a person waits for "it cannot be reached"; the option's default of 120 seconds suits tasks.
+_RETRY_BUDGET = "10"
 
 
 class CommandError(Exception):
-    """The command could not do what was asked; the message says why, and what to do.
+    """The command could not do what was requested; the message gives the reason and the next step.
 
     Args:
-        message: What a person is told.
-        answer: What is printed all the same, such as the run that has failed.
+        message: The message for the person.
+        answer: Printed anyway, such as the run that has failed.
     """
 
     exit_code = 1
@@ -45,20 +45,20 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """What was asked for makes no sense."""
+    """The command's arguments do not fit together."""
 
     exit_code = 2
 
 
 class Prose(NamedTuple):
-    """An answer that people read as text and programs as records."""
+    """An answer that is text for people and rows for programs."""
 
     records: Sequence[Record]
     text: str
 
 
 def say(message: str) -> None:
-    """Tell a person something; programs read the other stream."""
+    """Write a message to standard error, for the person; programs read standard output."""
     sys.stderr.write(f"{printable(message.expandtabs(), lines=True)}\n")
     sys.stderr.flush()
 
@@ -67,7 +67,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask for a yes, unless it was given with ``--yes``.
 
     Raises:
-        CommandError: The answer was no, or nobody is there to answer.
+        CommandError: A person refused, or standard input is closed.
     """
     if yes:
         return
@@ -76,7 +76,7 @@ def confirm(question: str, *, yes: bool) -> None:
     answer = sys.stdin.readline()
     if not answer:
         say("")
-        raise CommandError("Nobody answered, so nothing was done. Give --yes where nobody can.")
+        raise CommandError("Nobody answered, so nothing was done. Add --yes to run this command unattended.")
     if answer.strip().lower() not in {"y", "yes"}:
         raise CommandError("Cancelled; nothing was done.")
 
@@ -84,25 +84,25 @@ def confirm(question: str, *, yes: bool) -> None:
 def command(
     body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose],
 ) -> Callable[[Namespace], None]:
-    """Make a command of a function that returns what is to be printed: a record, a list of them, or prose.
+    """Make a command from a function that returns its answer: one row, a list of rows, or prose.
 
-    The command ends with exit code 1 where ``body`` raises, with 2 for a :class:`UsageError`, and with 130 for Ctrl-C.
-    Standard output gets the answer alone, and only when it is complete.
+    The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, and 130 for Ctrl-C. Standard output gets
+    only the answer, and only when it is complete.
     """
 
     @functools.wraps(body)
     @suppress_logs_and_warning
     def run(options: Namespace) -> None:
         output = sys.stdout
-        # Airflow then asks its database for the connection too, as its own commands do.
+        # With this, Airflow also reads connections from its database, as its own commands do.
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
         if not getattr(options, "wait", False):
             for budget in ("RETRY_BUDGET", "THROTTLED_BUDGET"):
-                os.environ.setdefault(f"AIRFLOW__AZUREML__{budget}", _PATIENCE)
-        with _errors_told(verbose=options.verbose), _logs_elsewhere():
+                os.environ.setdefault(f"AIRFLOW__AZUREML__{budget}", _RETRY_BUDGET)
+        with _errors_reported(verbose=options.verbose), _logs_elsewhere():
             hook = AzureMLHook(options.conn_id)
-            # Airflow's commands switch logs off.
-            hook.tell = lambda _, text: say(text)
+            # Airflow's commands turn logging off.
+            hook.log_retry = lambda _, text: say(text)
             try:
                 answer = body(options, hook)
             except CommandError as error:
@@ -116,9 +116,9 @@ def command(
 
 @contextlib.contextmanager
 def _logs_elsewhere() -> Iterator[None]:
-    """Move to standard error what Airflow would log to standard output."""
+    """Redirect Airflow's log lines from standard output to standard error."""
     for handler in logging.getLogger().handlers:
-        # Airflow 2's own kind of handler takes whatever standard output is.
+        # Airflow 2 has a handler of its own, which follows the redirected standard output.
         if type(handler) is logging.StreamHandler and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
@@ -126,14 +126,14 @@ def _logs_elsewhere() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _errors_told(*, verbose: bool) -> Iterator[None]:
-    """Turn an error into one message and an exit code; with ``verbose`` its traceback comes first."""
+def _errors_reported(*, verbose: bool) -> Iterator[None]:
+    """Turn an error into one message and an exit code, after its traceback if ``verbose``."""
     try:
         yield
     except KeyboardInterrupt:
         say("Interrupted.")
         raise SystemExit(130) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person must read it
+    except Exception as error:  # noqa: BLE001 - any error must become a message for the person
         if verbose:
             traceback.print_exc()
         say(_message_of(error))
@@ -143,19 +143,19 @@ def _errors_told(*, verbose: bool) -> Iterator[None]:
 def _message_of(error: Exception) -> str:
     if isinstance(error, AirflowNotFoundException):
         return (
-            f"{error}. Name another connection with --conn-id, or add this one: docs/connection.md of this provider "
-            "says how, `airflow connections list` shows those that are there."
+            f"{error}. Name another connection with --conn-id, or add this one, as docs/connection.md of this "
+            "provider describes. `airflow connections list` lists the existing ones."
         )
     if isinstance(error, (CommandError, AzureMLError, AirflowException)):
         return str(error)
-    return f"{type(error).__name__}: {error}. This was not foreseen; --verbose shows where it happened."
+    return f"{type(error).__name__}: {error}. This error is unexpected; --verbose shows where it happened."
 
 
 def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO) -> None:
     if isinstance(answer, Prose):
         text = answer.text if form in {"table", "plain"} else render(answer.records, form, stream)
         if stream.isatty() and form in {"table", "plain"}:
-            # It is other people's. Through a pipe it goes as it is.
+            # Other people's text must not steer the terminal. Through a pipe it goes unchanged.
             text = printable(text.expandtabs(), lines=True)
     else:
         text = render(answer, form, stream)
@@ -165,5 +165,5 @@ def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO)
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python would complain when it flushes at its end.
+        # The reader has closed the pipe (`| head`). Python would fail when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

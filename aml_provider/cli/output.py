@@ -1,4 +1,4 @@
-"""What a command prints: a table, JSON, YAML, or a plain table for other programs to cut up."""
+"""The output of commands: a table, JSON, YAML, or a plain table that other programs can split."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     #: A thing as names and values: text, numbers, bools, None, or lists and mappings of these.
     Record = Mapping[str, Any]
 
-# Wider than any line: what is not a terminal gets every value in one piece.
+# Wider than any line: without a terminal, no value is wrapped.
 _ENDLESS = 100_000
 _BLANK = re.compile(r"\s")
 
 
 def render(data: Record | Sequence[Record], form: str, stream: TextIO) -> str:
-    """Write records as text.
+    """Write rows as text.
 
     Args:
         data: One thing, or a list of things with the same names.
         form: ``table``, ``json``, ``yaml`` or ``plain``.
-        stream: Where the text will go; a terminal's width and colours are minded.
+        stream: The destination; on a terminal, its width and colours are used.
     """
     if form == "json":
         return json.dumps(data, indent=2) + "\n"
     if form == "yaml":
-        # YAML has no way to write half a character.
+        # YAML cannot represent a lone surrogate.
         whole = json.dumps(data, ensure_ascii=False).encode(errors="replace")
         return str(yaml.dump(json.loads(whole), sort_keys=False))
     if not isinstance(data, Mapping):
@@ -66,7 +66,7 @@ def _table(rows: Sequence[Record], form: str, *, multiline: bool = False) -> Tab
         table = Table(box=ASCII_DOUBLE_HEAD, show_edge=False, pad_edge=False)
     for name in rows[0]:
         cells = [_shown(row[name]) for row in rows]
-        # What is one word, an id above all, is there to be copied, so it stays on one line.
+        # A single word, such as an id, is meant to be copied, so it stays on one line.
         table.add_column(_shown(name), no_wrap=not any(map(_BLANK.search, cells)), overflow="fold")
     for row in rows:
         cells = [_shown(value) for value in row.values()]
@@ -90,13 +90,13 @@ def _cell(value: Any) -> str:
 
 def _draw(parts: Iterable[Table | str], stream: TextIO) -> str:
     drawn = StringIO()
-    # Of a width alone rich takes no notice where the terminal is a dumb one.
+    # On a dumb terminal, rich ignores a width without a height.
     console = Console(
         file=drawn, width=_ENDLESS, height=1, force_terminal=stream.isatty(), highlight=False, markup=False, emoji=False
     )
     room = Console(file=stream).width if stream.isatty() else _ENDLESS
     for part in parts:
-        # Words are not cut: where the terminal is too narrow it breaks the line itself.
+        # Words are not cut: a terminal that is too narrow wraps the line itself.
         console.width = _ENDLESS
         console.width = max(room, Measurement.get(console, console.options, part).minimum)
         console.print(part)

@@ -24,7 +24,7 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
 
 @command
 def show(options: Namespace, hook: AzureMLHook) -> Record:
-    """Show a published pipeline and what it takes."""
+    """Show a published pipeline and its interface."""
     pipeline = find_pipeline(hook, options.pipeline)
     return {**of_pipeline(pipeline), **of_interface(hook.get_pipeline_interface(pipeline.id))}
 
@@ -37,8 +37,8 @@ def disable(options: Namespace, hook: AzureMLHook) -> Record:
     if pipeline.is_active or schedules:
         listed = "".join(f"\n  {item.name} ({item.id})" for item in schedules)
         what = f"This disables published pipeline {pipeline.name!r} ({pipeline.id})"
-        confirm(f"{what}, and first its schedules:{listed}\n" if schedules else f"{what}.", yes=options.yes)
-    hook.run(pipelines.disable_pipeline(pipeline_id=pipeline.id, note=say))
+        confirm(f"{what} and, before it, its schedules:{listed}\n" if schedules else f"{what}.", yes=options.yes)
+    hook.run(pipelines.disable_pipeline(pipeline_id=pipeline.id, log=say))
     return of_pipeline(hook.get_pipeline(pipeline.id))
 
 
@@ -46,5 +46,5 @@ def disable(options: Namespace, hook: AzureMLHook) -> Record:
 def enable(options: Namespace, hook: AzureMLHook) -> Record:
     """Enable a published pipeline."""
     pipeline = find_pipeline(hook, options.pipeline)
-    hook.run(pipelines.enable_pipeline(pipeline_id=pipeline.id, note=say))
+    hook.run(pipelines.enable_pipeline(pipeline_id=pipeline.id, log=say))
     return of_pipeline(hook.get_pipeline(pipeline.id))

@@ -1,4 +1,4 @@
-"""What is shown of a pipeline, an endpoint, a run, …: the names that scripts rely on (docs/command-line.md)."""
+"""The fields that commands show of pipelines, endpoints, runs …; scripts rely on their names (docs/command-line.md)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def of_pipeline(pipeline: PublishedPipeline) -> Record:
 
 
 def of_interface(interface: PipelineInterface) -> Record:
-    """What a pipeline takes; the names are those of the operator's arguments."""
+    """The interface of a pipeline, named like the operator's arguments."""
     return {
         "parameters": [
             {
@@ -80,7 +80,7 @@ def of_experiment(experiment: Experiment) -> Record:
 
 
 def of_datastore(datastore: Datastore) -> Record:
-    """A datastore; of its credentials only their kind."""
+    """A datastore, with only the kind of its credentials."""
     return {
         "name": datastore.name,
         "type": datastore.kind,
@@ -105,7 +105,7 @@ def of_schedule(schedule: Schedule) -> Record:
 
 
 def of_schedule_plan(schedule: Schedule) -> Record:
-    """What a native schedule runs, and when; the names are those of the operator's arguments."""
+    """The pipeline and times of a native schedule, named like the operator's arguments."""
     request = schedule.wire.get("PipelineSubmissionInfo") or {}
     recurrence = schedule.wire.get("Recurrence")
     trigger = schedule.wire.get("DataStoreTriggerInfo") or {}
@@ -138,7 +138,7 @@ def of_run(run: PipelineRun) -> Record:
 
 
 def status_of(run: PipelineRun) -> str:
-    """A run's status in one set of words, though the service has two; one that we do not know as it came."""
+    """A run's status, in one vocabulary although the service has two; an unknown status is returned unchanged."""
     return run.status if run.state is RunState.UNKNOWN else run.state.value
 
 

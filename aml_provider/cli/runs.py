@@ -25,8 +25,8 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
     """List runs, the newest first."""
     if sum(option is not None for option in (options.experiment, options.pipeline, options.schedule)) != 1:
         raise UsageError(
-            "Give one of --experiment, --pipeline and --schedule: the service lists no runs of a whole workspace. "
-            "The command `experiments list` names the experiments."
+            "Give one of --experiment, --pipeline and --schedule: the service cannot list all runs of a workspace. "
+            "The command `experiments list` lists the experiments."
         )
     found = hook.list_runs(
         experiment_name=options.experiment,
@@ -57,10 +57,10 @@ def show(options: Namespace, hook: AzureMLHook) -> Record:
 @command
 def logs(options: Namespace, hook: AzureMLHook) -> Prose:
     """Print logs."""
-    # Not the hook's method: what could not be read must be told here, and not in a log.
+    # Not the hook's method, which would log what could not be read instead of printing it.
     found = hook.run(read_logs(options.run_id, options.step, max_bytes=None, warn=say))
     records = [{"log": name, "text": text} for name, text in found.items()]
-    # As `tail` heads its files.
+    # The headings are those of `tail`.
     return Prose(records, "\n".join(f"==> {printable(name)} <==\n{_lines(text)}" for name, text in found.items()))
 
 
@@ -70,17 +70,17 @@ def _lines(text: str) -> str:
 
 @command
 def cancel(options: Namespace, hook: AzureMLHook) -> Record:
-    """Cancel a run and watch it end."""
+    """Cancel a run and wait for its end."""
     run = hook.get_run(options.run_id)
     if run.state.is_final:
-        say(f"Run {run.id} has ended already; there is nothing to cancel.")
+        say(f"Run {run.id} has already ended; there is nothing to cancel.")
         return of_run(run)
     confirm(f"This cancels run {run.id} of experiment {run.experiment_name!r} ({run.status}).", yes=options.yes)
     run = hook.run(cancel_run(run.id, run.experiment_name, reason="cancelled from the command line", log=say))
     if not run.state.is_final:
         raise CommandError(
             f"The service was asked to cancel run {run.id}, but after a minute it is still {run.status}. "
-            f"Look again with `runs show {run.id}`.",
+            f"Check again with `runs show {run.id}`.",
             answer=of_run(run),
         )
     if run.state is not RunState.CANCELED:

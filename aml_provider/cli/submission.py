@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
     from aml_provider.hooks.azure_ml import AzureMLHook
 
-# The arguments of the hook, as this command calls them.
+# The hook's arguments and this command's options.
 _OPTIONS = {
     "experiment_name": "--experiment",
     "parameters": "--parameter",
@@ -38,7 +38,7 @@ _OPTIONS = {
 
 @command
 def submit(options: Namespace, hook: AzureMLHook) -> Record:
-    """Submit a run and, with ``--wait``, watch it end."""
+    """Submit a run and, with ``--wait``, wait for its end."""
     if (options.pipeline is None) == (options.endpoint is None):
         raise UsageError("Give one of --pipeline and --endpoint.")
     if options.endpoint_version is not None and options.endpoint is None:
@@ -101,7 +101,7 @@ def _submit(hook: AzureMLHook, target: Target, wanted: dict[str, Any]) -> Pipeli
         if not error.in_doubt:
             raise
         raise CommandError(
-            f"{error}. Whether there is a run now is not known. Before you submit again, look for it with "
+            f"{error}. It is not known whether the run exists. Before you submit again, search for it with "
             f"`runs list --experiment {wanted['experiment_name']}`."
         ) from error
 
@@ -115,16 +115,16 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
                 poll_interval=poll_interval,
                 deadline=None if timeout is None else time.time() + timeout,
                 log=lambda progress: say(f"Run {run.id}: {progress}"),
-                policy=retry_policy()._replace(tell=lambda _, text: say(text)),
+                policy=retry_policy()._replace(log=lambda _, text: say(text)),
             )
         )
     except (Exception, KeyboardInterrupt):
-        say(f"Run {run.id} goes on; `runs show {run.id}` tells how, `runs cancel {run.id}` ends it.")
+        say(f"Run {run.id} continues. See it with `runs show {run.id}`, or end it with `runs cancel {run.id}`.")
         raise
 
 
 def _unsuccessful(hook: AzureMLHook, run: PipelineRun, timeout: float | None) -> str:
     if not run.state.is_final:
-        return f"Run {run.id} is still {run.status} after {timeout:g} seconds, and goes on. See `runs show {run.id}`."
+        return f"Run {run.id} is still {run.status} after {timeout:g} seconds and continues. See `runs show {run.id}`."
     reason = f" {hook.run(explain_failure(run))}" if run.state is RunState.FAILED else ""
     return f"Run {run.id} ended as {status_of(run)}.{reason}"

@@ -1,4 +1,4 @@
-"""Checks of what an author writes, once its templates are rendered."""
+"""Checks of a DAG author's arguments, after their templates are rendered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from aml_provider.client.errors import InvalidArgument
 
-# What makes a template's text something else, and what is needed for a template to become something else than text.
+# Remarks on rendering: why a template's text became another type, and what it needs to become one.
 _NATIVE = (
     "A DAG with render_template_as_native_obj=True renders text that reads like a number, a list or None to that; a "
     "second pair of quotes keeps it text: \"'20260101'\""
@@ -17,11 +17,19 @@ _NATIVE = (
 _NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
 
 
+#: The statuses that a schedule, pipeline or endpoint can be set to.
+STATUSES = ACTIVE, DISABLED = "Active", "Disabled"
+#: What happens to a schedule that already has the name.
+IF_EXISTS = ("update", "reuse", "fail")
+#: What happens to a run when the task's ``execution_timeout`` passes.
+ON_TIMEOUT = ("cancel", "leave")
+
+
 def as_name(argument: str, value: Any) -> str:
     """A text that names something.
 
     Raises:
-        InvalidArgument: It is no text, or blank; the message names ``argument``.
+        InvalidArgument: It is not text, or is blank; the message names ``argument``.
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text")
@@ -34,7 +42,7 @@ def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of several words.
 
     Raises:
-        InvalidArgument: It is none of them; the message names ``argument`` and the words.
+        InvalidArgument: It is not one of them; the message names ``argument`` and the words.
     """
     if value not in choices:
         *first, last = map(repr, choices)
@@ -43,7 +51,7 @@ def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def as_flag(argument: str, value: Any) -> bool:
-    """True or False, and no text that reads so.
+    """True or False; text such as "True" is refused.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -66,7 +74,7 @@ def as_version(argument: str, value: Any) -> str:
 
 
 def as_moment(argument: str, value: Any) -> datetime:
-    """A moment as an author writes it: a datetime or ISO 8601 text; without a zone it is UTC.
+    """A point in time: a datetime or ISO 8601 text; without a zone it is UTC.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -100,13 +108,13 @@ def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool"
 def wrong_type(argument: str, value: Any, wanted: str, *, verb: str = "is", secret: bool = False) -> InvalidArgument:
     """The error for a value whose type cannot be used.
 
-    A number is not turned into text here: what was ``"007"`` or ``"1e5"`` would be another name then.
+    A number is not converted to text here: a name such as ``"007"`` or ``"1e5"`` would have changed.
 
     Args:
         argument: The argument's name.
-        value: What it was rendered to.
-        wanted: What can be used.
-        verb: What the argument does with the value, for the message.
+        value: The rendered value.
+        wanted: The types that can be used, in words.
+        verb: The verb between the argument and the value, for the message.
         secret: The value may hold a secret, and is not shown.
     """
     kind = type(value).__name__
@@ -124,21 +132,21 @@ def shown(value: Any) -> str:
     try:
         return reprlib.repr(value)
     except ValueError:
-        return "a number too long to show"  # Python writes out no integer of more than 4300 digits
+        return "a number too long to show"  # Python refuses to format an integer of more than 4300 digits
 
 
 def given_once(task: object, names: tuple[str, ...]) -> dict[str, Any]:
-    """Read arguments of which just one names something, after rendering.
+    """Read arguments of which exactly one must be given, after rendering.
 
     Args:
-        task: Its attributes are the arguments.
-        names: Theirs.
+        task: The task; its attributes are the arguments.
+        names: The arguments' names.
 
     Returns:
         All of them, by name.
 
     Raises:
-        InvalidArgument: Several do, none does, or one does with what is no text or blank.
+        InvalidArgument: Several or none are given, or the given one is not text, or is blank.
     """
     arguments = {name: getattr(task, name) for name in names}
     given = {name: value for name, value in arguments.items() if value is not None}

@@ -1,13 +1,13 @@
-"""Everything that can go wrong between us and a workspace, as one tree.
+"""All errors of this package, as one tree.
 
 ::
 
-    AzureMLError                        permanent: would a retry of the task meet the same wall?
+    AzureMLError                        permanent: a retry of the task would fail the same way
     ├── InvalidArgument                 ✓  an argument or connection field that cannot be used
-    ├── CredentialError                 ✓  no token, and the identity provider says why
+    ├── CredentialError                 ✓  no token; the message has the identity provider's reason
     ├── Unreachable                        no connection was established: nothing was sent
-    ├── ReplyLost                          sent, and no usable answer: it may have been carried out
-    ├── ServiceError                       an answer that is not a success
+    ├── ReplyLost                          sent, and no complete reply: it may have been carried out
+    ├── ServiceError                       a reply that is not a success
     │   ├── BadRequest                  ✓  400 and other refusals
     │   ├── AuthenticationRefused       ✓  401
     │   ├── PermissionDenied            ✓  403
@@ -15,30 +15,30 @@
     │   ├── Conflict                       409, 412
     │   ├── Throttled                      429
     │   ├── ServerFault                    5xx, 408
-    │   └── MalformedReply                 a success that cannot be read
-    ├── PipelineError                   ✓  a published pipeline that cannot be run as asked
-    │   ├── AmbiguousName               ✓  several active ones of one name
+    │   └── MalformedReply                 a success whose body cannot be read
+    ├── PipelineError                   ✓  a published pipeline that cannot be run as requested
+    │   ├── AmbiguousName               ✓  several of one name
     │   ├── PipelineDisabled            ✓
-    │   └── InvalidParameters           ✓  names or types that its interface does not have
+    │   └── InvalidParameters           ✓  names or types that its interface does not accept
     ├── RunError
     │   ├── RunFailed                      the run ended as Failed
     │   ├── RunCanceled                 ✓  somebody cancelled it in the workspace
     │   ├── RunTimedOut                    its deadline passed
-    │   ├── RunUnwatched                   it could not be read, and goes on
-    │   └── RunStillActive                 it must end before the next one may start, and has not
-    ├── ScheduleError                   ✓  a native schedule that cannot be come to, or managed, as asked
+    │   ├── RunUnwatched                   it could not be read, and continues
+    │   └── RunStillActive                 it must end before the next one may start, but has not
+    ├── ScheduleError                   ✓  a native schedule that cannot be found, or cannot be managed as requested
     │   ├── AmbiguousSchedule           ✓  several of one name
-    │   ├── ScheduleExists              ✓  it exists, and must not, or is another Airflow's
-    │   ├── ScheduleStartedRun          ✓  a run came of a schedule that was to start none
+    │   ├── ScheduleExists              ✓  it exists already, or belongs to another Airflow
+    │   ├── ScheduleStartedRun          ✓  a schedule that was created as disabled started a run
     │   ├── ProvisioningFailed             the service could not set it up
     │   └── ProvisioningUnsettled          its deadline passed, or it could not be read
-    ├── ForeignRun                      ✓  a run, or the submission of one, that is another Airflow's
-    ├── SubmissionUnsettled                a submission's fate is not known yet; a retry looks again
-    └── SubmissionUnknown               ✓  a submission's fate cannot be established
+    ├── ForeignRun                      ✓  a run, or a submission, that belongs to another Airflow
+    ├── SubmissionUnsettled                it is not known yet whether a run was submitted; a retry checks again
+    └── SubmissionUnknown               ✓  it cannot be established whether a run was submitted
 
-``permanent`` says whether trying again could help without anybody's act. ``in_doubt`` says whether the request may have
-been carried out although it failed: the question that decides if a submission may be repeated. ``retry_after`` are the
-seconds after which the service wants to be asked again; None where it did not say.
+``permanent``: whether a retry is pointless until a person acts. ``in_doubt``: whether the request may have been carried
+out although it failed; that decides whether a submission may be repeated. ``retry_after``: the seconds after which the
+service wants the next request; None: it did not say.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _LONGEST_CODE = 200
 
 
 class AzureMLError(Exception):
-    """The root of all errors of this package. Its text steers no terminal, whoever wrote parts of it."""
+    """The root of all errors of this package. Control characters in its text are escaped."""
 
     permanent: bool = False
     in_doubt: bool = False
@@ -66,7 +66,7 @@ class AzureMLError(Exception):
         super().__init__(*(printable(item, lines=True) if isinstance(item, str) else item for item in args))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep text and attributes in copies and pickles; by default Python would pass the text to the constructor."""
+        """Keep text and attributes in copies and pickles; Python's default would pass the text to the constructor."""
         return _restored, (type(self), self.args), self.__dict__
 
 
@@ -75,7 +75,7 @@ def _restored(kind: type[AzureMLError], args: tuple[object, ...]) -> AzureMLErro
 
 
 def ends_a_wait(error: AzureMLError) -> bool:
-    """Whether the service has said that a run cannot be read; a refused identity may be a passing trouble of all."""
+    """Whether an error ends the wait for a run. A refused identity does not: that may be temporary."""
     return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))
 
 
@@ -85,7 +85,7 @@ class InvalidArgument(AzureMLError, ValueError):
     Args:
         argument: Its name.
         problem: What is wrong with it.
-        rendering: What else to say of a value that templates may have made. Only the message has it, not ``problem``.
+        rendering: A remark on template rendering. It is in the message only, not in ``problem``.
     """
 
     permanent = True
@@ -97,7 +97,7 @@ class InvalidArgument(AzureMLError, ValueError):
 
 
 class CredentialError(AzureMLError):
-    """No token could be got; carries what the identity provider said."""
+    """No token could be obtained; the message has the identity provider's reason."""
 
     permanent = True
 
@@ -107,20 +107,20 @@ class Unreachable(AzureMLError):
 
 
 class ReplyLost(AzureMLError):
-    """The request left and no complete answer came back: it may have been carried out."""
+    """The request was sent, but no complete reply was received: it may have been carried out."""
 
     in_doubt = True
 
 
 class ServiceError(AzureMLError):
-    """The service answered, but not with success.
+    """The service answered with something other than success.
 
     Attributes:
         status: The HTTP status.
-        code: The service's own error code, such as ``UserError``; empty when it gave none.
-        message: The service's own message.
+        code: The service's error code, such as ``UserError``; empty: it gave none.
+        message: The service's message.
         request_ids: ``name=value`` facts that Azure support asks for.
-        hint: The next step, where we know one.
+        hint: The next step, if we know one.
     """
 
     def __init__(
@@ -151,13 +151,13 @@ class ServiceError(AzureMLError):
 
 
 class BadRequest(ServiceError):
-    """The service refuses the request as it is."""
+    """The service rejects the request."""
 
     permanent = True
 
 
 class AuthenticationRefused(ServiceError):
-    """401: the service does not take the token."""
+    """401: the service rejects the token."""
 
     permanent = True
 
@@ -179,7 +179,7 @@ class Conflict(ServiceError):
 
 
 class Throttled(ServiceError):
-    """429: too many requests, also after the retry budget was used up. What was asked for was not done."""
+    """429: too many requests, even after the retry budget was used up. The request was not carried out."""
 
 
 class ServerFault(ServiceError):
@@ -195,13 +195,13 @@ class MalformedReply(ServiceError):
 
 
 class PipelineError(AzureMLError):
-    """A published pipeline or endpoint that cannot be run as it was asked for."""
+    """A published pipeline or endpoint that cannot be run as requested."""
 
     permanent = True
 
 
 class AmbiguousName(PipelineError):
-    """Several active pipelines share the name; the message lists them."""
+    """Several pipelines share the name; the message lists them."""
 
 
 class PipelineDisabled(PipelineError):
@@ -233,7 +233,7 @@ class RunFailed(RunError):
 class RunCanceled(RunError):
     """Somebody cancelled the run in the workspace.
 
-    Permanent, because a retry would start anew what a person stopped.
+    Permanent, because a retry would restart what a person stopped.
     """
 
     permanent = True
@@ -244,31 +244,31 @@ class RunTimedOut(RunError):
 
 
 class RunUnwatched(RunError):
-    """The run could not be read within the retry budget; that says nothing about the run itself."""
+    """The run could not be read within the retry budget; the run itself may be fine."""
 
 
 class RunStillActive(RunError):
-    """A run that has to end before another may be submitted has not ended in time."""
+    """A run that must end before the next one may be submitted did not end in time."""
 
 
 class ForeignRun(AzureMLError):
-    """A run, or the submission of one, is another Airflow's: it is left alone."""
+    """A run, or a submission, belongs to another Airflow: it is left alone."""
 
     permanent = True
 
 
 class SubmissionUnsettled(AzureMLError):
-    """Whether a submission was carried out is not known yet: no look-up was answered. A retry looks again."""
+    """It is not known yet whether a submission was carried out: no look-up was answered. A retry checks again."""
 
 
 class SubmissionUnknown(AzureMLError):
-    """Whether a submission was carried out cannot be established, so it is not repeated."""
+    """It cannot be established whether a submission was carried out, so it is not repeated."""
 
     permanent = True
 
 
 class ScheduleError(AzureMLError):
-    """A native schedule that cannot be come to, or managed, as it was asked for."""
+    """A native schedule that cannot be found, or cannot be managed as requested."""
 
     permanent = True
 
@@ -278,11 +278,11 @@ class AmbiguousSchedule(ScheduleError):
 
 
 class ScheduleExists(ScheduleError):
-    """There is such a schedule already, and it is not for us to change."""
+    """The schedule exists already, and we may not change it."""
 
 
 class ScheduleStartedRun(ScheduleError):
-    """A schedule that was created as Disabled has started a run; the message names the run."""
+    """A schedule that was created as disabled has started a run; the message names the run."""
 
 
 class ProvisioningFailed(ScheduleError):
@@ -292,6 +292,6 @@ class ProvisioningFailed(ScheduleError):
 
 
 class ProvisioningUnsettled(ScheduleError):
-    """Whether the service has set the schedule up is not known yet; a retry looks on."""
+    """It is not known yet whether the service has set the schedule up; a retry continues the wait."""
 
     permanent = False

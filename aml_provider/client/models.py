@@ -1,6 +1,6 @@
-"""What a DAG author writes: plain named tuples, so that Airflow's templater renders what is inside.
+"""Values that DAG authors write: named tuples, so that Airflow renders the templates in them.
 
-(A frozen dataclass inside a template field stays unrendered, silently, and an XComArg inside it makes no dependency.)
+(Airflow silently ignores a frozen dataclass in a template field, and an XComArg inside it makes no dependency.)
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Recurrence(NamedTuple):
     Args:
         frequency: ``Minute``, ``Hour``, ``Day``, ``Week`` or ``Month``.
         interval: How many of them lie between two runs; at least 1.
-        start_time: The first moment that counts, without an offset: it is local to ``time_zone``. Without it the
-            service starts a run at once.
+        start_time: The first moment that counts, without an offset: it is local to ``time_zone``. Without it, the
+            service starts a run immediately.
         time_zone: An IANA name (``Asia/Seoul``) or a Windows one (``Korea Standard Time``).
         hours: Hours of the day, 0 to 23; with ``Day`` and ``Week`` only.
         minutes: Minutes of the hour, 0 to 59; with ``Day`` and ``Week`` only.

@@ -1,8 +1,8 @@
-"""What tasks hand on to each other: records that Airflow's XCom stores, and reads back as what they were.
+"""Values that tasks pass to each other: Airflow's XCom stores them and reads them back unchanged.
 
-Airflow's serialisation calls the two methods of :class:`Portable`, on all its versions; nothing of Airflow is needed
-for them. Left alone it would turn what is inside a dataclass into plain maps, fail at an enum, change tuples on one
-version and times on the other, and take a tag that is named like one of its own keys for an order to build an object.
+All versions of Airflow's serialisation call the two methods of :class:`Portable`, which need nothing of Airflow. By
+default it would turn the content of a dataclass into plain maps, fail at an enum, change tuples on one version and
+times on the other, and take a tag that is named like one of its own keys for an instruction to build an object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from aml_provider.client.models import DataPath
 
-# What databases and message formats between two tasks take for a whole number.
+# The limit of whole numbers in the databases and message formats between two tasks.
 _LONGEST = 2**63
 
 
@@ -27,7 +27,7 @@ class Portable:
     __version__ = 1
 
     def serialize(self) -> dict[str, Any]:
-        """For Airflow: its fields, as values that JSON has; records inside it are left to Airflow."""
+        """For Airflow: its fields as JSON values; objects inside it are left to Airflow."""
         return {item.name: pack(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
@@ -46,7 +46,7 @@ class Portable:
 
 
 def pack(value: Any) -> Any:
-    """A value as JSON can hold it and XCom does not change it: what is no plain one becomes a map of one key."""
+    """A value in a form that XCom does not change: one that is not plain becomes a map with one key."""
     if isinstance(value, DataPath):
         return {"data_path": [pack(part) for part in value]}
     if isinstance(value, datetime):
@@ -66,7 +66,7 @@ def pack(value: Any) -> Any:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
-        # PostgreSQL's JSON holds no NUL, and half a character is none in UTF-8.
+        # PostgreSQL's JSON cannot hold NUL, and UTF-8 cannot encode a lone surrogate.
         return "\0" not in value and value == value.encode(errors="replace").decode()
     if isinstance(value, float):
         return math.isfinite(value)

@@ -1,4 +1,4 @@
-"""A value that is shown nowhere by itself."""
+"""Secrets: values that are never shown by accident."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Secret(Generic[V]):
     """A key, token or signed address: ``reveal()`` returns it, and nothing else does.
 
     Neither ``repr``, ``str`` and ``format`` nor ``dataclasses.asdict``, :mod:`json`, :mod:`pickle` and Airflow's XCom
-    show it. Of one that came through the latter two only the place is left; whoever needs the value reads it again.
+    show it. The latter two transport only a placeholder; a task that needs the value reads it again.
 
-    It equals a text or bytes of its value, and is false where that is empty.
+    It equals a text or bytes of its value, and is false if that is empty.
     """
 
     __slots__ = ("_value",)
@@ -31,19 +31,19 @@ class Secret(Generic[V]):
         """Return the value.
 
         Raises:
-            InvalidArgument: It stayed behind when this was pickled or handed on through XCom.
+            InvalidArgument: It was lost when this was pickled or passed through XCom.
         """
         if self._value is None:
             raise InvalidArgument(
                 "secret",
-                "it does not travel between tasks; read what holds it with AzureMLHook in the task that needs it, for "
+                "it is not passed between tasks; read its owner with AzureMLHook in the task that needs it, for "
                 "example AzureMLHook().get_datastore(name).account_key",
             )
         return self._value
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the value stayed behind."""
+        """Whether the value is missing."""
         return self._value is None
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class Secret(Generic[V]):
         return _travelled if self else _empty, ()
 
     def __getstate__(self) -> None:
-        """Nothing, for whoever does not ask ``__reduce__``."""
+        """Nothing, for code that does not use ``__reduce__``."""
 
     def serialize(self) -> str:
         """For Airflow's XCom: whether there is one."""
@@ -82,7 +82,7 @@ class Secret(Generic[V]):
 
     @classmethod
     def deserialize(cls, data: str, _version: int) -> Secret[Any]:
-        """Airflow's XCom hands it on."""
+        """Read the placeholder from Airflow's XCom."""
         return _travelled() if data else _empty()
 
 

@@ -1,4 +1,4 @@
-"""Which workspace, in which cloud, as whom: plain values, and where a token may go."""
+"""The workspace, cloud and identity of a connection as plain values, and the hosts that a token may be sent to."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
-# What a token that travels in a header can be made of.
+# The characters that a token in a header can have.
 _TOKEN = re.compile(r"[!-~]+")
-# Python's own reader of URLs drops line breaks and takes a backslash for a letter; others do not.
+# Python's URL parser drops line breaks and takes a backslash for a letter; other parsers do not.
 _AMBIGUOUS = re.compile(r"[^!-~]|\\")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
 _HOST = re.compile(r"[a-z0-9.-]+")
-# What is between the dots of a host's name, which no resolver takes for anything else; Docker's names have underscores.
+# A label of a host's name that every resolver reads the same way; Docker's names have underscores.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_HOST = 253
 _WITH_PORT = re.compile(r":[0-9]+\Z")
@@ -43,7 +43,7 @@ _USERS_OWN = frozenset({"inference", "instances"})
 
 
 class _Origin(NamedTuple):
-    """What tells one server from another."""
+    """The identity of a server."""
 
     scheme: str
     host: str
@@ -51,7 +51,7 @@ class _Origin(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> _Origin | None:
-        """The origin of a URL; None for whatever two readers of URLs might read as two different hosts."""
+        """The origin of a URL; None if two URL parsers might read two different hosts."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -75,10 +75,10 @@ def read_trusted(text: str) -> tuple[str, ...]:
 
     Args:
         text: Hosts (``aml.example.com``, ``10.0.0.5:8700``) and host suffixes (``.example.com``), separated by commas
-            or white space. Without a port, a host counts on each of its ports.
+            or white space. Without a port, all ports of a host are trusted.
 
     Raises:
-        InvalidArgument: An entry is neither.
+        InvalidArgument: An entry is neither a host nor a suffix.
     """
     entries = tuple(entry.lower() for entry in re.split(r"[,\s]+", text) if entry)
     for entry in entries:
@@ -107,8 +107,8 @@ def _is_listed(origin: _Origin, entries: tuple[str, ...]) -> bool:
 class Cloud(NamedTuple):
     """The hosts of one Azure cloud.
 
-    ``trusted`` are the hosts and host suffixes under which that cloud's own services live (older regional hosts still
-    occur in replies): only they, and the connection's own endpoint, ever see a token for the workspace.
+    ``trusted`` are the hosts and host suffixes of that cloud's own services (older regional hosts still occur in
+    replies). A token for the workspace is sent only to them and to the connection's own endpoint.
     """
 
     name: str
@@ -153,29 +153,29 @@ CLOUDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class WorkspaceSettings(Portable):
-    """Everything that a connection says, checked.
+    """The checked values of a connection.
 
     Args:
         subscription_id: The workspace's subscription.
         resource_group: The workspace's resource group.
         workspace_name: The workspace.
         region: The Azure region, such as ``westeurope``; None: discovered through Azure Resource Manager.
-        endpoint: The base URL of the workspace API, where it is not the region's own.
+        endpoint: The base URL of the workspace API, if it is not the region's own.
         cloud: One of :data:`CLOUDS`.
         auth_method: One of :data:`AUTH_METHODS`.
         tenant_id: The Microsoft Entra tenant.
         client_id: The application, or the user-assigned identity.
         secret: The client secret, or the static token.
         certificate_path: A PEM or PKCS12 file with its private key.
-        certificate: What such a file holds, in place of its path.
+        certificate: The content of such a file, instead of its path.
         certificate_password: That file's password.
-        blob_endpoint: The base URL of the storage account behind the datastores, where it is not the public one.
-        allow_http: Let a static token go to a plain http endpoint that is not on loopback.
+        blob_endpoint: The base URL of the storage account behind the datastores, if it is not the public one.
+        allow_http: Allow a static token for a plain http endpoint that is not on loopback.
         trusted_endpoints: Hosts and host suffixes outside the cloud that may be ``endpoint`` or ``blob_endpoint``
-            whatever the ``auth_method``; see :func:`read_trusted`. It is never the connection that says so.
+            whatever the ``auth_method``; see :func:`read_trusted`. A connection cannot set it.
 
     Raises:
-        InvalidArgument: A value that cannot be used; named as the connection's field is.
+        InvalidArgument: A value cannot be used; the message names the connection's field.
     """
 
     subscription_id: str
@@ -209,7 +209,9 @@ class WorkspaceSettings(Portable):
             raise InvalidArgument("allow_http", "works only together with auth_method static_token")
         token = self.secret if self.auth_method == "static_token" else None
         if token and not token.is_withheld and not _TOKEN.fullmatch(token.reveal()):
-            raise InvalidArgument("password", "holds a blank, a line break or a letter that no bearer token has")
+            raise InvalidArgument(
+                "password", "contains a blank, a line break or another character that no bearer token has"
+            )
         if self.region and not _REGION.fullmatch(self.region):
             raise InvalidArgument("region", f"is {self.region!r}; write its short name, such as westeurope")
         for name in ("endpoint", "blob_endpoint"):
@@ -218,7 +220,7 @@ class WorkspaceSettings(Portable):
                 self._check_base_url(name, url)
 
     def serialize(self) -> dict[str, Any]:
-        """For Airflow's XCom: all but the secrets."""
+        """For Airflow's XCom: everything except the secrets."""
         return {**super().serialize(), "cloud": self.cloud.name}
 
     @classmethod
@@ -228,7 +230,7 @@ class WorkspaceSettings(Portable):
 
     def _check_base_url(self, name: str, url: str) -> None:
         if any(mark in url for mark in "?#@"):
-            # Not shown: what follows may be a secret.
+            # The value is not shown: it may contain a secret.
             raise InvalidArgument(
                 name, "must be an address without a query string, a fragment or a login: secrets have their own fields"
             )
@@ -245,14 +247,14 @@ class WorkspaceSettings(Portable):
         if self.auth_method != "static_token" and not self._vouches_for(origin, storage=storage):
             raise InvalidArgument(
                 name,
-                f"{origin.host!r} is no host of the cloud {self.cloud.name!r}, and would be sent what auth_method "
-                f"{self.auth_method!r} gives access to. If it is yours, whoever operates Airflow lists it in "
-                f"[azureml] trusted_endpoints. Else remove {name} from the connection; a local workspace takes "
-                "auth_method static_token",
+                f"{origin.host!r} is not a host of the cloud {self.cloud.name!r}, and would get tokens of auth_method "
+                f"{self.auth_method!r}. If the host is yours, ask the operator of Airflow to list it in [azureml] "
+                f"trusted_endpoints. Otherwise remove {name} from the connection. A local workspace needs auth_method "
+                "static_token",
             )
 
     def _vouches_for(self, origin: _Origin, *, storage: bool) -> bool:
-        """Whether a host is one of the cloud's own, or one that whoever operates Airflow has listed as trusted."""
+        """Whether a host is one of the cloud's own, or one that the operator of Airflow has listed as trusted."""
         if _is_listed(origin, self.trusted_endpoints):
             return True
         return origin.scheme == "https" and (
@@ -260,9 +262,9 @@ class WorkspaceSettings(Portable):
         )
 
     def knows(self, url: str) -> bool:
-        """Whether a host's answers may be shown, because it is no stranger: the cloud's, a listed one or this machine.
+        """Whether a host's replies may be shown: one of the cloud's, a listed one or this machine.
 
-        Whoever may edit a connection must not be able to read any server's answers with it.
+        People who can edit a connection must not be able to read the replies of arbitrary servers with it.
         """
         origin = _Origin.of(url)
         return origin is not None and (
@@ -270,9 +272,9 @@ class WorkspaceSettings(Portable):
         )
 
     def may_fetch(self, url: str) -> bool:
-        """Whether a link that a reply holds may be followed, without a token: to known hosts and the connection's own.
+        """Whether a link in a reply may be followed, without a token: to known hosts and the connection's own.
 
-        To this machine lead only the links of a workspace on it.
+        Links to this machine are followed only if the workspace is on it.
         """
         origin = _Origin.of(url)
         if origin is None or not self._scheme_allowed(origin):
@@ -296,19 +298,19 @@ class WorkspaceSettings(Portable):
 
     @property
     def api_url(self) -> str | None:
-        """The base URL of the workspace API, or None where only discovery knows it."""
+        """The base URL of the workspace API, or None if only discovery knows it."""
         if self.endpoint:
             return self.endpoint.rstrip("/")
         return f"https://{self.region}.{self.cloud.api_suffix}" if self.region else None
 
     @property
     def _stands_alone(self) -> bool:
-        """Whether the endpoint is a workspace of its own (an emulator), rather than Azure by another address."""
+        """Whether the endpoint is a separate workspace (an emulator), and not another address of Azure."""
         return self.endpoint is not None and not self._under_cloud(urlsplit(self.endpoint).hostname or "")
 
     @property
     def management_url(self) -> str:
-        """The base URL of Azure Resource Manager; an endpoint outside Azure answers for it too."""
+        """The base URL of Azure Resource Manager; an endpoint outside Azure also serves its API."""
         return (self.api_url or "") if self._stands_alone else self.cloud.management
 
     @property
@@ -318,12 +320,12 @@ class WorkspaceSettings(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[Any], ...]:
-        """What of it nobody may read in a log."""
+        """The values that no log may show."""
         return tuple(value for value in (self.secret, self.certificate, self.certificate_password) if value)
 
     @property
     def blob_hosts(self) -> tuple[str, ...]:
-        """The host of ``blob_endpoint``, as an entry of ``trusted_endpoints``; none where there is no such field."""
+        """The host of ``blob_endpoint``, as an entry of ``trusted_endpoints``; empty without that field."""
         return (urlsplit(self.blob_endpoint).netloc.lower(),) if self.blob_endpoint else ()
 
     @property
@@ -346,7 +348,7 @@ class WorkspaceSettings(Portable):
         return f"{self.studio_url}/runs/{quote(run_id, safe='')}?wsid={quote(wsid, safe='/')}{tenant}"
 
     def trusts(self, url: str, scope: str) -> bool:
-        """Whether a token of this audience may be sent to this URL, whoever named it.
+        """Whether a token of this audience may be sent to this URL, whatever its source.
 
         A token for the workspace goes to the cloud's own services or the connection's endpoint, one for storage to the
         cloud's blob hosts or the connection's blob endpoint.
@@ -367,7 +369,7 @@ class WorkspaceSettings(Portable):
 
     def _under_cloud(self, host: str) -> bool:
         host = host.lower()
-        # Below these, users' own programs answer: online endpoints and the applications of compute instances.
+        # Under these names, users' own programs answer: online endpoints and applications on compute instances.
         if not _HOST.fullmatch(host) or not _USERS_OWN.isdisjoint(host.split(".")):
             return False
         return any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in self.cloud.trusted)

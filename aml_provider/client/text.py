@@ -1,7 +1,7 @@
-"""Text from outside, as it may be shown: on one line, bounded, steering no terminal, without secrets.
+"""Text from outside in a form that may be shown: on one line, bounded, without control characters and secrets.
 
-Names, statuses, messages and logs are other people's. What they write goes through here on its way into an error, a log
-or a terminal; what a program reads stays as it is.
+Names, statuses, messages and logs are written by other people. They pass through here on their way into an error, a log
+or a terminal; text for programs stays unchanged.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-#: The most letters of a text from outside in a message.
+#: The most characters of a text from outside in a message.
 LONGEST = 2000
-# Any so many letters and digits of a secret in a row are masked: it may be cut off, wrapped, or taken apart.
+# Any N consecutive letters and digits of a secret are masked: an echo may cut, wrap or split it.
 _PIECE = 12
-# Shorter than this, a secret is a word.
+# A shorter secret could be an ordinary word.
 _WORD = 8
 # A character as it is, the last group; or escaped in URLs, JSON, Python, XML and HTML, also several times. What has no
 # group stands for no letter and no digit.
@@ -28,10 +28,10 @@ _LETTER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _DECIMAL, _ITSELF = 5, 6
-# The ends of names. No pattern may begin with a repetition: of a long text it would be tried from each letter on.
+# The ends of names. No pattern may begin with a repetition: it would be tried from each letter of a long text.
 _NAMES = r"(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
 _VALUE = r"[^\s&\"'<>,;\\]+"
-# The bare word in "no valid bearer token." is none.
+# The bare word in "no valid bearer token." is not a token.
 _PATTERNS = (
     re.compile(rf"(?i)\b((?:bearer|sharedkey|sharedaccesssignature)\s+(?!token(?:[\s.,;:]|$))){_VALUE}"),
     re.compile(rf"(?i)({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}"),
@@ -42,7 +42,7 @@ _PATTERNS = (
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """A text without what would steer a terminal or look like another line: such letters become escapes.
+    """A text whose control characters and line breaks are escaped.
 
     Args:
         text: The text.
@@ -57,28 +57,28 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """A printable text on one line, cut where it is too long."""
+    """A printable text on one line, cut if it is too long."""
     text = printable(text[: longest + 1])
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def some_of(items: Sequence[str], separator: str = "; ", most: int = 10) -> str:
-    """The first of several texts for a message, and how many more there are."""
+    """The first of several texts for a message, and the number of the others."""
     more = [f"and {len(items) - most} more"] if len(items) > most else []
     return separator.join([*items[:most], *more])
 
 
 def quoted(text: str) -> str:
-    """Lines of a log inside a message, each marked, so that none passes for a line of our own."""
+    """Lines of a log inside a message, each with a prefix, so that none looks like a line of our own."""
     return "\n".join(f"  | {printable(line.expandtabs())}" for line in text.splitlines())
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without the secrets that it may echo, in whatever form, nor what is called a token, key or the like.
+    """A text without the secrets that it may echo in any form, and without values that are named token, key or similar.
 
     Args:
         text: The text.
-        secrets: What was sent.
+        secrets: The secrets that were sent.
     """
     secrets = [secret for secret in secrets if len(secret) >= _WORD]
     if secrets:
@@ -89,7 +89,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
                 _mark(letters, places, form, hidden)
         text = _cut_out(text, hidden)
         for secret in secrets:
-            # One that has too few letters and digits.
+            # A secret that has too few letters and digits.
             text = text.replace(secret, "***")
     for pattern in _PATTERNS:
         text = pattern.sub(r"\1***", text)
@@ -97,9 +97,9 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The letters and digits of a text, small and without escapes, and where in the text each of them stands.
+    """The letters and digits of a text, in lower case and without escapes, and the place of each in the text.
 
-    What is between them is what echoes change: blanks for plus signs, line breaks, dashes for slashes in URLs.
+    Echoes change the other characters: blanks for plus signs, line breaks, dashes for slashes in URLs.
     """
     letters, places = [], []
     for found in _LETTER.finditer(text):
@@ -118,11 +118,11 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The letters and digits of a secret, as an echo may write it."""
+    """The letters and digits of a secret, in the forms that an echo may have."""
     raw = secret.encode("utf-8", "replace")
     forms = {secret, raw.decode("latin-1"), raw.hex()}
     for shift in range(3):
-        # In base64 it looks different by where it begins; its first and last letters depend on what is around it.
+        # Its base64 depends on its offset; the first and last letters also depend on the text around it.
         forms.add(base64.b64encode(bytes(shift) + raw).decode().rstrip("=")[4 if shift else 0 : -1])
     for form in forms:
         letters, _ = _plain(form)

@@ -11,20 +11,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import DISABLED
 from aml_provider.client.errors import AmbiguousSchedule, AzureMLError, NotFound, ScheduleExists, ScheduleStartedRun
+from aml_provider.client.flows.finding import describe
 from aml_provider.client.flows.schedules import (
     CREATING,
     RETIRED,
     STATE,
     change,
     check_provisioning,
-    describe,
     only_one,
     set_status,
 )
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.recurrence import park
-from aml_provider.client.specs.schedule import DISABLED, with_properties, with_status
+from aml_provider.client.specs.schedule import with_properties, with_status
 from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.durable.schedule_owner import DAG, DEPLOYMENT, KEY, MAP_INDEX, RUN, TASK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import find_target
@@ -62,8 +63,7 @@ def create_schedule(
     """
     if (pipeline_id is None) == (endpoint_id is None):
         raise InvalidArgument("pipeline_id", "give either pipeline_id or endpoint_id")
-    if if_exists not in {"fail", "reuse", "update"}:
-        raise InvalidArgument("if_exists", f"is {if_exists!r}; use 'fail', 'reuse' or 'update'")
+    as_choice("if_exists", if_exists, IF_EXISTS)
     find = find_target(PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id))
     target = yield from prepare(wanted, find, {}, warn=log.warning)
     reconciler = ScheduleReconciler(

@@ -1,1 +1,1 @@
-"""What DAG code and operators talk to a workspace through."""
+"""Hooks, through which DAG code and operators use a workspace."""

@@ -22,21 +22,21 @@ __all__ = ["AzureMLHook", "retry_policy"]
 class AzureMLHook(
     PipelineMethods, EndpointMethods, RunMethods, RunRecordMethods, ExperimentMethods, ScheduleMethods, DatastoreMethods
 ):
-    """Talk to the workspace of one Airflow connection.
+    """Use the workspace of one Airflow connection.
 
     Each method has a twin for event loops, ``async_`` and its name, with the same arguments, result and errors.
 
-    Nothing is looked up or opened before a method is called. Each method opens a connection pool and closes it; to make
-    several requests with one, use :meth:`client` or :meth:`async_client`.
+    Nothing is read or opened before a method is called. Each method opens a connection pool and closes it; use
+    :meth:`client` or :meth:`async_client` to make several requests with one pool.
 
-    Permanent errors, which a retry would meet again, leave a method as ``AirflowFailException``, with the
-    :class:`~aml_provider.client.errors.AzureMLError` as its cause; all others leave it as that error itself.
+    Permanent errors, which a retry would not fix, are raised as ``AirflowFailException`` with the
+    :class:`~aml_provider.client.errors.AzureMLError` as its cause. All others are raised as that error itself.
 
     Args:
         azureml_conn_id: The connection, of type ``azureml``.
     """
 
-    # Airflow 2 looks for these two in the hook's own class only.
+    # Airflow 2 finds these two in the hook's own class only.
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
@@ -52,7 +52,7 @@ class AzureMLHook(
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
-        """The connection form's own fields on Airflow before 3.2, from the same description as on later ones."""
+        """The connection form's own fields on Airflow before 3.2, from the same description as on later versions."""
         from flask_appbuilder.fieldwidgets import (
             BS3PasswordFieldWidget,
             BS3TextAreaFieldWidget,
@@ -71,7 +71,7 @@ class AzureMLHook(
                 return BooleanField(label, description=help_text)
             kinds = {
                 "password": (PasswordField, BS3PasswordFieldWidget),
-                # A TextAreaField would be no field that Airflow knows: it then leaves out the whole form.
+                # Airflow does not know TextAreaField, and would leave out the whole form.
                 "multiline": (StringField, BS3TextAreaFieldWidget),
             }
             kind, widget = kinds.get(schema.get("format", ""), (StringField, BS3TextFieldWidget))

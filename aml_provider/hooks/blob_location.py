@@ -1,4 +1,4 @@
-"""Where a watched folder is and as whom it is listed, from what a DAG author says."""
+"""The watched folder and the identity that lists it, from a DAG author's arguments."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import CONN_TYPE, airflow_errors, check_readable, told_why_not_found
+from aml_provider.connection import (
+    CONN_TYPE,
+    airflow_errors,
+    async_extra_of,
+    check_readable,
+    explained_not_found,
+    extra_of,
+    plain_fields,
+)
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
+from aml_provider.hooks.workspace import poll_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class BlobLocation(NamedTuple):
-    """A folder as its author names it; plain values, so that a trigger can carry them.
+    """A folder as its author names it, in plain values that a trigger can carry.
 
     Args:
-        datastore: A datastore of the workspace; one of this and the next is given.
+        datastore: A datastore of the workspace; give either this or ``container_url``.
         container_url: A container's address, without a query string.
         path: The folder in the container; empty for its root.
-        wasb_conn_id: With ``container_url``: the connection of type ``wasb`` whose rights are used, in place of the
-            identity of ``azureml_conn_id``.
+        wasb_conn_id: With ``container_url``: the connection of type ``wasb`` whose rights are used, instead of
+            the identity of ``azureml_conn_id``.
         azureml_conn_id: The connection.
     """
 
@@ -42,14 +50,14 @@ class BlobLocation(NamedTuple):
 
     @classmethod
     def of_cursor_store(cls, value: str | None, azureml_conn_id: str) -> BlobLocation | None:
-        """The folder that records are kept in; None where that is no folder but Airflow's Variables.
+        """The folder of ``cursor_store``; None: cursors are kept in Airflow's Variables.
 
         Args:
             value: ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
             azureml_conn_id: The connection.
 
         Raises:
-            InvalidArgument: It is something else.
+            InvalidArgument: It has another form.
         """
         from aml_provider.blobs.folder import as_store_path
 
@@ -59,7 +67,7 @@ class BlobLocation(NamedTuple):
         return cls(datastore, None, path, None, azureml_conn_id)
 
     def is_same_folder(self, other: BlobLocation) -> bool:
-        """Whether the other has the same name; where neither is asked, one place may have several."""
+        """Whether the other has the same name. Two different names may still be those of one folder."""
         from aml_provider.blobs.folder import normalise_path
 
         return self.name == other.name and normalise_path(self.path) == normalise_path(other.path)
@@ -73,7 +81,7 @@ class BlobLocation(NamedTuple):
         """Check what can be checked without a connection.
 
         Raises:
-            InvalidArgument: A value cannot be used; the message shows no part of it that may be a secret.
+            InvalidArgument: A value cannot be used; the message shows no possible secret.
         """
         from aml_provider.blobs.folder import Folder, normalise_path
         from aml_provider.client.arguments import as_name
@@ -90,28 +98,28 @@ class BlobLocation(NamedTuple):
         if self.datastore is not None and self.wasb_conn_id is not None:
             raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
         if self.container_url is not None:
-            # Whether plain http will do is the connection's to say.
+            # The connection decides whether plain http is allowed.
             Folder.at(self.container_url, self.path, allow_http=True)
         normalise_path(self.path)
 
     @contextmanager
-    def open(self, patience: float | None = None) -> Iterator[tuple[Client, Location]]:
+    def open(self, timeout: float | None = None) -> Iterator[tuple[Client, Location]]:
         """Open a client that may list the folder, on a worker.
 
         Args:
-            patience: The most seconds for which what fails is repeated; None: as ``[azureml] retry_budget`` says.
+            timeout: The most seconds of retries; None: as ``[azureml] retry_budget`` says.
         """
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
-        policy = look_policy(patience)
+        policy = poll_policy(timeout)
         with airflow_errors():
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with airflow_errors(), told_why_not_found(self.wasb_conn_id):
+            with airflow_errors(), explained_not_found(self.wasb_conn_id):
                 rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
         with airflow_errors():
             if rights is not None:
@@ -125,7 +133,7 @@ class BlobLocation(NamedTuple):
             try:
                 client = Client(location.settings, policy=policy, hide=mask)
             except InvalidArgument as error:
-                # It names a field of the connection, where these values do not come from.
+                # It names a field of the connection, but these values are from the datastore.
                 raise InvalidArgument(
                     "datastore", f"{self.name!r} has a service principal that cannot be used: {error}"
                 ) from error
@@ -135,21 +143,21 @@ class BlobLocation(NamedTuple):
     @asynccontextmanager
     async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
         """The twin of :meth:`open` for an event loop."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.connection import get_async_connection
 
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
 
-        policy = look_policy()
+        policy = poll_policy()
         with airflow_errors():
             self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with told_why_not_found(self.wasb_conn_id):
+            with explained_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
             with airflow_errors():
-                rights = WasbRights.of(connection, extra=await get_async_extra_dejson(connection))
+                rights = WasbRights.of(connection, extra=await async_extra_of(connection))
         with airflow_errors():
             if rights is not None:
                 await async_mask(rights.secrets)
@@ -175,7 +183,7 @@ class BlobLocation(NamedTuple):
 
 
 class WasbRights(NamedTuple):
-    """What a connection of Airflow's type ``wasb`` allows, read as Airflow's own Azure provider reads it."""
+    """The rights of a connection of Airflow's type ``wasb``, read as Airflow's own Azure provider reads it."""
 
     conn_id: str
     login: str
@@ -191,7 +199,7 @@ class WasbRights(NamedTuple):
         """Read a connection.
 
         Raises:
-            InvalidArgument: It is of our own type, or its extra is no JSON object and nothing else holds a right.
+            InvalidArgument: It is of our own type, or its extra is not a JSON object and nothing else holds a right.
         """
         from aml_provider.client.errors import InvalidArgument
 
@@ -201,15 +209,12 @@ class WasbRights(NamedTuple):
                 "wasb_conn_id",
                 f"{where}conn_type is {CONN_TYPE!r}; leave wasb_conn_id out to list as the identity of azureml_conn_id",
             )
-        extra = connection.extra_dejson if extra is None else extra
+        extra = extra_of(connection) if extra is None else extra
         if not connection.password:
-            check_readable(f"wasb_conn_id: {where}", connection.extra)
+            check_readable(f"wasb_conn_id: {where}", connection)
         if not isinstance(extra, dict):
             raise InvalidArgument("wasb_conn_id", f"{where}extra is not a JSON object")
-        prefix = "extra__wasb__"
-        fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
-        # Where both are there, the plain name wins unless it is empty.
-        fields |= {name: value for name, value in extra.items() if value or name not in fields}
+        fields = plain_fields("wasb", extra)
         return cls(connection.conn_id, connection.login or "", connection.password or "", fields, connection.host or "")
 
     def _rights(self) -> Rights:
@@ -225,10 +230,10 @@ class WasbRights(NamedTuple):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """What of it nobody may read in a log.
+        """The values that no log may show.
 
         Raises:
-            InvalidArgument: The connection cannot be read; shows nothing of it.
+            InvalidArgument: The connection cannot be read; the message shows nothing of it.
         """
         from aml_provider.client.secret import Secret
 
@@ -240,7 +245,7 @@ class WasbRights(NamedTuple):
         return tuple(Secret(str(value)) for value in found if value)
 
     def settings(self, settings: WorkspaceSettings) -> WorkspaceSettings:
-        """The settings of whoever this connection is; another identity only for a service principal."""
+        """The settings with this connection's service principal, if it has one; else unchanged."""
         tenant_id = self._rights().tenant_id
         if not tenant_id:
             return settings
@@ -278,7 +283,7 @@ class WasbRights(NamedTuple):
                 f"connection {self.conn_id!r} has no SAS, account key, connection string or service principal; leave "
                 "wasb_conn_id out to list as the identity of azureml_conn_id",
             )
-        # A key signs for the account that is asked, whatever else its name is.
+        # A key signs for the account in the address, not for one of another name.
         account = account_of(container_url) or rights.account
         if not account:
             raise InvalidArgument(
@@ -288,12 +293,12 @@ class WasbRights(NamedTuple):
 
 
 class FolderKey(NamedTuple):
-    """Which watchers share a listing: those for whom it is the same one at the same times.
+    """Identifies the watchers that share a listing: the same one at the same times.
 
     Attributes:
         location: The folder, its path normalised.
-        ignore_empty: Without it, the listing asks for the blobs' metadata too.
-        poll_interval: Seconds between two looks.
+        ignore_empty: If False, the listing also requests the blobs' metadata.
+        poll_interval: Seconds between two polls.
     """
 
     location: BlobLocation

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DatastoreMethods(WorkspaceHook):
-    """What can be done with datastores. Their credentials are in the records and stay out of what is shown."""
+    """Methods for datastores. Their credentials are in the results, but are never shown."""
 
     @operation
     def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
@@ -27,7 +27,7 @@ class DatastoreMethods(WorkspaceHook):
 
     @operation
     def get_datastore(self, name: str) -> Flow[Datastore]:
-        """Read a datastore; its credentials are in the record and stay out of its repr."""
+        """Read a datastore with its credentials, which its repr does not show."""
         from aml_provider.client import calls
         from aml_provider.client.flows.finding import DATASTORE, advised
 
@@ -57,7 +57,7 @@ class DatastoreMethods(WorkspaceHook):
 
     @operation
     def delete_datastore(self, name: str) -> Flow[None]:
-        """Unregister a datastore; the storage that it points to stays as it is."""
+        """Unregister a datastore; its storage is not changed."""
         from aml_provider.client import calls
         from aml_provider.client.http.messages import flow_of
 

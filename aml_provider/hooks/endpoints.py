@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class EndpointMethods(WorkspaceHook):
-    """What can be done with pipeline endpoints.
+    """Methods for pipeline endpoints.
 
-    A change reads the endpoint and writes it back whole, so that what others have set stays. After a lost reply it is
-    read again, and written again only where that is still needed. Azure ML has no lock for this: of two changes at the
-    same moment the later one wins.
+    A change reads the endpoint and writes it back whole, so that what others have set is kept. After a lost reply it is
+    read again, and written again only if that is still needed. Azure ML has no lock for this: of two simultaneous
+    changes, the later one wins.
     """
 
     @operation
@@ -48,7 +49,7 @@ class EndpointMethods(WorkspaceHook):
         """Find the pipeline endpoint of this name, active or not; names are unique in a workspace.
 
         Raises:
-            PipelineError: None has it; the message names similar ones.
+            PipelineError: It does not exist; the message suggests similar names.
         """
         from aml_provider.client.flows.endpoints import find_endpoint
 
@@ -60,7 +61,7 @@ class EndpointMethods(WorkspaceHook):
     def list_pipelines_of_endpoint(
         self, endpoint_id: str, *, active_only: bool = True
     ) -> Flow[tuple[PublishedPipeline, ...]]:
-        """List the published pipelines behind an endpoint; its ``versions`` say which is which.
+        """List the published pipelines behind an endpoint; its ``versions`` map them.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -97,7 +98,7 @@ class EndpointMethods(WorkspaceHook):
     ) -> Flow[PipelineEndpoint]:
         """Add a published pipeline to an endpoint, as its next version.
 
-        A pipeline that is a version already is not added again; so this may be repeated.
+        A pipeline that is already a version is not added again, so this may be repeated.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -112,7 +113,7 @@ class EndpointMethods(WorkspaceHook):
 
     @operation
     def set_default_endpoint_version(self, endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
-        """Choose the version that runs when none is asked for.
+        """Set the version that runs when none is given.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -131,7 +132,7 @@ class EndpointMethods(WorkspaceHook):
     def update_endpoint(
         self, endpoint_id: str, *, name: str | None = None, description: str | None = None
     ) -> Flow[PipelineEndpoint]:
-        """Rename or describe an endpoint; what is None stays.
+        """Rename or describe an endpoint; None: no change.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -149,24 +150,24 @@ class EndpointMethods(WorkspaceHook):
         """Enable a pipeline endpoint, so that runs can be submitted to it."""
         from aml_provider.client.flows.endpoints import set_endpoint_status
 
-        return set_endpoint_status(endpoint_id, "Active")
+        return set_endpoint_status(endpoint_id, ACTIVE)
 
     async_enable_endpoint = in_event_loop(enable_endpoint)
 
     @operation
     def disable_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
-        """Disable a pipeline endpoint, so that no runs can be submitted to it; its pipelines stay as they are."""
+        """Disable a pipeline endpoint, so that no runs can be submitted to it; its pipelines are not changed."""
         from aml_provider.client.flows.endpoints import set_endpoint_status
 
-        return set_endpoint_status(endpoint_id, "Disabled")
+        return set_endpoint_status(endpoint_id, DISABLED)
 
     async_disable_endpoint = in_event_loop(disable_endpoint)
 
     @operation
     def archive_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
-        """Disable a pipeline endpoint and free its name: it gets a random one, as Microsoft's SDK does it.
+        """Disable a pipeline endpoint and free its name: it gets a random one, as in Microsoft's SDK.
 
-        There is no way back to the old name but :meth:`update_endpoint`.
+        Only :meth:`update_endpoint` can restore the old name.
         """
         from aml_provider.client.flows.endpoints import archive_endpoint
 

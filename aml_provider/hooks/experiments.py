@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExperimentMethods(WorkspaceHook):
-    """What can be done with experiments, each by its name."""
+    """Methods for experiments, by their names."""
 
     @operation
     def list_experiments(
@@ -24,9 +24,9 @@ class ExperimentMethods(WorkspaceHook):
         """List the workspace's experiments.
 
         Args:
-            view: ``ActiveOnly``, ``ArchivedOnly``, ``All`` or ``Default`` (what the service takes for that).
-            tags: Only those that have all of these tags; None as value: whatever the tag's value is.
-            limit: So many at most; None: all.
+            view: ``ActiveOnly``, ``ArchivedOnly``, ``All`` or ``Default`` (the service decides).
+            tags: Only those that have all of these tags; None as value: any value.
+            limit: The most experiments to return; None: all.
 
         Raises:
             InvalidArgument: There is no such view, or a tag cannot be searched for.
@@ -49,9 +49,9 @@ class ExperimentMethods(WorkspaceHook):
 
     @operation
     def create_experiment(self, experiment_name: str) -> Flow[Experiment]:
-        """Create an experiment, or return the one that has this name already.
+        """Create an experiment, or return the existing one of this name.
 
-        A submission makes its experiment by itself.
+        A submission creates its experiment if necessary.
 
         Args:
             experiment_name: 1 to 255 letters, digits, ``-`` and ``_``, a letter or digit first.
@@ -74,13 +74,13 @@ class ExperimentMethods(WorkspaceHook):
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Flow[Experiment]:
-        """Rename, describe or tag an experiment; what is None stays.
+        """Rename, describe or tag an experiment; None: no change.
 
         Args:
             experiment_name: The experiment.
             new_name: Its new name.
             description: Its new description.
-            tags: Tags that are added to those that are there, or change them.
+            tags: Tags to add, or to change.
 
         Raises:
             InvalidArgument: The new name cannot be used.
@@ -107,7 +107,7 @@ class ExperimentMethods(WorkspaceHook):
 
     @operation
     def archive_experiment(self, experiment_name: str) -> Flow[Experiment]:
-        """Hide an experiment and its runs from the studio's lists; nothing is lost."""
+        """Hide an experiment and its runs from the studio's lists; nothing is deleted."""
         from aml_provider.client.flows.experiments import set_archived
 
         return set_archived(experiment_name, archived=True)
@@ -125,7 +125,7 @@ class ExperimentMethods(WorkspaceHook):
 
     @operation
     def delete_experiment(self, experiment_name: str) -> Flow[None]:
-        """Delete an experiment that has no runs; the service may take its time."""
+        """Delete an experiment that has no runs; this may take some time."""
         from aml_provider.client.flows.experiments import delete_experiment
 
         return delete_experiment(experiment_name)

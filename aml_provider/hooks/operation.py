@@ -1,4 +1,4 @@
-"""One definition of a hook's method, two faces: for workers and for event loops."""
+"""Hook methods for workers and for event loops, from one definition."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TWIN = "async_"
 
 
 def operation(flow: Callable[Concatenate[H, P], Flow[T]]) -> Callable[Concatenate[H, P], T]:
-    """Make a method of a generator that yields calls: it opens a client, carries the flow out and returns its result.
+    """Make a method from a flow: it opens a client, carries out the flow and returns its result.
 
-    Permanent errors leave it as ``AirflowFailException``; all others as they are.
+    Permanent errors are raised as ``AirflowFailException``, all others unchanged.
     """
-    # Who looks at the method wants to see what it returns, not what is yielded on the way there.
+    # The method's documentation shows its result, not the flow.
     returned = str(flow.__annotations__["return"])
     flow.__annotations__["return"] = returned.removeprefix("Flow[").removesuffix("]")
 
@@ -31,7 +31,7 @@ def operation(flow: Callable[Concatenate[H, P], Flow[T]]) -> Callable[Concatenat
         with self.client() as client:
             return client.run(flow(self, *args, **kwargs))
 
-    _dress(method, flow, flow.__name__, flow.__doc__)
+    _copy_metadata(method, flow, flow.__name__, flow.__doc__)
     return method
 
 
@@ -46,15 +46,17 @@ def in_event_loop(
             return await client.run(flow(self, *args, **kwargs))
 
     name = method.__name__
-    _dress(twin, flow, f"{_TWIN}{name}", f"The twin of :meth:`{name}` for an event loop.\n\n        {flow.__doc__}")
+    _copy_metadata(
+        twin, flow, f"{_TWIN}{name}", f"The twin of :meth:`{name}` for an event loop.\n\n        {flow.__doc__}"
+    )
     return twin
 
 
-def _dress(function: Any, flow: Callable[..., Any], name: str, doc: str | None) -> None:
-    """Let a function show a flow's signature and description.
+def _copy_metadata(function: Any, flow: Callable[..., Any], name: str, doc: str | None) -> None:
+    """Give a function a flow's signature and description.
 
-    By hand: a DAG file that uses the hook imports a hundred of them, and :mod:`inspect` takes its time. It reads the
-    signature off ``__wrapped__`` when somebody asks.
+    By hand: a DAG file that uses the hook imports a hundred of them, and :mod:`inspect` is slow. It reads the signature
+    from ``__wrapped__`` on demand.
     """
     function.__name__ = name
     function.__qualname__ = f"{flow.__qualname__.rpartition('.')[0]}.{name}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PipelineMethods(WorkspaceHook):
-    """What can be done with published pipelines."""
+    """Methods for published pipelines."""
 
     @operation
     def list_pipelines(self, *, active_only: bool = True) -> Flow[tuple[PublishedPipeline, ...]]:
@@ -61,7 +61,7 @@ class PipelineMethods(WorkspaceHook):
 
         Raises:
             AmbiguousName: Several have it; the message lists their ids, versions and dates.
-            PipelineError: None has it; the message names similar ones.
+            PipelineError: It does not exist; the message suggests similar names.
         """
         from aml_provider.client.flows.targets import find_pipeline
 
@@ -80,7 +80,7 @@ class PipelineMethods(WorkspaceHook):
 
     @operation
     def disable_pipeline(self, pipeline_id: str, *, disable_schedules: bool = True) -> Flow[None]:
-        """Disable a published pipeline, its native schedules first, as Azure ML's documentation wants.
+        """Disable a published pipeline, its native schedules first, as Azure ML's documentation requires.
 
         Args:
             pipeline_id: The published pipeline.
@@ -91,19 +91,19 @@ class PipelineMethods(WorkspaceHook):
         """
         from aml_provider.client.flows.pipelines import disable_pipeline
 
-        yield from disable_pipeline(pipeline_id=pipeline_id, disable_schedules=disable_schedules, note=self.log.info)
+        yield from disable_pipeline(pipeline_id=pipeline_id, disable_schedules=disable_schedules, log=self.log.info)
 
     async_disable_pipeline = in_event_loop(disable_pipeline)
 
     @operation
     def enable_pipeline(self, pipeline_id: str) -> Flow[None]:
-        """Enable a published pipeline; its native schedules stay as they are.
+        """Enable a published pipeline; its native schedules are not changed.
 
         Raises:
             PipelineError: There is no such pipeline.
         """
         from aml_provider.client.flows.pipelines import enable_pipeline
 
-        yield from enable_pipeline(pipeline_id=pipeline_id, note=self.log.info)
+        yield from enable_pipeline(pipeline_id=pipeline_id, log=self.log.info)
 
     async_enable_pipeline = in_event_loop(enable_pipeline)

@@ -1,4 +1,4 @@
-"""The hook's methods for what runs leave behind, and for what is written on them."""
+"""The hook's methods for the results of runs, and for their tags, properties and names."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class RunRecordMethods(WorkspaceHook):
     """Logs, outputs and metrics of runs; their tags, properties and names.
 
-    The latter live in the run history, which knows a run below its experiment. Where the experiment is not given it is
-    looked up, which takes a request more.
+    Tags, properties and names are in the run history, under the run's experiment. If the experiment is not given, it
+    is looked up with one more request.
     """
 
     @operation
@@ -27,13 +27,14 @@ class RunRecordMethods(WorkspaceHook):
     ) -> Flow[dict[str, str]]:
         """Read the logs of a run's steps.
 
-        A step's log files are fetched with the links that the service gives for them, without a token. Where it names
-        none, its standard output is asked for. A file that cannot be fetched is left out, with a warning in the log.
+        A step's log files are fetched with the links that the service gives for them, without a token. If it gives
+        none, the step's standard output is requested. A file that cannot be fetched is left out, and a warning is
+        logged.
 
         Args:
             run_id: The pipeline run.
             step: Only the logs of this step: its name, or the id of its run.
-            max_bytes: Of each file only the last so many bytes; None: all of it.
+            max_bytes: The bytes to read from the end of each file; None: the whole file.
 
         Returns:
             Texts by ``step/file``, in the order of the steps; a step whose name another one has too is named by
@@ -53,7 +54,7 @@ class RunRecordMethods(WorkspaceHook):
     def get_run_outputs(self, run_id: str, step: str | None = None) -> Flow[dict[str, Output]]:
         """Read where the outputs of a run's steps are.
 
-        An output's ``data_path`` can be handed on to another run as the value of a DataPath parameter.
+        An output's ``data_path`` can be passed to another run as the value of a DataPath parameter.
 
         Args:
             run_id: The pipeline run.
@@ -73,7 +74,7 @@ class RunRecordMethods(WorkspaceHook):
 
     @operation
     def get_run_metrics(self, run_id: str, step: str | None = None) -> Flow[dict[str, tuple[MetricValue, ...]]]:
-        """Read what a run and its steps have logged as metrics.
+        """Read the metrics that a run and its steps have logged.
 
         The requests are those of Microsoft's SDK; the service's documentation does not describe them.
 
@@ -112,12 +113,12 @@ class RunRecordMethods(WorkspaceHook):
     def tag_run(
         self, run_id: str, tags: Mapping[str, str | None], *, experiment_name: str | None = None
     ) -> Flow[HistoryRun]:
-        """Add tags to a run or to a step; those that are there stay, or get a new value.
+        """Add tags to a run or to a step; existing ones are kept, or get a new value.
 
         Args:
             run_id: The pipeline run, or the run of a step.
             tags: Tags; None as value makes one without a value.
-            experiment_name: Its experiment; looked up where it is None.
+            experiment_name: Its experiment; None: look it up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -136,7 +137,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             names: The tags' names.
-            experiment_name: Its experiment; looked up where it is None.
+            experiment_name: Its experiment; None: look it up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -151,12 +152,12 @@ class RunRecordMethods(WorkspaceHook):
     def set_run_properties(
         self, run_id: str, properties: Mapping[str, str], *, experiment_name: str | None = None
     ) -> Flow[HistoryRun]:
-        """Add properties to a run or to a step. One that is there cannot be changed: that is what tags are for.
+        """Add properties to a run or to a step. An existing one cannot be changed; use tags for values that change.
 
         Args:
             run_id: The pipeline run, or the run of a step.
             properties: Properties by name.
-            experiment_name: Its experiment; looked up where it is None.
+            experiment_name: Its experiment; None: look it up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -174,7 +175,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             display_name: The name.
-            experiment_name: Its experiment; looked up where it is None.
+            experiment_name: Its experiment; None: look it up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -194,7 +195,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             description: The text.
-            experiment_name: Its experiment; looked up where it is None.
+            experiment_name: Its experiment; None: look it up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment

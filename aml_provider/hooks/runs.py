@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RunMethods(WorkspaceHook):
-    """What can be done with pipeline runs."""
+    """Methods for pipeline runs."""
 
     @operation
     def submit_pipeline(
@@ -34,8 +34,8 @@ class RunMethods(WorkspaceHook):
     ) -> Flow[PipelineRun]:
         """Submit one run of a published pipeline, once.
 
-        Unlike the operator this keeps no record: after a lost reply it is for the caller to find out whether the run
-        exists (``AzureMLError.in_doubt``).
+        Unlike the operator, this keeps no submission record: after a lost reply (``AzureMLError.in_doubt``) the caller
+        must find out whether the run exists.
 
         Args:
             pipeline_id: The published pipeline.
@@ -45,11 +45,11 @@ class RunMethods(WorkspaceHook):
             datasets: Ids of saved datasets, by parameter.
             tags: Tags of the run.
             description: The run's description.
-            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
             parent_run_id: A run of the same experiment that this one belongs to.
 
         Raises:
-            InvalidArgument: A value that cannot be sent; nothing was.
+            InvalidArgument: A value cannot be sent; nothing was submitted.
         """
         from aml_provider.client import calls
         from aml_provider.client.http.messages import flow_of
@@ -95,11 +95,11 @@ class RunMethods(WorkspaceHook):
             datasets: Ids of saved datasets, by parameter.
             tags: Tags of the run.
             description: The run's description.
-            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
             parent_run_id: A run of the same experiment that this one belongs to.
 
         Raises:
-            InvalidArgument: A value that cannot be sent; nothing was.
+            InvalidArgument: A value cannot be sent; nothing was submitted.
         """
         from aml_provider.client import calls
         from aml_provider.client.http.messages import flow_of
@@ -142,17 +142,17 @@ class RunMethods(WorkspaceHook):
     ) -> Flow[tuple[PipelineRun, ...]]:
         """List pipeline runs, newest first: those of an experiment, of a published pipeline or of a native schedule.
 
-        The runs of an experiment come from the run history, which does not say a run's schedule and parameters, and
-        whose word for ``Finished`` is ``Completed``: look at ``state``, which is the same in both.
+        The runs of an experiment come from the run history, which does not have a run's schedule and
+        parameters, and calls ``Finished`` ``Completed``: use ``state``, which is the same in both.
 
         Args:
-            experiment_name: The experiment; one of this and the next two is given.
+            experiment_name: The experiment; give one of this and the next two.
             pipeline_id: The published pipeline.
             schedule_id: The native schedule.
-            status: Only runs of this state: ``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed`` or
+            status: Only runs with this status: ``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed`` or
                 ``Canceled``.
-            tags: Only runs that have all of these tags; None as value: whatever the tag's value is.
-            limit: So many at most; None: all.
+            tags: Only runs that have all of these tags; None as value: any value.
+            limit: The most runs to return; None: all.
 
         Raises:
             InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be
@@ -192,11 +192,11 @@ class RunMethods(WorkspaceHook):
 
         Args:
             run_id: The pipeline run.
-            poll_interval: Seconds between two looks.
-            timeout: Seconds after which to stop; None waits for ever.
+            poll_interval: Seconds between two polls.
+            timeout: Seconds after which to stop; None: wait for ever.
 
         Returns:
-            The run as it was seen last: final, unless the timeout passed. Look at its ``state``.
+            The run as it was read last: final, unless the timeout passed. Check its ``state``.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.runs import wait_for_run
@@ -217,14 +217,14 @@ class RunMethods(WorkspaceHook):
 
     @operation
     def cancel_run(self, run_id: str, *, reason: str = "cancelled from Airflow") -> Flow[PipelineRun]:
-        """Cancel a run and watch it end, for a minute at most.
+        """Cancel a run and wait up to a minute for its end.
 
         Args:
             run_id: The pipeline run.
-            reason: Goes into the run's tag ``airflow.cancel``, for people who look at the run.
+            reason: Goes into the run's tag ``airflow.cancel``, for people who open the run.
 
         Returns:
-            The run as it was seen last.
+            The run as it was read last.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.runs import cancel_run

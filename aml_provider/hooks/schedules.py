@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook, lookup_timeout
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ScheduleMethods(WorkspaceHook):
-    """What can be done with native schedules. The service can delete none: they can only be disabled."""
+    """Methods for native schedules. The service cannot delete them, only disable them."""
 
     @operation
     def list_schedules(
@@ -52,7 +53,7 @@ class ScheduleMethods(WorkspaceHook):
 
         Raises:
             AmbiguousSchedule: There are several; the message lists them.
-            ScheduleError: There is none.
+            ScheduleError: It does not exist.
         """
         from aml_provider.client.flows.schedules import find_schedule
 
@@ -85,8 +86,8 @@ class ScheduleMethods(WorkspaceHook):
     ) -> Flow[Schedule]:
         """Create a native schedule that starts runs by itself.
 
-        Names need not be unique for the service; here they are what makes the call safe to repeat. A schedule that a
-        DAG keeps with ``AzureMLCreateScheduleOperator`` is left alone.
+        The service does not require unique names; here the name makes the call safe to repeat. A schedule that a DAG
+        manages with ``AzureMLCreateScheduleOperator`` is left alone.
 
         Args:
             name: Its name.
@@ -96,15 +97,15 @@ class ScheduleMethods(WorkspaceHook):
             recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
             datastore: the blob datastore that it watches.
             path_on_datastore: The folder there; None: the container itself. Sub-folders do not count.
-            polling_interval: Minutes between two looks at the folder.
+            polling_interval: Minutes between two polls of the folder.
             data_path_parameter_name: The DataPath parameter that gets the changed blob.
             parameters: Plain parameters of its runs.
             data_paths: DataPath parameters of its runs.
             datasets: Ids of saved datasets, by parameter.
             description: What it is for.
-            continue_on_step_failure: Whether other steps go on when one fails; None: as the pipeline was published.
-            status: ``Active`` or ``Disabled``; the service makes every schedule active, so it is disabled at once.
-            if_exists: What becomes of one that has the name: ``fail``, ``reuse`` or ``update``.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
+            status: ``Active`` or ``Disabled``; the service makes every schedule active, so it is disabled next.
+            if_exists: What happens to a schedule that has the name: ``fail``, ``reuse`` or ``update``.
             wait_for_provisioning: Wait until the service has set it up.
             timeout: Seconds for that.
 
@@ -152,28 +153,28 @@ class ScheduleMethods(WorkspaceHook):
 
     @operation
     def disable_schedule(self, schedule_id: str) -> Flow[Schedule]:
-        """Disable a native schedule, and leave everything else of it as it is.
+        """Disable a native schedule, and change nothing else.
 
         Raises:
-            ScheduleError: There is no such schedule.
+            ScheduleError: It does not exist.
         """
         from aml_provider.client.flows.schedules import set_status
 
-        schedule, _ = yield from set_status(schedule_id, "Disabled")
+        schedule, _ = yield from set_status(schedule_id, DISABLED)
         return schedule
 
     async_disable_schedule = in_event_loop(disable_schedule)
 
     @operation
     def enable_schedule(self, schedule_id: str) -> Flow[Schedule]:
-        """Enable a native schedule, and leave everything else of it as it is.
+        """Enable a native schedule, and change nothing else.
 
         Raises:
-            ScheduleError: There is no such schedule.
+            ScheduleError: It does not exist.
         """
         from aml_provider.client.flows.schedules import set_status
 
-        schedule, _ = yield from set_status(schedule_id, "Active")
+        schedule, _ = yield from set_status(schedule_id, ACTIVE)
         return schedule
 
     async_enable_schedule = in_event_loop(enable_schedule)

@@ -1,4 +1,4 @@
-"""From a connection to a client: what all of the hook's methods stand on."""
+"""From a connection to a client: the basis of all of the hook's methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, told_why_not_found
+from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, explained_not_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,8 +37,8 @@ class WorkspaceHook(BaseHook):
     def __init__(self, azureml_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.azureml_conn_id = azureml_conn_id
-        # Who is told that requests are repeated, where that is not the log.
-        self.tell: Callable[[int, str], None] | None = None
+        # Logs that requests are repeated; None: the module's logger does.
+        self.log_retry: Callable[[int, str], None] | None = None
 
     def settings(self) -> WorkspaceSettings:
         """Read the connection.
@@ -52,7 +52,7 @@ class WorkspaceHook(BaseHook):
         from aml_provider.masking import mask
         from aml_provider.xcom import allow_classes
 
-        with airflow_errors(), told_why_not_found(self.azureml_conn_id):
+        with airflow_errors(), explained_not_found(self.azureml_conn_id):
             settings = settings_of(self.get_connection(as_name("azureml_conn_id", self.azureml_conn_id)))
         mask(settings.secrets)
         allow_classes()
@@ -60,21 +60,18 @@ class WorkspaceHook(BaseHook):
 
     async def async_settings(self) -> WorkspaceSettings:
         """Read the connection from within an event loop; raises as :meth:`settings` does."""
-        from airflow.providers.common.compat.connection import (
-            get_async_connection,
-            get_async_extra_dejson,
-        )
+        from airflow.providers.common.compat.connection import get_async_connection
 
         from aml_provider.client.arguments import as_name
-        from aml_provider.connection import settings_of
+        from aml_provider.connection import async_extra_of, settings_of
         from aml_provider.masking import async_mask
         from aml_provider.xcom import allow_classes
 
         with airflow_errors():
             as_name("azureml_conn_id", self.azureml_conn_id)
-        with told_why_not_found(self.azureml_conn_id):
+        with explained_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
-        extra = await get_async_extra_dejson(connection)
+        extra = await async_extra_of(connection)
         with airflow_errors():
             settings = settings_of(connection, extra=extra)
         await async_mask(settings.secrets)
@@ -83,7 +80,7 @@ class WorkspaceHook(BaseHook):
 
     @contextmanager
     def client(self, policy: RetryPolicy | None = None) -> Iterator[Client]:
-        """Open a client for several requests; permanent errors leave it as ``AirflowFailException``.
+        """Open a client for several requests; permanent errors are raised as ``AirflowFailException``.
 
         Args:
             policy: How long requests are repeated; None: as the configuration says.
@@ -93,15 +90,15 @@ class WorkspaceHook(BaseHook):
 
         settings = self.settings()
         policy = retry_policy() if policy is None else policy
-        if self.tell is not None:
-            policy = policy._replace(tell=self.tell)
+        if self.log_retry is not None:
+            policy = policy._replace(log=self.log_retry)
         with airflow_errors(), Client(settings, policy=policy, hide=mask) as client:
             yield client
 
     @asynccontextmanager
     async def async_client(self, policy: RetryPolicy | None = None) -> AsyncIterator[AsyncClient]:
         """The twin of :meth:`client` for an event loop."""
-        # The first import takes longer than an event loop may stand still.
+        # The first import takes longer than an event loop may be blocked.
         await asyncio.to_thread(importlib.import_module, "aml_provider.client.http.clients")
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
@@ -119,20 +116,15 @@ class WorkspaceHook(BaseHook):
         return Client(self.settings(), policy=retry_policy(), hide=mask)
 
     def run(self, flow: Flow[T]) -> T:
-        """Carry out one flow of :mod:`aml_provider.client.flows.runs` with a client of its own."""
+        """Carry out one flow with a client of its own."""
         with self.client() as client:
             return client.run(flow)
 
-    async def async_run(self, flow: Flow[T]) -> T:
-        """The twin of :meth:`run` for an event loop."""
-        async with self.async_client() as client:
-            return await client.run(flow)
-
     def test_connection(self) -> tuple[bool, str]:
-        """Walk from a token to the workspace and to its pipelines.
+        """Test the connection step by step: settings, token, workspace, pipelines.
 
         Returns:
-            Whether all of it works, and a message that names the step that failed.
+            Whether it works, and a message that names the step that failed.
         """
         from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.flows.runs import check_connection
@@ -142,9 +134,9 @@ class WorkspaceHook(BaseHook):
 
         steps = ["settings"]
         try:
-            with told_why_not_found(self.azureml_conn_id):
+            with explained_not_found(self.azureml_conn_id):
                 connection = self.get_connection(self.azureml_conn_id)
-            # Airflow's form tests a connection with an id of its own making.
+            # Airflow's form tests a connection with a temporary id.
             settings = settings_of(connection, named=False)
             mask(settings.secrets)
             with Client(settings, policy=retry_policy(budget=2.0), hide=mask) as client:
@@ -153,7 +145,7 @@ class WorkspaceHook(BaseHook):
                 return True, f"Connected: {client.run(check_connection(steps.append))}."
         except InvalidArgument as error:
             return False, f"Step 'settings' failed: {error}"
-        except Exception as error:  # noqa: BLE001 - whatever it is, the person at the form must read it
+        except Exception as error:  # noqa: BLE001 - any error must reach the person at the form
             return False, f"Step {steps[-1]!r} failed: {error}"
 
 
@@ -184,11 +176,11 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
     )
 
 
-def look_policy(patience: float | None = None) -> RetryPolicy:
-    """How long the requests of one look are repeated; of a busy service no more is asked, as another look comes anyway.
+def poll_policy(timeout: float | None = None) -> RetryPolicy:
+    """How long the requests of one poll are repeated; also those to a busy service, since there is a next poll.
 
     Args:
-        patience: The most seconds; None: as ``[azureml] retry_budget`` says.
+        timeout: The most seconds; None: as ``[azureml] retry_budget`` says.
     """
     budget = retry_policy().budget
-    return retry_policy(budget if patience is None else max(0.0, min(budget, patience)))
+    return retry_policy(budget if timeout is None else max(0.0, min(budget, timeout)))

@@ -5,16 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Protocol
 
-from aml_provider.client.arguments import as_choice, as_flag, as_name, as_version
+from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
 from aml_provider.client.specs.target import ONE_OF
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
-
-ON_TIMEOUT = ("cancel", "leave")
-IF_EXISTS = ("update", "reuse", "fail")
-STATUSES = ("Active", "Disabled")
 
 
 class Task(Protocol):

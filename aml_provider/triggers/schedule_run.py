@@ -67,10 +67,10 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
     async def _open(self, schedule_id: str, cursor: RunCursor) -> AsyncIterator[Poll]:
         from aml_provider.client import calls
         from aml_provider.hooks.azure_ml import AzureMLHook
-        from aml_provider.hooks.workspace import look_policy
+        from aml_provider.hooks.workspace import poll_policy
 
         since = None if self.since is None else datetime.fromisoformat(self.since)
-        async with AzureMLHook(self.azureml_conn_id).async_client(look_policy()) as client:
+        async with AzureMLHook(self.azureml_conn_id).async_client(poll_policy()) as client:
 
             async def poll() -> bool:
                 runs = await client.call(calls.list_runs_of_schedule(schedule_id))

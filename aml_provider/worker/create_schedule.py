@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import as_choice
+from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import find_target
+from aml_provider.client.flows.targets import INTERFACES, find_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.client.entities import PipelineInterface, Schedule
+    from aml_provider.client.entities import Schedule
     from aml_provider.client.http.clients import Client
 
 # By graph id: a published graph never changes, so a worker process reads each interface once.
-_INTERFACES: dict[str, PipelineInterface] = {}
 
 # Without an execution_timeout, as in Microsoft's SDK.
 _PROVISIONING_TIMEOUT = timedelta(hours=1)
@@ -78,7 +77,7 @@ class ScheduleArguments(NamedTuple):
         Raises:
             InvalidArgument: A value cannot be used; the message names it.
         """
-        as_choice("if_exists", self.if_exists, ("update", "reuse", "fail"))
+        as_choice("if_exists", self.if_exists, IF_EXISTS)
         reference = PipelineReference.of(self)
         request = RunRequest.of(
             experiment_name=self.experiment_name,
@@ -154,7 +153,7 @@ class ScheduleTry:
         return self._wait(schedule_id, clock_ahead(event))
 
     def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
-        target = client.run(prepare(wanted, find_target(reference), _INTERFACES, warn=self._log.warning))
+        target = client.run(prepare(wanted, find_target(reference), INTERFACES, warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,

@@ -9,7 +9,7 @@ from aml_provider.client.flows.run_end import conclude
 from aml_provider.client.flows.runs import read_run
 from aml_provider.connection import airflow_errors
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
+from aml_provider.hooks.workspace import poll_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.poke import Poke
 
@@ -35,8 +35,8 @@ class RunPoke(Poke[str]):
         self._experiment: str | None = None
 
     def _poll(self) -> str | None:
-        with self._hook.client(look_policy()) as client:
-            run = client.run(read_run(self._run_id, policy=look_policy()))
+        with self._hook.client(poll_policy()) as client:
+            run = client.run(read_run(self._run_id, policy=poll_policy()))
             self._experiment = run.experiment_name
             self._log.info("Run %s: %s", run.id, run.status)
             if not run.state.is_final:

@@ -13,7 +13,7 @@ from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
 from aml_provider.durable.run_cursor import RunCursor, undone
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import look_policy
+from aml_provider.hooks.workspace import poll_policy
 from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
 from aml_provider.state.task_states import owner_state, states_for
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
@@ -130,7 +130,7 @@ class SchedulePoke(HandoverPoke[str]):
         return None
 
     def _runs(self) -> tuple[PipelineRun, ...]:
-        with self._hook.client(look_policy()) as client:
+        with self._hook.client(poll_policy()) as client:
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
             schedule_id = self._schedule_id
@@ -140,7 +140,7 @@ class SchedulePoke(HandoverPoke[str]):
         """Warn, once per wait, about a schedule that is not active: it starts no runs."""
         if self._is_checked:
             return
-        with self._hook.client(look_policy()) as client:
+        with self._hook.client(poll_policy()) as client:
             schedule = client.run(read_schedule(str(self._schedule_id)))
         self._is_checked = True
         if not schedule.is_active:

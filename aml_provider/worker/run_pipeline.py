@@ -11,7 +11,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
-from aml_provider.client.flows.targets import find_target, find_target_for
+from aml_provider.client.flows.targets import INTERFACES, find_target, find_target_for
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.connection import airflow_errors
@@ -36,14 +36,12 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.client.entities import PipelineInterface, PipelineRun
+    from aml_provider.client.entities import PipelineRun
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
     from aml_provider.worker.wait import Wait
 
-# By graph id: a published graph never changes, so a worker process reads each interface once.
-_INTERFACES: dict[str, PipelineInterface] = {}
 # By workspace: datastores that a worker process has found, so that it asks for each once.
 _DATASTORES: dict[str, set[str]] = {}
 
@@ -98,7 +96,7 @@ class RunTry:
             find = partial(find_target, reference)
             if arguments.validate:
                 datastores = _DATASTORES.setdefault(f"{client.settings.api_url}{client.settings.scope_path}", set())
-                find = partial(find_target_for, request, reference, _INTERFACES, datastores)
+                find = partial(find_target_for, request, reference, INTERFACES, datastores)
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._heed_kill(client, submission, run_id)
             self._announce(client, run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.arguments import given_once
+from aml_provider.client.arguments import ACTIVE, given_once
 from aml_provider.client.flows.pipelines import disable_pipeline, enable_pipeline
 from aml_provider.client.flows.schedules import settle_status
 from aml_provider.connection import airflow_errors
@@ -30,7 +30,7 @@ def set_status_of_schedules(reference: ScheduleReference, status: str, *, azurem
     """
     with airflow_errors():
         arguments = given_once(reference, reference._fields)
-    schedules = AzureMLHook(azureml_conn_id).run(settle_status(status, **arguments, note=log.info))
+    schedules = AzureMLHook(azureml_conn_id).run(settle_status(status, **arguments, log=log.info))
     if not schedules:
         log.info("Published pipeline %s has no schedules.", reference.pipeline_id)
     return [schedule.id for schedule in schedules]
@@ -45,8 +45,8 @@ def set_status_of_pipeline(
         AirflowFailException: There is no such pipeline, or several have the name.
     """
     with airflow_errors():
-        arguments = given_once(reference, ("pipeline_id", "pipeline_name")) | {"note": log.info}
-    if status == "Active":
+        arguments = given_once(reference, ("pipeline_id", "pipeline_name")) | {"log": log.info}
+    if status == ACTIVE:
         flow = enable_pipeline(**arguments)
     else:
         flow = disable_pipeline(**arguments, disable_schedules=disable_schedules)

@@ -75,5 +75,5 @@ def test_results_pass_from_task_to_task():
     assert tuple(SEEN["listed"]) == hook.list_pipelines()
     assert SEEN["nothing"] is None
     assert SEEN["store"].container == hook.get_default_datastore().container
-    with pytest.raises(ValueError, match="does not travel between tasks"):
+    with pytest.raises(ValueError, match="is not passed between tasks"):
         _ = SEEN["store"].account_key

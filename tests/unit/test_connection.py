@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from aml_provider.client.errors import InvalidArgument, RunCanceled, RunFailed
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
-from aml_provider.connection import airflow_errors, read_settings, settings_of
+from aml_provider.connection import airflow_errors, async_extra_of, extra_of, read_settings, settings_of
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.blob_location import WasbRights
 
 WORKSPACE = {"subscription_id": "sub-1", "resource_group": "rg", "workspace_name": "ws"}
 SCOPE = "/subscriptions/sub-1/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -145,7 +146,7 @@ class TestConfigJson:
             {"Scope": "/".join("abcdefghi")},
         ],
     )
-    def test_what_is_none_is_refused_by_name(self, config):
+    def test_an_invalid_config_is_refused_by_name(self, config):
         assert refused({"config_json": config}).argument == "config_json"
 
     def test_a_value_of_the_wrong_kind_is_refused_by_name(self):
@@ -161,7 +162,7 @@ def test_a_field_of_the_wrong_kind_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize("name", sorted(set(FULL) - set(WORKSPACE) - {"allow_http", "cloud", "auth_method"}))
 @pytest.mark.parametrize("blank", ["", "   ", None])
-def test_a_blank_field_is_none(name, blank):
+def test_a_blank_field_counts_as_missing(name, blank):
     assert getattr(read({name: blank}), name) is None
 
 
@@ -240,12 +241,20 @@ class TestOlderForm:
         assert read({"extra__wasb__region": "other"}).region is None
 
 
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_a_blank_field_of_a_wasb_connection_does_not_hide_the_older_form(blank):
+    connection = Connection(
+        conn_id="w", conn_type="wasb", extra=json.dumps({"sas_token": blank, "extra__wasb__sas_token": "sig=x"})
+    )
+    assert WasbRights.of(connection).extra["sas_token"] == "sig=x"
+
+
 def test_unknown_fields_are_left_alone():
     assert read({"sas_token": "SECRET", "anything": [1]}).region is None
 
 
 @pytest.mark.parametrize("extra", [[], ["a"], "text", 5, None])
-def test_an_extra_that_is_no_object_is_told(extra):
+def test_an_extra_that_is_not_an_object_is_reported(extra):
     with pytest.raises(InvalidArgument, match=r"^extra: is not a JSON object"):
         read_settings(login=None, password=None, extra=extra)
 
@@ -273,8 +282,29 @@ def test_an_error_names_the_connection():
     assert "SECRET" not in str(caught.value) + repr(caught.value)
 
 
+def nested_too_deeply(conn_type, **fields):
+    """A connection as a database holds it: Airflow 2 refuses to make such a one."""
+    connection = Connection(conn_id="aml", conn_type=conn_type, **fields)
+    setattr(connection, "_extra" if hasattr(connection, "_extra") else "extra", "[" * 50_000)
+    return connection
+
+
+def test_an_extra_that_is_nested_too_deeply_is_reported_as_that():
+    told = "connection 'aml', extra: is not JSON: it is nested too deeply"
+    connection = nested_too_deeply("azureml")
+    with pytest.raises(InvalidArgument, match=told):
+        settings_of(connection)
+    assert extra_of(connection) == asyncio.run(async_extra_of(connection)) == {}
+    with pytest.raises(InvalidArgument, match=told):
+        WasbRights.of(nested_too_deeply("wasb"))
+
+
+def test_where_a_password_suffices_a_damaged_extra_does_not_count():
+    assert WasbRights.of(nested_too_deeply("wasb", password="key")).extra == {}
+
+
 class TestAirflowErrors:
-    def test_what_a_retry_cannot_mend_fails_at_once_with_its_message(self):
+    def test_what_a_retry_cannot_fix_fails_immediately_with_its_message(self):
         cause = RunCanceled("Somebody cancelled it.", run_id="r", link="https://studio/r")
         with (
             pytest.raises(AirflowFailException, match=r"Somebody cancelled it\. See https://studio/r") as caught,
@@ -283,7 +313,7 @@ class TestAirflowErrors:
             raise cause
         assert caught.value.__cause__ is cause
 
-    def test_what_a_retry_may_mend_stays_what_it_is(self):
+    def test_what_a_retry_may_fix_stays_unchanged(self):
         cause = RunFailed("It failed.", run_id="r")
         with pytest.raises(RunFailed) as caught, airflow_errors():
             raise cause

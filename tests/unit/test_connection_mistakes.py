@@ -1,4 +1,4 @@
-"""A connection that was written down wrongly is told what is wrong with it, before anything is sent."""
+"""A connection with mistakes is reported with what is wrong, before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from aml_provider.connection import read_settings
 from aml_provider.get_provider_info import get_provider_info
 from aml_provider.hooks.azure_ml import AzureMLHook
 
+# More levels than Python's JSON reader takes.
+DEEP = "[" * 50_000 + "]" * 50_000
 WORKSPACE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "auth_method": "static_token"}
 QUERY = "&".join(f"{name}={value}" for name, value in WORKSPACE.items())
 
@@ -37,12 +39,12 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (f"azureml://id:s3cret/x@/?{QUERY}", "mean something there; write / ? # [ ] : and @ in it as %2F"),
+        (f"azureml://id:s3cret/x@/?{QUERY}", "reserved characters; write / ? # [ ] : and @ in it as %2F"),
         (f"azureml://id:s3cret#x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret?x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret[x@/?{QUERY}", "cannot be read as a URI"),
         (f"azureml://id:s3cret@host:port/?{QUERY}", "cannot be read as a URI"),
-        (f"azureml://id:s3cret@/?{QUERY}&endpoint=http://127.0.0.1:8700", "holds :// more than once"),
+        (f"azureml://id:s3cret@/?{QUERY}&endpoint=http://127.0.0.1:8700", "contains :// more than once"),
         ("", "AIRFLOW_CONN_AML is set, but empty"),
         ('{"conn_type": "azureml", "password": "s3cret"', "is not JSON: "),
         ("{'conn_type': 'azureml', 'password': 's3cret'}", "is not JSON: Expecting property name enclosed in double"),
@@ -53,16 +55,21 @@ def errors_of(monkeypatch, value, kind=AirflowNotFoundException):
             json.dumps({"type": "azureml", "password": "s3cret"}),
             "has 'type', which Airflow does not know; it",
         ),
+        (f'{{"conn_type": "azureml", "password": "s3cret", "extra": {DEEP}}}', "is not JSON: it is nested too deeply"),
+        (
+            json.dumps({"conn_type": "azureml", "password": "s3cret", "extra": DEEP}),
+            "its extra is not JSON: it is nested too deeply",
+        ),
     ],
 )
-def test_a_variable_that_airflow_passes_over_is_told_as_that(monkeypatch, value, told):
+def test_a_variable_that_airflow_ignores_is_reported(monkeypatch, value, told):
     message = errors_of(monkeypatch, value)
     assert "isn't defined: the environment variable AIRFLOW_CONN_AML " in message
     assert told in message
     assert "s3cret" not in message
 
 
-def test_a_variable_in_small_letters_is_told(monkeypatch):
+def test_a_variable_in_lower_case_is_reported(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_aml", "azureml://")
     with pytest.raises(AirflowNotFoundException, match="AIRFLOW_CONN_aml is set, but Airflow reads AIRFLOW_CONN_AML"):
         AzureMLHook("aml").settings()
@@ -105,15 +112,16 @@ def test_a_connection_of_another_type_is_named(monkeypatch, value, told):
         ({"extra": [WORKSPACE]}, "extra: is not a JSON object"),
         (
             {"extra": {"extra": WORKSPACE}},
-            "extra: is no field of this connection; what is in it goes into the connection",
+            "extra: is not a field of this connection; what is in it goes into the connection",
         ),
         # Without a word, the token would go to Azure.
-        ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: means nothing here; an address of the workspace goes"),
-        (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: means nothing here; an address of the workspace goes"),
+        ({"extra": WORKSPACE, "host": "http://s3cret:1"}, "host: is not used here; an address of the workspace goes"),
+        (f"azureml://:s3cret@127.0.0.1:8700/?{QUERY}", "host: is not used here; an address of the workspace goes"),
         ("azureml://:s3cret@/?__extra__=%7Bbad", "extra: is not JSON: "),
+        ({"extra": {**WORKSPACE, "config_json": DEEP}}, "config_json: is not JSON: it is nested too deeply"),
     ],
 )
-def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
+def test_a_value_in_the_wrong_field_is_reported(monkeypatch, fields, told):
     value = fields if isinstance(fields, str) else json.dumps({"conn_type": "azureml", "password": "s3cret", **fields})
     monkeypatch.setenv("AIRFLOW_CONN_AML", value)
     hook = AzureMLHook("aml")
@@ -126,7 +134,7 @@ def test_what_stands_in_the_wrong_place_is_told(monkeypatch, fields, told):
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_host_beside_an_endpoint_does_no_harm(monkeypatch):
+def test_a_host_next_to_an_endpoint_does_no_harm(monkeypatch):
     extra = {**WORKSPACE, "endpoint": "http://127.0.0.1:8700"}
     monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "host": "ws", "extra": extra}))
     assert AzureMLHook("aml").settings().endpoint == "http://127.0.0.1:8700"
@@ -165,7 +173,7 @@ def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
 def test_a_misspelt_field_is_named(name, told):
     with pytest.raises(InvalidArgument) as caught:
         read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
-    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is no field of this connection; {told}"
+    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is not a field of this connection; {told}"
 
 
 def edits(name):
@@ -191,7 +199,7 @@ def test_a_misspelt_field_that_is_empty_does_no_harm(value):
     read_settings(login=None, password=None, extra={**WORKSPACE, "endpiont": value})
 
 
-def test_other_fields_are_passed_over_with_a_word(monkeypatch, caplog):
+def test_other_fields_are_ignored_with_a_warning(monkeypatch, caplog):
     connection._warn_of.cache_clear()
     extra = {**WORKSPACE, "owner": "team", "extra__wasb__sas_token": "sig"}
     monkeypatch.setenv("AIRFLOW_CONN_AML", json.dumps({"conn_type": "azureml", "extra": extra}))
@@ -200,4 +208,4 @@ def test_other_fields_are_passed_over_with_a_word(monkeypatch, caplog):
         hook.settings()
         asyncio.run(hook.async_settings())
     said = [record.getMessage() for record in caplog.records if record.name == connection.log.name]
-    assert said == ["Connection 'aml' has extra fields that mean nothing here: owner."]
+    assert said == ["Connection 'aml' has extra fields that are ignored: owner."]

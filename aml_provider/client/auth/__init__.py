@@ -1,1 +1,1 @@
-"""Sign-in: credentials for each ``auth_method``, their tokens, and why one was refused."""
+"""Sign-in: a credential for each ``auth_method``, its tokens, and the reasons of refusals."""

@@ -1,8 +1,8 @@
-"""As whom: one row per ``auth_method`` says how its credential is built, for workers and for event loops alike.
+"""Credentials: a table with one row per ``auth_method`` says how each is built, for workers and for event loops.
 
-azure-identity does the work. Here is what it leaves to its callers: which fields a method needs, a token kept until it
-is nearly over, and errors that say what to change in the connection. Nothing of ``azure`` is imported before a
-credential is built.
+azure-identity does the work. This module adds what it leaves to its callers: the fields that a method requires, tokens
+that are kept until they are about to expire, and errors that say what to change in the connection. Nothing of ``azure``
+is imported before a credential is built.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ __all__ = ["build_async_credential", "build_credential", "get_async_token", "get
 # How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
 _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 
-# azure-core would wait 300 s for a connection and try four times. Trying again later is the caller's, who has a budget
-# for it; one immediate repeat covers a dropped connection.
-_PATIENCE = {"connection_timeout": 10, "read_timeout": 30}
+# azure-core would wait 300 s for a connection and try four times. The caller has a budget for retries; one immediate
+# repeat covers a dropped connection.
+_TIMEOUTS = {"connection_timeout": 10, "read_timeout": 30}
 _ONE_REPEAT = {"retry_total": 1}
-# The most seconds before that repeat, whatever the other side asks for.
+# The most seconds before that repeat, whatever the other side requests.
 _LONGEST_PAUSE = 30.0
 _PAUSE_HEADERS = ("retry-after", "retry-after-ms", "x-ms-retry-after-ms")
 
 
 def _limit_pause(response: Any) -> None:
-    """Let an answer ask for no long pause: azure-core sleeps for as long as it says, and fails where it says nonsense.
+    """Limit the pause that a reply requests: azure-core sleeps for that long, and fails if the value is nonsense.
 
     Args:
-        response: What azure-core's pipeline passes to its hooks.
+        response: The argument that azure-core's pipeline passes to its hooks.
     """
     headers = response.http_response.headers
     said = {name: str(headers.pop(name)) for name in _PAUSE_HEADERS if name in headers}
@@ -54,18 +54,18 @@ def _limit_pause(response: Any) -> None:
         headers["Retry-After"] = str(min(asked, _LONGEST_PAUSE))
 
 
-def _way(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
-    """The way to Microsoft Entra as our own requests take it.
+def _route_options(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
+    """The proxy and certificates for requests to Microsoft Entra, the same as for our own requests.
 
-    Left alone, requests and aiohttp read the environment each in its own way: the one goes through ALL_PROXY and trusts
-    REQUESTS_CA_BUNDLE, the other does not. Other hosts, the identity endpoints of this one, are asked without a proxy.
+    By default, requests and aiohttp read the environment differently: only the former uses ALL_PROXY and trusts
+    REQUESTS_CA_BUNDLE. Other hosts, which are identity endpoints on this host, are reached without a proxy.
 
     Raises:
         InvalidArgument: A variable cannot be used; the message names it.
     """
     options: dict[str, Any] = {"use_env_settings": False}
     proxies = Proxies.of_environment()
-    # Within `default`, workload identity asks where its webhook says.
+    # Within `default`, workload identity uses the authority that its webhook sets.
     authorities = {settings.cloud.authority, os.environ.get("AZURE_AUTHORITY_HOST") or settings.cloud.authority}
     found = {f"https://{host}": proxies.to("https", host) for host in map(_host, authorities)}
     for proxy in found.values():
@@ -77,7 +77,7 @@ def _way(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
             )
     options["proxies"] = {place: proxy.url for place, proxy in found.items() if proxy is not None}
     trust = Trust.of_environment()
-    # aiohttp has read SSL_CERT_FILE and SSL_CERT_DIR itself, and would read a file anew with each request.
+    # aiohttp has read SSL_CERT_FILE and SSL_CERT_DIR itself, and would read a file again with each request.
     if trust.variable and not (for_loops and trust.variable.startswith("SSL_")):
         if for_loops and trust.directory:
             raise trust.refused("is a directory, which sign-in in the triggerer cannot use; name a file")
@@ -90,13 +90,13 @@ def _host(authority: str) -> str:
 
 
 def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
-    """What every credential that asks Microsoft Entra is told.
+    """The options of every credential that requests tokens from Microsoft Entra.
 
-    Instance discovery is off: it validates authorities, and ours are a table in the code. msal would ask for it after
-    each refusal (application.py, _get_authority_aliases), and in a closed network its failure hides the refusal.
+    Instance discovery is off: it validates authorities, and ours are a table in the code. msal would do it after each
+    refusal (application.py, _get_authority_aliases), and in a closed network its failure would hide the refusal.
     """
     options = {"disable_instance_discovery": True, "raw_response_hook": _limit_pause}
-    return {"authority": settings.cloud.authority, **options, **_PATIENCE}
+    return {"authority": settings.cloud.authority, **options, **_TIMEOUTS}
 
 
 def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
@@ -117,10 +117,10 @@ class _Method(NamedTuple):
     """How the credential of one ``auth_method`` is built.
 
     Attributes:
-        credential: The class, by its name in both azure.identity and azure.identity.aio.
-        needs: The settings that must be there, each with the environment variable that may stand in for it.
+        credential: The name of the class, in both azure.identity and azure.identity.aio.
+        needs: The settings that must be present, each with the environment variable that may replace it.
         options: The class's keyword arguments.
-        hint: The next step where the answer itself does not suggest one.
+        hint: The next step, if the answer itself does not suggest one.
     """
 
     credential: str
@@ -135,14 +135,14 @@ _METHODS = {
         {},
         lambda s: {
             **_entra(s),
-            # Left out where there is none: None would hide AZURE_CLIENT_ID.
+            # Omitted if empty: None would hide AZURE_CLIENT_ID.
             **_given(
                 managed_identity_client_id=s.client_id,
                 workload_identity_client_id=s.client_id,
                 workload_identity_tenant_id=s.tenant_id,
             ),
         },
-        "Give one of these what it lacks, or name the one that you mean as auth_method.",
+        "Give one of these what it lacks, or set auth_method to the one that you want.",
     ),
     "client_secret": _Method(
         "ClientSecretCredential",
@@ -153,7 +153,7 @@ _METHODS = {
             **_given(tenant_id=s.tenant_id, client_id=s.client_id, client_secret=s.secret),
         },
     ),
-    # The chain is not sent (Subject Name/Issuer authentication): the credential for event loops cannot.
+    # The chain is not sent (Subject Name/Issuer authentication): the credential for event loops cannot do it.
     "client_certificate": _Method(
         "CertificateCredential",
         {"tenant_id": "", "client_id": "", "has_certificate": ""},
@@ -169,13 +169,14 @@ _METHODS = {
             ),
         },
     ),
-    # Little else: the endpoint is on this host, and azure-identity's patience with it is tuned to it.
+    # Few options: the endpoint is on this host, and azure-identity's own timeouts suit it.
     "managed_identity": _Method(
         "ManagedIdentityCredential",
         {},
-        # No proxy leads to an endpoint on this host.
+        # An endpoint on this host is reached without a proxy.
         lambda s: {**_given(client_id=s.client_id), "use_env_settings": False, "raw_response_hook": _limit_pause},
-        "Has this host a managed identity? Then login is its client id, or empty for the system-assigned one.",
+        "Check that this host has a managed identity, and that login is its client id, or empty for the "
+        "system-assigned one.",
     ),
     "workload_identity": _Method(
         "WorkloadIdentityCredential",
@@ -193,16 +194,16 @@ _METHODS = {
 
 
 def build_credential(settings: WorkspaceSettings) -> Credential:
-    """Build the credential that the connection asks for, without sending anything.
+    """Build the credential that the connection requests, without sending anything.
 
     Raises:
-        InvalidArgument: A field that its ``auth_method`` needs is empty or cannot be used; named as in the connection.
+        InvalidArgument: A field that its ``auth_method`` requires is empty or cannot be used; the message names it.
     """
     return Credential(_build(settings, "azure.identity", StaticToken, for_loops=False))
 
 
 def build_async_credential(settings: WorkspaceSettings) -> AsyncCredential:
-    """Build the same for an event loop, best in a thread: the first time imports for some 300 ms.
+    """Build the credential for an event loop; do it in a thread, because the first import takes some 300 ms.
 
     Raises:
         InvalidArgument: As :func:`build_credential`.
@@ -214,8 +215,8 @@ def get_token(credential: Credential, settings: WorkspaceSettings, scope: str) -
     """Return a bearer token for this audience.
 
     Raises:
-        CredentialError: There is none to be had; says who asked, what the answer was and what to change.
-        Unreachable: The identity provider could not be asked, or could not answer.
+        CredentialError: No token was issued; the message has the identity, the answer and the next step.
+        Unreachable: The identity provider could not be reached, or could not answer.
     """
     with explained(settings, _METHODS[settings.auth_method].hint):
         return credential.get_token(scope).token
@@ -225,8 +226,8 @@ async def get_async_token(credential: AsyncCredential, settings: WorkspaceSettin
     """Return a bearer token for this audience.
 
     Raises:
-        CredentialError: There is none to be had; says who asked, what the answer was and what to change.
-        Unreachable: The identity provider could not be asked, or could not answer.
+        CredentialError: No token was issued; the message has the identity, the answer and the next step.
+        Unreachable: The identity provider could not be reached, or could not answer.
     """
     with explained(settings, _METHODS[settings.auth_method].hint):
         return (await credential.get_token(scope)).token
@@ -246,11 +247,11 @@ def _build(settings: WorkspaceSettings, module: str, static: Callable[[str], Any
     if not method.credential:
         return static(settings.secret.reveal() if settings.secret else "")
     if asks_entra(settings):
-        options.update(_way(settings, for_loops=for_loops))
+        options.update(_route_options(settings, for_loops=for_loops))
     try:
         return getattr(importlib.import_module(module), method.credential)(**options)
     except Exception as error:
-        # Of a key that it cannot read, cryptography raises errors of its own too, which are no ValueError.
+        # For a key that it cannot read, cryptography also raises errors of its own, which are not ValueErrors.
         if settings.auth_method == "client_certificate":
             raise _unusable_certificate(settings, error) from None
         if not isinstance(error, (OSError, ValueError)):
@@ -262,13 +263,13 @@ def _unusable_certificate(settings: WorkspaceSettings, error: Exception) -> Inva
     path = settings.certificate_path or "the certificate"
     if isinstance(error, OSError):
         return InvalidArgument("certificate_path", f"{path} cannot be read here: {error.strerror}")
-    # azure-identity puts its own words around those of cryptography, which tell a wrong password from a wrong file.
+    # azure-identity wraps the message of cryptography, which distinguishes a wrong password from a wrong file.
     reason = str(error.__cause__ or error).rstrip(".")
     if "password" in reason.lower():
         return InvalidArgument("certificate_password", f"does not fit {path}: {reason}")
     if _decrypts_to_garbage(settings):
         return InvalidArgument(
-            "certificate_password", f"does not fit {path}, or the key in it is damaged: what it decrypts is no key"
+            "certificate_password", f"does not fit {path}, or the key in it is damaged: the decrypted data is not a key"
         )
     return InvalidArgument(
         "certificate_path", f"{path} is not a PEM or PKCS12 file with a certificate and its RSA key: {reason}"
@@ -278,8 +279,8 @@ def _unusable_certificate(settings: WorkspaceSettings, error: Exception) -> Inva
 def _decrypts_to_garbage(settings: WorkspaceSettings) -> bool:
     """Whether the password decrypts the private key of a PEM file, but not to a key.
 
-    A wrong password shows in the padding of the decrypted bytes. Once in about 256 times that padding is right by
-    chance, and cryptography reports an unreadable file instead. (PKCS12 has a checksum, which a wrong password fails.)
+    A wrong password usually shows in the padding of the decrypted bytes. Once in about 256 times that padding is right
+    by chance, and cryptography reports an unreadable file instead. (PKCS12 has a checksum that detects it.)
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - only for this error
 

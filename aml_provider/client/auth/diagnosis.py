@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError, CredentialError, Unreachable
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
 
     from aml_provider.client.settings import WorkspaceSettings
 
-# More of an answer is not searched for secrets, and not shown.
+# Whether this package itself is asking for a token.
+_SIGNING_IN: ContextVar[bool] = ContextVar("signing_in", default=False)
+# Longer answers are cut before they are searched for secrets, and shown.
 _SEARCHED = 8 * LONGEST
 
-#: What a setting is called in the connection, where that differs.
+#: The connection's names of settings, where they differ.
 FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
 
 
@@ -42,7 +46,7 @@ _CHECK_FEDERATION = "Compare the federated credential of the identity with this 
 AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
 
 
-# The next step by what was said, the first match wins. For people only: Microsoft may change the codes at any time
+# The next step for a message; the first match wins. For people only: Microsoft may change the codes at any time
 # (learn.microsoft.com/entra/identity-platform/reference-error-codes).
 _HINTS = (
     (re.compile(r"AADSTS(70002|7000215|7000222)\b"), _RENEW),
@@ -50,7 +54,7 @@ _HINTS = (
     (re.compile(r"AADSTS(70001|7000112)\b"), "The application is disabled in this tenant; enable it."),
     (re.compile(r"AADSTS(90002|900023|90038|900382|900432)\b|get authority configuration"), _CHECK_TENANT),
     (re.compile(r"AADSTS(50012|700027|700030)\b"), _CHECK_CERTIFICATE),
-    (re.compile(r"AADSTS(700024|50013)\b"), "Compare the clock of this host with the time: is it wrong?"),
+    (re.compile(r"AADSTS(700024|50013)\b"), "Check the clock of this host."),
     (re.compile(r"AADSTS(70021|70021\d|700213\d)\b"), _CHECK_FEDERATION),
     (re.compile(r"AADSTS500011\b"), "This tenant does not know Azure Resource Manager of the connection's cloud."),
     (re.compile(r"AADSTS(53003|530032|530035)\b"), "A Conditional Access policy of the tenant forbids it."),
@@ -58,11 +62,11 @@ _HINTS = (
 )
 
 
-# Answers that Microsoft describes as passing. The credentials for workers hide the status that would tell.
+# Answers that Microsoft describes as temporary. The credentials for workers hide the HTTP status.
 _PASSING = re.compile(r"AADSTS(50033|50196|90006|90012|90024|90033|90055)\b|HTTP (Error|status): (429|5\d\d)\b")
 
 
-# What azure-identity puts around an answer.
+# The text that azure-identity wraps an answer in.
 _WRAPPING = re.compile(r"Microsoft Entra ID error '\(\w+\) ((?:.|\n)*?)'(\nContent: .*)?(?=\n|$)")
 
 
@@ -73,16 +77,16 @@ _SMALL_TALK = re.compile(
 )
 
 
-# How aiohttp shows which certificates count.
+# aiohttp's text for the certificates that it trusts.
 _OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 
 
-# An answer inside one that tells less: msal says only that a tenant's configuration cannot be had.
+# An answer inside one that says less: msal reports only that it could not get a tenant's configuration.
 _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
 
 def asks_entra(settings: WorkspaceSettings) -> bool:
-    """Whether Microsoft Entra is asked by this process, rather than an endpoint on this host or another program."""
+    """Whether this process itself asks Microsoft Entra for tokens, not an endpoint on this host or a program."""
     if settings.auth_method == "managed_identity":
         # In a pod with the workload identity webhook, azure-identity uses that.
         return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
@@ -91,29 +95,46 @@ def asks_entra(settings: WorkspaceSettings) -> bool:
 
 @contextmanager
 def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
-    """Turn errors of azure-identity into ours, which say who asked, what the answer was and what to change.
+    """Turn errors of azure-identity into ours, which have the identity, the answer and the next step.
 
     Args:
-        settings: The workspace, and as whom it is used.
-        hint: The next step where the answer itself does not suggest one.
+        settings: The workspace and its identity.
+        hint: The next step, if the answer itself does not suggest one.
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
 
+    signing_in = _SIGNING_IN.set(True)
     try:
         yield
     except (AzureError, OSError, ValueError) as error:
         raise _explain(settings, error, hint) from None
+    finally:
+        _SIGNING_IN.reset(signing_in)
+
+
+def drop_own_warnings() -> None:
+    """Drop azure-identity's warnings of our own sign-ins, and of nobody else's in this process.
+
+    A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
+    """
+    for package in ("azure.identity", "azure.identity.aio"):
+        for module in ("_internal.get_token_mixin", "_credentials.chained"):
+            logging.getLogger(f"{package}.{module}").addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING or not _SIGNING_IN.get()
 
 
 def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:
     said = _said(settings, error)
     hint = next((known for pattern, known in _HINTS if pattern.search(said)), hint)
-    # A list stands for itself, a sentence goes on.
+    # After a list the hint is a line of its own, after a sentence it follows.
     advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
     way = way_to(settings.cloud.authority, said) if asks_entra(settings) else ""
     if _is_outage(error):
         return Unreachable(f"{_identity(settings)}: the identity provider did not answer{way}: {advice}")
-    # The chain shows the same text for a network that is down as for an identity that is missing.
+    # The chain reports a network outage and a missing identity with the same text.
     is_open = settings.auth_method == "default" and "AADSTS" not in said
     if is_open and re.search("connect", said, re.IGNORECASE):
         advice = f"{advice} Microsoft Entra was asked{way}." if way else advice
@@ -134,7 +155,7 @@ def _identity(settings: WorkspaceSettings) -> str:
 
 
 def _said(settings: WorkspaceSettings, error: Exception) -> str:
-    """What the other side said: one line, or one line for each credential of a chain."""
+    """The other side's message: one line, or one line for each credential of a chain."""
     text = (str(getattr(error, "message", None) or error) or type(error).__name__)[:_SEARCHED]
     if "AADSTS" not in text:
         buried = next(filter(None, (_BURIED.search(str(link)) for link in _links(error))), None)
@@ -142,7 +163,7 @@ def _said(settings: WorkspaceSettings, error: Exception) -> str:
     text = _SMALL_TALK.sub("", _WRAPPING.sub(r"\1", text))
     secrets = [secret.reveal() for secret in (settings.secret, settings.certificate_password) if secret]
     for secret in secrets:
-        # Also a short one.
+        # Short ones too, which `masked` leaves.
         text = text.replace(secret, "***")
     text = _OBJECT.sub("", Proxies.of_environment().hidden(text))
     lines = [one_line(masked(" ".join(line.split()), secrets)) for line in text.split("\n\t")]
@@ -157,7 +178,7 @@ def _links(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether the provider could not be asked, or could not answer; azure-identity makes that look like a refusal."""
+    """Whether the provider could not be reached, or could not answer; azure-identity reports that like a refusal."""
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError  # noqa: PLC0415
 
     silent = (ServiceRequestError, ServiceResponseError, ConnectionError, TimeoutError, subprocess.TimeoutExpired)

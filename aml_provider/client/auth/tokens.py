@@ -20,14 +20,14 @@ _FOREVER = 253402300799  # the last second of the year 9999
 
 
 class Credential:
-    """A credential for workers whose tokens are kept: the Azure CLI would start a process for each."""
+    """A credential for workers that keeps its tokens: the Azure CLI would start a process for each."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._kept: dict[tuple[str, ...], AccessToken] = {}
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for these scopes; with options, one that is made for them and not kept."""
+        """Return a token for these scopes; with options, one that is obtained for them and not kept."""
         if options:
             token: AccessToken = self._inner.get_token(*scopes, **options)
             return token
@@ -44,8 +44,8 @@ class Credential:
 class AsyncCredential:
     """A credential for one event loop, the twin of :class:`Credential`.
 
-    Whoever needs a token that is being asked for waits for that answer, good or bad: a triggerer that starts with a
-    thousand waits asks once.
+    Callers that need a token that is already being requested share its result or error: a triggerer that starts with a
+    thousand waits requests one token.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -54,7 +54,7 @@ class AsyncCredential:
         self._asking: dict[tuple[str, ...], asyncio.Task[AccessToken]] = {}
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for these scopes; with options, one that is made for them and not kept."""
+        """Return a token for these scopes; with options, one that is obtained for them and not kept."""
         if options:
             token: AccessToken = await self._inner.get_token(*scopes, **options)
             return token
@@ -63,7 +63,7 @@ class AsyncCredential:
             return kept
         if scopes not in self._asking:
             self._asking[scopes] = asyncio.create_task(self._ask(*scopes))
-        # Who stops waiting must not take the answer from the others.
+        # A caller that stops waiting must not cancel the request of the others.
         return await asyncio.shield(self._asking[scopes])
 
     async def _ask(self, *scopes: str) -> AccessToken:

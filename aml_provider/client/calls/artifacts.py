@@ -36,7 +36,7 @@ def list_artifact_links(container: str, prefix: str) -> Call[tuple[Artifact, ...
 
 
 def get_artifact_link(container: str, path: str) -> Call[Artifact]:
-    """Read one file's record, with its link."""
+    """Read one file's metadata and link."""
     return Call(
         operation=f"get artifact {path!r} of {container!r}",
         method="GET",

@@ -1,4 +1,4 @@
-"""What one operation of the workspace API is: the request, and how its answer is read."""
+"""An operation of the workspace API: its request, and how its reply is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRITER = "AzureML Data Scientist"
 _LISTS = ("value", "Value", "Entity", "entity")
 _TOKENS = ("continuationToken", "ContinuationToken")
 _LINKS = ("nextLink", "NextLink")
-# What an address can hold, with all that it holds besides.
+# The longest token that fits into an address with the rest of it.
 _LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
 
@@ -34,24 +34,24 @@ class Call(Generic[T]):
     """One operation of the workspace API.
 
     Args:
-        operation: What it does, with its subject, for messages: ``get published pipeline 'x'``.
+        operation: The action and its subject, for messages: ``get published pipeline 'x'``.
         method: The HTTP method.
-        service: Which service answers; it decides the prefix before the path.
+        service: The service that answers; it decides the prefix of the path.
         path: The path below the workspace.
         parse: Reads the reply's JSON into the result.
         query: Query parameters in order.
-        body: The JSON body; None sends none.
-        headers: Headers beside the usual ones.
+        body: The JSON body; None: no body.
+        headers: Headers besides the usual ones.
         repeatable: Whether sending it twice does the same as sending it once.
         right: The action that a role must grant, for the message of a 403.
         role: A built-in role that grants it.
-        text: Whether the reply is plain text rather than JSON.
+        text: Whether the reply is plain text, not JSON.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body where there is one, else in the query. The result is then a tuple of the items of all pages.
-        limit: With ``page_key``: no further page is asked for once so many items are there, and no more are returned.
-        secrets: What of the result nobody may read in a log.
-        object_hook: As :func:`json.loads` takes it: makes something smaller of each of the reply's objects before the
-            next one is read.
+        limit: With ``page_key``: the most items to return; reading stops as soon as they are there.
+        secrets: The result's secrets, which no log may show.
+        object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
+            read.
     """
 
     operation: str
@@ -99,9 +99,9 @@ def flag(*, value: bool) -> str:
 
 
 def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
-    """A list's items, bare or in one of the envelopes in which the services put pages.
+    """The items of a list, which may be in one of the services' envelopes.
 
-    What is no list is no empty list either: "none" is an answer that much is built upon.
+    Anything else is an error, and not an empty list: decisions depend on an empty answer.
     """
     found = wire
     if isinstance(wire, dict):
@@ -115,7 +115,7 @@ def next_token(wire: Any) -> str | None:
     """The token of a list's next page; None at its end.
 
     Raises:
-        ValueError: There is a next page, and how to ask for it cannot be told.
+        ValueError: There is a next page, but its token cannot be sent.
     """
     if not isinstance(wire, dict):
         return None

@@ -1,4 +1,4 @@
-"""The operations on datastores. Their records hold credentials."""
+"""The operations on datastores. Their replies hold credentials."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _WRITE = f"{RIGHTS}/endpoints/pipelines/write"
 
 
 def list_endpoints(*, active_only: bool = True, batch_size: int = 100) -> Call[tuple[PipelineEndpoint, ...]]:
-    """List pipeline endpoints, so many at most: the service takes the number from a header."""
+    """List at most N pipeline endpoints; the number is sent in a header."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InvalidArgument("batch_size", f"is {batch_size!r}; it must be a whole number of at least 1")
     return Call(
@@ -78,8 +78,8 @@ def create_endpoint(name: str, pipeline_id: str, description: str) -> Call[Pipel
 def update_endpoint(endpoint_id: str, wire: Mapping[str, Any]) -> Call[PipelineEndpoint]:
     """Replace a pipeline endpoint as a whole.
 
-    Sent once: a repetition after a failure would also undo what somebody else has written in between. Whoever is in
-    doubt reads the endpoint again.
+    Sent once: a repetition after a failure would also undo what somebody else has written in between. In doubt,
+    the caller reads the endpoint again.
     """
     return Call(
         operation=f"update pipeline endpoint {endpoint_id!r}",

@@ -14,7 +14,7 @@ from aml_provider.client.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: Which experiments are looked at.
+#: The views of the list of experiments.
 VIEWS = ("Default", "All", "ActiveOnly", "ArchivedOnly")
 
 _READ = f"{RIGHTS}/experiments/read"

@@ -76,7 +76,7 @@ def get_run(run_id: str) -> Call[PipelineRun]:
 
 
 def cancel_run(run_id: str) -> Call[None]:
-    """Ask for a pipeline run's end; the service takes its time, and a repeated request changes nothing."""
+    """Request the cancellation of a pipeline run. It takes some time, and a repeated request changes nothing."""
     return Call(
         operation=f"cancel pipeline run {run_id!r}",
         method="DELETE",
@@ -104,7 +104,7 @@ def list_runs_of_pipeline(pipeline_id: str) -> Call[tuple[PipelineRun, ...]]:
 def _of_steps(
     operation: str, run_id: str, path: str, nodes: tuple[str, ...], parse: Callable[[Any], T], *, text: bool = False
 ) -> Call[T]:
-    """A question about steps: a POST whose body is the path to a node in the graph, one id for each level."""
+    """A query about steps: a POST whose body is the path to a node in the graph, one id for each level."""
     return Call(
         operation=operation,
         method="POST",
@@ -168,7 +168,7 @@ def _code(wire: Any) -> str:
 
 
 def get_step_log(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR", "JobLog"]) -> Call[str]:
-    """Read what a step wrote; the service answers plain text."""
+    """Read a step's log; the service answers plain text."""
     return _of_steps(
         f"get the {stream} of step {node_id!r} of run {run_id!r}",
         run_id,

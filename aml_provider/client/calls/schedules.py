@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _READ = f"{RIGHTS}/endpoints/pipelines/read"
 _WRITE = f"{RIGHTS}/endpoints/pipelines/write"
-# Where the service drops a null, absence means the same; below these keys a null may be a value.
+# The service drops nulls here, where absence means the same; inside their maps a null may be a value.
 _STRUCTURE = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
 
 
 def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
-    """Create a schedule; the service makes it active, whatever is asked."""
+    """Create a schedule; the service makes it active, whatever the request says."""
     return Call(
         operation=f"create schedule {body.get('Name')!r}",
         method="POST",
@@ -84,8 +84,8 @@ def list_schedules_of_endpoint(endpoint_id: str) -> Call[tuple[Schedule, ...]]:
 def update_schedule(schedule_id: str, wire: Mapping[str, Any]) -> Call[Schedule]:
     """Replace a schedule as a whole.
 
-    Sent once: a repetition after a failure would also undo what somebody else has written in between. Whoever is in
-    doubt reads the schedule again.
+    Sent once: a repetition after a failure would also undo what somebody else has written in between. In doubt,
+    the caller reads the schedule again.
     """
     return Call(
         operation=f"update schedule {schedule_id!r}",
@@ -101,7 +101,7 @@ def update_schedule(schedule_id: str, wire: Mapping[str, Any]) -> Call[Schedule]
 
 
 def _without_nulls(wire: Mapping[str, Any]) -> dict[str, Any]:
-    """The entity as Microsoft's SDK sends it back: what is null is left out, except inside maps that are others'."""
+    """The entity as Microsoft's SDK sends it back: without nulls, except inside maps with other people's values."""
     sent = {key: value for key, value in wire.items() if value is not None}
     for key in _STRUCTURE:
         if isinstance(sent.get(key), dict):
@@ -110,7 +110,7 @@ def _without_nulls(wire: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get_last_run_of_schedule(schedule_id: str) -> Call[PipelineRun | None]:
-    """Read the run that a schedule started last; None (the service answers 204) where it has started none."""
+    """Read the run that a schedule started last; None (the service answers 204): it has started none."""
     return Call(
         operation=f"get the last run of schedule {schedule_id!r}",
         method="GET",

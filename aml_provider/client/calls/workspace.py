@@ -1,4 +1,4 @@
-"""The workspace's own record."""
+"""The operation that reads the workspace itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aml_provider.client.entities import Workspace
 
 
 def get_workspace() -> Call[Workspace]:
-    """Read the workspace's own record."""
+    """Read the workspace."""
     return Call(
         operation="get the workspace",
         method="GET",

@@ -1,4 +1,4 @@
-"""Experiments: what runs are gathered under."""
+"""Experiments, which group runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Experiment(Portable):
-    """An experiment; ``archived`` is when it was archived, where the service's word for that can be read."""
+    """An experiment; ``archived`` is when it was archived, if the service gives a readable time."""
 
     id: str
     name: str

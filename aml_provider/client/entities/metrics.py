@@ -1,4 +1,4 @@
-"""Metrics: what runs log while they work."""
+"""Metrics, which runs log while they work."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricValue(Portable):
-    """One value that was logged: by column, for a number or a text the one column that has the metric's name.
+    """One logged value: a table row by column; a number or text has one column with the metric's name.
 
-    ``step`` counts within a training, where its author did so.
+    ``step`` is the training step, if its author logged one.
     """
 
     data: dict[str, Any]
@@ -25,7 +25,7 @@ class MetricValue(Portable):
 
     @property
     def value(self) -> Any:
-        """The number or text; of a table's row all columns."""
+        """The number or text; for a table row, all columns."""
         return next(iter(self.data.values())) if len(self.data) == 1 else self.data
 
     @classmethod

@@ -1,10 +1,11 @@
-"""Published pipelines, what they accept, and the endpoints in front of them."""
+"""Published pipelines, their interfaces, and the endpoints in front of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_text, read_time, text_map
 from aml_provider.client.models import DataPath
 from aml_provider.client.portable import Portable
@@ -32,7 +33,7 @@ class PublishedPipeline(Portable):
     @property
     def is_active(self) -> bool:
         """Whether runs can be submitted."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PublishedPipeline:
@@ -51,7 +52,7 @@ class PublishedPipeline(Portable):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary(Portable):
-    """A published pipeline and its latest run; ``last_run_status`` is the service's own word, empty without a run."""
+    """A published pipeline and its latest run; ``last_run_status`` is the service's text, empty without a run."""
 
     pipeline: PublishedPipeline
     last_run_id: str
@@ -79,7 +80,7 @@ class PipelineSummary(Portable):
 class Parameter(Portable):
     """A plain parameter of a pipeline.
 
-    ``type`` is Int, Double, Bool, String or Undefined; ``default`` is None where there is none.
+    ``type`` is Int, Double, Bool, String or Undefined; ``default`` is None if there is no default.
     """
 
     name: str
@@ -91,9 +92,9 @@ class Parameter(Portable):
 
 @dataclass(frozen=True, slots=True)
 class PipelineInterface(Portable):
-    """What a published pipeline accepts: plain parameters, data paths and datasets, by name.
+    """The interface of a published pipeline: plain parameters, data paths and datasets, by name.
 
-    ``data_path_defaults`` has those of the data paths that have one.
+    ``data_path_defaults`` has the defaults of data paths.
     """
 
     parameters: dict[str, Parameter]
@@ -102,7 +103,7 @@ class PipelineInterface(Portable):
     data_path_defaults: Mapping[str, DataPath] = field(default_factory=dict)
 
     def with_defaults(self, defaults: Mapping[str, str]) -> PipelineInterface:
-        """The same with these defaults too: which of its records holds one is up to the service."""
+        """The same with these defaults added: the service keeps a default in either of two places."""
         parameters = {
             name: replace(item, required=False, default=defaults[name] if item.default is None else item.default)
             if name in defaults
@@ -144,8 +145,8 @@ def _data_path(wire: Any) -> DataPath | None:
 class PipelineEndpoint(Portable):
     """A pipeline endpoint: one address in front of several versions of a pipeline.
 
-    ``versions`` maps each version to its published pipeline's id. ``wire`` is all that the service said, because an
-    endpoint can only be written as a whole: whoever changes it has to send back what others have set.
+    ``versions`` maps each version to its published pipeline's id. ``wire`` is the whole reply of the service,
+    because an endpoint can only be written as a whole: a change must send back what others have set.
     """
 
     id: str
@@ -160,7 +161,7 @@ class PipelineEndpoint(Portable):
     @property
     def is_active(self) -> bool:
         """Whether runs can be submitted."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PipelineEndpoint:

@@ -1,4 +1,4 @@
-"""Runs: as the pipelines service knows them, and as the run history does."""
+"""Runs, as the pipelines service and the run history know them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RunState(Enum):
-    """The state of a pipeline run. Only three are final; whatever we do not know is ``UNKNOWN`` and never final."""
+    """The state of a pipeline run. Only three are final; an unknown status is ``UNKNOWN``, which is never final."""
 
     NOT_STARTED = "NotStarted"
     RUNNING = "Running"
@@ -38,12 +38,12 @@ class RunState(Enum):
 
     @classmethod
     def deserialize(cls, data: str, _version: int) -> RunState:
-        """What Airflow's XCom hands on, one of this version's states or ``UNKNOWN``."""
+        """Read the value from Airflow's XCom: one of this version's states, else ``UNKNOWN``."""
         return cls(data) if data in _STATE_VALUES else cls.UNKNOWN
 
     @property
     def history_words(self) -> tuple[str, ...]:
-        """The run history's words for it, which has more of them, and other ones."""
+        """The run history's names for it, which are more, and different."""
         return tuple(word for word, state in _HISTORY_STATES.items() if state is self)
 
 
@@ -118,7 +118,7 @@ class PipelineRun(Portable):
 
     @classmethod
     def from_history(cls, run: HistoryRun, experiment_name: str) -> PipelineRun:
-        """The same run as the run history knows it, which does not say its schedule and its parameters."""
+        """The same run as the run history knows it, which does not have its schedule and parameters."""
         return cls(
             id=run.id,
             state=_HISTORY_STATES.get(run.status, RunState.UNKNOWN),
@@ -159,13 +159,13 @@ class StepStatus(Portable):
 
 
 def step_status_code(value: Any) -> str:
-    """A step's status by name; its numbers are others than a run's."""
+    """A step's status by name; its codes differ from a run's."""
     return enum_name(value, _STEP_CODES) or "NotStarted"
 
 
 @dataclass(frozen=True, slots=True)
 class Output(Portable):
-    """What a step or a pipeline wrote: where it is, and how large, where the service says so.
+    """An output of a step or a pipeline: its place and, if the service gives it, its size.
 
     ``type`` is the service's kind of storage (AzureBlob, AzureDataLakeGen2, …). ``uri`` may carry a signature, so it
     is a secret. ``size`` is in bytes.

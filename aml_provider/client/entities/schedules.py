@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.arguments import ACTIVE
 from aml_provider.client.entities.wire import ENTITY_CODES, enum_name, read_id, read_time, text_map
 from aml_provider.client.portable import Portable
 
@@ -18,10 +19,10 @@ _PARTS = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
 
 @dataclass(frozen=True, slots=True)
 class Schedule(Portable):
-    """A native schedule: a recurrence, or a watch over a folder of a datastore, that starts runs by itself.
+    """A native schedule: the service starts runs on a recurrence, or on changes in a folder of a datastore.
 
-    ``wire`` is all that the service said, because a schedule can only be written as a whole: whoever changes it has to
-    send back what others have set. ``properties`` are those of the runs that it starts.
+    ``wire`` is the whole reply of the service, because a schedule can only be written as a whole: a change must send
+    back what others have set. ``properties`` are those of the runs that it starts.
     """
 
     id: str
@@ -38,11 +39,11 @@ class Schedule(Portable):
     @property
     def is_active(self) -> bool:
         """Whether it starts runs."""
-        return self.status == "Active"
+        return self.status == ACTIVE
 
     @property
     def is_provisioning(self) -> bool:
-        """Whether the service still sets it up; a word that we do not know is not the end of that."""
+        """Whether the service is still setting it up; an unknown status counts as that."""
         return self.provisioning not in {"Completed", "Failed", ""}
 
     @property
@@ -52,7 +53,7 @@ class Schedule(Portable):
 
     @property
     def description(self) -> str:
-        """What its author says of it; the service keeps that with what its runs are asked to do."""
+        """Its author's description, which the service keeps with the request for its runs."""
         return str((self.wire.get("PipelineSubmissionInfo") or {}).get("Description") or "")
 
     @classmethod
@@ -60,7 +61,7 @@ class Schedule(Portable):
         """Read it from the pipelines service's JSON."""
         for key in _PARTS:
             if wire.get(key) is not None and not isinstance(wire[key], dict):
-                raise TypeError(f"{key} is no object")
+                raise TypeError(f"{key} is not an object")
         kind = enum_name(wire.get("ScheduleType"), _SCHEDULE_CODES)
         submission = wire.get("PipelineSubmissionInfo") or {}
         return cls(

@@ -44,7 +44,7 @@ class ServicePrincipal(Portable):
 class Datastore(Portable):
     """A datastore of the workspace, its credentials included.
 
-    They are sealed: neither shown nor handed on to other tasks, where ``account_key`` and its like raise
+    They are sealed: neither shown nor passed on to other tasks, where ``account_key`` and its like raise
     InvalidArgument.
 
     ``kind`` is the service's ``dataStoreType``: AzureBlob, AzureDataLakeGen2, AzureFile, …; ``credential_type`` is
@@ -99,9 +99,9 @@ class Datastore(Portable):
 
 @dataclass(frozen=True, slots=True)
 class Artifact(Portable):
-    """A file that a run left behind, such as a log.
+    """A file that a run wrote, such as a log.
 
-    ``url`` carries its own signature, so it is a secret; it is empty where only the file's name was asked for.
+    ``url`` carries its own signature, so it is a secret; it is empty if only the file's name was requested.
     """
 
     origin: str

@@ -52,27 +52,27 @@ def read_time(value: Any) -> datetime | None:
 
 
 def read_id(wire: dict[str, Any], key: str) -> str:
-    """An id, which has to be there: everything else about the thing is asked for with it.
+    """An id, which must be present: all further requests use it.
 
     Raises:
-        LookupError: It is not.
-        ValueError: It is none that a request could name.
+        LookupError: It is missing.
+        ValueError: No request can carry it.
     """
     value = wire[key]
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is {value!r}")
-    value.encode()  # half a character is JSON, but no part of a URL
+    value.encode()  # a lone surrogate is valid JSON, but cannot be part of a URL
     if key in _IDS and value != printable(value):
         raise ValueError(f"{key} is {value!r}")
     return value
 
 
 def read_text(value: Any) -> str:
-    """A text; nothing is the empty one."""
+    """A text; None becomes the empty text."""
     return "" if value is None else str(value)
 
 
 def text_map(value: Any) -> dict[str, str]:
-    """A map of texts; what is no map is an empty one."""
+    """A map of texts; anything else becomes an empty map."""
     items = value.items() if isinstance(value, dict) else ()
     return {str(key): read_text(item) for key, item in items}

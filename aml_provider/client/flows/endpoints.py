@@ -1,4 +1,4 @@
-"""What is done with pipeline endpoints, composed of calls."""
+"""Flows for pipeline endpoints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
-from aml_provider.client.arguments import as_name
+from aml_provider.client.arguments import DISABLED, as_name
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PipelineError
-from aml_provider.client.flows.finding import ENDPOINT, advice, how_many
+from aml_provider.client.flows.finding import ENDPOINT, no_such_name
 from aml_provider.client.flows.read_modify_write import rewrite
 from aml_provider.client.http.messages import flow_of
 
@@ -24,7 +24,7 @@ _MOST = 100_000
 
 
 def list_endpoints(*, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
-    """List all pipeline endpoints; the service gives no more than it is asked for, and says not whether there are."""
+    """List all pipeline endpoints. The service returns at most N of them, and does not say whether there are more."""
     size = _BATCH
     while True:
         found: tuple[PipelineEndpoint, ...] = yield calls.list_endpoints(active_only=active_only, batch_size=size)
@@ -37,21 +37,20 @@ def find_endpoint(name: str) -> Flow[PipelineEndpoint]:
     """Find the pipeline endpoint of this name, active or not.
 
     Raises:
-        PipelineError: None has it; the message names similar ones.
+        PipelineError: It does not exist; the message suggests similar names.
     """
     found = yield from _named(name)
     if found is not None:
         return found
     others = yield from list_endpoints(active_only=False)
-    hint = advice(ENDPOINT, name, others, otherwise=how_many(len(others)))
-    raise PipelineError(f"endpoint_name: the workspace has no pipeline endpoint named {name!r}; {hint}")
+    raise no_such_name(ENDPOINT, name, others, "endpoint_name")
 
 
 def _named(name: str) -> Flow[PipelineEndpoint | None]:
     try:
         found: PipelineEndpoint = yield calls.get_endpoint_by_name(as_name("name", name))
     except (NotFound, BadRequest):
-        # Which of the two the service answers for a name that is not there is not established.
+        # It is not established which of the two the service answers for an unknown name.
         return None
     return found
 
@@ -66,8 +65,8 @@ def create_endpoint(name: str, pipeline_id: str, *, description: str = "") -> Fl
     taken = yield from _named(name)
     if taken is not None:
         raise PipelineError(
-            f"name: there is a pipeline endpoint named {name!r} already ({taken.id}, {taken.status}). Add a version to "
-            "it, or take another name."
+            f"name: a pipeline endpoint named {name!r} exists already ({taken.id}, {taken.status}). Add a version to "
+            "it, or use another name."
         )
     try:
         made: PipelineEndpoint = yield calls.create_endpoint(name, pipeline_id, description)
@@ -91,7 +90,7 @@ def _change(endpoint_id: str, edit: Callable[[PipelineEndpoint], dict[str, Any] 
 
 
 def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False) -> Flow[PipelineEndpoint]:
-    """Add a published pipeline to an endpoint as its next version, unless it is one already."""
+    """Add a published pipeline to an endpoint as its next version, unless it is already a version."""
     as_name("pipeline_id", pipeline_id)
 
     def edit(endpoint: PipelineEndpoint) -> dict[str, Any] | None:
@@ -112,7 +111,7 @@ def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False
 
 
 def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
-    """Choose the version that runs when none is asked for.
+    """Set the version that runs when none is given.
 
     Raises:
         PipelineError: The endpoint has no such version.
@@ -133,7 +132,7 @@ def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint
 def update_endpoint(
     endpoint_id: str, *, name: str | None = None, description: str | None = None
 ) -> Flow[PipelineEndpoint]:
-    """Rename or describe an endpoint; what is None stays."""
+    """Rename or describe an endpoint; None: no change."""
     if name is not None:
         as_name("name", name)
 
@@ -158,5 +157,5 @@ def archive_endpoint(endpoint_id: str) -> Flow[PipelineEndpoint]:
     name = str(uuid.uuid4())
     return _change(
         endpoint_id,
-        lambda endpoint: None if endpoint.name == name else {**endpoint.wire, "Name": name, "EntityStatus": "Disabled"},
+        lambda endpoint: None if endpoint.name == name else {**endpoint.wire, "Name": name, "EntityStatus": DISABLED},
     )

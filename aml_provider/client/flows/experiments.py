@@ -1,4 +1,4 @@
-"""What is done with experiments, composed of calls."""
+"""Flows for experiments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_experiments(
 
 
 def create_experiment(name: str) -> Flow[Experiment]:
-    """Create an experiment, or find the one that has this name already.
+    """Create an experiment, or return the existing one of this name.
 
     Raises:
         InvalidArgument: The name cannot be used.
@@ -50,7 +50,7 @@ def create_experiment(name: str) -> Flow[Experiment]:
     except AzureMLError as error:
         if not error.in_doubt and not isinstance(error, Conflict):
             raise
-        # It was created all the same, or by somebody else at this moment.
+        # It was created anyway, or by somebody else at the same time.
         try:
             found = yield calls.get_experiment(name)
         except NotFound:
@@ -66,7 +66,7 @@ def update_experiment(
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Flow[Experiment]:
-    """Rename, describe or tag an experiment; what is None stays.
+    """Rename, describe or tag an experiment; None: no change.
 
     Raises:
         InvalidArgument: The new name cannot be used.
@@ -95,7 +95,7 @@ def untag_experiment(name: str, names: Iterable[str]) -> Flow[Experiment]:
 
 
 def set_archived(name: str, *, archived: bool) -> Flow[Experiment]:
-    """Archive an experiment, or take it out of the archive."""
+    """Archive or unarchive an experiment."""
     found = yield from advised(calls.get_experiment(name), EXPERIMENT, name)
     if found.is_archived == archived:
         return found

@@ -1,4 +1,4 @@
-"""Why a run failed: its failed steps, their errors, and the end of their logs."""
+"""The explanation of a failed run: its failed steps, their errors, and the end of their logs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _LOG_TAIL_BYTES = 16_384
 _LOG_TRIES = 3
 
 
-# Where a step's own output is, best first (names as the service uses them on its different compute targets).
+# The logs with a step's own output, best first (their names on the service's different compute targets).
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 
 
 def explain_failure(run: PipelineRun) -> Flow[str]:
-    """Say why a run failed: its failed steps, their errors and the tail of the first one's log.
+    """Explain why a run failed: its failed steps, their errors and the tail of the first one's log.
 
-    Never raises because of what it cannot read: the failure itself matters more.
+    What cannot be read is left out: the failure itself matters more.
     """
     try:
         steps = yield from list_steps(run.experiment_name, run.id)
@@ -59,7 +59,7 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
 
 
 def _said(text: str) -> str:
-    """What somebody's program says, as it may be shown."""
+    """A text of somebody's program, as it may be shown."""
     return one_line(masked(text[: 4 * LONGEST]))
 
 
@@ -73,8 +73,8 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
         pass
     for name in _by_usefulness(files)[:_LOG_TRIES]:
         try:
-            # A log's URL carries its own signature: no token goes along, and the URL is shown nowhere. Asked once: the
-            # storage of a closed network cannot be reached from here, and the failure has to be told all the same.
+            # A log's URL carries its own signature: no token is sent, and the URL is never shown. It is requested once:
+            # the storage of a closed network cannot be reached from here, and the failure must be reported anyway.
             reply = yield Request(
                 f"read the log of step {step.name!r}",
                 "GET",

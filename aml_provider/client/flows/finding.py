@@ -1,4 +1,4 @@
-"""What a message says of a name or id that leads nowhere: the nearest ones, or that the two were mixed up."""
+"""Finding one thing by its name or id, and the errors where that fails: they suggest what was meant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from unicodedata import normalize
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound
+from aml_provider.client.errors import (
+    AmbiguousName,
+    AmbiguousSchedule,
+    AzureMLError,
+    InvalidArgument,
+    NotFound,
+    PipelineError,
+    ScheduleError,
+)
 from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
@@ -27,30 +35,123 @@ class Kind(NamedTuple):
     """A kind of thing in the workspace.
 
     Args:
-        noun: What messages call it.
-        argument: The arguments that name it begin so: ``pipeline_id``, ``pipeline_name``. Empty: it has one name only.
-        listing: Lists all of them, also those that are not active.
+        noun: Its name in messages.
+        argument: The beginning of the arguments that name it, such as ``pipeline_id`` and ``pipeline_name``. Empty: it
+            has a name only.
+        listing: Lists all of them, inactive ones included.
+        missing: The error where none has a name or id.
+        ambiguous: The error where several have a name.
     """
 
     noun: str
     argument: str
     listing: Callable[[], Call[Any]]
+    missing: type[AzureMLError] = PipelineError
+    ambiguous: type[AzureMLError] = AmbiguousName
 
 
 PIPELINE = Kind("published pipeline", "pipeline", lambda: calls.list_pipelines(active_only=False))
 ENDPOINT = Kind("pipeline endpoint", "endpoint", lambda: calls.list_endpoints(active_only=False, batch_size=1000))
-SCHEDULE = Kind("schedule", "schedule", lambda: calls.list_schedules(active_only=False))
-DATASTORE = Kind("datastore", "", lambda: calls.list_datastores(secrets=False))
+SCHEDULE = Kind(
+    "schedule", "schedule", lambda: calls.list_schedules(active_only=False), ScheduleError, AmbiguousSchedule
+)
+DATASTORE = Kind("datastore", "", lambda: calls.list_datastores(secrets=False), InvalidArgument)
 EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 
+def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
+    """The one thing of this name. An active one wins over inactive ones; None: nothing has the name.
+
+    Args:
+        kind: Its kind.
+        name: The name.
+        listed: Where to search; items have ``id``, ``name``, ``status`` and ``is_active``.
+        argument: The argument that holds the name; None: a person typed the name.
+
+    Raises:
+        AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
+    """
+    named: list[Any] = [item for item in listed if item.name == name]  # type: ignore[attr-defined]
+    found = [item for item in named if item.is_active] or named
+    if len(found) > 1:
+        way_out = f"Give {'the id' if argument in {None, 'name'} else f'{kind.argument}_id'}"
+        if argument == "name":
+            way_out = f"{way_out} or another name"
+        if found[0].is_active:
+            way_out = f"{way_out}, or disable all but one"
+        several = some_of([describe(item) for item in found])
+        text = f"{len(found)} {kind.noun}s are named {name!r}: {several}. {way_out}."
+        raise kind.ambiguous(f"{argument}: {text}" if argument else text)
+    return found[0] if found else None
+
+
+def describe(item: Any) -> str:
+    """A thing by its id and the facts that distinguish it from others of its name."""
+    facts = [item.status]
+    if version := getattr(item, "version", ""):
+        facts.append(f"version {version}")
+    for subject in ("endpoint", "pipeline"):
+        # A schedule of an endpoint may have a pipeline_id too.
+        if subject_id := getattr(item, f"{subject}_id", ""):
+            facts.append(f"of {subject} {subject_id}")
+            break
+    if created := getattr(item, "created", None):
+        facts.append(f"created {created:%Y-%m-%d %H:%M} UTC")
+    return f"{item.id} ({', '.join(facts)})"
+
+
+def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
+    """The error where nothing has a name; it suggests similar ones.
+
+    Args:
+        kind: The kind of thing.
+        name: The name.
+        listed: All that there are.
+        argument: The argument that holds the name; None: a person typed it, as a name or an id.
+    """
+    listed = list(listed)
+    hint = advice(kind, name, listed, otherwise=how_many(len(listed)))
+    if argument is None:
+        return kind.missing(f"The workspace has no {kind.noun} with the id or name {name!r}; {hint}")
+    return _missing(kind, argument, f"named {name!r}", hint)
+
+
+def _missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "the workspace") -> AzureMLError:
+    problem = with_advice(f"{workspace} has no {kind.noun} {which}", hint)
+    if issubclass(kind.missing, InvalidArgument):
+        return kind.missing(subject, problem)
+    return kind.missing(f"{subject}: {problem}")
+
+
+def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", workspace: str = "the workspace") -> Flow[T]:
+    """Read one thing, active or not, by its id, or by its name if that is its id.
+
+    Args:
+        kind: Its kind.
+        call: Reads it.
+        wanted: Its id.
+        subject: Begins the error: the argument, or what referred to the thing. Empty: the argument of the kind's id.
+        workspace: The workspace, for the error.
+
+    Raises:
+        PipelineError: It does not exist; the message suggests similar ids, or says that a name was given.
+            For schedules ScheduleError, for datastores InvalidArgument.
+    """
+    try:
+        found: T = yield call
+    except NotFound as error:
+        hint = yield from advice_on_missing(kind, wanted)
+        raise _missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint, workspace) from error
+    return found
+
+
 def same_letters(name: str) -> str:
-    """What is equal for names that differ in case or Unicode form alone."""
+    """A form of a name that is equal for names that differ in case or Unicode form only."""
     return normalize("NFKC", name).casefold()
 
 
 def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three names that look like the wanted one, the nearest first; case and Unicode form do not count."""
+    """Up to three names that are similar to the wanted one, the nearest first; case and Unicode form do not matter."""
     folded = {same_letters(name): name for name in sorted(names, reverse=True)}
     return [folded[found] for found in difflib.get_close_matches(same_letters(wanted), folded, n=3, cutoff=cutoff)]
 
@@ -59,9 +160,9 @@ def did_you_mean(wanted: str, names: Iterable[str], *, otherwise: str = "") -> s
     """The question that a message ends with, without a capital letter.
 
     Args:
-        wanted: What was given.
-        names: What there is.
-        otherwise: What to say where nothing looks like it.
+        wanted: The name that was given.
+        names: The existing names.
+        otherwise: The text if none is similar.
     """
     return _question(similar(wanted, names)) or otherwise
 
@@ -71,20 +172,20 @@ def _question(found: list[str]) -> str:
 
 
 def how_many(count: int) -> str:
-    """How many things there are whose names are of no help."""
+    """The number of other things, if none of their names is similar."""
     if count == 0:
         return "it has none at all."
     return "there is 1 other." if count == 1 else f"there are {count} others."
 
 
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
-    """What to say of a name or id that none of these has where it was looked for.
+    """A hint for a name or id that was not found.
 
     Args:
-        kind: What was looked for.
+        kind: The kind of thing.
         wanted: The name or id that was given.
-        items: All that there are, with ``name`` and, if the kind has any, ``id``.
-        otherwise: What to say where nothing helps.
+        items: All that exist, with ``name`` and, if the kind has it, ``id``.
+        otherwise: The hint if nothing helps.
     """
     items = list(items)
     if kind.argument:
@@ -104,12 +205,12 @@ def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = ""
 
 
 def with_advice(sentence: str, hint: str) -> str:
-    """A sentence, and what helps, where anything does."""
+    """A sentence and a hint, which may be empty."""
     return f"{sentence}; {hint}" if hint else f"{sentence}."
 
 
 def advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
-    """List what there is, and advise; empty where that cannot be listed, since the error itself matters more."""
+    """List all things of the kind and give a hint; empty if they cannot be listed, since the error matters more."""
     try:
         items = yield kind.listing()
     except AzureMLError:
@@ -118,7 +219,7 @@ def advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
 
 
 def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
-    """Carry out a call; where the service does not find what it asks for, the error also names what is near.
+    """Carry out a call; if the service does not find the thing, the error also suggests similar ones.
 
     Raises:
         NotFound: There is no such thing.
@@ -134,7 +235,7 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
 
 
 def _with_hint(error: NotFound, hint: str) -> NotFound:
-    """The same error, which says one thing more."""
+    """The same error with a longer hint."""
     return NotFound(
         error.operation,
         status=error.status,
@@ -147,31 +248,26 @@ def _with_hint(error: NotFound, hint: str) -> NotFound:
 
 
 def find_datastore(name: str, *, workspace: str = "the workspace") -> Flow[Datastore]:
-    """Read the datastore that an argument of this name names.
+    """Read the datastore that the argument ``datastore`` names.
 
     Raises:
-        InvalidArgument: There is none of that name; the message names similar ones.
+        InvalidArgument: It does not exist; the message suggests similar names.
     """
-    try:
-        found: Datastore = yield calls.get_datastore(name)
-    except NotFound as error:
-        hint = yield from advice_on_missing(DATASTORE, name)
-        raise _no_datastore("datastore", name, hint, workspace) from error
-    return found
+    return read_by_id(DATASTORE, calls.get_datastore(name), name, "datastore", workspace)
 
 
 def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow[None]:
-    """Make sure that datastores exist before a run is submitted that needs them.
+    """Check that datastores exist before a run that needs them is submitted.
 
     Args:
         wanted: Pairs of an argument and the datastore that it names.
-        known: Names that were found before; new ones are added. The service is asked only about others.
+        known: Names that were found before; new ones are added. Only others are checked.
 
     Raises:
-        InvalidArgument: One of them does not exist. Where the workspace's datastores cannot be listed, whatever the
+        InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, for whatever
             reason, the service itself decides.
     """
-    # The service takes upper and lower case as equal.
+    # The service ignores case.
     asked = [(argument, name) for argument, name in wanted if name.casefold() not in known]
     if not asked:
         return
@@ -183,8 +279,4 @@ def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow
     known.update(name.casefold() for name in names)
     for argument, name in asked:
         if name.casefold() not in known:
-            raise _no_datastore(argument, name, did_you_mean(name, names))
-
-
-def _no_datastore(argument: str, name: str, hint: str, workspace: str = "the workspace") -> InvalidArgument:
-    return InvalidArgument(argument, with_advice(f"{workspace} has no datastore {name!r}", hint))
+            raise _missing(DATASTORE, argument, repr(name), did_you_mean(name, names))

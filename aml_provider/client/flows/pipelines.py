@@ -1,16 +1,14 @@
-"""Enabling and disabling of published pipelines."""
+"""Flows that enable and disable published pipelines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AmbiguousName, PipelineError
-from aml_provider.client.flows.finding import PIPELINE, advice, how_many
+from aml_provider.client.arguments import ACTIVE, DISABLED
+from aml_provider.client.flows.finding import PIPELINE, no_such_name, only_named
 from aml_provider.client.flows.schedules import set_status_of_all
 from aml_provider.client.flows.targets import find_pipeline_of_id
-from aml_provider.client.specs.schedule import ACTIVE, DISABLED
-from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,27 +22,27 @@ def disable_pipeline(
     pipeline_id: str | None = None,
     pipeline_name: str | None = None,
     disable_schedules: bool = True,
-    note: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Flow[str]:
-    """Disable a published pipeline: its schedules first, as the service's rules want.
+    """Disable a published pipeline: its schedules first, as the service's rules require.
 
     Args:
         pipeline_id: The published pipeline; or
         pipeline_name: the name of the one active published pipeline that has it.
         disable_schedules: Disable its active schedules too.
-        note: Called with what was done.
+        log: Called with a line about each change.
 
     Returns:
         The pipeline's id.
 
     Raises:
         AmbiguousName: Several active published pipelines have the name.
-        PipelineError: There is none.
+        PipelineError: It does not exist.
     """
     pipeline = yield from _find(pipeline_id, pipeline_name, DISABLED)
     if disable_schedules:
-        yield from set_status_of_all(pipeline.id, DISABLED, note=note)
-    yield from _set(pipeline, DISABLED, note)
+        yield from set_status_of_all(pipeline.id, DISABLED, log=log)
+    yield from _set(pipeline, DISABLED, log)
     return pipeline.id
 
 
@@ -52,24 +50,24 @@ def enable_pipeline(
     *,
     pipeline_id: str | None = None,
     pipeline_name: str | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Flow[str]:
     """Enable a published pipeline; its schedules stay as they are.
 
     Args:
         pipeline_id: The published pipeline; or
-        pipeline_name: its name. Where none of that name is active, there must be one only.
-        note: Called with what was done.
+        pipeline_name: its name. If no pipeline of that name is active, there must be only one.
+        log: Called with a line about each change.
 
     Returns:
         The pipeline's id.
 
     Raises:
-        AmbiguousName: Several published pipelines have the name, and which one is meant cannot be told.
-        PipelineError: There is none.
+        AmbiguousName: Several published pipelines have the name, and it is unclear which one is meant.
+        PipelineError: It does not exist.
     """
     pipeline = yield from _find(pipeline_id, pipeline_name, ACTIVE)
-    yield from _set(pipeline, ACTIVE, note)
+    yield from _set(pipeline, ACTIVE, log)
     return pipeline.id
 
 
@@ -81,24 +79,17 @@ def _find(pipeline_id: str | None, pipeline_name: str | None, status: str) -> Fl
     named = [pipeline for pipeline in pipelines if pipeline.name == pipeline_name]
     wanted = [pipeline for pipeline in named if pipeline.is_active]
     if not wanted and status == DISABLED:
-        # The name's latest bearer, so that a second attempt finds what the first one has disabled.
+        # The latest pipeline of that name, so that a second attempt finds the one that the first has disabled.
         wanted = sorted(named, key=lambda item: (str(item.created or ""), item.id))[-1:]
-    wanted = wanted or named
-    if not wanted:
-        hint = advice(PIPELINE, pipeline_name, pipelines, otherwise=how_many(len(pipelines)))
-        raise PipelineError(f"pipeline_name: the workspace has no published pipeline named {pipeline_name!r}; {hint}")
-    if len(wanted) > 1:
-        several = some_of([f"{item.id} ({item.status}, version {item.version or 'none'})" for item in wanted])
-        raise AmbiguousName(
-            f"pipeline_name: {len(wanted)} published pipelines are named {pipeline_name!r}: {several}. Give "
-            "pipeline_id."
-        )
-    return wanted[0]
+    found = only_named(PIPELINE, pipeline_name, wanted or named, "pipeline_name")
+    if found is None:
+        raise no_such_name(PIPELINE, pipeline_name, pipelines, "pipeline_name")
+    return found
 
 
-def _set(pipeline: PublishedPipeline, status: str, note: Callable[[str], None]) -> Flow[None]:
+def _set(pipeline: PublishedPipeline, status: str, log: Callable[[str], None]) -> Flow[None]:
     if pipeline.status == status:
-        note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) is {status} already.")
+        log(f"Published pipeline {pipeline.name!r} ({pipeline.id}) is {status} already.")
         return
     yield calls.set_pipeline_status(pipeline.id, status)
-    note(f"Published pipeline {pipeline.name!r} ({pipeline.id}) was {pipeline.status}, and is {status} now.")
+    log(f"Published pipeline {pipeline.name!r} ({pipeline.id}) was {pipeline.status}, and is {status} now.")

@@ -1,4 +1,4 @@
-"""Changing what can only be written as a whole: read it, edit it, write it back."""
+"""Changes of entities that can only be written as a whole: read, edit, write back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 # Seconds before each further try to write.
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-# For a minute: so long a client waits for a reply.
-_LOOKS = 12
-_LOOK_EVERY = 5.0
+# Together a minute, for which a client waits for a reply.
+_READS = 12
+_READ_EVERY = 5.0
 
 
 def rewrite(
@@ -30,8 +30,8 @@ def rewrite(
 
     Args:
         read: Reads it.
-        edit: Makes the entity that it shall be; None where nothing is to be changed. After a write whose fate is not
-            known the entity is read and edited again, so that nothing is written twice.
+        edit: Returns the changed entity; None: nothing must be changed. After a write whose result is unknown, the
+            entity is read and edited again, so that nothing is written twice.
         write: Writes it.
 
     Returns:
@@ -59,8 +59,8 @@ def rewrite(
 
 
 def _await_write(read: Callable[[], Flow[T]], edit: Callable[[T], dict[str, Any] | None]) -> Flow[None]:
-    """Look for a write for as long as it may be on its way: arriving later, it would undo what is written next."""
-    for _ in range(_LOOKS):
+    """Read until a write has arrived, for as long as it may be on its way: later, it would undo the next write."""
+    for _ in range(_READS):
         if edit((yield from read())) is None:
             return
-        yield Pause(_LOOK_EVERY)
+        yield Pause(_READ_EVERY)

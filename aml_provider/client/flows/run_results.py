@@ -1,4 +1,4 @@
-"""What is done with runs beyond waiting: lists, logs, outputs, tags."""
+"""Flows that read the lists, logs, outputs and metrics of runs, and tag runs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The words of both services.
+# The status names of both services.
 _STATES: dict[str, RunState] = {word.lower(): state for state in RunState for word in state.history_words}
 _STATES |= {state.value.lower(): state for state in RunState if state is not RunState.UNKNOWN}
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-# Where the artifact service keeps logs, beside those that a run's details name.
+# Where the artifact service keeps logs, besides those that a run's details name.
 _LOG_PREFIXES = ("user_logs", "system_logs")
 
 
@@ -48,9 +48,9 @@ def list_runs(
         experiment_name: The experiment; or
         pipeline_id: the published pipeline; or
         schedule_id: the native schedule.
-        status: Only runs of this state, in the words of either service.
-        tags: Only runs that have all of these tags; None as value: whatever the tag's value is.
-        limit: So many at most; None: all.
+        status: Only runs with this status, in either service's vocabulary.
+        tags: Only runs that have all of these tags; None as value: any value.
+        limit: The most runs to return; None: all.
 
     Raises:
         InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be searched
@@ -70,7 +70,7 @@ def list_runs(
         assert schedule_id is not None
         runs = yield calls.list_runs_of_schedule(schedule_id)
     found = [run for run in runs if (state is None or run.state is state) and _has(run.tags, tags or {})]
-    # In no order that is established.
+    # The services list them in no documented order.
     found.sort(key=lambda run: run.created or _EARLIEST, reverse=True)
     return tuple(found[:limit])
 
@@ -101,7 +101,7 @@ def _runs_of_experiment(
 
 
 def in_experiment(run_id: str, experiment_name: str | None, call_of: Callable[[str], Call[T]]) -> Flow[T]:
-    """Carry out a call that wants to know a run's experiment.
+    """Carry out a call that requires a run's experiment.
 
     Args:
         run_id: The pipeline run, or the run of a step.
@@ -126,7 +126,7 @@ def _experiment_of(run_id: str) -> Flow[str]:
 
 
 def list_steps_of(run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
-    """List the steps of a run, given as itself or by its id, in the order of their creation."""
+    """List the steps of a run or a run id, in the order of their creation."""
     if not isinstance(run, PipelineRun):
         run = yield calls.get_run(run)
         assert isinstance(run, PipelineRun)
@@ -134,7 +134,7 @@ def list_steps_of(run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
 
 
 def _steps(run: PipelineRun, step: str | None) -> Flow[dict[str, HistoryRun]]:
-    """A run's steps, or the one that is asked for, each by a name that no other one has.
+    """A run's steps, or the requested one, by unique names.
 
     Raises:
         InvalidArgument: There is no such step.
@@ -160,8 +160,8 @@ def read_logs(
     Args:
         run_id: The pipeline run.
         step: Only this step: its name, or the id of its run.
-        max_bytes: Of each file the last so many bytes; None: all.
-        warn: Called with what could not be read.
+        max_bytes: The bytes to read from the end of each file; None: all.
+        warn: Called with a line about each log that could not be read.
 
     Returns:
         Texts by ``step/file``.
@@ -205,7 +205,7 @@ def read_logs(
 
 
 def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], None]) -> Flow[dict[str, str]]:
-    """Links to a step's log files, by name: what its details name, and what the artifact service has."""
+    """Links to a step's log files, by name: from the run's details and from the artifact service."""
     details: RunDetails = yield calls.get_run_details(experiment_name, step.id)
     files = details.log_files
     for prefix in _LOG_PREFIXES if step.container_id else ():
@@ -221,8 +221,8 @@ def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], Non
 
 
 def _fetch(operation: str, url: str, max_bytes: int | None) -> Flow[str]:
-    """Fetch a file with a link that carries its own signature: no token goes along, and the link is shown nowhere."""
-    # Asked once: the storage of a closed network cannot be reached from here, however often one tries.
+    """Fetch a file with a link that carries its own signature: no token is sent, and the link is never shown."""
+    # Requested once: retries do not help if the storage is in a closed network.
     reply = yield Request(
         operation,
         "GET",
@@ -236,7 +236,7 @@ def _fetch(operation: str, url: str, max_bytes: int | None) -> Flow[str]:
         raise ServiceError(
             operation,
             status=reply.status,
-            hint="So says the storage behind the link; in a closed network it lets in only those within it.",
+            hint="The storage account refuses. One in a closed network serves only clients in that network.",
         )
     text: str = reply.body.decode("utf-8", "replace")
     return text
@@ -247,7 +247,7 @@ def _tail(text: str, size: int) -> str:
 
 
 def read_metrics(run_id: str, step: str | None = None) -> Flow[dict[str, tuple[MetricValue, ...]]]:
-    """Read what a run and its steps have logged.
+    """Read the metrics that a run and its steps have logged.
 
     Returns:
         Values by ``metric`` for the run's own, by ``step/metric`` for the steps'.

@@ -85,15 +85,10 @@ def wait_for_run(
         if progress != last:
             log(progress)
             last = progress
-        if run.state.is_final:
+        pause = Pause.before(deadline, poll_interval, now())
+        if run.state.is_final or pause is None:
             return run
-        pause = poll_interval
-        if deadline is not None:
-            left = deadline - now()
-            if left <= 0:
-                return run
-            pause = min(pause, left)
-        yield Pause(pause)
+        yield pause
 
 
 def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
@@ -121,10 +116,10 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
             if ends_a_wait(error) or may_pass(error) or waited + pause > policy.budget:
                 raise
             if (text := troubles.failed(run_id, error, policy.budget - waited, policy.now())) is not None:
-                policy.tell(logging.WARNING, f"Run {run_id}: {text}")
+                policy.log(logging.WARNING, f"Run {run_id}: {text}")
         else:
             if (text := troubles.over(run_id, policy.now())) is not None:
-                policy.tell(logging.INFO, f"Run {run_id}: {text}")
+                policy.log(logging.INFO, f"Run {run_id}: {text}")
             return run
         yield Pause(pause)
         waited += pause

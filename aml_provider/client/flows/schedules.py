@@ -1,4 +1,4 @@
-"""What is done with native schedules, composed of calls; each flow may be repeated after a crash at any point."""
+"""Flows for native schedules; each may be repeated after a crash at any point."""
 
 from __future__ import annotations
 
@@ -6,31 +6,27 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
+from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.client.errors import (
-    AmbiguousSchedule,
     InvalidArgument,
-    NotFound,
     ProvisioningFailed,
     ProvisioningUnsettled,
-    ScheduleError,
 )
 from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
     SCHEDULE,
-    advice,
-    advice_on_missing,
     advised,
     check_datastores,
     find_datastore,
-    how_many,
-    with_advice,
+    no_such_name,
+    only_named,
+    read_by_id,
 )
 from aml_provider.client.flows.read_modify_write import rewrite
 from aml_provider.client.flows.targets import find_pipeline_of_id, inspect_target
 from aml_provider.client.http.messages import Flow, Pause
-from aml_provider.client.specs.schedule import ACTIVE, DISABLED, with_status
-from aml_provider.client.text import some_of
+from aml_provider.client.specs.schedule import with_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +35,7 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.schedule import ScheduleRequest
     from aml_provider.client.specs.target import Target
 
-#: The property that tells how far we are with a schedule: still being created, or replaced by another one.
+#: The property with our state of a schedule: still being created, or replaced by another one.
 STATE = "airflow.schedule_state"
 CREATING = "creating"
 RETIRED = "retired"
@@ -54,7 +50,7 @@ def list_schedules(
     """List schedules: all, or those of one published pipeline or pipeline endpoint.
 
     Args:
-        active_only: Leave out those that start no runs.
+        active_only: Leave out disabled ones.
         pipeline_id: The published pipeline.
         endpoint_id: The pipeline endpoint.
     """
@@ -64,7 +60,7 @@ def list_schedules(
         found = yield from advised(calls.list_schedules_of_endpoint(endpoint_id), ENDPOINT, endpoint_id)
     else:
         found = yield calls.list_schedules(active_only=active_only)
-    # The service lists a pipeline's schedules whatever they are.
+    # For a pipeline, the service also lists disabled schedules.
     return tuple(schedule for schedule in found if schedule.is_active or not active_only)
 
 
@@ -73,45 +69,30 @@ def find_schedule(name: str) -> Flow[Schedule]:
 
     Raises:
         AmbiguousSchedule: There are several; the message lists them.
-        ScheduleError: There is none; the message names similar ones.
+        ScheduleError: It does not exist; the message suggests similar names.
     """
     listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
     found = only_one("schedule_name", name, listed)
     if found is None:
-        raise _no_schedule(name, listed)
+        raise no_such_name(SCHEDULE, name, listed, "schedule_name")
     return found
 
 
-def _no_schedule(name: str, listed: tuple[Schedule, ...]) -> ScheduleError:
-    hint = advice(SCHEDULE, name, listed, otherwise=how_many(len(listed)))
-    return ScheduleError(f"schedule_name: the workspace has no schedule named {name!r}; {hint}")
+def is_replaced(schedule: Schedule) -> bool:
+    """Whether another schedule of ours has replaced it; such a schedule is left disabled."""
+    return schedule.properties.get(STATE) == RETIRED
 
 
 def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
-    """The one schedule of a name: the active one, else the disabled one; None where there is none.
+    """The one schedule of a name: the active one, else the disabled one; None: none has the name.
 
-    The service can delete no schedule, so disabled ones of the same name gather over the years. What we have replaced
-    is left out altogether.
+    The service cannot delete schedules, so disabled ones of the same name accumulate over the years. Those that we have
+    replaced do not count.
 
     Raises:
-        AmbiguousSchedule: Several are active, or none is and several are disabled.
+        AmbiguousSchedule: Several are active, or none is active and several are disabled.
     """
-    named = [item for item in listed if item.name == name and item.properties.get(STATE) != RETIRED]
-    found = [item for item in named if item.is_active] or named
-    if len(found) > 1:
-        several = some_of([describe(item) for item in found])
-        raise AmbiguousSchedule(
-            f"{argument}: {len(found)} schedules are named {name!r}: {several}. Give the id or another name, or "
-            "disable all but one."
-        )
-    return found[0] if found else None
-
-
-def describe(schedule: Schedule) -> str:
-    """A schedule in a few words, for lists of several."""
-    subject = f"endpoint {schedule.endpoint_id}" if schedule.endpoint_id else f"pipeline {schedule.pipeline_id}"
-    created = f", created {schedule.created:%Y-%m-%d %H:%M} UTC" if schedule.created else ""
-    return f"{schedule.id} ({schedule.status}, of {subject}{created})"
+    return only_named(SCHEDULE, name, (item for item in listed if not is_replaced(item)), argument)
 
 
 def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
@@ -119,15 +100,15 @@ def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) 
 
     Args:
         schedule_id: The schedule.
-        edit: Makes the entity that it shall be; None where nothing is to be changed. After a write whose fate is not
-            known the schedule is read and edited again, so that nothing is written twice.
+        edit: Returns the changed entity; None: nothing must be changed. After a write whose result is unknown, the
+            schedule is read and edited again, so that nothing is written twice.
 
     Returns:
         The schedule, and whether it was written.
 
     Raises:
         ScheduleError: There is no such schedule.
-        ProvisioningFailed: The service says at once that it cannot set it up.
+        ProvisioningFailed: The service replies that it cannot set it up.
     """
     schedule, written = yield from rewrite(
         lambda: read_schedule(schedule_id), edit, lambda wire: calls.update_schedule(schedule_id, wire)
@@ -141,18 +122,13 @@ def read_schedule(schedule_id: str) -> Flow[Schedule]:
     """Read the schedule of this id, active or not.
 
     Raises:
-        ScheduleError: There is none; the message says if it is a name, and names similar ids.
+        ScheduleError: It does not exist; the message suggests similar ids, or says that a name was given.
     """
-    try:
-        schedule: Schedule = yield calls.get_schedule(schedule_id)
-    except NotFound as error:
-        hint = yield from advice_on_missing(SCHEDULE, schedule_id)
-        raise ScheduleError(with_advice(f"schedule_id: the workspace has no schedule {schedule_id!r}", hint)) from error
-    return schedule
+    return read_by_id(SCHEDULE, calls.get_schedule(schedule_id), schedule_id)
 
 
 def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
-    """Enable or disable a schedule; everything else stays as it is.
+    """Enable or disable a schedule; everything else is left unchanged.
 
     Returns:
         The schedule, and whether it was changed.
@@ -165,31 +141,31 @@ def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
 
 
 def set_status_of_all(
-    pipeline_id: str, status: str, *, note: Callable[[str], None] = lambda _: None
+    pipeline_id: str, status: str, *, log: Callable[[str], None] = lambda _: None
 ) -> Flow[tuple[Schedule, ...]]:
     """Enable or disable all schedules of a published pipeline.
 
     Args:
         pipeline_id: The published pipeline.
         status: ``Active`` or ``Disabled``.
-        note: Called with what was done to each.
+        log: Called with a line about each change.
 
     Returns:
-        The pipeline's schedules that have this status now, without those that another one has replaced.
+        The pipeline's schedules that have this status now, without replaced ones.
     """
-    # Of a pipeline that does not exist the service may answer 404, or list nothing.
+    # For a pipeline that does not exist, the service may answer 404 or an empty list.
     listed = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     settled = []
     for schedule in listed:
-        if status == ACTIVE and schedule.properties.get(STATE) == RETIRED:
-            note(f"Schedule {schedule.name!r} ({schedule.id}) was replaced by another one and stays disabled.")
+        if status == ACTIVE and is_replaced(schedule):
+            log(f"Schedule {schedule.name!r} ({schedule.id}) was replaced by another one and stays disabled.")
             continue
         if schedule.status == status:
             settled.append(schedule)
             continue
         changed, _ = yield from set_status(schedule.id, status)
         settled.append(changed)
-        note(f"Schedule {schedule.name!r} ({schedule.id}) was {schedule.status}, and is {status} now.")
+        log(f"Schedule {schedule.name!r} ({schedule.id}) was {schedule.status}, and is {status} now.")
     return tuple(settled)
 
 
@@ -199,12 +175,12 @@ def settle_status(
     schedule_id: str | None = None,
     schedule_name: str | None = None,
     pipeline_id: str | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Flow[tuple[Schedule, ...]]:
-    """Enable or disable the schedule of an id, of a name, or all of a pipeline.
+    """Enable or disable the schedule of an id or of a name, or all schedules of a pipeline.
 
     Returns:
-        Those that have this status now.
+        The schedules that have this status now.
 
     Raises:
         AmbiguousSchedule: Several have the name.
@@ -212,7 +188,7 @@ def settle_status(
         PipelineError: There is no such pipeline.
     """
     if pipeline_id is not None:
-        settled = yield from set_status_of_all(pipeline_id, status, note=note)
+        settled = yield from set_status_of_all(pipeline_id, status, log=log)
         if not settled:
             yield from find_pipeline_of_id(pipeline_id)
         return settled
@@ -222,17 +198,17 @@ def settle_status(
             listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             named = tuple(item for item in listed if item.name == schedule_name)
             if named and not any(item.is_active for item in named):
-                note(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
+                log(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
                 return named
             found = only_one("schedule_name", schedule_name, named)
             if found is None:
-                raise _no_schedule(schedule_name, listed)
+                raise no_such_name(SCHEDULE, schedule_name, listed, "schedule_name")
             schedule_id = found.id
         else:
             schedule_id = (yield from find_schedule(schedule_name)).id
     schedule, changed = yield from set_status(schedule_id, status)
     done = f"is {status} now" if changed else f"is {status} already; nothing was changed"
-    note(f"Schedule {schedule.name!r} ({schedule.id}) {done}.")
+    log(f"Schedule {schedule.name!r} ({schedule.id}) {done}.")
     return (schedule,)
 
 
@@ -243,17 +219,17 @@ def prepare(
     *,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Flow[Target]:
-    """Find what a schedule is to run, and make sure that both fit, before anything is written.
+    """Find the pipeline or endpoint of a schedule and check that they fit, before anything is written.
 
     Args:
         wanted: The schedule.
         find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.targets.find_target`.
         interfaces: Interfaces already read, by graph id.
-        warn: Called with what may not work.
+        warn: Called with a line about what may not work.
 
     Raises:
-        PipelineError: There is no such pipeline or endpoint, it is not active, or does not accept what it would get.
-        InvalidArgument: The datastore cannot be watched.
+        PipelineError: There is no such pipeline or endpoint, it is not active, or rejects the parameters.
+        InvalidArgument: The service cannot watch the datastore.
     """
     target, pipeline, interface = yield from inspect_target((yield from find), interfaces)
     wanted.check(pipeline, interface)
@@ -265,7 +241,7 @@ def prepare(
         raise InvalidArgument(
             "datastore",
             f"{datastore.name!r} is of the kind {datastore.kind}; a native schedule can watch {_WATCHABLE} only. "
-            "AzureBlobChangeSensor may do what you need",
+            "Consider AzureBlobChangeSensor instead",
         )
     if datastore.credential_type != _KEYED:
         warn(
@@ -276,21 +252,21 @@ def prepare(
 
 
 def check_provisioning(schedule: Schedule) -> None:
-    """Look at what the service says of a schedule's setting up.
+    """Check that the service has not failed to set a schedule up.
 
     Raises:
-        ProvisioningFailed: It failed; the message has what the service says.
+        ProvisioningFailed: It failed; the message has the service's explanation.
     """
     if schedule.provisioning == "Failed":
         said = "; ".join(_sayings(schedule.wire))
         raise ProvisioningFailed(
             f"The service could not set up schedule {schedule.name!r} ({schedule.id}): ProvisioningStatus Failed"
-            f"{f'; {said}' if said else ', and it says no more'}. A retry writes it again."
+            f"{f'; {said}' if said else ', without an explanation'}. A retry writes it again."
         )
 
 
 def _sayings(wire: dict[str, Any]) -> list[str]:
-    """What may explain a failure: no key for it is established, so anything that is named like one."""
+    """Texts that may explain a failure. The key is not documented, so all keys with a fitting name count."""
     return [
         f"{key}: {value}"
         for key, value in wire.items()
@@ -305,35 +281,35 @@ def wait_for_provisioning(
     deadline: float,
     now: Callable[[], float] = time.time,
 ) -> Flow[Schedule]:
-    """Look at a schedule until the service has set it up, or its deadline has passed.
+    """Poll a schedule until the service has set it up, or its deadline has passed.
 
     Args:
         schedule_id: The schedule.
-        poll_interval: Seconds between two looks.
+        poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch.
         now: The wall clock.
 
     Returns:
-        The schedule as it was seen last; see :func:`check_provisioning` and its ``is_provisioning``.
+        The schedule as it was read last; see :func:`check_provisioning` and its ``is_provisioning``.
     """
     while True:
         schedule: Schedule = yield calls.get_schedule(schedule_id)
-        left = deadline - now()
-        if not schedule.is_provisioning or left <= 0:
+        pause = Pause.before(deadline, poll_interval, now())
+        if not schedule.is_provisioning or pause is None:
             return schedule
-        yield Pause(min(poll_interval, left))
+        yield pause
 
 
 def check_provisioned(schedule: Schedule) -> None:
-    """Make sure that a schedule is set up.
+    """Check that a schedule is set up.
 
     Raises:
-        ProvisioningFailed: It could not be.
-        ProvisioningUnsettled: It is not yet.
+        ProvisioningFailed: The service could not set it up.
+        ProvisioningUnsettled: It is not set up yet.
     """
     check_provisioning(schedule)
     if schedule.is_provisioning:
         raise ProvisioningUnsettled(
-            f"Schedule {schedule.name!r} ({schedule.id}) is there, but was still {schedule.provisioning} when the time "
-            "for that was over. A retry looks on."
+            f"Schedule {schedule.name!r} ({schedule.id}) exists, but was still {schedule.provisioning} when the "
+            "deadline passed. A retry continues the wait."
         )

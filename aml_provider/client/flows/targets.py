@@ -6,21 +6,11 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
 from aml_provider.client.errors import (
-    AmbiguousName,
-    NotFound,
     PipelineDisabled,
     PipelineError,
 )
 from aml_provider.client.flows.endpoints import find_endpoint
-from aml_provider.client.flows.finding import (
-    ENDPOINT,
-    PIPELINE,
-    advice,
-    advice_on_missing,
-    check_datastores,
-    how_many,
-    with_advice,
-)
+from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, check_datastores, no_such_name, only_named, read_by_id
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
 
@@ -36,6 +26,9 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
 
+#: The interfaces that this process has read, by graph id: a graph never changes.
+INTERFACES: dict[str, PipelineInterface] = {}
+
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
     """Find the one active published pipeline of this name.
@@ -46,28 +39,15 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
         PipelineError: There is none; the message names similar ones.
     """
     pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines()
-    found = [pipeline for pipeline in pipelines if pipeline.name == name and pipeline.is_active]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        named = [
-            f"{item.id} (version {item.version or 'none'}, created {item.created:%Y-%m-%d %H:%M} UTC)"
-            if item.created
-            else f"{item.id} (version {item.version or 'none'})"
-            for item in found
-        ]
-        raise AmbiguousName(
-            f"pipeline_name: {len(found)} active published pipelines are named {name!r}: {some_of(named)}. Give "
-            "pipeline_id, or disable those that are no longer wanted."
-        )
-    # Disabled pipelines are listed only if no active one has the name.
+    found = only_named(PIPELINE, name, (item for item in pipelines if item.is_active), "pipeline_name")
+    if found is not None:
+        return found
+    # Inactive ones are listed only where no active one has the name.
     everything: tuple[PublishedPipeline, ...] = yield PIPELINE.listing()
     disabled = [pipeline for pipeline in everything if pipeline.name == name and not pipeline.is_active]
     if disabled:
         raise PipelineDisabled(f"pipeline_name: {how_to_enable(disabled)}")
-    count = len({pipeline.name for pipeline in everything if pipeline.is_active})
-    hint = advice(PIPELINE, name, everything, otherwise=how_many(count))
-    raise PipelineError(f"pipeline_name: the workspace has no active published pipeline named {name!r}; {hint}")
+    raise no_such_name(PIPELINE, name, everything, "pipeline_name")
 
 
 def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
@@ -94,13 +74,7 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     Raises:
         PipelineError: There is none; the message says if the id is a name, and lists similar ids.
     """
-    try:
-        found: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
-    except NotFound as error:
-        hint = yield from advice_on_missing(PIPELINE, pipeline_id)
-        missing = with_advice(f"{subject}: the workspace has no published pipeline {pipeline_id!r}", hint)
-        raise PipelineError(f"{missing} [{', '.join(error.request_ids)}]") from error
-    return found
+    return read_by_id(PIPELINE, calls.get_pipeline(pipeline_id), pipeline_id, subject)
 
 
 def find_target(reference: PipelineReference) -> Flow[Target]:
@@ -180,13 +154,7 @@ def inspect_target(
     """
     pipeline_id = target.pipeline_id
     if pipeline_id is None:
-        try:
-            endpoint: PipelineEndpoint = yield calls.get_endpoint(target.id)
-        except NotFound as error:
-            hint = yield from advice_on_missing(ENDPOINT, target.id)
-            raise PipelineError(
-                with_advice(f"endpoint_id: the workspace has no pipeline endpoint {target.id!r}", hint)
-            ) from error
+        endpoint = yield from read_by_id(ENDPOINT, calls.get_endpoint(target.id), target.id)
         _check_active("endpoint_id", endpoint)
         pipeline_id = _pipeline_behind(endpoint, target.version)
     # The author did not name the pipeline behind an endpoint, so no argument is at fault.

@@ -1,65 +1,45 @@
-"""The two drivers that carry out what a protocol asks for, over httpx.
+"""The two drivers that carry out what a :class:`~aml_provider.client.http.protocol.Session` requests, over httpx.
 
-This module and :mod:`aml_provider.client.http.routes` are the only ones that import httpx.
+Besides this module only :mod:`aml_provider.client.http.routes` and :mod:`aml_provider.client.http.transfer` import
+httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import os
-import platform
-import socket
-import ssl
-import sys
 import time
-import uuid
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from typing import Protocol as Interface
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import anyio
 import httpx
 
-from aml_provider import __version__
 from aml_provider.client.auth import credentials
-from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, ReplyLost, Unreachable
-from aml_provider.client.http.environment import Proxies, way_to
-from aml_provider.client.http.exchange import CURRENT, MOST_OF_AN_ERROR, Body, Deadline, TooLarge, Unreadable
+from aml_provider.client.auth.diagnosis import drop_own_warnings
+from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Pause, Request, flow_of
-from aml_provider.client.http.protocol import Protocol
-from aml_provider.client.http.reply import Reply
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.http.routes import AsyncRoutes, Routes
-from aml_provider.client.secret import Secret
-from aml_provider.client.settings import STORAGE_SCOPE
-from aml_provider.client.text import LONGEST, masked, one_line
+from aml_provider.client.http.transfer import Transfer, check_trust
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from aml_provider.client.calls import Call
+    from aml_provider.client.http.reply import Reply
+    from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
 
 # A submission makes the service build a run's graph; the other calls answer in well under a second.
 _TIMEOUT = httpx.Timeout(ON_ITS_WAY, connect=15.0)
-# The timeout for reading counts from byte to byte, so what trickles in would never end. Whole, an exchange may take so
-# many times as long.
-_PATIENCE = 5
-# Only these say for sure that no request left. (A dropped connection looks different on other HTTP stacks, so nothing
-# else is trusted to mean that.)
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_NO_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
-_FAILURES = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError, TooLarge, Unreadable)
-_LONGEST_HOST = 300
 
 
-class Clock(Interface):
-    """Where waiting comes from; tests pass one that they drive."""
+class Clock(Protocol):
+    """Waits. Tests pass a clock that they drive."""
 
     def sleep(self, seconds: float) -> None:
         """Wait in a worker."""
@@ -80,157 +60,14 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
-def _hush_http_loggers() -> None:
-    """Hold the HTTP stacks' loggers at WARNING: at INFO they write full URLs, the signature of a SAS included.
+def _quiet_loggers() -> None:
+    """Set the HTTP stacks' loggers to WARNING: at INFO they write full URLs, the signature of a SAS included.
 
-    Done for each client and not at import, because Airflow configures logging anew in its processes. A refused sign-in
-    is our error; what azure-identity warns of it beforehand may show the proxy's password.
+    Done for each client and not at import, because Airflow configures logging again in each of its processes.
     """
     for name in ("httpx", "httpcore", "azure.core.pipeline.policies.http_logging_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for package in ("azure.identity", "azure.identity.aio"):
-        for module in ("_internal.get_token_mixin", "_credentials.chained"):
-            logging.getLogger(f"{package}.{module}").addFilter(_is_no_warning)
-
-
-def _is_no_warning(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.WARNING
-
-
-def _user_agent() -> str:
-    # Not by importlib.metadata: it reads the names of all installed packages, and keeps them.
-    return _user_agent_with(getattr(sys.modules.get("airflow"), "__version__", "none"))
-
-
-@functools.cache
-def _user_agent_with(airflow: str) -> str:
-    return (
-        f"airflow-provider-azureml/{__version__} apache-airflow/{airflow} httpx/{httpx.__version__} "
-        f"python/{platform.python_version()}"
-    )
-
-
-def _headers(request: Request, request_id: str, token: str | None) -> dict[str, str]:
-    headers = dict(request.headers)
-    headers["User-Agent"] = _user_agent()
-    # One that can be decompressed bit by bit, and no other.
-    headers["Accept-Encoding"] = "gzip"
-    headers["x-ms-client-request-id"] = request_id
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    return headers
-
-
-def _sent(request: Request, token: str | None) -> tuple[Secret[str], ...]:
-    """The secrets in a request: an answer may echo them."""
-    query = parse_qsl(urlsplit(request.url).query) if request.is_link else request.query
-    signatures = [value for name, value in query if name.lower() == "sig"]
-    return tuple(Secret(value) for value in (token, *signatures) if value)
-
-
-def _check_trust(settings: WorkspaceSettings, request: Request) -> None:
-    if request.scope is not None and not settings.trusts(request.url, request.scope):
-        host = _host(request.url)
-        raise InvalidArgument(
-            "blob_endpoint" if request.scope == STORAGE_SCOPE else "endpoint",
-            f"{request.operation}: no token is sent to {host!r}, which is neither a host of the cloud "
-            f"{settings.cloud.name!r} nor the connection's own endpoint",
-        )
-
-    if request.is_link and not settings.may_fetch(request.url):
-        raise InvalidArgument(
-            "link",
-            f"{request.operation}: its link leads to {_host(request.url)!r}, which is neither a host of the cloud "
-            f"{settings.cloud.name!r} nor the connection's own endpoint, and is not asked. If it is yours, whoever "
-            "operates Airflow lists it in [azureml] trusted_endpoints",
-        )
-
-
-def _host(url: str) -> str:
-    try:
-        host = httpx.URL(url).netloc.decode()
-    except (httpx.InvalidURL, UnicodeError):
-        host = url.partition("?")[0]
-    return host[:_LONGEST_HOST]
-
-
-def _failure(
-    request: Request,
-    error: Exception,
-    *,
-    deadline: Deadline,
-    status: int,
-    request_id: str,
-    sent: tuple[Secret[str], ...],
-) -> AzureMLError:
-    """What is told of an exchange that failed.
-
-    The HTTP library's error is neither its cause nor its context: it holds what came, in clear and at any length, and
-    Airflow logs causes. So drivers raise this one outside of the handler.
-
-    Args:
-        request: What was sent.
-        error: One of ``_FAILURES``.
-        deadline: When the exchange was to end.
-        status: The answer's status, where it had come so far.
-        request_id: The id that the request carried.
-        sent: The secrets that it carried.
-    """
-    if isinstance(error, TooLarge):
-        our_id = f"x-ms-client-request-id={request_id}"
-        return MalformedReply(request.operation, status=status, message=str(error), request_ids=[our_id])
-    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError)) and deadline.has_passed:
-        # Who waits for a byte sees the end of the whole as its own.
-        error = TimeoutError(str(deadline))
-    host = _host(request.url)
-    # It may hold a part of the answer.
-    reason = one_line(masked(_reason(error)[:LONGEST], [secret.reveal() for secret in sent])) or type(error).__name__
-    if isinstance(error, _NO_ADDRESS):
-        return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
-    ids = f"[x-ms-client-request-id={request_id}]"
-    way = way_to(request.url, reason)
-    check = "the name (the connection's region or endpoint, or the storage account), DNS and firewall"
-    proxy = Proxies.of_environment().to_url(request.url)
-    if proxy is not None:
-        reason = proxy.hidden(reason)
-        check = f"{proxy.variable} (its address, user name and password) and NO_PROXY"
-    if isinstance(error, _NOTHING_SENT):
-        return Unreachable(
-            f"{request.operation}: no connection to {host}{way}: {reason}. Nothing was sent; check {check} {ids}"
-        )
-    return ReplyLost(
-        f"{request.operation}: the connection to {host}{way} broke before the answer was there: {reason} {ids}"
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """What the system said, where it said something: the HTTP stack for event loops keeps that to itself."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, AzureMLError):
-        if isinstance(link, BaseExceptionGroup):
-            link = link.exceptions[0]
-        if isinstance(link, (socket.gaierror, ssl.SSLError)):
-            return str(link)
-        if isinstance(link, OSError) and link.errno:
-            return f"[Errno {link.errno}] {os.strerror(link.errno)}"
-        link = link.__cause__ or link.__context__
-    return str(error)
-
-
-def _deadline(timeout: httpx.Timeout) -> Deadline:
-    return Deadline(None if timeout.read is None else _PATIENCE * timeout.read)
-
-
-def _body(request: Request, response: httpx.Response) -> Body:
-    encoding = ", ".join(response.headers.get_list("content-encoding"))
-    if response.is_success:
-        return Body(encoding, request.most, tail=request.tail)
-    return Body(encoding, MOST_OF_AN_ERROR, cut=True)
-
-
-def _without_body(response: httpx.Response, request_id: str, sent: tuple[Secret[str], ...]) -> Reply:
-    """A refusal whose body cannot be taken is one all the same."""
-    return Reply(response.status_code, response.headers, b"", request_id, sent)
+    drop_own_warnings()
 
 
 class Client:
@@ -241,8 +78,8 @@ class Client:
     Args:
         settings: The workspace.
         policy: How long requests are repeated.
-        clock: Where waiting comes from.
-        hide: Called with secrets that replies hold, before anybody else gets them.
+        clock: Waits between requests.
+        hide: Called with the secrets in replies before anything else can show them.
     """
 
     def __init__(
@@ -255,10 +92,10 @@ class Client:
     ) -> None:
         self.settings = settings
         self._hide = hide
-        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
-        _hush_http_loggers()
-        # First: it names what of the environment cannot be used.
+        _quiet_loggers()
+        # First: its errors name the environment variables that cannot be used.
         routes = Routes()
         self._credential = credentials.build_credential(settings)
         self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes)
@@ -279,7 +116,7 @@ class Client:
             self._credential.close()
 
     def authenticate(self) -> None:
-        """Get a token now, to know that one can be had; later requests use it."""
+        """Get a token now, to find out whether that works; later requests use it."""
         credentials.get_token(self._credential, self.settings, self.settings.token_scope)
 
     def call(self, call: Call[T]) -> T:
@@ -288,7 +125,7 @@ class Client:
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
-        machine = self._protocol.run(flow)
+        machine = self._session.run(flow)
         try:
             step = next(machine)
             while True:
@@ -299,14 +136,14 @@ class Client:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
-            self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
+            self._hide_found()
 
     def _hide_found(self) -> None:
-        found, self._protocol.secrets = self._protocol.secrets, []
+        found, self._session.secrets = self._session.secrets, []
         if found and self._hide is not None:
             self._hide(found)
 
@@ -316,39 +153,18 @@ class Client:
             if step.seconds:
                 self._clock.sleep(step.seconds)
             return None
-        _check_trust(self.settings, step)
+        check_trust(self.settings, step)
         token = None
         if step.scope is not None:
             token = credentials.get_token(self._credential, self.settings, step.scope)
-        request_id = str(uuid.uuid4())
-        sent = _sent(step, token)
-        deadline, status = _deadline(self._http.timeout), 0
-        current = CURRENT.set(deadline)
-        try:
-            with self._http.stream(
-                step.method,
-                step.url,
-                params=step.query or None,
-                headers=_headers(step, request_id, token),
-                content=step.content,
-            ) as response:
-                try:
-                    status = response.status_code
-                    body = _body(step, response)
-                    for piece in response.iter_raw():
-                        deadline.left()
-                        if not body.add(piece):
-                            break
-                    return Reply(status, response.headers, body.end(), request_id, sent)
-                except (TooLarge, Unreadable):
-                    if response.is_success:
-                        raise
-                    return _without_body(response, request_id, sent)
-        except _FAILURES as error:
-            failure = _failure(step, error, deadline=deadline, status=status, request_id=request_id, sent=sent)
-        finally:
-            CURRENT.reset(current)
-        raise failure
+        transfer = Transfer(step, token, self._http.timeout)
+        with transfer, self._http.stream(**transfer.arguments) as response:
+            transfer.begin(response)
+            for piece in response.iter_raw():
+                if not transfer.add(piece):
+                    break
+            transfer.end()
+        return transfer.reply()
 
 
 class AsyncClient:
@@ -367,7 +183,7 @@ class AsyncClient:
     ) -> None:
         self.settings = settings
         self._hide = hide
-        self._protocol = Protocol(settings, policy or RetryPolicy())
+        self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or RealClock()
 
     async def __aenter__(self) -> Self:
@@ -375,10 +191,10 @@ class AsyncClient:
         return self
 
     def _build(self) -> tuple[Any, httpx.AsyncClient]:
-        _hush_http_loggers()
-        # httpx loads what it needs of this with the first request, and the event loop would stand still for 20 ms.
+        _quiet_loggers()
+        # httpx would load this with the first request, and block the event loop for 20 ms.
         anyio.run(anyio.sleep, 0)
-        # First: it names what of the environment cannot be used.
+        # First: its errors name the environment variables that cannot be used.
         routes = AsyncRoutes()
         return (
             credentials.build_async_credential(self.settings),
@@ -399,7 +215,7 @@ class AsyncClient:
 
     async def run(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end and return its result."""
-        machine: Machine[T] = self._protocol.run(flow)
+        machine: Machine[T] = self._session.run(flow)
         try:
             step = next(machine)
             while True:
@@ -410,14 +226,14 @@ class AsyncClient:
                 else:
                     step = machine.send(result)
         except StopIteration as stop:
-            await self._hide_found()
             value: T = stop.value
             return value
         finally:
             machine.close()
+            await self._hide_found()
 
     async def _hide_found(self) -> None:
-        found, self._protocol.secrets = self._protocol.secrets, []
+        found, self._session.secrets = self._session.secrets, []
         if found and self._hide is not None:
             await self._hide(found)
 
@@ -426,36 +242,19 @@ class AsyncClient:
         if isinstance(step, Pause):
             await (self._clock.asleep(step.seconds) if step.seconds else asyncio.sleep(0))
             return None
-        _check_trust(self.settings, step)
+        check_trust(self.settings, step)
         token = None
         if step.scope is not None:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
-        request_id = str(uuid.uuid4())
-        sent = _sent(step, token)
-        deadline, status = _deadline(self._http.timeout), 0
-        try:
+        transfer = Transfer(step, token, self._http.timeout)
+        with transfer:
             async with (
-                asyncio.timeout(deadline.seconds),
-                self._http.stream(
-                    step.method,
-                    step.url,
-                    params=step.query or None,
-                    headers=_headers(step, request_id, token),
-                    content=step.content,
-                ) as response,
+                asyncio.timeout(transfer.deadline.seconds),
+                self._http.stream(**transfer.arguments) as response,
             ):
-                try:
-                    status = response.status_code
-                    body = _body(step, response)
-                    async for piece in response.aiter_raw():
-                        deadline.left()
-                        if not body.add(piece):
-                            break
-                    return Reply(status, response.headers, body.end(), request_id, sent)
-                except (TooLarge, Unreadable):
-                    if response.is_success:
-                        raise
-                    return _without_body(response, request_id, sent)
-        except _FAILURES as error:
-            failure = _failure(step, error, deadline=deadline, status=status, request_id=request_id, sent=sent)
-        raise failure
+                transfer.begin(response)
+                async for piece in response.aiter_raw():
+                    if not transfer.add(piece):
+                        break
+                transfer.end()
+        return transfer.reply()

@@ -1,8 +1,8 @@
-"""What this process's environment says about the way to a server: through which proxy, and which certificates count.
+"""The proxies and trusted certificates that this process's environment variables name.
 
-httpx, requests and aiohttp each read these variables in a way of their own, and stumble over what others set for each
-other. Here they are read once, for all of our requests: what can be understood counts, what is unusable is named when
-it is needed, and never shown, because a proxy's address may hold a password.
+httpx, requests and aiohttp each read these variables differently, and fail on values that are meant for another one.
+Here they are read once, for all of our requests. Entries that cannot be understood are ignored. A variable that cannot
+be used is named when it is needed; its value is not shown, because a proxy's address may hold a password.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 _SOCKS = frozenset({"socks5", "socks5h"})
-# The first that is set counts. The last two are for requests and curl; where they are all that is set, they are meant.
+# The first one that is set is used. The last two are for requests and curl, but are used if nothing else is set.
 _BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # A host, of IPv6 in brackets, and a port.
 _NAME_AND_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]{0,5}))?")
-# What stands between the slashes and the host of an address.
+# The login between the slashes and the host of an address.
 _LOGIN = re.compile(r"(?<=//)[^/\s]*@")
 # Shorter than this, a password is a word.
 _WORD = 4
@@ -57,11 +57,11 @@ class Proxy(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it is, without secrets, for messages."""
+        """Its address without secrets, for messages."""
         return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
 
     def hidden(self, text: str) -> str:
-        """A text without its user name and password, which an error may show and a proxy may echo."""
+        """A text without the proxy's user name and password, which errors may show and the proxy may echo."""
         text = _LOGIN.sub("***@", text)
         login = self.url.rpartition("@")[0].rpartition("//")[2]
         password = login.partition(":")[2]
@@ -72,10 +72,10 @@ class Proxy(NamedTuple):
         return text
 
     def check(self) -> None:
-        """Make sure that our HTTP client can go through it.
+        """Check that our HTTP client can use it.
 
         Raises:
-            InvalidArgument: It lacks a package for that.
+            InvalidArgument: A package is missing.
         """
         if self.is_socks and importlib.util.find_spec("socksio") is None:
             raise self.refused(
@@ -84,7 +84,7 @@ class Proxy(NamedTuple):
             )
 
     def refused(self, problem: str) -> InvalidArgument:
-        """The error of a proxy that cannot be used."""
+        """The error for a proxy that cannot be used."""
         return InvalidArgument(self.variable, f"the environment variable {problem}")
 
 
@@ -92,10 +92,10 @@ class _Exception(NamedTuple):
     """An entry of NO_PROXY.
 
     Attributes:
-        scheme: Only such addresses; empty: all.
-        name: A host's name, which stands for all in its domain too.
-        network: In its place, addresses.
-        port: Only that one; None: all.
+        scheme: The scheme that it is for; empty: all.
+        name: A host's name; it includes all hosts in its domain.
+        network: A network, instead of a name.
+        port: The port that it is for; None: all.
     """
 
     scheme: str = ""
@@ -105,7 +105,7 @@ class _Exception(NamedTuple):
 
     @classmethod
     def read(cls, entry: str) -> _Exception | None:
-        """Read an entry as curl, requests and httpx write them; None where it means nothing to any of them."""
+        """Read an entry as curl, requests and httpx write them; None if none of them understands it."""
         scheme, slashes, rest = entry.lower().rpartition("://")
         if not slashes or scheme == "all":
             scheme = ""
@@ -121,7 +121,7 @@ class _Exception(NamedTuple):
         return cls(scheme, "" if network else name, network, port) if network or name else None
 
     def covers(self, scheme: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:
-        """Whether an address is meant."""
+        """Whether it includes an address."""
         if self.scheme not in {"", scheme} or self.port not in {None, port}:
             return False
         if self.network is not None:
@@ -130,10 +130,10 @@ class _Exception(NamedTuple):
 
 
 class Proxies:
-    """Which requests go through which proxy.
+    """The proxies for requests.
 
     Args:
-        named: The proxies by what they are for: ``http``, ``https`` or ``all``.
+        named: The proxies by scheme: ``http``, ``https`` or ``all``.
         without: The value of NO_PROXY.
     """
 
@@ -149,7 +149,7 @@ class Proxies:
         return cls({name: proxy for name, proxy in named.items() if proxy.url}, _variable("no")[1])
 
     def to(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
-        """The proxy for a server; None: none. What is for this host never goes through one.
+        """The proxy for a server; None: none. Requests to this host never go through a proxy.
 
         Raises:
             InvalidArgument: The proxy's address cannot be used; names the variable.
@@ -175,7 +175,7 @@ class Proxies:
         proxy = self._named.get(scheme) or self._named.get("all")
         network = _network(host)
         address = None if network is None else network.network_address
-        # Plain http is allowed to this host because no token leaves it then.
+        # Plain http to this host is allowed because the token does not leave it.
         if proxy is None or host == "localhost" or (address is not None and address.is_loopback):
             return None
         if any(exception.covers(scheme, host, address, port) for exception in self._exceptions):
@@ -184,11 +184,11 @@ class Proxies:
 
 
 class Trust(NamedTuple):
-    """Where the certificates of trusted authorities are.
+    """The place of the certificates of trusted authorities.
 
     Attributes:
-        variable: The variable that says so; empty: nothing does, and those that come with Python packages count.
-        path: A file, or a directory; of SSL_CERT_DIR, also several.
+        variable: The variable that names it; empty: the certificates of a Python package are used.
+        path: A file, or a directory; in SSL_CERT_DIR, also several.
     """
 
     variable: str = ""
@@ -199,7 +199,7 @@ class Trust(NamedTuple):
         """Read the variables of this process.
 
         Raises:
-            InvalidArgument: There is nothing at the path, or nobody may read it; names the variable.
+            InvalidArgument: The path does not exist or cannot be read; names the variable.
         """
         variable = next((name for name in _BUNDLES if os.environ.get(name)), "")
         if not variable:
@@ -207,7 +207,7 @@ class Trust(NamedTuple):
         trust = cls(variable, os.environ[variable])
         if variable == "SSL_CERT_DIR":
             if not trust.directory:
-                raise trust.refused("is no directory")
+                raise trust.refused("is not a directory")
         elif variable == "SSL_CERT_FILE" and trust.directory:
             raise trust.refused("is a directory; use SSL_CERT_DIR for that")
         elif not trust.directory:
@@ -219,12 +219,12 @@ class Trust(NamedTuple):
 
     @property
     def directory(self) -> str:
-        """The directory, of several the first that is there; empty where it is a file."""
+        """The directory, or the first of several that exists; empty if the path is a file."""
         places = self.path.split(os.pathsep) if self.variable == "SSL_CERT_DIR" else [self.path]
         return next(filter(os.path.isdir, places), "")
 
     def context(self) -> ssl.SSLContext | None:
-        """Read them, which takes 20 to 50 ms of CPU; None where nothing says which.
+        """Load the certificates, which takes 20 to 50 ms of CPU; None: no variable names any.
 
         Raises:
             InvalidArgument: They cannot be used; names the variable.
@@ -240,24 +240,24 @@ class Trust(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Whose certificates are trusted, for people."""
+        """A description of what is trusted, for messages."""
         if not self.variable:
-            return "the public authorities are trusted; set SSL_CERT_FILE to a file that has yours too"
+            return "the public authorities are trusted; set SSL_CERT_FILE to a file that also has yours"
         return f"the authorities in {self.path} are trusted, as {self.variable} says"
 
     def refused(self, problem: str) -> InvalidArgument:
-        """The error of certificates that cannot be used."""
+        """The error for certificates that cannot be used."""
         return InvalidArgument(
             self.variable,
-            f"the environment variable names {self.path!r}, which {problem}; it has to lead to the certificates of the "
+            f"the environment variable names {self.path!r}, which {problem}; it must name the certificates of the "
             "trusted authorities, as PEM",
         )
 
 
 def _variable(name: str) -> tuple[str, str]:
-    """The variable that counts, and its value: one in small letters takes back, if empty, what the other one says."""
+    """The variable that is used, and its value; an empty lower-case variable overrides the upper-case one."""
     lower = f"{name}_proxy"
-    # As a CGI script, a process has HTTP_PROXY from whoever sent a header named Proxy.
+    # In a CGI script, HTTP_PROXY holds the value of a request's header named Proxy.
     upper = "" if name == "http" and "REQUEST_METHOD" in os.environ else lower.upper()
     variable = lower if lower in os.environ else upper
     return variable, os.environ.get(variable, "").strip()
@@ -269,12 +269,12 @@ def _entries(without: str) -> list[str]:
 
 @functools.lru_cache(maxsize=4)
 def _exceptions(without: str) -> tuple[_Exception, ...]:
-    """The entries of NO_PROXY, read once: thousands of them would hold an event loop up each time."""
+    """The entries of NO_PROXY, parsed once: thousands of them would block an event loop each time."""
     return tuple(found for found in map(_Exception.read, _entries(without)) if found is not None)
 
 
 def _ascii(name: str) -> str:
-    """A host's name as DNS has it."""
+    """A host's name in the form that DNS uses."""
     if name.isascii():
         return name
     try:
@@ -296,7 +296,7 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def _checked(proxy: Proxy) -> Proxy:
-    """A proxy with a whole address."""
+    """The proxy with a complete address."""
     url = proxy.url.strip()
     url = url if "://" in url else f"http://{url.removeprefix('//')}"
     hint = "write it as http://HOST:PORT, with % codes for special letters in a user name or password"
@@ -306,14 +306,14 @@ def _checked(proxy: Proxy) -> Proxy:
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or re.search(r"[^!-~]|\\", url):
-        raise proxy.refused(f"is no proxy's address; {hint}")
+        raise proxy.refused(f"is not the address of a proxy; {hint}")
     if parts.scheme not in _PORTS and parts.scheme not in _SOCKS:
         raise proxy.refused(f"names a proxy of the kind {parts.scheme!r}; http, https, socks5 and socks5h can be used")
     return proxy._replace(url=f"{parts.scheme}:{url.partition(':')[2]}")
 
 
 def way_to(url: str, reason: str) -> str:
-    """What the environment has to do with a failure on the way to a server; a phrase, often empty.
+    """A phrase about the proxy or certificates that a failed connection used; often empty.
 
     Args:
         url: An address of the server.
@@ -327,10 +327,10 @@ def way_to(url: str, reason: str) -> str:
 
 
 def check_key_log() -> None:
-    """Make sure that TLS can log its keys where somebody wants that: ``ssl`` opens the file with each context.
+    """Check that TLS can log its keys, if SSLKEYLOGFILE is set: ``ssl`` opens the file with each context.
 
     Raises:
-        InvalidArgument: It cannot; names the variable.
+        InvalidArgument: The file cannot be written; names the variable.
     """
     path = os.environ.get("SSLKEYLOGFILE")
     if not path:
@@ -341,5 +341,5 @@ def check_key_log() -> None:
         raise InvalidArgument(
             "SSLKEYLOGFILE",
             f"the environment variable names {path!r}, which cannot be written here: {error.strerror}; unset it, or "
-            "name a file that can",
+            "name a writable file",
         ) from None

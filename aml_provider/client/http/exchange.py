@@ -1,4 +1,4 @@
-"""What one request and its reply may take at most: time, from the first byte to the last, and memory."""
+"""Limits of one request and its reply: time, from the first byte to the last, and memory."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MIB = 2**20
-#: Of a refusal so many bytes are read: a code and a message are at its beginning.
+#: The bytes that are read of a refusal: its code and message are at the beginning.
 MOST_OF_AN_ERROR = 256 * 1024
 #: The most bytes of one page of a list. In memory, JSON takes up to ten times as much.
 MOST_OF_A_PAGE = 64 * MIB
-#: The most bytes of one thing.
+#: The most bytes of one entity.
 MOST_OF_A_RECORD = 16 * MIB
 #: The most bytes of a text that is kept whole.
 MOST_OF_A_TEXT = 256 * MIB
-#: The most bytes of a log file that are read, also where only its end is kept.
+#: The most bytes that are read of a log file, even if only its end is kept.
 MOST_OF_A_LOG = 1024 * MIB
 #: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
 MOST_OF_A_LISTING = 128 * MIB
 #: The most bytes of a watcher record in a blob.
 MOST_OF_A_WATCHER_RECORD = 256 * MIB
-# What is decompressed at once. A piece of 64 KiB from the network may stand for 64 MiB.
+# The bytes that are decompressed in one step: a piece of 64 KiB from the network may expand to 64 MiB.
 _STEP = MIB
 _SENT_AT_ONCE = 16_384
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
@@ -37,14 +37,14 @@ class TooLarge(ValueError):
 
 
 class Unreadable(ValueError):
-    """The body is packed in a way that was not asked for, or not as it says."""
+    """The body has an encoding that was not requested, or does not match its encoding."""
 
 
 class Deadline:
-    """The moment at which an exchange is given up.
+    """The instant at which an exchange is given up.
 
     Args:
-        seconds: From now on; None: never.
+        seconds: From now; None: never.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -55,7 +55,7 @@ class Deadline:
         """The seconds that are left, ``timeout`` at most.
 
         Raises:
-            TimeoutError: None are left.
+            TimeoutError: The deadline has passed.
         """
         if self._end is None:
             return timeout
@@ -66,7 +66,7 @@ class Deadline:
 
     @property
     def has_passed(self) -> bool:
-        """Whether none are left."""
+        """Whether it has passed."""
         return self._end is not None and time.monotonic() >= self._end
 
     def __str__(self) -> str:
@@ -78,23 +78,23 @@ CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 class TimedSocket:
-    """What TLS inside of TLS reads: bit by bit, and for each bit the timeout counts anew."""
+    """A socket for TLS inside of TLS, which reads piece by piece; the timeout would restart with each piece."""
 
     def __init__(self, inner: ssl.SSLSocket) -> None:
         self._inner = inner
         self._timeout: float | None = None
 
     def settimeout(self, seconds: float | None) -> None:
-        """For each bit; None: as long as it takes."""
+        """Set the timeout of each piece; None: wait for ever."""
         self._timeout = seconds
 
     def recv(self, size: int) -> bytes:
-        """Receive a bit."""
+        """Receive a piece."""
         self._inner.settimeout(_left(self._timeout))
         return self._inner.recv(size)
 
     def sendall(self, data: bytes) -> None:
-        """Send a record."""
+        """Send a piece."""
         self._inner.settimeout(_left(self._timeout))
         self._inner.sendall(data)
 
@@ -102,19 +102,19 @@ class TimedSocket:
         return getattr(self._inner, name)
 
 
-#: What makes a stream of a socket, with which TLS context, for which host, with which timeout.
+#: Makes a stream from a socket, a TLS context, a host and a timeout.
 TlsInside: TypeAlias = "Callable[[TimedSocket, ssl.SSLContext, str | None, float | None], Any]"
 
 
 class TimedBackend:
-    """Opens connections whose every read and write minds the deadline of the exchange.
+    """Opens connections whose every read and write respects the deadline of the exchange.
 
-    A timeout for reading counts anew with each byte, so a head that trickles in would never end. Event loops have a
-    means of their own for that.
+    A read timeout restarts with each byte, so a head that trickles in would never end. Event loops have their own
+    deadlines.
 
     Args:
         inner: The HTTP library's backend.
-        tls_inside: Makes the HTTP library's stream of TLS inside of TLS, as through a proxy that has TLS itself.
+        tls_inside: Makes the HTTP library's stream for TLS inside of TLS, which a proxy with TLS needs.
     """
 
     def __init__(self, inner: Any, tls_inside: TlsInside) -> None:
@@ -144,7 +144,7 @@ class _TimedStream:
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # The timeout counts anew with each byte that the other side takes, too.
+        # The timeout also restarts with each byte that the other side takes.
         for start in range(0, len(buffer), _SENT_AT_ONCE):
             self._inner.write(buffer[start : start + _SENT_AT_ONCE], _left(timeout))
 
@@ -176,11 +176,11 @@ class Body:
     Args:
         encoding: Its Content-Encoding.
         most: The most bytes that it may have, decompressed.
-        tail: Keep only the last so many of them.
-        cut: Take what is beyond ``most`` for the end, in place of an error.
+        tail: Keep only the last N of them.
+        cut: Ignore the bytes beyond ``most``, instead of raising an error.
 
     Raises:
-        Unreadable: It is packed in a way that was not asked for.
+        Unreadable: Its encoding was not requested.
     """
 
     def __init__(self, encoding: str, most: int, *, tail: int | None = None, cut: bool = False) -> None:
@@ -191,26 +191,26 @@ class Body:
         self._kept = self._size = self._taken = 0
         encoding = encoding.strip().lower()
         if encoding not in _COMPRESSED | {"", "identity"}:
-            raise Unreadable(f"its body is packed as {encoding[:40]!r}, which was not asked for")
+            raise Unreadable(f"its body is packed as {encoding[:40]!r}, which was not requested")
         self._is_packed = encoding in _COMPRESSED
         self._unpack = _unpacker()
 
     def add(self, piece: bytes) -> bool:
-        """Take the next piece; whether more are wanted.
+        """Take the next piece; return whether more are wanted.
 
         Raises:
-            TooLarge: There are too many.
+            TooLarge: The body is too large.
             Unreadable: It cannot be decompressed.
         """
         if not self._is_packed:
             return self._keep(piece)
         self._taken += len(piece)
         if self._taken > self._most + MIB:
-            # What stands for nothing may come without end, too.
+            # Compressed data that expands to nothing may be endless, too.
             return self._refuse()
         while piece:
             if self._unpack.eof:
-                # It was packed in parts.
+                # The body has several compressed members.
                 self._unpack = _unpacker()
             try:
                 unpacked = self._unpack.decompress(piece, _STEP)
@@ -239,7 +239,7 @@ class Body:
         return False
 
     def end(self) -> bytes:
-        """The whole of it, when no more pieces come.
+        """The whole body, after the last piece.
 
         Raises:
             Unreadable: Its end is missing.
@@ -249,7 +249,7 @@ class Body:
         return self.read()
 
     def read(self) -> bytes:
-        """What is kept so far."""
+        """The bytes that are kept so far."""
         whole = b"".join(self._pieces)
         return whole if self._tail is None else whole[-self._tail :]
 

@@ -1,4 +1,4 @@
-"""What a protocol asks for: a request, a pause, a flow of them."""
+"""The requests and pauses that a session asks its driver for, and the flows that it turns into them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-#: Seconds for which a request may be on its way: whoever sent it gives it up then, and may have died at any moment.
+#: Seconds for which a request may be on its way: then its sender gives up, if it has not died before.
 ON_ITS_WAY = 60.0
 
 
@@ -21,17 +21,17 @@ class Request(NamedTuple):
     """One HTTP request.
 
     Args:
-        operation: What it is for, in messages.
+        operation: Its purpose, for messages.
         method: The HTTP method.
         url: The absolute URL without its query.
         query: Query parameters, not yet encoded.
-        headers: Headers beside those that the driver adds.
+        headers: Headers besides those that the driver adds.
         content: The body.
-        scope: The audience of the token to send along; None sends none.
-        repeatable: Whether a repetition after a failure is safe.
-        tail: Keep only the last so many bytes of the body.
-        most: The most bytes that the body of a success may have; of a tail, that are read.
-        is_link: The address comes from a reply: it is asked only where such links may lead.
+        scope: The audience of the token that it carries; None: it carries none.
+        repeatable: Whether it may be repeated after a failure.
+        tail: Keep only the last N bytes of the body.
+        most: The most bytes that are read of the body of a success; a longer one is an error.
+        is_link: The address comes from a reply: it is requested only if the host is trusted.
     """
 
     operation: str
@@ -48,16 +48,24 @@ class Request(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for so many seconds; for none: let others in the event loop go first, which means nothing in a worker."""
+    """Wait for N seconds; for 0: let others in the event loop run first, which means nothing in a worker."""
 
     seconds: float
 
+    @classmethod
+    def before(cls, deadline: float | None, seconds: float, now: float) -> Pause | None:
+        """A pause of ``seconds`` that ends no later than the deadline; None: the deadline has passed."""
+        if deadline is None:
+            return cls(seconds)
+        left = deadline - now
+        return cls(min(seconds, left)) if left > 0 else None
 
-#: What a driver can do.
+
+#: Carried out by a driver.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
 
 
-#: What calls are composed into: a call yields its result, a request its reply, a pause None.
+#: Composed of calls, requests and pauses: a call yields its result, a request its reply, a pause None.
 Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
 
 

@@ -1,8 +1,8 @@
-"""How a call becomes requests and a reply a result, without doing I/O.
+"""The session: turns calls into requests and replies into results, without doing I/O.
 
-Everything with a decision in it is a generator that yields what it wants done, a :class:`Request` or a :class:`Pause`,
-and is sent a :class:`~aml_provider.client.http.reply.Reply`. The two clients in :mod:`aml_provider.client.http.clients`
-do those two things and nothing else, so that sync and async cannot differ.
+Every decision is in a generator that yields a :class:`Request` or a :class:`Pause`, and is sent a
+:class:`~aml_provider.client.http.reply.Reply`. The two clients in :mod:`aml_provider.client.http.clients` carry out
+these two and nothing else, so that sync and async cannot differ.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _PREFIXES = {
     "artifact": "/artifact/v2.0",
     "metric": "/metric/v2.0",
 }
-# Of the largest pages a service has, enough for half a million records: who sends more of them does not end.
+# With the largest pages of the services, enough for half a million items; a longer list is taken for endless.
 _MOST_PAGES = 1000
 
 
-class Protocol:
+class Session:
     """The rules of one workspace: addresses, tokens, retries, errors.
 
     Args:
@@ -64,7 +64,7 @@ class Protocol:
         policy: How long repeatable requests are repeated.
 
     Attributes:
-        secrets: What replies held that nobody may read in a log; the driver tells and empties it.
+        secrets: The secrets in replies, which no log may show. The driver masks them and empties the list.
     """
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
@@ -78,7 +78,7 @@ class Protocol:
         """Turn a flow's calls into requests; its requests and pauses pass through.
 
         Each call has a budget for repetitions of its own. A flow's bare requests, such as the pages of a folder's
-        listing, share one: together they are one thing that somebody waits for.
+        listing, share one, because a caller waits for them as a whole.
         """
         spent: dict[bool, float] = {}
         try:
@@ -121,7 +121,7 @@ class Protocol:
         if call.page_key is None:
             return self._read(call, (yield from self._ask(call)), call.parse)
         items: Any = ()
-        # The same token twice would never end; Microsoft's SDK stops there too.
+        # A repeated token would never end; Microsoft's SDK stops there too.
         seen: set[str] = set()
         page = call
         while len(seen) < _MOST_PAGES:
@@ -136,14 +136,14 @@ class Protocol:
         raise MalformedReply(call.operation, status=200, message=f"the list has not ended after {_MOST_PAGES} pages")
 
     def _ask(self, call: Call[Any]) -> Machine[Reply]:
-        """Send one request and refuse what is no success."""
+        """Send one request; raise unless it succeeds."""
         if call.service == "arm":
             base = self.settings.management_url
         else:
             try:
                 base = yield from self._discover()
             except AzureMLError as error:
-                # Whatever became of the discovery: what the call asks for was not even sent.
+                # Whatever happened to the discovery, the call's own request was not sent.
                 error.in_doubt = False
                 raise
         headers = [("Accept", "text/plain, application/json" if call.text else "application/json"), *call.headers]
@@ -163,22 +163,22 @@ class Protocol:
             most=MOST_OF_A_TEXT if call.text else MOST_OF_A_PAGE if call.page_key else MOST_OF_A_RECORD,
         )
         reply = yield from attempt(request, self._policy, troubles=self._troubles)
-        # Microsoft's SDK takes 200 only. But a submission answered by another success was carried out all the same.
-        if not 200 <= reply.status < 300:
+        # Microsoft's SDK accepts 200 only. But a submission with another success status was carried out too.
+        if not reply.is_success:
             raise self._refusal(call, reply)
         return reply
 
     def _discover(self) -> Machine[str]:
-        """The base URL of the workspace's services, asked of Azure Resource Manager and of discovery once."""
+        """The base URL of the workspace's services, found once through Azure Resource Manager and discovery."""
         if self._api_url is None:
             workspace = yield from self.perform(calls.get_workspace())
-            # Discovery answers anybody, so no token goes there; but its answer decides where tokens go later.
+            # Discovery answers without a token, so it gets none; but its answer decides where tokens go later.
             request = Request("discover the workspace's services", "GET", workspace.discovery_url)
             if not self.settings.trusts(workspace.discovery_url, self.settings.token_scope):
                 raise InvalidArgument(
                     "region",
                     f"is not set, and the workspace names {workspace.discovery_url.partition('?')[0]!r} for discovery, "
-                    f"which is no host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
+                    f"which is not a host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
                 )
             reply = yield from attempt(request, self._policy, troubles=self._troubles)
             services = reply.json() if reply.status == 200 else None
@@ -196,24 +196,24 @@ class Protocol:
     def _read(self, call: Call[Any], reply: Reply, read: Callable[[Any], R]) -> R:
         try:
             if reply.is_page:
-                # Not even where the answer does not matter is a gateway's page one.
-                raise ValueError("a page")  # noqa: TRY301 - it is told below, like all that cannot be read
+                # A gateway's page is never an answer, not even where its content does not matter.
+                raise ValueError("a page")  # noqa: TRY301 - it is reported below, like every body that cannot be read
             if call.text:
                 return read(reply.body.decode("utf-8", "replace"))
             return read(reply.json(call.object_hook))
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             pass
-        # Not from what was raised: it holds what came, in clear and at any length.
+        # Without a cause: it holds the body, in clear and at any length.
         raise MalformedReply(
             call.operation,
             status=reply.status,
-            message=f"the answer is not what this operation answers{self._excerpt(call, reply, ' (%r)')}",
+            message=f"the reply is not one of this operation{self._excerpt(call, reply, ' (%r)')}",
             request_ids=reply.ids(None),
-            hint="Is the connection's endpoint really a workspace API, or a proxy's page?",
+            hint="Check that the connection's endpoint is a workspace API, and that no proxy answers instead.",
         )
 
     def _excerpt(self, call: Call[Any], reply: Reply, form: str) -> str:
-        """The beginning of an answer for a message; of a stranger's nothing, whose answers are not for all to read."""
+        """The beginning of a reply for a message; empty if the host is unknown, whose replies may be confidential."""
         base = self.settings.management_url if call.service == "arm" else self._api_url
         return form % reply.excerpt() if base and self.settings.knows(base) else ""
 
@@ -235,7 +235,7 @@ class Protocol:
         elif reply.status == 404:
             kind = NotFound
             hint = (
-                f"Looked for in workspace {self.settings.workspace_name!r} of resource group "
+                f"Searched in workspace {self.settings.workspace_name!r} of resource group "
                 f"{self.settings.resource_group!r}."
             )
         elif reply.status in {409, 412}:
@@ -260,11 +260,11 @@ class Protocol:
         if self.settings.auth_method == "static_token":
             return (
                 "With auth_method 'static_token' the connection's password is the token: a current one for "
-                f"{self.settings.token_scope}, or what a local workspace has in AML_EMULATOR_TOKEN."
+                f"{self.settings.token_scope}, or the value of AML_EMULATOR_TOKEN for a local workspace."
             )
         return (
-            f"The token was for {self.settings.token_scope}, got by auth_method {self.settings.auth_method!r}; check "
-            "the connection's tenant_id and cloud, and that the workspace is in that tenant."
+            f"The token was for {self.settings.token_scope}, obtained by auth_method {self.settings.auth_method!r}; "
+            "check the connection's tenant_id and cloud, and that the workspace is in that tenant."
         )
 
     def _identity(self) -> str:

@@ -1,4 +1,4 @@
-"""An HTTP reply, and what can be told about it whatever was asked."""
+"""An HTTP reply, and what can be read from it for any operation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from aml_provider.client.secret import Secret
 
-#: The most seconds for which a service is left alone because it asks for that: a wrong date would make us deaf.
+#: The longest pause in seconds that a service can request: with a wrong date, it would last for ever.
 LONGEST_PAUSE = 3600.0
-# More of a text is not searched for secrets, and not shown.
+# Longer texts are cut before they are searched for secrets, and shown.
 _SEARCHED = 4 * LONGEST
-# Seconds by which two clocks may differ without a word.
+# Seconds by which two clocks may differ before it is reported.
 _CLOCKS_AGREE = 120.0
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
@@ -30,7 +30,7 @@ class Reply(NamedTuple):
     Attributes:
         headers: Names are lower case.
         request_id: The id that our request carried.
-        sent: The secrets that our request carried, which an answer may echo.
+        sent: The secrets that our request carried, which a reply may echo.
     """
 
     status: int
@@ -40,16 +40,21 @@ class Reply(NamedTuple):
     sent: tuple[Secret[str], ...] = ()
 
     def clean(self, text: str, longest: int = LONGEST) -> str:
-        """What of a text in it may be shown: without secrets, on one line, not too long."""
+        """A text of the reply as it may be shown: without secrets, on one line, not too long."""
         return one_line(masked(text[:_SEARCHED], [secret.reveal() for secret in self.sent]), longest)
 
     @property
+    def is_success(self) -> bool:
+        """Whether the service did what was requested."""
+        return 200 <= self.status < 300
+
+    @property
     def is_page(self) -> bool:
-        """Whether it is a page for people, as gateways send them."""
+        """Whether it is an HTML page, as gateways send them."""
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
 
     def json(self, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-        """Its body; None also where it is no JSON.
+        """Its body; None also if it is not JSON.
 
         Args:
             object_hook: As :func:`json.loads` takes it.
@@ -60,9 +65,9 @@ class Reply(NamedTuple):
             return None
 
     def retry_after(self) -> float | None:
-        """The seconds that a Retry-After header asks for, an hour at most; None where it says nothing that can be read.
+        """The seconds that a Retry-After header requests, an hour at most; None if it cannot be read.
 
-        In its date form they count from the reply's own Date.
+        For a date, they count from the reply's own Date.
         """
         value = self.headers.get("retry-after", "").strip()
         try:
@@ -75,18 +80,18 @@ class Reply(NamedTuple):
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
-        """When the service answered, by its own clock; None where it does not say."""
+        """When the service answered, by its own clock; None: it does not say."""
         return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:
-        """A sentence on this host's clock, where it is minutes away from the service's; else nothing.
+        """A sentence about this host's clock, if it differs by minutes from the service's; else empty.
 
         Args:
             now: This host's time.
         """
         there = self.date()
         ahead = 0.0 if there is None else (now - there).total_seconds()
-        # An answer may have been on its way for a minute.
+        # A reply may have been on its way for a minute.
         if abs(ahead) < _CLOCKS_AGREE:
             return ""
         hours, minutes = divmod(round(abs(ahead) / 60), 60)
@@ -101,7 +106,7 @@ class Reply(NamedTuple):
         """The ids that Azure support asks for, ours and the service's.
 
         Args:
-            wire: Its body's JSON, where it may have some.
+            wire: Its body's JSON, which may have some.
         """
         ids = [f"x-ms-client-request-id={self.request_id}"]
         ids += [f"{name}={self.headers[name]}" for name in _ID_HEADERS if self.headers.get(name)]
@@ -123,15 +128,15 @@ def error_facts(wire: Any) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    # What is nested may be too deep to be written.
+    # A nested value may be too deep to be written.
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 def _instant(text: str) -> datetime | None:
-    """A date of HTTP; None where it cannot be read."""
+    """A date of HTTP; None if it cannot be read."""
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    # "-0000" says that it is UTC, and Python then gives no zone.
+    # "-0000" means UTC, for which Python sets no zone.
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

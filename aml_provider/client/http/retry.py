@@ -1,4 +1,4 @@
-"""How often a request is sent again, and after which pause."""
+"""Retries: how often a request is sent again, and after which pause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.http.reply import Reply
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
 
@@ -30,16 +30,16 @@ _LONGEST_PAUSE = 30.0
 
 
 class RetryPolicy(NamedTuple):
-    """How long a repeatable request is repeated: until its pauses would add up to more than a budget.
+    """How long a repeatable request is repeated: until the sum of its pauses would exceed a budget.
 
     Args:
         budget: Seconds for failures of all kinds.
-        throttled_budget: Seconds for answers of 429, if that is more: a busy service is no failed one.
+        throttled_budget: Seconds for replies of 429, if that is more: a busy service has not failed.
         jitter: A random number from 0 to 1.
-        is_brief: Whether only blips are passed over, without a word in the log: whoever sends the request repeats it
-            later, and tells of it. What took longer than the budget is no blip.
-        now: A clock that only goes on.
-        tell: Called with a level and a line: of repetitions, and when they are over.
+        is_brief: Whether only short failures are retried, without a log line: the caller repeats the request later, and
+            logs that. A failure that took longer than the budget is not short.
+        now: A monotonic clock.
+        log: Called with a level and a line: about repetitions, and when they are over.
     """
 
     budget: float = 120.0
@@ -47,23 +47,23 @@ class RetryPolicy(NamedTuple):
     jitter: Callable[[], float] = random.random
     is_brief: bool = False
     now: Callable[[], float] = time.monotonic
-    tell: Callable[[int, str], None] = log.log
+    log: Callable[[int, str], None] = logger.log
 
     def pause(self, attempt: int, reply: Reply | None) -> float:
-        """Seconds before the next attempt: exponential with jitter, and at least what the service asks for."""
+        """Seconds before the next attempt: exponential with jitter, and at least as long as the service requests."""
         own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10)) * (0.5 + self.jitter() / 2)
         asked = reply.retry_after() if reply is not None else None
-        # "At once", and a date that has passed, would repeat without end and without a pause.
+        # With "0", or a date that has passed, requests would repeat endlessly and without a pause.
         return own if asked is None else max(asked, own)
 
 
 def _may_pass(status: int) -> bool:
-    """Whether the same request may fare better later; 501 means never."""
+    """Whether the same request may succeed later; 501 means never."""
     return status in {408, 429} or (status >= 500 and status != 501)
 
 
 def may_pass(error: AzureMLError) -> bool:
-    """Whether it is what each request is repeated for, if it may be."""
+    """Whether it is one of the errors after which a repeatable request is repeated."""
     return isinstance(error, (Unreachable, ReplyLost)) or (isinstance(error, ServiceError) and _may_pass(error.status))
 
 
@@ -72,20 +72,20 @@ def attempt(
 ) -> Machine[Reply]:
     """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
 
-    That it is sent again is logged as a warning: with the first failure, then once a minute.
+    Repetitions are logged as a warning: with the first failure, then once a minute.
 
     Args:
-        request: What is sent.
+        request: The request.
         policy: The budget.
-        spent: What requests before it have used of the budgets, False for failures, True for throttling; None: nothing.
-        troubles: The troubles of requests before it; None: there were none.
+        spent: The seconds that earlier requests used of the budgets: False for failures, True for throttling.
+        troubles: The troubles of earlier requests; None: there were none.
 
     Returns:
         The last reply, whatever its status.
 
     Raises:
-        Unreachable: No connection came about.
-        ReplyLost: The request left, but no answer came back.
+        Unreachable: No connection was established.
+        ReplyLost: The request was sent, but no complete reply was received.
     """
     spent = {} if spent is None else spent
     troubles = Troubles() if troubles is None else troubles
@@ -99,15 +99,18 @@ def attempt(
         except (Unreachable, ReplyLost) as error:
             failure = error
         if reply is not None and not _may_pass(reply.status):
-            if (text := troubles.over(request.operation, policy.now())) is not None:
-                policy.tell(logging.INFO, f"{request.operation}: {text}")
+            if not reply.is_success:
+                # The outage is over, but the operation does not work.
+                troubles.forget(request.operation)
+            elif (text := troubles.over(request.operation, policy.now())) is not None:
+                policy.log(logging.INFO, f"{request.operation}: {text}")
             return reply
         pause = policy.pause(tries, reply)
-        # A long time of being told to wait leaves the budget for failures as it was.
-        patient = reply is not None and reply.status == 429 and policy.throttled_budget > policy.budget
-        used = spent.get(patient, 0.0) + pause
-        is_no_blip = policy.is_brief and policy.now() - sent > policy.budget
-        if not request.repeatable or is_no_blip or used > (policy.throttled_budget if patient else policy.budget):
+        # Long throttling does not use up the budget for failures.
+        throttled = reply is not None and reply.status == 429 and policy.throttled_budget > policy.budget
+        used = spent.get(throttled, 0.0) + pause
+        is_long = policy.is_brief and policy.now() - sent > policy.budget
+        if not request.repeatable or is_long or used > (policy.throttled_budget if throttled else policy.budget):
             if failure is not None:
                 raise failure
             assert reply is not None
@@ -115,10 +118,10 @@ def attempt(
         if not policy.is_brief:
             why = failure if reply is None else f"The service answered {reply.status}."
             if pause > EVERY:
-                why = f"{why} It is asked again in {pause:.0f} s, as it wants."
-            left = (policy.throttled_budget if patient else policy.budget) - spent.get(patient, 0.0)
+                why = f"{why} The next request is in {pause:.0f} s, as the service wants."
+            left = (policy.throttled_budget if throttled else policy.budget) - spent.get(throttled, 0.0)
             if (text := troubles.failed(request.operation, why, left, policy.now())) is not None:
-                policy.tell(logging.WARNING, f"{request.operation}: {text}")
+                policy.log(logging.WARNING, f"{request.operation}: {text}")
         yield Pause(pause)
-        spent[patient] = used
+        spent[throttled] = used
         tries += 1

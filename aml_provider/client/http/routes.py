@@ -1,4 +1,4 @@
-"""The ways to servers, over httpx: straight, or through the proxy that the environment names for it."""
+"""Routes to servers, over httpx: direct, or through the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """The one of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU.
+    """The context of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU.
 
     Raises:
         InvalidArgument: Those that the environment names cannot be used; names the variable.
@@ -30,7 +30,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class _Ways(Generic[T]):
-    """One transport for each proxy, made when it is first needed, and one for no proxy."""
+    """One transport for each proxy, made when it is first needed, and one without a proxy."""
 
     def __init__(self, make: Callable[..., T]) -> None:
         self._make: Callable[..., T] = make
@@ -52,11 +52,11 @@ class _Ways(Generic[T]):
             return httpx.Proxy(proxy.url, ssl_context=self._verify if proxy.url.startswith("https:") else None)
         except (httpx.InvalidURL, ValueError):
             # Its text repeats the address.
-            raise proxy.refused("is no proxy's address") from None
+            raise proxy.refused("is not the address of a proxy") from None
 
 
 def _tls_inside(tunnel: TimedSocket, context: ssl.SSLContext, host: str | None, timeout: float | None) -> Any:
-    """TLS inside of TLS, as the HTTP library does it, and its errors."""
+    """TLS inside of TLS, with the HTTP library's stream and errors."""
     from httpcore._backends.sync import TLSinTLSStream  # noqa: PLC0415 - few have such a proxy, and it has no public name
 
     try:
@@ -68,7 +68,7 @@ def _tls_inside(tunnel: TimedSocket, context: ssl.SSLContext, host: str | None, 
 
 
 def _timed(**options: Any) -> httpx.HTTPTransport:
-    """A transport whose connections mind the deadline of the exchange; httpx has no public name for this place."""
+    """A transport whose connections respect the deadline of the exchange; httpx has no public API for it."""
     transport = httpx.HTTPTransport(**options)
     pool: Any = transport._pool  # noqa: SLF001
     pool._network_backend = TimedBackend(pool._network_backend, _tls_inside)  # noqa: SLF001
@@ -82,7 +82,7 @@ class Routes(httpx.BaseTransport):
         self._ways = _Ways(_timed)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it on its way."""
+        """Send a request."""
         return self._ways.to(request.url).handle_request(request)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class AsyncRoutes(httpx.AsyncBaseTransport):
         self._ways = _Ways(httpx.AsyncHTTPTransport)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it on its way."""
+        """Send a request."""
         return await self._ways.to(request.url).handle_async_request(request)
 
     async def aclose(self) -> None:

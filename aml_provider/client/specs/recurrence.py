@@ -1,4 +1,4 @@
-"""When a native schedule fires: what an author may write, the wire's form, and whether two of these are the same."""
+"""Recurrences of native schedules: an author's form, the wire's form, and whether two of them are equal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aml_provider.client.specs.time_zones import windows_zone
 FREQUENCIES = ("Minute", "Hour", "Day", "Week", "Month")
 WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-# As the service's older versions number them.
+# In the numbering of older versions of the service.
 _FREQUENCY_CODES = tuple(reversed(FREQUENCIES))
 _WITH_TIMES = ("Day", "Week")
 _START_TIME = "%Y-%m-%dT%H:%M:%S"
 _START_TIME_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})")
-# What we write; everything else in a recurrence is somebody else's.
+# The keys that we write; all others in a recurrence are somebody else's.
 _KEYS = frozenset({"Frequency", "Interval", "StartTime", "TimeZone", "Schedule"})
 _LISTS = frozenset({"Hours", "Minutes", "WeekDays"})
 # The service takes start times of many years ahead; Logic Apps, which it resembles, of 49 at most.
@@ -29,10 +29,10 @@ _FAR = timedelta(days=3650)
 
 
 def as_recurrence(value: Any) -> Recurrence:
-    """A recurrence from any of the forms in which Airflow may hand it over.
+    """A recurrence from any of the forms in which Airflow may pass it.
 
     Raises:
-        InvalidArgument: It is none of them.
+        InvalidArgument: It has another form.
     """
     if isinstance(value, Recurrence):
         return value
@@ -52,7 +52,7 @@ def as_recurrence(value: Any) -> Recurrence:
 
 
 def recurrence_to_wire(value: Any) -> dict[str, Any]:
-    """Check a recurrence by the rules of Microsoft's SDK, and stricter where that lets nonsense pass.
+    """Check a recurrence by the rules of Microsoft's SDK, and refuse some nonsense that it accepts.
 
     Returns:
         What the SDK sends for the same fields.
@@ -83,10 +83,10 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
 
 
 def parts(value: Any) -> list[Recurrence]:
-    """A recurrence in pieces, each of which can be checked alone: what stands beside its field fits all values of it.
+    """A recurrence in parts that can be checked one by one: the other fields of each part fit all values of its field.
 
     Raises:
-        InvalidArgument: It is no recurrence.
+        InvalidArgument: It is not a recurrence.
     """
     recurrence = as_recurrence(value)
     weekly = Recurrence("Week", 1)
@@ -221,7 +221,7 @@ def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
         enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
         str(wire.get("Interval")),
         start,
-        # Where none was given, the service may well name the one that it uses.
+        # If none was given, the service may add the one that it uses.
         wire.get("TimeZone") or "UTC",
         frozenset(str(hour) for hour in schedule.get("Hours") or ()),
         frozenset(str(minute) for minute in schedule.get("Minutes") or ()),
@@ -241,7 +241,7 @@ def _plain_time(value: Any) -> str | None:
 
 
 def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """A recurrence as it is wanted, with what others added and we know nothing of."""
+    """The requested recurrence, with the keys that others have added."""
     current = current or {}
     merged = {**{key: value for key, value in current.items() if key not in _KEYS}, **wanted}
     foreign = {key: value for key, value in (current.get("Schedule") or {}).items() if key not in _LISTS}
@@ -253,6 +253,6 @@ def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any
 def park(wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The same recurrence, but far in the future.
 
-    The service starts a run at once when there is no start time, and it can create active schedules only.
+    Without a start time the service starts a run immediately, and it can create active schedules only.
     """
     return {**wire, "StartTime": (now + _FAR).strftime(_START_TIME), "TimeZone": wire.get("TimeZone") or "UTC"}

@@ -1,4 +1,4 @@
-"""What a native schedule is asked to be, checked, in the wire's form, and compared with what it is."""
+"""The requested form of a native schedule: checked, in the wire's form, and compared with an existing one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.arguments import as_choice, as_name, wrong_type
+from aml_provider.client.arguments import ACTIVE, STATUSES, as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.specs.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
 
@@ -17,20 +17,18 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import Target
 
-ACTIVE = "Active"
-DISABLED = "Disabled"
 
-# Numbers going out, names coming in: that is how the service speaks.
+# Numbers are sent, names are received.
 _TYPES = {"Recurrence": "0", "DataStore": "1"}
 _TRIGGER_KEYS = ("DataStoreName", "PollingInterval", "DataPathParameterName", "PathOnDataStore")
-# Once a day is the longest wait that no version of the service can find odd.
+# A day is the longest interval that every version of the service accepts.
 _PARKED_POLLING = 1440
 _SUBMISSION = "PipelineSubmissionInfo"
 _ASSIGNMENTS = ("ParameterAssignments", "DataPathAssignments", "DataSetDefinitionValueAssignments")
 
 
 class _Aspect(NamedTuple):
-    """One thing that a schedule is asked to be: whether it is so already, and what to write if not."""
+    """One requested property of a schedule: whether it holds already, and what to write if not."""
 
     name: str
     is_so: bool
@@ -41,7 +39,7 @@ class _Aspect(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleRequest:
-    """A native schedule as its author asked for it.
+    """A native schedule as its author requested it.
 
     Build it with :meth:`of`, which checks what a DAG author may write. ``recurrence`` and ``trigger`` are in the wire's
     form; one of them is None.
@@ -70,19 +68,19 @@ class ScheduleRequest:
 
         Args:
             name: The schedule's name.
-            request: What each of its runs is asked to do.
+            request: The request of each of its runs.
             recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
             datastore: the blob datastore that it watches.
             path_on_datastore: The folder there; None or empty: the container itself.
-            polling_interval: Minutes between two looks at the folder.
+            polling_interval: Minutes between two polls of the folder.
             data_path_parameter_name: The DataPath parameter that gets the changed blob.
             status: ``Active`` or ``Disabled``.
 
         Raises:
-            InvalidArgument: A value that cannot be sent; the message names it.
+            InvalidArgument: A value cannot be sent; the message names it.
         """
         as_name("name", name)
-        as_choice("status", status, (ACTIVE, DISABLED))
+        as_choice("status", status, STATUSES)
         if (recurrence is None) == (datastore is None):
             both = "both" if datastore is not None else "neither"
             raise InvalidArgument("recurrence, datastore", f"{both} is given after rendering; give one of them")
@@ -115,7 +113,7 @@ class ScheduleRequest:
 
     @property
     def kind(self) -> str:
-        """The service's word for what fires it."""
+        """The service's name for its kind of trigger."""
         return "Recurrence" if self.recurrence is not None else "DataStore"
 
     @property
@@ -124,7 +122,7 @@ class ScheduleRequest:
         return None if self.trigger is None else str(self.trigger["DataStoreName"])
 
     def check(self, pipeline: PublishedPipeline, interface: PipelineInterface) -> None:
-        """Compare names and types with what the pipeline accepts.
+        """Check names and types against the pipeline's interface.
 
         Raises:
             InvalidParameters: Something does not fit; the message says what would.
@@ -176,17 +174,17 @@ class ScheduleRequest:
         return {**wire, "Recurrence": park(self.recurrence)}
 
     def fits(self, schedule: Schedule, target: Target) -> bool:
-        """Whether a schedule is of the same kind and runs the same thing: neither can be changed."""
+        """Whether a schedule has the same kind and the same pipeline or endpoint, which cannot be changed."""
         ids = (schedule.endpoint_id,) if target.kind == "endpoint" else (schedule.pipeline_id, schedule.endpoint_id)
         wanted = (target.id,) if target.kind == "endpoint" else (target.id, "")
         return schedule.kind == self.kind and [item.lower() for item in ids] == [item.lower() for item in wanted]
 
     def differences(self, schedule: Schedule) -> list[str]:
-        """What a schedule is not as asked; empty where it is."""
+        """The aspects in which a schedule differs from the request; empty: none."""
         return [aspect.name for aspect in self._aspects(schedule) if not aspect.is_so]
 
     def merged(self, schedule: Schedule) -> dict[str, Any]:
-        """A schedule's entity with what differs changed, and everything else as it is."""
+        """A schedule's entity with the differences changed, and everything else unchanged."""
         wire = dict(schedule.wire)
         wire[_SUBMISSION] = dict(wire.get(_SUBMISSION) or {})
         for aspect in self._aspects(schedule):
@@ -215,12 +213,12 @@ class ScheduleRequest:
         return _Aspect("datastore", same, "DataStoreTriggerInfo", {**kept, **self.trigger})
 
     def _assignments(self, current: Mapping[str, Any]) -> list[_Aspect]:
-        """What the schedule tells its runs."""
+        """The aspects of the request for its runs."""
         request = self.request
         asked = request.to_wire(own_tags={}, notification=False)
         parameters, paths, datasets = (asked[key] for key in _ASSIGNMENTS)
         seen = [current.get(key) or {} for key in _ASSIGNMENTS]
-        # Other forms of a dataset are none that an author can write here, so somebody else has.
+        # An author cannot write other forms of a dataset here, so somebody else has set them.
         others = {name: value for name, value in seen[2].items() if _dataset(value) is None}
         facts = [
             (
@@ -249,12 +247,12 @@ class ScheduleRequest:
 
 
 def with_status(schedule: Schedule, status: str) -> dict[str, Any]:
-    """A schedule's entity with another status, and everything else as it is."""
+    """A schedule's entity with another status, and everything else unchanged."""
     return {**schedule.wire, "EntityStatus": status}
 
 
 def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None]) -> dict[str, Any]:
-    """An entity whose runs get these properties too; None takes one away."""
+    """An entity whose runs also get these properties; None removes one."""
     submission = dict(wire.get(_SUBMISSION) or {})
     merged = {**(submission.get("Properties") or {}), **properties}
     submission["Properties"] = {
@@ -267,7 +265,7 @@ def as_folder(argument: str, value: Any) -> str:
     """A folder in a datastore, without slashes at its ends.
 
     Raises:
-        InvalidArgument: It is none; the message names ``argument``.
+        InvalidArgument: It is not a folder; the message names ``argument``.
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text")

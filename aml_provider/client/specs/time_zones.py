@@ -1,4 +1,4 @@
-"""Names of time zones: those that the service knows, and how an IANA name leads to one of them."""
+"""Names of time zones: those that the service knows, and the one for an IANA name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aml_provider.client.errors import InvalidArgument
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-#: The names of Windows that the service's own enumeration has. Nothing else may ever be sent: one schedule with another
-#: name, and Microsoft's SDK can list none of the workspace's schedules any more (``workspace-rest`` 9.4).
+#: The Windows names in the service's own enumeration. Never send another name: with one such schedule, the SDK
+#: of Microsoft can no longer list any schedule of the workspace (``workspace-rest`` 9.4).
 KNOWN_ZONES = frozenset(
     {
         "AUS Central Standard Time",
@@ -154,7 +154,7 @@ KNOWN_ZONES = frozenset(
 )
 
 
-# Names that Unicode's table leaves out, and the name of the same clock that it has.
+# Names that are missing in Unicode's table, and the name that it has for the same clock.
 _SAME = {
     "CST6CDT": "America/Chicago",
     "EST5EDT": "America/New_York",
@@ -165,12 +165,12 @@ _SAME = {
     "PST8PDT": "America/Los_Angeles",
     "US/East-Indiana": "America/Indianapolis",
 }
-# Files beside the zones that are none.
+# Files next to the zones that are not zones.
 _NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
-# Whoever writes GMT+2 means the east; the zone of nearly that name, Etc/GMT+2, lies in the west.
+# GMT+2 means a zone in the east, but the zone Etc/GMT+2 is in the west.
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2}):?(\d\d)?", re.IGNORECASE)
 _ABBREVIATION = re.compile(r"[A-Za-z]{1,5}")
-# Years for which two clocks have to agree to be the same.
+# Two clocks are the same if they agree for this many years.
 _YEARS = 5
 
 
@@ -188,10 +188,10 @@ def windows_zone(argument: str, name: object) -> str:
         return name
     if not isinstance(name, str):
         raise InvalidArgument(argument, f"is {name!r}; use a name such as 'Asia/Seoul' or 'Korea Standard Time'")
-    # What Windows calls each IANA zone is Unicode's to say, and changes: tzlocal brings its table.
+    # Unicode maintains the Windows names of IANA zones, and they change: tzlocal has its table.
     from tzlocal.windows_tz import tz_win, win_tz  # noqa: PLC0415 - only schedules with an IANA name need it
 
-    # The table has the empty name too, and for a few small places a clock of the neighbourhood.
+    # The table also has the empty name, and for a few small places the clock of a neighbour.
     windows = tz_win.get(_SAME.get(name, name)) if name else None
     if windows in KNOWN_ZONES:
         ours, theirs = _tables(name)[-1:], _tables(win_tz[windows])[-1:]
@@ -216,11 +216,11 @@ def windows_zone(argument: str, name: object) -> str:
     hint = "use a name such as 'Asia/Seoul'"
     spellings = {known.casefold(): known for known in [*KNOWN_ZONES, *tz_win, *names] if known}
     similar = difflib.get_close_matches(name.strip().casefold(), spellings, n=1)
-    # Of three letters, three others are similar and mean another clock: PST and EST.
+    # Abbreviations of three letters are similar but mean different clocks: PST and EST.
     same = bool(similar) and similar[0] == name.strip().casefold()
     if same or (similar and not offset and not _ABBREVIATION.fullmatch(name.strip())):
         hint = f"did you mean {spellings[similar[0]]!r}?"
-    raise InvalidArgument(argument, f"is {name!r}, which is no time zone's name; {hint}")
+    raise InvalidArgument(argument, f"is {name!r}, which is not the name of a time zone; {hint}")
 
 
 def _with_the_clock_of(*zones: tzinfo) -> str:
@@ -235,7 +235,7 @@ def _with_the_clock_of(*zones: tzinfo) -> str:
     same = [
         name
         for name in sorted(KNOWN_ZONES & win_tz.keys())
-        # Tables of different years may disagree; what only one of them says is no hint.
+        # Tables of different years may disagree; only what both say is a hint.
         if all(_agree(zone, other, days) for zone in zones for other in _tables(win_tz[name]))
     ]
     if not same:

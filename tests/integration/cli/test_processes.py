@@ -123,7 +123,7 @@ def test_an_interrupted_wait_leaves_the_run_and_says_so(environment, workspace):
             process.kill()
     run_id = workspace.only_run().id
     assert (process.returncode, out) == (130, "")
-    assert f"Run {run_id} goes on" in err
+    assert f"Run {run_id} continues" in err
     assert "Traceback" not in err
     assert workspace.status() == "Running"
 

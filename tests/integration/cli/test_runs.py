@@ -55,7 +55,7 @@ def test_a_run_that_fails_is_told_with_its_reason(cli):
 def test_a_timeout_ends_the_wait_and_not_the_run(cli, workspace):
     answer = cli.submit("long", *WAIT, "--timeout", "0.05")
     assert (answer.code, answer.json["status"]) == (1, "Running")
-    assert "still Running after 0.05 seconds, and goes on" in answer.err
+    assert "still Running after 0.05 seconds and continues" in answer.err
     assert workspace.status() == "Running"
 
 
@@ -87,7 +87,7 @@ def test_what_makes_no_sense_is_told_before_anything_is_asked(cli, workspace, ar
             "there is no parameter 'no'; parameter 'count' is 'x'",
         ),
         (("--pipeline", "retired"), "is Disabled; enable it"),
-        (("--pipeline", "quik"), "Did you mean 'quick'?"),
+        (("--pipeline", "quik"), "did you mean 'quick'?"),
         (("--endpoint", "door", "--endpoint-version", "9"), "has no version '9'; it has 0, 1"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_lost_reply_leads_to_the_runs_and_not_to_a_second_one(cli, workspace):
     workspace.faults.add("drop", method="POST", path="*/PipelineSubmit/*")
     answer = cli("submit", "--pipeline", "quick", "--experiment", "work")
     assert (answer.code, answer.out) == (1, "")
-    assert "Whether there is a run now is not known" in answer.err
+    assert "It is not known whether the run exists" in answer.err
     assert "`runs list --experiment work`" in answer.err
     assert len(workspace.posts()) == 1
 
@@ -188,7 +188,7 @@ def test_without_a_yes_a_run_goes_on(cli, workspace):
 def test_what_has_ended_is_not_cancelled(cli):
     answer = cli("runs", "cancel", cli.ended("quick"), "-o", "json")
     assert (answer.code, answer.json["status"]) == (0, "Finished")
-    assert "has ended already" in answer.err
+    assert "has already ended" in answer.err
 
 
 def test_a_run_that_is_not_there_is_told(cli):

@@ -233,7 +233,7 @@ def test_every_route_and_every_reason_is_needed():
 
 def test_discovery_is_asked_like_the_sdk_does_without_a_token():
     """By hand: discovery belongs to Azure's own hosts, over https, which a test does not reach."""
-    from support.drivers.driving import play, protocol, reply, requests
+    from support.drivers.driving import play, reply, requests, session
 
     workspace_record = exchange("workspace_get", "GET", "")["response"]["json"]
     workspace_record["properties"]["discoveryUrl"] = "https://koreacentral.api.azureml.ms/discovery"
@@ -241,7 +241,7 @@ def test_discovery_is_asked_like_the_sdk_does_without_a_token():
     services = {**discovered["response"]["json"], "api": "https://koreacentral.api.azureml.ms"}
     flow = one(calls.list_pipelines())
     result, steps = play(
-        protocol(workspace(region=None)).run(flow),
+        session(workspace(region=None)).run(flow),
         reply(body=json.dumps(workspace_record).encode()),
         reply(body=json.dumps(services).encode()),
         reply(body=b"[]"),

@@ -133,7 +133,7 @@ class TestBrokenConnections:
         assert error.in_doubt
         assert "<html>Sign in</html>" in str(error)
 
-    def test_tls_that_is_none_means_that_nothing_was_sent(self, drive, recorder, call):
+    def test_a_server_without_tls_means_that_nothing_was_sent(self, drive, recorder, call):
         error = failure(drive, workspace(endpoint=recorder.url.replace("http:", "https:")), call)
         assert type(error) is Unreachable
         assert recorder.seen == []
@@ -218,7 +218,7 @@ class TestLogs:
 
         return drive(settings, flow(), policy=ONCE)
 
-    def test_gets_no_token_and_is_asked_for_exactly_as_it_is(self, drive, recorder, settings):
+    def test_gets_no_token_and_is_requested_exactly_as_given(self, drive, recorder, settings):
         recorder.answer("GET", "/c/log.txt", Answer(body=b"text"))
         assert self.read(drive, settings, recorder.url + self.LOG).body == b"text"
         (seen,) = recorder.seen
@@ -248,7 +248,7 @@ class TestLogs:
         assert "sig" not in caplog.text
 
 
-def test_a_token_goes_to_no_other_host_whoever_names_it(drive, recorder, settings):
+def test_a_token_goes_to_no_other_host_whatever_names_it(drive, recorder, settings):
     with Recorder() as foreign:
 
         def flow():

@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from azure.core.exceptions import ClientAuthenticationError
 from support.services.authority import CLIENT, TENANT, Authority
 
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
+from aml_provider.client.calls import get_run
 from aml_provider.client.errors import CredentialError, Unreachable
+from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 
 if TYPE_CHECKING:
@@ -307,7 +310,7 @@ async def test_a_pod_that_is_not_federated(authority, kind, monkeypatch, tmp_pat
 @both
 async def test_a_host_without_that_identity(authority, kind):
     error = await refusal(kind, settings("managed_identity", client_id=CLIENT))
-    assert "Has this host a managed identity? Then login is its client id" in str(error)
+    assert "Check that this host has a managed identity, and that login is its client id" in str(error)
     assert error.permanent
 
 
@@ -339,7 +342,7 @@ async def test_default_lists_what_it_tried_a_line_each(authority, kind, az):
     assert names[:3] == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]
     assert "AzureCliCredential" in names
     assert "aka.ms/azsdk" not in str(error)
-    assert step == "Give one of these what it lacks, or name the one that you mean as auth_method."
+    assert step == "Give one of these what it lacks, or set auth_method to the one that you want."
     # An outage would read the same.
     assert not error.permanent
 
@@ -440,3 +443,34 @@ asyncio.run(ask())
     done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
     assert (done.stdout.splitlines(), done.stderr) == (authority.issued, "")
     assert len(authority.issued) == 2
+
+
+@both
+async def test_only_our_own_sign_in_keeps_azure_identity_silent(authority, kind, caplog):
+    """Other hooks in this process use azure-identity too, and need its warnings."""
+    import azure.identity
+    import azure.identity.aio
+
+    authority.secrets[CLIENT] = SECRET
+    wrong = application(secret="wrong-secret")
+    if kind == "sync":
+        with Client(wrong) as client, pytest.raises(CredentialError):
+            client.authenticate()
+    else:
+        async with AsyncClient(wrong) as client:
+            with pytest.raises(CredentialError):
+                await client.call(get_run("r"))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    options = {"disable_instance_discovery": True, "connection_verify": str(authority.ca_file)}
+    if kind == "sync":
+        with (
+            azure.identity.ClientSecretCredential(TENANT, CLIENT, "wrong-secret", **options) as credential,
+            pytest.raises(ClientAuthenticationError),
+        ):
+            credential.get_token(wrong.token_scope)
+    else:
+        async with azure.identity.aio.ClientSecretCredential(TENANT, CLIENT, "wrong-secret", **options) as credential:
+            with pytest.raises(ClientAuthenticationError):
+                await credential.get_token(wrong.token_scope)
+    [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "ClientSecretCredential.get_token failed" in warning.getMessage()

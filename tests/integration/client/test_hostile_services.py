@@ -199,8 +199,8 @@ def test_what_is_no_tls_within_the_tls_of_a_proxy_is_told(drive, tls_proxy):
 @pytest.mark.parametrize(
     ("sent", "kind", "says"),
     [
-        ([head(Content_Encoding="br", Content_Length="2"), b"{}"], ReplyLost, "'br', which was not asked for"),
-        ([head(Content_Encoding="gzip, gzip"), gzip.compress(gzip.compress(b"{}"))], ReplyLost, "not asked for"),
+        ([head(Content_Encoding="br", Content_Length="2"), b"{}"], ReplyLost, "'br', which was not requested"),
+        ([head(Content_Encoding="gzip, gzip"), gzip.compress(gzip.compress(b"{}"))], ReplyLost, "not requested"),
         ([head(Content_Encoding="gzip"), b"no gzip"], ReplyLost, "not what it says"),
         ([head(Content_Encoding="gzip"), gzip.compress(b'{"Id": "p"}' * 99)[:30]], ReplyLost, "end of its body"),
         ([head(Content_Encoding="gzip"), gzip.compress(b"{}")[:5]], ReplyLost, "end of its body"),

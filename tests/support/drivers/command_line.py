@@ -15,7 +15,7 @@ WAIT = ("--wait", "--poll-interval", "0.02")
 
 
 class Answer(NamedTuple):
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 
 class CommandLine:
-    """Call it with a command's words; what the command writes is searched for secrets and tracebacks."""
+    """Call it with a command's arguments; the output is checked for secrets and tracebacks."""
 
     def __init__(self, monkeypatch, capsys):
         self._monkeypatch, self._capsys = monkeypatch, capsys

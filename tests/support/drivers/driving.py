@@ -1,4 +1,4 @@
-"""Ways to carry out calls and flows: over sockets by either driver, or by hand."""
+"""Drivers of calls and flows: over sockets with either client, or by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.messages import Pause, Request
-from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.reply import Reply
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
@@ -36,7 +36,7 @@ def workspace(**changes: Any) -> WorkspaceSettings:
 
 
 class DrivenClock:
-    """Notes pauses instead of making them."""
+    """Records pauses instead of waiting."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -113,6 +113,6 @@ def pauses(steps: list[Any]) -> list[float]:
     return [step.seconds for step in steps if isinstance(step, Pause)]
 
 
-def protocol(settings: WorkspaceSettings | None = None, *, budget: float = 120.0, jitter: float = 1.0) -> Protocol:
-    """The protocol of a workspace with a jitter that is known."""
-    return Protocol(settings or workspace(), RetryPolicy(budget=budget, jitter=lambda: jitter))
+def session(settings: WorkspaceSettings | None = None, *, budget: float = 120.0, jitter: float = 1.0) -> Session:
+    """The session of a workspace with a known jitter."""
+    return Session(settings or workspace(), RetryPolicy(budget=budget, jitter=lambda: jitter))

@@ -1,4 +1,4 @@
-"""The hook by both of its faces, on a workspace with the demo's pipelines."""
+"""The hook's methods for workers and for event loops, on a workspace with the demo's pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every operation of the client, found by looking for it, with arguments that a prepared local workspace knows."""
+"""Every operation of the client, found by inspection, with arguments that a prepared local workspace knows."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from aml_provider.client.errors import (
     ServiceError,
 )
 from aml_provider.client.http.messages import Pause
-from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.reply import Reply
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import STORAGE_SCOPE, WorkspaceSettings
@@ -117,7 +117,7 @@ def test_a_right_that_ends_during_a_listing_voids_the_poll_and_is_not_permanent(
 def test_a_throttled_page_is_requested_again_when_the_service_says(status):
     container, pauses = container_of("ab"), []
     container.failures = [200, status, 500]
-    machine = Protocol(SETTINGS, RetryPolicy(jitter=lambda: 0.0)).run(poll_folder(state(), ContainerAccess(sas="a=b")))
+    machine = Session(SETTINGS, RetryPolicy(jitter=lambda: 0.0)).run(poll_folder(state(), ContainerAccess(sas="a=b")))
     found = []
     try:
         step = next(machine)

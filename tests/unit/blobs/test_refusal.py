@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
-from support.drivers.driving import one, play, protocol, reply
+from support.drivers.driving import one, play, reply, session
 
 from aml_provider.blobs import access
 from aml_provider.blobs.access import KEEP, LIST, ContainerAccess
@@ -180,7 +180,7 @@ def test_a_refusal_without_a_body_has_its_code_from_the_header():
 
 def test_a_workspaces_refusal_of_a_token_reports_a_wrong_clock_too():
     for date, expected in (("Mon, 01 Jun 2026 12:00:00 GMT", True), (format_datetime(datetime.now(UTC)), False)):
-        error, _ = play(protocol().run(one(calls.get_run("r"))), reply(401, date=date))
+        error, _ = play(session().run(one(calls.get_run("r"))), reply(401, date=date))
         assert ("This host's clock is " in str(error)) is expected
 
 

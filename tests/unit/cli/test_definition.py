@@ -68,11 +68,11 @@ def test_these_are_the_commands():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_page_tells_of_it(name):
+def test_the_page_describes_each_command(name):
     assert re.search(rf"`{name}\b", DOCS)
 
 
-def test_the_page_tells_of_every_way_to_submit():
+def test_the_page_describes_every_way_to_submit():
     options = {flag for arg in COMMANDS["submit"].args for flag in arg.flags if flag.startswith("--")}
     assert {option for option in options if f"`{option}" not in DOCS} == set()
 
@@ -85,7 +85,7 @@ def test_describing_them_loads_nothing_that_airflow_has_not_loaded():
     assert "aml_provider.cli.definition" in loaded
 
 
-def test_airflow_is_told_where_they_are():
+def test_airflow_finds_the_commands():
     (name,) = get_provider_info()["cli"]
     module, _, function = name.rpartition(".")
     assert getattr(importlib.import_module(module), function) is get_azureml_cli_commands
@@ -115,7 +115,7 @@ def test_every_argument_is_explained(command):
 
 
 @pytest.mark.parametrize("name", ["pipelines disable", "schedules disable", "runs cancel"])
-def test_what_stops_something_can_be_told_not_to_ask(name):
+def test_commands_that_stop_something_accept_yes(name):
     assert build_parser().parse_args([*name.split(), "x"]).yes is False
     assert build_parser().parse_args([*name.split(), "x", "-y"]).yes is True
 

@@ -71,7 +71,7 @@ def test_for_programs_nothing_is_an_empty_list(run):
 
 
 @pytest.mark.parametrize(("output", "text"), [("table", "some text\n"), ("json", '[\n  {\n    "a": 1\n  }\n]\n')])
-def test_prose_is_text_for_people_and_records_for_programs(run, output, text):
+def test_prose_is_text_for_people_and_rows_for_programs(run, output, text):
     assert run(lambda options, hook: Prose([{"a": 1}], "some text\n"), output=output) == (0, text, "")
 
 
@@ -82,7 +82,7 @@ def test_prose_is_text_for_people_and_records_for_programs(run, output, text):
         (UsageError("Not like this."), 2, "Not like this.\n"),
         (InvalidArgument("name", "is bad"), 1, "name: is bad\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
-        (KeyError("x"), 1, "KeyError: 'x'. This was not foreseen; --verbose shows where it happened.\n"),
+        (KeyError("x"), 1, "KeyError: 'x'. This error is unexpected; --verbose shows where it happened.\n"),
     ],
 )
 def test_an_error_is_one_message_and_an_exit_code(run, error, code, message):

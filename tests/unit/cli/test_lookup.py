@@ -1,4 +1,4 @@
-"""Which one a person means who typed an id or a name."""
+"""The thing that a person means by an id or a name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from aml_provider.cli.execution import CommandError
 from aml_provider.cli.lookup import find_schedule, pick
 from aml_provider.client.entities import Schedule
+from aml_provider.client.errors import AmbiguousName, PipelineError
+from aml_provider.client.flows.finding import Kind
 from aml_provider.client.flows.schedules import RETIRED, STATE
 from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -26,6 +27,7 @@ class Thing(NamedTuple):
         return self.status == "Active"
 
 
+THING = Kind("thing", "thing", NotImplemented)
 CREATED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 OLD = Thing("1", "score", "Disabled", "1.0", CREATED)
 NEW = Thing("2", "score", "Active", "2.0", CREATED)
@@ -38,33 +40,32 @@ THINGS = [TRAP, OLD, NEW, Thing("4", "twins"), Thing("5", "twins"), Thing("6", "
     [("2", "2"), ("1", "1"), ("score", "2"), ("gone", "6")],
     ids=["id", "id before a name like it", "the active one of a name", "the only one of a name"],
 )
-def test_it_finds(wanted, found):
-    assert pick("thing", wanted, THINGS).id == found
+def test_an_id_or_a_name_is_found(wanted, found):
+    assert pick(THING, wanted, THINGS).id == found
 
 
-def test_of_several_it_names_all():
-    with pytest.raises(CommandError) as caught:
-        pick("thing", "twins", THINGS)
-    message = str(caught.value)
-    assert message.startswith("2 things are named 'twins'. Give the id")
-    assert [line.split()[0] for line in message.splitlines()[1:]] == ["4", "5"]
+def test_several_of_one_name_are_all_listed():
+    with pytest.raises(AmbiguousName) as caught:
+        pick(THING, "twins", THINGS)
+    told = "2 things are named 'twins': 4 (Active); 5 (Active). Give the id, or disable all but one."
+    assert str(caught.value) == told
 
 
-def test_it_tells_them_apart():
-    with pytest.raises(CommandError, match=r"1 \(Disabled, version 1\.0, created 2026-01-02 03:04 UTC\)"):
-        pick("thing", "score", [OLD, OLD._replace(id="9")])
+def test_several_of_one_name_are_listed_with_their_differences():
+    with pytest.raises(AmbiguousName, match=r": 1 \(Disabled, version 1\.0, created 2026-01-02 03:04 UTC\); .*id\.$"):
+        pick(THING, "score", [OLD, OLD._replace(id="9")])
 
 
-@pytest.mark.parametrize(("wanted", "hint"), [("scor", "Did you mean 'score'?"), ("xyz", "There are 6 others.")])
-def test_of_none_it_says_what_is_near(wanted, hint):
-    with pytest.raises(CommandError) as caught:
-        pick("thing", wanted, THINGS)
-    assert str(caught.value) == f"The workspace has no thing with the id or name {wanted!r}. {hint}"
+@pytest.mark.parametrize(("wanted", "hint"), [("scor", "did you mean 'score'?"), ("xyz", "there are 6 others.")])
+def test_a_missing_name_is_answered_with_similar_ones(wanted, hint):
+    with pytest.raises(PipelineError) as caught:
+        pick(THING, wanted, THINGS)
+    assert str(caught.value) == f"The workspace has no thing with the id or name {wanted!r}; {hint}"
 
 
-def test_of_nothing_it_says_so():
-    with pytest.raises(CommandError, match=r"^The workspace has no things\.$"):
-        pick("thing", "x", [])
+def test_an_empty_workspace_is_reported_as_that():
+    with pytest.raises(PipelineError, match=r"; it has none at all\.$"):
+        pick(THING, "x", [])
 
 
 class TwoSchedules(AzureMLHook):

@@ -81,7 +81,7 @@ def test_an_empty_list_is_no_text(form):
     assert piped([], form) == ""
 
 
-def test_a_record_is_a_line_for_each_name_and_a_table_for_each_list_of_records():
+def test_a_row_has_a_line_for_each_name_and_a_table_for_each_list_of_rows():
     text = piped(RECORD)
     lines = {line.partition(" ")[0]: line.partition("|")[2].strip() for line in text.splitlines() if "|" in line}
     assert lines["tags"] == "who=me, flag="
@@ -137,7 +137,7 @@ def test_no_form_lets_a_text_steer_a_terminal_or_fail_to_be_printed(form, letter
     assert letter not in text
 
 
-def test_a_long_text_keeps_its_lines_in_a_record():
+def test_a_long_text_keeps_its_lines_in_a_single_row():
     lines = piped({"error": "first\nsecond", "id": ID}).splitlines()
     assert [line.partition("|")[2].strip() for line in lines[2:]] == ["first", "second", ID]
 

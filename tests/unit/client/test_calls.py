@@ -176,7 +176,7 @@ def test_a_view_that_there_is_not(view):
 
 
 @pytest.mark.parametrize("size", [0, -1, True, "5", None, 1.5])
-def test_a_batch_size_that_is_none(size):
+def test_an_invalid_batch_size_is_refused(size):
     with pytest.raises(InvalidArgument, match=r"^batch_size: "):
         calls.list_endpoints(batch_size=size)
 
@@ -235,7 +235,7 @@ class TestRecords:
             PipelineSummary.from_wire({**wire, "LastRunStatus": {"StatusCode": "Failed"}}).last_run_status == "Failed"
         )
 
-    def test_defaults_come_from_either_record(self):
+    def test_defaults_come_from_either_place(self):
         wire = {"Parameters": [{"Name": "a"}, {"Name": "b", "DefaultValue": "own"}, {"Name": "c"}]}
         interface = PipelineInterface.from_wire(wire).with_defaults({"a": "1", "b": "2", "z": "3"})
         shown = {name: (item.default, item.required) for name, item in interface.parameters.items()}
@@ -281,7 +281,7 @@ class TestRecords:
         assert PipelineEndpoint.from_wire({"Id": "e", "PipelineVersionList": None}).versions == {}
 
     @pytest.mark.parametrize("key", ["PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo"])
-    def test_a_part_of_a_schedule_that_is_none_is_noticed_when_it_is_read(self, key):
+    def test_a_malformed_part_of_a_schedule_is_noticed_when_it_is_read(self, key):
         with pytest.raises(TypeError, match=key):
             Schedule.from_wire({"Id": "s", key: "text"})
 

@@ -7,7 +7,7 @@ import json
 import pickle
 
 import pytest
-from support.drivers.driving import TOKEN, one, play, protocol, reply, requests, workspace
+from support.drivers.driving import TOKEN, one, play, reply, requests, session, workspace
 
 from aml_provider.client import calls, errors
 from aml_provider.client.errors import (
@@ -32,7 +32,7 @@ IDS = {"x_ms_request_id": "svc-1", "x_ms_correlation_request_id": "corr-1"}
 
 def refusal(status, body=CAMEL, call=None, settings=None, **headers):
     result, _ = play(
-        protocol(settings, budget=0.0).run(one(call or calls.get_pipeline("p-1"))), reply(status, body, **headers)
+        session(settings, budget=0.0).run(one(call or calls.get_pipeline("p-1"))), reply(status, body, **headers)
     )
     assert isinstance(result, AzureMLError)
     return result
@@ -116,14 +116,14 @@ def test_each_operation_knows_its_right(call, action, role):
         ("managed_identity", ["'managed_identity'", "tenant_id", "cloud"]),
     ],
 )
-def test_a_refused_token_says_whose_it_was_and_where_to_look(method, parts):
+def test_a_refused_token_names_its_identity_and_the_next_step(method, parts):
     error = refusal(401, settings=workspace(auth_method=method, secret=TOKEN if method == "static_token" else None))
     assert isinstance(error, AuthenticationRefused)
     for part in ("https://management.azure.com/.default", *parts):
         assert part in str(error)
 
 
-def test_what_is_not_there_says_where_it_was_looked_for():
+def test_a_missing_thing_is_reported_with_the_workspace_searched():
     error = refusal(404)
     assert isinstance(error, NotFound)
     assert "workspace 'ws-demo' of resource group 'rg-demo'" in str(error)
@@ -160,7 +160,7 @@ ENTITIES = [READS[2], READS[4], READS[6], READS[7], READS[12], READS[13], READS[
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"null", b"5", b'"text"', b"true", b"[5]", b"[null]", b"[" * 100_000])
 @pytest.mark.parametrize("call", READS, ids=lambda call: call.operation)
-def test_an_answer_that_is_none_is_told_with_its_beginning(call, body):
+def test_an_unreadable_reply_is_reported_with_its_beginning(call, body):
     error = refusal(200, body, call=call)
     assert isinstance(error, MalformedReply)
     assert error.in_doubt
@@ -177,7 +177,7 @@ def test_no_list_is_not_an_empty_list(call, body):
 
 @pytest.mark.parametrize("value", [None, "", 5, [], {}])
 @pytest.mark.parametrize("call", ENTITIES, ids=lambda call: call.operation)
-def test_an_entity_without_a_usable_id_is_none(call, value):
+def test_an_entity_without_a_usable_id_is_refused(call, value):
     body = json.dumps(dict.fromkeys(("Id", "runId", "name"), value)).encode()
     assert isinstance(refusal(200, body, call=call), MalformedReply)
 
@@ -205,7 +205,7 @@ def test_the_word_token_is_no_token():
 
 
 def test_no_request_holds_a_token():
-    _, steps = play(protocol().run(one(calls.get_run("r"))), reply(404))
+    _, steps = play(session().run(one(calls.get_run("r"))), reply(404))
     assert TOKEN not in repr(requests(steps))
     assert TOKEN not in repr(workspace())
 

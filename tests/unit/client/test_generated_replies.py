@@ -13,7 +13,7 @@ import random
 import time
 from pathlib import Path
 
-from support.drivers.driving import protocol, reply
+from support.drivers.driving import reply, session
 from support.samples.call_samples import every_call
 
 from aml_provider.client.calls.call import Call
@@ -165,7 +165,7 @@ def read(rules, call, answers):
 
 def fitting(calls, seeds):
     """For each call the replies that it can read, and what it makes of nothing: so that mutations start close by."""
-    rules = protocol(budget=0.0)
+    rules = session(budget=0.0)
     found = {}
     for call in calls:
         bodies = [(wire, reply(body=json.dumps(wire).encode())) for wire in seeds]
@@ -181,7 +181,7 @@ def test_every_reply_is_read_or_refused_with_an_error_of_ours():
     mutator = Mutator(chance)
     calls = all_calls()
     close_by = fitting(calls, mutator.seeds)
-    rules = protocol(budget=0.0)
+    rules = session(budget=0.0)
     outcomes = {}
     for number in range(REPLIES):
         call = calls[number % len(calls)]

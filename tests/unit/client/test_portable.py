@@ -52,7 +52,7 @@ def allowed():
     allow_classes()
 
 
-def test_every_record_is_allowed():
+def test_every_entity_is_allowed():
     found = {item for item in vars(entities).values() if isinstance(item, type)} | {Secret, WorkspaceSettings}
     assert {f"{item.__module__}.{item.__qualname__}" for item in found} == CLASSES
     for name in CLASSES:
@@ -102,7 +102,7 @@ def test_not_a_number_comes_back():
     assert math.isnan(again.value)
 
 
-def test_a_data_path_comes_back_as_one_where_it_is_part_of_a_record():
+def test_a_data_path_inside_an_entity_comes_back_as_one():
     interface = PipelineInterface({}, frozenset({"in"}), frozenset(), {"in": DataPath("store", "a\0b")})
     again = read(stored(interface))
     assert isinstance(again.data_path_defaults["in"], DataPath)
@@ -144,7 +144,7 @@ def test_addresses_that_are_signed_stay_behind():
     assert (output.uri, details.log_files) == (url, {"log.txt": url})
     for record in (output, details):
         assert "planted" not in stored(record) + repr(record)
-    with pytest.raises(InvalidArgument, match="does not travel"):
+    with pytest.raises(InvalidArgument, match="is not passed between tasks"):
         _ = read(stored(output)).uri
 
 

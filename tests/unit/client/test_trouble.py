@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import pytest
@@ -14,12 +15,12 @@ from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client import calls
-from aml_provider.client.errors import ReplyLost, Unreachable
+from aml_provider.client.errors import PermissionDenied, ReplyLost, Unreachable
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.schedules import wait_for_provisioning
 from aml_provider.client.http import retry
 from aml_provider.client.http.messages import Pause, Request
-from aml_provider.client.http.protocol import Protocol
+from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.durable.lookup import search
 
@@ -53,14 +54,14 @@ class Time:
 
 def machine_of(flow, time, **options):
     policy = RetryPolicy(**{"budget": 600.0, "jitter": lambda: 1.0, "now": lambda: time.now, **options})
-    return Protocol(workspace(), policy).run(flow)
+    return Session(workspace(), policy).run(flow)
 
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, retry.log.name)
+    caplog.set_level(logging.INFO, retry.logger.name)
     return lambda level=logging.WARNING: [
-        record.getMessage() for record in caplog.records if record.levelno == level and record.name == retry.log.name
+        record.getMessage() for record in caplog.records if record.levelno == level and record.name == retry.logger.name
     ]
 
 
@@ -130,7 +131,7 @@ def test_a_long_pause_that_the_service_asks_for_is_logged(said):
     time = Time()
     busy = reply(429, retry_after="300")
     time.play(machine_of(one(calls.get_run("r")), time), lambda now: run_of(1) if now else busy)
-    assert "The service answered 429. It is asked again in 300 s, as it wants." in said()[0]
+    assert "The service answered 429. The next request is in 300 s, as the service wants." in said()[0]
 
 
 @pytest.mark.parametrize("failure", [REFUSED, reply(503)], ids=str)
@@ -225,3 +226,29 @@ def test_a_failure_is_logged_with_its_operation(said):
 
     time.play(machine_of(flow(), time), lambda now: REFUSED if now < 30 else reply())
     assert said() == [f"list blobs: It failed, and is tried again for up to 600 s. {REFUSED}"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+def test_a_refusal_after_an_outage_is_not_logged_as_working_again(said, status):
+    answers = iter([reply(503), reply(status)])
+    time = Time()
+    machine = machine_of(one(calls.get_run("r")), time)
+    error = time.play(machine, lambda _: next(answers))
+    assert error.status == status
+    assert len(said()) == 1
+    assert said(logging.INFO) == []
+
+
+def test_an_outage_that_ended_in_a_refusal_is_over(said):
+    """The next outage is logged as a new one."""
+    answers = iter([reply(503), reply(403), reply(503), run_of(1)])
+
+    def flow():
+        for _ in range(2):
+            with contextlib.suppress(PermissionDenied):
+                yield calls.get_run("r")
+
+    time = Time()
+    time.play(machine_of(flow(), time), lambda _: next(answers))
+    assert [line.count("It failed") for line in said()] == [1, 1]
+    assert len(said(logging.INFO)) == 1

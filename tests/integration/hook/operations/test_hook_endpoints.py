@@ -55,7 +55,7 @@ def test_from_its_creation_to_the_archive(emulator, hook):
 
 
 def test_a_name_that_is_taken(emulator, hook):
-    with pytest.raises(AirflowFailException, match=rf"named 'score-endpoint' already \({ENDPOINT}, Active"):
+    with pytest.raises(AirflowFailException, match=rf"named 'score-endpoint' exists already \({ENDPOINT}, Active"):
         hook.create_endpoint("score-endpoint", SCORE)
     assert emulator.requests("POST") == []
 

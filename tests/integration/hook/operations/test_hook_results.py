@@ -97,7 +97,7 @@ def test_settings_pass_without_secrets(world, caplog):
     assert TOKEN not in stored(settings) + shown(settings, caplog) + repr(vars(settings))
     again = read(stored(settings))
     assert (again.endpoint, again.cloud, again.auth_method) == (settings.endpoint, settings.cloud, "static_token")
-    with pytest.raises(InvalidArgument, match="does not travel between tasks"):
+    with pytest.raises(InvalidArgument, match="is not passed between tasks"):
         again.secret.reveal()
 
 

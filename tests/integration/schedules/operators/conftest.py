@@ -18,7 +18,7 @@ class Store(TaskStateStore):
 
 @pytest.fixture
 def task(kept_in_memory):
-    create_schedule._INTERFACES.clear()
+    create_schedule.INTERFACES.clear()
     made = Task()
     made.store = Store()
     return made

@@ -106,7 +106,7 @@ def test_workload_identity_says_which_variables_may_stand_in(build, monkeypatch)
 
 @BUILDERS
 @pytest.mark.parametrize("tenant", ["https://contoso.com", "a b", "../x"])
-def test_a_tenant_that_is_none_is_refused(build, tenant):
+def test_an_invalid_tenant_is_refused(build, tenant):
     with pytest.raises(InvalidArgument, match=r"^tenant_id: is "):
         build(settings("client_secret", **{**FULL["client_secret"], "tenant_id": tenant}))
 
@@ -248,7 +248,7 @@ class Inner:
 
 
 @pytest.mark.parametrize(("lifetime", "requests"), [(3600, 1), (200, 2)])
-async def test_a_token_is_kept_until_it_is_nearly_over(lifetime, requests):
+async def test_a_token_is_kept_until_it_is_about_to_expire(lifetime, requests):
     inner = Inner(lifetime)
     credential = Credential(inner.sync())
     for _ in range(2):
@@ -372,7 +372,7 @@ def test_an_identity_endpoint_that_is_silent_may_answer_later():
         message="ManagedIdentityCredential authentication unavailable, no response"
     )
     inner.failure.__cause__ = ServiceRequestError("connection refused")
-    with pytest.raises(Unreachable, match=r"did not answer: no response\. Has this host a managed identity\?"):
+    with pytest.raises(Unreachable, match=r"did not answer: no response\. Check that this host has a managed identity"):
         get_token(Credential(inner.sync()), settings("managed_identity"), SCOPE)
 
 

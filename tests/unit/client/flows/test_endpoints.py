@@ -80,7 +80,7 @@ def test_a_version_that_somebody_adds_meanwhile_stays():
 @pytest.mark.parametrize(
     "error", [BadRequest("x", status=400), NotFound("x", status=404)], ids=lambda error: error.status
 )
-def test_a_refusal_is_told_at_once(error):
+def test_a_refusal_is_raised_immediately(error):
     stored = Stored((error, False))
     with pytest.raises(type(error)):
         stored.service.carry_out(endpoints.archive_endpoint("e"))

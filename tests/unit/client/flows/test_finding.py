@@ -1,4 +1,4 @@
-"""What is said of a name or an id that leads nowhere."""
+"""Hints for names and ids that are not found."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ THINGS = [
         ("ffffffff-0000-4c6d-1111-222222222222", "nothing"),
     ],
 )
-def test_it_says_what_helps(wanted, said):
+def test_the_hint_helps(wanted, said):
     assert said in advice(PIPELINE, wanted, THINGS, otherwise="nothing")
 
 
@@ -78,7 +78,7 @@ def test_a_datastore_that_is_not_there_names_its_neighbour():
 
 
 @pytest.mark.parametrize("failure", [PermissionDenied("x", status=403), ServerFault("x", status=500)])
-def test_without_a_list_the_error_is_told_all_the_same(failure):
+def test_without_a_list_the_error_is_raised_anyway(failure):
     answers = {f"{STORES}/a": NotFound("x", status=404), STORES: failure}
     with pytest.raises(InvalidArgument, match=r"has no datastore 'a'\.$"):
         carry_out(find_datastore("a"), answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.drivers.driving import play, protocol, reply
+from support.drivers.driving import play, reply, session
 from support.models.service import FAILURES, Service, a_run, a_step, carry_out
 
 from aml_provider.client import calls
@@ -59,17 +59,19 @@ class TestFindPipeline:
         listed = (pipeline("train", "p-old", "Disabled"), pipeline(), pipeline("train", "p-older", "Deprecated"))
         assert carry_out(targets.find_pipeline("train"), {self.LIST: listed}).id == "p-1"
 
-    def test_two_are_listed_with_their_differences(self):
+    def test_two_of_one_name_are_listed_with_their_differences(self):
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
-        assert "2 active" in str(caught.value)
-        assert "p-1 (version 1.0, created 2026-11-22 11:18 UTC); p-2 (version none)" in str(caught.value)
-        assert "pipeline_id" in str(caught.value)
+        assert str(caught.value) == (
+            "pipeline_name: 2 published pipelines are named 'train': "
+            "p-1 (Active, version 1.0, created 2026-11-22 11:18 UTC); p-2 (Active). "
+            "Give pipeline_id, or disable all but one."
+        )
 
     def test_a_missing_name_lists_similar_ones(self):
         listed = (pipeline("train-nightly"), pipeline("score"))
-        with pytest.raises(PipelineError, match=r"no active published pipeline named 'train-nightl'; did you mean"):
+        with pytest.raises(PipelineError, match=r"no published pipeline named 'train-nightl'; did you mean"):
             carry_out(targets.find_pipeline("train-nightl"), {self.LIST: listed})
 
     @pytest.mark.parametrize(
@@ -402,12 +404,12 @@ def test_a_target_and_a_progress_read_well():
     assert str(flows.Progress("Running")) == "Running"
 
 
-def test_a_flow_that_swallows_an_error_goes_on_under_the_protocol():
+def test_a_flow_that_swallows_an_error_goes_on_in_a_session():
     def flow():
         try:
             yield calls.get_run("r")
         except AzureMLError:
             return (yield calls.submit_pipeline("p", {}))
 
-    result, _ = play(protocol(budget=0.0).run(flow()), reply(404), reply(body=b'{"Id": "r-2"}'))
+    result, _ = play(session(budget=0.0).run(flow()), reply(404), reply(body=b'{"Id": "r-2"}'))
     assert result.id == "r-2"

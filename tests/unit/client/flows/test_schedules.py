@@ -178,7 +178,7 @@ def test_a_pipelines_schedules_are_disabled_before_it_is_and_are_named():
     service = Workspace()
     ids = [service.add("a"), service.add("b"), service.add("old", status="Disabled")]
     said = []
-    assert service.drive(disable_pipeline(pipeline_id="p-1", note=said.append)) == "p-1"
+    assert service.drive(disable_pipeline(pipeline_id="p-1", log=said.append)) == "p-1"
     assert [call.path for call in service.writes()] == [
         *(f"/Schedules/{item}" for item in ids[:2]),
         "/Pipelines/p-1/status",
@@ -232,7 +232,7 @@ def test_what_was_replaced_stays_disabled():
     service.add("a", status="Disabled", Properties={STATE: "retired"})
     service.add("a", status="Disabled")
     said = []
-    (enabled,) = service.drive(settle_status("Active", pipeline_id="p-1", note=said.append))
+    (enabled,) = service.drive(settle_status("Active", pipeline_id="p-1", log=said.append))
     assert enabled.id == "s-2"
     assert "s-1" in said[0]
     assert service.states() == {"s-1": "Disabled", "s-2": "Active"}

@@ -142,20 +142,20 @@ def test_the_proxy_is_read_from_the_variables_that_others_read(monkeypatch, vari
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("http://", "no proxy's address"),
-        ("http://user:s3cret@", "no proxy's address"),
-        ("http://user:s3cret@p:port", "no proxy's address"),
-        ("http://user:s3cret@p:0", "no proxy's address"),
-        ("http://user:s3cret#x@p:1", "no proxy's address"),
-        ("http://user:s3c ret@p:1", "no proxy's address"),
-        ("http://user:s3cret@p:1/path", "no proxy's address"),
-        ("http://user:s3cret@[p:1", "no proxy's address"),
-        ("http://user:s3cret@p:1?x", "no proxy's address"),
+        ("http://", "not the address of a proxy"),
+        ("http://user:s3cret@", "not the address of a proxy"),
+        ("http://user:s3cret@p:port", "not the address of a proxy"),
+        ("http://user:s3cret@p:0", "not the address of a proxy"),
+        ("http://user:s3cret#x@p:1", "not the address of a proxy"),
+        ("http://user:s3c ret@p:1", "not the address of a proxy"),
+        ("http://user:s3cret@p:1/path", "not the address of a proxy"),
+        ("http://user:s3cret@[p:1", "not the address of a proxy"),
+        ("http://user:s3cret@p:1?x", "not the address of a proxy"),
         ("socks4://user:s3cret@p:1", "of the kind 'socks4'"),
-        ("PROXY s3cret:1; DIRECT", "no proxy's address"),
+        ("PROXY s3cret:1; DIRECT", "not the address of a proxy"),
     ],
 )
-def test_an_address_that_is_none_is_named_and_not_shown(monkeypatch, variable, value, said):
+def test_an_invalid_address_is_named_and_not_shown(monkeypatch, variable, value, said):
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidArgument) as caught:
         Proxies.of_environment().to_url("https://ws.corp.net")
@@ -210,7 +210,7 @@ class TestCertificates:
             0 if variable == "SSL_CERT_DIR" else 1
         )
 
-    def test_the_first_one_wins_and_an_empty_one_is_none(self, monkeypatch, authority_file):
+    def test_the_first_variable_wins_and_an_empty_one_is_ignored(self, monkeypatch, authority_file):
         monkeypatch.setenv("SSL_CERT_FILE", "")
         monkeypatch.setenv("SSL_CERT_DIR", str(authority_file.parent))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "missing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.drivers.driving import one, play, protocol, reply, requests
+from support.drivers.driving import one, play, reply, requests, session
 
 from aml_provider.client import calls
 from aml_provider.client.calls.call import Call
@@ -28,7 +28,7 @@ def page(call, names, token=None, *, items="value", tokens="continuationToken"):
 
 
 def read(call, *answers, most=2000):
-    result, steps = play(protocol(budget=0.0).run(one(call)), *answers)
+    result, steps = play(session(budget=0.0).run(one(call)), *answers)
     asked = requests(steps)
     assert len(asked) <= most
     return result, asked

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.drivers.driving import one, pauses, play, protocol, reply, requests, workspace
+from support.drivers.driving import one, pauses, play, reply, requests, session, workspace
 
 from aml_provider.client import calls
 from aml_provider.client.errors import (
@@ -65,7 +65,7 @@ def good(call):
 @pytest.mark.parametrize("failure", PASSING, ids=named)
 @pytest.mark.parametrize("call", REPEATABLE, ids=named)
 def test_what_is_safe_to_repeat_is_repeated(call, failure):
-    result, steps = play(protocol().run(one(call)), failure, failure, good(call))
+    result, steps = play(session().run(one(call)), failure, failure, good(call))
     assert not isinstance(result, Exception)
     assert [type(step) for step in steps] == [Request, Pause, Request, Pause, Request]
     assert len(set(requests(steps))) == 1
@@ -74,7 +74,7 @@ def test_what_is_safe_to_repeat_is_repeated(call, failure):
 @pytest.mark.parametrize("failure", [*PASSING, reply(400), reply(401), reply(403), reply(404), reply(409)], ids=named)
 @pytest.mark.parametrize("call", SUBMISSIONS, ids=named)
 def test_a_submission_is_sent_once_whatever_happens(call, failure):
-    result, steps = play(protocol().run(one(call)), failure, good(call))
+    result, steps = play(session().run(one(call)), failure, good(call))
     assert isinstance(result, Exception)
     assert [type(step) for step in steps] == [Request]
 
@@ -84,7 +84,7 @@ def test_a_submission_is_sent_once_whatever_happens(call, failure):
     "answer", [reply(200, b"<html>"), reply(200, b""), reply(202, b""), reply(200, b'{"Id": null}'), reply(204, b"")]
 )
 def test_a_submission_whose_reply_cannot_be_read_is_in_doubt_and_not_repeated(call, answer):
-    result, steps = play(protocol().run(one(call)), answer)
+    result, steps = play(session().run(one(call)), answer)
     assert isinstance(result, MalformedReply)
     assert result.in_doubt
     assert len(steps) == 1
@@ -92,7 +92,7 @@ def test_a_submission_whose_reply_cannot_be_read_is_in_doubt_and_not_repeated(ca
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_any_success_of_a_submission_is_one(status):
-    result, _ = play(protocol().run(one(SUBMISSIONS[0])), reply(status, b'{"Id": "r"}'))
+    result, _ = play(session().run(one(SUBMISSIONS[0])), reply(status, b'{"Id": "r"}'))
     assert result.id == "r"
 
 
@@ -120,7 +120,7 @@ def test_any_success_of_a_submission_is_one(status):
     ids=named,
 )
 def test_what_a_failed_submission_means(failure, kind, in_doubt, permanent):
-    result, _ = play(protocol().run(one(SUBMISSIONS[0])), failure)
+    result, _ = play(session().run(one(SUBMISSIONS[0])), failure)
     assert type(result) is kind
     assert (result.in_doubt, result.permanent) == (in_doubt, permanent)
 
@@ -131,14 +131,14 @@ def test_what_a_failed_submission_means(failure, kind, in_doubt, permanent):
     ids=named,
 )
 def test_what_would_fail_again_is_not_repeated(failure):
-    result, steps = play(protocol().run(one(REPEATABLE[0])), failure)
+    result, steps = play(session().run(one(REPEATABLE[0])), failure)
     assert isinstance(result, Exception)
     assert len(steps) == 1
 
 
 def test_a_missing_token_is_not_asked_for_again_but_an_identity_provider_that_is_away_is():
-    assert len(play(protocol().run(one(REPEATABLE[0])), CredentialError("no"))[1]) == 1
-    result, steps = play(protocol().run(one(REPEATABLE[0])), Unreachable("away"), good(REPEATABLE[0]))
+    assert len(play(session().run(one(REPEATABLE[0])), CredentialError("no"))[1]) == 1
+    result, steps = play(session().run(one(REPEATABLE[0])), Unreachable("away"), good(REPEATABLE[0]))
     assert result.id == "r"
     assert len(requests(steps)) == 2
 
@@ -146,7 +146,7 @@ def test_a_missing_token_is_not_asked_for_again_but_an_identity_provider_that_is
 @pytest.mark.parametrize("failure", PASSING, ids=named)
 @pytest.mark.parametrize("budget", [0.0, 0.4, 2.0, 10.0, 120.0])
 def test_pauses_stay_within_the_budget_and_the_last_failure_comes_out(failure, budget):
-    result, steps = play(protocol(budget=budget).run(one(REPEATABLE[0])), failure)
+    result, steps = play(session(budget=budget).run(one(REPEATABLE[0])), failure)
     assert sum(pauses(steps)) <= budget
     assert len(requests(steps)) == len(pauses(steps)) + 1
     assert isinstance(steps[-1], Request), "after the last pause it is tried once more"
@@ -157,7 +157,7 @@ def test_pauses_stay_within_the_budget_and_the_last_failure_comes_out(failure, b
 
 
 def test_pauses_double_up_to_half_a_minute():
-    _, steps = play(protocol(budget=100.0, jitter=1.0).run(one(REPEATABLE[0])), reply(503))
+    _, steps = play(session(budget=100.0, jitter=1.0).run(one(REPEATABLE[0])), reply(503))
     assert pauses(steps) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
@@ -228,20 +228,20 @@ def test_no_service_makes_us_wait_for_longer_than_an_hour(asked):
 
 def test_what_the_service_asks_for_is_waited_at_least():
     call = REPEATABLE[0]
-    _, steps = play(protocol().run(one(call)), reply(429, retry_after="7"), reply(503, retry_after="1"), good(call))
+    _, steps = play(session().run(one(call)), reply(429, retry_after="7"), reply(503, retry_after="1"), good(call))
     assert pauses(steps) == [7.0, 1.0]
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "Mon, 01 Jan 2001 00:00:00 GMT"])
-def test_retry_at_once_neither_hammers_nor_goes_on_for_ever(asked):
-    result, steps = play(protocol(budget=120.0).run(one(REPEATABLE[0])), reply(429, retry_after=asked))
+def test_a_retry_after_of_zero_neither_hammers_nor_repeats_for_ever(asked):
+    result, steps = play(session(budget=120.0).run(one(REPEATABLE[0])), reply(429, retry_after=asked))
     assert isinstance(result, Throttled)
     assert min(pauses(steps)) >= 0.25
     assert len(requests(steps)) < 15
 
 
 def test_a_wait_beyond_the_budget_is_not_begun():
-    result, steps = play(protocol(budget=120.0).run(one(REPEATABLE[0])), reply(429, retry_after="3600"))
+    result, steps = play(session(budget=120.0).run(one(REPEATABLE[0])), reply(429, retry_after="3600"))
     assert isinstance(result, Throttled)
     assert len(steps) == 1
 
@@ -262,10 +262,10 @@ class TestDiscovery:
     SUBMIT = calls.submit_pipeline("p", {})
 
     def run(self, *answers, call=SUBMIT):
-        return play(protocol(workspace(region=None), budget=0.0).run(one(call)), *answers)
+        return play(session(workspace(region=None), budget=0.0).run(one(call)), *answers)
 
-    def test_it_is_asked_once(self):
-        rules = protocol(workspace(region=None))
+    def test_discovery_is_requested_once(self):
+        rules = session(workspace(region=None))
         _, first = play(rules.run(one(self.SUBMIT)), reply(body=self.RECORD), reply(body=self.SERVICES), reply(503))
         _, second = play(rules.run(one(self.SUBMIT)), reply(503))
         assert [len(requests(first)), len(requests(second))] == [3, 1]

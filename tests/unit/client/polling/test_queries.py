@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.drivers.driving import play, protocol, reply
+from support.drivers.driving import play, reply, session
 
 from aml_provider.client import calls
 from aml_provider.client.errors import MalformedReply
@@ -20,7 +20,7 @@ CAPTURE = Path(__file__).parents[3] / "captures" / "experiment_runs_filtered.jso
 def ask(flow, *answers):
     """A flow's result, or the error that came out of it."""
     bodies = [reply(body=answer if isinstance(answer, bytes) else json.dumps(answer).encode()) for answer in answers]
-    return play(protocol().run(flow), *bodies)[0]
+    return play(session().run(flow), *bodies)[0]
 
 
 def statuses(*answers):

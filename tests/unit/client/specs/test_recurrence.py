@@ -134,7 +134,7 @@ def clock_of(name, moment):
 MOMENTS = [datetime.now(UTC).replace(microsecond=0) + timedelta(hours=14 * 24 * n + 7 * (n % 2)) for n in range(26 * 4)]
 
 
-def test_every_iana_name_keeps_its_clock_or_is_told_to_have_no_windows_name():
+def test_every_iana_name_keeps_its_clock_or_is_reported_to_have_no_windows_name():
     answers, hints = {}, {}
     for name in zoneinfo.available_timezones() - {"localtime", "Factory"}:
         try:
@@ -226,7 +226,7 @@ def test_two_recurrences_are_the_same_if_their_fields_are(one, other):
 
 
 @given(recurrences(), st.data())
-def test_what_the_service_makes_of_it_is_the_same(value, data):
+def test_what_the_service_stores_is_an_equal_recurrence(value, data):
     wire = recurrence_to_wire(value)
     echo = {"StartTime": None, "TimeZone": "UTC", "Schedule": None, "EndTime": None} | wire
     if data.draw(st.booleans()):
