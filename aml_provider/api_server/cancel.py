@@ -64,7 +64,7 @@ def end_run(change: ManualStateChange) -> bool:
             cancel_run(
                 run_id,
                 record.experiment,
-                reason="the task was marked in Airflow",
+                reason="a person changed the task's state in Airflow",
                 timeout=0.0,
                 log=log.warning,
                 check=deployment.check,

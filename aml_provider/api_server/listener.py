@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 # Seconds until the first check, and between two. A task's process is notified within five seconds and killed after five
 # more; what it could not do by then is done here.
 _PAUSE = 10.0
-# How often to check whether Airflow shows the change. If it does not by then, its transaction was rolled back.
+# How often to check whether Airflow shows the change (if it does not by then, its transaction was rolled back), and how
+# often to try to cancel the run.
 _CHECKS = 4
 # Airflow sets both timestamps in one write, one line after the other.
 _ONE_WRITE = timedelta(seconds=1)
@@ -135,7 +136,17 @@ class ManualStateChangeListener:
             )
 
     def _check(self, is_done: Callable[[], bool], due: float) -> None:
+        """Check until nothing is left to do. No task's retry follows here, so one odd reply must not be the last word."""
+        from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, PermissionDenied
+
         for number in range(_CHECKS):
             self._sleep(max(0.0, due + number * _PAUSE - self._now()))
-            if is_done():
-                return
+            try:
+                if is_done():
+                    return
+            except Exception as error:
+                # A permanent error comes as Airflow's own, with ours as its cause.
+                cause = error if isinstance(error, AzureMLError) else error.__cause__
+                is_final = isinstance(cause, (ForeignRun, NotFound, PermissionDenied))
+                if not isinstance(cause, AzureMLError) or is_final or number == _CHECKS - 1:
+                    raise

@@ -106,7 +106,7 @@ class Counts:
             "waiting because empty": self.empty,
             "waiting beyond max_changes": self.held,
             "directory markers": self.markers,
-            "records of this provider": self.records,
+            "cursor records of this provider": self.records,
             "listed again further on": self.twice,
         }
         rest = "".join(f", {number} {text}" for text, number in others.items() if number)

@@ -1,7 +1,7 @@
 """Reconciles one native schedule with its author's arguments: created once, updated in place, replaced only if needed.
 
 The service has no idempotency key for a creation and allows two schedules of one name. So each creation carries a key,
-and an intent is stored before it is sent: a try that finds an intent looks for the schedule before it creates another.
+and an intent is stored before it is sent: a try that finds an intent searches for the schedule before it creates another.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ScheduleReconciler:
         owner: The task that owns it.
         if_exists: What to do with one that exists already: ``update``, ``reuse`` or ``fail``.
         intent_slot: Where the intent to create it is stored.
-        lookup_timeout: Seconds for which a creation whose reply was lost is looked for.
+        lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
         log: The logger.
         now: The wall clock.
     """
@@ -154,7 +154,7 @@ class ScheduleReconciler:
                 return _first(found)
             if self._now() >= until:
                 return None
-            self._log.info(f"Schedule {self._wanted.name!r} may still be created by a lost request; looking for it.")
+            self._log.info(f"Schedule {self._wanted.name!r} may still be created by a lost request; searching for it.")
             yield Pause(min(_POLL_INTERVAL, until - self._now()))
 
     def _is_it(self, schedule: Schedule) -> bool:
@@ -210,7 +210,7 @@ class ScheduleReconciler:
             if not error.in_doubt:
                 self._intent_slot.delete()
                 raise
-            self._log.warning(f"The reply to the schedule's creation was lost; looking for the schedule. {error}")
+            self._log.warning(f"The reply to the schedule's creation was lost; searching for the schedule. {error}")
             found = yield from self._await_arrival(intent, self._now() + self._lookup_timeout)
             if found is None:
                 # The intent stays: a retry goes on looking for as long as the request may still arrive.

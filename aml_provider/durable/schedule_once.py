@@ -53,7 +53,7 @@ def create_schedule(
         endpoint_id: the pipeline endpoint.
         if_exists: What to do with one of this name: ``fail``, ``reuse`` or ``update``.
         deadline: When the service must have set it up, in seconds since the epoch; None: do not wait for that.
-        lookup_timeout: Seconds for which a creation whose reply was lost is looked for.
+        lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
         log: The logger.
 
     Raises:

@@ -51,7 +51,7 @@ class Quirks:
         odd_statuses: A pipeline run is Queued instead of NotStarted, and Unknown instead of Running.
         omit_nulls: Replies leave out null values.
         one_run_per_poll: A datastore trigger starts one run for all changed blobs, with the folder as its data path.
-        page_size: The most records in a page.
+        page_size: The most items in a page.
         property_filters: Whether filters can use properties other than ``azureml.…``: with ``refused`` they are a 400,
             with ``ignored`` they match everything.
         provisioning: Seconds for which a schedule is provisioned after each change.

@@ -161,7 +161,9 @@ def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Sub
         found = parse(stored)
     # With another backend, the database holds only a reference to the record.
     if isinstance(found, str) or (isinstance(found, dict) and "key" not in found):
-        raise RuntimeError("The workers' state_store_backend keeps the record where the API server cannot read it")
+        raise RuntimeError(
+            "The workers' state_store_backend keeps the submission record where the API server cannot read it"
+        )
     return _decode(stored, place)
 
 

@@ -118,7 +118,7 @@ class HandoverPoke(Poke[T]):
             raise InvalidArgument(
                 self._argument,
                 f"{error}. It can no longer be found out what was taken from this {self._watched}: delete the "
-                f"{self._handover.store}, and the next poll starts a new record",
+                f"{self._handover.store}, and the next poll starts a new one",
             ) from error
 
     def _begin(self) -> None:

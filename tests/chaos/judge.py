@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 _MARKS = ("mark_success", "mark_failed")
 # The windows, as the report calls them, with their places in ``docs/reliability.md``.
-_LOST = "goes on although it was marked, as Airflow lost the mark (15)"
-_UNMARKED = "cancelled without a mark, as that request failed (5)"
-_STRUCK = "goes on after a mark, as Airflow's API server was killed just then (15)"
+_LOST = "continues after a state change that Airflow lost (15)"
+_UNMARKED = "cancelled without a cancel tag, as that request failed (5)"
+_STRUCK = "continues after a state change, as Airflow's API server was killed just then (15)"
 _COUNTED = "takes the success that a clear met in its last moment (16)"
 _UNTOLD = "takes over the run that a clear met, as its worker was killed just then (13)"
 # Airflow kills a process that does not end within so many seconds.

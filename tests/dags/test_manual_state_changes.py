@@ -20,7 +20,7 @@ def test_the_run_of_a_task_that_is_changed_manually_is_cancelled(api_server, lea
     with caplog.at_level(logging.INFO):
         left.mark(state)
         api_server.calm()
-    assert (left.status, left.reason) == ("Canceled", "the task was marked in Airflow")
+    assert (left.status, left.reason) == ("Canceled", "a person changed the task's state in Airflow")
     assert f"The state of what_is_left.run of DAG run {left.ti.run_id} was changed manually; its run" in caplog.text
 
 
@@ -130,7 +130,7 @@ def test_a_record_that_only_workers_can_read_is_logged(api_server, leave, caplog
     left.change_record(instead={"ref": "somewhere"})
     left.mark("failed")
     api_server.calm()
-    assert "keeps its record where the API server cannot read it" in caplog.text
+    assert "keeps the submission record where the API server cannot read it" in caplog.text
 
 
 def test_an_error_in_the_listener_is_logged_and_not_raised(api_server, caplog):
@@ -144,6 +144,16 @@ def test_a_process_that_parses_dags_has_no_listener(airflow_db):
 
     get_listener_manager.cache_clear()
     assert not get_listener_manager().has_listeners
+
+
+@pytest.mark.parametrize("fault", [{"kind": "redirect"}, {"kind": "status", "status": 401}, {"kind": "html"}], ids=str)
+def test_a_cancel_that_fails_once_is_tried_again(api_server, leave, workspace, fault):
+    left = leave()
+    left.show("running")
+    workspace.faults.add(**fault, method="DELETE", path="*/PipelineRuns/*", times=1)
+    left.mark("failed")
+    api_server.calm()
+    assert left.status == "Canceled"
 
 
 def test_a_workspace_that_refuses_is_logged(api_server, leave, workspace, caplog):

@@ -99,7 +99,7 @@ def test_a_state_change_ends_the_run(api_server, leave, came_to_wait, state):
     left.let_an_hour_pass()
     left.mark(state)
     api_server.calm()
-    assert (left.status, left.reason) == ("Canceled", "the task was marked in Airflow")
+    assert (left.status, left.reason) == ("Canceled", "a person changed the task's state in Airflow")
 
 
 @pytest.mark.parametrize("came_to_wait", WAITING[5:], ids=named)

@@ -1,1 +1,1 @@
-"""What runs as time passes: schedules and their polls of blobs."""
+"""Runs as time passes: schedules and their polls of blobs."""

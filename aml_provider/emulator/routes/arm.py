@@ -118,7 +118,7 @@ class ArmRoutes:
 
 
 async def discovery(request: Request) -> Response:
-    """The addresses of the services: all the same. Needs no token."""
+    """The addresses of the services, which are one and the same here. Needs no token."""
     return reply(dict.fromkeys(_SERVICES, base_url(request)))
 
 

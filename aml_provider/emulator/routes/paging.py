@@ -30,10 +30,10 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
     """A page of the records that a query selects, with the token for the next page.
 
     Args:
-        records: All records, as in the REST API.
+        records: All items, as in the REST API.
         given: ``filter``, ``orderby``, ``top`` and ``continuationToken``, each optional.
         fields: The fields that a filter and an order can use.
-        page_size: The most records in a page.
+        page_size: The most items in a page.
     """
     found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
     part, token = cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size)
@@ -43,7 +43,7 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
 def cut(
     records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int
 ) -> tuple[list[JsonObject], str | None]:
-    """The records after a token, at most ``wanted``, and the token for those after them."""
+    """The items after a token, at most ``wanted``, and the token for those after them."""
     start = _offset(token)
     end = start + min(wanted or page_size, page_size)
     return list(records[start:end]), _token(end) if end < len(records) else None

@@ -26,7 +26,7 @@ _NARROWEST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on the axis: the time since the submission."""
+    """A tick on the axis: the time since the submission."""
 
     x: float
     label: str

@@ -45,7 +45,7 @@ class Filter(Protocol):
     """A condition on a run, step or experiment of run history."""
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record, as in the REST API, satisfies the condition."""
+        """Whether an item, as in the REST API, satisfies the condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One field against one value; ``bag`` is ``tags``, ``properties``, or empty for a field of the record itself."""
+    """One field against one value; ``bag`` is ``tags``, ``properties``, or empty for a field of the item itself."""
 
     bag: str
     field: str
@@ -130,7 +130,7 @@ def parse(text: str, fields: tuple[str, ...]) -> Filter:
 
     Args:
         text: The filter.
-        fields: The names of the record's own fields; in a filter their case does not matter.
+        fields: The names of the item's own fields; in a filter their case does not matter.
 
     Raises:
         FilterError: The text is not a filter, or names an unknown field.

@@ -300,9 +300,7 @@ def test_a_damaged_record_is_never_taken_for_an_absent_one(damage, watch, contai
     else:
         record = Commit.decode(variables[key])
         variables[key] = record._replace(cursor_text=f"{record.cursor_text[:-4]}AAAA").encode()
-    told = pytest.raises(
-        AirflowFailException, match=f"delete the Variable {key}, and the next poll starts a new record"
-    )
+    told = pytest.raises(AirflowFailException, match=f"delete the Variable {key}, and the next poll starts a new one")
     with told:
         look(watch())
     event = fire(trigger)
