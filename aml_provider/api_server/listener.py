@@ -136,7 +136,7 @@ class ManualStateChangeListener:
             )
 
     def _check(self, is_done: Callable[[], bool], due: float) -> None:
-        """Check until nothing is left to do. No task's retry follows here, so one odd reply must not be the last word."""
+        """Check until nothing is left to do. No retry follows here, so one odd reply must not be the last word."""
         from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, PermissionDenied
 
         for number in range(_CHECKS):

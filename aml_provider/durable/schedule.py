@@ -1,7 +1,7 @@
 """Reconciles one native schedule with its author's arguments: created once, updated in place, replaced only if needed.
 
 The service has no idempotency key for a creation and allows two schedules of one name. So each creation carries a key,
-and an intent is stored before it is sent: a try that finds an intent searches for the schedule before it creates another.
+and an intent is stored before it is sent: a try that finds an intent searches for the schedule before it creates one.
 """
 
 from __future__ import annotations

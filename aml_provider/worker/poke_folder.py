@@ -193,6 +193,6 @@ class FolderPoke(HandoverPoke["list[Change]"]):
 def _own_record(place: str, prefix: str) -> InvalidArgument:
     return InvalidArgument(
         "cursor_store",
-        f"is the watched folder, {place}/{prefix}; each poll would find its own cursor record there. Name another folder; a "
-        "folder below it is fine",
+        f"is the watched folder, {place}/{prefix}; each poll would find its own cursor record there. Name another "
+        "folder; one below it is fine",
     )

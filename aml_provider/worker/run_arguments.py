@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RunArguments(NamedTuple):
-    """The values that an author wrote, by the names of the operator's arguments; templates may have rendered to anything."""
+    """The author's values, by the names of the operator's arguments; templates may have rendered to anything."""
 
     pipeline_id: Any
     pipeline_name: Any

@@ -46,7 +46,7 @@ class PipelineReference(NamedTuple):
         return self._replace(endpoint_version=as_version("endpoint_version", self.endpoint_version))
 
     def to_text(self) -> str:
-        """The reference as text, for the fingerprint of a request. Submission records hold it, so it must never change."""
+        """The reference as text, for a request's fingerprint. Submission records hold it, so it must never change."""
         return json.dumps(self)
 
 
