@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import logging
@@ -146,6 +145,8 @@ def _meant_by(name: str) -> str:
         if snake.replace("_", "") == elsewhere.replace("_", ""):
             return hint
     known = get_provider_info()["connection-types"][0]["conn-fields"]
+    import difflib
+
     similar = difflib.get_close_matches(snake, known, n=1, cutoff=0.75)
     return f"did you mean {similar[0]!r}?" if similar else ""
 

@@ -22,22 +22,21 @@ _PIECE = 12
 _WORD = 8
 # A character as it is, the last group; or escaped in URLs, JSON, Python, XML and HTML, also several times. What has no
 # group stands for no letter and no digit.
-_LETTER = re.compile(
-    r"%(?:25)*([0-9a-f]{2})|\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2})|[bfnrt])?"
-    r"|&(?:amp;)*(?:#x([0-9a-f]{1,6});|#([0-9]{1,7});|[a-z]{2,8};)?|(.)",
-    re.IGNORECASE | re.DOTALL,
+_LETTER = (
+    r"(?is)%(?:25)*([0-9a-f]{2})|\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2})|[bfnrt])?"
+    r"|&(?:amp;)*(?:#x([0-9a-f]{1,6});|#([0-9]{1,7});|[a-z]{2,8};)?|(.)"
 )
 _DECIMAL, _ITSELF = 5, 6
 # The ends of names. No pattern may begin with a repetition: it would be tried from each letter of a long text.
 _NAMES = r"(?:token|secret|password|passwd|pwd|sig|signature|key|assertion|credential)"
 _VALUE = r"[^\s&\"'<>,;\\]+"
-# The bare word in "no valid bearer token." is not a token.
+# Not compiled here: each DAG file's parse would pay for it. The bare word in "no valid bearer token." is not a token.
 _PATTERNS = (
-    re.compile(rf"(?i)\b((?:bearer|sharedkey|sharedaccesssignature)\s+(?!token(?:[\s.,;:]|$))){_VALUE}"),
-    re.compile(rf"(?i)({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}"),
-    re.compile(rf"(?i)({_NAMES}\\?[\"']\s*:\s*\\?[\"']){_VALUE}"),
+    rf"(?i)\b((?:bearer|sharedkey|sharedaccesssignature)\s+(?!token(?:[\s.,;:]|$))){_VALUE}",
+    rf"(?i)({_NAMES}(?:=|%3D|%253D|\\u003d|&#61;)[\"']?){_VALUE}",
+    rf"(?i)({_NAMES}\\?[\"']\s*:\s*\\?[\"']){_VALUE}",
     # A JSON web token, also a part of one.
-    re.compile(r"()\beyJ[\w-]{10,}(?:\.[\w-]*)*"),
+    r"()\beyJ[\w-]{10,}(?:\.[\w-]*)*",
 )
 
 
@@ -92,7 +91,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
             # A secret that has too few letters and digits.
             text = text.replace(secret, "***")
     for pattern in _PATTERNS:
-        text = pattern.sub(r"\1***", text)
+        text = re.sub(pattern, r"\1***", text)
     return text
 
 
@@ -102,7 +101,7 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
     Echoes change the other characters: blanks for plus signs, line breaks, dashes for slashes in URLs.
     """
     letters, places = [], []
-    for found in _LETTER.finditer(text):
+    for found in re.finditer(_LETTER, text):
         if found.lastindex is None:
             continue
         letter = found[found.lastindex]
