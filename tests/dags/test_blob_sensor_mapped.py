@@ -44,7 +44,7 @@ def test_a_mapped_task_takes_what_airflow_lets_it(mode, write, monkeypatch, said
         taken.append(sorted(path for [path] in got))
     assert [len(batch) for batch in taken] == [3, 3, 1]
     assert sorted(itertools.chain(*taken)) == [f"incoming/{number}" for number in range(7)]
-    assert "it takes 3 of them at most" in str(said)
+    assert "it takes at most 3 of them" in str(said)
 
 
 def test_what_is_not_mapped_over_may_be_longer(write, monkeypatch, said):

@@ -90,4 +90,4 @@ def test_what_does_not_fit_is_not_carried_in_part(landing, said):
     changes = announced([outlet])
     assert len(changes) == len(names)
     assert events(outlet) == [{"id": event_id(changes), "count": len(names)}]
-    assert "a smaller max_changes makes smaller ones" in str(said)
+    assert "A smaller max_changes makes smaller events" in str(said)

@@ -135,21 +135,20 @@ def test_the_next_try_finds_the_run_whose_reply_was_lost(world, database, monkey
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
 def test_each_field_of_a_submission_record_is_read(folder):
-    from aml_provider.state.task_records import TaskStateLedger
+    from aml_provider.state.task_records import TaskStateSubmissionStore
 
     records = story.submissions(folder)
     assert records.keys() == {"rows_left", "rows_doubted", "rows_ended"}
     for record in records.values():
-        assert says(TaskStateLedger({"azureml_submission": json.dumps(record)}).load()._asdict(), record)
+        assert says(TaskStateSubmissionStore({"azureml_submission": json.dumps(record)}).load()._asdict(), record)
 
 
 @pytest.mark.parametrize("row", rows_of("evidence", ALL))
-def test_how_runs_are_found_in_a_workspace_is_known(row, monkeypatch):
+def test_how_runs_are_found_in_a_workspace_is_known(row):
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.lookup import Search
 
-    monkeypatch.setattr(variables, "read", row.get)
-    evidence = Evidence(story.fixed_settings())
+    evidence = Evidence(story.fixed_settings(), row.get, variables.write)
     assert evidence.due == ()
     for way in ("tag", "property", "pipeline"):
         assert evidence.proves_absence(Search((), "", frozenset({way})))

@@ -320,7 +320,7 @@ def test_a_damaged_record_names_the_blob_to_delete(records, register, landing, h
     look(sensor(**watched))
     [blob] = landing.list_blob_names(name_starts_with="cursors/")
     landing.upload_blob(blob, b"damaged", overwrite=True)
-    with pytest.raises(AirflowFailException, match=f"delete the blob records/{blob}, and the next look starts anew"):
+    with pytest.raises(AirflowFailException, match=f"delete the blob records/{blob}, and the next poll starts"):
         look(sensor(**watched))
 
 

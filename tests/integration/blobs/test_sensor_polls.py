@@ -300,11 +300,13 @@ def test_a_damaged_record_is_never_taken_for_an_absent_one(damage, watch, contai
     else:
         record = Commit.decode(variables[key])
         variables[key] = record._replace(cursor_text=f"{record.cursor_text[:-4]}AAAA").encode()
-    told = pytest.raises(AirflowFailException, match=f"delete the Variable {key}, and the next poll starts a new one")
-    with told:
+    refused = pytest.raises(
+        AirflowFailException, match=f"delete the Variable {key}, and the next poll starts a new one"
+    )
+    with refused:
         look(watch())
     event = fire(trigger)
-    with damage:
+    with refused:
         watch(deferrable=True).execute_complete(context_of(), event)
 
 
@@ -431,7 +433,7 @@ def test_the_trigger_finds_a_batch_that_is_taken_over_and_must_settle_first(watc
 
 
 def test_the_trigger_fires_when_the_time_is_up(watch, container):
-    trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=0.2))
+    trigger = deferred(watch(deferrable=True, poke_interval=1000, timeout=2))
     # Its next poll would come long after the test has given up.
     assert fire(trigger)["deadline"] == trigger.deadline
 

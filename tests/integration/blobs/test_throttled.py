@@ -14,6 +14,7 @@ from support.services.folder import ContainerServer
 from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http import clients
+from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation, FolderKey
@@ -122,7 +123,7 @@ def test_a_record_in_a_blob_that_cannot_be_written_at_the_moment_is_written_with
 
         def refuse(client, step):
             answer = act(client, step) if getattr(step, "method", "") != "PUT" else None
-            return answer or clients.Reply(503, {"retry-after": "70"}, b"", "id")
+            return answer or Reply(503, {"retry-after": "70"}, b"", "id")
 
         with monkeypatch.context() as refusing:
             refusing.setattr(clients.Client, "_act", refuse)

@@ -101,7 +101,7 @@ CASES = {
     "drop": lost("drop"),
     "refuse": lost("refuse"),
     "cut": lost("cut"),
-    "delay": lost("delay", seconds=0.3, timeout=0.02),
+    "delay": lost("delay", seconds=0.6, timeout=0.1),
     "slow": Case({"kind": "slow", "seconds": 0.02}),
     "content_type": Case({"kind": "content_type"}),
     "400": refused(400, BadRequest),

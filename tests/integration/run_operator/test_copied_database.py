@@ -57,7 +57,7 @@ def ended(trigger, task):
     class Trigger(AzureMLPipelineRunTrigger):
         log = Log()
 
-        def look(self):
+        def task_state(self):
             return "success", None
 
     made = Trigger(**trigger.serialize()[1])
