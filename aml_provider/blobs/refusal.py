@@ -104,7 +104,7 @@ def refusal(
 
 
 def error_facts(body: bytes) -> tuple[str, str]:
-    """The code and message of the storage service's error document; empty if there are none."""
+    """The code and the message in the storage service's error document; each is empty if it is missing."""
     code, message = (
         found[1].decode(errors="replace") if (found := re.search(pattern, body[:4096])) else ""
         for pattern in (rb"<Code>([^<]*)</Code>", rb"<Message>([^<\r\n]*)")

@@ -48,7 +48,7 @@ def find_endpoint(hook: AzureMLHook, wanted: str) -> PipelineEndpoint:
 def find_schedule(hook: AzureMLHook, wanted: str) -> Schedule:
     """Find a native schedule, active or not; raises as :func:`pick` does.
 
-    A schedule that this provider has replaced by another one of its name is found by its id only.
+    If this provider has replaced a schedule by another one with the same name, the old one is found only by its id.
     """
     items = hook.list_schedules(active_only=False)
     return pick(SCHEDULE, wanted, [item for item in items if item.id == wanted or not is_replaced(item)])

@@ -54,7 +54,7 @@ def as_flag(argument: str, value: Any) -> bool:
     """True or False; text such as "True" is refused.
 
     Raises:
-        InvalidArgument: It is something else; the message names ``argument``.
+        InvalidArgument: The value is neither True nor False; the message names ``argument``.
     """
     if not isinstance(value, bool):
         raise InvalidArgument(argument, f"is {shown(value)}; use True or False")

@@ -103,7 +103,7 @@ class PollingSensor(BaseSensorOperator):
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
-        """Poll again: nothing is taken from the event, the worker decides and commits."""
+        """Poll again. The worker decides and commits; from the event it reads only the deadline and the clock."""
         from aml_provider.deadlines import clock_ahead, trigger_deadline
 
         # dag.test() loses the arguments of defer(). The event has the trigger's deadline, which is by its own clock.

@@ -19,7 +19,7 @@ _WRITE = f"{RIGHTS}/endpoints/pipelines/write"
 
 
 def list_endpoints(*, active_only: bool = True, batch_size: int = 100) -> Call[tuple[PipelineEndpoint, ...]]:
-    """List at most N pipeline endpoints; the number is sent in a header."""
+    """List pipeline endpoints; a header asks the service for ``batch_size`` of them at most."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InvalidArgument("batch_size", f"is {batch_size!r}; it must be a whole number of at least 1")
     return Call(

@@ -161,7 +161,7 @@ class Proxies:
         return self._known[key]
 
     def hidden(self, text: str) -> str:
-        """A text without the user names and passwords of all of them."""
+        """A text without the user names and passwords of any proxy."""
         for proxy in self._named.values():
             text = proxy.hidden(text)
         return text

@@ -94,7 +94,7 @@ class TimedSocket:
         return self._inner.recv(size)
 
     def sendall(self, data: bytes) -> None:
-        """Send a piece."""
+        """Send data before the timeout and the deadline of the exchange."""
         self._inner.settimeout(_left(self._timeout))
         self._inner.sendall(data)
 

@@ -110,7 +110,7 @@ class ControlRoutes:
         return reply({"runs": [describe(workspace, run) for run in reversed(workspace.runs.values())]})
 
     async def schedules(self, request: Request) -> Response:
-        """All schedules, with details that the services do not show and their next instants."""
+        """All schedules, with their next instants and with details that the services do not show."""
         text = request.query_params.get("count", str(_UPCOMING))
         if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
             raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")

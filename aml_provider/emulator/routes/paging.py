@@ -33,7 +33,7 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
         records: All items, as in the REST API.
         given: ``filter``, ``orderby``, ``top`` and ``continuationToken``, each optional.
         fields: The fields that a filter and an order can use.
-        page_size: The most items in a page.
+        page_size: The maximum number of items on a page.
     """
     found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
     part, token = cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size)

@@ -248,7 +248,7 @@ def _given(**values: Any) -> JsonObject:
 
 
 def node_outputs(step_run: StepRun, datastores: Mapping[str, Datastore]) -> JsonObject:
-    """``NodeOutput`` per blob that a step wrote."""
+    """The ``NodeOutput`` objects of a step's run, one for each blob that the step wrote."""
     return {
         path.rsplit("/", 1)[-1]: _node_output(path, size, store, datastores.get(store))
         for store, path, size in step_run.blobs
