@@ -108,7 +108,7 @@ class ManualStateChangeListener:
         return self._pool
 
     def _end_run(self, change: ManualStateChange, due: float) -> None:
-        from aml_provider.api_server.cancel import end_run
+        from aml_provider.api_server.end_run import end_run
 
         try:
             self._check(lambda: end_run(change), due)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from aml_provider.blobs.changes import Change
+    from aml_provider.blobs.change import Change
 
 __all__ = ["EVENT_BYTES", "ChangeEvent", "changes_of", "event_id", "split"]
 

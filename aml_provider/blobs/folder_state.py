@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.blobs.changes import Scan
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.pages import Known
-from aml_provider.blobs.scan import Scan
 
 if TYPE_CHECKING:
-    from aml_provider.blobs.changes import Detection
+    from aml_provider.blobs.change import Detection
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.rules import Rules
 

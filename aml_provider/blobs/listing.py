@@ -14,7 +14,7 @@ from aml_provider.client.http.messages import Pause, Request
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import ContainerAccess
-    from aml_provider.blobs.changes import Detection
+    from aml_provider.blobs.change import Detection
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.folder_state import FolderState
     from aml_provider.client.http.messages import Flow

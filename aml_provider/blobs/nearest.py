@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aml_provider.blobs.access import ContainerAccess
-    from aml_provider.blobs.changes import Detection
+    from aml_provider.blobs.change import Detection
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.page_parser import Page
     from aml_provider.client.http.messages import Flow

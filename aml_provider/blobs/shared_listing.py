@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aml_provider.blobs.access import ContainerAccess
-    from aml_provider.blobs.changes import Detection
+    from aml_provider.blobs.change import Detection
     from aml_provider.blobs.rules import Rules
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply

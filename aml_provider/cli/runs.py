@@ -8,9 +8,9 @@ from aml_provider.cli.execution import CommandError, Prose, UsageError, command,
 from aml_provider.cli.lookup import find_pipeline, find_schedule
 from aml_provider.cli.records import of_run, of_step
 from aml_provider.client.entities import RunState
+from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.run_results import read_logs
-from aml_provider.client.flows.runs import cancel_run
 from aml_provider.client.text import printable
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from aml_provider.client.errors import (
     RunStillActive,
     Throttled,
 )
-from aml_provider.client.flows.runs import cancel_run
+from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.lookup import KEY
+from aml_provider.durable.lost_submission import RunFinder
 from aml_provider.durable.record import SubmissionRecord
-from aml_provider.durable.run_finder import RunFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,7 +185,7 @@ class Submission:
         return (yield from self._finder.find_id(record, timeout))
 
     def cancel(self, run_id: str, experiment: str, reason: str, timeout: float = 60.0) -> Flow[PipelineRun]:
-        """Cancel a run of this task and wait for its end; see :func:`aml_provider.client.flows.runs.cancel_run`.
+        """Cancel a run of this task and wait for its end; see :func:`aml_provider.client.flows.cancel_run.cancel_run`.
 
         Raises:
             ForeignRun: The run is another Airflow's; it is left alone.

@@ -227,7 +227,7 @@ class RunMethods(WorkspaceHook):
             The run as it was read last.
         """
         from aml_provider.client import calls
-        from aml_provider.client.flows.runs import cancel_run
+        from aml_provider.client.flows.cancel_run import cancel_run
 
         run: PipelineRun = yield calls.get_run(run_id)
         return (yield from cancel_run(run_id, run.experiment_name, reason=reason, log=self.log.warning))

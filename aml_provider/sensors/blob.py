@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.blobs.changes import Change
+    from aml_provider.blobs.change import Change
     from aml_provider.worker.poke_folder import FolderPoke
 
 

@@ -151,7 +151,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _cancel(self) -> None:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.client.flows.runs import cancel_run
+        from aml_provider.client.flows.cancel_run import cancel_run
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.client.http.retry import RetryPolicy
         from aml_provider.hooks.azure_ml import AzureMLHook

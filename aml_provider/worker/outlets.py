@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from aml_provider.blobs.changes import Change
+    from aml_provider.blobs.change import Change
 
 
 def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context, log: Any) -> None:

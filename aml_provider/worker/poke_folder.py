@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-    from aml_provider.blobs.changes import Change, Detection
+    from aml_provider.blobs.change import Change, Detection
 
 
 class FolderArguments(NamedTuple):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 from aml_provider.client import calls
 from aml_provider.client.entities import HistoryRun, RunState
 from aml_provider.client.errors import AzureMLError, ForeignRun, RunCanceled, RunFailed, RunTimedOut
+from aml_provider.client.flows.cancel_run import CANCEL_TAG
 from aml_provider.client.flows.failures import explain_failure
-from aml_provider.client.flows.runs import CANCEL_TAG
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun

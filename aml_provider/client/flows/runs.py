@@ -1,4 +1,4 @@
-"""Flows about pipeline runs: wait, read, cancel. Each is a generator of calls that any client can carry out."""
+"""Flows about pipeline runs: wait and read. Each is a generator of calls that any client can carry out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from aml_provider.client import calls
 from aml_provider.client.errors import (
     AzureMLError,
-    BadRequest,
-    Conflict,
-    NotFound,
     ends_a_wait,
 )
 from aml_provider.client.http.messages import Flow, Pause
@@ -26,12 +23,6 @@ if TYPE_CHECKING:
 
 #: The same as the client's.
 DEFAULT_POLICY = RetryPolicy()
-
-#: The cancel tag: a run that carries it was cancelled from Airflow, and no task takes it over.
-CANCEL_TAG = "airflow.cancel"
-
-# Seconds for which setting the tag is repeated, and between two attempts: Airflow 3 kills a process after five.
-_TAG_TIMEOUT, _TAG_PAUSE = 3.0, 1.0
 
 
 class Progress(NamedTuple):
@@ -133,66 +124,6 @@ def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ..
         # Progress is a courtesy: the wait goes on without it.
         return ()
     return tuple((step.name, step.status) for step in steps)
-
-
-def cancel_run(
-    run_id: str,
-    experiment: str,
-    *,
-    reason: str,
-    timeout: float = 60.0,
-    poll_interval: float = 2.0,
-    log: Callable[[str], None] = lambda _: None,
-    check: Callable[[PipelineRun], None] = lambda _: None,
-) -> Flow[PipelineRun]:
-    """Set the cancel tag on a run, cancel it and wait for its end. Doing it twice does no harm.
-
-    Args:
-        run_id: The pipeline run.
-        experiment: Its experiment, in case the service does not say.
-        reason: The value of the tag, for people who read it in the studio.
-        timeout: Seconds to wait for its end.
-        poll_interval: Seconds between two polls.
-        log: Called with what went wrong.
-        check: Called with a run that has not ended; if it raises, the run is not cancelled.
-
-    Returns:
-        The run as it was read last: final, unless the timeout has passed.
-    """
-    run: PipelineRun = yield calls.get_run(run_id)
-    if run.state.is_final:
-        return run
-    check(run)
-    set_tag = calls.tag_run(run.experiment_name or experiment, run_id, {CANCEL_TAG: reason})
-    is_unknown = False
-    try:
-        yield set_tag
-    except AzureMLError as error:
-        # The cancel matters more than its tag. The run history may not know yet a run that was submitted just now.
-        is_unknown = isinstance(error, NotFound)
-        log(f"could not set the cancel tag of run {run_id}: {error}")
-    try:
-        yield calls.cancel_run(run_id)
-    except (BadRequest, Conflict):
-        # The run may have ended by itself in between, and then the service refuses to cancel it.
-        run = yield calls.get_run(run_id)
-        if not run.state.is_final:
-            raise
-        return run
-    waited = 0.0
-    while True:
-        run = yield calls.get_run(run_id)
-        if is_unknown:
-            try:
-                yield set_tag
-                is_unknown = False
-            except AzureMLError as error:
-                is_unknown = isinstance(error, NotFound) and waited < _TAG_TIMEOUT
-        if (run.state.is_final or waited >= timeout) and not is_unknown:
-            return run
-        pause = min(poll_interval, _TAG_PAUSE) if is_unknown else poll_interval
-        yield Pause(pause)
-        waited += pause
 
 
 def check_connection(log: Callable[[str], None]) -> Flow[str]:

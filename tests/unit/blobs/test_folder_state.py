@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 from support.drivers.listed_folder import Container, take, watch
 
+from aml_provider.blobs.changes import _RECORD
 from aml_provider.blobs.cursor import Cursor
-from aml_provider.blobs.scan import _RECORD
 from aml_provider.client.errors import MalformedReply
 from aml_provider.state.cursor_stores import variable_key
 

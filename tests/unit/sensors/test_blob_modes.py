@@ -20,10 +20,10 @@ from support.drivers.watching import variables_in_memory
 from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess, Location
+from aml_provider.blobs.changes import _MOST_GONE
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.rules import Rules
-from aml_provider.blobs.scan import _MOST_GONE
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Handover, Owner
 from aml_provider.state.cursor_stores import VariableCursorStore

@@ -23,8 +23,8 @@ from aml_provider.client.errors import (
     PipelineError,
     ServerFault,
 )
+from aml_provider.client.flows import cancel_run, targets
 from aml_provider.client.flows import runs as flows
-from aml_provider.client.flows import targets
 from aml_provider.client.specs.target import PipelineReference, Target
 
 EMPTY = PipelineInterface({}, frozenset(), frozenset())
@@ -324,7 +324,7 @@ class TestCancelRun:
     def cancel(self, runs, tag=None, cancel=None, **options):
         service = Service({self.GET: runs, self.TAG: tag, self.CANCEL: cancel})
         notes = []
-        flow = flows.cancel_run("r-1", "x", **{"reason": "why", "log": notes.append, **options})
+        flow = cancel_run.cancel_run("r-1", "x", **{"reason": "why", "log": notes.append, **options})
         return service.carry_out(flow), service, notes
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from support.drivers.breaths import answer, ended
 from support.drivers.listed_folder import ACCESS, FOLDER, Container, http_date, page_reply, take, watch
 
+from aml_provider.blobs.changes import Scan
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.page_parser import Page
 from aml_provider.blobs.rules import Rules
-from aml_provider.blobs.scan import Scan
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.messages import Pause
 

@@ -12,7 +12,7 @@ from aml_provider.client.errors import (
     SubmissionUnknown,
     SubmissionUnsettled,
 )
-from aml_provider.client.flows.runs import CANCEL_TAG
+from aml_provider.client.flows.cancel_run import CANCEL_TAG
 from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.lookup import KEY, WAYS, search
 

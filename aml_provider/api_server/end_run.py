@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.api_server.task_instances import shown
-from aml_provider.client.flows.runs import cancel_run
+from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import search

@@ -1,0 +1,53 @@
+"""A changed blob, and the result of one poll of a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
+
+if TYPE_CHECKING:
+    from aml_provider.blobs.cursor import Cursor, Difference
+    from aml_provider.blobs.pages import Known
+    from aml_provider.blobs.rules import Counts
+
+__all__ = ["Change", "Detection"]
+
+
+class Change(TypedDict):
+    """One added or modified blob, as a task returns it; it can be used as a data path without changes."""
+
+    datastore: str | None
+    container_url: str
+    path: str
+    name: str
+    etag: str
+    last_modified: str
+    size: int
+    change: Literal["added", "modified"]
+
+
+class Detection(NamedTuple):
+    """The result of one poll.
+
+    Attributes:
+        changes: The reported changes, ordered by name.
+        cursor: The cursor after the changes are delivered.
+        undo: The difference that takes these changes out of the cursor again.
+        counts: The counts, for the log.
+        first: Whether there was no cursor before.
+        pages: For :meth:`FolderState.accept`.
+    """
+
+    changes: list[Change]
+    cursor: Cursor
+    undo: Difference
+    counts: Counts
+    first: bool
+    pages: tuple[Known, ...]
+
+    @property
+    def must_save(self) -> bool:
+        """Whether something was decided that a later process must know, even if nothing is reported.
+
+        Versions that are gone do not count: they stay decided.
+        """
+        return self.first or bool(self.changes or self.counts.filtered)
