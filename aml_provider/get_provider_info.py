@@ -193,7 +193,7 @@ def get_provider_info() -> dict[str, Any]:
                     "retry_budget": {
                         "description": (
                             "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
-                            "never is). For blobs, the limit is for a whole listing."
+                            "is not, except after a 429). For blobs, the limit is for a whole listing."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",
