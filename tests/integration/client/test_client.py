@@ -33,7 +33,8 @@ from aml_provider.client.errors import (
     ReplyLost,
     Unreachable,
 )
-from aml_provider.client.flows import cancel_run, runs, targets
+from aml_provider.client.flows import runs, targets
+from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.http import routes
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.messages import Request
@@ -464,7 +465,7 @@ def story(endpoint_name):
     assert [item.id for item in found] == [run.id]
     yield from runs.list_steps("parity", run.id)
     yield calls.list_datastores()
-    yield from cancel_run.cancel_run(run.id, "parity", reason="enough")
+    yield from cancel_run(run.id, "parity", reason="enough")
     with contextlib.suppress(NotFound):
         yield calls.get_run("missing")
     return run.id
