@@ -65,6 +65,14 @@ settings.load_profile("same")
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins as a new process does: it knows nothing of a workspace, whose port may be an earlier one's."""
+    from aml_provider.client.flows import targets
+
+    monkeypatch.setattr(targets, "_KNOWN", {})
+
+
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """Serve blobs for the whole session; each test makes containers of its own with ``azurite.container()``."""

@@ -13,7 +13,7 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
 from aml_provider.client.flows.runs import wait_for_run
-from aml_provider.client.flows.targets import inspect_target
+from aml_provider.client.flows.targets import Known, inspect_target
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.target import Target
 from aml_provider.hooks.azure_ml import retry_policy
@@ -54,7 +54,7 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
         "description": options.description,
     }
     request = _request(wanted)
-    target, pipeline, interface = hook.run(inspect_target(_target(options, hook), {}))
+    target, pipeline, interface = hook.run(inspect_target(_target(options, hook), Known()))
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
     stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
     hook.run(check_datastores(stores, set()))

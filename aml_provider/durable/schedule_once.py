@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import find_target
+from aml_provider.client.flows.targets import Known, find_target
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.durable.schedule import ScheduleReconciler
 from aml_provider.durable.schedule_owner import NoOwner
@@ -65,7 +65,7 @@ def create_schedule(
         raise InvalidArgument("pipeline_id", "give either pipeline_id or endpoint_id")
     as_choice("if_exists", if_exists, IF_EXISTS)
     find = find_target(PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id))
-    target = yield from prepare(wanted, find, {}, warn=log.warning)
+    target = yield from prepare(wanted, find, Known(), warn=log.warning)
     reconciler = ScheduleReconciler(
         wanted=wanted,
         target=target,

@@ -10,7 +10,7 @@ from aml_provider.client import calls
 from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import INTERFACES, find_target
+from aml_provider.client.flows.targets import find_target, known_of
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
@@ -153,7 +153,7 @@ class ScheduleTry:
         return self._wait(schedule_id, clock_ahead(event))
 
     def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
-        target = client.run(prepare(wanted, find_target(reference), INTERFACES, warn=self._log.warning))
+        target = client.run(prepare(wanted, find_target(reference), known_of(client.settings), warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,

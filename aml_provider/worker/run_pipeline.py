@@ -11,7 +11,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
-from aml_provider.client.flows.targets import INTERFACES, find_target, find_target_for
+from aml_provider.client.flows.targets import find_target, find_target_for, known_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.connection import airflow_errors
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
     from aml_provider.worker.wait import Wait
-
-# By workspace: datastores that a worker process has found, so that it asks for each once.
-_DATASTORES: dict[str, set[str]] = {}
 
 # Seconds for finding the run of a submission under way, and for its end, when the task has been ended.
 _CANCEL_TIMEOUT = 15.0
@@ -95,8 +92,7 @@ class RunTry:
         with self._workspace() as (client, submission):
             find = partial(find_target, reference)
             if arguments.validate:
-                datastores = _DATASTORES.setdefault(f"{client.settings.api_url}{client.settings.scope_path}", set())
-                find = partial(find_target_for, request, reference, INTERFACES, datastores)
+                find = partial(find_target_for, request, reference, known_of(client.settings))
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._heed_kill(client, submission, run_id)
             self._announce(client, run_id)

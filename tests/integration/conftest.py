@@ -22,8 +22,6 @@ def kept_in_memory(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "0.3")
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.1")
     monkeypatch.setattr(run_pipeline, "_CANCEL_TIMEOUT", 0.5)
-    run_pipeline.INTERFACES.clear()
-    run_pipeline._DATASTORES.clear()
     return kept
 
 

@@ -24,14 +24,14 @@ from aml_provider.client.flows.finding import (
     read_by_id,
 )
 from aml_provider.client.flows.read_modify_write import rewrite
-from aml_provider.client.flows.targets import find_pipeline_of_id, inspect_target
+from aml_provider.client.flows.targets import Known, find_pipeline_of_id, inspect_target
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aml_provider.client.entities import PipelineInterface, Schedule
+    from aml_provider.client.entities import Schedule
     from aml_provider.client.specs.schedule import ScheduleRequest
     from aml_provider.client.specs.target import Target
 
@@ -215,7 +215,7 @@ def settle_status(
 def prepare(
     wanted: ScheduleRequest,
     find: Flow[Target],
-    interfaces: dict[str, PipelineInterface],
+    known: Known,
     *,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Flow[Target]:
@@ -224,16 +224,16 @@ def prepare(
     Args:
         wanted: The schedule.
         find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.targets.find_target`.
-        interfaces: Interfaces already read, by graph id.
+        known: What is known of the workspace; what is read is added.
         warn: Called with a line about what may not work.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, it is not active, or rejects the parameters.
         InvalidArgument: The service cannot watch the datastore.
     """
-    target, pipeline, interface = yield from inspect_target((yield from find), interfaces)
+    target, pipeline, interface = yield from inspect_target((yield from find), known)
     wanted.check(pipeline, interface)
-    yield from check_datastores(wanted.request.datastores(), set())
+    yield from check_datastores(wanted.request.datastores(), known.datastores)
     if wanted.datastore is None:
         return target
     datastore = yield from find_datastore(wanted.datastore)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
@@ -23,11 +24,27 @@ if TYPE_CHECKING:
         PublishedPipeline,
     )
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
 
-#: The interfaces that this process has read, by graph id: a graph never changes.
-INTERFACES: dict[str, PipelineInterface] = {}
+
+@dataclass
+class Known:
+    """What has been read of a workspace and is not read again."""
+
+    #: By graph id: a graph never changes.
+    interfaces: dict[str, PipelineInterface] = field(default_factory=dict)
+    #: The names of datastores in small letters, as the service ignores case.
+    datastores: set[str] = field(default_factory=set)
+
+
+_KNOWN: dict[str, Known] = {}
+
+
+def known_of(settings: WorkspaceSettings) -> Known:
+    """What this process has read of the workspace."""
+    return _KNOWN.setdefault(f"{settings.api_url}{settings.scope_path}", Known())
 
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
@@ -97,16 +114,13 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
     return Target("endpoint", endpoint.id, version, _pipeline_behind(endpoint, version))
 
 
-def find_target_for(
-    request: RunRequest, reference: PipelineReference, interfaces: dict[str, PipelineInterface], datastores: set[str]
-) -> Flow[Target]:
+def find_target_for(request: RunRequest, reference: PipelineReference, known: Known) -> Flow[Target]:
     """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
 
     Args:
         request: What the run is asked to do.
         reference: What is run.
-        interfaces: Interfaces already read, by graph id; new ones are added.
-        datastores: Datastores already found in this workspace; new ones are added.
+        known: What is known of the workspace; what is read is added.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
@@ -114,9 +128,9 @@ def find_target_for(
         InvalidArgument: A datastore does not exist.
     """
     target = yield from find_target(reference)
-    target, pipeline, interface = yield from inspect_target(target, interfaces)
+    target, pipeline, interface = yield from inspect_target(target, known)
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
-    yield from check_datastores(request.datastores(), datastores)
+    yield from check_datastores(request.datastores(), known.datastores)
     return target
 
 
@@ -139,14 +153,12 @@ def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
     return endpoint.versions[wanted]
 
 
-def inspect_target(
-    target: Target, interfaces: dict[str, PipelineInterface]
-) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
+def inspect_target(target: Target, known: Known) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
     """Read the interface of a target, and make sure that it can be run.
 
     Args:
         target: The pipeline or endpoint.
-        interfaces: Interfaces already read, by graph id; new ones are added, as a graph never changes.
+        known: What is known of the workspace; what is read is added.
 
     Raises:
         PipelineDisabled: It is not active.
@@ -162,9 +174,9 @@ def inspect_target(
     pipeline = yield from find_pipeline_of_id(pipeline_id, subject)
     if not pipeline.is_active:
         raise PipelineDisabled(f"{subject}: {how_to_enable([pipeline])} Nothing was submitted.")
-    if pipeline.graph_id not in interfaces:
-        interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
-    interface = interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)
+    if pipeline.graph_id not in known.interfaces:
+        known.interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
+    interface = known.interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)
     return target._replace(pipeline_id=pipeline_id), pipeline, interface
 
 

@@ -164,7 +164,9 @@ def _pipeline(item: Mapping[str, Any], now: float) -> Pipeline:
     values["datasets"] = [DataParameter(**each) for each in item.get("datasets") or ()]
     pipeline = Pipeline(**{"created": now, "modified": now, **values, "steps": []})
     pipeline.id = pipeline.id or stable_id(f"pipeline/{pipeline.name}")
-    pipeline.graph_id = pipeline.graph_id or stable_id(f"graph/{pipeline.id}")
+    # As in the service, a graph never changes: one with another interface has another id.
+    interface = (pipeline.parameters, pipeline.data_paths, pipeline.datasets)
+    pipeline.graph_id = pipeline.graph_id or stable_id(f"graph/{pipeline.id}/{interface}")
     pipeline.steps = [_step(each, pipeline.id) for each in item.get("steps") or ()]
     return pipeline
 

@@ -249,7 +249,6 @@ def play_all(monkeypatch, caplog):
         for name, answer in answers.items():
             for play in PHASES.values():
                 with monkeypatch.context() as patch, serving(patch) as workspace:
-                    run_pipeline.INTERFACES.clear()
                     rows.setdefault(name, []).append(cell(Case(workspace, patch, caplog, answer), play))
             assert rows[name][2] == rows[name][3], f"{name}: one answer in both modes"
         return "".join(f"| {' | '.join([name, *cells])} |\n" for name, cells in rows.items())

@@ -85,6 +85,17 @@ def test_a_validated_submission_reads_the_interface_once_per_process(workspace, 
     assert (first, len(workspace.requests()) - first) == (2, 2)
 
 
+def test_what_is_known_of_a_workspace_is_not_believed_of_another_one(workspace, task, learnt, monkeypatch):
+    graph = workspace.state.pipelines["quick"].graph_id
+    run(task, pipeline_id="quick", parameters={"count": 3}, wait_for_completion=False)
+    with monkeypatch.context() as patch, serving(patch) as other:
+        other.state.pipelines["quick"].graph_id = graph
+        other.state.pipelines["quick"].parameters.clear()
+        task.clear()
+        with pytest.raises(AirflowFailException, match="there is no parameter 'count'"):
+            run(task, pipeline_id="quick", parameters={"count": 3}, wait_for_completion=False)
+
+
 @pytest.mark.parametrize("durable", [True, False])
 def test_without_waiting_the_task_ends_when_the_run_exists(workspace, task, durable):
     run_id = run(task, pipeline_id="long", wait_for_completion=False, durable=durable, deferrable=True)

@@ -8,7 +8,6 @@ from support.airflow.schedule_tasks import create, writes
 from support.airflow.task import RunPipeline, Task
 
 from aml_provider.state import variables
-from aml_provider.worker import create_schedule
 
 
 class OldTask(Task):
@@ -53,7 +52,6 @@ def test_an_invalid_record_is_noticed_before_the_submission(workspace, overridde
 
 def test_no_schedule_is_created_whose_intent_would_be_lost(workspace, overridden):
     overridden("azureml_schedule_intent_")
-    create_schedule.INTERFACES.clear()
     with pytest.raises(RuntimeError, match=r"azureml_schedule_intent_.* does not read as written: a secrets backend"):
         create(OldTask())
     assert not writes(workspace)

@@ -416,6 +416,14 @@ class TestSeed:
             record.tags["a"] = "changed"
         assert json.dumps(seed) == before
 
+    def test_a_pipeline_with_another_interface_has_another_graph_as_a_graph_never_changes(self):
+        def graph(**interface):
+            return a_workspace({"pipelines": [{"name": "p", "id": "p", **interface}]}).pipelines["p"].graph_id
+
+        kept = [graph(), graph(parameters=[{"name": "a"}]), graph(data_paths=[{"name": "a"}])]
+        assert len(set(kept)) == 3
+        assert kept[1] == graph(parameters=[{"name": "a"}])
+
     def test_a_file_that_is_not_a_mapping_is_refused(self, tmp_path):
         path = tmp_path / "seed.yaml"
         path.write_text("- 1\n")

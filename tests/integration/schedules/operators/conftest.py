@@ -6,8 +6,6 @@ import pytest
 from support.airflow.task import Task, TaskStateStore
 from support.services.local_workspace import serving
 
-from aml_provider.worker import create_schedule
-
 
 class Store(TaskStateStore):
     """Airflow's task state store, as far as it is needed here."""
@@ -18,7 +16,6 @@ class Store(TaskStateStore):
 
 @pytest.fixture
 def task(kept_in_memory):
-    create_schedule.INTERFACES.clear()
     made = Task()
     made.store = Store()
     return made

@@ -157,17 +157,16 @@ class TestFindTarget:
 
 
 class TestInspectTarget:
-    def inspect(self, target, answers, interfaces=None):
+    def inspect(self, target, answers, known=None):
         service = Service(answers)
-        kept = {} if interfaces is None else interfaces
-        return service.carry_out(targets.inspect_target(target, kept)), service
+        return service.carry_out(targets.inspect_target(target, known or targets.Known())), service
 
     def test_a_pipeline_costs_two_requests_and_then_one(self):
         answers = {"GET /Pipelines/p-1": pipeline(), "GET /Graphs/g-1/Interface": EMPTY}
-        kept = {}
+        known = targets.Known()
         target = Target("pipeline", "p-1", pipeline_id="p-1")
-        (_, found, interface), first = self.inspect(target, answers, kept)
-        _, second = self.inspect(target, answers, kept)
+        (_, found, interface), first = self.inspect(target, answers, known)
+        _, second = self.inspect(target, answers, known)
         assert (found.id, interface) == ("p-1", EMPTY)
         assert first.asked == ["GET /Pipelines/p-1", "GET /Graphs/g-1/Interface"]
         assert second.asked == ["GET /Pipelines/p-1"]
@@ -222,8 +221,8 @@ class TestInspectTarget:
         assert caught.value.permanent
 
     def test_a_failure_is_not_kept_as_an_interface(self):
-        kept = {}
+        known = targets.Known()
         answers = {"GET /Pipelines/p-1": pipeline(), "GET /Graphs/g-1/Interface": ServerFault("x", status=500)}
         with pytest.raises(ServerFault):
-            self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), answers, kept)
-        assert kept == {}
+            self.inspect(Target("pipeline", "p-1", pipeline_id="p-1"), answers, known)
+        assert known == targets.Known()

@@ -14,6 +14,7 @@ from pathlib import Path
 from aml_provider.client.entities import Datastore, PipelineInterface, PublishedPipeline
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import prepare
+from aml_provider.client.flows.targets import Known
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
@@ -85,7 +86,7 @@ def check_datastore(wanted):
         recurrence=Recurrence("Day", 1) if wanted.datastore is None else None,
         datastore=wanted.datastore,
     )
-    flow = prepare(wanted, find(), {"g": interface})
+    flow = prepare(wanted, find(), Known({"g": interface}))
     try:
         assert next(flow).path == "/Pipelines/p"
         flow.send(pipeline)
