@@ -297,6 +297,11 @@ class WorkspaceSettings(Portable):
         )
 
     @property
+    def identity(self) -> str:
+        """Tells this workspace from every other one, in whatever case a connection names it. It is stored, hashed."""
+        return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
+
+    @property
     def api_url(self) -> str | None:
         """The base URL of the workspace API, or None if only discovery knows it."""
         if self.endpoint:

@@ -45,8 +45,7 @@ class Evidence:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        name = "|".join([settings.cloud.name, settings.endpoint or "", settings.scope_path.lower()])
-        self._name = f"azureml_evidence_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._name = f"azureml_evidence_{hashlib.sha256(settings.identity.encode()).hexdigest()[:16]}"
         self._load = load
         self._save = save
         self._now = now

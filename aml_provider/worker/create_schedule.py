@@ -153,7 +153,8 @@ class ScheduleTry:
         return self._wait(schedule_id, clock_ahead(event))
 
     def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
-        target = client.run(prepare(wanted, find_target(reference), known_of(client.settings), warn=self._log.warning))
+        known = known_of(client.settings.identity)
+        target = client.run(prepare(wanted, find_target(reference), known, warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,

@@ -92,7 +92,7 @@ class RunTry:
         with self._workspace() as (client, submission):
             find = partial(find_target, reference)
             if arguments.validate:
-                find = partial(find_target_for, request, reference, known_of(client.settings))
+                find = partial(find_target_for, request, reference, known_of(client.settings.identity))
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._heed_kill(client, submission, run_id)
             self._announce(client, run_id)

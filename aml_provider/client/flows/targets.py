@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         PublishedPipeline,
     )
     from aml_provider.client.http.messages import Flow
-    from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
 
@@ -42,9 +41,9 @@ class Known:
 _KNOWN: dict[str, Known] = {}
 
 
-def known_of(settings: WorkspaceSettings) -> Known:
-    """What this process has read of the workspace."""
-    return _KNOWN.setdefault(f"{settings.api_url}{settings.scope_path}", Known())
+def known_of(workspace: str) -> Known:
+    """What this process has read of the workspace with this :attr:`~.WorkspaceSettings.identity`."""
+    return _KNOWN.setdefault(workspace, Known())
 
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
