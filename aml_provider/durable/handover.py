@@ -129,7 +129,7 @@ class Replay(NamedTuple):
 
 
 class TakeOver(NamedTuple):
-    """The batch's owner did not succeed: go on from the cursor without the batch."""
+    """The batch's owner did not succeed: continue from the cursor without the batch."""
 
     batch: list[Any]
     owner: Owner
@@ -137,7 +137,7 @@ class TakeOver(NamedTuple):
 
 
 class Proceed(NamedTuple):
-    """The last batch arrived, or there is none: go on from the cursor, if there is one."""
+    """The last batch arrived, or there is none: continue from the cursor, if there is one."""
 
 
 class WaitFor(NamedTuple):

@@ -22,10 +22,10 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
         run: The run, which has ended.
         experiment: Its experiment, in case the service does not say.
         link: Its page in the studio, for messages.
-        own: Whether the task submitted it. Then a retry may submit another one after a cancel that Airflow asked for.
+        own: Whether the task submitted the run. If so, a retry may submit another one after Airflow has cancelled it.
 
     Returns:
-        The run's id; the run ended successfully.
+                The run's id, if the run ended successfully.
 
     Raises:
         RunFailed: The run failed, or it is the task's own and was cancelled from Airflow.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Known:
-    """What has been read of a workspace and is not read again."""
+    """Facts about a workspace that were read and are not read again."""
 
     #: By graph id: a graph never changes.
     interfaces: dict[str, PipelineInterface] = field(default_factory=dict)
@@ -43,7 +43,7 @@ _KNOWN: dict[str, Known] = {}
 
 
 def known_of(settings: WorkspaceSettings) -> Known:
-    """What this process has read of the workspace."""
+    """The facts that this process has read of the workspace."""
     return _KNOWN.setdefault(f"{settings.api_url}{settings.scope_path}", Known())
 
 
