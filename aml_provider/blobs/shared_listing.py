@@ -51,7 +51,7 @@ class Knowledge:
         return own == rules if self.cursor_text is None else own._replace(report_first=rules.report_first) == rules
 
     def advance(self, step: Step) -> None:
-        """Go on from a poll."""
+        """Continue from a poll."""
         self.state.accept(step.detection)
         self._step = step
 

@@ -210,7 +210,7 @@ class Handover:
 
     @property
     def cursor_text(self) -> str | None:
-        """The cursor to go on from; None when there is no record yet."""
+        """The cursor to continue from; None when there is no record yet."""
         return None if self._commit is None else self._commit.cursor_text
 
     @property

@@ -61,7 +61,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
         RunTimedOut: ``execution_timeout`` passed.
         SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry checks again.
-        RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
+        RunUnwatched: The run could not be read; it continues, and a retry takes it over.
     """
 
     template_fields: Sequence[str] = (
