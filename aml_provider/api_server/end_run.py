@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def end_run(change: ManualStateChange) -> bool:
-    """Cancel the run of the changed task instance, if it goes on; reads Airflow's database.
+    """Cancel the run of the changed task instance, if it is still active; reads Airflow's database.
 
     Returns:
         Whether nothing is left to do. False: Airflow does not show the change, or not yet.

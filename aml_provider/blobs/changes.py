@@ -8,7 +8,7 @@ then the cursor keeps the name's older version, so that an overwritten blob is r
 
 A version that is no longer listed stays decided: it was delivered, and must not be delivered again if it comes back
 (undeleted, renamed back, or missed by one listing). Nothing is forgotten between two writes of the cursor, so a process
-can go on equally from its memory or from the stored cursor. A write keeps the latest 1,000 versions that are gone.
+can continue from its memory as well as from the stored cursor. A write keeps the latest 1,000 versions that are gone.
 """
 
 from __future__ import annotations

@@ -45,6 +45,6 @@ class FolderState:
         return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
 
     def accept(self, detection: Detection) -> None:
-        """Go on from a poll's result, once its changes are delivered and it is stored if it must be."""
+        """Continue from a poll's result, once its changes are delivered and it is stored if it must be."""
         self._pages = detection.pages
         self._first = False

@@ -2,7 +2,7 @@
 
 The watcher record holds the cursor and an outbox: the events that follow from the cursor. It is stored before these
 events are fired, and events leave the outbox only when they are known to be stored. So whatever process dies in
-between, the next watcher fires the same events again, with the same ids, and then goes on from the cursor.
+between, the next watcher fires the same events again, with the same ids, and then continues from the cursor.
 """
 
 from __future__ import annotations

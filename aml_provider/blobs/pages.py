@@ -91,7 +91,7 @@ class Draft:
         return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
 
     def close(self, older: dict[int, int]) -> Known:
-        """The page as it is known after the poll: without open versions, but with the older versions of their names."""
+        """The page as it is known after the poll: each open version is replaced by its older one, if there is one."""
         listed = len(self.versions)
         versions, names = self.versions, self.names
         if self.open:

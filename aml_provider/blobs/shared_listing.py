@@ -51,7 +51,7 @@ class Knowledge:
         return own == rules if self.cursor_text is None else own._replace(report_first=rules.report_first) == rules
 
     def advance(self, step: Step) -> None:
-        """Go on from a poll."""
+        """Continue from a poll."""
         self.state.accept(step.detection)
         self._step = step
 
@@ -64,7 +64,7 @@ class Step:
 
     @cached_property
     def cursor_text(self) -> str:
-        """The cursor after it; encoded once for all watchers that store it."""
+        """The cursor after this step; encoded once for all watchers that store it."""
         return self.detection.cursor.encode()
 
 
@@ -98,10 +98,10 @@ class FolderPoll:
 
 
 class SharedFolder:
-    """Compares one listing with the knowledge of all its watchers.
+    """Compares one listing with what each watcher of the folder has already decided.
 
-    Watchers that polled together know the same, whatever their patterns: a name that a pattern refuses is decided too.
-    So one comparison, and 12 bytes for each blob, serve all of them.
+    Watchers that polled together have decided the same, even if their patterns differ: a name that does not match
+    counts as decided too. So one comparison, and 12 bytes for each blob, serve all of them.
     """
 
     def __init__(self) -> None:

@@ -163,7 +163,7 @@ class AuthenticationRefused(ServiceError):
 
 
 class PermissionDenied(ServiceError):
-    """403: the identity lacks a right; the message names the action and a role that has it."""
+    """403: the identity lacks a permission; the message names the action and a role that grants it."""
 
     permanent = True
 

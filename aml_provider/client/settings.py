@@ -298,7 +298,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def identity(self) -> str:
-        """Tells this workspace from every other one, in whatever case a connection names it. It is stored, hashed."""
+        """The same text for all connections to this workspace, whatever letter case they use. Its hash is stored."""
         return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
 
     @property

@@ -129,7 +129,7 @@ class Replay(NamedTuple):
 
 
 class TakeOver(NamedTuple):
-    """The batch's owner did not succeed: go on from the cursor without the batch."""
+    """The batch's owner did not succeed: continue from the cursor without the batch."""
 
     batch: list[Any]
     owner: Owner
@@ -137,7 +137,7 @@ class TakeOver(NamedTuple):
 
 
 class Proceed(NamedTuple):
-    """The last batch arrived, or there is none: go on from the cursor, if there is one."""
+    """The last batch arrived, or there is none: continue from the cursor, if there is one."""
 
 
 class WaitFor(NamedTuple):
@@ -210,7 +210,7 @@ class Handover:
 
     @property
     def cursor_text(self) -> str | None:
-        """The cursor to go on from; None when there is no record yet."""
+        """The cursor to continue from; None when there is no record yet."""
         return None if self._commit is None else self._commit.cursor_text
 
     @property

@@ -129,10 +129,11 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move time forward, stopping at everything that is due on the way.
 
-        A bound step function takes no time here: it starts at its instant and has returned before time moves on.
+        A step function takes no time on this clock: it starts when it is due, and time moves on only after it has
+        returned.
 
         Raises:
-            ValueError: The move is too long, or not forward; the clock has not moved.
+            ValueError: The move is too long, or does not go forward; the clock has not moved.
         """
         check_move(seconds)
         # The clock never gets beyond its end, so nothing that is due later may be waited for.

@@ -37,7 +37,7 @@ class BlobLocation(NamedTuple):
         datastore: A datastore of the workspace; give either this or ``container_url``.
         container_url: A container's address, without a query string.
         path: The folder in the container; empty for its root.
-        wasb_conn_id: With ``container_url``: the connection of type ``wasb`` whose rights are used, instead of
+        wasb_conn_id: With ``container_url``: the connection of type ``wasb`` whose credential is used, instead of
             the identity of ``azureml_conn_id``.
         azureml_conn_id: The connection.
     """
@@ -183,7 +183,7 @@ class BlobLocation(NamedTuple):
 
 
 class WasbRights(NamedTuple):
-    """The rights of a connection of Airflow's type ``wasb``, read as Airflow's own Azure provider reads it."""
+    """The credential of a connection of Airflow's type ``wasb``, read as Airflow's own Azure provider reads it."""
 
     conn_id: str
     login: str

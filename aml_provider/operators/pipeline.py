@@ -56,12 +56,12 @@ class AzureMLRunPipelineOperator(BaseOperator):
         The run's id.
 
     Raises:
-        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing right, an ambiguous name, a
-            run that was cancelled in the workspace, a submission whose fate cannot be established.
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, an ambiguous name,
+            a run that was cancelled in the workspace, a submission whose fate cannot be established.
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
         RunTimedOut: ``execution_timeout`` passed.
         SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry checks again.
-        RunUnwatched: The run could not be read; it goes on, and a retry takes it up again.
+        RunUnwatched: The run could not be read; it continues, and a retry takes it over.
     """
 
     template_fields: Sequence[str] = (

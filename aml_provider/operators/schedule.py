@@ -56,8 +56,8 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         The schedule's id.
 
     Raises:
-        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing right, an ambiguous name, a
-            schedule that exists although it must not.
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, an ambiguous name,
+            a schedule that exists although it must not.
         ProvisioningFailed: The service could not set it up; the message has what the service says.
         ProvisioningUnsettled: The service has not set it up in time, or its status could not be read; a retry continues
             the wait.

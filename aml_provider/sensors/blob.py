@@ -42,8 +42,8 @@ class AzureBlobChangeSensor(PollingSensor):
         container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
         path: The folder in the container; empty for its root.
         pattern: One or several globs for the blob's name within the folder; case-sensitive.
-        wasb_conn_id: With ``container_url``: list with the rights of this connection (Airflow's own type ``wasb``: SAS,
-            account key, connection string, service principal), not with the identity of ``azureml_conn_id``.
+        wasb_conn_id: With ``container_url``: list with the credential of this connection (Airflow's own type ``wasb``:
+            SAS, account key, connection string, service principal), not with the identity of ``azureml_conn_id``.
         settle: Return a blob only when it was last written at least this long ago, by the storage service's own clock;
             seconds or a timedelta.
         ignore_empty: Wait until an empty blob has content.
@@ -65,7 +65,7 @@ class AzureBlobChangeSensor(PollingSensor):
         data path of :class:`~aml_provider.operators.pipeline.AzureMLRunPipelineOperator` as it is.
 
     Raises:
-        AirflowFailException: A bad argument, a missing right or container, a damaged cursor.
+        AirflowFailException: A bad argument, a missing permission or container, a damaged cursor.
     """
 
     template_fields: Sequence[str] = (

@@ -34,7 +34,7 @@ class AzureMLPipelineRunSensor(PollingSensor):
 
     Raises:
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
-        AirflowFailException: The run was cancelled, there is no such run, or a right is missing.
+        AirflowFailException: The run was cancelled, there is no such run, or a permission is missing.
     """
 
     template_fields: Sequence[str] = ("run_id", "azureml_conn_id")

@@ -40,7 +40,8 @@ class AzureMLScheduleRunSensor(PollingSensor):
         The run's id.
 
     Raises:
-        AirflowFailException: A bad argument, no such schedule, several of its name, a missing right, a damaged cursor.
+        AirflowFailException: A bad argument, no such schedule, several of its name, a missing permission, a damaged
+            cursor.
     """
 
     template_fields: Sequence[str] = ("schedule_id", "schedule_name", "since", "azureml_conn_id")

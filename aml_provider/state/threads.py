@@ -16,7 +16,7 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
     """Run a function that calls Airflow in a thread.
 
     Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach. An answer that
-    nobody reads ends their whole triggerer, so the thread goes on when the caller is cancelled.
+    nobody reads ends their whole triggerer, so the thread continues when the caller is cancelled.
     """
     from asgiref.sync import sync_to_async
 

@@ -8,8 +8,8 @@ def read(key: str) -> str | None:
 
     Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
     ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``; both log it and
-    go on). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is checked
-    in a second way.
+    continue). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is
+    checked in a second way.
 
     Raises:
         RuntimeError: It exists and cannot be read at the moment.

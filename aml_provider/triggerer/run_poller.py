@@ -112,7 +112,7 @@ class RunPoller:
             The run; None when the deadline has passed.
 
         Raises:
-            AzureMLError: The run could not be read within the retry budget. It goes on anyway.
+            AzureMLError: The run could not be read within the retry budget; the run continues anyway.
 
         Each wait takes few objects: those of hundreds that begin together make Python's garbage collector scan the
         whole triggerer.

@@ -31,7 +31,7 @@ class AzureBlobLookTrigger(SensorTrigger):
         datastore: The datastore, or None.
         container_url: The container, or None.
         path: The folder.
-        wasb_conn_id: The connection whose rights are used, or None.
+        wasb_conn_id: The connection whose credential is used, or None.
         azureml_conn_id: The connection.
         settle: As the sensor's, in seconds.
         ignore_empty: As the sensor's.

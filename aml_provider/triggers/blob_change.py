@@ -57,8 +57,8 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
         path: The folder in the container; empty for its root.
         pattern: A glob, or several, for the blob's name within the folder; case matters.
-        wasb_conn_id: With ``container_url``: list with the rights of this connection (Airflow's own type ``wasb``), not
-            with the identity of ``azureml_conn_id``.
+        wasb_conn_id: With ``container_url``: list with the credential of this connection (Airflow's own type ``wasb``),
+            not with the identity of ``azureml_conn_id``.
         settle: Report a blob only when it was last written this many seconds ago, by the storage service's own clock.
         ignore_empty: Do not report a blob while it is empty.
         on_first_poll: ``"remember"`` or ``"report"`` the blobs that are there at the very first poll.

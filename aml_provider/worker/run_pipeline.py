@@ -162,7 +162,7 @@ class RunTry:
 
         Airflow calls it in a signal handler, at any point of the try: perhaps in the middle of a request to the
         service or to Airflow. So it has a thread and an HTTP client of its own, and raises nothing. Airflow 3 lets the
-        task go on afterwards; Airflow 2 ends it.
+        task continue afterwards; Airflow 2 ends it.
         """
         if self._leave_run or not (self._arguments.cancel_on_kill or self._timed_out):
             return

@@ -117,7 +117,7 @@ def untag_experiment(experiment_id: str, names: Iterable[str]) -> Call[None]:
 
 
 def delete_experiment(experiment_id: str) -> Call[None]:
-    """Delete an experiment; the service may take its time (202) and refuses one that has runs."""
+    """Delete an experiment; the service may do so later (202), and refuses if it has runs."""
     return Call(
         operation=f"delete experiment {experiment_id!r}",
         method="DELETE",

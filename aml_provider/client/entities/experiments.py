@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Experiment(Portable):
-    """An experiment; ``archived`` is when it was archived, if the service gives a readable time."""
+    """An experiment; ``archived`` is the time of its archival, if the service gives a readable one."""
 
     id: str
     name: str

@@ -101,12 +101,12 @@ def describe(item: Any) -> str:
 
 
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
-    """The error where nothing has a name; it suggests similar ones.
+    """The error for a name that nothing in the workspace has; it suggests similar names.
 
     Args:
         kind: The kind of thing.
         name: The name.
-        listed: All that there are.
+        listed: Everything of this kind in the workspace.
         argument: The argument that holds the name; None: a person typed it, as a name or an id.
     """
     listed = list(listed)

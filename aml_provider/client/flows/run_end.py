@@ -22,10 +22,10 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
         run: The run, which has ended.
         experiment: Its experiment, in case the service does not say.
         link: Its page in the studio, for messages.
-        own: Whether the task submitted it. Then a retry may submit another one after a cancel that Airflow asked for.
+        own: Whether the task submitted the run. If so, a retry may submit another one after Airflow has cancelled it.
 
     Returns:
-        The run's id; the run ended successfully.
+                The run's id, if the run ended successfully.
 
     Raises:
         RunFailed: The run failed, or it is the task's own and was cancelled from Airflow.
@@ -59,12 +59,12 @@ def cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
 
 
 def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | None) -> Flow[NoReturn]:
-    """End a wait whose deadline has passed while the run goes on.
+    """End a wait whose deadline has passed while the run is still active.
 
     Args:
         run: The run.
         link: Its page in the studio, for messages.
-        cancel: Cancels the run; None: the run is left to go on.
+        cancel: Cancels the run; None: the run continues.
 
     Raises:
         RunTimedOut: Always, unless:

@@ -67,7 +67,7 @@ def wait_for_run(
         The run as it was read last: final, unless the deadline has passed.
 
     Raises:
-        AzureMLError: The run could not be read within the retry budget. It goes on anyway.
+        AzureMLError: The run could not be read within the retry budget; the run continues anyway.
     """
     last: Progress | None = None
     while True:
@@ -93,7 +93,7 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
         policy: The budget for all attempts together, and where errors are logged.
 
     Raises:
-        AzureMLError: The run could not be read. It goes on anyway.
+        AzureMLError: The run could not be read; it continues anyway.
     """
     waited = 0.0
     tries = 0

@@ -83,7 +83,7 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
 
 
 def parts(value: Any) -> list[Recurrence]:
-    """A recurrence in parts that can be checked one by one: the other fields of each part fit all values of its field.
+    """Split a recurrence, so that each field can be checked without the others; the last part is the whole recurrence.
 
     Raises:
         InvalidArgument: It is not a recurrence.

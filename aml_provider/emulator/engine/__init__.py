@@ -1,1 +1,1 @@
-"""Runs as time passes: schedules and their polls of blobs."""
+"""Does what is due as time passes: fires schedules, and polls blobs for them."""

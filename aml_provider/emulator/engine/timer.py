@@ -1,4 +1,4 @@
-"""A thread that works when something is due on the workspace's clock."""
+"""A thread that calls a function when something is due on the workspace's clock."""
 
 from __future__ import annotations
 

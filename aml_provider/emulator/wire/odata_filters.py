@@ -45,7 +45,7 @@ class Filter(Protocol):
     """A condition on a run, step or experiment of run history."""
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether an item, as in the REST API, satisfies the condition."""
+        """Whether an item, in the form that the REST API gives it, satisfies the condition."""
 
 
 @dataclass(frozen=True, slots=True)
