@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -114,7 +115,8 @@ def test_a_task_that_ends_by_itself_is_not_changed_manually(api_server, leave):
 def test_a_submission_that_cannot_be_looked_up_is_logged(api_server, leave, workspace, caplog):
     left = leave()
     left.show("running")
-    left.change_record(run_id=None)
+    # So long ago that the request cannot be under way any more, which would be waited for.
+    left.change_record(run_id=None, submitted_at=time.time() - 3600)
     workspace.faults.add("status", status=403, method="POST", path="*/runs:query", times=50)
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/Pipeline/*", times=50)
     left.mark("failed")
