@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
@@ -77,6 +77,33 @@ class Call(Generic[T]):
         if isinstance(self.body, dict):
             return replace(self, body={**self.body, self.page_key: token})
         return replace(self, query=(*self.query, (self.page_key, token)))
+
+
+class Resource(NamedTuple):
+    """A kind of resource: its service, and the beginning of the actions that a role must grant.
+
+    Its methods make calls; their arguments, ``options`` included, are the fields of a :class:`Call`.
+    """
+
+    service: Service
+    actions: str
+
+    def read(
+        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Any
+    ) -> Call[T]:
+        """A call that changes nothing."""
+        options.setdefault("right", f"{RIGHTS}/{self.actions}/read")
+        return Call(operation, method, self.service, path, parse, **options)
+
+    def read_list(self, operation: str, path: str, parse: Callable[[Any], T], **options: Any) -> Call[tuple[T, ...]]:
+        """A call that reads a list; ``parse`` reads one item."""
+        options.setdefault("page_key", "continuationToken")
+        return self.read(operation, path, lambda wire: each(parse, wire), **options)
+
+    def write(self, operation: str, method: str, path: str, parse: Callable[[Any], T], **options: Any) -> Call[T]:
+        """A call that changes something."""
+        options.setdefault("right", f"{RIGHTS}/{self.actions}/write")
+        return Call(operation, method, self.service, path, parse, role=WRITER, **options)
 
 
 def segment(argument: str, value: str) -> str:
