@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
 
 __all__ = ["build_async_credential", "build_credential", "get_async_token", "get_token"]
-
-
 # How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
 _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 
@@ -183,12 +181,7 @@ _METHODS = {
         {"tenant_id": "AZURE_TENANT_ID", "client_id": "AZURE_CLIENT_ID"},
         _workload_identity,
     ),
-    "azure_cli": _Method(
-        "AzureCliCredential",
-        {},
-        lambda s: _given(tenant_id=s.tenant_id),
-        AZ_LOGIN,
-    ),
+    "azure_cli": _Method("AzureCliCredential", {}, lambda s: _given(tenant_id=s.tenant_id), AZ_LOGIN),
     "static_token": _Method("", {"secret": ""}, lambda _: {}),
 }
 

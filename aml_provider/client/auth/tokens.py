@@ -11,11 +11,8 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import AccessToken
 
-
 # A token is renewed this long before it ends; Azure's own clients do the same (azure-core, _authentication.py).
 _RENEW_BEFORE = 300.0
-
-
 _FOREVER = 253402300799  # the last second of the year 9999
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-)
+from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.runs import list_steps
 from aml_provider.client.http.exchange import MOST_OF_A_LOG
 from aml_provider.client.http.messages import Flow, Request
@@ -16,21 +14,11 @@ from aml_provider.client.text import LONGEST, masked, one_line, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aml_provider.client.entities import (
-        HistoryRun,
-        PipelineRun,
-    )
-
+    from aml_provider.client.entities import HistoryRun, PipelineRun
 
 _LOG_TAIL_LINES = 20
-
-
 _LOG_TAIL_BYTES = 16_384
-
-
 _LOG_TRIES = 3
-
-
 # The logs with a step's own output, best first (their names on the service's different compute targets).
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 

@@ -47,10 +47,7 @@ def disable_pipeline(
 
 
 def enable_pipeline(
-    *,
-    pipeline_id: str | None = None,
-    pipeline_name: str | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    *, pipeline_id: str | None = None, pipeline_name: str | None = None, log: Callable[[str], None] = lambda _: None
 ) -> Flow[str]:
     """Enable a published pipeline; its schedules stay as they are.
 

@@ -7,10 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-    ends_a_wait,
-)
+from aml_provider.client.errors import AzureMLError, ends_a_wait
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.http.retry import RetryPolicy, may_pass
 from aml_provider.client.text import one_line

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
 from aml_provider.client.arguments import ACTIVE, DISABLED
-from aml_provider.client.errors import (
-    InvalidArgument,
-    ProvisioningFailed,
-    ProvisioningUnsettled,
-)
+from aml_provider.client.errors import InvalidArgument, ProvisioningFailed, ProvisioningUnsettled
 from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
@@ -213,11 +209,7 @@ def settle_status(
 
 
 def prepare(
-    wanted: ScheduleRequest,
-    find: Flow[Target],
-    known: Known,
-    *,
-    warn: Callable[[str], None] = lambda _: None,
+    wanted: ScheduleRequest, find: Flow[Target], known: Known, *, warn: Callable[[str], None] = lambda _: None
 ) -> Flow[Target]:
     """Find the pipeline or endpoint of a schedule and check that they fit, before anything is written.
 
@@ -275,11 +267,7 @@ def _sayings(wire: dict[str, Any]) -> list[str]:
 
 
 def wait_for_provisioning(
-    schedule_id: str,
-    *,
-    poll_interval: float = 5.0,
-    deadline: float,
-    now: Callable[[], float] = time.time,
+    schedule_id: str, *, poll_interval: float = 5.0, deadline: float, now: Callable[[], float] = time.time
 ) -> Flow[Schedule]:
     """Poll a schedule until the service has set it up, or its deadline has passed.
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    PipelineDisabled,
-    PipelineError,
-)
+from aml_provider.client.errors import PipelineDisabled, PipelineError
 from aml_provider.client.flows.endpoints import find_endpoint
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, check_datastores, no_such_name, only_named, read_by_id
 from aml_provider.client.specs.target import Target
@@ -18,11 +15,7 @@ from aml_provider.client.text import some_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aml_provider.client.entities import (
-        PipelineEndpoint,
-        PipelineInterface,
-        PublishedPipeline,
-    )
+    from aml_provider.client.entities import PipelineEndpoint, PipelineInterface, PublishedPipeline
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference

@@ -248,10 +248,7 @@ class AsyncClient:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
         transfer = Transfer(step, token, self._http.timeout)
         with transfer:
-            async with (
-                asyncio.timeout(transfer.deadline.seconds),
-                self._http.stream(**transfer.arguments) as response,
-            ):
+            async with asyncio.timeout(transfer.deadline.seconds), self._http.stream(**transfer.arguments) as response:
                 transfer.begin(response)
                 async for piece in response.aiter_raw():
                     if not transfer.add(piece):

@@ -7,12 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.client.errors import (
-    AzureMLError,
-    ReplyLost,
-    ServiceError,
-    Unreachable,
-)
+from aml_provider.client.errors import AzureMLError, ReplyLost, ServiceError, Unreachable
 from aml_provider.client.http.messages import Machine, Pause, Request
 from aml_provider.client.trouble import EVERY, Troubles
 
@@ -24,8 +19,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
-
-
 _LONGEST_PAUSE = 30.0
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import Target
 
-
 # Numbers are sent, names are received.
 _TYPES = {"Recurrence": "0", "DataStore": "1"}
 _TRIGGER_KEYS = ("DataStoreName", "PollingInterval", "DataPathParameterName", "PathOnDataStore")

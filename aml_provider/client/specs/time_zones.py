@@ -154,10 +154,7 @@ def _tables(name: str) -> list[ZoneInfo]:
     zones = []
     with suppress(ZoneInfoNotFoundError):
         zones.append(ZoneInfo(name))
-    with (
-        suppress(OSError, ModuleNotFoundError),
-        resources.files("tzdata.zoneinfo").joinpath(name).open("rb") as file,
-    ):
+    with suppress(OSError, ModuleNotFoundError), resources.files("tzdata.zoneinfo").joinpath(name).open("rb") as file:
         zones.append(ZoneInfo.from_file(file, name))
     return zones
 
