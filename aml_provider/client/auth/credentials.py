@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
 
 __all__ = ["build_async_credential", "build_credential", "get_async_token", "get_token"]
+
 # How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
 _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 
