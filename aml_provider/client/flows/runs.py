@@ -121,19 +121,3 @@ def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ..
         # Progress is a courtesy: the wait goes on without it.
         return ()
     return tuple((step.name, step.status) for step in steps)
-
-
-def check_connection(log: Callable[[str], None]) -> Flow[str]:
-    """Read the workspace, then its pipelines.
-
-    Args:
-        log: Called with the name of each step before it is taken.
-
-    Returns:
-        A sentence about what was found.
-    """
-    log("workspace")
-    workspace = yield calls.get_workspace()
-    log("pipelines")
-    pipelines = yield calls.list_pipelines()
-    return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"

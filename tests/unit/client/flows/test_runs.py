@@ -9,7 +9,6 @@ from support.models.service import FAILURES, Service, a_run, a_step, carry_out
 from aml_provider.client import calls
 from aml_provider.client.errors import (
     AzureMLError,
-    ServerFault,
 )
 from aml_provider.client.flows import runs as flows
 from aml_provider.client.specs.target import Target
@@ -93,14 +92,6 @@ class TestWaitForRun:
         last, service, _ = self.wait([a_run()], deadline=0.0, now=lambda: 100.0)
         assert last.status == "Running"
         assert service.pauses == []
-
-
-def test_checking_a_connection_logs_each_step_before_it_is_taken():
-    told = []
-    service = Service({"GET ": ServerFault("x", status=500)})
-    with pytest.raises(ServerFault):
-        service.carry_out(flows.check_connection(told.append))
-    assert told == ["workspace"]
 
 
 def test_a_target_and_a_progress_read_well():
