@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
@@ -54,11 +55,9 @@ def _said(text: str) -> str:
 def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
     error_text = ""
     files: dict[str, str] = {}
-    try:
+    with suppress(AzureMLError):
         details = yield calls.get_run_details(run.experiment_name, step.id)
         error_text, files = details.error, details.log_files
-    except AzureMLError:
-        pass
     for name in _by_usefulness(files)[:_LOG_TRIES]:
         try:
             # A log's URL carries its own signature: no token is sent, and the URL is never shown. It is requested once:
@@ -76,13 +75,11 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
             continue
         if reply.status == 200:
             return error_text, _last_lines(reply.body.decode("utf-8", "replace"))
+    text = ""
     if step.node_id:
-        try:
+        with suppress(AzureMLError):
             text = yield calls.get_step_log(run.id, step.node_id, "STDOUT")
-        except AzureMLError:
-            return error_text, ""
-        return error_text, _last_lines(text)
-    return error_text, ""
+    return error_text, _last_lines(text)
 
 
 def _by_usefulness(names: Iterable[str]) -> list[str]:

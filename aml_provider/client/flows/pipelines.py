@@ -41,7 +41,7 @@ def disable_pipeline(
     """
     pipeline = yield from _find(pipeline_id, pipeline_name, DISABLED)
     if disable_schedules:
-        yield from set_status_of_all(pipeline.id, DISABLED, log=log)
+        yield from set_status_of_all(pipeline.id, DISABLED, log)
     yield from _set(pipeline, DISABLED, log)
     return pipeline.id
 

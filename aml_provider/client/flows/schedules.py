@@ -67,7 +67,10 @@ def find_schedule(name: str) -> Flow[Schedule]:
         AmbiguousSchedule: There are several; the message lists them.
         ScheduleError: It does not exist; the message suggests similar names.
     """
-    listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
+    return _named(name, (yield calls.list_schedules(active_only=False)))
+
+
+def _named(name: str, listed: tuple[Schedule, ...]) -> Schedule:
     found = only_one("schedule_name", name, listed)
     if found is None:
         raise no_such_name(SCHEDULE, name, listed, "schedule_name")
@@ -129,16 +132,10 @@ def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
     Returns:
         The schedule, and whether it was changed.
     """
-    return (
-        yield from change(
-            schedule_id, lambda schedule: None if schedule.status == status else with_status(schedule, status)
-        )
-    )
+    return change(schedule_id, lambda schedule: None if schedule.status == status else with_status(schedule, status))
 
 
-def set_status_of_all(
-    pipeline_id: str, status: str, *, log: Callable[[str], None] = lambda _: None
-) -> Flow[tuple[Schedule, ...]]:
+def set_status_of_all(pipeline_id: str, status: str, log: Callable[[str], None]) -> Flow[tuple[Schedule, ...]]:
     """Enable or disable all schedules of a published pipeline.
 
     Args:
@@ -184,24 +181,18 @@ def settle_status(
         PipelineError: There is no such pipeline.
     """
     if pipeline_id is not None:
-        settled = yield from set_status_of_all(pipeline_id, status, log=log)
+        settled = yield from set_status_of_all(pipeline_id, status, log)
         if not settled:
             yield from find_pipeline_of_id(pipeline_id)
         return settled
     if schedule_id is None:
         assert schedule_name is not None
-        if status == DISABLED:
-            listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
-            named = tuple(item for item in listed if item.name == schedule_name)
-            if named and not any(item.is_active for item in named):
-                log(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
-                return named
-            found = only_one("schedule_name", schedule_name, named)
-            if found is None:
-                raise no_such_name(SCHEDULE, schedule_name, listed, "schedule_name")
-            schedule_id = found.id
-        else:
-            schedule_id = (yield from find_schedule(schedule_name)).id
+        listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
+        named = tuple(item for item in listed if item.name == schedule_name)
+        if status == DISABLED and named and not any(item.is_active for item in named):
+            log(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
+            return named
+        schedule_id = _named(schedule_name, listed).id
     schedule, changed = yield from set_status(schedule_id, status)
     done = f"is {status} now" if changed else f"is {status} already; nothing was changed"
     log(f"Schedule {schedule.name!r} ({schedule.id}) {done}.")

@@ -219,25 +219,17 @@ class ScheduleRequest:
         seen = [current.get(key) or {} for key in _ASSIGNMENTS]
         # An author cannot write other forms of a dataset here, so somebody else has set them.
         others = {name: value for name, value in seen[2].items() if _dataset(value) is None}
+        experiment, description, goes_on = (
+            request.experiment_name,
+            request.description,
+            request.continue_on_step_failure,
+        )
+        same_description = description is None or current.get("Description") == description
+        on_failure = "ContinueRunOnStepFailure"
         facts = [
-            (
-                "experiment_name",
-                current.get("ExperimentName") == request.experiment_name,
-                "ExperimentName",
-                request.experiment_name,
-            ),
-            (
-                "description",
-                request.description is None or current.get("Description") == request.description,
-                "Description",
-                request.description,
-            ),
-            (
-                "continue_on_step_failure",
-                current.get("ContinueRunOnStepFailure") == request.continue_on_step_failure,
-                "ContinueRunOnStepFailure",
-                request.continue_on_step_failure,
-            ),
+            ("experiment_name", current.get("ExperimentName") == experiment, "ExperimentName", experiment),
+            ("description", same_description, "Description", description),
+            ("continue_on_step_failure", current.get(on_failure) == goes_on, on_failure, goes_on),
             ("parameters", _texts(seen[0]) == parameters, _ASSIGNMENTS[0], parameters),
             ("data_paths", _paths(seen[1]) == _paths(paths), _ASSIGNMENTS[1], paths),
             ("datasets", _datasets(seen[2]) == _datasets(datasets), _ASSIGNMENTS[2], {**others, **datasets}),
