@@ -77,9 +77,7 @@ def asks_entra(settings: WorkspaceSettings) -> bool:
 def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
     """Turn errors of azure-identity into ours, which have the identity, the answer and the next step.
 
-    Args:
-        settings: The workspace and its identity.
-        hint: The next step, if the answer itself does not suggest one.
+    The next step is ``hint``, unless the answer itself suggests one.
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
 

@@ -60,13 +60,9 @@ EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 
 def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
-    """The one thing of this name. An active one wins over inactive ones; None: nothing has the name.
+    """The one listed thing of this name. An active one wins over inactive ones; None: nothing has the name.
 
-    Args:
-        kind: Its kind.
-        name: The name.
-        listed: Where to search; items have ``id``, ``name``, ``status`` and ``is_active``.
-        argument: The argument that holds the name; None: a person typed the name.
+    Errors name the argument that holds the name; None: a person typed it.
 
     Raises:
         AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
@@ -101,13 +97,9 @@ def describe(item: Any) -> str:
 
 
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
-    """The error where nothing has a name; it suggests similar ones.
+    """The error where nothing has a name; it suggests similar ones from the list of all.
 
-    Args:
-        kind: The kind of thing.
-        name: The name.
-        listed: All that there are.
-        argument: The argument that holds the name; None: a person typed it, as a name or an id.
+    It names the argument that holds the name; None: a person typed it, as a name or an id.
     """
     listed = list(listed)
     hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))
@@ -168,14 +160,7 @@ def _how_many(count: int) -> str:
 
 
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
-    """A hint for a name or id that was not found.
-
-    Args:
-        kind: The kind of thing.
-        wanted: The name or id that was given.
-        items: All that exist, with ``name`` and, if the kind has it, ``id``.
-        otherwise: The hint if nothing helps.
-    """
+    """A hint for a name or id that was not found among all things of a kind; ``otherwise`` if nothing helps."""
     items = list(items)
     if kind.argument:
         for item in items:

@@ -43,13 +43,7 @@ _KEYED = "AccountKey"
 def list_schedules(
     *, active_only: bool = True, pipeline_id: str | None = None, endpoint_id: str | None = None
 ) -> Flow[tuple[Schedule, ...]]:
-    """List schedules: all, or those of one published pipeline or pipeline endpoint.
-
-    Args:
-        active_only: Leave out disabled ones.
-        pipeline_id: The published pipeline.
-        endpoint_id: The pipeline endpoint.
-    """
+    """List schedules: all, or those of one published pipeline or pipeline endpoint."""
     if pipeline_id is not None:
         found = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     elif endpoint_id is not None:
@@ -95,12 +89,7 @@ def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule |
 
 
 def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
-    """Read a schedule, change it, write it back whole.
-
-    Args:
-        schedule_id: The schedule.
-        edit: Returns the changed entity; None: nothing must be changed. After a write whose result is unknown, the
-            schedule is read and edited again, so that nothing is written twice.
+    """Read a schedule, change it, write it back whole; ``edit`` is that of :func:`rewrite`.
 
     Returns:
         The schedule, and whether it was written.
@@ -136,12 +125,7 @@ def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
 
 
 def set_status_of_all(pipeline_id: str, status: str, log: Callable[[str], None]) -> Flow[tuple[Schedule, ...]]:
-    """Enable or disable all schedules of a published pipeline.
-
-    Args:
-        pipeline_id: The published pipeline.
-        status: ``Active`` or ``Disabled``.
-        log: Called with a line about each change.
+    """Enable or disable all schedules of a published pipeline, and log a line about each change.
 
     Returns:
         The pipeline's schedules that have this status now, without replaced ones.

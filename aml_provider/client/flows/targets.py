@@ -76,9 +76,7 @@ def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
 def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[PublishedPipeline]:
     """Read the published pipeline of this id, active or not.
 
-    Args:
-        pipeline_id: The id.
-        subject: The beginning of an error message: the argument, or what refers to the pipeline.
+    An error message begins with ``subject``: the argument, or what refers to the pipeline.
 
     Raises:
         PipelineError: There is none; the message says if the id is a name, and lists similar ids.
@@ -109,10 +107,7 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
 def find_target_for(request: RunRequest, reference: PipelineReference, known: Known) -> Flow[Target]:
     """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
 
-    Args:
-        request: What the run is asked to do.
-        reference: What is run.
-        known: What is known of the workspace; what is read is added.
+    What is read is added to what is known of the workspace.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
@@ -146,11 +141,7 @@ def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
 
 
 def inspect_target(target: Target, known: Known) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
-    """Read the interface of a target, and make sure that it can be run.
-
-    Args:
-        target: The pipeline or endpoint.
-        known: What is known of the workspace; what is read is added.
+    """Read the interface of a target, unless it is known already, and make sure that the target can be run.
 
     Raises:
         PipelineDisabled: It is not active.

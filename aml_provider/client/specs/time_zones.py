@@ -124,8 +124,7 @@ def windows_zone(argument: str, name: object) -> str:
 def _with_the_clock_of(*zones: tzinfo) -> str:
     """A hint to the service's zones with the same clock; never to one that differs in an hour of the next years.
 
-    Args:
-        zones: The clock, once by each table of zones that is here.
+    The clock is given once for each table of zones that is here.
     """
     from tzlocal.windows_tz import win_tz  # noqa: PLC0415 - see windows_zone()
 
