@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Known:
-    """What has been read of a workspace and is not read again."""
+    """The parts of a workspace that have been read and are not read again."""
 
     #: By graph id: a graph never changes.
     interfaces: dict[str, PipelineInterface] = field(default_factory=dict)
@@ -35,7 +35,7 @@ _KNOWN: dict[str, Known] = {}
 
 
 def known_of(workspace: str) -> Known:
-    """What this process has read of the workspace with this :attr:`~.WorkspaceSettings.identity`."""
+    """The parts of a workspace that this process has read, by its :attr:`~.WorkspaceSettings.identity`."""
     return _KNOWN.setdefault(workspace, Known())
 
 
