@@ -294,7 +294,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def identity(self) -> str:
-        """Distinguishes this workspace from every other one, in whatever case a connection names it. It is stored, hashed."""
+        """Text that only this workspace has, in whatever case a connection names it. It is stored, hashed."""
         return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
 
     @property
