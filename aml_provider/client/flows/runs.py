@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, ends_a_wait
 from aml_provider.client.http.messages import Flow, Pause
-from aml_provider.client.http.retry import RetryPolicy, may_pass
+from aml_provider.client.http.retry import may_pass
 from aml_provider.client.text import one_line
 from aml_provider.client.trouble import Troubles, pause_after
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
-
-#: The same as the client's.
-DEFAULT_POLICY = RetryPolicy()
+    from aml_provider.client.http.retry import RetryPolicy
 
 
 class Progress(NamedTuple):
@@ -46,7 +44,7 @@ def wait_for_run(
     poll_interval: float,
     deadline: float | None = None,
     log: Callable[[Progress], None],
-    policy: RetryPolicy = DEFAULT_POLICY,
+    policy: RetryPolicy,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
     """Poll a run until it is final or its deadline has passed.
@@ -79,8 +77,8 @@ def wait_for_run(
         yield pause
 
 
-def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
-    """Read a run that exists, as every wait for it does, on a worker and in the triggerer.
+def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
+    """Read a run that exists; all waits do it in this way, on a worker and in the triggerer.
 
     Errors that may pass by themselves are retried within the budget, also those after which a single request is not
     repeated: a refused token, a conflict, a reply that cannot be parsed.

@@ -11,6 +11,7 @@ from aml_provider.client.errors import (
     AzureMLError,
 )
 from aml_provider.client.flows import runs as flows
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.target import Target
 
 
@@ -35,7 +36,8 @@ class TestWaitForRun:
     def wait(self, runs, pages=None, **options):
         service = Service({self.GET: runs, self.CHILDREN: pages or [()]})
         told = []
-        flow = flows.wait_for_run("r-1", "x", **{"poll_interval": 30.0, "log": told.append, **options})
+        options = {"poll_interval": 30.0, "log": told.append, "policy": RetryPolicy(), **options}
+        flow = flows.wait_for_run("r-1", "x", **options)
         return service.carry_out(flow), service, told
 
     @pytest.mark.parametrize("status", ["Finished", "Failed", "Canceled"])
