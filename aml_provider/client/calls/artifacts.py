@@ -6,6 +6,7 @@ from aml_provider.client.calls.call import Call, Resource, segment
 from aml_provider.client.entities import Artifact
 
 _ARTIFACTS = Resource("artifact", "experiments/runs")
+_RUNS = Resource("history", "experiments/runs")
 _ORIGIN = "ExperimentRun"
 
 
@@ -30,8 +31,7 @@ def get_artifact_link(container: str, path: str) -> Call[Artifact]:
 def list_run_artifacts(experiment: str, run_id: str) -> Call[tuple[Artifact, ...]]:
     """List the files of a run, without links."""
     path = f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}/artifacts"
-    history = _ARTIFACTS._replace(service="history")
-    return history.read_list(f"list the artifacts of run {run_id!r}", path, Artifact.from_wire)
+    return _RUNS.read_list(f"list the artifacts of run {run_id!r}", path, Artifact.from_wire)
 
 
 def _path(argument: str, value: str) -> str:

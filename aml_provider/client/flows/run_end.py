@@ -54,12 +54,12 @@ def _cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
 
 
 def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | None) -> Flow[NoReturn]:
-    """End a wait whose deadline has passed while the run goes on.
+    """End a wait whose deadline has passed while the run continues.
 
     Args:
         run: The run.
         link: Its page in the studio, for messages.
-        cancel: Cancels the run; None: the run is left to go on.
+        cancel: Cancels the run; None: the run continues.
 
     Raises:
         RunTimedOut: Always, unless:

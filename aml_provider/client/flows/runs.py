@@ -62,7 +62,7 @@ def wait_for_run(
         The run as it was read last: final, unless the deadline has passed.
 
     Raises:
-        AzureMLError: The run could not be read within the retry budget. It goes on anyway.
+        AzureMLError: The run could not be read within the retry budget. It continues anyway.
     """
     last: Progress | None = None
     while True:
@@ -88,7 +88,7 @@ def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
         policy: The budget for all attempts together, and where errors are logged.
 
     Raises:
-        AzureMLError: The run could not be read. It goes on anyway.
+        AzureMLError: The run could not be read. It continues anyway.
     """
     waited = 0.0
     tries = 0
@@ -116,6 +116,6 @@ def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ..
     try:
         steps = yield from list_steps(experiment, run_id)
     except AzureMLError:
-        # Progress is a courtesy: the wait goes on without it.
+        # Progress is a courtesy: the wait continues without it.
         return ()
     return tuple((step.name, step.status) for step in steps)

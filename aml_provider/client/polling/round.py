@@ -174,7 +174,7 @@ class PollRound:
         return list(self._news)
 
     def _update(self, wait: Wait, now: float) -> bool:
-        """Whether the poll of this run succeeded, and the wait goes on."""
+        """Whether the poll of this run succeeded, and the wait continues."""
         run_id = wait.run_id
         own = self._errors.get(run_id)
         run = self._runs.get(run_id)
