@@ -68,7 +68,7 @@ def quoted(text: str) -> str:
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without the secrets that it may echo in any form, and without values named token, key or similar."""
+    """A text without the given secrets, which it may echo in any form, and without values named token or similar."""
     secrets = [secret for secret in secrets if len(secret) >= _WORD]
     if secrets:
         letters, places = _plain(text)

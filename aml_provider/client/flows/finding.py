@@ -62,7 +62,8 @@ EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
     """The one listed thing of this name. An active one wins over inactive ones; None: nothing has the name.
 
-    Errors name the argument that holds the name; None: a person typed it.
+    All things have ``id``, ``name``, ``status`` and ``is_active``. An error names the argument that holds the name;
+    None: a person typed it.
 
     Raises:
         AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
