@@ -10,8 +10,24 @@ from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypedDict, Unpack
 
     from aml_provider.client.secret import Secret
+
+    class Options(TypedDict, total=False):
+        """The optional fields of a call."""
+
+        query: tuple[tuple[str, str], ...]
+        body: Any
+        headers: tuple[tuple[str, str], ...]
+        repeatable: bool
+        right: str
+        role: str
+        text: bool
+        page_key: str
+        limit: int | None
+        secrets: Callable[[Any], Iterable[Secret[Any]]]
+
 
 T = TypeVar("T")
 
@@ -89,21 +105,26 @@ class Resource(NamedTuple):
     actions: str
 
     def read(
-        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Any
+        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
     ) -> Call[T]:
         """A call that changes nothing."""
         options.setdefault("right", f"{RIGHTS}/{self.actions}/read")
         return Call(operation, method, self.service, path, parse, **options)
 
-    def read_list(self, operation: str, path: str, parse: Callable[[Any], T], **options: Any) -> Call[tuple[T, ...]]:
+    def read_list(
+        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
+    ) -> Call[tuple[T, ...]]:
         """A call that reads a list; ``parse`` reads one item."""
         options.setdefault("page_key", "continuationToken")
-        return self.read(operation, path, lambda wire: each(parse, wire), **options)
+        return self.read(operation, path, lambda wire: each(parse, wire), method=method, **options)
 
-    def write(self, operation: str, method: str, path: str, parse: Callable[[Any], T], **options: Any) -> Call[T]:
+    def write(
+        self, operation: str, method: str, path: str, parse: Callable[[Any], T], **options: Unpack[Options]
+    ) -> Call[T]:
         """A call that changes something."""
         options.setdefault("right", f"{RIGHTS}/{self.actions}/write")
-        return Call(operation, method, self.service, path, parse, role=WRITER, **options)
+        options.setdefault("role", WRITER)
+        return Call(operation, method, self.service, path, parse, **options)
 
 
 def segment(argument: str, value: str) -> str:
