@@ -16,7 +16,6 @@ _NATIVE = (
 )
 _NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
 
-
 #: The statuses that a schedule, pipeline or endpoint can be set to.
 STATUSES = ACTIVE, DISABLED = "Active", "Disabled"
 #: What happens to a schedule that already has the name.

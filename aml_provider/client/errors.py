@@ -50,7 +50,6 @@ from aml_provider.client.text import one_line, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
 # Codes are words, ids have some forty letters.
 _LONGEST_CODE = 200
 

@@ -255,11 +255,7 @@ class WorkspaceSettings(Portable):
 
     def _vouches_for(self, origin: _Origin, *, storage: bool) -> bool:
         """Whether a host is one of the cloud's own, or one that the operator of Airflow has listed as trusted."""
-        if _is_listed(origin, self.trusted_endpoints):
-            return True
-        return origin.scheme == "https" and (
-            self._holds_blobs(origin.host) if storage else self._under_cloud(origin.host)
-        )
+        return _is_listed(origin, self.trusted_endpoints) or self._is_clouds_own(origin, storage=storage)
 
     def knows(self, url: str) -> bool:
         """Whether a host's replies may be shown: one of the cloud's, a listed one or this machine.
@@ -298,7 +294,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def identity(self) -> str:
-        """The same text for all connections to this workspace, whatever letter case they use. Its hash is stored."""
+        """Text that only this workspace has, in whatever case a connection names it. It is stored, hashed."""
         return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
 
     @property
@@ -363,11 +359,11 @@ class WorkspaceSettings(Portable):
             return False
         storage = scope == STORAGE_SCOPE
         own = self.blob_endpoint if storage else self.endpoint
-        if own and origin == _Origin.of(own):
-            return True
-        return origin.scheme == "https" and (
-            self._holds_blobs(origin.host) if storage else self._under_cloud(origin.host)
-        )
+        return (own is not None and origin == _Origin.of(own)) or self._is_clouds_own(origin, storage=storage)
+
+    def _is_clouds_own(self, origin: _Origin, *, storage: bool) -> bool:
+        holds = self._holds_blobs if storage else self._under_cloud
+        return origin.scheme == "https" and holds(origin.host)
 
     def _holds_blobs(self, host: str) -> bool:
         return _HOST.fullmatch(host) is not None and host.endswith(f".blob.{self.cloud.storage_suffix}")

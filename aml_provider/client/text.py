@@ -41,12 +41,7 @@ _PATTERNS = (
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """A text whose control characters and line breaks are escaped.
-
-    Args:
-        text: The text.
-        lines: Keep its line breaks.
-    """
+    """A text whose control characters are escaped, and its line breaks too, except with ``lines``."""
     if text.isprintable():
         return text
     return "".join(
@@ -73,12 +68,7 @@ def quoted(text: str) -> str:
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without the secrets that it may echo in any form, and without values that are named token, key or similar.
-
-    Args:
-        text: The text.
-        secrets: The secrets that were sent.
-    """
+    """A text without the given secrets, which it may echo in any form, and without values named token or similar."""
     secrets = [secret for secret in secrets if len(secret) >= _WORD]
     if secrets:
         letters, places = _plain(text)

@@ -24,7 +24,6 @@ from aml_provider.client.flows.schedules import (
     set_status,
 )
 from aml_provider.client.http.messages import Flow, Pause
-from aml_provider.client.specs.recurrence import park
 from aml_provider.client.specs.schedule import with_properties, with_status
 from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
@@ -200,7 +199,7 @@ class ScheduleReconciler:
         body = self._wanted.to_wire(self._target, properties)
         if self._wanted.status == DISABLED:
             moment = datetime.fromtimestamp(self._now(), UTC).replace(tzinfo=None)
-            body = self._wanted.parked(with_properties(body, {STATE: CREATING}), lambda wire: park(wire, moment))
+            body = self._wanted.parked(with_properties(body, {STATE: CREATING}), moment)
         # The intent first: after a crash from here on, the next try looks for the schedule.
         intent = Intent(self._key, self._now())
         intent.save(self._intent_slot)

@@ -126,8 +126,8 @@ class WorkspaceHook(BaseHook):
         Returns:
             Whether it works, and a message that names the step that failed.
         """
+        from aml_provider.client import calls
         from aml_provider.client.errors import InvalidArgument
-        from aml_provider.client.flows.runs import check_connection
         from aml_provider.client.http.clients import Client
         from aml_provider.connection import settings_of
         from aml_provider.masking import mask
@@ -142,7 +142,11 @@ class WorkspaceHook(BaseHook):
             with Client(settings, policy=retry_policy(budget=2.0), hide=mask) as client:
                 steps.append("token")
                 client.authenticate()
-                return True, f"Connected: {client.run(check_connection(steps.append))}."
+                steps.append("workspace")
+                workspace = client.call(calls.get_workspace())
+                steps.append("pipelines")
+                pipelines = f"{len(client.call(calls.list_pipelines()))} active published pipelines"
+                return True, f"Connected: workspace {workspace.name!r} in {workspace.location}, {pipelines}."
         except InvalidArgument as error:
             return False, f"Step 'settings' failed: {error}"
         except Exception as error:  # noqa: BLE001 - any error must reach the person at the form

@@ -66,7 +66,7 @@ def pauses(monkeypatch):
     from aml_provider.client.http import clients
 
     seconds = []
-    monkeypatch.setattr(clients.RealClock, "sleep", lambda clock, pause: seconds.append(pause))
+    monkeypatch.setattr(clients.Clock, "sleep", lambda clock, pause: seconds.append(pause))
     return seconds
 
 

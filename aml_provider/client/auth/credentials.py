@@ -28,25 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["build_async_credential", "build_credential", "get_async_token", "get_token"]
 
-
 # How a PEM file says that its key is encrypted, in PKCS#8 and in OpenSSL's older form.
 _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 
 # azure-core would wait 300 s for a connection and try four times. The caller has a budget for retries; one immediate
 # repeat covers a dropped connection.
 _TIMEOUTS = {"connection_timeout": 10, "read_timeout": 30}
-_ONE_REPEAT = {"retry_total": 1}
 # The most seconds before that repeat, whatever the other side requests.
 _LONGEST_PAUSE = 30.0
 _PAUSE_HEADERS = ("retry-after", "retry-after-ms", "x-ms-retry-after-ms")
 
 
 def _limit_pause(response: Any) -> None:
-    """Limit the pause that a reply requests: azure-core sleeps for that long, and fails if the value is nonsense.
-
-    Args:
-        response: The argument that azure-core's pipeline passes to its hooks.
-    """
+    """Limit the pause that a reply requests: azure-core sleeps for that long, and fails if the value is nonsense."""
     headers = response.http_response.headers
     said = {name: str(headers.pop(name)) for name in _PAUSE_HEADERS if name in headers}
     asked = Reply(response.http_response.status_code, {**said, "date": headers.get("date", "")}, b"", "").retry_after()
@@ -89,14 +83,19 @@ def _host(authority: str) -> str:
     return authority.removeprefix("https://").partition("/")[0]
 
 
-def _entra(settings: WorkspaceSettings) -> dict[str, Any]:
+def _entra(settings: WorkspaceSettings, **given: str | bytes | Secret[Any] | None) -> dict[str, Any]:
     """The options of every credential that requests tokens from Microsoft Entra.
 
     Instance discovery is off: it validates authorities, and ours are a table in the code. msal would do it after each
     refusal (application.py, _get_authority_aliases), and in a closed network its failure would hide the refusal.
     """
     options = {"disable_instance_discovery": True, "raw_response_hook": _limit_pause}
-    return {"authority": settings.cloud.authority, **options, **_TIMEOUTS}
+    return {"authority": settings.cloud.authority, **options, **_TIMEOUTS, **_given(**given)}
+
+
+def _repeating_once(settings: WorkspaceSettings, **given: str | bytes | Secret[Any] | None) -> dict[str, Any]:
+    """The same, with a credential that repeats a request once."""
+    return {**_entra(settings, **given), "retry_total": 1}
 
 
 def _given(**options: str | bytes | Secret[Any] | None) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
             "workload_identity needs AZURE_FEDERATED_TOKEN_FILE, which the webhook sets in pods labelled "
             "azure.workload.identity/use=true; label the pods of workers and triggerers",
         )
-    return {**_entra(settings), **_ONE_REPEAT, **_given(tenant_id=settings.tenant_id, client_id=settings.client_id)}
+    return _repeating_once(settings, tenant_id=settings.tenant_id, client_id=settings.client_id)
 
 
 class _Method(NamedTuple):
@@ -133,41 +132,32 @@ _METHODS = {
     "default": _Method(
         "DefaultAzureCredential",
         {},
-        lambda s: {
-            **_entra(s),
-            # Omitted if empty: None would hide AZURE_CLIENT_ID.
-            **_given(
-                managed_identity_client_id=s.client_id,
-                workload_identity_client_id=s.client_id,
-                workload_identity_tenant_id=s.tenant_id,
-            ),
-        },
+        # Omitted if empty: None would hide AZURE_CLIENT_ID.
+        lambda s: _entra(
+            s,
+            managed_identity_client_id=s.client_id,
+            workload_identity_client_id=s.client_id,
+            workload_identity_tenant_id=s.tenant_id,
+        ),
         "Give one of these what it lacks, or set auth_method to the one that you want.",
     ),
     "client_secret": _Method(
         "ClientSecretCredential",
         {"tenant_id": "", "client_id": "", "secret": ""},
-        lambda s: {
-            **_entra(s),
-            **_ONE_REPEAT,
-            **_given(tenant_id=s.tenant_id, client_id=s.client_id, client_secret=s.secret),
-        },
+        lambda s: _repeating_once(s, tenant_id=s.tenant_id, client_id=s.client_id, client_secret=s.secret),
     ),
     # The chain is not sent (Subject Name/Issuer authentication): the credential for event loops cannot do it.
     "client_certificate": _Method(
         "CertificateCredential",
         {"tenant_id": "", "client_id": "", "has_certificate": ""},
-        lambda s: {
-            **_entra(s),
-            **_ONE_REPEAT,
-            **_given(
-                tenant_id=s.tenant_id,
-                client_id=s.client_id,
-                certificate_path=s.certificate_path,
-                certificate_data=s.certificate,
-                password=s.certificate_password,
-            ),
-        },
+        lambda s: _repeating_once(
+            s,
+            tenant_id=s.tenant_id,
+            client_id=s.client_id,
+            certificate_path=s.certificate_path,
+            certificate_data=s.certificate,
+            password=s.certificate_password,
+        ),
     ),
     # Few options: the endpoint is on this host, and azure-identity's own timeouts suit it.
     "managed_identity": _Method(
@@ -183,12 +173,7 @@ _METHODS = {
         {"tenant_id": "AZURE_TENANT_ID", "client_id": "AZURE_CLIENT_ID"},
         _workload_identity,
     ),
-    "azure_cli": _Method(
-        "AzureCliCredential",
-        {},
-        lambda s: _given(tenant_id=s.tenant_id),
-        AZ_LOGIN,
-    ),
+    "azure_cli": _Method("AzureCliCredential", {}, lambda s: _given(tenant_id=s.tenant_id), AZ_LOGIN),
     "static_token": _Method("", {"secret": ""}, lambda _: {}),
 }
 
@@ -223,12 +208,7 @@ def get_token(credential: Credential, settings: WorkspaceSettings, scope: str) -
 
 
 async def get_async_token(credential: AsyncCredential, settings: WorkspaceSettings, scope: str) -> str:
-    """Return a bearer token for this audience.
-
-    Raises:
-        CredentialError: No token was issued; the message has the identity, the answer and the next step.
-        Unreachable: The identity provider could not be reached, or could not answer.
-    """
+    """The twin of :func:`get_token` for an event loop."""
     with explained(settings, _METHODS[settings.auth_method].hint):
         return (await credential.get_token(scope)).token
 

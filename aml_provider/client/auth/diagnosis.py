@@ -27,24 +27,14 @@ _SEARCHED = 8 * LONGEST
 #: The connection's names of settings, where they differ.
 FIELDS = {"client_id": "login", "secret": "password", "has_certificate": "certificate_path"}
 
-
 _RENEW = "Put a current client secret of the application, its value and not its id, into the connection's password."
-
-
 _CHECK_APPLICATION = "Check login (the application's client id) and tenant_id."
-
-
 _CHECK_TENANT = "Check tenant_id, and cloud: each cloud has tenants of its own."
-
-
 _CHECK_CERTIFICATE = "Upload the certificate in certificate_path to the application."
-
-
 _CHECK_FEDERATION = "Compare the federated credential of the identity with this pod: issuer, subject and audience."
 
 #: The next step where the Azure CLI has no account.
 AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
-
 
 # The next step for a message; the first match wins. For people only: Microsoft may change the codes at any time
 # (learn.microsoft.com/entra/identity-platform/reference-error-codes).
@@ -60,27 +50,17 @@ _HINTS = (
     (re.compile(r"AADSTS(53003|530032|530035)\b"), "A Conditional Access policy of the tenant forbids it."),
     (re.compile(r"^Azure CLI not found"), f"Install the Azure CLI where workers and triggerers run. {AZ_LOGIN}"),
 )
-
-
 # Answers that Microsoft describes as temporary. The credentials for workers hide the HTTP status.
 _PASSING = re.compile(r"AADSTS(50033|50196|90006|90012|90024|90033|90055)\b|HTTP (Error|status): (429|5\d\d)\b")
-
-
 # The text that azure-identity wraps an answer in.
 _WRAPPING = re.compile(r"Microsoft Entra ID error '\(\w+\) ((?:.|\n)*?)'(\nContent: .*)?(?=\n|$)")
-
-
 _SMALL_TALK = re.compile(
     r"(To mitigate this issue, please refer to the troubleshooting guidelines here at|Visit|"
     r"See the troubleshooting guide for more information:) https://aka\.ms/\S+( to\s+troubleshoot this issue\.)?"
     r"|\b\w+Credential authentication unavailable[.,] (?=\S)|Authentication failed: "
 )
-
-
 # aiohttp's text for the certificates that it trusts.
 _OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
-
-
 # An answer inside one that says less: msal reports only that it could not get a tenant's configuration.
 _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
@@ -97,9 +77,7 @@ def asks_entra(settings: WorkspaceSettings) -> bool:
 def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
     """Turn errors of azure-identity into ours, which have the identity, the answer and the next step.
 
-    Args:
-        settings: The workspace and its identity.
-        hint: The next step, if the answer itself does not suggest one.
+    The next step is ``hint``, unless the answer itself suggests one.
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
 

@@ -7,15 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from azure.core.credentials import AccessToken
-
 
 # A token is renewed this long before it ends; Azure's own clients do the same (azure-core, _authentication.py).
 _RENEW_BEFORE = 300.0
-
-
 _FOREVER = 253402300799  # the last second of the year 9999
 
 
@@ -24,16 +19,13 @@ class Credential:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._kept: dict[tuple[str, ...], AccessToken] = {}
+        self._kept: dict[str, AccessToken] = {}
 
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for these scopes; with options, one that is obtained for them and not kept."""
-        if options:
-            token: AccessToken = self._inner.get_token(*scopes, **options)
-            return token
-        kept = self._kept.get(scopes)
+    def get_token(self, scope: str) -> AccessToken:
+        """Return a token for this audience."""
+        kept = self._kept.get(scope)
         if kept is None or kept.expires_on - time.time() < _RENEW_BEFORE:
-            kept = self._kept[scopes] = self._inner.get_token(*scopes)
+            kept = self._kept[scope] = self._inner.get_token(scope)
         return kept
 
     def close(self) -> None:
@@ -50,29 +42,26 @@ class AsyncCredential:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._kept: dict[tuple[str, ...], AccessToken] = {}
-        self._asking: dict[tuple[str, ...], asyncio.Task[AccessToken]] = {}
+        self._kept: dict[str, AccessToken] = {}
+        self._asking: dict[str, asyncio.Task[AccessToken]] = {}
 
-    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for these scopes; with options, one that is obtained for them and not kept."""
-        if options:
-            token: AccessToken = await self._inner.get_token(*scopes, **options)
-            return token
-        kept = self._kept.get(scopes)
+    async def get_token(self, scope: str) -> AccessToken:
+        """Return a token for this audience."""
+        kept = self._kept.get(scope)
         if kept is not None and kept.expires_on - time.time() >= _RENEW_BEFORE:
             return kept
-        if scopes not in self._asking:
-            self._asking[scopes] = asyncio.create_task(self._ask(*scopes))
+        if scope not in self._asking:
+            self._asking[scope] = asyncio.create_task(self._ask(scope))
         # A caller that stops waiting must not cancel the request of the others.
-        return await asyncio.shield(self._asking[scopes])
+        return await asyncio.shield(self._asking[scope])
 
-    async def _ask(self, *scopes: str) -> AccessToken:
+    async def _ask(self, scope: str) -> AccessToken:
         try:
-            token: AccessToken = await self._inner.get_token(*scopes)
-            self._kept[scopes] = token
+            token: AccessToken = await self._inner.get_token(scope)
+            self._kept[scope] = token
             return token
         finally:
-            del self._asking[scopes]
+            del self._asking[scope]
 
     async def close(self) -> None:
         """Close its connections."""
@@ -85,12 +74,7 @@ class AsyncCredential:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 
@@ -102,8 +86,8 @@ class StaticToken:
 
         self._token = AccessToken(token, _FOREVER)
 
-    def get_token(self, *_: str, **__: Any) -> AccessToken:
-        """Return it, whatever the scopes."""
+    def get_token(self, _scope: str) -> AccessToken:
+        """Return it, whatever the audience."""
         return self._token
 
     def close(self) -> None:
@@ -116,9 +100,9 @@ class AsyncStaticToken:
     def __init__(self, token: str) -> None:
         self._sync = StaticToken(token)
 
-    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return it, whatever the scopes."""
-        return self._sync.get_token(*scopes, **options)
+    async def get_token(self, scope: str) -> AccessToken:
+        """Return it, whatever the audience."""
+        return self._sync.get_token(scope)
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -87,9 +87,7 @@ from aml_provider.client.calls.schedules import (
     list_schedules_of_pipeline,
     update_schedule,
 )
-from aml_provider.client.calls.workspace import (
-    get_workspace,
-)
+from aml_provider.client.calls.workspace import get_workspace
 
 __all__ = [
     "Call",

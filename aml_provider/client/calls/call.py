@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypedDict, Unpack
 
     from aml_provider.client.secret import Secret
+
+    class Options(TypedDict, total=False):
+        """The optional fields of a call."""
+
+        query: tuple[tuple[str, str], ...]
+        body: Any
+        headers: tuple[tuple[str, str], ...]
+        repeatable: bool
+        right: str
+        role: str
+        text: bool
+        page_key: str
+        limit: int | None
+        secrets: Callable[[Any], Iterable[Secret[Any]]]
+
 
 T = TypeVar("T")
 
@@ -77,6 +93,38 @@ class Call(Generic[T]):
         if isinstance(self.body, dict):
             return replace(self, body={**self.body, self.page_key: token})
         return replace(self, query=(*self.query, (self.page_key, token)))
+
+
+class Resource(NamedTuple):
+    """A kind of resource: its service, and the beginning of the actions that a role must grant.
+
+    Its methods make calls; their arguments, ``options`` included, are the fields of a :class:`Call`.
+    """
+
+    service: Service
+    actions: str
+
+    def read(
+        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
+    ) -> Call[T]:
+        """A call that changes nothing."""
+        options.setdefault("right", f"{RIGHTS}/{self.actions}/read")
+        return Call(operation, method, self.service, path, parse, **options)
+
+    def read_list(
+        self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
+    ) -> Call[tuple[T, ...]]:
+        """A call that reads a list; ``parse`` reads one item."""
+        options.setdefault("page_key", "continuationToken")
+        return self.read(operation, path, lambda wire: each(parse, wire), method=method, **options)
+
+    def write(
+        self, operation: str, method: str, path: str, parse: Callable[[Any], T], **options: Unpack[Options]
+    ) -> Call[T]:
+        """A call that changes something."""
+        options.setdefault("right", f"{RIGHTS}/{self.actions}/write")
+        options.setdefault("role", WRITER)
+        return Call(operation, method, self.service, path, parse, **options)
 
 
 def segment(argument: str, value: str) -> str:

@@ -21,12 +21,7 @@ _UNQUOTED = re.compile(r"[\w.:/@+-]+")
 
 
 def tag_equals(name: str, value: str | None, *, quoted: bool = True) -> str:
-    """A tag that has a value, or, for None, a tag that is there.
-
-    Args:
-        name: The tag.
-        value: Its value.
-        quoted: Whether values stand in quotes: runs want that, experiments do not.
+    """A tag that has a value, or, for None, a tag that is there; runs want the value in quotes, experiments do not.
 
     Raises:
         InvalidArgument: The tag or its value cannot stand in a filter.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.calls.call import RIGHTS, WRITER, Call, each, segment
+from aml_provider.client.calls.call import Call, Resource, segment
 from aml_provider.client.entities import HistoryRun, RunDetails
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_READ = f"{RIGHTS}/experiments/runs/read"
-_WRITE = f"{RIGHTS}/experiments/runs/write"
-#: So many records the service puts into a page at most.
+_RUNS = Resource("history", "experiments/runs")
+# The service puts at most this many runs into a page.
 _PAGE = 500
 
 
-def _run_path(experiment: str, run_id: str) -> str:
+def _path(experiment: str, run_id: str) -> str:
     return f"/experiments/{segment('experiment_name', experiment)}/runs/{segment('run_id', run_id)}"
 
 
@@ -24,92 +23,53 @@ def query_runs(
     experiment: str, filter_text: str, *, order_by: str = "CreatedUtc desc", limit: int | None = None
 ) -> Call[tuple[HistoryRun, ...]]:
     """Search an experiment's runs with a filter in the history's OData-like syntax."""
-    return Call(
-        operation=f"query the runs of experiment {experiment!r}",
+    return _RUNS.read_list(
+        f"query the runs of experiment {experiment!r}",
+        f"/experiments/{segment('experiment_name', experiment)}/runs:query",
+        HistoryRun.from_wire,
         method="POST",
-        service="history",
-        path=f"/experiments/{segment('experiment_name', experiment)}/runs:query",
         body={"filter": filter_text, "orderby": order_by, "top": _PAGE if limit is None else min(limit, _PAGE)},
-        parse=lambda wire: each(HistoryRun.from_wire, wire),
-        page_key="continuationToken",
         limit=limit,
-        right=_READ,
     )
 
 
 def list_steps(experiment: str, run_id: str) -> Call[tuple[HistoryRun, ...]]:
     """List the step runs below a pipeline run."""
-    return Call(
-        operation=f"list the steps of run {run_id!r}",
-        method="GET",
-        service="history",
-        path=f"{_run_path(experiment, run_id)}/children",
+    return _RUNS.read_list(
+        f"list the steps of run {run_id!r}",
+        f"{_path(experiment, run_id)}/children",
+        HistoryRun.from_wire,
         query=(("$orderby", "StartTimeUtc desc"), ("$top", str(_PAGE))),
-        parse=lambda wire: each(HistoryRun.from_wire, wire),
         page_key="$continuationToken",
-        right=_READ,
     )
 
 
 def get_history_run(experiment: str, run_id: str) -> Call[HistoryRun]:
     """Read a run as the run history knows it, with the tags that people and we may change."""
-    return Call(
-        operation=f"get run {run_id!r} of experiment {experiment!r}",
-        method="GET",
-        service="history",
-        path=_run_path(experiment, run_id),
-        parse=HistoryRun.from_wire,
-        right=_READ,
-    )
+    operation = f"get run {run_id!r} of experiment {experiment!r}"
+    return _RUNS.read(operation, _path(experiment, run_id), HistoryRun.from_wire)
 
 
 def get_history_run_by_experiment_id(experiment_id: str, run_id: str) -> Call[HistoryRun]:
     """Read a run as the run history knows it, below its experiment's id."""
-    return Call(
-        operation=f"get run {run_id!r} of experiment {experiment_id!r}",
-        method="GET",
-        service="history",
-        path=f"/experimentids/{segment('experiment_id', experiment_id)}/runs/{segment('run_id', run_id)}",
-        parse=HistoryRun.from_wire,
-        right=_READ,
-    )
+    path = f"/experimentids/{segment('experiment_id', experiment_id)}/runs/{segment('run_id', run_id)}"
+    return _RUNS.read(f"get run {run_id!r} of experiment {experiment_id!r}", path, HistoryRun.from_wire)
 
 
 def find_history_run(run_id: str) -> Call[HistoryRun]:
     """Read a run as the run history knows it, whatever its experiment."""
-    return Call(
-        operation=f"find run {run_id!r}",
-        method="GET",
-        service="history",
-        path=f"/runs/{segment('run_id', run_id)}",
-        parse=HistoryRun.from_wire,
-        right=_READ,
-    )
+    return _RUNS.read(f"find run {run_id!r}", f"/runs/{segment('run_id', run_id)}", HistoryRun.from_wire)
 
 
 def get_run_details(experiment: str, run_id: str) -> Call[RunDetails]:
     """Read a run's error and the addresses of its logs."""
-    return Call(
-        operation=f"get the details of run {run_id!r}",
-        method="GET",
-        service="history",
-        path=f"{_run_path(experiment, run_id)}/details",
-        parse=RunDetails.from_wire,
-        right=_READ,
-    )
+    path = f"{_path(experiment, run_id)}/details"
+    return _RUNS.read(f"get the details of run {run_id!r}", path, RunDetails.from_wire)
 
 
 def _patch(operation: str, experiment: str, run_id: str, changes: Mapping[str, Any]) -> Call[HistoryRun]:
-    return Call(
-        operation=operation,
-        method="PATCH",
-        service="history",
-        path=_run_path(experiment, run_id),
-        body={"runId": run_id, **changes},
-        parse=HistoryRun.from_wire,
-        right=_WRITE,
-        role=WRITER,
-    )
+    body = {"runId": run_id, **changes}
+    return _RUNS.write(operation, "PATCH", _path(experiment, run_id), HistoryRun.from_wire, body=body)
 
 
 def tag_run(experiment: str, run_id: str, tags: Mapping[str, str | None]) -> Call[HistoryRun]:
@@ -119,16 +79,8 @@ def tag_run(experiment: str, run_id: str, tags: Mapping[str, str | None]) -> Cal
 
 def untag_run(experiment: str, run_id: str, names: Iterable[str]) -> Call[HistoryRun]:
     """Remove tags from a run, by name."""
-    return Call(
-        operation=f"remove tags of run {run_id!r}",
-        method="DELETE",
-        service="history",
-        path=f"{_run_path(experiment, run_id)}/tags",
-        body=list(names),
-        parse=HistoryRun.from_wire,
-        right=_WRITE,
-        role=WRITER,
-    )
+    operation, path = f"remove tags of run {run_id!r}", f"{_path(experiment, run_id)}/tags"
+    return _RUNS.write(operation, "DELETE", path, HistoryRun.from_wire, body=list(names))
 
 
 def set_run_properties(experiment: str, run_id: str, properties: Mapping[str, str]) -> Call[HistoryRun]:

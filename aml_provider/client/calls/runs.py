@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from aml_provider.client.calls.call import RIGHTS, WRITER, Call, each, nothing, segment
+from aml_provider.client.calls.call import RIGHTS, Call, Resource, nothing, segment
 from aml_provider.client.entities import Output, PipelineRun, StepStatus
 from aml_provider.client.entities.runs import step_status_code
 
@@ -15,24 +14,21 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_READ = f"{RIGHTS}/pipelineruns/read"
-_WRITE = f"{RIGHTS}/pipelineruns/write"
+_RUNS = Resource("pipelines", "pipelineruns")
 
 
 def _submit(
     operation: str, path: str, query: tuple[tuple[str, str], ...], body: Mapping[str, Any]
 ) -> Call[PipelineRun]:
-    return Call(
-        operation=operation,
-        method="POST",
-        service="pipelines",
-        path=path,
+    return _RUNS.write(
+        operation,
+        "POST",
+        path,
+        PipelineRun.from_wire,
         query=query,
         body=body,
-        parse=PipelineRun.from_wire,
         repeatable=False,  # the service has no idempotency key and never lets a client choose the run's id
-        right=f"{RIGHTS}/endpoints/pipelines/read and {_WRITE}",
-        role=WRITER,
+        right=f"{RIGHTS}/endpoints/pipelines/read and {RIGHTS}/pipelineruns/write",
     )
 
 
@@ -40,12 +36,9 @@ def submit_pipeline(
     pipeline_id: str, body: Mapping[str, Any], *, parent_run_id: str | None = None
 ) -> Call[PipelineRun]:
     """Submit a run of a published pipeline."""
-    return _submit(
-        f"submit published pipeline {pipeline_id!r}",
-        f"/PipelineRuns/PipelineSubmit/{segment('pipeline_id', pipeline_id)}",
-        (("parentRunId", parent_run_id),) if parent_run_id else (),
-        body,
-    )
+    path = f"/PipelineRuns/PipelineSubmit/{segment('pipeline_id', pipeline_id)}"
+    query = (("parentRunId", parent_run_id),) if parent_run_id else ()
+    return _submit(f"submit published pipeline {pipeline_id!r}", path, query, body)
 
 
 def submit_endpoint(
@@ -65,100 +58,59 @@ def submit_endpoint(
 
 def get_run(run_id: str) -> Call[PipelineRun]:
     """Read a pipeline run and its status."""
-    return Call(
-        operation=f"get pipeline run {run_id!r}",
-        method="GET",
-        service="pipelines",
-        path=f"/PipelineRuns/{segment('run_id', run_id)}",
-        parse=PipelineRun.from_wire,
-        right=_READ,
-    )
+    path = f"/PipelineRuns/{segment('run_id', run_id)}"
+    return _RUNS.read(f"get pipeline run {run_id!r}", path, PipelineRun.from_wire)
 
 
 def cancel_run(run_id: str) -> Call[None]:
     """Request the cancellation of a pipeline run. It takes some time, and a repeated request changes nothing."""
-    return Call(
-        operation=f"cancel pipeline run {run_id!r}",
-        method="DELETE",
-        service="pipelines",
-        path=f"/PipelineRuns/{segment('run_id', run_id)}/Execution",
-        parse=nothing,
-        right=_WRITE,
-        role=WRITER,
-    )
+    path = f"/PipelineRuns/{segment('run_id', run_id)}/Execution"
+    return _RUNS.write(f"cancel pipeline run {run_id!r}", "DELETE", path, nothing)
 
 
 def list_runs_of_pipeline(pipeline_id: str) -> Call[tuple[PipelineRun, ...]]:
     """List all runs of a published pipeline."""
-    return Call(
-        operation=f"list the runs of published pipeline {pipeline_id!r}",
-        method="GET",
-        service="pipelines",
-        path=f"/PipelineRuns/Pipeline/{segment('pipeline_id', pipeline_id)}",
-        parse=lambda wire: each(PipelineRun.from_wire, wire),
-        page_key="continuationToken",
-        right=_READ,
-    )
+    operation = f"list the runs of published pipeline {pipeline_id!r}"
+    path = f"/PipelineRuns/Pipeline/{segment('pipeline_id', pipeline_id)}"
+    return _RUNS.read_list(operation, path, PipelineRun.from_wire)
 
 
 def _of_steps(
-    operation: str, run_id: str, path: str, nodes: tuple[str, ...], parse: Callable[[Any], T], *, text: bool = False
+    operation: str, run_id: str, path: str, nodes: tuple[str, ...], parse: Callable[[Any], T], **options: Any
 ) -> Call[T]:
     """A query about steps: a POST whose body is the path to a node in the graph, one id for each level."""
-    return Call(
-        operation=operation,
-        method="POST",
-        service="pipelines",
-        path=f"/PipelineRuns/{segment('run_id', run_id)}/{path}",
-        body=list(nodes),
-        parse=parse,
-        text=text,
-        right=_READ,
-    )
+    path = f"/PipelineRuns/{segment('run_id', run_id)}/{path}"
+    return _RUNS.read(operation, path, parse, method="POST", body=list(nodes), **options)
 
 
 def list_step_statuses(run_id: str) -> Call[dict[str, StepStatus]]:
     """Read the status of each step, by node."""
-    return _of_steps(
-        f"list the step statuses of run {run_id!r}",
-        run_id,
-        "Graph/AllNodes/Status",
-        (),
-        lambda wire: {node: StepStatus.from_wire(item) for node, item in wire.items()},
-    )
+
+    def parse(wire: Any) -> dict[str, StepStatus]:
+        return {node: StepStatus.from_wire(item) for node, item in wire.items()}
+
+    return _of_steps(f"list the step statuses of run {run_id!r}", run_id, "Graph/AllNodes/Status", (), parse)
 
 
 def list_step_status_codes(run_id: str) -> Call[dict[str, str]]:
     """Read the name of each step's status, by node."""
-    return _of_steps(
-        f"list the step status codes of run {run_id!r}",
-        run_id,
-        "Graph/AllNodes/StatusCode",
-        (),
-        lambda wire: {node: step_status_code(item) for node, item in wire.items()},
-    )
+
+    def parse(wire: Any) -> dict[str, str]:
+        return {node: step_status_code(item) for node, item in wire.items()}
+
+    return _of_steps(f"list the step status codes of run {run_id!r}", run_id, "Graph/AllNodes/StatusCode", (), parse)
 
 
 def get_step_status(run_id: str, node_id: str) -> Call[StepStatus]:
     """Read the status of one step."""
-    return _of_steps(
-        f"get the status of step {node_id!r} of run {run_id!r}",
-        run_id,
-        "Graph/Node/Status",
-        (node_id,),
-        StepStatus.from_wire,
-    )
+    operation = f"get the status of step {node_id!r} of run {run_id!r}"
+    return _of_steps(operation, run_id, "Graph/Node/Status", (node_id,), StepStatus.from_wire)
 
 
 def get_step_status_code(run_id: str, node_id: str) -> Call[str]:
     """Read the name of one step's status."""
-    return _of_steps(
-        f"get the status code of step {node_id!r} of run {run_id!r}",
-        run_id,
-        "Graph/Node/StatusCode",
-        (node_id,),
-        _code,
-    )
+    operation = f"get the status code of step {node_id!r} of run {run_id!r}"
+    return _of_steps(operation, run_id, "Graph/Node/StatusCode", (node_id,), _code)
 
 
 def _code(wire: Any) -> str:
@@ -169,36 +121,24 @@ def _code(wire: Any) -> str:
 
 def get_step_log(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR", "JobLog"]) -> Call[str]:
     """Read a step's log; the service answers plain text."""
-    return _of_steps(
-        f"get the {stream} of step {node_id!r} of run {run_id!r}",
-        run_id,
-        f"Graph/Shareable/{stream}",
-        (node_id,),
-        str,
-        text=True,
-    )
+    operation = f"get the {stream} of step {node_id!r} of run {run_id!r}"
+    return _of_steps(operation, run_id, f"Graph/Shareable/{stream}", (node_id,), str, text=True)
 
 
 def list_step_outputs(run_id: str, node_id: str) -> Call[dict[str, Output]]:
     """Read where a step's outputs are, by name."""
-    call = _of_steps(
+    return _of_steps(
         f"list the outputs of step {node_id!r} of run {run_id!r}",
         run_id,
         "Outputs",
         (node_id,),
         lambda wire: {name: Output.from_wire(item) for name, item in wire.items()},
+        secrets=lambda outputs: (secret for output in outputs.values() for secret in output.secrets),
     )
-    return replace(call, secrets=lambda outputs: (secret for output in outputs.values() for secret in output.secrets))
 
 
 def get_pipeline_output(run_id: str, name: str) -> Call[Output]:
     """Read where an output of the pipeline itself is."""
-    return Call(
-        operation=f"get output {name!r} of run {run_id!r}",
-        method="GET",
-        service="pipelines",
-        path=f"/PipelineRuns/{segment('run_id', run_id)}/PipelineRunOutputs/{segment('name', name)}",
-        parse=Output.from_wire,
-        secrets=lambda output: output.secrets,
-        right=_READ,
-    )
+    operation = f"get output {name!r} of run {run_id!r}"
+    path = f"/PipelineRuns/{segment('run_id', run_id)}/PipelineRunOutputs/{segment('name', name)}"
+    return _RUNS.read(operation, path, Output.from_wire, secrets=lambda output: output.secrets)

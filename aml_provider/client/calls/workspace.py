@@ -8,11 +8,5 @@ from aml_provider.client.entities import Workspace
 
 def get_workspace() -> Call[Workspace]:
     """Read the workspace."""
-    return Call(
-        operation="get the workspace",
-        method="GET",
-        service="arm",
-        path="",
-        query=(("api-version", "2022-05-01"),),
-        parse=Workspace.from_wire,
-    )
+    query = (("api-version", "2022-05-01"),)
+    return Call("get the workspace", "GET", "arm", "", Workspace.from_wire, query=query)

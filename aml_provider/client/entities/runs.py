@@ -191,7 +191,7 @@ class Output(Portable):
 
     @property
     def data_path(self) -> DataPath:
-        """It as the value of another run's DataPath parameter; without a datastore it cannot be one."""
+        """A value for another run's DataPath parameter, which needs a datastore."""
         return DataPath(self.datastore, self.path)
 
     @classmethod

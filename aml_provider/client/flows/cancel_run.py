@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-    BadRequest,
-    Conflict,
-    NotFound,
-)
+from aml_provider.client.errors import AzureMLError, BadRequest, Conflict, NotFound
 from aml_provider.client.http.messages import Flow, Pause
 
 if TYPE_CHECKING:
@@ -18,11 +13,8 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
 
-
 #: The cancel tag: a run that carries it was cancelled from Airflow, and no task takes it over.
 CANCEL_TAG = "airflow.cancel"
-
-
 # Seconds for which setting the tag is repeated, and between two attempts: Airflow 3 kills a process after five.
 _TAG_TIMEOUT, _TAG_PAUSE = 3.0, 1.0
 

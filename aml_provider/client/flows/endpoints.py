@@ -82,9 +82,7 @@ def create_endpoint(name: str, pipeline_id: str, *, description: str = "") -> Fl
 
 def _change(endpoint_id: str, edit: Callable[[PipelineEndpoint], dict[str, Any] | None]) -> Flow[PipelineEndpoint]:
     endpoint, _ = yield from rewrite(
-        lambda: flow_of(calls.get_endpoint(endpoint_id)),
-        edit,
-        lambda wire: calls.update_endpoint(endpoint_id, wire),
+        lambda: flow_of(calls.get_endpoint(endpoint_id)), edit, lambda wire: calls.update_endpoint(endpoint_id, wire)
     )
     return endpoint
 
@@ -147,8 +145,7 @@ def update_endpoint(
 def set_endpoint_status(endpoint_id: str, status: str) -> Flow[PipelineEndpoint]:
     """Make an endpoint ``Active`` or ``Disabled``."""
     return _change(
-        endpoint_id,
-        lambda endpoint: None if endpoint.status == status else {**endpoint.wire, "EntityStatus": status},
+        endpoint_id, lambda endpoint: None if endpoint.status == status else {**endpoint.wire, "EntityStatus": status}
     )
 
 

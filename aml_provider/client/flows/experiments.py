@@ -60,11 +60,7 @@ def create_experiment(name: str) -> Flow[Experiment]:
 
 
 def update_experiment(
-    name: str,
-    *,
-    new_name: str | None = None,
-    description: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    name: str, *, new_name: str | None = None, description: str | None = None, tags: Mapping[str, str] | None = None
 ) -> Flow[Experiment]:
     """Rename, describe or tag an experiment; None: no change.
 

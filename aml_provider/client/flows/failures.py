@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-)
+from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.runs import list_steps
 from aml_provider.client.http.exchange import MOST_OF_A_LOG
 from aml_provider.client.http.messages import Flow, Request
@@ -16,21 +15,11 @@ from aml_provider.client.text import LONGEST, masked, one_line, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aml_provider.client.entities import (
-        HistoryRun,
-        PipelineRun,
-    )
-
+    from aml_provider.client.entities import HistoryRun, PipelineRun
 
 _LOG_TAIL_LINES = 20
-
-
 _LOG_TAIL_BYTES = 16_384
-
-
 _LOG_TRIES = 3
-
-
 # The logs with a step's own output, best first (their names on the service's different compute targets).
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 
@@ -66,11 +55,9 @@ def _said(text: str) -> str:
 def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
     error_text = ""
     files: dict[str, str] = {}
-    try:
+    with suppress(AzureMLError):
         details = yield calls.get_run_details(run.experiment_name, step.id)
         error_text, files = details.error, details.log_files
-    except AzureMLError:
-        pass
     for name in _by_usefulness(files)[:_LOG_TRIES]:
         try:
             # A log's URL carries its own signature: no token is sent, and the URL is never shown. It is requested once:
@@ -88,13 +75,11 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
             continue
         if reply.status == 200:
             return error_text, _last_lines(reply.body.decode("utf-8", "replace"))
+    text = ""
     if step.node_id:
-        try:
+        with suppress(AzureMLError):
             text = yield calls.get_step_log(run.id, step.node_id, "STDOUT")
-        except AzureMLError:
-            return error_text, ""
-        return error_text, _last_lines(text)
-    return error_text, ""
+    return error_text, _last_lines(text)
 
 
 def _by_usefulness(names: Iterable[str]) -> list[str]:

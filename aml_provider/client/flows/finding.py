@@ -60,13 +60,10 @@ EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 
 def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
-    """The one thing of this name. An active one wins over inactive ones; None: nothing has the name.
+    """The one listed thing of this name. An active one wins over inactive ones; None: nothing has the name.
 
-    Args:
-        kind: Its kind.
-        name: The name.
-        listed: Where to search; items have ``id``, ``name``, ``status`` and ``is_active``.
-        argument: The argument that holds the name; None: a person typed the name.
+    All things have ``id``, ``name``, ``status`` and ``is_active``. An error names the argument that holds the name;
+    None: a person typed it.
 
     Raises:
         AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
@@ -101,23 +98,19 @@ def describe(item: Any) -> str:
 
 
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
-    """The error for a name that nothing in the workspace has; it suggests similar names.
+    """The error where nothing has a name; it suggests similar ones from the list of all.
 
-    Args:
-        kind: The kind of thing.
-        name: The name.
-        listed: Everything of this kind in the workspace.
-        argument: The argument that holds the name; None: a person typed it, as a name or an id.
+    It names the argument that holds the name; None: a person typed it, as a name or an id.
     """
     listed = list(listed)
-    hint = advice(kind, name, listed, otherwise=how_many(len(listed)))
+    hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))
     if argument is None:
         return kind.missing(f"The workspace has no {kind.noun} with the id or name {name!r}; {hint}")
     return _missing(kind, argument, f"named {name!r}", hint)
 
 
 def _missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "the workspace") -> AzureMLError:
-    problem = with_advice(f"{workspace} has no {kind.noun} {which}", hint)
+    problem = f"{workspace} has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
     if issubclass(kind.missing, InvalidArgument):
         return kind.missing(subject, problem)
     return kind.missing(f"{subject}: {problem}")
@@ -140,7 +133,7 @@ def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", worksp
     try:
         found: T = yield call
     except NotFound as error:
-        hint = yield from advice_on_missing(kind, wanted)
+        hint = yield from _advice_on_missing(kind, wanted)
         raise _missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint, workspace) from error
     return found
 
@@ -156,22 +149,11 @@ def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]
     return [folded[found] for found in difflib.get_close_matches(same_letters(wanted), folded, n=3, cutoff=cutoff)]
 
 
-def did_you_mean(wanted: str, names: Iterable[str], *, otherwise: str = "") -> str:
-    """The question that a message ends with, without a capital letter.
-
-    Args:
-        wanted: The name that was given.
-        names: The existing names.
-        otherwise: The text if none is similar.
-    """
-    return _question(similar(wanted, names)) or otherwise
-
-
-def _question(found: list[str]) -> str:
+def _did_you_mean(found: list[str]) -> str:
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
-def how_many(count: int) -> str:
+def _how_many(count: int) -> str:
     """The number of other things, if none of their names is similar."""
     if count == 0:
         return "it has none at all."
@@ -179,14 +161,7 @@ def how_many(count: int) -> str:
 
 
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
-    """A hint for a name or id that was not found.
-
-    Args:
-        kind: The kind of thing.
-        wanted: The name or id that was given.
-        items: All that exist, with ``name`` and, if the kind has it, ``id``.
-        otherwise: The hint if nothing helps.
-    """
+    """A hint for a name or id that was not found among all things of a kind; ``otherwise`` if nothing helps."""
     items = list(items)
     if kind.argument:
         for item in items:
@@ -201,15 +176,10 @@ def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = ""
     near = similar(wanted, {item.name for item in items})
     if not near and kind.argument:
         near = similar(wanted, {item.id for item in items}, _NEAR_ID)
-    return _question(near) or otherwise
+    return _did_you_mean(near) or otherwise
 
 
-def with_advice(sentence: str, hint: str) -> str:
-    """A sentence and a hint, which may be empty."""
-    return f"{sentence}; {hint}" if hint else f"{sentence}."
-
-
-def advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
+def _advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
     """List all things of the kind and give a hint; empty if they cannot be listed, since the error matters more."""
     try:
         items = yield kind.listing()
@@ -227,24 +197,19 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
     try:
         found: T = yield call
     except NotFound as error:
-        hint = yield from advice_on_missing(kind, wanted)
+        hint = yield from _advice_on_missing(kind, wanted)
         if not hint:
             raise
-        raise _with_hint(error, f"{hint[0].upper()}{hint[1:]}") from error
+        raise NotFound(
+            error.operation,
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            request_ids=error.request_ids,
+            retry_after=error.retry_after,
+            hint=" ".join(filter(None, (error.hint, f"{hint[0].upper()}{hint[1:]}"))),
+        ) from error
     return found
-
-
-def _with_hint(error: NotFound, hint: str) -> NotFound:
-    """The same error with a longer hint."""
-    return NotFound(
-        error.operation,
-        status=error.status,
-        code=error.code,
-        message=error.message,
-        request_ids=error.request_ids,
-        retry_after=error.retry_after,
-        hint=" ".join(filter(None, (error.hint, hint))),
-    )
 
 
 def find_datastore(name: str, *, workspace: str = "the workspace") -> Flow[Datastore]:
@@ -279,4 +244,4 @@ def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow
     known.update(name.casefold() for name in names)
     for argument, name in asked:
         if name.casefold() not in known:
-            raise _missing(DATASTORE, argument, repr(name), did_you_mean(name, names))
+            raise _missing(DATASTORE, argument, repr(name), _did_you_mean(similar(name, names)))

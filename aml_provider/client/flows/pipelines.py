@@ -41,16 +41,13 @@ def disable_pipeline(
     """
     pipeline = yield from _find(pipeline_id, pipeline_name, DISABLED)
     if disable_schedules:
-        yield from set_status_of_all(pipeline.id, DISABLED, log=log)
+        yield from set_status_of_all(pipeline.id, DISABLED, log)
     yield from _set(pipeline, DISABLED, log)
     return pipeline.id
 
 
 def enable_pipeline(
-    *,
-    pipeline_id: str | None = None,
-    pipeline_name: str | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    *, pipeline_id: str | None = None, pipeline_name: str | None = None, log: Callable[[str], None] = lambda _: None
 ) -> Flow[str]:
     """Enable a published pipeline; its schedules stay as they are.
 

@@ -22,9 +22,7 @@ _READ_EVERY = 5.0
 
 
 def rewrite(
-    read: Callable[[], Flow[T]],
-    edit: Callable[[T], dict[str, Any] | None],
-    write: Callable[[dict[str, Any]], Call[T]],
+    read: Callable[[], Flow[T]], edit: Callable[[T], dict[str, Any] | None], write: Callable[[dict[str, Any]], Call[T]]
 ) -> Flow[tuple[T, bool]]:
     """Read an entity, change it, write it back whole.
 

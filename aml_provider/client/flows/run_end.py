@@ -36,7 +36,7 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
     if run.state is RunState.FAILED:
         reason = yield from explain_failure(run)
         raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
-    asked = yield from cancel_reason(run, experiment)
+    asked = yield from _cancel_reason(run, experiment)
     if asked is not None:
         error = RunFailed if own else RunCanceled
         raise error(f"Run {run.id} was cancelled from Airflow: {asked}.", run_id=run.id, link=link)
@@ -44,13 +44,8 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
     raise RunCanceled(f"Run {run.id} was cancelled in the workspace{advice}.", run_id=run.id, link=link)
 
 
-def cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
-    """Read why Airflow cancelled a run; None where it did not, or where that cannot be read.
-
-    Args:
-        run: The run.
-        experiment: Its experiment, in case the service does not say.
-    """
+def _cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
+    """Read why Airflow cancelled a run; None where it did not, or where that cannot be read."""
     try:
         known: HistoryRun = yield calls.get_history_run(run.experiment_name or experiment, run.id)
     except AzureMLError:
@@ -59,7 +54,7 @@ def cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
 
 
 def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | None) -> Flow[NoReturn]:
-    """End a wait whose deadline has passed while the run is still active.
+    """End a wait whose deadline has passed while the run continues.
 
     Args:
         run: The run.

@@ -101,13 +101,7 @@ def _runs_of_experiment(
 
 
 def in_experiment(run_id: str, experiment_name: str | None, call_of: Callable[[str], Call[T]]) -> Flow[T]:
-    """Carry out a call that requires a run's experiment.
-
-    Args:
-        run_id: The pipeline run, or the run of a step.
-        experiment_name: Its experiment; None: look it up.
-        call_of: Makes the call, given the experiment's name.
-    """
+    """Carry out a call that requires the experiment of a pipeline's or a step's run; None: look the experiment up."""
     if experiment_name is None:
         experiment_name = yield from _experiment_of(run_id)
     result: T = yield call_of(experiment_name)

@@ -7,12 +7,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-    ends_a_wait,
-)
+from aml_provider.client.errors import AzureMLError, ends_a_wait
 from aml_provider.client.http.messages import Flow, Pause
-from aml_provider.client.http.retry import RetryPolicy, may_pass
+from aml_provider.client.http.retry import may_pass
 from aml_provider.client.text import one_line
 from aml_provider.client.trouble import Troubles, pause_after
 
@@ -20,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
-
-#: The same as the client's.
-DEFAULT_POLICY = RetryPolicy()
+    from aml_provider.client.http.retry import RetryPolicy
 
 
 class Progress(NamedTuple):
@@ -49,7 +44,7 @@ def wait_for_run(
     poll_interval: float,
     deadline: float | None = None,
     log: Callable[[Progress], None],
-    policy: RetryPolicy = DEFAULT_POLICY,
+    policy: RetryPolicy,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
     """Poll a run until it is final or its deadline has passed.
@@ -67,7 +62,7 @@ def wait_for_run(
         The run as it was read last: final, unless the deadline has passed.
 
     Raises:
-        AzureMLError: The run could not be read within the retry budget; the run continues anyway.
+        AzureMLError: The run could not be read within the retry budget. It continues anyway.
     """
     last: Progress | None = None
     while True:
@@ -82,8 +77,8 @@ def wait_for_run(
         yield pause
 
 
-def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[PipelineRun]:
-    """Read a run that exists, as every wait for it does, on a worker and in the triggerer.
+def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
+    """Read a run that exists; all waits do it in this way, on a worker and in the triggerer.
 
     Errors that may pass by themselves are retried within the budget, also those after which a single request is not
     repeated: a refused token, a conflict, a reply that cannot be parsed.
@@ -93,7 +88,7 @@ def read_run(run_id: str, *, policy: RetryPolicy = DEFAULT_POLICY) -> Flow[Pipel
         policy: The budget for all attempts together, and where errors are logged.
 
     Raises:
-        AzureMLError: The run could not be read; it continues anyway.
+        AzureMLError: The run could not be read. It continues anyway.
     """
     waited = 0.0
     tries = 0
@@ -121,22 +116,6 @@ def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ..
     try:
         steps = yield from list_steps(experiment, run_id)
     except AzureMLError:
-        # Progress is a courtesy: the wait goes on without it.
+        # Progress is a courtesy: the wait continues without it.
         return ()
     return tuple((step.name, step.status) for step in steps)
-
-
-def check_connection(log: Callable[[str], None]) -> Flow[str]:
-    """Read the workspace, then its pipelines.
-
-    Args:
-        log: Called with the name of each step before it is taken.
-
-    Returns:
-        A sentence about what was found.
-    """
-    log("workspace")
-    workspace = yield calls.get_workspace()
-    log("pipelines")
-    pipelines = yield calls.list_pipelines()
-    return f"workspace {workspace.name!r} in {workspace.location}, {len(pipelines)} active published pipelines"

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
 from aml_provider.client.arguments import ACTIVE, DISABLED
-from aml_provider.client.errors import (
-    InvalidArgument,
-    ProvisioningFailed,
-    ProvisioningUnsettled,
-)
+from aml_provider.client.errors import InvalidArgument, ProvisioningFailed, ProvisioningUnsettled
 from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
@@ -47,13 +43,7 @@ _KEYED = "AccountKey"
 def list_schedules(
     *, active_only: bool = True, pipeline_id: str | None = None, endpoint_id: str | None = None
 ) -> Flow[tuple[Schedule, ...]]:
-    """List schedules: all, or those of one published pipeline or pipeline endpoint.
-
-    Args:
-        active_only: Leave out disabled ones.
-        pipeline_id: The published pipeline.
-        endpoint_id: The pipeline endpoint.
-    """
+    """List schedules: all, or those of one published pipeline or pipeline endpoint."""
     if pipeline_id is not None:
         found = yield from advised(calls.list_schedules_of_pipeline(pipeline_id), PIPELINE, pipeline_id)
     elif endpoint_id is not None:
@@ -71,7 +61,10 @@ def find_schedule(name: str) -> Flow[Schedule]:
         AmbiguousSchedule: There are several; the message lists them.
         ScheduleError: It does not exist; the message suggests similar names.
     """
-    listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
+    return _named(name, (yield calls.list_schedules(active_only=False)))
+
+
+def _named(name: str, listed: tuple[Schedule, ...]) -> Schedule:
     found = only_one("schedule_name", name, listed)
     if found is None:
         raise no_such_name(SCHEDULE, name, listed, "schedule_name")
@@ -96,12 +89,7 @@ def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule |
 
 
 def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
-    """Read a schedule, change it, write it back whole.
-
-    Args:
-        schedule_id: The schedule.
-        edit: Returns the changed entity; None: nothing must be changed. After a write whose result is unknown, the
-            schedule is read and edited again, so that nothing is written twice.
+    """Read a schedule, change it, write it back whole; ``edit`` is that of :func:`rewrite`.
 
     Returns:
         The schedule, and whether it was written.
@@ -133,22 +121,11 @@ def set_status(schedule_id: str, status: str) -> Flow[tuple[Schedule, bool]]:
     Returns:
         The schedule, and whether it was changed.
     """
-    return (
-        yield from change(
-            schedule_id, lambda schedule: None if schedule.status == status else with_status(schedule, status)
-        )
-    )
+    return change(schedule_id, lambda schedule: None if schedule.status == status else with_status(schedule, status))
 
 
-def set_status_of_all(
-    pipeline_id: str, status: str, *, log: Callable[[str], None] = lambda _: None
-) -> Flow[tuple[Schedule, ...]]:
-    """Enable or disable all schedules of a published pipeline.
-
-    Args:
-        pipeline_id: The published pipeline.
-        status: ``Active`` or ``Disabled``.
-        log: Called with a line about each change.
+def set_status_of_all(pipeline_id: str, status: str, log: Callable[[str], None]) -> Flow[tuple[Schedule, ...]]:
+    """Enable or disable all schedules of a published pipeline, and log a line about each change.
 
     Returns:
         The pipeline's schedules that have this status now, without replaced ones.
@@ -188,24 +165,18 @@ def settle_status(
         PipelineError: There is no such pipeline.
     """
     if pipeline_id is not None:
-        settled = yield from set_status_of_all(pipeline_id, status, log=log)
+        settled = yield from set_status_of_all(pipeline_id, status, log)
         if not settled:
             yield from find_pipeline_of_id(pipeline_id)
         return settled
     if schedule_id is None:
         assert schedule_name is not None
-        if status == DISABLED:
-            listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
-            named = tuple(item for item in listed if item.name == schedule_name)
-            if named and not any(item.is_active for item in named):
-                log(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
-                return named
-            found = only_one("schedule_name", schedule_name, named)
-            if found is None:
-                raise no_such_name(SCHEDULE, schedule_name, listed, "schedule_name")
-            schedule_id = found.id
-        else:
-            schedule_id = (yield from find_schedule(schedule_name)).id
+        listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
+        named = tuple(item for item in listed if item.name == schedule_name)
+        if status == DISABLED and named and not any(item.is_active for item in named):
+            log(f"Schedule {schedule_name!r} is disabled already: {', '.join(item.id for item in named)}.")
+            return named
+        schedule_id = _named(schedule_name, listed).id
     schedule, changed = yield from set_status(schedule_id, status)
     done = f"is {status} now" if changed else f"is {status} already; nothing was changed"
     log(f"Schedule {schedule.name!r} ({schedule.id}) {done}.")
@@ -213,11 +184,7 @@ def settle_status(
 
 
 def prepare(
-    wanted: ScheduleRequest,
-    find: Flow[Target],
-    known: Known,
-    *,
-    warn: Callable[[str], None] = lambda _: None,
+    wanted: ScheduleRequest, find: Flow[Target], known: Known, *, warn: Callable[[str], None] = lambda _: None
 ) -> Flow[Target]:
     """Find the pipeline or endpoint of a schedule and check that they fit, before anything is written.
 
@@ -275,11 +242,7 @@ def _sayings(wire: dict[str, Any]) -> list[str]:
 
 
 def wait_for_provisioning(
-    schedule_id: str,
-    *,
-    poll_interval: float = 5.0,
-    deadline: float,
-    now: Callable[[], float] = time.time,
+    schedule_id: str, *, poll_interval: float = 5.0, deadline: float, now: Callable[[], float] = time.time
 ) -> Flow[Schedule]:
     """Poll a schedule until the service has set it up, or its deadline has passed.
 

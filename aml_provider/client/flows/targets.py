@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    PipelineDisabled,
-    PipelineError,
-)
+from aml_provider.client.errors import PipelineDisabled, PipelineError
 from aml_provider.client.flows.endpoints import find_endpoint
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, check_datastores, no_such_name, only_named, read_by_id
 from aml_provider.client.specs.target import Target
@@ -18,11 +15,7 @@ from aml_provider.client.text import some_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aml_provider.client.entities import (
-        PipelineEndpoint,
-        PipelineInterface,
-        PublishedPipeline,
-    )
+    from aml_provider.client.entities import PipelineEndpoint, PipelineInterface, PublishedPipeline
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Known:
-    """Facts about a workspace that were read and are not read again."""
+    """The parts of a workspace that have been read and are not read again."""
 
     #: By graph id: a graph never changes.
     interfaces: dict[str, PipelineInterface] = field(default_factory=dict)
@@ -42,7 +35,7 @@ _KNOWN: dict[str, Known] = {}
 
 
 def known_of(workspace: str) -> Known:
-    """The facts that this process has read of the workspace with this :attr:`~.WorkspaceSettings.identity`."""
+    """The parts of a workspace that this process has read, by its :attr:`~.WorkspaceSettings.identity`."""
     return _KNOWN.setdefault(workspace, Known())
 
 
@@ -83,9 +76,7 @@ def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
 def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[PublishedPipeline]:
     """Read the published pipeline of this id, active or not.
 
-    Args:
-        pipeline_id: The id.
-        subject: The beginning of an error message: the argument, or what refers to the pipeline.
+    An error message begins with ``subject``: the argument, or what refers to the pipeline.
 
     Raises:
         PipelineError: There is none; the message says if the id is a name, and lists similar ids.
@@ -116,10 +107,7 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
 def find_target_for(request: RunRequest, reference: PipelineReference, known: Known) -> Flow[Target]:
     """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
 
-    Args:
-        request: What the run is asked to do.
-        reference: What is run.
-        known: What is known of the workspace; what is read is added.
+    What is read is added to what is known of the workspace.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
@@ -153,11 +141,7 @@ def _pipeline_behind(endpoint: PipelineEndpoint, version: str | None) -> str:
 
 
 def inspect_target(target: Target, known: Known) -> Flow[tuple[Target, PublishedPipeline, PipelineInterface]]:
-    """Read the interface of a target, and make sure that it can be run.
-
-    Args:
-        target: The pipeline or endpoint.
-        known: What is known of the workspace; what is read is added.
+    """Read the interface of a target, unless it is known already, and make sure that the target can be run.
 
     Raises:
         PipelineDisabled: It is not active.

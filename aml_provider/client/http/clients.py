@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import httpx
@@ -25,7 +25,6 @@ from aml_provider.client.http.transfer import Transfer, check_trust
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from types import TracebackType
 
     from aml_provider.client.calls import Call
     from aml_provider.client.http.reply import Reply
@@ -38,18 +37,8 @@ T = TypeVar("T")
 _TIMEOUT = httpx.Timeout(ON_ITS_WAY, connect=15.0)
 
 
-class Clock(Protocol):
-    """Waits. Tests pass a clock that they drive."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait in a worker."""
-
-    async def asleep(self, seconds: float) -> None:
-        """Wait in an event loop."""
-
-
-class RealClock:
-    """Real time."""
+class Clock:
+    """Waits in real time. Tests pass a clock that they drive."""
 
     def sleep(self, seconds: float) -> None:
         """Wait in a worker."""
@@ -93,7 +82,7 @@ class Client:
         self.settings = settings
         self._hide = hide
         self._session = Session(settings, policy or RetryPolicy())
-        self._clock = clock or RealClock()
+        self._clock = clock or Clock()
         _quiet_loggers()
         # First: its errors name the environment variables that cannot be used.
         routes = Routes()
@@ -103,9 +92,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -184,7 +171,7 @@ class AsyncClient:
         self.settings = settings
         self._hide = hide
         self._session = Session(settings, policy or RetryPolicy())
-        self._clock = clock or RealClock()
+        self._clock = clock or Clock()
 
     async def __aenter__(self) -> Self:
         self._credential, self._http = await asyncio.to_thread(self._build)
@@ -201,9 +188,7 @@ class AsyncClient:
             httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes),
         )
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         try:
             await self._http.aclose()
         finally:
@@ -248,10 +233,7 @@ class AsyncClient:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
         transfer = Transfer(step, token, self._http.timeout)
         with transfer:
-            async with (
-                asyncio.timeout(transfer.deadline.seconds),
-                self._http.stream(**transfer.arguments) as response,
-            ):
+            async with asyncio.timeout(transfer.deadline.seconds), self._http.stream(**transfer.arguments) as response:
                 transfer.begin(response)
                 async for piece in response.aiter_raw():
                     if not transfer.add(piece):

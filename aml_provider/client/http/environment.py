@@ -313,12 +313,7 @@ def _checked(proxy: Proxy) -> Proxy:
 
 
 def way_to(url: str, reason: str) -> str:
-    """A phrase about the proxy or certificates that a failed connection used; often empty.
-
-    Args:
-        url: An address of the server.
-        reason: Why it failed.
-    """
+    """A phrase about the proxy or certificates of a connection that failed for this reason; often empty."""
     proxy = Proxies.of_environment().to_url(url)
     through = f" through {proxy.place}" if proxy is not None else ""
     if "CERTIFICATE_VERIFY_FAILED" not in reason:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
 #: Seconds for which a request may be on its way: then its sender gives up, if it has not died before.
 ON_ITS_WAY = 60.0
 
@@ -63,8 +62,6 @@ class Pause(NamedTuple):
 
 #: Carried out by a driver.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
-
-
 #: Composed of calls, requests and pauses: a call yields its result, a request its reply, a pause None.
 Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
 

@@ -88,7 +88,7 @@ class Session:
                     if isinstance(step, Call):
                         result = yield from self.perform(step)
                     elif isinstance(step, Request):
-                        result = yield from attempt(step, self._policy, spent, self._troubles)
+                        result = yield from attempt(step, self._policy, self._troubles, spent)
                     else:
                         result = yield step
                 except AzureMLError as error:
@@ -162,7 +162,7 @@ class Session:
             repeatable=call.repeatable,
             most=MOST_OF_A_TEXT if call.text else MOST_OF_A_PAGE if call.page_key else MOST_OF_A_RECORD,
         )
-        reply = yield from attempt(request, self._policy, troubles=self._troubles)
+        reply = yield from attempt(request, self._policy, self._troubles)
         # Microsoft's SDK accepts 200 only. But a submission with another success status was carried out too.
         if not reply.is_success:
             raise self._refusal(call, reply)
@@ -180,7 +180,7 @@ class Session:
                     f"is not set, and the workspace names {workspace.discovery_url.partition('?')[0]!r} for discovery, "
                     f"which is not a host of the cloud {self.settings.cloud.name!r}; set region or endpoint",
                 )
-            reply = yield from attempt(request, self._policy, troubles=self._troubles)
+            reply = yield from attempt(request, self._policy, self._troubles)
             services = reply.json() if reply.status == 200 else None
             if not isinstance(services, dict) or not isinstance(services.get("api"), str):
                 raise MalformedReply(

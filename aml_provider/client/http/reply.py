@@ -54,11 +54,7 @@ class Reply(NamedTuple):
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
 
     def json(self, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-        """Its body; None also if it is not JSON.
-
-        Args:
-            object_hook: As :func:`json.loads` takes it.
-        """
+        """Its body; None also if it is not JSON. The hook is that of :func:`json.loads`."""
         try:
             return json.loads(self.body, object_hook=object_hook)
         except (ValueError, RecursionError):
@@ -84,11 +80,7 @@ class Reply(NamedTuple):
         return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:
-        """A sentence about this host's clock, if it differs by minutes from the service's; else empty.
-
-        Args:
-            now: This host's time.
-        """
+        """A sentence about this host's clock, if it differs by minutes from the service's; else empty."""
         there = self.date()
         ahead = 0.0 if there is None else (now - there).total_seconds()
         # A reply may have been on its way for a minute.
@@ -103,11 +95,7 @@ class Reply(NamedTuple):
         return self.clean(" ".join(self.body[:4000].decode("utf-8", "replace").split()), 200)
 
     def ids(self, wire: Any) -> list[str]:
-        """The ids that Azure support asks for, ours and the service's.
-
-        Args:
-            wire: Its body's JSON, which may have some.
-        """
+        """The ids that Azure support asks for, ours and the service's; the body's JSON may have some too."""
         ids = [f"x-ms-client-request-id={self.request_id}"]
         ids += [f"{name}={self.headers[name]}" for name in _ID_HEADERS if self.headers.get(name)]
         if isinstance(wire, dict):

@@ -7,25 +7,19 @@ import random
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.client.errors import (
-    AzureMLError,
-    ReplyLost,
-    ServiceError,
-    Unreachable,
-)
+from aml_provider.client.errors import AzureMLError, ReplyLost, ServiceError, Unreachable
 from aml_provider.client.http.messages import Machine, Pause, Request
-from aml_provider.client.trouble import EVERY, Troubles
+from aml_provider.client.trouble import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.http.reply import Reply
+    from aml_provider.client.trouble import Troubles
 
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
-
-
 _LONGEST_PAUSE = 30.0
 
 
@@ -68,7 +62,7 @@ def may_pass(error: AzureMLError) -> bool:
 
 
 def attempt(
-    request: Request, policy: RetryPolicy, spent: dict[bool, float] | None = None, troubles: Troubles | None = None
+    request: Request, policy: RetryPolicy, troubles: Troubles, spent: dict[bool, float] | None = None
 ) -> Machine[Reply]:
     """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
 
@@ -77,8 +71,8 @@ def attempt(
     Args:
         request: The request.
         policy: The budget.
+        troubles: The troubles of earlier requests.
         spent: The seconds that earlier requests used of the budgets: False for failures, True for throttling.
-        troubles: The troubles of earlier requests; None: there were none.
 
     Returns:
         The last reply, whatever its status.
@@ -88,7 +82,6 @@ def attempt(
         ReplyLost: The request was sent, but no complete reply was received.
     """
     spent = {} if spent is None else spent
-    troubles = Troubles() if troubles is None else troubles
     tries = 0
     while True:
         failure: AzureMLError | None = None

@@ -213,19 +213,16 @@ def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | No
 
 
 def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
-    from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
-
-    schedule = wire.get("Schedule") or {}
-    start = _plain_time(wire.get("StartTime"))
+    recurrence = recurrence_from_wire(wire)
     return (
-        enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
+        recurrence.frequency,
         str(wire.get("Interval")),
-        start,
+        recurrence.start_time,
         # If none was given, the service may add the one that it uses.
-        wire.get("TimeZone") or "UTC",
-        frozenset(str(hour) for hour in schedule.get("Hours") or ()),
-        frozenset(str(minute) for minute in schedule.get("Minutes") or ()),
-        frozenset(enum_name(day, WEEK_DAYS) for day in schedule.get("WeekDays") or ()),
+        recurrence.time_zone or "UTC",
+        frozenset(map(str, recurrence.hours or ())),
+        frozenset(map(str, recurrence.minutes or ())),
+        frozenset(recurrence.week_days or ()),
     )
 
 

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client.arguments import ACTIVE, STATUSES, as_choice, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
-from aml_provider.client.specs.recurrence import merge_recurrence, recurrence_to_wire, same_recurrence, whole_number
+from aml_provider.client.specs.recurrence import (
+    merge_recurrence,
+    park,
+    recurrence_to_wire,
+    same_recurrence,
+    whole_number,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from datetime import datetime
 
     from aml_provider.client.entities import PipelineInterface, PublishedPipeline, Schedule
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import Target
-
 
 # Numbers are sent, names are received.
 _TYPES = {"Recurrence": "0", "DataStore": "1"}
@@ -138,12 +143,7 @@ class ScheduleRequest:
             )
 
     def to_wire(self, target: Target, properties: Mapping[str, str]) -> dict[str, Any]:
-        """The creation's body, as Microsoft's SDK sends it.
-
-        Args:
-            target: What it is to run.
-            properties: Keys of ours.
-        """
+        """The creation's body, as Microsoft's SDK sends it, with properties of ours."""
         submission = self.request.to_wire(own_tags=properties, notification=False)
         for key in ("RunSource", "RunType", "tags"):
             submission.pop(key, None)
@@ -161,17 +161,12 @@ class ScheduleRequest:
             wire["DataStoreTriggerInfo"] = dict(self.trigger)
         return wire
 
-    def parked(self, wire: Mapping[str, Any], park: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-        """A creation's body that starts no run before the schedule can be disabled.
-
-        Args:
-            wire: The body of :meth:`to_wire`.
-            park: Moves a recurrence far into the future.
-        """
+    def parked(self, wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """A creation's body, made from that of :meth:`to_wire`, that starts no run before it can be disabled."""
         if self.trigger is not None:
             return {**wire, "DataStoreTriggerInfo": {**self.trigger, "PollingInterval": _PARKED_POLLING}}
         assert self.recurrence is not None
-        return {**wire, "Recurrence": park(self.recurrence)}
+        return {**wire, "Recurrence": park(self.recurrence, now)}
 
     def fits(self, schedule: Schedule, target: Target) -> bool:
         """Whether a schedule has the same kind and the same pipeline or endpoint, which cannot be changed."""
@@ -220,25 +215,13 @@ class ScheduleRequest:
         seen = [current.get(key) or {} for key in _ASSIGNMENTS]
         # An author cannot write other forms of a dataset here, so somebody else has set them.
         others = {name: value for name, value in seen[2].items() if _dataset(value) is None}
+        experiment, description = request.experiment_name, request.description
+        same_description = description is None or current.get("Description") == description
+        key, continues = "ContinueRunOnStepFailure", request.continue_on_step_failure
         facts = [
-            (
-                "experiment_name",
-                current.get("ExperimentName") == request.experiment_name,
-                "ExperimentName",
-                request.experiment_name,
-            ),
-            (
-                "description",
-                request.description is None or current.get("Description") == request.description,
-                "Description",
-                request.description,
-            ),
-            (
-                "continue_on_step_failure",
-                current.get("ContinueRunOnStepFailure") == request.continue_on_step_failure,
-                "ContinueRunOnStepFailure",
-                request.continue_on_step_failure,
-            ),
+            ("experiment_name", current.get("ExperimentName") == experiment, "ExperimentName", experiment),
+            ("description", same_description, "Description", description),
+            ("continue_on_step_failure", current.get(key) == continues, key, continues),
             ("parameters", _texts(seen[0]) == parameters, _ASSIGNMENTS[0], parameters),
             ("data_paths", _paths(seen[1]) == _paths(paths), _ASSIGNMENTS[1], paths),
             ("datasets", _datasets(seen[2]) == _datasets(datasets), _ASSIGNMENTS[2], {**others, **datasets}),

@@ -18,7 +18,7 @@ from support.airflow.task import Log, RunPipeline, Task
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import AzureMLError, Unreachable
-from aml_provider.client.http.clients import AsyncClient, Client, RealClock
+from aml_provider.client.http.clients import AsyncClient, Client, Clock
 from aml_provider.client.http.messages import Request
 from aml_provider.triggerer.run_poller import RunPoller
 from aml_provider.worker import run_pipeline, run_wait
@@ -55,7 +55,7 @@ class Case:
         self.said = Log()
         self.pauses = []
         self._pattern = None
-        monkeypatch.setattr(RealClock, "sleep", lambda _, seconds: self._sleep(seconds))
+        monkeypatch.setattr(Clock, "sleep", lambda _, seconds: self._sleep(seconds))
 
     def _sleep(self, seconds):
         self.pauses.append(seconds)

@@ -72,7 +72,7 @@ def run_of(status):
 FLOWS = {
     "a call": lambda time: one(calls.get_run("r")),
     "a wait": lambda time: wait_for_run(
-        "r", "x", poll_interval=30.0, deadline=1000.0, log=lambda _: None, now=lambda: time.now
+        "r", "x", poll_interval=30.0, deadline=1000.0, log=lambda _: None, policy=RetryPolicy(), now=lambda: time.now
     ),
     "provisioning": lambda time: wait_for_provisioning("s", deadline=1000.0, now=lambda: time.now),
     "a look-up": lambda time: search("key", "x", "p", timeout=300.0, now=lambda: time.now),
@@ -107,7 +107,8 @@ def test_a_failure_is_logged_immediately_then_each_minute(name, failure, said):
 
 def test_the_end_of_a_failure_is_logged_once(said):
     time = Time()
-    flow = wait_for_run("r", "x", poll_interval=30.0, deadline=400.0, log=lambda _: None, now=lambda: time.now)
+    options = {"poll_interval": 30.0, "log": lambda _: None, "policy": RetryPolicy()}
+    flow = wait_for_run("r", "x", deadline=400.0, now=lambda: time.now, **options)
     time.play(machine_of(flow, time), lambda now: REFUSED if 50 < now < 140 else run_of(1))
     assert len(said()) == 2
     [over] = [line for line in said(logging.INFO) if "works again" in line]

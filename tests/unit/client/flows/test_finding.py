@@ -17,7 +17,6 @@ from aml_provider.client.flows.finding import (
     advice,
     advised,
     check_datastores,
-    did_you_mean,
     find_datastore,
     similar,
 )
@@ -68,7 +67,7 @@ def test_a_name_that_hundreds_have_makes_no_endless_message():
 @given(st.text(), st.lists(st.text(), max_size=8))
 def test_only_what_there_is_is_suggested(wanted, names):
     assert set(similar(wanted, names)) <= set(names)
-    assert did_you_mean(wanted, names, otherwise="nothing")
+    assert advice(DATASTORE, wanted, [Store(name) for name in names], otherwise="nothing")
 
 
 def test_a_datastore_that_is_not_there_names_its_neighbour():

@@ -27,6 +27,7 @@ from aml_provider.client.errors import (
 )
 from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.http.retry import RetryPolicy, attempt
+from aml_provider.client.trouble import Troubles
 
 SUBMISSIONS = [calls.submit_pipeline("p", {}), calls.submit_endpoint("e", {}, version="1")]
 # One of each method, and the POSTs that only read.
@@ -247,7 +248,8 @@ def test_a_wait_beyond_the_budget_is_not_begun():
 
 
 def test_an_endless_budget_does_not_overflow():
-    machine = attempt(Request("x", "GET", "https://h"), RetryPolicy(budget=float("inf"), jitter=lambda: 0.0))
+    policy = RetryPolicy(budget=float("inf"), jitter=lambda: 0.0)
+    machine = attempt(Request("x", "GET", "https://h"), policy, Troubles())
     step = next(machine)
     for _ in range(3000):
         step = machine.send(reply(503) if isinstance(step, Request) else None)
