@@ -45,7 +45,6 @@ _MOST_GONE = 1000
 _RECORD = re.compile(rb"azureml_cursor_(?:[A-Za-z0-9_.-]*_)?[0-9a-f]{16}\.json")
 _RECORDS = b"azureml_cursor_"
 
-
 _Candidate = tuple[str, "Row", int, int]
 """A new version that the rules allow: last_modified, its row, the number of its draft, its position in the draft.
 

@@ -125,14 +125,7 @@ def detail_of(body: bytes) -> str:
     return " ".join(_SIGNATURE.sub("***", masked(text)).split())
 
 
-def reason_of(
-    code: str,
-    message: str,
-    kind: str,
-    signed: Mapping[str, str],
-    right: Right,
-    there: datetime,
-) -> str:
+def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], right: Right, there: datetime) -> str:
     """A phrase: why a request was refused, and what to do.
 
     Args:

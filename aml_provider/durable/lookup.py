@@ -65,12 +65,7 @@ def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flo
 
 
 def search(
-    key: str,
-    experiment: str,
-    pipeline_id: str | None,
-    *,
-    timeout: float,
-    now: Callable[[], float] = time.monotonic,
+    key: str, experiment: str, pipeline_id: str | None, *, timeout: float, now: Callable[[], float] = time.monotonic
 ) -> Flow[Search]:
     """Look up a key in every way, until a run is found or the time is up.
 

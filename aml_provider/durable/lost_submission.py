@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-    NotFound,
-    RunUnwatched,
-    SubmissionUnknown,
-    SubmissionUnsettled,
-)
+from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
 from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.lookup import KEY, WAYS, search

@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import (
-    AzureMLError,
-    ForeignRun,
-    NotFound,
-    RunCanceled,
-    RunStillActive,
-    Throttled,
-)
+from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive, Throttled
 from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.identity import Deployment

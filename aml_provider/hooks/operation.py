@@ -35,9 +35,7 @@ def operation(flow: Callable[Concatenate[H, P], Flow[T]]) -> Callable[Concatenat
     return method
 
 
-def in_event_loop(
-    method: Callable[Concatenate[H, P], T],
-) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
+def in_event_loop(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
     """The twin of a method that :func:`operation` made: a coroutine function that carries out the same flow."""
     flow: Callable[Concatenate[H, P], Flow[T]] = method.__wrapped__  # type: ignore[attr-defined]
 

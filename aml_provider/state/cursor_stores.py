@@ -98,7 +98,6 @@ def cursor_store(key: str, folder: BlobFolder | None) -> CursorStore:
 
 _LONGEST_KEY = 250  # characters of a Variable's key
 
-
 # If a Variable's key contains such a word, Airflow treats the value as a secret, and would search every log line for a
 # megabyte of cursor to mask it. Broader than the lists of 2.11 and 3.3.
 _SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret|service_account|token|webhook")
