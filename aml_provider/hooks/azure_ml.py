@@ -44,11 +44,7 @@ class AzureMLHook(
         from aml_provider.get_provider_info import get_provider_info
 
         behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
-        return {
-            "hidden_fields": behaviour["hidden-fields"],
-            "relabeling": behaviour["relabeling"],
-            "placeholders": behaviour["placeholders"],
-        }
+        return {name.replace("-", "_"): value for name, value in behaviour.items()}
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
