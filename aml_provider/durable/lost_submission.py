@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
-from aml_provider.durable.arrival import arrival_timeout
-from aml_provider.durable.lookup import KEY, WAYS, search
+from aml_provider.durable.lookup import KEY, WAYS, arrival_timeout, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from aml_provider.client.flows.schedules import (
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.recurrence import park
 from aml_provider.client.specs.schedule import with_properties, with_status
-from aml_provider.durable.arrival import arrival_timeout
+from aml_provider.durable.lookup import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.durable.schedule_owner import DAG, DEPLOYMENT, KEY, MAP_INDEX, RUN, TASK
 
