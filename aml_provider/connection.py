@@ -237,12 +237,8 @@ def settings_of(
 def check_readable(where: str, connection: Connection) -> None:
     """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
-    Args:
-        where: The connection, for the error.
-        connection: The connection.
-
     Raises:
-        InvalidArgument: It is not JSON; the message shows nothing of it.
+        InvalidArgument: It is not JSON; the message begins with ``where``, and shows nothing of the extra.
     """
     try:
         # Airflow 2 parses it when it is read.

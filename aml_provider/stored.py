@@ -12,8 +12,6 @@ from aml_provider.client.errors import AzureMLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Slot", "StoredRecordDamaged", "made", "overridden", "parse", "reading"]
-
 T = TypeVar("T")
 
 # The errors of reading arbitrary data: bytes that are not text, JSON that is nested too deeply, endless numbers.

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.page_parser import Page, Row
     from aml_provider.blobs.rules import Rules
 
-__all__ = ["Scan"]
-
 # Where an event loop can run other tasks.
 _BREATH = Pause(0)
 # The most versions that are gone in a stored cursor: 16 KB.
@@ -54,10 +52,6 @@ Candidates are reported in this order: the oldest first, then by name.
 
 def _name(candidate: _Candidate) -> bytes:
     return candidate[1][0]
-
-
-def _name_of(row: Row) -> bytes:
-    return row[0]
 
 
 class Scan:
@@ -180,7 +174,7 @@ class Scan:
             latest = {row[0]: row for row in rows}
             self._counts.listed += len(rows) - len(latest)
             self._counts.twice += len(rows) - len(latest)
-            rows = sorted(latest.values(), key=_name_of)
+            rows = sorted(latest.values())
         # All names between the first and the last one have the prefix that these two have.
         is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
         if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):

@@ -13,8 +13,6 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference", "damaged", "undone"]
-
 Chunk = tuple["array[int]", "array[int]"]
 """Version hashes (8 bytes) and name hashes (4 bytes) of the same blobs, in listing order."""
 

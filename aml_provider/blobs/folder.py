@@ -11,8 +11,6 @@ from aml_provider.blobs.wasb import account_of, without_side
 from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import InvalidArgument
 
-__all__ = ["Folder", "as_store_path", "normalise_path"]
-
 _CONTAINER = re.compile(r"\$[a-z]{3,}|(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder_state import FolderState
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["list_request", "poll_folder"]
-
 # Azurite 3.35 accepts this version; since 2021-02-12, names with characters that XML cannot hold arrive as
 # <Name Encoded="true"> instead of failing the listing.
 SERVICE_VERSION = "2021-12-02"

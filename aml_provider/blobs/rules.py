@@ -15,8 +15,6 @@ from aml_provider.client.errors import InvalidArgument, MalformedReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Counts", "Rules", "iso_dates", "iso_hours", "settled_until"]
-
 _CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 

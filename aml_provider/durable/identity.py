@@ -21,12 +21,7 @@ class TaskIdentity(NamedTuple):
 
     Args:
         deployment: Names this Airflow, so that two Airflows in one workspace never take each other's runs.
-        dag_id: The DAG.
-        run_id: The DAG run.
-        task_id: The task.
         map_index: The index of a mapped task, else -1.
-        max_tries: The task instance's ``max_tries``.
-        retries: The task's ``retries``.
         url: That Airflow's address; see :class:`Deployment`.
     """
 

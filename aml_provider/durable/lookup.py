@@ -69,14 +69,9 @@ def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flo
 def search(
     key: str, experiment: str, pipeline_id: str | None, *, timeout: float, now: Callable[[], float] = time.monotonic
 ) -> Flow[Search]:
-    """Look up a key in every way, until a run is found or the time is up.
+    """Look up a key in every way, until a run is found or ``timeout`` seconds have passed.
 
-    Args:
-        key: The key that the run carries.
-        experiment: The run's experiment.
-        pipeline_id: The published pipeline, where it is known.
-        timeout: Seconds after which to stop; the last round begins no earlier, and there is at least one.
-        now: A clock; the time that replies take counts too.
+    The last round begins no earlier, and there is at least one. The time that replies take counts too.
     """
     end = now() + timeout
     pause = _FIRST_PAUSE

@@ -27,10 +27,7 @@ class RunFinder:
 
     Args:
         evidence: What "not found" proves; None where no submission in doubt is resolved.
-        settings: The workspace.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
-        log: The task's log.
-        now: The wall clock.
         monotonic: The clock for waiting.
     """
 

@@ -48,14 +48,10 @@ class ScheduleReconciler:
     """Makes one schedule match what is wanted.
 
     Args:
-        wanted: The wanted schedule.
         target: The pipeline or endpoint that it should run.
-        owner: The task that owns it.
         if_exists: What to do with one that exists already: ``update``, ``reuse`` or ``fail``.
         intent_slot: Where the intent to create it is stored.
         lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
-        log: The logger.
-        now: The wall clock.
     """
 
     def __init__(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder import Folder
     from aml_provider.client.http.clients import Client
 
-__all__ = ["BlobCursorStore", "VariableCursorStore", "cursor_store", "variable_key"]
-
 
 class BlobFolder(Protocol):
     """A folder that can be opened: a :class:`~aml_provider.hooks.blob_location.BlobLocation`."""

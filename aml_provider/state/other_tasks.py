@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from aml_provider.durable.handover import Owner
 
-__all__ = ["NO_STATUS", "other_task_failed", "owner_state", "states_for"]
-
 NO_STATUS = "no_status"
 """Airflow's UI name for the state of a task instance that was not scheduled yet, or was just cleared."""
 

@@ -12,8 +12,6 @@ from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.state.from_event_loop import in_thread
 from aml_provider.stored import parse, reading
 
-__all__ = ["AssetRecords", "SeveralAssets", "VariableRecords", "WatcherRecords"]
-
 _WRITER = "AzureBlobChangeTrigger"
 
 
