@@ -46,11 +46,7 @@ class StoredRecordDamaged(AzureMLError):
 
 @contextmanager
 def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn every error that damaged data causes into one.
-
-    Args:
-        refuse: Makes that error from a description of the problem.
-    """
+    """Turn every error that damaged data causes into the one that ``refuse`` makes of the problem's description."""
     try:
         yield
     except _DAMAGE as error:

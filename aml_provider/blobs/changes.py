@@ -95,12 +95,7 @@ class Scan:
         return True
 
     def add(self, digest: bytes, page: Page, date: str | None) -> Iterator[Pause]:
-        """Compare a page.
-
-        Args:
-            digest: The digest of the page's bytes.
-            page: The parsed page.
-            date: The server's ``Date`` header of the page; needed only for ``settle``.
+        """Compare a parsed page; the server's ``Date`` header is needed only for ``settle``.
 
         Yields:
             Pauses, in which an event loop can run other tasks.

@@ -116,11 +116,7 @@ class Difference(NamedTuple):
 
 
 def undone(cursor_text: str, undo_text: str) -> tuple[str, str]:
-    """Take a batch out of a stored cursor.
-
-    Args:
-        cursor_text: The cursor with the batch in it.
-        undo_text: The difference to the cursor without it.
+    """Take a batch out of a stored cursor; the undo text is the difference to the cursor without it.
 
     Returns:
         The cursor without the batch, and a difference that changes nothing.

@@ -54,13 +54,7 @@ def refusal(
 ) -> ServiceError:
     """The error for a refused request, with what a person can do about it.
 
-    Args:
-        operation: The operation, for the message.
-        url: The container's address.
-        access: The access that the request was made with.
-        right: The right that the operation needs.
-        reply: The reply.
-        begun: The same access was enough for the previous request.
+    With ``begun``, the same access was enough for the previous request.
     """
     kind: type[ServiceError] = BadRequest
     hint = ""

@@ -127,11 +127,7 @@ class SharedFolder:
         return new
 
     def poll(self, folder: Folder, access: ContainerAccess) -> Flow[FolderPoll]:
-        """List the folder once and compare.
-
-        Args:
-            folder: Its current address: a datastore can be moved.
-            access: The right to list.
+        """List the folder once and compare; its address may have changed, since a datastore can be moved.
 
         Raises:
             AzureMLError: As :func:`poll_folder` does: the poll is void and nothing moves.

@@ -77,10 +77,7 @@ class RunFinder:
     ) -> Flow[PipelineRun | None]:
         """The run of a submission whose reply was lost; None proves that it was not carried out.
 
-        Args:
-            record: Its submission record.
-            timeout: Seconds for which the key is looked up; None: until a run of this moment counts as absent.
-            cause: The error that left the submission in doubt.
+        Its key is looked up for ``timeout`` seconds; None: until a run of this moment counts as absent.
 
         Raises:
             SubmissionUnknown: Whether there is a run cannot be established.
@@ -116,9 +113,7 @@ class RunFinder:
     def find_id(self, record: SubmissionRecord, timeout: float | None = None) -> Flow[str | None]:
         """The id of a submission's run, if it can be found; finding none proves nothing.
 
-        Args:
-            record: Its submission record.
-            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive.
+        Its key is looked up for ``timeout`` seconds; None: as long as the submission may still arrive.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id

@@ -160,11 +160,7 @@ class Submission:
         return self.run_id is not None or (self._store is not None and record is not None and record.sent)
 
     def find(self, timeout: float) -> Flow[str | None]:
-        """The run of this try; where its submission is under way, it is looked up by its key.
-
-        Args:
-            timeout: Seconds for which it is looked up.
-        """
+        """The run of this try; where its submission is under way, its key is looked up for ``timeout`` seconds."""
         record = self._record
         if self.run_id is not None or record is None or not self.may_have_run:
             return self.run_id

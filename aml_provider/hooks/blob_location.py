@@ -54,12 +54,8 @@ class BlobLocation(NamedTuple):
     def of_cursor_store(cls, value: str | None, azureml_conn_id: str) -> BlobLocation | None:
         """The folder of ``cursor_store``; None: cursors are kept in Airflow's Variables.
 
-        Args:
-            value: ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
-            azureml_conn_id: The connection.
-
         Raises:
-            InvalidArgument: It has another form.
+            InvalidArgument: It is not ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
         """
         from aml_provider.blobs.folder import as_store_path
 

@@ -24,11 +24,7 @@ class EndpointMethods(WorkspaceHook):
 
     @operation
     def list_endpoints(self, *, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
-        """List the workspace's pipeline endpoints.
-
-        Args:
-            active_only: Leave out those that are disabled.
-        """
+        """List the workspace's pipeline endpoints; with ``active_only``, without those that are disabled."""
         from aml_provider.client.flows.endpoints import list_endpoints
 
         return list_endpoints(active_only=active_only)

@@ -18,11 +18,7 @@ class PipelineMethods(WorkspaceHook):
 
     @operation
     def list_pipelines(self, *, active_only: bool = True) -> Call[tuple[PublishedPipeline, ...]]:
-        """List the workspace's published pipelines.
-
-        Args:
-            active_only: Leave out those that are disabled.
-        """
+        """List the workspace's published pipelines; with ``active_only``, without those that are disabled."""
         from aml_provider.client import calls
 
         return calls.list_pipelines(active_only=active_only)
@@ -33,10 +29,8 @@ class PipelineMethods(WorkspaceHook):
     def list_pipeline_summaries(self, *, active_only: bool = True) -> Call[tuple[PipelineSummary, ...]]:
         """List the workspace's published pipelines, each with its latest run and the number of its runs.
 
-        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice.
-
-        Args:
-            active_only: Leave out those that are disabled.
+        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice. With
+        ``active_only``, those that are disabled are left out.
         """
         from aml_provider.client import calls
 

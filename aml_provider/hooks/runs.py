@@ -171,11 +171,7 @@ class RunMethods(WorkspaceHook):
 
     @operation
     def list_steps(self, run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
-        """List the steps of a run, in the order of their creation.
-
-        Args:
-            run: The run, or its id.
-        """
+        """List the steps of a run, or of the run with this id, in the order of their creation."""
         from aml_provider.client.flows.run_results import list_steps_of
 
         return list_steps_of(run)

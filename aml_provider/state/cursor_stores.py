@@ -104,11 +104,7 @@ _SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret
 def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -> str:
     """The key of the Variable that holds the cursor of one folder.
 
-    Args:
-        connection: The Airflow connection's id.
-        location: The datastore or container URL as the user gave it: if the datastore's account moves, the key stays.
-        prefix: The folder's prefix.
-        cursor_key: The user's key, or :func:`default_cursor_key`.
+    The location is the datastore or container URL as the user gave it: if the datastore's account moves, the key stays.
     """
     identity = json.dumps([connection, location, prefix, cursor_key])
     digest = blake2b(identity.encode(), digest_size=8).hexdigest()

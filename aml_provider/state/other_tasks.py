@@ -60,11 +60,6 @@ def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | 
 
     With ``max_active_runs=1``, a cleared DAG run is queued until the active one has ended. If a task of the active run
     waited for a task of the cleared one, it would wait for ever.
-
-    Args:
-        task: The caller.
-        me: The caller's task instance.
-        state_of: Looks up a state.
     """
     alone = task.has_dag() and task.dag.max_active_runs == 1
 

@@ -43,7 +43,6 @@ class VariableSlot:
     """An Airflow Variable.
 
     Args:
-        key: The Variable's key.
         description: The Variable's description, for people who see it in Airflow's UI.
     """
 
