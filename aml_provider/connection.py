@@ -238,7 +238,7 @@ def check_readable(where: str, connection: Connection) -> None:
     """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
     Raises:
-        InvalidArgument: It is not JSON; the message begins with ``where``, and shows nothing of the extra.
+        InvalidArgument: It is not JSON; the message shows nothing of it.
     """
     try:
         # Airflow 2 parses it when it is read.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_INTEGRATION = "Azure Machine Learning"
+_NAME = "Azure Machine Learning"
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
-    """A field of the connection form; it may be left empty."""
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
@@ -64,57 +63,18 @@ _CONNECTION_FIELDS = {
     "allow_http": _field(
         "Allow plain http",
         "Only with static_token: allows a plain http endpoint that is not on this host.",
-        "boolean",
+        kind="boolean",
         default=False,
     ),
 }
 
 
 def _modules(*names: str) -> list[dict[str, Any]]:
-    """The modules with the provider's classes of one kind."""
-    return [{"integration-name": _INTEGRATION, "python-modules": [f"aml_provider.{name}" for name in names]}]
+    return [{"integration-name": _NAME, "python-modules": [f"aml_provider.{name}" for name in names]}]
 
 
-def _option(description: str, kind: str, *, default: str | None, example: str | None = None) -> dict[str, Any]:
-    """An option of Airflow's configuration."""
+def _option(kind: str, description: str, default: str | None, example: str | None = None) -> dict[str, str | None]:
     return {"description": description, "version_added": "0.1.0", "type": kind, "example": example, "default": default}
-
-
-_OPTIONS = {
-    "deployment_id": _option(
-        "Identifies this Airflow in the keys of its pipeline runs, so that two Airflows that share a workspace never "
-        "mistake each other's runs for their own. If unset, a random id is created once and kept in the Variable "
-        "azureml_deployment_id.",
-        "string",
-        default=None,
-        example="production-west",
-    ),
-    "lookup_grace": _option(
-        "Seconds for which a submission whose reply was lost is looked up before it is concluded that there is no run.",
-        "float",
-        default="60",
-    ),
-    "retry_budget": _option(
-        "Seconds that one request may spend on retries, if it is safe to repeat (a submission is not, except after a "
-        "429). For blobs, the limit is for a whole listing.",
-        "float",
-        default="120",
-    ),
-    "throttled_budget": _option(
-        "Seconds for which a request is sent again if the service refuses it with 429 because it is too busy. This "
-        "includes submissions, since a refused one was not carried out. Polls of sensors use retry_budget instead.",
-        "float",
-        default="3600",
-    ),
-    "trusted_endpoints": _option(
-        "Hosts outside the Azure cloud that a connection may name as endpoint or blob_endpoint with any auth_method: "
-        "host, host:port or .suffix, separated by commas. Other hosts need static_token: otherwise, anyone who can "
-        "edit a connection could make workers send their identity's tokens there.",
-        "string",
-        default="",
-        example="aml.example.com, .blob.example.com",
-    ),
-}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -130,7 +90,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Run, watch and schedule Azure Machine Learning published pipelines (v1).",
         "integrations": [
             {
-                "integration-name": _INTEGRATION,
+                "integration-name": _NAME,
                 "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
                 "tags": ["azure"],
             }
@@ -145,7 +105,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "connection-type": "azureml",
                 "hook-class-name": "aml_provider.hooks.azure_ml.AzureMLHook",
-                "hook-name": "Azure Machine Learning",
+                "hook-name": _NAME,
                 "ui-field-behaviour": {
                     # The provider does not use the port. But the *Test* button of Airflow 3.3.2 posts 0 for an empty
                     # port, and its API server rejects a port that differs from the stored one: store 0.
@@ -163,5 +123,47 @@ def get_provider_info() -> dict[str, Any]:
         # The commands of ``airflow azureml``, on Airflow 3.2 and later.
         "cli": ["aml_provider.cli.definition.get_azureml_cli_commands"],
         "extra-links": ["aml_provider.links.AzureMLPipelineRunLink"],
-        "config": {"azureml": {"description": "Options of the Azure Machine Learning provider.", "options": _OPTIONS}},
+        "config": {
+            "azureml": {
+                "description": "Options of the Azure Machine Learning provider.",
+                "options": {
+                    "deployment_id": _option(
+                        "string",
+                        "Identifies this Airflow in the keys of its pipeline runs, so that two Airflows that share "
+                        "a workspace never mistake each other's runs for their own. If unset, a random id is "
+                        "created once and kept in the Variable azureml_deployment_id.",
+                        default=None,
+                        example="production-west",
+                    ),
+                    "lookup_grace": _option(
+                        "float",
+                        "Seconds for which a submission whose reply was lost is looked up before it is concluded "
+                        "that there is no run.",
+                        default="60",
+                    ),
+                    "retry_budget": _option(
+                        "float",
+                        "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
+                        "is not, except after a 429). For blobs, the limit is for a whole listing.",
+                        default="120",
+                    ),
+                    "throttled_budget": _option(
+                        "float",
+                        "Seconds for which a request is sent again if the service refuses it with 429 because it "
+                        "is too busy. This includes submissions, since a refused one was not carried out. Polls of "
+                        "sensors use retry_budget instead.",
+                        default="3600",
+                    ),
+                    "trusted_endpoints": _option(
+                        "string",
+                        "Hosts outside the Azure cloud that a connection may name as endpoint or blob_endpoint "
+                        "with any auth_method: host, host:port or .suffix, separated by commas. Other hosts need "
+                        "static_token: otherwise, anyone who can edit a connection could make workers send their "
+                        "identity's tokens there.",
+                        default="",
+                        example="aml.example.com, .blob.example.com",
+                    ),
+                },
+            }
+        },
     }
