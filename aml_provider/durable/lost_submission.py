@@ -113,7 +113,9 @@ class RunFinder:
     def find_id(self, record: SubmissionRecord, timeout: float | None = None) -> Flow[str | None]:
         """The id of a submission's run, if it can be found; finding none proves nothing.
 
-        Its key is looked up for ``timeout`` seconds; None: as long as the submission may still arrive.
+        Args:
+            record: Its submission record.
+            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id
