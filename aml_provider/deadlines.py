@@ -70,7 +70,10 @@ def trigger_deadline(event: Mapping[str, Any]) -> float | None:
 
 
 def deferral_timeout(deadline: float) -> timedelta:
-    """The time that Airflow itself allows for a deferral whose trigger fires by this deadline, by our clock."""
+    """The time that Airflow itself allows for a deferral whose trigger fires by the deadline.
+
+    The deadline is in seconds since the epoch, by our clock.
+    """
     return timedelta(seconds=max(0.0, deadline - time.time()) + _BEYOND_DEADLINE)
 
 

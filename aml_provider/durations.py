@@ -13,7 +13,7 @@ _LONGEST_YEARS = 1000
 
 
 def in_seconds(argument: str, value: Any, *, minimum: float = 0.0) -> float:
-    """Convert a duration to seconds; it may be in seconds already, or a timedelta.
+    """Convert a duration, given as seconds or as a timedelta, to seconds.
 
     Raises:
         InvalidArgument: The value is not a duration, is shorter than ``minimum`` seconds, or is longer than a thousand

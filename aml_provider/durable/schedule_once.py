@@ -48,7 +48,7 @@ def create_schedule(
     """Create a schedule of a published pipeline or of a pipeline endpoint, or find the one that has its name.
 
     The service must have set it up by the ``deadline``, in seconds since the epoch; None: do not wait for that. A
-    creation whose reply was lost is searched for as long as ``lookup_timeout`` says, in seconds.
+    creation whose reply was lost is searched for during ``lookup_timeout`` seconds.
 
     Raises:
         InvalidArgument: A value cannot be used.
