@@ -67,7 +67,7 @@ class Step:
         return self.detection.cursor.encode()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class FolderPoll:
     """One poll of the folder.
 
