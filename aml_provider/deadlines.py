@@ -30,11 +30,7 @@ _LAST_MOMENT = 1.0
 
 
 def has_passed(deadline: float) -> bool:
-    """Whether a deadline has passed by our clock, or is about to.
-
-    Args:
-        deadline: Seconds since the epoch.
-    """
+    """Whether a deadline, in seconds since the epoch, has passed by our clock, or is about to."""
     return time.time() >= deadline - _LAST_MOMENT
 
 
@@ -59,11 +55,6 @@ def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float 
     The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
     since then, so the task's present deadline decides. ``dag.test()`` begins a new try with each deferral: only there
     the trigger's deadline, which is the first one, decides.
-
-    Args:
-        event: The trigger's event.
-        started: The task instance's ``start_date``.
-        deadline: The task's present deadline; see :func:`deadline_of`.
     """
     fired_at = _instant(event, FIRED_AT)
     if started is None or (fired_at is not None and started.timestamp() >= fired_at):
@@ -79,10 +70,9 @@ def trigger_deadline(event: Mapping[str, Any]) -> float | None:
 
 
 def deferral_timeout(deadline: float) -> timedelta:
-    """The time that Airflow itself allows for a deferral.
+    """The time that Airflow itself allows for a deferral whose trigger fires by the deadline.
 
-    Args:
-        deadline: The latest instant at which the trigger fires, by our clock, in seconds since the epoch.
+    The deadline is in seconds since the epoch, by our clock.
     """
     return timedelta(seconds=max(0.0, deadline - time.time()) + _BEYOND_DEADLINE)
 
@@ -93,11 +83,9 @@ def clock_ahead(event: Mapping[str, Any] | None) -> float:
     A trigger whose deadline is later by this much fires at the right time. Otherwise a triggerer whose clock is ahead
     would fire again and again until the deadline has passed.
 
-    Args:
-        event: The trigger's event; a trigger of an earlier version does not say when it fired.
-
     Returns:
-        Seconds; 0 where the clocks agree, ours is ahead, or nothing is known.
+        Seconds; 0 where the clocks agree or ours is ahead, and for a trigger of an earlier version, which does not say
+        when it fired.
     """
     fired_at = _instant(event or {}, FIRED_AT)
     return 0.0 if fired_at is None else max(0.0, fired_at - time.time())

@@ -13,15 +13,11 @@ _LONGEST_YEARS = 1000
 
 
 def in_seconds(argument: str, value: Any, *, minimum: float = 0.0) -> float:
-    """Convert a duration to seconds.
-
-    Args:
-        argument: The argument's name, for the error.
-        value: Seconds, or a timedelta.
-        minimum: The shortest duration allowed, in seconds.
+    """Convert a duration, given as seconds or as a timedelta, to seconds.
 
     Raises:
-        InvalidArgument: The value is not a duration, is too short, or is longer than a thousand years.
+        InvalidArgument: The value is not a duration, is shorter than ``minimum`` seconds, or is longer than a thousand
+            years; the message names ``argument``.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):

@@ -12,8 +12,6 @@ from aml_provider.client.errors import AzureMLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Slot", "StoredRecordDamaged", "made", "overridden", "parse", "reading"]
-
 T = TypeVar("T")
 
 # The errors of reading arbitrary data: bytes that are not text, JSON that is nested too deeply, endless numbers.
@@ -48,11 +46,7 @@ class StoredRecordDamaged(AzureMLError):
 
 @contextmanager
 def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn every error that damaged data causes into one.
-
-    Args:
-        refuse: Makes that error from a description of the problem.
-    """
+    """Turn every error that damaged data causes into the one that ``refuse`` makes of the problem's description."""
     try:
         yield
     except _DAMAGE as error:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.api_server.task_instances import shown
 from aml_provider.client.flows.cancel_run import cancel_run
-from aml_provider.durable.arrival import arrival_timeout
 from aml_provider.durable.identity import TaskIdentity
-from aml_provider.durable.lookup import search
+from aml_provider.durable.lookup import arrival_timeout, search
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.pages import Known
     from aml_provider.blobs.rules import Counts
 
-__all__ = ["Change", "Detection"]
-
 
 class Change(TypedDict):
     """One added or modified blob, as a task returns it; it can be used as a data path without changes."""

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.page_parser import Page, Row
     from aml_provider.blobs.rules import Rules
 
-__all__ = ["Scan"]
-
 # Where an event loop can run other tasks.
 _BREATH = Pause(0)
 # The most versions that are gone in a stored cursor: 16 KB.
@@ -44,7 +42,6 @@ _MOST_GONE = 1000
 # The names of blobs that hold cursors (state/cursor_stores.py).
 _RECORD = re.compile(rb"azureml_cursor_(?:[A-Za-z0-9_.-]*_)?[0-9a-f]{16}\.json")
 _RECORDS = b"azureml_cursor_"
-
 
 _Candidate = tuple[str, "Row", int, int]
 """A new version that the rules allow: last_modified, its row, the number of its draft, its position in the draft.
@@ -55,10 +52,6 @@ Candidates are reported in this order: the oldest first, then by name.
 
 def _name(candidate: _Candidate) -> bytes:
     return candidate[1][0]
-
-
-def _name_of(row: Row) -> bytes:
-    return row[0]
 
 
 class Scan:
@@ -102,12 +95,7 @@ class Scan:
         return True
 
     def add(self, digest: bytes, page: Page, date: str | None) -> Iterator[Pause]:
-        """Compare a page.
-
-        Args:
-            digest: The digest of the page's bytes.
-            page: The parsed page.
-            date: The server's ``Date`` header of the page; needed only for ``settle``.
+        """Compare a parsed page; the server's ``Date`` header is needed only for ``settle``.
 
         Yields:
             Pauses, in which an event loop can run other tasks.
@@ -181,7 +169,7 @@ class Scan:
             latest = {row[0]: row for row in rows}
             self._counts.listed += len(rows) - len(latest)
             self._counts.twice += len(rows) - len(latest)
-            rows = sorted(latest.values(), key=_name_of)
+            rows = sorted(latest.values())
         # All names between the first and the last one have the prefix that these two have.
         is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
         if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):

@@ -13,8 +13,6 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Chunk", "Cursor", "CursorUnreadable", "Difference", "damaged", "undone"]
-
 Chunk = tuple["array[int]", "array[int]"]
 """Version hashes (8 bytes) and name hashes (4 bytes) of the same blobs, in listing order."""
 
@@ -118,11 +116,7 @@ class Difference(NamedTuple):
 
 
 def undone(cursor_text: str, undo_text: str) -> tuple[str, str]:
-    """Take a batch out of a stored cursor.
-
-    Args:
-        cursor_text: The cursor with the batch in it.
-        undo_text: The difference to the cursor without it.
+    """Take a batch out of a stored cursor; the undo text is the difference to the cursor without it.
 
     Returns:
         The cursor without the batch, and a difference that changes nothing.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.access import Location
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["StoredText", "read_record", "replace_record"]
-
 
 class StoredText(NamedTuple):
     """The content of a blob; an ETag of None means that there was no blob."""

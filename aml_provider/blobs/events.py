@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.change import Change
 
-__all__ = ["EVENT_BYTES", "ChangeEvent", "changes_of", "event_id", "split"]
-
 EVENT_BYTES = 512 * 1024
 """The most bytes that an event takes as JSON.
 

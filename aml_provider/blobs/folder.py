@@ -11,8 +11,6 @@ from aml_provider.blobs.wasb import account_of, without_side
 from aml_provider.client.arguments import wrong_type
 from aml_provider.client.errors import InvalidArgument
 
-__all__ = ["Folder", "as_store_path", "normalise_path"]
-
 _CONTAINER = re.compile(r"\$[a-z]{3,}|(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -63,12 +61,9 @@ class Folder(NamedTuple):
 def normalise_path(path: str, argument: str = "path") -> str:
     """Turn a folder path into the prefix of the names in it: no leading slash, one final slash, empty for the root.
 
-    Args:
-        path: The path; a slash at either end does not matter.
-        argument: The argument that has the path, for messages.
-
     Raises:
-        ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is not a string.
+        ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is not a string. The
+            message names ``argument``.
     """
     if not isinstance(path, str):
         raise wrong_type(argument, path, "text")

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder import Folder
     from aml_provider.blobs.rules import Rules
 
-__all__ = ["FolderState"]
-
 
 class FolderState:
     """A process's knowledge of one folder between polls: 12 bytes per blob and a digest per page.

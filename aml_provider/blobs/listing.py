@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder_state import FolderState
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["list_request", "poll_folder"]
-
 # Azurite 3.35 accepts this version; since 2021-02-12, names with characters that XML cannot hold arrive as
 # <Name Encoded="true"> instead of failing the listing.
 SERVICE_VERSION = "2021-12-02"
@@ -32,13 +30,9 @@ _MOST_PAGES = 5000
 
 
 def list_request(folder: Folder, access: ContainerAccess, marker: str = "", *, metadata: bool = False) -> Request:
-    """Request one page of the folder's own level.
+    """Request one page of the folder's own level; the marker is the previous page's, empty for the first page.
 
-    Args:
-        folder: The folder to list.
-        access: The right to list it.
-        marker: ``NextMarker`` of the previous page; empty for the first page.
-        metadata: Also request the blobs' metadata, which distinguishes directory markers from empty blobs.
+    With ``metadata`` also request the blobs' metadata, which distinguishes directory markers from empty blobs.
     """
     query = {"restype": "container", "comp": "list", "delimiter": "/", "maxresults": str(PAGE_SIZE)}
     if folder.prefix:
@@ -61,11 +55,8 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
     """List the folder to its end and compare it with what the state knows.
 
     A page whose bytes were seen before, with nothing in them left to decide, is not parsed again. To read and compare
-    5,000 blobs takes some 25 ms, so the flow pauses in between: an event loop can run other tasks.
-
-    Args:
-        state: What is known. It does not change: pass the result to :meth:`FolderState.accept` once it is stored.
-        access: The right to list.
+    5,000 blobs takes some 25 ms, so the flow pauses in between: an event loop can run other tasks. The state does not
+    change: pass the result to :meth:`FolderState.accept` once it is stored.
 
     Raises:
         ServiceError: A page could not be read: the poll is void and nothing moves.

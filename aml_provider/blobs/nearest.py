@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.page_parser import Page
     from aml_provider.client.http.messages import Flow
 
-__all__ = ["nothing_there"]
-
 _MOST_NAMES = 5
 # Comparing a hundred names of this length takes some 20 ms.
 _AT_ONCE, _LONGEST = 100, 200

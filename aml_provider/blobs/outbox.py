@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 
-__all__ = ["Watcher", "WatcherRecord"]
-
 _FORMAT = 1
 # For this many seconds a watcher need not store names that its pattern refused: after a restart it would refuse them
 # again. Otherwise each blob in a folder with a thousand watchers would cost a thousand writes.

@@ -16,14 +16,11 @@ from aml_provider.client.errors import MalformedReply
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-
 #: The operation in messages.
 LIST_BLOBS = "list blobs"
 
-
 Row = tuple[bytes, bytes, bytes, bytes]
 """One blob: full name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
-
 
 # The order is Azurite's and that of https://learn.microsoft.com/rest/api/storageservices/list-blobs; Owner to
 # Placeholder, for accounts with a hierarchical namespace, were never seen in a real reply. A wrong guess only costs
@@ -38,40 +35,21 @@ _FIELDS = (
     rb"<Content-Length>(0|[1-9][0-9]{0,18})</Content-Length>"
 )
 
-
 # Matches every <Blob> and <BlobPrefix>, also if the fields do not fit, but neither <Blobs> nor <BlobType>.
 _PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS + rb"|)")
-
-
 _ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS + rb"|)")
-
-
 _PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]+)</Name>')
-
-
 # Directory markers. In lower case, because metadata keeps the case in which it was written.
 _MARKERS = (b"hdi_isfolder", b"<resourcetype>directory<")
-
-
 _NEXT_MARKER = re.compile(rb"<NextMarker(?: ?/>|>([^<]*)</NextMarker>)\s*</EnumerationResults>\s*\Z")
 
-
 _ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|);?")
-
-
 _ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
-
 
 # Bytes that XML cannot contain, or would change (a carriage return).
 _NO_TEXT = bytes({*range(32)} - {9, 10})
-
-
 _NO_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 _SIZE = re.compile(r"0*([0-9]{1,19})")
-
-
 _DEEPEST = 50  # elements; a listing has six
 
 

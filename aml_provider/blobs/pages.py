@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.page_parser import Row
 
-__all__ = ["Draft", "Known", "pieces"]
-
 # Takes some milliseconds to compare; a cursor that was read back is a single chunk, perhaps of a million blobs.
 _PIECE = 20_000
 
@@ -36,21 +34,6 @@ class Known(NamedTuple):
 
 class Draft:
     """A parsed page of the poll under way."""
-
-    __slots__ = (
-        "digest",
-        "empty",
-        "first",
-        "folders",
-        "found",
-        "last",
-        "markers",
-        "names",
-        "open",
-        "records",
-        "versions",
-        "waits",
-    )
 
     def __init__(self, digest: bytes, rows: Sequence[Row], folders: int) -> None:
         self.digest = digest

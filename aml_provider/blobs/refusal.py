@@ -54,13 +54,7 @@ def refusal(
 ) -> ServiceError:
     """The error for a refused request, with what a person can do about it.
 
-    Args:
-        operation: The operation, for the message.
-        url: The container's address.
-        access: The access that the request was made with.
-        right: The right that the operation needs.
-        reply: The reply.
-        begun: The same access was enough for the previous request.
+    With ``begun``, the same access was enough for the previous request.
     """
     kind: type[ServiceError] = BadRequest
     hint = ""
@@ -125,14 +119,7 @@ def detail_of(body: bytes) -> str:
     return " ".join(_SIGNATURE.sub("***", masked(text)).split())
 
 
-def reason_of(
-    code: str,
-    message: str,
-    kind: str,
-    signed: Mapping[str, str],
-    right: Right,
-    there: datetime,
-) -> str:
+def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], right: Right, there: datetime) -> str:
     """A phrase: why a request was refused, and what to do.
 
     Args:

@@ -15,8 +15,6 @@ from aml_provider.client.errors import InvalidArgument, MalformedReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Counts", "Rules", "iso_dates", "iso_hours", "settled_until"]
-
 _CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 
@@ -193,9 +191,7 @@ _HOURS, _SECONDS = _Written(_hour), _Written(_second)
 def settled_until(now: str | None, settle: float) -> str:
     """The latest ISO 8601 date that is at least ``settle`` seconds ago.
 
-    Args:
-        now: The ``Date`` of the server's reply, so that no other clock matters.
-        settle: Seconds.
+    Now is the ``Date`` of the server's reply, so that no other clock matters.
 
     Raises:
         MalformedReply: ``now`` is not a date.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.rules import Rules
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply
-
-__all__ = ["FolderPoll", "Knowledge", "SharedFolder", "Step"]
 
 T = TypeVar("T")
 
@@ -68,6 +67,7 @@ class Step:
         return self.detection.cursor.encode()
 
 
+@dataclass(eq=False, repr=False)
 class FolderPoll:
     """One poll of the folder.
 
@@ -79,17 +79,11 @@ class FolderPoll:
         is_stored: Those events are stored safely.
     """
 
-    def __init__(
-        self,
-        number: int,
-        steps: Mapping[Knowledge, Step] | None = None,
-        merged_into: Mapping[Knowledge, Knowledge] | None = None,
-    ) -> None:
-        self.number = number
-        self.steps = steps or {}
-        self.merged_into = merged_into or {}
-        self.has_fired = False
-        self.is_stored = False
+    number: int
+    steps: Mapping[Knowledge, Step] = field(default_factory=dict)
+    merged_into: Mapping[Knowledge, Knowledge] = field(default_factory=dict)
+    has_fired: bool = False
+    is_stored: bool = False
 
     @property
     def is_partial(self) -> bool:
@@ -133,17 +127,10 @@ class SharedFolder:
         return new
 
     def poll(self, folder: Folder, access: ContainerAccess) -> Flow[FolderPoll]:
-        """List the folder once and compare.
-
-        Args:
-            folder: Its current address: a datastore can be moved.
-            access: The right to list.
+        """List the folder once and compare; its address may have changed, since a datastore can be moved.
 
         Raises:
-            ServiceError: A page could not be read: the poll is void and nothing moves.
-            Unreachable: No connection could be made.
-            ReplyLost: The connection broke.
-            CredentialError: No token.
+            AzureMLError: As :func:`poll_folder` does: the poll is void and nothing moves.
         """
         everybody = list(self._all)
         for knowledge in everybody:

@@ -43,11 +43,7 @@ class Rights(NamedTuple):
 def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -> Rights:
     """Find the rights in a connection, in the order of Airflow's provider.
 
-    Args:
-        login: The connection's login.
-        password: Its password.
-        host: Its host, which may be an address with a SAS.
-        fields: Its extra fields, their names without prefix.
+    The host may be an address with a SAS. The extra fields have names without prefix.
 
     Raises:
         InvalidArgument: The connection string cannot be read; the message shows nothing of it.

@@ -30,10 +30,8 @@ class Evidence:
     "not found" proves absence only for a way that has found a run before. One Variable per workspace holds this.
 
     Args:
-        settings: The workspace.
         load: Reads a Variable; None where there is none.
         save: Writes a Variable: its name, its value, its description.
-        now: The wall clock.
         monotonic: The clock for waiting.
     """
 

@@ -19,21 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder import Folder
 
 
-__all__ = [
-    "Commit",
-    "CursorMoved",
-    "CursorStore",
-    "Decision",
-    "Handover",
-    "Owner",
-    "Proceed",
-    "Replay",
-    "TakeOver",
-    "WaitFor",
-    "decide",
-    "default_cursor_key",
-]
-
 _FORMAT = 1
 
 
@@ -183,8 +168,6 @@ class Handover:
     """Takes batches for one task instance: loads the record, decides about its batch, and commits the next one.
 
     Args:
-        me: The task instance.
-        store: The store of the record.
         state_of: As for :func:`decide`.
         take_back: Takes a cursor text and its undo text; returns both as they are without the batch.
     """

@@ -21,12 +21,7 @@ class TaskIdentity(NamedTuple):
 
     Args:
         deployment: Names this Airflow, so that two Airflows in one workspace never take each other's runs.
-        dag_id: The DAG.
-        run_id: The DAG run.
-        task_id: The task.
         map_index: The index of a mapped task, else -1.
-        max_tries: The task instance's ``max_tries``.
-        retries: The task's ``retries``.
         url: That Airflow's address; see :class:`Deployment`.
     """
 
@@ -76,7 +71,7 @@ class Deployment(NamedTuple):
     def submitted(self, run: PipelineRun) -> bool:
         """Whether a run may be this Airflow's; the service may have dropped some of its tags and properties."""
         url = _tag(run, _URL)
-        same_place = url is None or self.url is None or _place(url) in {None, _place(self.url)}
+        same_place = url is None or self.url is None or place_of(url) in {None, place_of(self.url)}
         return _tag(run, _NAME) in {None, self.name} and same_place
 
     def check(self, run: PipelineRun) -> None:
@@ -103,7 +98,7 @@ class Deployment(NamedTuple):
         raise error
 
 
-def _place(url: str) -> tuple[str, int | None, str] | None:
+def place_of(url: str) -> tuple[str, int | None, str] | None:
     """The parts of an address that distinguish two Airflows: host, unusual port, path; None where they do not.
 
     An Airflow that changes from http to https stays the same.

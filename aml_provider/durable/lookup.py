@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
-from aml_provider.client.http.messages import Flow, Pause
+from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,8 @@ WAYS = ("tag", "property", "pipeline")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
+# Seconds by which the clocks of two machines may differ.
+_SKEW = 900.0
 
 
 class Search(NamedTuple):
@@ -65,21 +67,11 @@ def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flo
 
 
 def search(
-    key: str,
-    experiment: str,
-    pipeline_id: str | None,
-    *,
-    timeout: float,
-    now: Callable[[], float] = time.monotonic,
+    key: str, experiment: str, pipeline_id: str | None, *, timeout: float, now: Callable[[], float] = time.monotonic
 ) -> Flow[Search]:
-    """Look up a key in every way, until a run is found or the time is up.
+    """Look up a key in every way, until a run is found or ``timeout`` seconds have passed.
 
-    Args:
-        key: The key that the run carries.
-        experiment: The run's experiment.
-        pipeline_id: The published pipeline, where it is known.
-        timeout: Seconds after which to stop; the last round begins no earlier, and there is at least one.
-        now: A clock; the time that replies take counts too.
+    The last round begins no earlier, and there is at least one. The time that replies take counts too.
     """
     end = now() + timeout
     pause = _FIRST_PAUSE
@@ -100,3 +92,21 @@ def search(
             return Search((), "", frozenset(answered), problem)
         yield Pause(min(pause, max(0.0, end - now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def arrival_timeout(sent_at: float, lookup_timeout: float, now: float) -> float:
+    """The time for which a request of another process is looked up; it may have left at any moment until that died.
+
+    The other clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer
+    than it may be on its way: a look-up that ends too early leads to a second submission.
+
+    Args:
+        sent_at: The time just before the request, by the other clock, in seconds since the epoch.
+        lookup_timeout: Seconds for which something is looked up before it counts as absent.
+        now: The time by our clock.
+
+    Returns:
+        Seconds; 0 for a request of more than a quarter of an hour ago: then one look-up is enough.
+    """
+    longest = lookup_timeout + ON_ITS_WAY
+    return min(longest, max(0.0, sent_at + longest + _SKEW - now))

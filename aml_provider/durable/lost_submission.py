@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-    NotFound,
-    RunUnwatched,
-    SubmissionUnknown,
-    SubmissionUnsettled,
-)
+from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
-from aml_provider.durable.arrival import arrival_timeout
-from aml_provider.durable.lookup import KEY, WAYS, search
+from aml_provider.durable.lookup import KEY, WAYS, arrival_timeout, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +27,7 @@ class RunFinder:
 
     Args:
         evidence: What "not found" proves; None where no submission in doubt is resolved.
-        settings: The workspace.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
-        log: The task's log.
-        now: The wall clock.
         monotonic: The clock for waiting.
     """
 
@@ -87,10 +77,7 @@ class RunFinder:
     ) -> Flow[PipelineRun | None]:
         """The run of a submission whose reply was lost; None proves that it was not carried out.
 
-        Args:
-            record: Its submission record.
-            timeout: Seconds for which the key is looked up; None: until a run of this moment counts as absent.
-            cause: The error that left the submission in doubt.
+        Its key is looked up for ``timeout`` seconds; None: until a run of this moment counts as absent.
 
         Raises:
             SubmissionUnknown: Whether there is a run cannot be established.

@@ -25,7 +25,7 @@ from aml_provider.client.flows.schedules import (
 )
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_properties, with_status
-from aml_provider.durable.arrival import arrival_timeout
+from aml_provider.durable.lookup import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.durable.schedule_owner import DAG, DEPLOYMENT, KEY, MAP_INDEX, RUN, TASK
 
@@ -47,14 +47,10 @@ class ScheduleReconciler:
     """Makes one schedule match what is wanted.
 
     Args:
-        wanted: The wanted schedule.
         target: The pipeline or endpoint that it should run.
-        owner: The task that owns it.
         if_exists: What to do with one that exists already: ``update``, ``reuse`` or ``fail``.
         intent_slot: Where the intent to create it is stored.
         lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
-        log: The logger.
-        now: The wall clock.
     """
 
     def __init__(

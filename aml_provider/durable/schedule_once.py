@@ -45,16 +45,10 @@ def create_schedule(
     lookup_timeout: float,
     log: Log,
 ) -> Flow[Schedule]:
-    """Create a schedule, or find the one that has its name.
+    """Create a schedule of a published pipeline or of a pipeline endpoint, or find the one that has its name.
 
-    Args:
-        wanted: The wanted schedule.
-        pipeline_id: The published pipeline that it runs; or
-        endpoint_id: the pipeline endpoint.
-        if_exists: What to do with one of this name: ``fail``, ``reuse`` or ``update``.
-        deadline: When the service must have set it up, in seconds since the epoch; None: do not wait for that.
-        lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
-        log: The logger.
+    The service must have set it up by the ``deadline``, in seconds since the epoch; None: do not wait for that. A
+    creation whose reply was lost is searched for during ``lookup_timeout`` seconds.
 
     Raises:
         InvalidArgument: A value cannot be used.

@@ -19,9 +19,6 @@ class ScheduleOwner(NamedTuple):
     """The task that owns a schedule, through all runs of its DAG.
 
     Args:
-        deployment: The name of this Airflow.
-        dag_id: The DAG.
-        task_id: The task.
         run_id: The current DAG run: it identifies the schedules that this task instance has created.
         map_index: The index of a mapped task, else -1.
     """

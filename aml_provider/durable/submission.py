@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import (
-    AzureMLError,
-    ForeignRun,
-    NotFound,
-    RunCanceled,
-    RunStillActive,
-    Throttled,
-)
+from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive, Throttled
 from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.identity import Deployment
@@ -51,10 +44,8 @@ class RunOrder(NamedTuple):
 
     Args:
         reference: The pipeline, as the author named it; a retry that names another one asks for something else.
-        request: What the run is asked to do.
         find_target: Finds the pipeline, and makes sure that it accepts the request, just before a submission. A run
             that exists already is taken over without it: its pipeline may have been renamed or disabled since.
-        parent_run_id: The run to be its parent.
     """
 
     reference: PipelineReference
@@ -75,13 +66,9 @@ class Submission:
         store: Keeps the submission record through crashes. None if the task is not durable: then nothing is looked up
             or taken over, and each try submits.
         evidence: Decides what "not found" proves; only :meth:`obtain` of a durable task needs it.
-        settings: The workspace.
-        conn_id: The connection to it.
         cancel_older: Whether a run that an older generation left active is cancelled.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         throttled_budget: Seconds for which a submission is repeated that the service was too busy to accept.
-        log: The task's log.
-        now: The wall clock.
         monotonic: The clock for waiting.
     """
 
@@ -104,7 +91,6 @@ class Submission:
         self._deployment = Deployment(identity.deployment, identity.url)
         self._store = store
         self._evidence = evidence
-        #: The workspace.
         self.settings = settings
         self._conn_id = conn_id
         self._cancel_older = cancel_older
@@ -174,11 +160,7 @@ class Submission:
         return self.run_id is not None or (self._store is not None and record is not None and record.sent)
 
     def find(self, timeout: float) -> Flow[str | None]:
-        """The run of this try; where its submission is under way, it is looked up by its key.
-
-        Args:
-            timeout: Seconds for which it is looked up.
-        """
+        """The run of this try; where its submission is under way, its key is looked up for ``timeout`` seconds."""
         record = self._record
         if self.run_id is not None or record is None or not self.may_have_run:
             return self.run_id

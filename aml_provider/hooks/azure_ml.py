@@ -44,20 +44,12 @@ class AzureMLHook(
         from aml_provider.get_provider_info import get_provider_info
 
         behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
-        return {
-            "hidden_fields": behaviour["hidden-fields"],
-            "relabeling": behaviour["relabeling"],
-            "placeholders": behaviour["placeholders"],
-        }
+        return {name.replace("-", "_"): value for name, value in behaviour.items()}
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """The connection form's own fields on Airflow before 3.2, from the same description as on later versions."""
-        from flask_appbuilder.fieldwidgets import (
-            BS3PasswordFieldWidget,
-            BS3TextAreaFieldWidget,
-            BS3TextFieldWidget,
-        )
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextAreaFieldWidget, BS3TextFieldWidget
         from wtforms import BooleanField, PasswordField, StringField
 
         from aml_provider.get_provider_info import get_provider_info

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from aml_provider.client.arguments import as_name
+from aml_provider.client.errors import InvalidArgument
 from aml_provider.connection import (
     CONN_TYPE,
     airflow_errors,
@@ -52,12 +54,8 @@ class BlobLocation(NamedTuple):
     def of_cursor_store(cls, value: str | None, azureml_conn_id: str) -> BlobLocation | None:
         """The folder of ``cursor_store``; None: cursors are kept in Airflow's Variables.
 
-        Args:
-            value: ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
-            azureml_conn_id: The connection.
-
         Raises:
-            InvalidArgument: It has another form.
+            InvalidArgument: It is not ``STORE/FOLDER``: a datastore of the workspace and a folder in it.
         """
         from aml_provider.blobs.folder import as_store_path
 
@@ -84,8 +82,6 @@ class BlobLocation(NamedTuple):
             InvalidArgument: A value cannot be used; the message shows no possible secret.
         """
         from aml_provider.blobs.folder import Folder, normalise_path
-        from aml_provider.client.arguments import as_name
-        from aml_provider.client.errors import InvalidArgument
 
         as_name("azureml_conn_id", self.azureml_conn_id)
         if (self.datastore is None) == (self.container_url is None):
@@ -109,7 +105,6 @@ class BlobLocation(NamedTuple):
         Args:
             timeout: The most seconds of retries; None: as ``[azureml] retry_budget`` says.
         """
-        from aml_provider.client.errors import InvalidArgument
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
@@ -201,8 +196,6 @@ class WasbRights(NamedTuple):
         Raises:
             InvalidArgument: It is of our own type, or its extra is not a JSON object and nothing else holds a right.
         """
-        from aml_provider.client.errors import InvalidArgument
-
         where = f"connection {connection.conn_id!r}, "
         if getattr(connection, "conn_type", None) == CONN_TYPE:
             raise InvalidArgument(
@@ -219,7 +212,6 @@ class WasbRights(NamedTuple):
 
     def _rights(self) -> Rights:
         from aml_provider.blobs.wasb import rights_of
-        from aml_provider.client.errors import InvalidArgument
 
         try:
             return rights_of(self.login, self.password, self.host, self.extra)
@@ -250,7 +242,6 @@ class WasbRights(NamedTuple):
         if not tenant_id:
             return settings
         from aml_provider.blobs.access import signed_in_as
-        from aml_provider.client.errors import InvalidArgument
 
         for name in ("login", "password"):
             if not getattr(self, name).strip():
@@ -270,7 +261,6 @@ class WasbRights(NamedTuple):
         """
         from aml_provider.blobs.access import ContainerAccess
         from aml_provider.blobs.wasb import account_of
-        from aml_provider.client.errors import InvalidArgument
 
         rights = self._rights()
         if rights.tenant_id:

@@ -8,6 +8,7 @@ from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import Datastore
     from aml_provider.client.http.messages import Flow
 
@@ -16,12 +17,11 @@ class DatastoreMethods(WorkspaceHook):
     """Methods for datastores. Their credentials are in the results, but are never shown."""
 
     @operation
-    def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
+    def list_datastores(self) -> Call[tuple[Datastore, ...]]:
         """List the workspace's datastores."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.list_datastores())
+        return calls.list_datastores()
 
     async_list_datastores = in_event_loop(list_datastores)
 
@@ -36,31 +36,28 @@ class DatastoreMethods(WorkspaceHook):
     async_get_datastore = in_event_loop(get_datastore)
 
     @operation
-    def get_default_datastore(self) -> Flow[Datastore]:
+    def get_default_datastore(self) -> Call[Datastore]:
         """Read the workspace's default datastore: ``workspaceblobstore``, unless somebody has chosen another."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.get_default_datastore())
+        return calls.get_default_datastore()
 
     async_get_default_datastore = in_event_loop(get_default_datastore)
 
     @operation
-    def set_default_datastore(self, name: str) -> Flow[None]:
+    def set_default_datastore(self, name: str) -> Call[None]:
         """Make a datastore the workspace's default."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.set_default_datastore(name))
+        return calls.set_default_datastore(name)
 
     async_set_default_datastore = in_event_loop(set_default_datastore)
 
     @operation
-    def delete_datastore(self, name: str) -> Flow[None]:
+    def delete_datastore(self, name: str) -> Call[None]:
         """Unregister a datastore; its storage is not changed."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.delete_datastore(name))
+        return calls.delete_datastore(name)
 
     async_delete_datastore = in_event_loop(delete_datastore)

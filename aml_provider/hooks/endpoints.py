@@ -9,6 +9,7 @@ from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineEndpoint, PublishedPipeline
     from aml_provider.client.http.messages import Flow
 
@@ -23,11 +24,7 @@ class EndpointMethods(WorkspaceHook):
 
     @operation
     def list_endpoints(self, *, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
-        """List the workspace's pipeline endpoints.
-
-        Args:
-            active_only: Leave out those that are disabled.
-        """
+        """List the workspace's pipeline endpoints; with ``active_only``, without those that are disabled."""
         from aml_provider.client.flows.endpoints import list_endpoints
 
         return list_endpoints(active_only=active_only)
@@ -60,7 +57,7 @@ class EndpointMethods(WorkspaceHook):
     @operation
     def list_pipelines_of_endpoint(
         self, endpoint_id: str, *, active_only: bool = True
-    ) -> Flow[tuple[PublishedPipeline, ...]]:
+    ) -> Call[tuple[PublishedPipeline, ...]]:
         """List the published pipelines behind an endpoint; its ``versions`` map them.
 
         Args:
@@ -68,9 +65,8 @@ class EndpointMethods(WorkspaceHook):
             active_only: Leave out pipelines that are disabled.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.list_pipelines_of_endpoint(endpoint_id, active_only=active_only))
+        return calls.list_pipelines_of_endpoint(endpoint_id, active_only=active_only)
 
     async_list_pipelines_of_endpoint = in_event_loop(list_pipelines_of_endpoint)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from aml_provider.client.calls import Call
     from aml_provider.client.http.messages import Flow
     from aml_provider.hooks.workspace import WorkspaceHook
 
@@ -15,41 +17,42 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_TWIN = "async_"
 
-
-def operation(flow: Callable[Concatenate[H, P], Flow[T]]) -> Callable[Concatenate[H, P], T]:
-    """Make a method from a flow: it opens a client, carries out the flow and returns its result.
+def operation(flow: Callable[Concatenate[H, P], Flow[T] | Call[T]]) -> Callable[Concatenate[H, P], T]:
+    """Make a method from a flow, or a single call: it opens a client, carries out the flow and returns its result.
 
     Permanent errors are raised as ``AirflowFailException``, all others unchanged.
     """
     # The method's documentation shows its result, not the flow.
     returned = str(flow.__annotations__["return"])
-    flow.__annotations__["return"] = returned.removeprefix("Flow[").removesuffix("]")
+    flow.__annotations__["return"] = returned.partition("[")[2].removesuffix("]")
 
     def method(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self.client() as client:
-            return client.run(flow(self, *args, **kwargs))
+            return client.run(_as_flow(flow(self, *args, **kwargs)))
 
     _copy_metadata(method, flow, flow.__name__, flow.__doc__)
     return method
 
 
-def in_event_loop(
-    method: Callable[Concatenate[H, P], T],
-) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
+def in_event_loop(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
     """The twin of a method that :func:`operation` made: a coroutine function that carries out the same flow."""
-    flow: Callable[Concatenate[H, P], Flow[T]] = method.__wrapped__  # type: ignore[attr-defined]
+    flow: Callable[Concatenate[H, P], Flow[T] | Call[T]] = method.__wrapped__  # type: ignore[attr-defined]
 
     async def twin(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
         async with self.async_client() as client:
-            return await client.run(flow(self, *args, **kwargs))
+            return await client.run(_as_flow(flow(self, *args, **kwargs)))
 
     name = method.__name__
-    _copy_metadata(
-        twin, flow, f"{_TWIN}{name}", f"The twin of :meth:`{name}` for an event loop.\n\n        {flow.__doc__}"
-    )
+    doc = f"The twin of :meth:`{name}` for an event loop.\n\n        {flow.__doc__}"
+    _copy_metadata(twin, flow, f"async_{name}", doc)
     return twin
+
+
+def _as_flow(work: Flow[T] | Call[T]) -> Flow[T]:
+    from aml_provider.client.http.messages import flow_of
+
+    return work if isinstance(work, Generator) else flow_of(work)
 
 
 def _copy_metadata(function: Any, flow: Callable[..., Any], name: str, doc: str | None) -> None:

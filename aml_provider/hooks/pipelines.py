@@ -8,6 +8,7 @@ from aml_provider.hooks.operation import in_event_loop, operation
 from aml_provider.hooks.workspace import WorkspaceHook
 
 if TYPE_CHECKING:
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineInterface, PipelineSummary, PublishedPipeline
     from aml_provider.client.http.messages import Flow
 
@@ -16,32 +17,24 @@ class PipelineMethods(WorkspaceHook):
     """Methods for published pipelines."""
 
     @operation
-    def list_pipelines(self, *, active_only: bool = True) -> Flow[tuple[PublishedPipeline, ...]]:
-        """List the workspace's published pipelines.
-
-        Args:
-            active_only: Leave out those that are disabled.
-        """
+    def list_pipelines(self, *, active_only: bool = True) -> Call[tuple[PublishedPipeline, ...]]:
+        """List the workspace's published pipelines; with ``active_only``, without those that are disabled."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.list_pipelines(active_only=active_only))
+        return calls.list_pipelines(active_only=active_only)
 
     async_list_pipelines = in_event_loop(list_pipelines)
 
     @operation
-    def list_pipeline_summaries(self, *, active_only: bool = True) -> Flow[tuple[PipelineSummary, ...]]:
+    def list_pipeline_summaries(self, *, active_only: bool = True) -> Call[tuple[PipelineSummary, ...]]:
         """List the workspace's published pipelines, each with its latest run and the number of its runs.
 
-        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice.
-
-        Args:
-            active_only: Leave out those that are disabled.
+        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice. With
+        ``active_only``, those that are disabled are left out.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.list_pipeline_summaries(active_only=active_only))
+        return calls.list_pipeline_summaries(active_only=active_only)
 
     async_list_pipeline_summaries = in_event_loop(list_pipeline_summaries)
 

@@ -10,6 +10,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import HistoryRun, MetricValue, Output
     from aml_provider.client.http.messages import Flow
 
@@ -95,7 +96,7 @@ class RunRecordMethods(WorkspaceHook):
     async_get_run_metrics = in_event_loop(get_run_metrics)
 
     @operation
-    def get_pipeline_output(self, run_id: str, name: str) -> Flow[Output]:
+    def get_pipeline_output(self, run_id: str, name: str) -> Call[Output]:
         """Read where an output of the pipeline itself is.
 
         Args:
@@ -103,9 +104,8 @@ class RunRecordMethods(WorkspaceHook):
             name: The output's name in the pipeline.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.get_pipeline_output(run_id, name))
+        return calls.get_pipeline_output(run_id, name)
 
     async_get_pipeline_output = in_event_loop(get_pipeline_output)
 

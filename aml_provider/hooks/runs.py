@@ -11,6 +11,7 @@ from aml_provider.hooks.workspace import WorkspaceHook, retry_policy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import HistoryRun, PipelineRun
     from aml_provider.client.http.messages import Flow
 
@@ -31,7 +32,7 @@ class RunMethods(WorkspaceHook):
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
         parent_run_id: str | None = None,
-    ) -> Flow[PipelineRun]:
+    ) -> Call[PipelineRun]:
         """Submit one run of a published pipeline, once.
 
         Unlike the operator, this keeps no submission record: after a lost reply (``AzureMLError.in_doubt``) the caller
@@ -52,7 +53,6 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value cannot be sent; nothing was submitted.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
         from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
@@ -65,7 +65,7 @@ class RunMethods(WorkspaceHook):
             continue_on_step_failure=continue_on_step_failure,
         )
         body = request.to_wire(own_tags={}, notification=True)
-        return flow_of(calls.submit_pipeline(pipeline_id, body, parent_run_id=parent_run_id))
+        return calls.submit_pipeline(pipeline_id, body, parent_run_id=parent_run_id)
 
     async_submit_pipeline = in_event_loop(submit_pipeline)
 
@@ -83,7 +83,7 @@ class RunMethods(WorkspaceHook):
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
         parent_run_id: str | None = None,
-    ) -> Flow[PipelineRun]:
+    ) -> Call[PipelineRun]:
         """Submit one run of a pipeline endpoint, once; see :meth:`submit_pipeline`.
 
         Args:
@@ -102,7 +102,6 @@ class RunMethods(WorkspaceHook):
             InvalidArgument: A value cannot be sent; nothing was submitted.
         """
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
         from aml_provider.client.specs.run import RunRequest
 
         request = RunRequest.of(
@@ -115,17 +114,16 @@ class RunMethods(WorkspaceHook):
             continue_on_step_failure=continue_on_step_failure,
         )
         body = request.to_wire(own_tags={}, notification=False)
-        return flow_of(calls.submit_endpoint(endpoint_id, body, version=version, parent_run_id=parent_run_id))
+        return calls.submit_endpoint(endpoint_id, body, version=version, parent_run_id=parent_run_id)
 
     async_submit_endpoint = in_event_loop(submit_endpoint)
 
     @operation
-    def get_run(self, run_id: str) -> Flow[PipelineRun]:
+    def get_run(self, run_id: str) -> Call[PipelineRun]:
         """Read a pipeline run and its status."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.get_run(run_id))
+        return calls.get_run(run_id)
 
     async_get_run = in_event_loop(get_run)
 
@@ -173,11 +171,7 @@ class RunMethods(WorkspaceHook):
 
     @operation
     def list_steps(self, run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
-        """List the steps of a run, in the order of their creation.
-
-        Args:
-            run: The run, or its id.
-        """
+        """List the steps of a run, or of the run with this id, in the order of their creation."""
         from aml_provider.client.flows.run_results import list_steps_of
 
         return list_steps_of(run)

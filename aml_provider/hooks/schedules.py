@@ -12,6 +12,7 @@ from aml_provider.hooks.workspace import WorkspaceHook, lookup_timeout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineRun, Schedule
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.models import Recurrence
@@ -180,11 +181,10 @@ class ScheduleMethods(WorkspaceHook):
     async_enable_schedule = in_event_loop(enable_schedule)
 
     @operation
-    def get_last_run_of_schedule(self, schedule_id: str) -> Flow[PipelineRun | None]:
+    def get_last_run_of_schedule(self, schedule_id: str) -> Call[PipelineRun | None]:
         """Read the run that a native schedule started last; None if it has started none."""
         from aml_provider.client import calls
-        from aml_provider.client.http.messages import flow_of
 
-        return flow_of(calls.get_last_run_of_schedule(schedule_id))
+        return calls.get_last_run_of_schedule(schedule_id)
 
     async_get_last_run_of_schedule = in_event_loop(get_last_run_of_schedule)

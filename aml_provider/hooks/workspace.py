@@ -183,8 +183,7 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
 def poll_policy(timeout: float | None = None) -> RetryPolicy:
     """How long the requests of one poll are repeated; also those to a busy service, since there is a next poll.
 
-    Args:
-        timeout: The most seconds; None: as ``[azureml] retry_budget`` says.
+    That is as long as ``[azureml] retry_budget`` says, but at most ``timeout`` seconds.
     """
     budget = retry_policy().budget
     return retry_policy(budget if timeout is None else max(0.0, min(budget, timeout)))

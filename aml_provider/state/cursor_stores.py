@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aml_provider.blobs.folder import Folder
     from aml_provider.client.http.clients import Client
 
-__all__ = ["BlobCursorStore", "VariableCursorStore", "cursor_store", "variable_key"]
-
 
 class BlobFolder(Protocol):
     """A folder that can be opened: a :class:`~aml_provider.hooks.blob_location.BlobLocation`."""
@@ -98,7 +96,6 @@ def cursor_store(key: str, folder: BlobFolder | None) -> CursorStore:
 
 _LONGEST_KEY = 250  # characters of a Variable's key
 
-
 # If a Variable's key contains such a word, Airflow treats the value as a secret, and would search every log line for a
 # megabyte of cursor to mask it. Broader than the lists of 2.11 and 3.3.
 _SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret|service_account|token|webhook")
@@ -107,11 +104,7 @@ _SENSITIVE = re.compile("auth|bearer|connection_?string|dsn|key|pass|prox|secret
 def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -> str:
     """The key of the Variable that holds the cursor of one folder.
 
-    Args:
-        connection: The Airflow connection's id.
-        location: The datastore or container URL as the user gave it: if the datastore's account moves, the key stays.
-        prefix: The folder's prefix.
-        cursor_key: The user's key, or :func:`default_cursor_key`.
+    The location is the datastore or container URL as the user gave it: if the datastore's account moves, the key stays.
     """
     identity = json.dumps([connection, location, prefix, cursor_key])
     digest = blake2b(identity.encode(), digest_size=8).hexdigest()

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aml_provider.durable.identity import Deployment, _place
+from aml_provider.durable.identity import Deployment, place_of
 from aml_provider.state import variables
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def airflow_url() -> str | None:
     from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
     url = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None) or ""
-    place = _place(url)
+    place = place_of(url)
     if place is None:
         return None
     parts = urlsplit(url.strip())

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.state import variables
 from aml_provider.stored import overridden
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from aml_provider.stored import Slot
 
 
 class TaskStateSlot:
@@ -37,7 +43,6 @@ class VariableSlot:
     """An Airflow Variable.
 
     Args:
-        key: The Variable's key.
         description: The Variable's description, for people who see it in Airflow's UI.
     """
 
@@ -75,3 +80,21 @@ class VariableSlot:
 
     def _write(self, text: str) -> None:
         variables.write(self.key, text, self._description)
+
+
+def intent_slot(context: Context) -> Slot:
+    """The place where a task instance stores its intent to create a native schedule.
+
+    It is the best one that this Airflow has: the task state store since 3.3, before that a Variable.
+    """
+    store = context.get("task_state_store")
+    if store is not None:
+        return TaskStateSlot(store, "azureml_schedule_intent")
+    ti: Any = context["ti"]
+    key = f"azureml_schedule_intent_{short_hash([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}"
+    return VariableSlot(key, "Azure ML: the creation of a schedule is under way")
+
+
+def short_hash(names: list[Any]) -> str:
+    """Thirty-two hexadecimal digits that stand for these names in the key of a Variable."""
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
+from aml_provider.state.slots import TaskStateSlot, VariableSlot, short_hash
 from aml_provider.stored import StoredRecordDamaged, made, overridden, parse, reading
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ class TaskStateSubmissionStore:
     """Keeps the record in Airflow's task state store (3.3 and later), where it survives retries and clears."""
 
     def __init__(self, store: Any) -> None:
-        self._store = store
+        self._slot = TaskStateSlot(store, _STORE_KEY)
 
     def load(self) -> SubmissionRecord | None:
         """Read the record."""
-        return _decode(self._store.get(_STORE_KEY), f"the key {_STORE_KEY} in its task state store")
+        return _decode(self._slot.load(), f"the {self._slot}")
 
     def save(self, record: SubmissionRecord) -> None:
         """Replace the record."""
-        self._store.set(_STORE_KEY, record._asdict())
+        self._slot.save(json.dumps(record._asdict()))
 
     def close(self, record: SubmissionRecord) -> None:
         """Store the record as finished; it stays, so that a clear can be distinguished from a retry."""
@@ -61,7 +61,7 @@ class VariableSubmissionStore:
     """
 
     def __init__(self, key: str, archive: str, run_id: str, try_number: int, *, is_test: bool = False) -> None:
-        self._key = key
+        self._slot = VariableSlot(key, "Azure ML: a submission of a task that has not ended")
         self._archive = archive
         self._run_id = run_id
         self._try_number = try_number
@@ -69,7 +69,7 @@ class VariableSubmissionStore:
 
     def load(self) -> SubmissionRecord | None:
         """Read the record; if the task had ended, from the archive."""
-        record = _decode(variables.read(self._key), f"the Variable {self._key}")
+        record = _decode(self._slot.load(), f"the {self._slot}")
         if record is not None:
             return record
         ended = self._ended()
@@ -89,10 +89,7 @@ class VariableSubmissionStore:
         Raises:
             RuntimeError: It cannot be read back, so no submission may follow.
         """
-        text = json.dumps(record._asdict())
-        variables.write(self._key, text, "Azure ML: a submission of a task that has not ended")
-        if variables.read(self._key) != text:
-            raise overridden(self._key)
+        self._slot.save(json.dumps(record._asdict()))
 
     def close(self, record: SubmissionRecord) -> None:
         """Move the record to the archive; only once it is there, delete the Variable."""
@@ -107,11 +104,11 @@ class VariableSubmissionStore:
                 ended[self._run_id] = entry
                 self._write(ended)
                 if self._ended().get(self._run_id) == entry:
-                    variables.delete(self._key)
+                    self._slot.delete()
                     return
         except StoredRecordDamaged as damaged:
             problem = damaged
-        log.warning("%s. Until then this task's submission record stays in %s.", problem, self._key)
+        log.warning("%s. Until then this task's submission record stays in %s.", problem, self._slot.key)
         self.save(finished)
 
     def _ended(self) -> dict[str, Any]:
@@ -133,8 +130,8 @@ def open_submission_store(context: Context) -> SubmissionStore:
         return TaskStateSubmissionStore(store)
     ti: Any = context["ti"]
     return VariableSubmissionStore(
-        f"azureml_submission_{_short([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
-        f"azureml_ended_{_short([ti.dag_id, ti.task_id, ti.map_index])}",
+        f"azureml_submission_{short_hash([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
+        f"azureml_ended_{short_hash([ti.dag_id, ti.task_id, ti.map_index])}",
         ti.run_id,
         ti.try_number,
         is_test=bool(getattr(ti, "test_mode", False)),
@@ -165,10 +162,6 @@ def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> Sub
             "The workers' state_store_backend keeps the submission record where the API server cannot read it"
         )
     return _decode(stored, place)
-
-
-def _short(names: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
 def _decode(stored: Any, place: str) -> SubmissionRecord | None:

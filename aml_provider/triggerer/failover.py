@@ -76,7 +76,7 @@ def task_state(ti: Any) -> tuple[str | None, object]:
     from airflow.providers.common.compat.sdk import XCom
 
     from aml_provider.durable.handover import Owner
-    from aml_provider.state.task_states import owner_state
+    from aml_provider.state.other_tasks import owner_state
 
     owner = Owner(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
     state = owner_state(owner)

@@ -21,7 +21,7 @@ from aml_provider.durable.schedule_owner import ScheduleOwner
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
-from aml_provider.state.schedule_intents import intent_slot
+from aml_provider.state.slots import intent_slot
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker.wait import Wait
 

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.handover import Owner
-from aml_provider.state import task_states
+from aml_provider.state import other_tasks
 from aml_provider.triggerer.failover import leaves_failed, was_ended
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class Interruption:
     def _task_has_ended(self) -> bool:
         ti = self._ti
         owner = Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
-        state = task_states.owner_state(owner)
+        state = other_tasks.owner_state(owner)
         ended = was_ended(state, leaves_failed=self._leaves_failed)
         if state == "failed" and not ended and self._fails_fast:
             # Airflow notifies nobody that it has stopped the DAG run, not even the listeners of its API server.
-            ended = task_states.other_task_failed(owner)
+            ended = other_tasks.other_task_failed(owner)
         if not ended:
             self._log.warning("Airflow interrupts this task, which is %s; its run goes on.", state)
         return ended

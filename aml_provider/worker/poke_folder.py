@@ -19,7 +19,7 @@ from aml_provider.durable.handover import Handover, Owner, default_cursor_key
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.cursor_stores import cursor_store, variable_key
-from aml_provider.state.task_states import owner_state, states_for
+from aml_provider.state.other_tasks import owner_state, states_for
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 from aml_provider.worker.mapping import longest_mapping
 from aml_provider.worker.poke import HandoverPoke

@@ -15,7 +15,7 @@ from aml_provider.durable.run_cursor import RunCursor, undone
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import poll_policy
 from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
-from aml_provider.state.task_states import owner_state, states_for
+from aml_provider.state.other_tasks import owner_state, states_for
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 

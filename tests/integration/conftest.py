@@ -30,7 +30,7 @@ def airflow(monkeypatch):
     """What Airflow says of the task instance: a person has cleared it. Its database and API are in ``tests/kills``."""
     from types import SimpleNamespace
 
-    from aml_provider.state import task_states
+    from aml_provider.state import other_tasks
 
     def owner_state(owner):
         assert (owner.dag_id, owner.task_id) == ("dag", "run")
@@ -39,7 +39,7 @@ def airflow(monkeypatch):
         return says.state
 
     says = SimpleNamespace(state="restarting")
-    monkeypatch.setattr(task_states, "owner_state", owner_state)
+    monkeypatch.setattr(other_tasks, "owner_state", owner_state)
     return says
 
 

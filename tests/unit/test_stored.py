@@ -23,7 +23,7 @@ from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.run_cursor import RunCursor
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.state.schedule_intents import intent_slot
+from aml_provider.state.slots import intent_slot
 from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, stored_record
 from aml_provider.state.watcher_records import VariableRecords
 from aml_provider.stored import StoredRecordDamaged, parse, reading

@@ -15,7 +15,7 @@ from support.airflow.task import RunPipeline
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
-from aml_provider.state import task_states, variables
+from aml_provider.state import other_tasks, variables
 
 if AIRFLOW_V_3_0_PLUS:
     from airflow.sdk.exceptions import AirflowTaskTerminated
@@ -29,7 +29,7 @@ def kept_variables(kept_in_memory, airflow):
 
 
 # Asks Airflow, in spite of the fixture.
-OWNER_STATE = task_states.owner_state
+OWNER_STATE = other_tasks.owner_state
 
 # States of a task instance that nobody has ended, though its worker is interrupted.
 INTERRUPTED = ["running", "up_for_retry", "no_status", "scheduled", "queued", "deferred"]
@@ -252,7 +252,7 @@ def test_a_dag_that_fails_fast_takes_the_run_of_a_last_try_along(
         return {task.ti.run_id: wanted} if [task.ti.run_id] == run_ids else {}
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
-    monkeypatch.setattr(task_states, "owner_state", OWNER_STATE)
+    monkeypatch.setattr(other_tasks, "owner_state", OWNER_STATE)
     with DAG("dag", schedule=None, fail_fast=fail_fast):
         operator = RunPipeline(pipeline_id="long", wait_for_completion=False)
     operator.execute(task.context)
@@ -324,7 +324,7 @@ def test_a_kill_asks_airflow_for_the_state_only_and_in_a_thread(workspace, task,
         return "restarting"
 
     asking = []
-    monkeypatch.setattr(task_states, "owner_state", state)
+    monkeypatch.setattr(other_tasks, "owner_state", state)
     monkeypatch.delenv("AIRFLOW_CONN_AZUREML_DEFAULT")
     monkeypatch.setattr(type(task.ti), "xcom_push", forbidden)
     monkeypatch.setattr(type(task.store), "set", forbidden)

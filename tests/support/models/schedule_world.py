@@ -17,7 +17,7 @@ from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import Target
 from aml_provider.durable.schedule import ScheduleReconciler
 from aml_provider.durable.schedule_owner import ScheduleOwner
-from aml_provider.state.schedule_intents import intent_slot
+from aml_provider.state.slots import intent_slot
 
 LOOKUP_TIMEOUT = 60.0
 EVERY_QUARTER = Recurrence("Minute", 15)

@@ -24,7 +24,7 @@ from aml_provider.durable.handover import (
 )
 from aml_provider.state import variables
 from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
-from aml_provider.state.task_states import states_for
+from aml_provider.state.other_tasks import states_for
 
 ME = Owner("dag", "run1", "watch", -1, 3)
 OTHER = Owner("dag", "run0", "watch")

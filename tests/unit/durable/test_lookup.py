@@ -7,7 +7,9 @@ from support.models.service_model import Service
 from support.models.submissions import submit
 
 from aml_provider.client.errors import AzureMLError, NotFound, ServerFault
-from aml_provider.durable.lookup import WAYS, Search, look_up, search
+from aml_provider.durable.lookup import WAYS, Search, arrival_timeout, look_up, search
+
+LONGEST = 60.0 + 60.0
 
 
 def find(service, way, key="k1", pipeline_id="pipe"):
@@ -116,3 +118,18 @@ def test_a_search_says_who_answered_and_why_others_did_not():
     service.refusals = {"runs:query": problem}
     assert search_for(service, timeout=0.0) == Search((), "", frozenset({"pipeline"}), problem)
     assert search_for(service, timeout=0.0, pipeline_id=None).answered == frozenset()
+
+
+@pytest.mark.parametrize("off", [0.0, -600.0, 600.0], ids=["agree", "other behind", "other ahead"])
+@pytest.mark.parametrize("ago", [0.0, 30.0, 119.0])
+def test_whatever_the_other_clock_says_what_may_be_on_its_way_is_looked_for_to_the_end(off, ago):
+    now = 1_000_000.0
+    assert arrival_timeout(now - ago + off, 60.0, now) >= LONGEST - ago
+
+
+def test_there_is_an_upper_bound():
+    assert arrival_timeout(2_000_000.0, 60.0, 1_000_000.0) == LONGEST
+
+
+def test_of_what_was_sent_long_ago_once_is_enough():
+    assert arrival_timeout(1_000_000.0 - 3600, 60.0, 1_000_000.0) == 0.0

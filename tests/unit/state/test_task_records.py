@@ -9,7 +9,7 @@ import pytest
 from support.models.service_model import Service, Store
 
 from aml_provider.durable.record import SubmissionRecord
-from aml_provider.state import task_records
+from aml_provider.state import slots, task_records
 from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, open_submission_store
 from aml_provider.stored import StoredRecordDamaged
 
@@ -35,11 +35,16 @@ class KeptVariables:
         self.kept.pop(key, None)
 
 
+def replace_variables(monkeypatch, kept):
+    for module in (slots, task_records):
+        monkeypatch.setattr(module, "variables", kept)
+
+
 @pytest.fixture
 def variables(monkeypatch):
     # Airflow's own need its database; tests/dags has them.
     kept = KeptVariables()
-    monkeypatch.setattr(task_records, "variables", kept)
+    replace_variables(monkeypatch, kept)
     return kept.kept
 
 
@@ -164,7 +169,7 @@ def test_a_damaged_record_is_an_error_and_not_taken_for_absent(variables, damage
 @pytest.mark.parametrize("shadow", ["null", json.dumps(RECORD._replace(key="o" * 32)._asdict())])
 def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeypatch, shadow):
     kept = KeptVariables()
-    monkeypatch.setattr(task_records, "variables", kept)
+    replace_variables(monkeypatch, kept)
     kept.overrides["key"] = shadow
     with pytest.raises(RuntimeError, match="Variable key was written, but does not read as written: a secrets backend"):
         VariableSubmissionStore("key", "archive", "r", 1).save(RECORD)
@@ -172,7 +177,7 @@ def test_a_record_that_cannot_be_read_back_is_noticed_when_it_is_written(monkeyp
 
 def test_a_record_that_cannot_move_to_those_that_ended_stays_where_it_is(monkeypatch, caplog):
     kept = KeptVariables()
-    monkeypatch.setattr(task_records, "variables", kept)
+    replace_variables(monkeypatch, kept)
     kept.overrides["archive"] = "{}"
     store = VariableSubmissionStore("key", "archive", "r", 1)
     store.save(RECORD)
@@ -206,7 +211,7 @@ def test_of_two_dag_runs_that_end_at_the_same_moment_neither_loses_its_record(mo
 
     raced = []
     kept = Raced()
-    monkeypatch.setattr(task_records, "variables", kept)
+    replace_variables(monkeypatch, kept)
     VariableSubmissionStore("key", "archive", "r", 1).close(RECORD)
     assert raced
     assert json.loads(kept.kept["archive"]).keys() == {"other", "r"}

@@ -23,7 +23,7 @@ from support.services.local_workspace import serving
 
 from aml_provider.client.errors import ReplyLost, ServerFault
 from aml_provider.client.models import DataPath, Recurrence
-from aml_provider.durable import arrival
+from aml_provider.durable import lookup
 from aml_provider.state import variables
 
 CREATE = "*/Schedules/Create"
@@ -184,7 +184,7 @@ def test_a_schedule_created_as_disabled_starts_no_run(monkeypatch, task, quirk, 
 )
 @pytest.mark.parametrize("status", ["Active", "Disabled"])
 def test_a_lost_reply_to_the_creation_creates_no_second_schedule(workspace, task, kind, details, status, monkeypatch):
-    monkeypatch.setattr(arrival, "ON_ITS_WAY", 0.1)
+    monkeypatch.setattr(lookup, "ON_ITS_WAY", 0.1)
     workspace.faults.add(kind, method="POST", path=CREATE, times=1, **details)
     try:
         create(task, status=status)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from aml_provider.durable.handover import Owner
 
-__all__ = ["NO_STATUS", "other_task_failed", "owner_state", "states_for"]
-
 NO_STATUS = "no_status"
 """Airflow's UI name for the state of a task instance that was not scheduled yet, or was just cleared."""
 
@@ -62,11 +60,6 @@ def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | 
 
     With ``max_active_runs=1``, a cleared DAG run is queued until the active one has ended. If a task of the active run
     waited for a task of the cleared one, it would wait for ever.
-
-    Args:
-        task: The caller.
-        me: The caller's task instance.
-        state_of: Looks up a state.
     """
     alone = task.has_dag() and task.dag.max_active_runs == 1
 
