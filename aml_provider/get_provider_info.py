@@ -4,96 +4,77 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
-    "config_json": {
-        "label": "config.json",
-        "description": "The workspace's config.json, pasted, instead of the next three fields. Filled-in fields win.",
-        "schema": {"type": ["string", "null"], "format": "multiline"},
-    },
-    "subscription_id": {
-        "label": "Subscription id",
-        "description": "The Azure subscription of the workspace. Not needed if config.json is pasted.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "resource_group": {
-        "label": "Resource group",
-        "description": "The resource group of the workspace.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "workspace_name": {
-        "label": "Workspace name",
-        "description": "The Azure Machine Learning workspace.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "region": {
-        "label": "Region",
-        "description": "The workspace's region, such as westeurope. If empty, Azure Resource Manager is asked for it.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "auth_method": {
-        "label": "Authentication",
-        "description": (
-            "How tokens are obtained. client_secret: login = client id, password = secret. client_certificate: login = "
-            "client id. managed_identity: login = client id of a user-assigned identity, or empty. workload_identity: "
-            "login = client id. static_token: password = the token. default: DefaultAzureCredential of "
-            "azure-identity."
-        ),
-        "schema": {
-            "type": ["string", "null"],
-            "enum": [
-                "default",
-                "client_secret",
-                "client_certificate",
-                "managed_identity",
-                "workload_identity",
-                "azure_cli",
-                "static_token",
-            ],
-            "default": "default",
-        },
-    },
-    "tenant_id": {
-        "label": "Tenant id",
-        "description": "The Microsoft Entra tenant. Needed for client_secret and client_certificate.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "cloud": {
-        "label": "Cloud",
-        "description": "The Azure cloud of the workspace.",
-        "schema": {"type": ["string", "null"], "enum": ["public", "usgov", "china"], "default": "public"},
-    },
-    "certificate_path": {
-        "label": "Certificate path",
-        "description": "For client_certificate: a PEM or PKCS12 file with the private key, on workers and triggerers.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "certificate_password": {
-        "label": "Certificate password",
-        "description": "For client_certificate: the password of that file, if it has one.",
-        "schema": {"type": ["string", "null"], "format": "password"},
-    },
-    "endpoint": {
-        "label": "Own endpoint",
-        "description": (
-            "The base URL of the workspace API, if it is not the region's: a private link, or the local emulator "
-            "(http://127.0.0.1:8700)."
-        ),
-        "schema": {"type": ["string", "null"]},
-    },
-    "blob_endpoint": {
-        "label": "Blob endpoint",
-        "description": (
-            "The base URL of the datastores' storage account, if it is not the public one: a private link, or Azurite "
-            "(http://127.0.0.1:10000/devstoreaccount1)."
-        ),
-        "schema": {"type": ["string", "null"]},
-    },
-    "allow_http": {
-        "label": "Allow plain http",
-        "description": "Only with static_token: allows a plain http endpoint that is not on this host.",
-        "schema": {"type": ["boolean", "null"], "default": False},
-    },
+_NAME = "Azure Machine Learning"
+
+
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_CONNECTION_FIELDS = {
+    "config_json": _field(
+        "config.json",
+        "The workspace's config.json, pasted, instead of the next three fields. Filled-in fields win.",
+        format="multiline",
+    ),
+    "subscription_id": _field(
+        "Subscription id", "The Azure subscription of the workspace. Not needed if config.json is pasted."
+    ),
+    "resource_group": _field("Resource group", "The resource group of the workspace."),
+    "workspace_name": _field("Workspace name", "The Azure Machine Learning workspace."),
+    "region": _field(
+        "Region", "The workspace's region, such as westeurope. If empty, Azure Resource Manager is asked for it."
+    ),
+    "auth_method": _field(
+        "Authentication",
+        "How tokens are obtained. client_secret: login = client id, password = secret. client_certificate: login = "
+        "client id. managed_identity: login = client id of a user-assigned identity, or empty. workload_identity: "
+        "login = client id. static_token: password = the token. default: DefaultAzureCredential of azure-identity.",
+        enum=[
+            "default",
+            "client_secret",
+            "client_certificate",
+            "managed_identity",
+            "workload_identity",
+            "azure_cli",
+            "static_token",
+        ],
+        default="default",
+    ),
+    "tenant_id": _field("Tenant id", "The Microsoft Entra tenant. Needed for client_secret and client_certificate."),
+    "cloud": _field("Cloud", "The Azure cloud of the workspace.", enum=["public", "usgov", "china"], default="public"),
+    "certificate_path": _field(
+        "Certificate path",
+        "For client_certificate: a PEM or PKCS12 file with the private key, on workers and triggerers.",
+    ),
+    "certificate_password": _field(
+        "Certificate password", "For client_certificate: the password of that file, if it has one.", format="password"
+    ),
+    "endpoint": _field(
+        "Own endpoint",
+        "The base URL of the workspace API, if it is not the region's: a private link, or the local emulator "
+        "(http://127.0.0.1:8700).",
+    ),
+    "blob_endpoint": _field(
+        "Blob endpoint",
+        "The base URL of the datastores' storage account, if it is not the public one: a private link, or Azurite "
+        "(http://127.0.0.1:10000/devstoreaccount1).",
+    ),
+    "allow_http": _field(
+        "Allow plain http",
+        "Only with static_token: allows a plain http endpoint that is not on this host.",
+        kind="boolean",
+        default=False,
+    ),
 }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _NAME, "python-modules": [f"aml_provider.{name}" for name in names]}]
+
+
+def _option(kind: str, description: str, default: str | None, example: str | None = None) -> dict[str, str | None]:
+    return {"description": description, "version_added": "0.1.0", "type": kind, "example": example, "default": default}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -109,45 +90,22 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Run, watch and schedule Azure Machine Learning published pipelines (v1).",
         "integrations": [
             {
-                "integration-name": "Azure Machine Learning",
+                "integration-name": _NAME,
                 "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
                 "tags": ["azure"],
             }
         ],
-        "hooks": [{"integration-name": "Azure Machine Learning", "python-modules": ["aml_provider.hooks.azure_ml"]}],
-        "operators": [
-            {
-                "integration-name": "Azure Machine Learning",
-                "python-modules": ["aml_provider.operators.pipeline", "aml_provider.operators.schedule"],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": "Azure Machine Learning",
-                "python-modules": [
-                    "aml_provider.sensors.pipeline",
-                    "aml_provider.sensors.schedule",
-                    "aml_provider.sensors.blob",
-                ],
-            }
-        ],
-        "triggers": [
-            {
-                "integration-name": "Azure Machine Learning",
-                "python-modules": [
-                    "aml_provider.triggers.pipeline",
-                    "aml_provider.triggers.schedule",
-                    "aml_provider.triggers.schedule_run",
-                    "aml_provider.triggers.blob",
-                    "aml_provider.triggers.blob_change",
-                ],
-            }
-        ],
+        "hooks": _modules("hooks.azure_ml"),
+        "operators": _modules("operators.pipeline", "operators.schedule"),
+        "sensors": _modules("sensors.pipeline", "sensors.schedule", "sensors.blob"),
+        "triggers": _modules(
+            "triggers.pipeline", "triggers.schedule", "triggers.schedule_run", "triggers.blob", "triggers.blob_change"
+        ),
         "connection-types": [
             {
                 "connection-type": "azureml",
                 "hook-class-name": "aml_provider.hooks.azure_ml.AzureMLHook",
-                "hook-name": "Azure Machine Learning",
+                "hook-name": _NAME,
                 "ui-field-behaviour": {
                     # The provider does not use the port. But the *Test* button of Airflow 3.3.2 posts 0 for an empty
                     # port, and its API server rejects a port that differs from the stored one: store 0.
@@ -169,60 +127,42 @@ def get_provider_info() -> dict[str, Any]:
             "azureml": {
                 "description": "Options of the Azure Machine Learning provider.",
                 "options": {
-                    "deployment_id": {
-                        "description": (
-                            "Identifies this Airflow in the keys of its pipeline runs, so that two Airflows that share "
-                            "a workspace never mistake each other's runs for their own. If unset, a random id is "
-                            "created once and kept in the Variable azureml_deployment_id."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "production-west",
-                        "default": None,
-                    },
-                    "lookup_grace": {
-                        "description": (
-                            "Seconds for which a submission whose reply was lost is looked up before it is concluded "
-                            "that there is no run."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "float",
-                        "example": None,
-                        "default": "60",
-                    },
-                    "retry_budget": {
-                        "description": (
-                            "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
-                            "is not, except after a 429). For blobs, the limit is for a whole listing."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "float",
-                        "example": None,
-                        "default": "120",
-                    },
-                    "throttled_budget": {
-                        "description": (
-                            "Seconds for which a request is sent again if the service refuses it with 429 because it "
-                            "is too busy. This includes submissions, since a refused one was not carried out. Polls of "
-                            "sensors use retry_budget instead."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "float",
-                        "example": None,
-                        "default": "3600",
-                    },
-                    "trusted_endpoints": {
-                        "description": (
-                            "Hosts outside the Azure cloud that a connection may name as endpoint or blob_endpoint "
-                            "with any auth_method: host, host:port or .suffix, separated by commas. Other hosts need "
-                            "static_token: otherwise, anyone who can edit a connection could make workers send their "
-                            "identity's tokens there."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "aml.example.com, .blob.example.com",
-                        "default": "",
-                    },
+                    "deployment_id": _option(
+                        "string",
+                        "Identifies this Airflow in the keys of its pipeline runs, so that two Airflows that share "
+                        "a workspace never mistake each other's runs for their own. If unset, a random id is "
+                        "created once and kept in the Variable azureml_deployment_id.",
+                        default=None,
+                        example="production-west",
+                    ),
+                    "lookup_grace": _option(
+                        "float",
+                        "Seconds for which a submission whose reply was lost is looked up before it is concluded "
+                        "that there is no run.",
+                        default="60",
+                    ),
+                    "retry_budget": _option(
+                        "float",
+                        "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
+                        "is not, except after a 429). For blobs, the limit is for a whole listing.",
+                        default="120",
+                    ),
+                    "throttled_budget": _option(
+                        "float",
+                        "Seconds for which a request is sent again if the service refuses it with 429 because it "
+                        "is too busy. This includes submissions, since a refused one was not carried out. Polls of "
+                        "sensors use retry_budget instead.",
+                        default="3600",
+                    ),
+                    "trusted_endpoints": _option(
+                        "string",
+                        "Hosts outside the Azure cloud that a connection may name as endpoint or blob_endpoint "
+                        "with any auth_method: host, host:port or .suffix, separated by commas. Other hosts need "
+                        "static_token: otherwise, anyone who can edit a connection could make workers send their "
+                        "identity's tokens there.",
+                        default="",
+                        example="aml.example.com, .blob.example.com",
+                    ),
                 },
             }
         },
