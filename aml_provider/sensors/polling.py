@@ -116,7 +116,7 @@ class PollingSensor(BaseSensorOperator):
         """Poll once; in deferrable mode defer when there is no result yet."""
         # One for each wait.
         if self._wait is None or self._wait[0] is not context:
-            from aml_provider.worker.deadlines import deadline_of_sensor
+            from aml_provider.worker.poke import deadline_of_sensor
 
             deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
             self._wait = (context, self._new_wait(context, deadline))

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import Schedule
     from aml_provider.client.http.clients import Client
 
-# By graph id: a published graph never changes, so a worker process reads each interface once.
-
 # Without an execution_timeout, as in Microsoft's SDK.
 _PROVISIONING_TIMEOUT = timedelta(hours=1)
 _POLL_INTERVAL = 5.0
