@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from contextlib import contextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -31,42 +30,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from aml_provider.worker.poke import Poke
-
-S = TypeVar("S", bound="BaseSensorOperator")
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def errors_logged(poke: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Log the errors of a sensor's ``poke`` before Airflow may turn them into a skip.
-
-    With ``soft_fail`` or ``never_fail`` Airflow logs "Skipping due to …" and nothing about the error itself. The error
-    is raised unchanged: Airflow decides whether the task is skipped. All modes poll through ``poke``.
-    """
-
-    @wraps(poke)
-    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return poke(self, *args, **kwargs)
-        except AirflowSkipException:
-            raise
-        except (AirflowSensorTimeout, AirflowTaskTimeout) as timeout:
-            # The author wants a skip then.
-            if _may_be_hidden(self):
-                self.log.info("%s", timeout)
-            raise
-        except Exception as error:
-            if _may_be_hidden(self):
-                known = isinstance(error, (AirflowException, AzureMLError))
-                self.log.error(  # noqa: TRY400 - the traceback of an expected error has no news
-                    "The sensor failed, although %s may show the task as skipped: %s",
-                    "soft_fail" if self.soft_fail else "never_fail",
-                    error if known and str(error) else repr(error),
-                    exc_info=None if known else error,
-                )
-            raise
-
-    return method
 
 
 class PollingSensor(BaseSensorOperator):
@@ -111,22 +74,22 @@ class PollingSensor(BaseSensorOperator):
         self._ahead = clock_ahead(event)
         return _unguarded(type(self))(self, context)
 
-    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; in deferrable mode defer when there is no result yet."""
-        # One for each wait.
-        if self._wait is None or self._wait[0] is not context:
-            from aml_provider.worker.poke import deadline_of_sensor
+        with _errors_logged(self):
+            # One for each wait.
+            if self._wait is None or self._wait[0] is not context:
+                from aml_provider.worker.poke import deadline_of_sensor
 
-            deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
-            self._wait = (context, self._new_wait(context, deadline))
-        wait = self._wait[1]
-        result = wait.poll()
-        if result is None and self.deferrable:
-            self._defer(wait)
-        if result is not None:
-            self._announce(result, context)
-        return PokeReturnValue(is_done=result is not None, xcom_value=result)
+                deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
+                self._wait = (context, self._new_wait(context, deadline))
+            wait = self._wait[1]
+            result = wait.poll()
+            if result is None and self.deferrable:
+                self._defer(wait)
+            if result is not None:
+                self._announce(result, context)
+            return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     @abstractmethod
     def _new_wait(self, context: Context, deadline: float) -> Poke[Any]:
@@ -184,5 +147,30 @@ def _never_failing(sensor: BaseSensorOperator) -> Iterator[None]:
         raise
 
 
-def _may_be_hidden(sensor: Any) -> bool:
-    return bool(sensor.soft_fail or sensor.never_fail)
+@contextmanager
+def _errors_logged(sensor: BaseSensorOperator) -> Iterator[None]:
+    """Log the errors of a sensor's ``poke`` before Airflow may turn them into a skip.
+
+    With ``soft_fail`` or ``never_fail`` Airflow logs "Skipping due to …" and nothing about the error itself. The error
+    is raised unchanged: Airflow decides whether the task is skipped. All modes poll through ``poke``.
+    """
+    may_be_hidden = sensor.soft_fail or sensor.never_fail
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except (AirflowSensorTimeout, AirflowTaskTimeout) as timeout:
+        # The author wants a skip then.
+        if may_be_hidden:
+            sensor.log.info("%s", timeout)
+        raise
+    except Exception as error:
+        if may_be_hidden:
+            known = isinstance(error, (AirflowException, AzureMLError))
+            sensor.log.error(  # noqa: TRY400 - the traceback of an expected error has no news
+                "The sensor failed, although %s may show the task as skipped: %s",
+                "soft_fail" if sensor.soft_fail else "never_fail",
+                error if known and str(error) else repr(error),
+                exc_info=None if known else error,
+            )
+        raise
