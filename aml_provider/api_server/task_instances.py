@@ -50,23 +50,12 @@ class Try(NamedTuple):
         )
 
 
-class Shown(NamedTuple):
-    """A task instance as Airflow shows it after a manual state change.
-
-    Args:
-        max_tries: The current value.
-        was_due: Whether the task waited for its next try at the change.
-    """
-
-    max_tries: int
-    was_due: bool
-
-
-def shown(change: ManualStateChange) -> Shown | None:
+def shown(change: ManualStateChange) -> tuple[int, bool] | None:
     """Read a task instance in Airflow's database.
 
     Returns:
-        None if it does not show the change: not yet, or it was cleared or has ended in another way since.
+        Its ``max_tries``, and whether the task waited for its next try at the change. None if Airflow does not show the
+        change: not yet, or the task was cleared or has ended in another way since.
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -78,7 +67,7 @@ def shown(change: ManualStateChange) -> Shown | None:
         ).one_or_none()
         if found is None or found.state not in _MANUAL_STATES or found.end_date != change.end_date:
             return None
-        return Shown(found.max_tries, not change.was_at_work and Try(*found[:-1]).was_due(_archived(session, change)))
+        return found.max_tries, not change.was_at_work and Try(*found[:-1]).was_due(_archived(session, change))
 
 
 def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[ManualStateChange] | None:

