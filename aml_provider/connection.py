@@ -237,10 +237,6 @@ def settings_of(
 def check_readable(where: str, connection: Connection) -> None:
     """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
-    Args:
-        where: The connection, for the error.
-        connection: The connection.
-
     Raises:
         InvalidArgument: It is not JSON; the message shows nothing of it.
     """

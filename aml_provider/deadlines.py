@@ -30,11 +30,7 @@ _LAST_MOMENT = 1.0
 
 
 def has_passed(deadline: float) -> bool:
-    """Whether a deadline has passed by our clock, or is about to.
-
-    Args:
-        deadline: Seconds since the epoch.
-    """
+    """Whether a deadline, in seconds since the epoch, has passed by our clock, or is about to."""
     return time.time() >= deadline - _LAST_MOMENT
 
 

@@ -22,7 +22,6 @@ from aml_provider.api_server.state_change import ManualStateChange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 log = logging.getLogger(__name__)
 
 # Seconds until the first check, and between two. A task's process is notified within five seconds and killed after five

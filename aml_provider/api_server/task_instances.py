@@ -34,9 +34,6 @@ class Try(NamedTuple):
         (``TaskInstanceHistory.record_ti``) and keep its start date until the next try begins (``ti_run``). A manual
         state change keeps it too (``TaskInstance.set_state``). So if an archived try has the same start date, no try
         has begun since.
-
-        Args:
-            archived: The tries that have ended.
         """
         before = [other for other in archived if other.start_date == self.start_date]
         if not before:
@@ -73,13 +70,8 @@ def shown(change: ManualStateChange) -> tuple[int, bool] | None:
 def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[ManualStateChange] | None:
     """The task instances that a manual state change of their DAG run skipped while they waited for their next try.
 
-    Args:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        state: The state that the DAG run was set to.
-
     Returns:
-        One change for each; None if Airflow does not show that state of the DAG run.
+        One change for each; None if Airflow does not show the state that the DAG run was set to.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

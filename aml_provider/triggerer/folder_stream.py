@@ -49,7 +49,6 @@ _SESSION = 3600.0
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
-
 _STREAMS: PerLoop[WeakValueDictionary[FolderKey, FolderStream]] = PerLoop(WeakValueDictionary)
 
 
@@ -82,12 +81,8 @@ class FolderStream:
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
         """Add a watcher from the next poll on, which comes soon rather than after a whole interval.
 
-        Args:
-            rules: Which changes are wanted.
-            record: The stored watcher record.
-
         Raises:
-            CursorUnreadable: The record's cursor is damaged, or has a newer format.
+            CursorUnreadable: The watcher record's cursor is damaged, or has a newer format.
         """
         watcher = Watcher(self._folder, rules, record, self._clock())
         if not self._failures:

@@ -98,13 +98,7 @@ class ScheduleArguments(NamedTuple):
 
 
 class ScheduleTry:
-    """One try: obtain the schedule, and wait until the service has set it up.
-
-    Args:
-        arguments: The operator's arguments, rendered.
-        context: Airflow's context.
-        log: The task's log.
-    """
+    """One try, with rendered arguments: obtain the schedule, and wait until the service has set it up."""
 
     def __init__(self, arguments: ScheduleArguments, context: Context, log: Any) -> None:
         self._arguments = arguments

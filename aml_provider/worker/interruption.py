@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.handover import Owner
 from aml_provider.state import task_states
-from aml_provider.triggerer.failover import leaves_failed, was_ended
+from aml_provider.state.task_end import leaves_failed, was_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable

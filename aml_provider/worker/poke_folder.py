@@ -90,12 +90,6 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def of(cls, arguments: FolderArguments, task: BaseOperator, context: Context, deadline: float) -> FolderPoke:
         """Check the rendered arguments, and prepare a wait.
 
-        Args:
-            arguments: The arguments.
-            task: The task, for its place in the DAG.
-            context: Airflow's context.
-            deadline: The instant at which the wait ends, in seconds since the epoch.
-
         Raises:
             AirflowFailException: A value cannot be used; the message names the argument.
         """

@@ -42,12 +42,6 @@ class ScheduleRunArguments(NamedTuple):
 class SchedulePoke(HandoverPoke[str]):
     """Polls a schedule's runs for one wait of a task instance: list, choose, commit.
 
-    Args:
-        arguments: The sensor's arguments, rendered.
-        task: The task, for its place in the DAG.
-        context: Airflow's context.
-        deadline: The instant at which the wait ends, in seconds since the epoch.
-
     Raises:
         AirflowFailException: A value cannot be used; the message names the argument.
     """

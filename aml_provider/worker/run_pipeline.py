@@ -25,8 +25,8 @@ from aml_provider.links import AzureMLPipelineRunLink
 from aml_provider.masking import mask
 from aml_provider.state import variables
 from aml_provider.state.deployment import this_deployment
+from aml_provider.state.task_end import RUN_ID_XCOM
 from aml_provider.state.task_records import open_submission_store
-from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.worker.interruption import Interruption
 from aml_provider.worker.run_wait import RunWait, unwatched
 from aml_provider.worker.tasks_test import is_test, refuse_active
@@ -56,14 +56,7 @@ _BRIEF = RetryPolicy(budget=3.0)
 
 
 class RunTry:
-    """One try: obtain the run, wait for its end, turn that into the task's end.
-
-    Args:
-        arguments: The operator's arguments, rendered.
-        context: Airflow's context.
-        log: The task's log.
-        fails_fast: Whether the DAG has ``fail_fast``.
-    """
+    """One try, with rendered arguments: obtain the run, wait for its end, turn that into the task's end."""
 
     def __init__(self, arguments: RunArguments, context: Context, log: Log, *, fails_fast: bool) -> None:
         self._arguments = arguments
