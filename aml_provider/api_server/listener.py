@@ -35,12 +35,7 @@ _ONE_WRITE = timedelta(seconds=1)
 
 
 class ManualStateChangeListener:
-    """Receives manual state changes from Airflow's API server.
-
-    Args:
-        now: The clock, in seconds.
-        sleep: How to wait.
-    """
+    """Receives manual state changes from Airflow's API server."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep

@@ -81,9 +81,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise CommandError("Cancelled; nothing was done.")
 
 
-def command(
-    body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose],
-) -> Callable[[Namespace], None]:
+def command(body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose]) -> Callable[[Namespace], None]:
     """Make a command from a function that returns its answer: one row, a list of rows, or prose.
 
     The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, and 130 for Ctrl-C. Standard output gets

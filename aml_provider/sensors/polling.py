@@ -38,10 +38,6 @@ class PollingSensor(BaseSensorOperator):
     It defers from ``poke``, so that Airflow's loop around it gives ``soft_fail`` and the like one meaning in all modes.
     With ``never_fail`` it is skipped in all modes when its time is up: Airflow does so only if ``poke`` raises, and not
     in its own loop; Airflow 2 not after a deferral either.
-
-    Args:
-        deferrable: Poll from the triggerer.
-        azureml_conn_id: The connection.
     """
 
     def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:
@@ -93,12 +89,7 @@ class PollingSensor(BaseSensorOperator):
 
     @abstractmethod
     def _new_wait(self, context: Context, deadline: float) -> Poke[Any]:
-        """Check the rendered arguments, and prepare the polls.
-
-        Args:
-            context: Airflow's context.
-            deadline: The instant at which the wait ends, in seconds since the epoch.
-        """
+        """Check the rendered arguments, and prepare the polls until the deadline, in seconds since the epoch."""
 
     def _announce(self, result: Any, context: Context) -> None:
         """Called with the result before the sensor returns it."""

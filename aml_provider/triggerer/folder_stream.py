@@ -59,11 +59,7 @@ def stream_of(key: FolderKey) -> FolderStream:
 
 
 class FolderStream:
-    """Polls a folder for ever.
-
-    Args:
-        key: The folder, and how often it is polled.
-    """
+    """Polls a folder for ever."""
 
     def __init__(self, key: FolderKey) -> None:
         self._key = key

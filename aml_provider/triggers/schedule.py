@@ -34,11 +34,7 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
     _path = "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger"
 
     def __init__(
-        self,
-        schedule_id: str,
-        deadline: float,
-        poll_interval: float = 5.0,
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        self, schedule_id: str, deadline: float, poll_interval: float = 5.0, azureml_conn_id: str = DEFAULT_CONN_ID
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.schedule_id = schedule_id
