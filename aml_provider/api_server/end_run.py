@@ -1,4 +1,4 @@
-"""Cancels the run of a task instance after a manual state change. It loads in Airflow's API server, with the first."""
+"""Cancels a task instance's run after a manual state change; Airflow's API server loads it with the first change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads from Airflow's database a task instance after a manual state change, and whether it waited for a next try."""
+"""Reads a task instance from Airflow's database after a manual state change, and whether it waited for its next try."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Handle the run: Airflow interrupts the task on a worker, as a person ended it or for its own reasons."""
+        """Handle the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
         # Airflow 3 may call this while it still renders the arguments, and lets the task begin anyway.
         self._killed = True
         if self._try is not None:

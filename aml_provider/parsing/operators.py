@@ -17,7 +17,7 @@ def check_run(task: Any) -> None:
     """Check the run operator.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
         literals.exactly_one(*ONE_OF)
@@ -35,7 +35,7 @@ def check_schedule(task: Any) -> None:
     """Check the operator that creates schedules.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     from aml_provider.client.specs.recurrence import whole_number
     from aml_provider.client.specs.schedule import as_folder
@@ -60,10 +60,10 @@ def check_schedule(task: Any) -> None:
 
 
 def check_one_of(task: Any, *names: str) -> None:
-    """Check an operator that one of several arguments gives its subject.
+    """Check an operator whose subject is given by exactly one of several arguments.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
         literals.exactly_one(*names)

@@ -36,8 +36,8 @@ class PollingSensor(BaseSensorOperator):
     """Airflow's own sensor, which can also defer between two polls.
 
     It defers from ``poke``, so that Airflow's loop around it gives ``soft_fail`` and the like one meaning in all modes.
-    With ``never_fail`` it is skipped in all modes when its time is up: Airflow does so only if ``poke`` raises, and not
-    in its own loop; Airflow 2 not after a deferral either.
+    With ``never_fail`` it is skipped in all modes when its time is up. Airflow itself skips it only if ``poke`` raises,
+    not when the time ends in Airflow's own loop; Airflow 2 does not skip it after a deferral either.
     """
 
     def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:

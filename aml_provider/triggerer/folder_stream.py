@@ -101,7 +101,7 @@ class FolderStream:
                 yield poll
 
     async def unconfirmed_polls(self) -> AsyncIterator[FolderPoll]:
-        """Poll for ever where Airflow does not confirm that events are stored: after some seconds they count as it."""
+        """Poll for ever where Airflow does not confirm stored events: they count as stored after some seconds."""
         fired: deque[tuple[float, FolderPoll]] = deque()
         async for poll in self.polls():
             while fired and self._clock() - fired[0][0] > _STORING:
@@ -171,7 +171,7 @@ class FolderStream:
         return self._session
 
     async def _fail(self, error: Exception) -> None:
-        """Log the error and when the folder is polled again: ever later, with jitter."""
+        """Log the error and the time of the next poll; the pauses grow, with jitter."""
         # The connection's settings may be the cause.
         with suppress(Exception):
             await self.close()
