@@ -29,8 +29,3 @@ class PerLoop(Generic[T]):
             if loop not in self._values:
                 self._values[loop] = self._make()
             return self._values[loop]
-
-    @property
-    def everywhere(self) -> list[T]:
-        """The values of all loops."""
-        return list(self._values.values())

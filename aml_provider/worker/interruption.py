@@ -67,8 +67,7 @@ class Interruption:
             self._handled.set()
 
     def _task_has_ended(self) -> bool:
-        ti = self._ti
-        owner = Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        owner = Owner.of(self._ti)
         state = task_states.owner_state(owner)
         ended = was_ended(state, leaves_failed=self._leaves_failed)
         if state == "failed" and not ended and self._fails_fast:
