@@ -1,4 +1,4 @@
-"""Cancels the run of a task instance after a manual state change. It loads in Airflow's API server, with the first."""
+"""Cancels a task instance's run after a manual state change; Airflow's API server loads it with the first change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.api_server.task_instances import shown
 from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.durable.identity import TaskIdentity
-from aml_provider.durable.lookup import arrival_timeout, search
+from aml_provider.durable.lost_submission import RunFinder
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.state.deployment import this_deployment
@@ -17,8 +17,6 @@ from aml_provider.state.task_records import stored_record
 
 if TYPE_CHECKING:
     from aml_provider.api_server.state_change import ManualStateChange
-    from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.record import SubmissionRecord
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +37,11 @@ def end_run(change: ManualStateChange) -> bool:
     found = shown(change)
     if found is None:
         return False
+    max_tries, was_due = found
     # Where the task had ended before the change, its run was left to go on for a reason, such as on_timeout="leave", or
     # because the task does not wait for its run (unless somebody has cleared the task since).
-    was_cleared = record.max_tries != found.max_tries
-    if not (change.was_at_work or found.was_due) or (record.finished and not was_cleared):
+    was_cleared = record.max_tries != max_tries
+    if not (change.was_at_work or was_due) or (record.finished and not was_cleared):
         return True
     deployment = this_deployment(read=_variable)
     identity = TaskIdentity(deployment.name, *change[:4], record.max_tries, record.retries)
@@ -56,7 +55,8 @@ def end_run(change: ManualStateChange) -> bool:
         )
         return True
     with _ServerHook(record.azureml_conn_id).client() as client:
-        run_id = client.run(_run_of(record))
+        finder = RunFinder(None, client.settings, lookup_timeout(), log, time.time, time.monotonic)
+        run_id = client.run(finder.find_id(record, is_strict=True))
         if run_id is None:
             return True
         run = client.run(
@@ -71,17 +71,6 @@ def end_run(change: ManualStateChange) -> bool:
         )
     log.info("The state of %s was changed manually; its run %s is %s.", change, run_id, run.status)
     return True
-
-
-def _run_of(record: SubmissionRecord) -> Flow[str | None]:
-    """The run, also of a submission that was under way."""
-    if record.run_id is not None or not record.sent:
-        return record.run_id
-    timeout = arrival_timeout(record.submitted_at, lookup_timeout(), time.time())
-    found = yield from search(record.key, record.experiment, record.pipeline_id, timeout=timeout)
-    if not found.run_ids and found.error is not None:
-        raise found.error
-    return found.run_ids[0] if found.run_ids else None
 
 
 def _variable(key: str) -> str | None:

@@ -22,7 +22,6 @@ from aml_provider.api_server.state_change import ManualStateChange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 log = logging.getLogger(__name__)
 
 # Seconds until the first check, and between two. A task's process is notified within five seconds and killed after five
@@ -36,12 +35,7 @@ _ONE_WRITE = timedelta(seconds=1)
 
 
 class ManualStateChangeListener:
-    """Receives manual state changes from Airflow's API server.
-
-    Args:
-        now: The clock, in seconds.
-        sleep: How to wait.
-    """
+    """Receives manual state changes from Airflow's API server."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep

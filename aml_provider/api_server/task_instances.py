@@ -1,4 +1,4 @@
-"""Reads from Airflow's database a task instance after a manual state change, and whether it waited for a next try."""
+"""Reads a task instance from Airflow's database after a manual state change, and whether it waited for its next try."""
 
 from __future__ import annotations
 
@@ -34,9 +34,6 @@ class Try(NamedTuple):
         (``TaskInstanceHistory.record_ti``) and keep its start date until the next try begins (``ti_run``). A manual
         state change keeps it too (``TaskInstance.set_state``). So if an archived try has the same start date, no try
         has begun since.
-
-        Args:
-            archived: The tries that have ended.
         """
         before = [other for other in archived if other.start_date == self.start_date]
         if not before:
@@ -50,23 +47,12 @@ class Try(NamedTuple):
         )
 
 
-class Shown(NamedTuple):
-    """A task instance as Airflow shows it after a manual state change.
-
-    Args:
-        max_tries: The current value.
-        was_due: Whether the task waited for its next try at the change.
-    """
-
-    max_tries: int
-    was_due: bool
-
-
-def shown(change: ManualStateChange) -> Shown | None:
+def shown(change: ManualStateChange) -> tuple[int, bool] | None:
     """Read a task instance in Airflow's database.
 
     Returns:
-        None if it does not show the change: not yet, or it was cleared or has ended in another way since.
+        Its ``max_tries``, and whether the task waited for its next try at the change. None if Airflow does not show the
+        change: not yet, or the task was cleared or has ended in another way since.
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -78,19 +64,14 @@ def shown(change: ManualStateChange) -> Shown | None:
         ).one_or_none()
         if found is None or found.state not in _MANUAL_STATES or found.end_date != change.end_date:
             return None
-        return Shown(found.max_tries, not change.was_at_work and Try(*found[:-1]).was_due(_archived(session, change)))
+        return found.max_tries, not change.was_at_work and Try(*found[:-1]).was_due(_archived(session, change))
 
 
 def skipped_before_their_turn(dag_id: str, run_id: str, state: str) -> list[ManualStateChange] | None:
     """The task instances that a manual state change of their DAG run skipped while they waited for their next try.
 
-    Args:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        state: The state that the DAG run was set to.
-
     Returns:
-        One change for each; None if Airflow does not show that state of the DAG run.
+        One change for each; None if Airflow does not show the state that the DAG run was set to.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

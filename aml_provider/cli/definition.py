@@ -76,6 +76,10 @@ def _command(
     )
 
 
+def _assignments(*flags: str, form: str, summary: str) -> Arg:
+    return Arg(flags, help=f"{summary}; may be repeated", metavar=form, type=assignment, action="append", default=[])
+
+
 _PIPELINES = GroupCommand(
     name="pipelines",
     help="Published pipelines",
@@ -170,44 +174,12 @@ _SUBMIT = _command(
     _ENDPOINT_OPTION,
     Arg(("--endpoint-version",), help="Version of the endpoint (default: its default version)"),
     Arg(("--experiment",), help="Experiment that the run belongs to; created if it does not exist", required=True),
-    Arg(
-        ("-p", "--parameter"),
-        help="A plain parameter; may be repeated",
-        metavar="NAME=VALUE",
-        type=assignment,
-        action="append",
-        default=[],
-    ),
-    Arg(
-        ("--data-path",),
-        help="A data path parameter; may be repeated",
-        metavar="NAME=DATASTORE/PATH",
-        type=assignment,
-        action="append",
-        default=[],
-    ),
-    Arg(
-        ("--dataset",),
-        help="A dataset parameter and the id of a saved dataset; may be repeated",
-        metavar="NAME=ID",
-        type=assignment,
-        action="append",
-        default=[],
-    ),
-    Arg(
-        ("--tag",),
-        help="A tag of the run; may be repeated",
-        metavar="NAME=VALUE",
-        type=assignment,
-        action="append",
-        default=[],
-    ),
+    _assignments("-p", "--parameter", form="NAME=VALUE", summary="A plain parameter"),
+    _assignments("--data-path", form="NAME=DATASTORE/PATH", summary="A data path parameter"),
+    _assignments("--dataset", form="NAME=ID", summary="A dataset parameter and the id of a saved dataset"),
+    _assignments("--tag", form="NAME=VALUE", summary="A tag of the run"),
     Arg(("--description",), help="Description of the run (default: the experiment's name)"),
-    Arg(
-        ("--wait",),
-        help="Wait until the run ends; the exit code is 0 only on success",
-        action="store_true",
-    ),
+    Arg(("--wait",), help="Wait until the run ends; the exit code is 0 only on success", action="store_true"),
     Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),
     Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run continues", type=seconds),
     description=(

@@ -81,10 +81,8 @@ def confirm(question: str, *, yes: bool) -> None:
         raise CommandError("Cancelled; nothing was done.")
 
 
-def command(
-    body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose],
-) -> Callable[[Namespace], None]:
-    """Make a command from a function that returns what the command prints: one row, a list of rows, or prose.
+def command(body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose]) -> Callable[[Namespace], None]:
+    """Make a command from a function that returns its answer: one row, a list of rows, or prose.
 
     The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, and 130 for Ctrl-C. Standard output gets
     only the answer, and only when it is complete.

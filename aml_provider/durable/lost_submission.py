@@ -110,12 +110,15 @@ class RunFinder:
             f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
         ) from cause
 
-    def find_id(self, record: SubmissionRecord, timeout: float | None = None) -> Flow[str | None]:
+    def find_id(
+        self, record: SubmissionRecord, timeout: float | None = None, *, is_strict: bool = False
+    ) -> Flow[str | None]:
         """The id of a submission's run, if it can be found; finding none proves nothing.
 
         Args:
             record: Its submission record.
             timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive.
+            is_strict: Raise the error if a look-up does not answer and no other one finds the run.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id
@@ -123,6 +126,8 @@ class RunFinder:
         result = yield from search(
             record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic
         )
+        if is_strict and not result.run_ids and result.error is not None:
+            raise result.error
         return result.run_ids[0] if result.run_ids else None
 
     def is_being_cancelled(self, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:

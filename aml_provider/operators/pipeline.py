@@ -79,12 +79,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         "parent_run_id",
         "azureml_conn_id",
     )
-    template_fields_renderers = {  # noqa: RUF012 - Airflow's own declaration
-        "parameters": "json",
-        "data_paths": "json",
-        "datasets": "json",
-        "tags": "json",
-    }
+    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
     operator_extra_links = (AzureMLPipelineRunLink(),)
     ui_color = "#d7e8fa"
 
@@ -164,7 +159,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Handle the run: Airflow interrupts the task on a worker, as a person ended it or for its own reasons."""
+        """Handle the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
         # Airflow 3 may call this while it still renders the arguments, and lets the task begin anyway.
         self._killed = True
         if self._try is not None:

@@ -80,11 +80,7 @@ class AzureMLCreateScheduleOperator(BaseOperator):
         "description",
         "azureml_conn_id",
     )
-    template_fields_renderers = {  # noqa: RUF012 - Airflow's own declaration
-        "parameters": "json",
-        "data_paths": "json",
-        "datasets": "json",
-    }
+    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets"), "json")
     ui_color = "#e8e0f7"
 
     def __init__(

@@ -52,7 +52,7 @@ class Literals:
         self._task = task
         self._problems: list[str] = []
         dag = task.dag if task.has_dag() else None
-        # They may give templates other delimiters.
+        # These may define other delimiters of templates.
         self._own_delimiters = bool(getattr(dag, "jinja_environment_kwargs", None))
 
     def __enter__(self) -> Self:

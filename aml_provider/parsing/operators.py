@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
@@ -13,26 +13,11 @@ from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
 
-class Task(Protocol):
-    """An operator whose arguments are its attributes."""
-
-    task_id: str
-
-    def has_dag(self) -> bool:
-        """Whether it belongs to a DAG."""
-
-
-class ScheduleTask(Task, Protocol):
-    """The operator that creates schedules."""
-
-    recurrence: Any
-
-
-def check_run(task: Task) -> None:
+def check_run(task: Any) -> None:
     """Check the run operator.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
         literals.exactly_one(*ONE_OF)
@@ -46,11 +31,11 @@ def check_run(task: Task) -> None:
             literals.check(name, as_flag)
 
 
-def check_schedule(task: ScheduleTask) -> None:
+def check_schedule(task: Any) -> None:
     """Check the operator that creates schedules.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     from aml_provider.client.specs.recurrence import whole_number
     from aml_provider.client.specs.schedule import as_folder
@@ -74,11 +59,11 @@ def check_schedule(task: ScheduleTask) -> None:
             literals.check(name, as_flag)
 
 
-def check_one_of(task: Task, *names: str) -> None:
-    """Check an operator that one of several arguments gives its subject.
+def check_one_of(task: Any, *names: str) -> None:
+    """Check an operator whose subject is given by exactly one of several arguments.
 
     Raises:
-        InvalidTask: Something is wrong; the message has all of it.
+        InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
         literals.exactly_one(*names)
@@ -88,7 +73,7 @@ def check_one_of(task: Task, *names: str) -> None:
             literals.check("disable_schedules", as_flag)
 
 
-def _check_request(literals: Literals, task: Task, *more: str) -> None:
+def _check_request(literals: Literals, task: Any, *more: str) -> None:
     """Check the arguments of a run, which both kinds of operators have."""
     for name in ONE_OF:
         literals.check(name, as_name, optional=True)

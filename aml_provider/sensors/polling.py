@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from contextlib import contextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -32,53 +31,13 @@ if TYPE_CHECKING:
 
     from aml_provider.worker.poke import Poke
 
-S = TypeVar("S", bound="BaseSensorOperator")
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def errors_logged(poke: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Log the errors of a sensor's ``poke`` before Airflow may turn them into a skip.
-
-    With ``soft_fail`` or ``never_fail`` Airflow logs "Skipping due to …" and nothing about the error itself. The error
-    is raised unchanged: Airflow decides whether the task is skipped. All modes poll through ``poke``.
-    """
-
-    @wraps(poke)
-    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return poke(self, *args, **kwargs)
-        except AirflowSkipException:
-            raise
-        except (AirflowSensorTimeout, AirflowTaskTimeout) as timeout:
-            # The author wants a skip then.
-            if _may_be_hidden(self):
-                self.log.info("%s", timeout)
-            raise
-        except Exception as error:
-            if _may_be_hidden(self):
-                known = isinstance(error, (AirflowException, AzureMLError))
-                self.log.error(  # noqa: TRY400 - the traceback of an expected error has no news
-                    "The sensor failed, although %s may show the task as skipped: %s",
-                    "soft_fail" if self.soft_fail else "never_fail",
-                    error if known and str(error) else repr(error),
-                    exc_info=None if known else error,
-                )
-            raise
-
-    return method
-
 
 class PollingSensor(BaseSensorOperator):
     """Airflow's own sensor, which can also defer between two polls.
 
     It defers from ``poke``, so that Airflow's loop around it gives ``soft_fail`` and the like one meaning in all modes.
-    With ``never_fail`` it is skipped in all modes when its time is up: Airflow does so only if ``poke`` raises, and not
-    in its own loop; Airflow 2 not after a deferral either.
-
-    Args:
-        deferrable: Poll from the triggerer.
-        azureml_conn_id: The connection.
+    With ``never_fail`` it is skipped in all modes when its time is up. Airflow itself skips it only if ``poke`` raises,
+    not when the time ends in Airflow's own loop; Airflow 2 does not skip it after a deferral either.
     """
 
     def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:
@@ -111,31 +70,26 @@ class PollingSensor(BaseSensorOperator):
         self._ahead = clock_ahead(event)
         return _unguarded(type(self))(self, context)
 
-    @errors_logged
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; in deferrable mode defer when there is no result yet."""
-        # One for each wait.
-        if self._wait is None or self._wait[0] is not context:
-            from aml_provider.worker.deadlines import deadline_of_sensor
+        with _errors_logged(self):
+            # One for each wait.
+            if self._wait is None or self._wait[0] is not context:
+                from aml_provider.worker.poke import deadline_of_sensor
 
-            deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
-            self._wait = (context, self._new_wait(context, deadline))
-        wait = self._wait[1]
-        result = wait.poll()
-        if result is None and self.deferrable:
-            self._defer(wait)
-        if result is not None:
-            self._announce(result, context)
-        return PokeReturnValue(is_done=result is not None, xcom_value=result)
+                deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
+                self._wait = (context, self._new_wait(context, deadline))
+            wait = self._wait[1]
+            result = wait.poll()
+            if result is None and self.deferrable:
+                self._defer(wait)
+            if result is not None:
+                self._announce(result, context)
+            return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     @abstractmethod
     def _new_wait(self, context: Context, deadline: float) -> Poke[Any]:
-        """Check the rendered arguments, and prepare the polls.
-
-        Args:
-            context: Airflow's context.
-            deadline: The instant at which the wait ends, in seconds since the epoch.
-        """
+        """Check the rendered arguments, and prepare the polls until the deadline, in seconds since the epoch."""
 
     def _announce(self, result: Any, context: Context) -> None:
         """Called with the result before the sensor returns it."""
@@ -184,5 +138,30 @@ def _never_failing(sensor: BaseSensorOperator) -> Iterator[None]:
         raise
 
 
-def _may_be_hidden(sensor: Any) -> bool:
-    return bool(sensor.soft_fail or sensor.never_fail)
+@contextmanager
+def _errors_logged(sensor: BaseSensorOperator) -> Iterator[None]:
+    """Log the errors of a sensor's ``poke`` before Airflow may turn them into a skip.
+
+    With ``soft_fail`` or ``never_fail`` Airflow logs "Skipping due to …" and nothing about the error itself. The error
+    is raised unchanged: Airflow decides whether the task is skipped. All modes poll through ``poke``.
+    """
+    may_be_hidden = sensor.soft_fail or sensor.never_fail
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except (AirflowSensorTimeout, AirflowTaskTimeout) as timeout:
+        # The author wants a skip then.
+        if may_be_hidden:
+            sensor.log.info("%s", timeout)
+        raise
+    except Exception as error:
+        if may_be_hidden:
+            known = isinstance(error, (AirflowException, AzureMLError))
+            sensor.log.error(  # noqa: TRY400 - the traceback of an expected error has no news
+                "The sensor failed, although %s may show the task as skipped: %s",
+                "soft_fail" if sensor.soft_fail else "never_fail",
+                error if known and str(error) else repr(error),
+                exc_info=None if known else error,
+            )
+        raise

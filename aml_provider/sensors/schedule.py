@@ -69,4 +69,4 @@ class AzureMLScheduleRunSensor(PollingSensor):
     def _new_wait(self, context: Context, deadline: float) -> SchedulePoke:
         from aml_provider.worker.poke_schedule import SchedulePoke, ScheduleRunArguments
 
-        return SchedulePoke.of(ScheduleRunArguments.of(self), self, context, deadline)
+        return SchedulePoke(ScheduleRunArguments.of(self), self, context, deadline)

@@ -49,7 +49,6 @@ _SESSION = 3600.0
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
-
 _STREAMS: PerLoop[WeakValueDictionary[FolderKey, FolderStream]] = PerLoop(WeakValueDictionary)
 
 
@@ -60,11 +59,7 @@ def stream_of(key: FolderKey) -> FolderStream:
 
 
 class FolderStream:
-    """Polls a folder for ever.
-
-    Args:
-        key: The folder, and how often it is polled.
-    """
+    """Polls a folder for ever."""
 
     def __init__(self, key: FolderKey) -> None:
         self._key = key
@@ -82,12 +77,8 @@ class FolderStream:
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
         """Add a watcher from the next poll on, which comes soon rather than after a whole interval.
 
-        Args:
-            rules: Which changes are wanted.
-            record: The stored watcher record.
-
         Raises:
-            CursorUnreadable: The record's cursor is damaged, or has a newer format.
+            CursorUnreadable: The watcher record's cursor is damaged, or has a newer format.
         """
         watcher = Watcher(self._folder, rules, record, self._clock())
         if not self._failures:
@@ -110,7 +101,7 @@ class FolderStream:
                 yield poll
 
     async def unconfirmed_polls(self) -> AsyncIterator[FolderPoll]:
-        """Poll for ever where Airflow does not confirm that events are stored: after some seconds they count as it."""
+        """Poll for ever where Airflow does not confirm stored events: they count as stored after some seconds."""
         fired: deque[tuple[float, FolderPoll]] = deque()
         async for poll in self.polls():
             while fired and self._clock() - fired[0][0] > _STORING:
@@ -180,7 +171,7 @@ class FolderStream:
         return self._session
 
     async def _fail(self, error: Exception) -> None:
-        """Log the error and when the folder is polled again: ever later, with jitter."""
+        """Log the error and the time of the next poll; the pauses grow, with jitter."""
         # The connection's settings may be the cause.
         with suppress(Exception):
             await self.close()

@@ -9,11 +9,7 @@ _loaded: set[str] = set()
 
 
 async def load(module: str) -> None:
-    """Import a module in a thread: the first import takes longer than an event loop may be blocked.
-
-    Args:
-        module: Its dotted name.
-    """
+    """Import a module in a thread: the first import takes longer than an event loop may be blocked."""
     if module not in _loaded:
         await asyncio.to_thread(importlib.import_module, module)
         _loaded.add(module)

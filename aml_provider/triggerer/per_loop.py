@@ -14,11 +14,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One value for each event loop; a process may have several, each in a thread of its own.
-
-    Args:
-        make: Makes the value of a new loop.
-    """
+    """One value for each event loop; a process may have several, each in a thread of its own."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -33,8 +29,3 @@ class PerLoop(Generic[T]):
             if loop not in self._values:
                 self._values[loop] = self._make()
             return self._values[loop]
-
-    @property
-    def everywhere(self) -> list[T]:
-        """The values of all loops."""
-        return list(self._values.values())

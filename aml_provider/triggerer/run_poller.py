@@ -69,7 +69,7 @@ class RunPoller:
     """Polls runs until the last wait for one has ended.
 
     Args:
-        key: The experiment, and as which identity it is polled.
+        key: The experiment, and the identity that polls it.
         policy: How long a run that cannot be read is tried again.
     """
 
@@ -92,12 +92,7 @@ class RunPoller:
         return self._task.done()
 
     async def wait(
-        self,
-        run_id: str,
-        *,
-        poll_interval: float,
-        deadline: float | None,
-        log: Callable[[int, str], None],
+        self, run_id: str, *, poll_interval: float, deadline: float | None, log: Callable[[int, str], None]
     ) -> PipelineRun | None:
         """Wait until a run is final or the deadline has passed.
 

@@ -23,8 +23,7 @@ T = TypeVar("T")
 # Concurrent requests of one connection: enough to be quick, and far from the service's limits.
 _AT_ONCE = 8
 
-_Key = tuple[str, "WorkspaceSettings"]
-_CLIENTS: PerLoop[dict[_Key, SharedClient]] = PerLoop(dict)
+_CLIENTS: PerLoop[dict[tuple[str, WorkspaceSettings], SharedClient]] = PerLoop(dict)
 
 
 class SharedClient:

@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 
 class ConfirmedPolls(SharedStreamProducer):
-    """Delivers the polls of one folder to all its watchers in a triggerer.
-
-    Args:
-        key: The folder.
-    """
+    """Delivers the polls of one folder to all its watchers in a triggerer."""
 
     def __init__(self, key: FolderKey) -> None:
         self._key = key

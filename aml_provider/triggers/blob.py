@@ -38,8 +38,8 @@ class AzureBlobLookTrigger(SensorTrigger):
         pattern: As the sensor's.
         cursor_variable: Names the sensor's record; read once.
         cursor_store: As the sensor's: where that record is.
-        serial: The record that the sensor found there. If there is another one by now, its writer may have taken a
-            batch that comes back: that is for the sensor to decide.
+        serial: The number of the record that the sensor found there. If it has changed, another task instance may have
+            taken a batch, and the sensor has to decide what that means.
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.

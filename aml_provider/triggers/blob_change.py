@@ -14,7 +14,7 @@ from airflow.triggers.base import TriggerEvent
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
-from aml_provider.triggers.stored import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

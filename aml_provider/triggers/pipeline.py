@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
-from aml_provider.triggers.stored import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -136,7 +136,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _is_still_wanted(self) -> bool:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.triggerer.failover import leaves_failed, still_wants
+        from aml_provider.state.task_end import leaves_failed, still_wants
 
         state, known_run_id = await sync_to_async(self.task_state)()
         left = leaves_failed(durable=self.durable)
@@ -144,7 +144,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
     def task_state(self) -> tuple[str | None, object]:
         """The task instance's state, and the run that its XCom names."""
-        from aml_provider.triggerer.failover import task_state
+        from aml_provider.state.task_end import task_state
 
         return task_state(self.task_instance)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.triggers.base import BaseTrigger
 
 from aml_provider.connection import DEFAULT_CONN_ID
-from aml_provider.triggers.stored import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,11 +34,7 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
     _path = "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger"
 
     def __init__(
-        self,
-        schedule_id: str,
-        deadline: float,
-        poll_interval: float = 5.0,
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        self, schedule_id: str, deadline: float, poll_interval: float = 5.0, azureml_conn_id: str = DEFAULT_CONN_ID
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.schedule_id = schedule_id

@@ -25,7 +25,7 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
     Args:
         cursor_variable: The Variable that holds the runs that were delivered; read once.
         schedule_id: The schedule; None where the sensor could not find it yet.
-        since: Runs that began before are passed over; ISO 8601.
+        since: Runs that began earlier are skipped; ISO 8601.
         azureml_conn_id: The connection.
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.

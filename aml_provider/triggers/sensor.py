@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.triggers.base import BaseTrigger
 
-from aml_provider.triggers.stored import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

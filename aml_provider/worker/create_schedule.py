@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import Schedule
     from aml_provider.client.http.clients import Client
 
-# By graph id: a published graph never changes, so a worker process reads each interface once.
-
 # Without an execution_timeout, as in Microsoft's SDK.
 _PROVISIONING_TIMEOUT = timedelta(hours=1)
 _POLL_INTERVAL = 5.0
@@ -100,13 +98,7 @@ class ScheduleArguments(NamedTuple):
 
 
 class ScheduleTry:
-    """One try: obtain the schedule, and wait until the service has set it up.
-
-    Args:
-        arguments: The operator's arguments, rendered.
-        context: Airflow's context.
-        log: The task's log.
-    """
+    """One try, with rendered arguments: obtain the schedule, and wait until the service has set it up."""
 
     def __init__(self, arguments: ScheduleArguments, context: Context, log: Any) -> None:
         self._arguments = arguments

@@ -12,8 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.handover import Owner
-from aml_provider.state import other_tasks
-from aml_provider.triggerer.failover import leaves_failed, was_ended
+from aml_provider.state import task_states
+from aml_provider.state.task_end import leaves_failed, was_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +67,8 @@ class Interruption:
             self._handled.set()
 
     def _task_has_ended(self) -> bool:
-        ti = self._ti
-        owner = Owner(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
-        state = other_tasks.owner_state(owner)
+        owner = Owner.of(self._ti)
+        state = task_states.owner_state(owner)
         ended = was_ended(state, leaves_failed=self._leaves_failed)
         if state == "failed" and not ended and self._fails_fast:
             # Airflow notifies nobody that it has stopped the DAG run, not even the listeners of its API server.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow.providers.common.compat.sdk import conf
+
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
@@ -21,7 +23,6 @@ from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.cursor_stores import cursor_store, variable_key
 from aml_provider.state.other_tasks import owner_state, states_for
 from aml_provider.triggers.blob import AzureBlobLookTrigger
-from aml_provider.worker.mapping import longest_mapping
 from aml_provider.worker.poke import HandoverPoke
 
 if TYPE_CHECKING:
@@ -89,12 +90,6 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def of(cls, arguments: FolderArguments, task: BaseOperator, context: Context, deadline: float) -> FolderPoke:
         """Check the rendered arguments, and prepare a wait.
 
-        Args:
-            arguments: The arguments.
-            task: The task, for its place in the DAG.
-            context: Airflow's context.
-            deadline: The instant at which the wait ends, in seconds since the epoch.
-
         Raises:
             AirflowFailException: A value cannot be used; the message names the argument.
         """
@@ -120,7 +115,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 on_first_poll=arguments.on_first_poll,
             )
         # Airflow refuses a longer result for a task that is mapped over it, after the batch was committed.
-        most = longest_mapping(task, me.map_index)
+        most = _longest_result(task, me.map_index)
         if most is not None and rules.max_changes > most:
             task.log.info("A task is mapped over these changes: it takes at most %d of them, not max_changes.", most)
             rules = rules._replace(max_changes=most)
@@ -188,6 +183,16 @@ class FolderPoke(HandoverPoke["list[Change]"]):
             # The pause that the service asked for is made once; the intervals after it are the author's.
             only_wait=self._handover.is_open or pause > poll_interval,
         )
+
+
+def _longest_result(task: BaseOperator, map_index: int) -> int | None:
+    """The most items that Airflow accepts in a task instance's result; None where no task is mapped over the result."""
+    # The instances of a mapped task may return any number of items: a task that is mapped over them has one instance
+    # for each of them.
+    if map_index >= 0 or not task.has_dag() or next(task.iter_mapped_dependants(), None) is None:
+        return None
+    most: int = conf.getint("core", "max_map_length", fallback=1024)
+    return most
 
 
 def _own_record(place: str, prefix: str) -> InvalidArgument:

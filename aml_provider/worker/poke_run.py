@@ -17,12 +17,6 @@ from aml_provider.worker.poke import Poke
 class RunPoke(Poke[str]):
     """Polls a run for one wait of a task instance.
 
-    Args:
-        run_id: The pipeline run.
-        azureml_conn_id: The connection.
-        log: The task's log.
-        deadline: The instant at which the wait ends, in seconds since the epoch.
-
     Raises:
         AirflowFailException: ``run_id`` cannot be used.
     """

@@ -42,71 +42,29 @@ class ScheduleRunArguments(NamedTuple):
 class SchedulePoke(HandoverPoke[str]):
     """Polls a schedule's runs for one wait of a task instance: list, choose, commit.
 
-    Args:
-        handover: Passes each run to one task instance.
-        azureml_conn_id: The connection.
-        schedule_id: The schedule, if its id is known.
-        schedule_name: Its name otherwise.
-        start: Where a new cursor begins.
-        since: Runs that began earlier are skipped.
-        log: The task's log.
-        deadline: The instant at which the wait ends, in seconds since the epoch.
+    Raises:
+        AirflowFailException: A value cannot be used; the message names the argument.
     """
 
     _watched = "schedule"
 
-    def __init__(
-        self,
-        handover: Handover,
-        *,
-        azureml_conn_id: str,
-        schedule_id: str | None,
-        schedule_name: str | None,
-        start: datetime,
-        since: datetime | None,
-        log: Any,
-        deadline: float,
-    ) -> None:
-        super().__init__(handover, log, deadline)
-        self._argument = "schedule_name" if schedule_id is None else "schedule_id"
-        self._hook = AzureMLHook(azureml_conn_id)
-        self._schedule_id = schedule_id
-        self._schedule_name = schedule_name
-        self._start = start
-        self._since = since
-        self._is_checked = False
-
-    @classmethod
-    def of(cls, arguments: ScheduleRunArguments, task: BaseOperator, context: Context, deadline: float) -> SchedulePoke:
-        """Check the rendered arguments, and prepare a wait.
-
-        Args:
-            arguments: The arguments.
-            task: The task, for its place in the DAG.
-            context: Airflow's context.
-            deadline: The instant at which the wait ends, in seconds since the epoch.
-
-        Raises:
-            AirflowFailException: A value cannot be used; the message names the argument.
-        """
+    def __init__(self, arguments: ScheduleRunArguments, task: BaseOperator, context: Context, deadline: float) -> None:
         me = Owner.of(context["ti"])
         conn_id, schedule_id, name = arguments.azureml_conn_id, arguments.schedule_id, arguments.schedule_name
         with airflow_errors():
             as_name("azureml_conn_id", conn_id)
             given_once(arguments, ("schedule_id", "schedule_name"))
-            since = None if arguments.since is None else as_moment("since", arguments.since)
+            self._since = None if arguments.since is None else as_moment("since", arguments.since)
         key = variable_key(conn_id, f"schedule {schedule_id or name}", "", default_cursor_key(me))
         store = VariableCursorStore(key, "AzureMLScheduleRunSensor")
-        return cls(
-            Handover(me, store, states_for(task, me, owner_state), undone),
-            azureml_conn_id=conn_id,
-            schedule_id=schedule_id,
-            schedule_name=name,
-            start=_beginning(context) if since is None else since,
-            since=since,
-            log=task.log,
-            deadline=deadline,
-        )
+        super().__init__(Handover(me, store, states_for(task, me, owner_state), undone), task.log, deadline)
+        self._argument = "schedule_name" if schedule_id is None else "schedule_id"
+        self._hook = AzureMLHook(conn_id)
+        self._schedule_id = schedule_id
+        self._schedule_name = name
+        # Where a new cursor begins.
+        self._start = _beginning(context) if self._since is None else self._since
+        self._is_checked = False
 
     def _begin(self) -> None:
         if self._handover.is_ahead:

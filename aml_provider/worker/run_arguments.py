@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.arguments import as_choice, as_name
+from aml_provider.client.arguments import ON_TIMEOUT, as_choice, as_name
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.durations import in_seconds
@@ -51,7 +51,7 @@ class RunArguments(NamedTuple):
         Raises:
             InvalidArgument: One cannot be used; the message names it.
         """
-        as_choice("on_timeout", self.on_timeout, ("cancel", "leave"))
+        as_choice("on_timeout", self.on_timeout, ON_TIMEOUT)
         reference = PipelineReference.of(self)
         if self.parent_run_id is not None:
             as_name("parent_run_id", self.parent_run_id)

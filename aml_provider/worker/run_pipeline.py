@@ -25,8 +25,8 @@ from aml_provider.links import AzureMLPipelineRunLink
 from aml_provider.masking import mask
 from aml_provider.state import variables
 from aml_provider.state.deployment import this_deployment
+from aml_provider.state.task_end import RUN_ID_XCOM
 from aml_provider.state.task_records import open_submission_store
-from aml_provider.triggerer.failover import RUN_ID_XCOM
 from aml_provider.worker.interruption import Interruption
 from aml_provider.worker.run_wait import RunWait, unwatched
 from aml_provider.worker.tasks_test import is_test, refuse_active
@@ -56,14 +56,7 @@ _BRIEF = RetryPolicy(budget=3.0)
 
 
 class RunTry:
-    """One try: obtain the run, wait for its end, turn that into the task's end.
-
-    Args:
-        arguments: The operator's arguments, rendered.
-        context: Airflow's context.
-        log: The task's log.
-        fails_fast: Whether the DAG has ``fail_fast``.
-    """
+    """One try, with rendered arguments: obtain the run, wait for its end, turn that into the task's end."""
 
     def __init__(self, arguments: RunArguments, context: Context, log: Log, *, fails_fast: bool) -> None:
         self._arguments = arguments
@@ -94,7 +87,7 @@ class RunTry:
             if arguments.validate:
                 find = partial(find_target_for, request, reference, known_of(client.settings.identity))
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
-            self._heed_kill(client, submission, run_id)
+            self._cancel_if_ended(client, submission, run_id)
             self._announce(client, run_id)
             self._learn(client, submission)
             if not arguments.wait_for_completion:
@@ -102,7 +95,7 @@ class RunTry:
                 return run_id
             if not arguments.deferrable:
                 return self._conclude(client, submission, self._wait.until_end(client, run_id))
-            self._heed_kill(client, submission, run_id)
+            self._cancel_if_ended(client, submission, run_id)
             if not submission.submitted:
                 # A run that was taken over may have ended long ago: then there is nothing to wait for.
                 run = self._wait.read(client, run_id)
@@ -130,7 +123,7 @@ class RunTry:
             run = self._wait.read(client, run_id)
             if run.state.is_final or (event["outcome"] == "deadline" and self._wait.is_late(event)):
                 return self._conclude(client, submission, run)
-            self._heed_kill(client, submission, run_id)
+            self._cancel_if_ended(client, submission, run_id)
         if event["outcome"] == "deadline":
             self._wait.log_time_left("triggerer", trigger_deadline(event))
         else:
@@ -201,7 +194,7 @@ class RunTry:
         except Exception as error:  # noqa: BLE001 - in a thread nobody would see it, in a handler it could interrupt anything
             self._log.warning("Run %s could not be cancelled; cancel it in the studio. %s", run_id, error)
 
-    def _heed_kill(self, client: Client, submission: Submission, run_id: str) -> None:
+    def _cancel_if_ended(self, client: Client, submission: Submission, run_id: str) -> None:
         """Cancel a run that was submitted while a person ended the task: nothing would wait for it."""
         if any(interruption.ends_the_task(_ANSWER_TIMEOUT) for interruption in self._interruptions):
             client.run(submission.cancel(run_id, self._arguments.experiment_name, _KILLED, timeout=0.0))

@@ -28,13 +28,7 @@ _BUSY_PAUSE = 15.0
 
 
 class RunWait:
-    """The wait of one try for its run.
-
-    Args:
-        ti: The task instance.
-        arguments: The operator's arguments.
-        log: The task's log.
-    """
+    """The wait of one try for its run."""
 
     def __init__(self, ti: Any, arguments: RunArguments, log: Log) -> None:
         self._ti = ti
@@ -60,7 +54,7 @@ class RunWait:
         """Log why the task waits on, although a component of Airflow has ended its wait at the deadline.
 
         Args:
-            component: The component.
+            component: The component's name.
             fired: The deadline that the component was given, where that is known.
         """
         deadline = self.deadline
@@ -79,12 +73,7 @@ class RunWait:
         )
 
     def in_triggerer(self, run_id: str, ahead: float = 0.0) -> Wait:
-        """Wait for the run in the triggerer.
-
-        Args:
-            run_id: The run.
-            ahead: Seconds by which the triggerer's clock is known to be ahead.
-        """
+        """Wait for the run in the triggerer, whose clock is known to be ahead by this many seconds."""
         deadline, arguments = self.deadline, self._arguments
         trigger = AzureMLPipelineRunTrigger(
             run_id=run_id,

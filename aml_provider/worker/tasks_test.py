@@ -35,10 +35,6 @@ def refuse_active(
     A test that took the run over would cancel it where its request differs, and end it with the test's own mistakes.
     Airflow 3 takes the end of the test for the task's own end, so every error here leaves the task its retries.
 
-    Args:
-        load: Reads the submission record of the task instance.
-        client: Opens a client for the workspace.
-
     Raises:
         RunStillActive: The run may be active, or that cannot be established.
     """
@@ -46,8 +42,7 @@ def refuse_active(
         record = load()
     except StoredRecordDamaged as damaged:
         raise RunStillActive(
-            f"Airflow's own try of this task instance may have a run that is active. {_ADVICE} {damaged}",
-            run_id="",
+            f"Airflow's own try of this task instance may have a run that is active. {_ADVICE} {damaged}", run_id=""
         ) from damaged
     if record is None or (record.run_id is None and not record.sent):
         return

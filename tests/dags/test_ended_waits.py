@@ -13,7 +13,7 @@ from support.airflow.played_dag import PlayedDag
 from support.airflow.run_operator_dags import load_dags
 
 from aml_provider.client.errors import RunTimedOut
-from aml_provider.triggerer.failover import still_wants, task_state
+from aml_provider.state.task_end import still_wants, task_state
 
 pytestmark = pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 leaves execution_timeout to the trigger")
 

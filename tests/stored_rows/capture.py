@@ -313,7 +313,7 @@ def pushed() -> dict[str, object]:
 
     from aml_provider.emulator.server import EmulatorServer
     from aml_provider.state import variables
-    from aml_provider.triggerer.failover import RUN_ID_XCOM
+    from aml_provider.state.task_end import RUN_ID_XCOM
 
     kept: dict[str, str] = {}
     with pytest.MonkeyPatch.context() as patch, EmulatorServer(story.SEED, speed=100.0) as emulator:

@@ -41,8 +41,8 @@ def short_budget(monkeypatch):
 def nothing_is_left():
     """No client, poller, socket or task outlives the waits; an unclosed one is a warning, and so an error."""
     yield
-    assert not any(shared_clients._CLIENTS.everywhere)
-    assert not any(run_poller._POLLERS.everywhere)
+    assert not any(shared_clients._CLIENTS._values.values())
+    assert not any(run_poller._POLLERS._values.values())
     gc.collect()
 
 
@@ -171,7 +171,7 @@ async def test_runs_of_two_experiments_share_the_client_and_not_the_queries(work
     own, others = submit(workspace, 5), submit(workspace, 5, experiment="other")
     async with waiting(own), waiting(others, "other"):
         await until(lambda: len({entry["path"] for entry in queries(workspace)}) == 2)
-        (of_loop,) = shared_clients._CLIENTS.everywhere
+        (of_loop,) = shared_clients._CLIENTS._values.values()
         (shared,) = of_loop.values()
         assert shared.users == 2
     for entry in queries(workspace):
@@ -192,7 +192,7 @@ async def test_identities_never_share(workspace, monkeypatch):
         events = await asyncio.gather(*strangers.values())
         assert {event["outcome"] for event in events} == {"unwatched"}
         assert "401" in events[0]["message"]
-        (of_loop,) = run_poller._POLLERS.everywhere
+        (of_loop,) = run_poller._POLLERS._values.values()
         assert len(of_loop) == 2
         workspace.state.cancel(runs[0])
         assert (await mine[runs[0]])["outcome"] == "ended"
@@ -286,7 +286,7 @@ async def test_each_wait_has_its_own_deadline_and_ends_alone(workspace):
         await until(lambda: len(queries(workspace)) > seen + 1)
         assert run_ids[1] not in queries(workspace)[-1]["body"]["filter"]
         assert not any(task.done() for task in others.values())
-        (of_loop,) = run_poller._POLLERS.everywhere
+        (of_loop,) = run_poller._POLLERS._values.values()
         (poller,) = of_loop.values()
     assert poller.is_over
     assert len(asyncio.all_tasks()) == 1

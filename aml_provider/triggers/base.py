@@ -1,4 +1,4 @@
-"""Triggers outlive the version of this package that stored them: upgrades and downgrades are rolling."""
+"""The base of all triggers: rows of other versions of this package are read, as upgrades and downgrades are rolling."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from aml_provider.triggerer.failover import leaves_failed, still_wants, was_ended
+from aml_provider.state.task_end import leaves_failed, still_wants, was_ended
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 OURS, OTHER = "run-1", "run-2"
