@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.durable.handover import Owner
-from aml_provider.state import task_states
+from aml_provider.state import other_tasks
 from aml_provider.state.task_end import leaves_failed, was_ended
 
 if TYPE_CHECKING:
