@@ -68,7 +68,7 @@ class Interruption:
 
     def _task_has_ended(self) -> bool:
         owner = Owner.of(self._ti)
-        state = task_states.owner_state(owner)
+        state = other_tasks.owner_state(owner)
         ended = was_ended(state, leaves_failed=self._leaves_failed)
         if state == "failed" and not ended and self._fails_fast:
             # Airflow notifies nobody that it has stopped the DAG run, not even the listeners of its API server.
