@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,8 +16,6 @@ from aml_provider.emulator.workspace.metrics import add_scalar
 from aml_provider.emulator.workspace.timeline import due_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aml_provider.emulator.workspace.models import DataPath, Datastore, Run, StepRun
     from aml_provider.emulator.workspace.workspace import Workspace
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.engine.blobs import BlobsUnreachableError
+from aml_provider.emulator.engine.blobs import Blobs, BlobsUnreachableError
 from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.workspace.errors import ServiceError
 from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.engine.blobs import Blobs
     from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
 

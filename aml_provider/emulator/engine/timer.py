@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.clock import LAST_INSTANT
+from aml_provider.emulator.clock import LAST_INSTANT, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.emulator.clock import Clock
 
 # In real seconds; a thread cannot wait arbitrarily long.
 _LONGEST_WAIT = 3600.0

@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, run_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aml_provider.emulator.routes.http import count, reply
 from aml_provider.emulator.wire import odata_filters
-from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-JsonObject = dict[str, Any]
 _PREFIX = "offset:"
 
 

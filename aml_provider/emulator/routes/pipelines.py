@@ -11,7 +11,7 @@ from aml_provider.emulator.routes.http import active_if_asked, base_url, read_bo
 from aml_provider.emulator.wire.graphs import GraphsWire, modules
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 from aml_provider.emulator.workspace.errors import not_found
-from aml_provider.emulator.workspace.models import DataType
+from aml_provider.emulator.workspace.models import DataType, Pipeline, Run
 from aml_provider.emulator.workspace.publishing import published
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.workspace.models import Pipeline, Run
 
 # The service's older names for the same resource, which old clients still use.
 _NAMES = ("/Pipelines", "/PublishedPipelines", "/Templates")

@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import Datastore
-
-JsonObject = dict[str, Any]
 
 _STORAGE = "azureStorageSection"
 # Per type its section and the required keys of that section; other keys are stored unchanged.

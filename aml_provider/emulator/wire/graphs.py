@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from aml_provider.emulator.wire.pipelines import data_path, dataset_value
-from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.wire.pipelines import PipelinesWire, data_path, dataset_value
+from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.models import DataPath, Parameter, Pipeline, Step
 from aml_provider.emulator.workspace.run_record import module_id
-
-if TYPE_CHECKING:
-    from aml_provider.emulator.wire.pipelines import PipelinesWire
-
-JsonObject = dict[str, Any]
 
 
 class GraphsWire:

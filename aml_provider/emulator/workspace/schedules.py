@@ -10,19 +10,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.workspace.models import DataPath
+from aml_provider.emulator.workspace.models import DataPath, Pipeline
 from aml_provider.emulator.workspace.recurrence import fire_times
 from aml_provider.emulator.workspace.schedule_models import Schedule
-from aml_provider.emulator.workspace.submission import check_experiment_name
+from aml_provider.emulator.workspace.submission import Submission, check_experiment_name
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from aml_provider.emulator.workspace.core import Core
-    from aml_provider.emulator.workspace.models import Pipeline
     from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
-    from aml_provider.emulator.workspace.submission import Submission
 
 
 class Schedules:
