@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from aml_provider.emulator.engine.blobs import Blobs, folder_prefix
@@ -139,10 +140,9 @@ class StepRunner:
         """Check again what is due, because something changed."""
         self._timer.wake()
 
-    def next_due(self, until: float) -> float | None:
-        """When the next function is due, if that is not after ``until``."""
-        due = min((instant for instant, _, _ in self._waiting()), default=None)
-        return due if due is not None and due <= until else None
+    def next_due(self) -> float:
+        """When the next function is due; infinity if none is."""
+        return min((instant for instant, _, _ in self._waiting()), default=inf)
 
     def catch_up(self) -> None:
         """Start the functions that are due, and wait until every running function has returned."""
@@ -153,9 +153,9 @@ class StepRunner:
         with self._workspace.lock:
             self._running -= running
 
-    def _work(self) -> float | None:
+    def _work(self) -> float:
         self._start_due()
-        return self.next_due(float("inf"))
+        return self.next_due()
 
     def _waiting(self) -> list[tuple[float, Run, StepRun]]:
         with self._workspace.lock:
@@ -165,7 +165,7 @@ class StepRunner:
             return [
                 (due[0], run, due[1])
                 for due, run in found
-                if due is not None and due[1].id not in self._started and due[0] < float("inf")
+                if due is not None and due[1].id not in self._started and due[0] < inf
             ]
 
     def _open_runs(self) -> list[Run]:

@@ -20,11 +20,11 @@ class Timer:
 
     Args:
         clock: The workspace's clock.
-        work: Does what is due, and returns the next due instant if one is known.
+        work: Does what is due, and returns the next due instant; infinity if none is known.
         name: The thread's name.
     """
 
-    def __init__(self, clock: Clock, work: Callable[[], float | None], name: str) -> None:
+    def __init__(self, clock: Clock, work: Callable[[], float], name: str) -> None:
         self._clock = clock
         self._work = work
         self._wake = threading.Event()
@@ -45,14 +45,10 @@ class Timer:
         """Check again what is due, because something changed."""
         self._wake.set()
 
-    def wait_seconds(self, due: float | None) -> float | None:
-        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait.
-
-        Args:
-            due: The instant; None: nothing is due.
-        """
+    def wait_seconds(self, due: float) -> float | None:
+        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait."""
         # A held clock does not reach it, and no clock gets beyond its end.
-        if due is None or due > LAST_INSTANT or self._clock.held:
+        if due > LAST_INSTANT or self._clock.held:
             return None
         return min(max(0.0, (due - self._clock.now()) / self._clock.speed), _LONGEST_WAIT)
 

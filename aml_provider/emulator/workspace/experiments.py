@@ -26,10 +26,6 @@ class Experiments:
         self._core = core
         self._experiments: dict[str, Experiment] = {}
 
-    def clear(self) -> None:
-        """Remove all."""
-        self._experiments.clear()
-
     def records(self) -> list[Experiment]:
         """All experiments for a state file, including deleted ones."""
         return list(self._experiments.values())

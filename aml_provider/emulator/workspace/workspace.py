@@ -49,23 +49,21 @@ class Workspace(Core):
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
         super().__init__(clock, quirks)
-        self.experiments = Experiments(self)
-        self.schedules = Schedules(self, self._submit_scheduled)
         self.clear()
 
     def clear(self) -> None:
         """Remove everything."""
         self.created = self.clock.now()
         self.location = "eastus"
-        # New mappings, as other threads may still be reading the old ones.
+        # New ones, as other threads may still be reading the old ones.
         self.pipelines = {}
         self.endpoints = {}
         self.datastores = {}
         self.runs = {}
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
-        self.experiments.clear()
-        self.schedules.clear()
+        self.experiments = Experiments(self)
+        self.schedules = Schedules(self, self._submit_scheduled)
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
 
