@@ -152,34 +152,23 @@ class Faults:
         self._faults: list[Fault] = []
         self._last_id = 0
 
-    def add(self, kind: str, **details: Any) -> Fault:
+    def add(self, /, kind: object = None, **details: Any) -> Fault:
         """Add a fault; the details are the fields of ``Fault``.
 
         Raises:
             ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
         """
-        return self.add_mapping({"kind": kind, **details})
-
-    def add_mapping(self, values: Mapping[str, Any]) -> Fault:
-        """Add a fault from a JSON object.
-
-        Raises:
-            ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
-        """
-        kind = values.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
             raise ValueError(f"kind: {shown(kind)} is not one of {', '.join(KINDS)}")
         rules = {**_PATTERN, **_KINDS[kind]}
-        for name, value in values.items():
-            if name == "kind":
-                continue
+        for name, value in details.items():
             if name not in rules:
                 raise ValueError(f"{shown(name)[1:-1]}: {kind} does not have it; it has {', '.join(rules)}")
             if not rules[name].accepts(value):
                 raise ValueError(f"{name}: {shown(value)} is not {rules[name].description}")
         with self._lock:
             self._last_id += 1
-            fault = Fault(**{"status": _DEFAULT_STATUS.get(kind), **values}, id=self._last_id)
+            fault = Fault(kind, **{"status": _DEFAULT_STATUS.get(kind), **details}, id=self._last_id)
             self._faults.append(fault)
         return fault
 

@@ -71,7 +71,7 @@ class ControlRoutes:
     async def add_fault(self, request: Request) -> Response:
         """Add a fault."""
         try:
-            fault = self._emulation.faults.add_mapping(_object(await read_json(request)))
+            fault = self._emulation.faults.add(**_object(await read_json(request)))
         except ValueError as error:
             raise bad_request(str(error)) from error
         return reply(asdict(fault))

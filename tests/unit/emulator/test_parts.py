@@ -15,7 +15,7 @@ import yaml
 from aml_provider.emulator.clock import LAST_INSTANT, Clock
 from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.quirks import Quirks
-from aml_provider.emulator.request_log import RequestLog
+from aml_provider.emulator.request_log import LoggedRequest, RequestLog
 from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
 from aml_provider.emulator.workspace.models import DataPath
 from aml_provider.emulator.workspace.recurrence import Recurrence
@@ -243,16 +243,17 @@ class TestSchedules:
 class TestRequestLog:
     def test_secrets_are_masked(self):
         log = RequestLog()
-        log.add(
+        request = LoggedRequest(
             time="now",
             method="PUT",
             path="/x",
             query=[("sig", "SECRET"), ("url", "https://h/?sv=1&sig=SECRET&x=1"), ("n", "1")],
-            headers=[("authorization", "Bearer SECRET"), ("accept", "*/*")],
+            headers={"authorization": "Bearer SECRET", "accept": "*/*"},
             body={"accountKey": "SECRET", "a": [{"credential": "SECRET", "b": "sig=SECRET"}], "sasToken": None},
             status=200,
             fault=None,
         )
+        log.add(request)
         (entry,) = log.find()
         assert "SECRET" not in json.dumps(entry)
         assert entry["query"] == [["sig", "***"], ["url", "https://h/?sv=1&sig=***&x=1"], ["n", "1"]]
