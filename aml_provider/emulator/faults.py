@@ -75,8 +75,7 @@ _KINDS: Mapping[str, Mapping[str, _Rule]] = {
     "status": {
         "status": _ANY_STATUS,
         "retry_after": _Rule(
-            "seconds, or one line of ASCII text",
-            lambda value: value is None or _is_number(value) or _is_header(value),
+            "seconds, or one line of ASCII text", lambda value: value is None or _is_number(value) or _is_header(value)
         ),
         "after_commit": _COMMIT,
         "envelope": _Rule(

@@ -147,8 +147,7 @@ class ArtifactRoutes:
 
     def _page(self, request: Request, found: Sequence[dict[str, Any]]) -> Response:
         token = request.query_params.get("continuationToken")
-        value, following = cut(found, token, None, self._workspace.quirks.page_size)
-        return reply({"value": value, "continuationToken": following})
+        return reply(cut(found, token, None, self._workspace.quirks.page_size))
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:

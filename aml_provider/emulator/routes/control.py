@@ -132,9 +132,7 @@ class ControlRoutes:
                 raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
         elif request.client is None or not _is_this_machine(request.client.host):
             raise ServiceError(
-                403,
-                "Without a control token, the control API answers only to this machine.",
-                code="Forbidden",
+                403, "Without a control token, the control API answers only to this machine.", code="Forbidden"
             )
 
 

@@ -35,17 +35,14 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
         page_size: The maximum number of items on a page.
     """
     found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
-    part, token = cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size)
-    return reply({"value": part, "continuationToken": token})
+    return reply(cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size))
 
 
-def cut(
-    records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int
-) -> tuple[list[JsonObject], str | None]:
-    """The items after a token, at most ``wanted``, and the token for those after them."""
+def cut(records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int) -> JsonObject:
+    """A page with the items after a token, at most ``wanted``, and the token for those after them."""
     start = _offset(token)
     end = start + min(wanted or page_size, page_size)
-    return list(records[start:end]), _token(end) if end < len(records) else None
+    return {"value": list(records[start:end]), "continuationToken": _token(end) if end < len(records) else None}
 
 
 def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str, ...]) -> list[JsonObject]:

@@ -74,9 +74,8 @@ class PipelineRoutes:
     async def view(self, request: Request) -> Response:
         """One pipeline with its last run."""
         pipeline = self._pipeline(request)
-        runs = [run for run in self._workspace.runs.values() if run.pipeline_id == pipeline.id]
-        found = [run for run in runs if self._workspace.listed(run)]
-        return reply(self._view(pipeline, services_url(request), found))
+        runs = [run for run in self._workspace.listed_runs() if run.pipeline_id == pipeline.id]
+        return reply(self._view(pipeline, services_url(request), runs))
 
     async def get(self, request: Request) -> Response:
         """One pipeline."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aml_provider.emulator.wire.pipelines import PipelinesWire, data_path, dataset_value
 from aml_provider.emulator.workspace.body import Body, JsonObject
-from aml_provider.emulator.workspace.models import DataPath, Parameter, Pipeline, Step
+from aml_provider.emulator.workspace.models import DataParameter, DataPath, Parameter, Pipeline, Step
 from aml_provider.emulator.workspace.run_record import module_id
 
 
@@ -28,26 +28,23 @@ class GraphsWire:
     def interface(self, pipeline: Pipeline) -> JsonObject:
         """``EntityInterface``: the parameters of a pipeline."""
         return {
-            "Parameters": [self._parameter(item) for item in pipeline.parameters],
+            "Parameters": [
+                {
+                    **_declared(item, item.default),
+                    "MinMaxRules": [],
+                    "EnumRules": [],
+                    "Type": self._wire.enum("parameter", item.type),
+                }
+                for item in pipeline.parameters
+            ],
             "DataPathParameters": [
                 {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": data_path(item.default) if isinstance(item.default, DataPath) else None,
-                    "IsOptional": item.optional,
+                    **_declared(item, data_path(item.default) if isinstance(item.default, DataPath) else None),
                     "DataTypeId": "DataPath",
                 }
                 for item in pipeline.data_paths
             ],
-            "DataPathParameterList": [
-                {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": dataset_value(item),
-                    "IsOptional": item.optional,
-                }
-                for item in pipeline.datasets
-            ],
+            "DataPathParameterList": [_declared(item, dataset_value(item)) for item in pipeline.datasets],
             "MetadataParameters": [],
             "Ports": {"Inputs": [], "Outputs": []},
         }
@@ -84,17 +81,6 @@ class GraphsWire:
             },
         }
 
-    def _parameter(self, item: Parameter) -> JsonObject:
-        return {
-            "Name": item.name,
-            "Documentation": item.documentation,
-            "DefaultValue": item.default,
-            "IsOptional": item.optional,
-            "MinMaxRules": [],
-            "EnumRules": [],
-            "Type": self._wire.enum("parameter", item.type),
-        }
-
 
 _ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
 
@@ -108,6 +94,15 @@ def modules(pipeline: Pipeline) -> dict[str, Step]:
         if module is not None:
             found[module] = steps[node.required("Id")]
     return found
+
+
+def _declared(item: Parameter | DataParameter, default: object) -> JsonObject:
+    return {
+        "Name": item.name,
+        "Documentation": item.documentation,
+        "DefaultValue": default,
+        "IsOptional": item.optional,
+    }
 
 
 def _node(step: Step) -> JsonObject:

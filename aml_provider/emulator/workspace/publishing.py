@@ -121,32 +121,27 @@ def _read_interface(pipeline: Pipeline, interface: Body) -> None:
 
 def _parameter(item: Body) -> Parameter:
     return Parameter(
-        name=item.required("Name"),
-        type=item.choice("Type", PARAMETER_TYPES) or "Undefined",
-        default=item.scalar("DefaultValue"),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
+        **_declared(item), type=item.choice("Type", PARAMETER_TYPES) or "Undefined", default=item.scalar("DefaultValue")
     )
 
 
 def _path_parameter(item: Body) -> DataParameter:
-    name, default = item.required("Name"), item.get("DefaultValue")
-    return DataParameter(
-        name=name,
-        default=None if default is None else data_path(name, default),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
-    )
+    parameter, default = DataParameter(**_declared(item)), item.get("DefaultValue")
+    return parameter if default is None else replace(parameter, default=data_path(parameter.name, default))
 
 
 def _dataset_parameter(item: Body) -> DataParameter:
-    parameter = DataParameter(
-        name=item.required("Name"),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
-    )
-    value = item.mapping("DefaultValue")
+    parameter, value = DataParameter(**_declared(item)), item.mapping("DefaultValue")
     return _with_dataset(parameter, value) if value else parameter
+
+
+def _declared(item: Body) -> dict[str, Any]:
+    """The fields that all kinds of parameters have."""
+    return {
+        "name": item.required("Name"),
+        "optional": item.flag("IsOptional") or False,
+        "documentation": item.text("Documentation"),
+    }
 
 
 def _with_dataset(parameter: DataParameter, value: dict[str, Any]) -> DataParameter:

@@ -70,11 +70,7 @@ def new_run(
         root_run_id=parent.root_run_id if parent else run_id,
         tags=tags,
         properties=properties,
-        history_tags={
-            "azureml.pipelineid": pipeline.id,
-            "azureml.pipelineComponent": "pipelinerun",
-            **tags,
-        },
+        history_tags={"azureml.pipelineid": pipeline.id, "azureml.pipelineComponent": "pipelinerun", **tags},
         history_properties={
             "azureml.runsource": "azureml.PipelineRun",
             "runSource": run_source,

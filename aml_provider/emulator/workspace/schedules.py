@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
+from aml_provider.emulator.workspace.core import Core, find
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request
 from aml_provider.emulator.workspace.models import DataPath, Pipeline
 from aml_provider.emulator.workspace.recurrence import fire_times
 from aml_provider.emulator.workspace.submission import Submission, check_experiment_name
@@ -18,7 +19,6 @@ from aml_provider.emulator.workspace.timetable import Timetable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.schedule_models import Schedule
 
 
@@ -43,9 +43,7 @@ class Schedules:
 
     def get(self, schedule_id: str) -> Schedule:
         """A schedule by id."""
-        if schedule_id not in self._schedules:
-            raise not_found(f"Schedule {schedule_id}")
-        return self._schedules[schedule_id]
+        return find(self._schedules, schedule_id, "Schedule")
 
     def of_pipeline(self, pipeline_id: str) -> list[Schedule]:
         """The schedules of a published pipeline, including disabled ones."""
