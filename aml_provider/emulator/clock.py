@@ -105,8 +105,9 @@ class Clock:
         self._wake()
 
     def not_before(self, instant: float) -> None:
-        """Move time forward to an instant that was already reached, for example by an earlier process."""
-        self._reach(instant)
+        """Move time forward to an instant, for example to one that an earlier process already reached."""
+        with self._lock:
+            self._move_to(min(max(instant, self._now()), LAST_INSTANT))
 
     def advance(self, seconds: float) -> None:
         """Move time forward, stopping at everything that is due on the way.
@@ -121,9 +122,9 @@ class Clock:
         target = min(self.now() + seconds, LAST_INSTANT)
         self._catch_up()
         while (due := min((agenda.next_due() for agenda in self.agendas), default=math.inf)) <= target:
-            self._reach(due)
+            self.not_before(due)
             self._catch_up()
-        self._reach(target)
+        self.not_before(target)
         self._wake()
 
     def _catch_up(self) -> None:
@@ -133,10 +134,6 @@ class Clock:
     def _wake(self) -> None:
         for agenda in self.agendas:
             agenda.wake()
-
-    def _reach(self, instant: float) -> None:
-        with self._lock:
-            self._move_to(min(max(instant, self._now()), LAST_INSTANT))
 
     def _move_to(self, instant: float) -> None:
         self._anchor_time = instant

@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 class Emulation:
-    """Everything that the routes work on.
-
-    Args:
-        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
-        speed: Workspace seconds per real second.
-        quirks: Deviations from the default behaviour.
-        blob_endpoint: Where step functions and datastore triggers reach blobs.
-        state_file: The file that keeps the workspace; if it exists, it replaces the seed.
+    """Everything that the routes work on. The arguments are those of ``EmulatorServer``.
 
     Raises:
         OSError: A file cannot be read, or the state file cannot be written.
@@ -62,8 +55,7 @@ class Emulation:
 
     def start(self) -> None:
         """Start schedules, step functions and the saving of changes."""
-        if self._state_file is not None:
-            self.workspace.listeners.append(self._save)
+        self.workspace.listeners.append(self._save)
         # Schedules first: a step of a run that they start may be due immediately.
         self.clock.agendas = (self.schedule_runner, self._step_runner)
         self.schedule_runner.start()

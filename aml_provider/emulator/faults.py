@@ -51,14 +51,7 @@ _SECONDS = _Rule(
 )
 _ANY_STATUS = _status("an HTTP status from 200 to 599", range(200, 600))
 # The pattern of the requests that a fault applies to; all kinds have these.
-_PATTERN: Mapping[str, _Rule] = {
-    "method": _GLOB,
-    "path": _GLOB,
-    "query": _GLOB,
-    "body": _GLOB,
-    "times": _whole(1),
-    "after": _whole(0),
-}
+_PATTERN = {**dict.fromkeys(("method", "path", "query", "body"), _GLOB), "times": _whole(1), "after": _whole(0)}
 _COMMIT = _Rule("true or false", lambda value: isinstance(value, bool))
 _KINDS: Mapping[str, Mapping[str, _Rule]] = {
     "broken_json": {},

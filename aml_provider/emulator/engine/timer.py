@@ -18,10 +18,7 @@ _LONGEST_WAIT = 3600.0
 class Timer:
     """Calls a function whenever the clock reaches the next due instant, and after every change.
 
-    Args:
-        clock: The workspace's clock.
-        work: Does what is due, and returns the next due instant; infinity if none is known.
-        name: The thread's name.
+    The function does what is due, and returns the next due instant, or infinity if it knows none.
     """
 
     def __init__(self, clock: Clock, work: Callable[[], float], name: str) -> None:

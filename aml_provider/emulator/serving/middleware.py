@@ -65,12 +65,7 @@ _PAGE = (
 class Gateway:
     """Routes a request to its service, applies quirks and faults, logs it. A reply is sent only when it is complete.
 
-    Args:
-        emulation: The emulated workspace.
-        callers: Decides who is answered.
-        services: The services by their prefix, each with the envelope of its errors.
-        outside: The application for all other paths.
-        refusals: Writes the replies to refused requests.
+    ``services`` has for each prefix the application and the envelope of its errors; ``outside`` has all other paths.
     """
 
     def __init__(

@@ -7,6 +7,8 @@ from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.models import DataParameter, DataPath, Parameter, Pipeline, Step
 from aml_provider.emulator.workspace.run_record import module_id
 
+_ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
+
 
 class GraphsWire:
     """Writes graphs, their interfaces and modules."""
@@ -52,6 +54,7 @@ class GraphsWire:
     def module(self, pipeline: Pipeline, step: Step, module: str) -> JsonObject:
         """A module with an empty interface: the emulator does not know the inputs of a step."""
         empty: JsonObject = {"Parameters": [], "MetadataParameters": []}
+        structure = {"CommandLinePattern": None, "Inputs": [], "Outputs": [], "Arguments": [], **empty}
         return {
             "Data": {
                 "Name": step.name,
@@ -61,13 +64,7 @@ class GraphsWire:
                 "StepType": "PythonScriptStep",
                 "UploadState": self._wire.enum("upload", "Completed"),
                 "IsDeterministic": False,
-                "StructuredInterface": {
-                    "CommandLinePattern": None,
-                    "Inputs": [],
-                    "Outputs": [],
-                    "Arguments": [],
-                    **empty,
-                },
+                "StructuredInterface": structure,
                 "Hash": None,
                 "tags": {},
                 "Properties": {},
@@ -80,9 +77,6 @@ class GraphsWire:
                 **empty,
             },
         }
-
-
-_ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
 
 
 def modules(pipeline: Pipeline) -> dict[str, Step]:

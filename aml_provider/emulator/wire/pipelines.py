@@ -74,14 +74,7 @@ class PipelinesWire:
         }
 
     def view(self, pipeline: Pipeline, services: str, runs: Sequence[Run], status: str | None) -> JsonObject:
-        """``PipelineViewEntity``: a pipeline with its last run.
-
-        Args:
-            pipeline: The pipeline.
-            services: The address of the pipelines service with the scope.
-            runs: Its runs, oldest first.
-            status: The status of the last one.
-        """
+        """``PipelineViewEntity``: a pipeline with its runs, oldest first, and the status of the last one."""
         last = runs[-1] if runs else None
         return {
             "PipelineEntity": self.pipeline(pipeline, services),

@@ -25,10 +25,6 @@ def published(workspace: Workspace, body: object) -> Pipeline:
     Its graph is ``Graph``, or the one with the id ``GraphId``, or that of the run ``ExperimentId`` (older clients).
     Without ``GraphInterface`` its parameters are those of the pipeline with that graph.
 
-    Args:
-        workspace: Has the graphs, modules and runs.
-        body: The request's body.
-
     Raises:
         ServiceError: Something in the body is missing, wrong or unknown.
     """

@@ -80,12 +80,7 @@ class Schedules:
         self._plan(schedule, self._core.clock.now())
 
     def check(self, wanted: Schedule, current: Schedule | None = None) -> None:
-        """Refuse an invalid schedule.
-
-        Args:
-            wanted: The schedule as the request describes it.
-            current: The schedule to update, if any. Its type and its pipeline or endpoint cannot change.
-        """
+        """Refuse an invalid schedule, and changes of the type, the pipeline or the endpoint of an existing one."""
         if current is not None:
             if (wanted.recurrence is None) != (current.recurrence is None):
                 raise bad_request("The ScheduleType of a schedule cannot be changed.")
@@ -93,7 +88,7 @@ class Schedules:
                 raise bad_request("The pipeline or endpoint of a schedule cannot be changed.")
         if wanted.status not in ("Active", "Disabled"):
             raise bad_request(f"{wanted.status} is not a status of a schedule; use Active or Disabled.")
-        pipeline = self._pipeline(wanted.pipeline_id, wanted.endpoint_id, must_run=wanted.status == "Active")
+        pipeline = self._pipeline_of(wanted)
         check_experiment_name(wanted.submission.experiment)
         submission, trigger = wanted.submission, wanted.trigger
         if trigger is not None:
@@ -108,12 +103,10 @@ class Schedules:
             submission.check(pipeline, self._core.datastores)
 
     def create(self, wanted: Schedule, seen: dict[str, str] | None, error: str | None) -> Schedule:
-        """Add a new schedule.
+        """Add a new schedule, and give it an id and its times.
 
-        Args:
-            wanted: The schedule as the request describes it; it gets an id and its times.
-            seen: The blobs that the folder already contains, with their ETags.
-            error: Why they could not be listed.
+        ``seen`` are the blobs that its folder already contains, with their ETags; else ``error`` is why they could not
+        be listed.
         """
         self.check(wanted)
         with self._core.lock:
@@ -234,16 +227,16 @@ class Schedules:
             schedule.last_error = error.message
             self._core.changed()
 
-    def _pipeline(self, pipeline_id: str | None, endpoint_id: str | None, *, must_run: bool) -> Pipeline:
-        pipelines, endpoints = self._core.pipelines, self._core.endpoints
-        if endpoint_id is not None:
-            endpoint = endpoints.get(endpoint_id)
+    def _pipeline_of(self, wanted: Schedule) -> Pipeline:
+        pipeline_id, must_run = wanted.pipeline_id, wanted.status == "Active"
+        if wanted.endpoint_id is not None:
+            endpoint = self._core.endpoints.get(wanted.endpoint_id)
             if endpoint is None:
-                raise bad_request(f"PipelineEndpoint {endpoint_id} was not found.", "PipelineEndpointNotFound")
+                raise bad_request(f"PipelineEndpoint {wanted.endpoint_id} was not found.", "PipelineEndpointNotFound")
             if must_run and endpoint.status != "Active":
                 raise bad_request(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
             pipeline_id = endpoint.versions[endpoint.default_version]
-        pipeline = pipelines.get(pipeline_id or "")
+        pipeline = self._core.pipelines.get(pipeline_id or "")
         if pipeline is None:
             raise bad_request(f"Pipeline {pipeline_id} was not found.", "PipelineNotFound")
         if must_run and pipeline.status != "Active":
