@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.routes.http import count, reply
@@ -86,7 +85,7 @@ def _offset(token: str | None) -> int:
         return 0
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise bad_request("Invalid continuationToken.") from error
     offset = text.removeprefix(_PREFIX)
     if offset == text or not offset.isdecimal() or len(offset) > len("999999999"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aml_provider.emulator.wire.pipelines import PipelinesWire, data_path, dataset_value
 from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.models import DataParameter, DataPath, Parameter, Pipeline, Step
-from aml_provider.emulator.workspace.run_record import module_id
+from aml_provider.emulator.workspace.new_run import module_id
 
 _ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
 

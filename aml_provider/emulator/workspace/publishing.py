@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.emulator.workspace.body import Body
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import DataParameter, Parameter, Pipeline, Step
-from aml_provider.emulator.workspace.run_record import module_id
+from aml_provider.emulator.workspace.new_run import module_id
 from aml_provider.emulator.workspace.submission import check_names, data_path, data_paths, dataset_values
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline |
     graph_id = given.text("GraphId")
     if graph_id is not None:
         return workspace.pipeline_of_graph(graph_id)
-    if graph is None:
-        return None
-    graph_id = graph.text("Id")
-    if graph_id is None:
+    if graph is None or (graph_id := graph.text("Id")) is None:
         return None
     if "ModuleNodes" not in graph:
         return workspace.pipeline_of_graph(graph_id)

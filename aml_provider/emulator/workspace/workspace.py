@@ -9,7 +9,7 @@ from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
-from aml_provider.emulator.workspace.run_record import new_run
+from aml_provider.emulator.workspace.new_run import new_run
 from aml_provider.emulator.workspace.schedules import Schedules
 from aml_provider.emulator.workspace.timeline import RunView, view
 
@@ -231,12 +231,10 @@ class Workspace(Core):
         """Request the cancellation of a run. A second request, or one after its end, changes nothing."""
         run = self.run(run_id)
         with self.lock:
-            ended = self.view(run).ended is not None
-            if ended and self.quirks.late_cancel_refused:
-                raise bad_request(
-                    f"PipelineRun {run_id} is {self.view(run).status} and cannot be canceled.", "RunEnded"
-                )
-            if run.canceled is None and not ended:
+            now = self.view(run)
+            if now.ended is not None and self.quirks.late_cancel_refused:
+                raise bad_request(f"PipelineRun {run_id} is {now.status} and cannot be canceled.", "RunEnded")
+            if run.canceled is None and now.ended is None:
                 run.canceled = self.clock.now()
                 run.cancel_effective = run.canceled + self.quirks.slow_cancel
                 self.changed()
