@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import UTC, datetime
@@ -23,36 +24,14 @@ _MOST_SHOWN = 80
 class Agenda(Protocol):
     """Work that is due at certain instants, which a move of the clock must not skip."""
 
-    def next_due(self, until: float) -> float | None:
-        """The first instant up to ``until`` at which something is due."""
+    def next_due(self) -> float:
+        """The first instant at which something is due; infinity if nothing is."""
 
     def catch_up(self) -> None:
         """Do what is due now, and wait until it is done."""
 
     def wake(self) -> None:
         """Check again what is due, because the clock was changed."""
-
-
-class Agendas:
-    """Several agendas as one; each finishes its work before the next one begins."""
-
-    def __init__(self, *agendas: Agenda) -> None:
-        self._agendas = agendas
-
-    def next_due(self, until: float) -> float | None:
-        """The first instant up to ``until`` at which something is due in any of them."""
-        found = (agenda.next_due(until) for agenda in self._agendas)
-        return min((due for due in found if due is not None), default=None)
-
-    def catch_up(self) -> None:
-        """Do what is due now, one agenda after another."""
-        for agenda in self._agendas:
-            agenda.catch_up()
-
-    def wake(self) -> None:
-        """Let each agenda check again what is due."""
-        for agenda in self._agendas:
-            agenda.wake()
 
 
 class Clock:
@@ -63,6 +42,9 @@ class Clock:
 
     Raises:
         ValueError: The speed is out of range.
+
+    Attributes:
+        agendas: The work on the way of a move; at each instant, one finishes before the next one begins.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -71,7 +53,7 @@ class Clock:
         self._first_speed = self._speed = speed
         self._held = False
         self._move_to(time.time())
-        self.agenda: Agenda = Agendas()
+        self.agendas: tuple[Agenda, ...] = ()
 
     @property
     def speed(self) -> float:
@@ -112,7 +94,7 @@ class Clock:
             self._move_to(self._now())
             self._held = self._held if held is None else held
             self._speed = self._speed if speed is None else speed
-        self.agenda.wake()
+        self._wake()
 
     def reset(self) -> None:
         """Return to real time and the initial speed."""
@@ -120,11 +102,12 @@ class Clock:
             self._move_to(time.time())
             self._held = False
             self._speed = self._first_speed
-        self.agenda.wake()
+        self._wake()
 
     def not_before(self, instant: float) -> None:
-        """Move time forward to an instant that was already reached, for example by an earlier process."""
-        self._reach(instant)
+        """Move time forward to an instant, for example to one that an earlier process already reached."""
+        with self._lock:
+            self._move_to(min(max(instant, self._now()), LAST_INSTANT))
 
     def advance(self, seconds: float) -> None:
         """Move time forward, stopping at everything that is due on the way.
@@ -138,16 +121,20 @@ class Clock:
         check_move(seconds)
         # The clock never gets beyond its end, so nothing that is due later may be waited for.
         target = min(self.now() + seconds, LAST_INSTANT)
-        self.agenda.catch_up()
-        while (due := self.agenda.next_due(target)) is not None:
-            self._reach(due)
-            self.agenda.catch_up()
-        self._reach(target)
-        self.agenda.wake()
+        self._catch_up()
+        while (due := min((agenda.next_due() for agenda in self.agendas), default=math.inf)) <= target:
+            self.not_before(due)
+            self._catch_up()
+        self.not_before(target)
+        self._wake()
 
-    def _reach(self, instant: float) -> None:
-        with self._lock:
-            self._move_to(min(max(instant, self._now()), LAST_INSTANT))
+    def _catch_up(self) -> None:
+        for agenda in self.agendas:
+            agenda.catch_up()
+
+    def _wake(self) -> None:
+        for agenda in self.agendas:
+            agenda.wake()
 
     def _move_to(self, instant: float) -> None:
         self._anchor_time = instant

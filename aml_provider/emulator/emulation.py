@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.clock import Agendas, Clock
+from aml_provider.emulator.clock import Clock
 from aml_provider.emulator.engine.blobs import Blobs
-from aml_provider.emulator.engine.scheduler import Scheduler
+from aml_provider.emulator.engine.schedule_runner import ScheduleRunner
 from aml_provider.emulator.faults import Faults
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.request_log import RequestLog
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 class Emulation:
-    """Everything that the routes work on.
-
-    Args:
-        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file.
-        speed: Workspace seconds per real second.
-        quirks: Deviations from the default behaviour.
-        blob_endpoint: Where step functions and datastore triggers reach blobs.
-        state_file: The file that keeps the workspace; if it exists, it replaces the seed.
+    """Everything that the routes work on. The arguments are those of ``EmulatorServer``.
 
     Raises:
         OSError: A file cannot be read, or the state file cannot be written.
@@ -57,22 +50,21 @@ class Emulation:
         self.requests = RequestLog()
         self.content_secret = secrets.token_bytes(32)
         blobs = Blobs(blob_endpoint)
-        self.scheduler = Scheduler(self.workspace, blobs)
-        self._runner = StepRunner(self.workspace, blobs)
+        self.schedule_runner = ScheduleRunner(self.workspace, blobs)
+        self._step_runner = StepRunner(self.workspace, blobs)
 
     def start(self) -> None:
         """Start schedules, step functions and the saving of changes."""
-        if self._state_file is not None:
-            self.workspace.listeners.append(self._save)
+        self.workspace.listeners.append(self._save)
         # Schedules first: a step of a run that they start may be due immediately.
-        self.clock.agenda = Agendas(self.scheduler, self._runner)
-        self.scheduler.start()
-        self._runner.start()
+        self.clock.agendas = (self.schedule_runner, self._step_runner)
+        self.schedule_runner.start()
+        self._step_runner.start()
 
     def stop(self) -> None:
         """Wait for polls and step functions in progress, and write the file."""
-        self.scheduler.stop()
-        self._runner.stop()
+        self.schedule_runner.stop()
+        self._step_runner.stop()
         self._save()
 
     def reset(self) -> None:
@@ -83,7 +75,7 @@ class Emulation:
             seeds.fill(self.workspace, self._seed)
             self.faults.clear()
             self.requests.clear()
-        self.scheduler.note_existing_blobs()
+        self.schedule_runner.note_existing_blobs()
 
     def _save(self) -> None:
         if self._state_file is not None:

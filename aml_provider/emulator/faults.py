@@ -51,14 +51,7 @@ _SECONDS = _Rule(
 )
 _ANY_STATUS = _status("an HTTP status from 200 to 599", range(200, 600))
 # The pattern of the requests that a fault applies to; all kinds have these.
-_PATTERN: Mapping[str, _Rule] = {
-    "method": _GLOB,
-    "path": _GLOB,
-    "query": _GLOB,
-    "body": _GLOB,
-    "times": _whole(1),
-    "after": _whole(0),
-}
+_PATTERN = {**dict.fromkeys(("method", "path", "query", "body"), _GLOB), "times": _whole(1), "after": _whole(0)}
 _COMMIT = _Rule("true or false", lambda value: isinstance(value, bool))
 _KINDS: Mapping[str, Mapping[str, _Rule]] = {
     "broken_json": {},
@@ -75,8 +68,7 @@ _KINDS: Mapping[str, Mapping[str, _Rule]] = {
     "status": {
         "status": _ANY_STATUS,
         "retry_after": _Rule(
-            "seconds, or one line of ASCII text",
-            lambda value: value is None or _is_number(value) or _is_header(value),
+            "seconds, or one line of ASCII text", lambda value: value is None or _is_number(value) or _is_header(value)
         ),
         "after_commit": _COMMIT,
         "envelope": _Rule(
@@ -152,34 +144,23 @@ class Faults:
         self._faults: list[Fault] = []
         self._last_id = 0
 
-    def add(self, kind: str, **details: Any) -> Fault:
+    def add(self, /, kind: object = None, **details: Any) -> Fault:
         """Add a fault; the details are the fields of ``Fault``.
 
         Raises:
             ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
         """
-        return self.add_mapping({"kind": kind, **details})
-
-    def add_mapping(self, values: Mapping[str, Any]) -> Fault:
-        """Add a fault from a JSON object.
-
-        Raises:
-            ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
-        """
-        kind = values.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
             raise ValueError(f"kind: {shown(kind)} is not one of {', '.join(KINDS)}")
         rules = {**_PATTERN, **_KINDS[kind]}
-        for name, value in values.items():
-            if name == "kind":
-                continue
+        for name, value in details.items():
             if name not in rules:
                 raise ValueError(f"{shown(name)[1:-1]}: {kind} does not have it; it has {', '.join(rules)}")
             if not rules[name].accepts(value):
                 raise ValueError(f"{name}: {shown(value)} is not {rules[name].description}")
         with self._lock:
             self._last_id += 1
-            fault = Fault(**{"status": _DEFAULT_STATUS.get(kind), **values}, id=self._last_id)
+            fault = Fault(kind, **{"status": _DEFAULT_STATUS.get(kind), **details}, id=self._last_id)
             self._faults.append(fault)
         return fault
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 MASK = "***"
 _SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "password", "sig"})
@@ -17,15 +17,15 @@ _MOST_LEVELS, _LEFT_OUT = 100, "…"
 _SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
     """One request. ``query`` holds pairs, as a name may occur twice; ``body`` is JSON, or text if it is not."""
 
-    n: int
+    n: int = 0
     time: str
     method: str
     path: str
-    query: list[list[str]]
+    query: Sequence[Sequence[str]]
     headers: dict[str, str]
     body: Any
     status: int | None
@@ -40,34 +40,14 @@ class RequestLog:
         self._entries: list[LoggedRequest] = []
         self._last = 0
 
-    def add(
-        self,
-        *,
-        time: str,
-        method: str,
-        path: str,
-        query: Iterable[tuple[str, str]],
-        headers: Iterable[tuple[str, str]],
-        body: Any,
-        status: int | None,
-        fault: str | None,
-    ) -> LoggedRequest:
-        """Add a request, masked."""
+    def add(self, request: LoggedRequest) -> None:
+        """Add a request, numbered and masked."""
+        query = [[name, MASK if name.lower() in _SECRET_KEYS else mask_text(value)] for name, value in request.query]
+        headers = {name: _masked_header(name, value) for name, value in request.headers.items()}
         with self._lock:
             self._last += 1
-            entry = LoggedRequest(
-                n=self._last,
-                time=time,
-                method=method,
-                path=path,
-                query=[[name, MASK if name.lower() in _SECRET_KEYS else mask_text(value)] for name, value in query],
-                headers={name: _masked_header(name, value) for name, value in headers},
-                body=_masked(body),
-                status=status,
-                fault=fault,
-            )
+            entry = replace(request, n=self._last, query=query, headers=headers, body=_masked(request.body))
             self._entries.append(entry)
-        return entry
 
     def find(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
         """The requests, oldest first; only those with a method, or with a text in their path, if given."""

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from aml_provider.emulator.clock import Clock
-    from aml_provider.emulator.faults import Faults
     from aml_provider.emulator.seeds.reader import Seed
-    from aml_provider.emulator.workspace.workspace import Workspace
 
 _LAST_PORT = 65535
 
@@ -52,6 +49,9 @@ class EmulatorServer:
 
     Attributes:
         url: Where the emulator listens; known from the start.
+        state: The workspace.
+        clock: The workspace's clock: ``hold``, ``release``, ``advance(seconds)``.
+        faults: The faults: ``add("drop", method="POST", path="*PipelineSubmit*")``.
     """
 
     def __init__(
@@ -75,6 +75,9 @@ class EmulatorServer:
             blob_endpoint=blob_endpoint,
             state_file=Path(state_file) if state_file else None,
         )
+        self.state = self._emulation.workspace
+        self.clock = self._emulation.clock
+        self.faults = self._emulation.faults
         app = build_app(self._emulation, token=token, control_token=control_token, hosts=[host, *allowed_hosts])
         self._ready = threading.Event()
         self._server = _Server(app, self._ready)
@@ -82,21 +85,6 @@ class EmulatorServer:
         self._socket = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._socket.getsockname()[1]}"
-
-    @property
-    def state(self) -> Workspace:
-        """The workspace."""
-        return self._emulation.workspace
-
-    @property
-    def clock(self) -> Clock:
-        """The workspace's clock: ``hold``, ``release``, ``advance(seconds)``."""
-        return self._emulation.clock
-
-    @property
-    def faults(self) -> Faults:
-        """The faults: ``add("drop", method="POST", path="*PipelineSubmit*")``."""
-        return self._emulation.faults
 
     def requests(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
         """The logged requests, oldest first."""
@@ -160,17 +148,13 @@ class _ClosableProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.app = cast("Any", self._with_extension(cast("ASGIApp", self.app)))
+        app = cast("ASGIApp", self.app)
 
-    def _with_extension(self, app: ASGIApp) -> ASGIApp:
         async def extended(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[CLOSE_CONNECTION] = {"close": self._close}
+            scope.setdefault("extensions", {})[CLOSE_CONNECTION] = {"close": self.transport.close}
             await app(scope, receive, send)
 
-        return extended
-
-    def _close(self) -> None:
-        self.transport.close()
+        self.app = cast("Any", extended)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import itertools
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from aml_provider.emulator.engine.blobs import Blobs, folder_prefix
@@ -16,8 +17,6 @@ from aml_provider.emulator.workspace.metrics import add_scalar
 from aml_provider.emulator.workspace.timeline import due_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aml_provider.emulator.workspace.models import DataPath, Datastore, Run, StepRun
     from aml_provider.emulator.workspace.workspace import Workspace
 
@@ -42,7 +41,7 @@ class ResolvedPath:
 
     def child(self, name: str) -> ResolvedPath:
         """The path of an entry of this folder."""
-        return replace(self, path=f"{self._prefix}{name}")
+        return replace(self, path=f"{folder_prefix(self.path)}{name}")
 
     def read_bytes(self) -> bytes:
         """The content of the blob at this path."""
@@ -51,15 +50,11 @@ class ResolvedPath:
 
     def list_names(self) -> list[str]:
         """The names of the blobs directly in this folder, without sub-folders."""
-        prefix = self._prefix
+        prefix = folder_prefix(self.path)
         with self.blobs.container(self.store) as container:
             # With a delimiter, sub-folders are entries whose names end in it.
             names = [item.name for item in container.walk_blobs(name_starts_with=prefix or None, delimiter="/")]
         return [name.removeprefix(prefix) for name in names if not name.endswith("/")]
-
-    @property
-    def _prefix(self) -> str:
-        return folder_prefix(self.path)
 
 
 @dataclass(slots=True)
@@ -81,25 +76,24 @@ class StepContext:
     data_paths: dict[str, ResolvedPath]
     blob_endpoint: str | None
     outputs: dict[str, Any]
-    _datastores: dict[str, Datastore] = field(repr=False)
-    _log: list[str] = field(repr=False)
-    _written: list[tuple[str, str, int]] = field(repr=False)
-    _log_metric: Callable[[str, float | str], None] = field(repr=False)
+    _workspace: Workspace = field(repr=False)
+    _step_run: StepRun = field(repr=False)
 
     def log(self, text: str) -> None:
         """Add a line to the step's log."""
-        self._log.append(text)
+        self._step_run.log.append(text)
 
     def log_metric(self, name: str, value: float | str) -> None:
         """Add a value to one of the step's metrics."""
-        self._log_metric(name, value)
+        with self._workspace.lock:
+            add_scalar(self._step_run.metrics, name, value, self._workspace.clock.now())
 
     def write_blob(self, datastore: str, path: str, data: bytes) -> None:
         """Write a blob; an existing one is overwritten."""
-        store = self._datastores[datastore]
+        store = self._workspace.datastores[datastore]
         with Blobs(self.blob_endpoint).container(store) as container:
             container.upload_blob(path, data, overwrite=True)
-        self._written.append((datastore, path, len(data)))
+        self._step_run.blobs.append((datastore, path, len(data)))
 
 
 StepFunction = Callable[[StepContext], object]
@@ -141,10 +135,9 @@ class StepRunner:
         """Check again what is due, because something changed."""
         self._timer.wake()
 
-    def next_due(self, until: float) -> float | None:
-        """When the next function is due, if that is not after ``until``."""
-        due = min((instant for instant, _, _ in self._waiting()), default=None)
-        return due if due is not None and due <= until else None
+    def next_due(self) -> float:
+        """When the next function is due; infinity if none is."""
+        return min((instant for instant, _, _ in self._waiting()), default=inf)
 
     def catch_up(self) -> None:
         """Start the functions that are due, and wait until every running function has returned."""
@@ -155,9 +148,9 @@ class StepRunner:
         with self._workspace.lock:
             self._running -= running
 
-    def _work(self) -> float | None:
+    def _work(self) -> float:
         self._start_due()
-        return self.next_due(float("inf"))
+        return self.next_due()
 
     def _waiting(self) -> list[tuple[float, Run, StepRun]]:
         with self._workspace.lock:
@@ -167,7 +160,7 @@ class StepRunner:
             return [
                 (due[0], run, due[1])
                 for due, run in found
-                if due is not None and due[1].id not in self._started and due[0] < float("inf")
+                if due is not None and due[1].id not in self._started and due[0] < inf
             ]
 
     def _open_runs(self) -> list[Run]:
@@ -210,10 +203,6 @@ class StepRunner:
         def resolve(path: DataPath) -> ResolvedPath:
             return ResolvedPath(workspace.datastore(path.datastore), path.path, self._blobs)
 
-        def log_metric(name: str, value: float | str) -> None:
-            with workspace.lock:
-                add_scalar(step_run.metrics, name, value, workspace.clock.now())
-
         return StepContext(
             run_id=run.id,
             step=step_run.step.name,
@@ -221,8 +210,6 @@ class StepRunner:
             data_paths={name: resolve(path) for name, path in workspace.effective_data_paths(run).items()},
             blob_endpoint=self._blobs.endpoint,
             outputs=outputs,
-            _datastores=dict(workspace.datastores),
-            _log=step_run.log,
-            _written=step_run.blobs,
-            _log_metric=log_metric,
+            _workspace=workspace,
+            _step_run=step_run,
         )

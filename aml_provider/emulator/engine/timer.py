@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.clock import LAST_INSTANT
+from aml_provider.emulator.clock import LAST_INSTANT, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.emulator.clock import Clock
 
 # In real seconds; a thread cannot wait arbitrarily long.
 _LONGEST_WAIT = 3600.0
@@ -19,13 +18,10 @@ _LONGEST_WAIT = 3600.0
 class Timer:
     """Calls a function whenever the clock reaches the next due instant, and after every change.
 
-    Args:
-        clock: The workspace's clock.
-        work: Does what is due, and returns the next due instant if one is known.
-        name: The thread's name.
+    The function does what is due, and returns the next due instant, or infinity if it knows none.
     """
 
-    def __init__(self, clock: Clock, work: Callable[[], float | None], name: str) -> None:
+    def __init__(self, clock: Clock, work: Callable[[], float], name: str) -> None:
         self._clock = clock
         self._work = work
         self._wake = threading.Event()
@@ -46,14 +42,10 @@ class Timer:
         """Check again what is due, because something changed."""
         self._wake.set()
 
-    def wait_seconds(self, due: float | None) -> float | None:
-        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait.
-
-        Args:
-            due: The instant; None: nothing is due.
-        """
+    def wait_seconds(self, due: float) -> float | None:
+        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait."""
         # A held clock does not reach it, and no clock gets beyond its end.
-        if due is None or due > LAST_INSTANT or self._clock.held:
+        if due > LAST_INSTANT or self._clock.held:
             return None
         return min(max(0.0, (due - self._clock.now()) / self._clock.speed), _LONGEST_WAIT)
 

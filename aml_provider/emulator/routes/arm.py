@@ -20,15 +20,7 @@ SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 """The only subscription in a list of subscriptions."""
 
 _NAME = "local"
-_SERVICES = (
-    "api",
-    "experimentation",
-    "history",
-    "hyperdrive",
-    "modelmanagement",
-    "pipelines",
-    "studio",
-)
+_SERVICES = ("api", "experimentation", "history", "hyperdrive", "modelmanagement", "pipelines", "studio")
 
 
 class ArmRoutes:

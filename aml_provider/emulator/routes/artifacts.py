@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, run_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
 
@@ -148,8 +147,7 @@ class ArtifactRoutes:
 
     def _page(self, request: Request, found: Sequence[dict[str, Any]]) -> Response:
         token = request.query_params.get("continuationToken")
-        value, following = cut(found, token, None, self._workspace.quirks.page_size)
-        return reply({"value": value, "continuationToken": following})
+        return reply(cut(found, token, None, self._workspace.quirks.page_size))
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:

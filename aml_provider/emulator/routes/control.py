@@ -71,7 +71,7 @@ class ControlRoutes:
     async def add_fault(self, request: Request) -> Response:
         """Add a fault."""
         try:
-            fault = self._emulation.faults.add_mapping(_object(await read_json(request)))
+            fault = self._emulation.faults.add(**_object(await read_json(request)))
         except ValueError as error:
             raise bad_request(str(error)) from error
         return reply(asdict(fault))
@@ -132,9 +132,7 @@ class ControlRoutes:
                 raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
         elif request.client is None or not _is_this_machine(request.client.host):
             raise ServiceError(
-                403,
-                "Without a control token, the control API answers only to this machine.",
-                code="Forbidden",
+                403, "Without a control token, the control API answers only to this machine.", code="Forbidden"
             )
 
 

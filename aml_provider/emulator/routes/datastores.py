@@ -48,8 +48,8 @@ class DatastoreRoutes:
         scope = scope_of(request)
         found = [datastore_dto(item, scope.subscription_id, scope.resource_group, secrets=secrets) for item in stores]
         size = self._workspace.quirks.page_size
-        value, token = cut(found, query.get("continuationToken"), count("count", query.get("count")), size)
-        return reply({"value": value, "continuationToken": token, "nextLink": None})
+        page = cut(found, query.get("continuationToken"), count("count", query.get("count")), size)
+        return reply({**page, "nextLink": None})
 
     async def get(self, request: Request) -> Response:
         """One datastore."""

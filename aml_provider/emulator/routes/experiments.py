@@ -56,7 +56,6 @@ class ExperimentRoutes:
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
-        self._experiments = emulation.workspace.experiments
 
     def routes(self) -> list[Route]:
         """Under the run history service."""
@@ -82,7 +81,7 @@ class ExperimentRoutes:
 
     async def create(self, request: Request) -> Response:
         """The active experiment with a name, created if it does not exist."""
-        return reply(experiment_dto(self._experiments.ensure(request.path_params["experiment"])))
+        return reply(experiment_dto(self._workspace.experiments.ensure(request.path_params["experiment"])))
 
     async def get(self, request: Request) -> Response:
         """One experiment."""
@@ -92,7 +91,7 @@ class ExperimentRoutes:
         """Change the name, description or tags of an experiment, archive it or reactivate it."""
         experiment = self._found(request)
         given = await read_body(request)
-        self._experiments.update(
+        self._workspace.experiments.update(
             experiment,
             name=given.text("name"),
             description=given.text("description"),
@@ -107,13 +106,13 @@ class ExperimentRoutes:
         given = await read_body(request)
         if "tags" not in given:
             raise bad_request("tags is required.")
-        self._experiments.delete_tags(experiment, given.names("tags"))
+        self._workspace.experiments.delete_tags(experiment, given.names("tags"))
         return reply({"errors": {}})
 
     async def delete(self, request: Request) -> Response:
         """Delete an experiment without runs: immediately, or later with a ``Location`` to poll."""
         experiment = self._found(request)
-        self._experiments.delete(experiment)
+        self._workspace.experiments.delete(experiment)
         return self._progress(request, experiment.id)
 
     async def deletion(self, request: Request) -> Response:
@@ -122,7 +121,7 @@ class ExperimentRoutes:
 
     async def run_counts(self, request: Request) -> Response:
         """The number of runs of an experiment in each status, without steps."""
-        runs = [run for run in self._experiments.runs_of(self._found(request)) if self._workspace.listed(run)]
+        runs = [run for run in self._workspace.experiments.runs_of(self._found(request)) if self._workspace.listed(run)]
         return reply(run_counts(self._workspace.view(run).history_status for run in runs))
 
     def _found(self, request: Request) -> Experiment:
@@ -132,13 +131,13 @@ class ExperimentRoutes:
         view_type = given.choice("viewType", _VIEW_TYPES) or "Default"
         found = [
             experiment_dto(item)
-            for item in self._experiments.all()
+            for item in self._workspace.experiments.all()
             if view_type == "All" or (item.archived is not None) == (view_type == "ArchivedOnly")
         ]
         return page(found, given, EXPERIMENT_FIELDS, self._workspace.quirks.page_size)
 
     def _progress(self, request: Request, experiment_id: str) -> Response:
-        if self._experiments.is_deleted(experiment_id):
+        if self._workspace.experiments.is_deleted(experiment_id):
             return reply()
         location = f"{base_url(request)}/history/v1.0{scope_of(request).path}/experimentids/{experiment_id}/deletion"
         return Response(status_code=202, headers={"Location": location, "Retry-After": str(_RETRY_AFTER)})

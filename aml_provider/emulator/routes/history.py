@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
@@ -11,7 +11,7 @@ from aml_provider.emulator.routes.experiments import OF_EXPERIMENT, experiment_o
 from aml_provider.emulator.routes.http import read_body, read_json, reply
 from aml_provider.emulator.routes.paging import page, query_of
 from aml_provider.emulator.wire.history import RUN_FIELDS, run_details, run_dto, step_dto
-from aml_provider.emulator.workspace.body import Body, text_list
+from aml_provider.emulator.workspace.body import Body, JsonObject, text_list
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, camel_envelope, not_found
 from aml_provider.emulator.workspace.files import files
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.workspace.models import Run
 
-JsonObject = dict[str, Any]
 _EVENT = "Microsoft.MachineLearning.Run."
 _CANCELS = (f"{_EVENT}Canceled", f"{_EVENT}CancelRequested")
 

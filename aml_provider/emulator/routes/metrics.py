@@ -39,8 +39,8 @@ class MetricRoutes:
         """The names of a run's metrics."""
         given = Body(await read_json(request) or {})
         found = [metrics.definition_dto(metric) for metric in self._metrics(request).values()]
-        value, token = cut(found, given.text("continuationToken"), None, self._workspace.quirks.page_size)
-        return reply({"value": value, "continuationToken": token, "nextLink": None})
+        page = cut(found, given.text("continuationToken"), None, self._workspace.quirks.page_size)
+        return reply({**page, "nextLink": None})
 
     async def full(self, request: Request) -> Response:
         """All values of one metric."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aml_provider.emulator.routes.http import count, reply
 from aml_provider.emulator.wire import odata_filters
-from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-JsonObject = dict[str, Any]
 _PREFIX = "offset:"
 
 
@@ -36,17 +34,14 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
         page_size: The maximum number of items on a page.
     """
     found = _ordered(_selected(records, given.text("filter"), fields), _order(given), fields)
-    part, token = cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size)
-    return reply({"value": part, "continuationToken": token})
+    return reply(cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size))
 
 
-def cut(
-    records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int
-) -> tuple[list[JsonObject], str | None]:
-    """The items after a token, at most ``wanted``, and the token for those after them."""
+def cut(records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int) -> JsonObject:
+    """A page with the items after a token, at most ``wanted``, and the token for those after them."""
     start = _offset(token)
     end = start + min(wanted or page_size, page_size)
-    return list(records[start:end]), _token(end) if end < len(records) else None
+    return {"value": list(records[start:end]), "continuationToken": _token(end) if end < len(records) else None}
 
 
 def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
@@ -90,7 +85,7 @@ def _offset(token: str | None) -> int:
         return 0
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise bad_request("Invalid continuationToken.") from error
     offset = text.removeprefix(_PREFIX)
     if offset == text or not offset.isdecimal() or len(offset) > len("999999999"):

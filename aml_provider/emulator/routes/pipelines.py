@@ -11,7 +11,7 @@ from aml_provider.emulator.routes.http import active_if_asked, base_url, read_bo
 from aml_provider.emulator.wire.graphs import GraphsWire, modules
 from aml_provider.emulator.wire.pipelines import PipelinesWire
 from aml_provider.emulator.workspace.errors import not_found
-from aml_provider.emulator.workspace.models import DataType
+from aml_provider.emulator.workspace.models import DataType, Pipeline, Run
 from aml_provider.emulator.workspace.publishing import published
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
-    from aml_provider.emulator.workspace.models import Pipeline, Run
 
 # The service's older names for the same resource, which old clients still use.
 _NAMES = ("/Pipelines", "/PublishedPipelines", "/Templates")
@@ -75,9 +74,8 @@ class PipelineRoutes:
     async def view(self, request: Request) -> Response:
         """One pipeline with its last run."""
         pipeline = self._pipeline(request)
-        runs = [run for run in self._workspace.runs.values() if run.pipeline_id == pipeline.id]
-        found = [run for run in runs if self._workspace.listed(run)]
-        return reply(self._view(pipeline, services_url(request), found))
+        runs = [run for run in self._workspace.listed_runs() if run.pipeline_id == pipeline.id]
+        return reply(self._view(pipeline, services_url(request), runs))
 
     async def get(self, request: Request) -> Response:
         """One pipeline."""

@@ -26,8 +26,7 @@ class ScheduleRoutes:
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
-        self._schedules = emulation.workspace.schedules
-        self._scheduler = emulation.scheduler
+        self._runner = emulation.schedule_runner
         self._wire = PipelinesWire(emulation.workspace.quirks)
 
     def routes(self) -> list[Route]:
@@ -46,29 +45,29 @@ class ScheduleRoutes:
 
     async def list(self, request: Request) -> Response:
         """All schedules, or the active ones; a bare array."""
-        return self._reply_all(active_if_asked(request, self._schedules.all()))
+        return self._reply_all(active_if_asked(request, self._workspace.schedules.all()))
 
     async def get(self, request: Request) -> Response:
         """One schedule."""
-        return self._reply(self._schedules.get(request.path_params["schedule_id"]))
+        return self._reply(self._workspace.schedules.get(request.path_params["schedule_id"]))
 
     async def create(self, request: Request) -> Response:
         """A new schedule."""
         # It lists the existing blobs, which blocks.
-        return self._reply(await asyncio.to_thread(self._scheduler.create, await read_json(request)))
+        return self._reply(await asyncio.to_thread(self._runner.create, await read_json(request)))
 
     async def update(self, request: Request) -> Response:
         """Replace everything that can change in a schedule; absent values become null."""
         schedule_id, body = request.path_params["schedule_id"], await read_json(request)
-        return self._reply(await asyncio.to_thread(self._scheduler.update, schedule_id, body))
+        return self._reply(await asyncio.to_thread(self._runner.update, schedule_id, body))
 
     async def of_pipeline(self, request: Request) -> Response:
         """The schedules of a published pipeline, including disabled ones."""
-        return self._reply_all(self._schedules.of_pipeline(request.path_params["pipeline_id"]))
+        return self._reply_all(self._workspace.schedules.of_pipeline(request.path_params["pipeline_id"]))
 
     async def of_endpoint(self, request: Request) -> Response:
         """The schedules of a pipeline endpoint, including disabled ones."""
-        return self._reply_all(self._schedules.of_endpoint(request.path_params["endpoint_id"]))
+        return self._reply_all(self._workspace.schedules.of_endpoint(request.path_params["endpoint_id"]))
 
     async def runs(self, request: Request) -> Response:
         """The runs of a schedule, newest first; a bare array."""
@@ -81,11 +80,11 @@ class ScheduleRoutes:
         return Response(status_code=204)
 
     def _runs(self, request: Request) -> Sequence[Run]:
-        schedule = self._schedules.get(request.path_params["schedule_id"])
+        schedule = self._workspace.schedules.get(request.path_params["schedule_id"])
         return [run for run in self._workspace.listed_runs() if run.schedule_id == schedule.id][::-1]
 
     def _reply(self, schedule: Schedule) -> Response:
-        return reply(self._wire.schedule(schedule, self._schedules.provisioning(schedule)))
+        return reply(self._wire.schedule(schedule, self._workspace.schedules.provisioning(schedule)))
 
     def _reply_all(self, schedules: Iterable[Schedule]) -> Response:
-        return reply([self._wire.schedule(item, self._schedules.provisioning(item)) for item in schedules])
+        return reply([self._wire.schedule(item, self._workspace.schedules.provisioning(item)) for item in schedules])

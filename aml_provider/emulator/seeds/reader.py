@@ -226,19 +226,14 @@ def _check_references(workspace: Workspace, schedule: Schedule) -> None:
 
 
 def _run(item: Mapping[str, Any]) -> Run:
-    steps = [
-        StepRun(
-            **{
-                **each,
-                "step": Step(**each["step"]),
-                "blobs": [tuple(blob) for blob in each["blobs"]],
-                "metrics": _metrics(each["metrics"]),
-            }
-        )
-        for each in item["steps"]
-    ]
+    steps = [_step_run(each) for each in item["steps"]]
     paths = {name: DataPath(**path) for name, path in item["data_paths"].items()}
     return Run(**{**item, "steps": steps, "data_paths": paths, "metrics": _metrics(item["metrics"])})
+
+
+def _step_run(item: Mapping[str, Any]) -> StepRun:
+    step, blobs = Step(**item["step"]), [tuple(blob) for blob in item["blobs"]]
+    return StepRun(**{**item, "step": step, "blobs": blobs, "metrics": _metrics(item["metrics"])})
 
 
 def _metrics(items: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:

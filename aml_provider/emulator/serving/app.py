@@ -28,13 +28,7 @@ from aml_provider.emulator.serving.middleware import Gateway
 from aml_provider.emulator.serving.refusals import Refusals
 from aml_provider.emulator.studio.documents import Documents
 from aml_provider.emulator.studio.pages import StudioRoutes, wants_page
-from aml_provider.emulator.workspace.errors import (
-    Envelope,
-    ServiceError,
-    arm_envelope,
-    camel_envelope,
-    pascal_envelope,
-)
+from aml_provider.emulator.workspace.errors import Envelope, ServiceError, arm_envelope, camel_envelope, pascal_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

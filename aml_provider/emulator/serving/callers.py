@@ -41,13 +41,7 @@ class Callers:
         self._hosts = {_checked(host) for host in hosts if not _is_address(host)}
 
     def refusal(self, headers: Headers, method: str, *, page: bool) -> ServiceError | None:
-        """The refusal of a request, or None if its caller may be answered.
-
-        Args:
-            headers: Its headers.
-            method: Its method.
-            page: Whether it is for a page for people, to which other sites may link.
-        """
+        """The refusal of a request, or None if its caller may be answered. Other sites may link to pages for people."""
         authority = headers.get("Host", "")
         match = _AUTHORITY.fullmatch(authority)
         host = (match["address"] or match["name"]).lower().removesuffix(".") if match else ""

@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from aml_provider.emulator.request_log import mask_text
+from aml_provider.emulator.request_log import LoggedRequest, mask_text
 from aml_provider.emulator.routes.http import Scope
 from aml_provider.emulator.serving.quirks_on_the_wire import Dialect, SentRequest
 from aml_provider.emulator.studio.pages import is_page, wants_page
@@ -65,12 +65,7 @@ _PAGE = (
 class Gateway:
     """Routes a request to its service, applies quirks and faults, logs it. A reply is sent only when it is complete.
 
-    Args:
-        emulation: The emulated workspace.
-        callers: Decides who is answered.
-        services: The services by their prefix, each with the envelope of its errors.
-        outside: The application for all other paths.
-        refusals: Writes the replies to refused requests.
+    ``services`` has for each prefix the application and the envelope of its errors; ``outside`` has all other paths.
     """
 
     def __init__(
@@ -180,18 +175,19 @@ class Gateway:
 
     def _record(self, scope: AsgiScope, body: bytes, fault: Fault | None, status: int | None) -> None:
         query = scope["query_string"].decode("latin-1")
-        entry = self._emulation.requests.add(
+        request = LoggedRequest(
             time=wire_time(self._emulation.clock.now()),
             method=scope["method"],
             path=scope["path"],
             query=parse_qsl(query, keep_blank_values=True),
-            headers=Request(scope).headers.items(),
+            headers=dict(Request(scope).headers.items()),
             body=_readable(body),
             status=status,
             fault=fault.kind if fault else None,
         )
+        self._emulation.requests.add(request)
         shown = f"?{mask_text(query)}" if query else ""
-        _log.info("%s %s%s %s", entry.method, _sent_path(scope), shown, entry.status or "no reply")
+        _log.info("%s %s%s %s", request.method, _sent_path(scope), shown, status or "no reply")
 
 
 def _sent_path(scope: AsgiScope) -> str:
@@ -214,35 +210,21 @@ def _protecting(send: Send) -> Send:
     return protecting
 
 
-class _Collected:
-    """The reply of an application, collected before it is sent."""
-
-    def __init__(self) -> None:
-        self._status = 500
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body = b""
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            self._headers = list(message.get("headers", ()))
-        else:
-            self._body += message.get("body", b"")
-
-    def response(self) -> Response:
-        response = Response(self._body, self._status)
-        response.raw_headers = self._headers
-        return response
-
-
 async def _run(app: ASGIApp, scope: AsgiScope, body: bytes) -> Response:
-    reply = _Collected()
+    """The reply of an application, collected before it is sent."""
+    sent: list[Message] = []
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    await app(scope, receive, reply.send)
-    return reply.response()
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *parts = sent
+    reply = Response(b"".join(part.get("body", b"") for part in parts), start["status"])
+    reply.raw_headers = list(start.get("headers", ()))
+    return reply
 
 
 def _corrupted(reply: Response, fault: Fault) -> Response:

@@ -51,12 +51,8 @@ class Dialect:
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         self._times: Callable[[str], str] | None = _TIMES.get(quirks.dates)
-        self._rewrites = (
-            self._times is not None
-            or quirks.omit_nulls
-            or quirks.epoch_dates
-            or quirks.odd_statuses
-            or quirks.null_status
+        self._rewrites = any(
+            (self._times, quirks.omit_nulls, quirks.epoch_dates, quirks.odd_statuses, quirks.null_status)
         )
 
     def read(self, sent: SentRequest) -> SentRequest:
@@ -114,16 +110,14 @@ class Dialect:
 
     def _run(self, run: Mapping[str, Any]) -> dict[str, Any]:
         quirks, status = self._quirks, run["Status"]
+        code = status["StatusCode"]
         changes: dict[str, Any] = {}
         if quirks.epoch_dates:
             changes |= {"CreatedDate": _EPOCH, "LastModifiedDate": _EPOCH}
-        if quirks.null_status and status["StatusCode"] in ("NotStarted", 0, "0"):
+        if quirks.null_status and code in ("NotStarted", 0, "0"):
             changes["Status"] = None
         elif quirks.odd_statuses:
-            changes["Status"] = {
-                **status,
-                "StatusCode": _OTHER_STATUSES.get(status["StatusCode"], status["StatusCode"]),
-            }
+            changes["Status"] = {**status, "StatusCode": _OTHER_STATUSES.get(code, code)}
         return {**run, **changes}
 
     def _page(self, sent: SentRequest, items: list[Any]) -> dict[str, Any]:
@@ -149,6 +143,15 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
+def _object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body; None if it is something else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _is_list_of_entities(sent: SentRequest) -> bool:
     # Microsoft's SDK lists the data types before anything else; that list has no other known form.
     return sent.service == "/pipelines/v1.0" and sent.method == "GET" and sent.path != "/DataTypes"
@@ -156,11 +159,8 @@ def _is_list_of_entities(sent: SentRequest) -> bool:
 
 def _known_keys(sent: SentRequest) -> bytes:
     """The body without the keys whose case is not that of the service."""
-    try:
-        body = json.loads(sent.body)
-    except (ValueError, RecursionError):
-        return sent.body
-    if not isinstance(body, dict):
+    body = _object(sent.body)
+    if body is None:
         return sent.body
 
     def known(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,13 +187,8 @@ def _without_filter(sent: SentRequest, bag: str, *, refuse: bool) -> SentRequest
     """The request without a filter that uses tags or properties."""
     pairs = _pairs(sent.query)
     in_query = [value for name, value in pairs if _is_filter(name)]
-    body: Any = None
-    if sent.path.endswith(":query") and sent.body:
-        try:
-            body = json.loads(sent.body)
-        except (ValueError, RecursionError):
-            return sent
-    in_body = [str(value) for key, value in body.items() if _is_filter(key)] if isinstance(body, dict) else []
+    body = (_object(sent.body) or {}) if sent.path.endswith(":query") else {}
+    in_body = [str(value) for key, value in body.items() if _is_filter(key)]
     # Microsoft's SDK finds pipeline runs by one of the service's own properties, so filters on those must work.
     foreign = re.compile(rf"\b{bag}/(?!azureml\.)", re.IGNORECASE)
     if not any(foreign.search(text) for text in (*in_query, *in_body)):

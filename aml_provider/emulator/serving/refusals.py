@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """Writes the replies to refused requests.
-
-    Args:
-        clock: The workspace's clock, whose time some envelopes contain.
-        documents: Writes the pages.
-    """
+    """Writes the replies to refused requests. Some envelopes contain the time of the workspace's clock."""
 
     def __init__(self, clock: Clock, documents: Documents) -> None:
         self._clock = clock

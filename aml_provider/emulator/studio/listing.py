@@ -19,14 +19,7 @@ STATUSES = ("NotStarted", "Running", "Finished", "Failed", "Canceled")
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
-    """One page of a list.
-
-    Attributes:
-        items: The things on the page.
-        number: The number of the page, starting with 1.
-        pages: The number of pages.
-        total: The number of things on all pages.
-    """
+    """One of several pages of a list; the first has the number 1, and ``total`` counts the things on all pages."""
 
     items: Sequence[T]
     number: int

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
-from aml_provider.emulator.studio.records import Records
+from aml_provider.emulator.studio.records import Records, RunRecord
 from aml_provider.emulator.studio.words import ahead
 from aml_provider.emulator.workspace.errors import ServiceError
 from aml_provider.emulator.workspace.files import run_log, step_log
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.studio.documents import Documents
-    from aml_provider.emulator.workspace.models import Experiment, Run
+    from aml_provider.emulator.workspace.models import Endpoint, Experiment, Pipeline, Run
 
 _LATEST = 10
 _UPCOMING = 5
@@ -35,8 +35,6 @@ _SECTIONS = ("runs", "pipelines", "endpoints", "schedules", "experiments")
 _PAGE = re.compile(
     rf"/(?:(?:{'|'.join(_SECTIONS)})(?:/[^/]+)?|runs/[^/]+/log|endpoints/pipeline/[^/]+|experiments/id/[^/]+)?"
 )
-
-Show = dict[str, Any]
 
 
 def is_page(path: str) -> bool:
@@ -84,7 +82,7 @@ class StudioRoutes:
                 try:
                     return page(request)
                 except ServiceError as error:
-                    return self._show("missing.html", "", {"message": error.message}, status=error.status)
+                    return self._show("missing.html", "", error.status, message=error.message)
 
         async def endpoint(request: Request) -> Response:
             # In a thread, so that clients of the services do not wait for a page.
@@ -95,7 +93,7 @@ class StudioRoutes:
     def overview(self, _request: Request) -> Response:
         """The overview: what exists, what happened last, what is due next."""
         workspace = self._workspace
-        newest = [run for run, _ in zip(reversed(workspace.runs.values()), range(_LATEST), strict=False)]
+        newest = itertools.islice(reversed(workspace.runs.values()), _LATEST)
         waiting = [item for item in self._records.schedules(workspace.schedules.all()) if item.due]
         counts = {
             "runs": len(workspace.runs),
@@ -107,13 +105,11 @@ class StudioRoutes:
         return self._show(
             "overview.html",
             "",
-            {
-                "counts": counts,
-                "runs": self._records.runs(newest),
-                "schedules": sorted(waiting, key=lambda item: item.due[0].instant)[:_LATEST],
-                "datastores": workspace.datastores.values(),
-                "default_datastore": workspace.default_datastore() if workspace.datastores else None,
-            },
+            counts=counts,
+            runs=self._records.runs(newest),
+            schedules=sorted(waiting, key=lambda item: item.due[0].instant)[:_LATEST],
+            datastores=workspace.datastores.values(),
+            default_datastore=workspace.default_datastore() if workspace.datastores else None,
         )
 
     def runs(self, request: Request) -> Response:
@@ -123,13 +119,11 @@ class StudioRoutes:
         return self._show(
             "runs.html",
             "runs",
-            {
-                "filter": wanted,
-                "statuses": STATUSES,
-                "names": self._names(wanted),
-                "slice": found,
-                "runs": self._records.runs(found.items),
-            },
+            filter=wanted,
+            statuses=STATUSES,
+            names=self._names(wanted),
+            slice=found,
+            runs=self._records.runs(found.items),
         )
 
     def run(self, request: Request) -> Response:
@@ -143,18 +137,16 @@ class StudioRoutes:
         return self._show(
             "run.html",
             "runs",
-            {
-                "record": record,
-                "chart": chart(run, record.view, self._workspace.clock.now()),
-                "steps": self._records.steps(record),
-                "log": run_log(run, record.view),
-                "metrics": {name: metric.values for name, metric in run.metrics.items()},
-                "parameters": self._workspace.effective_parameters(run),
-                "data_paths": self._workspace.effective_data_paths(run),
-                "parent": self._workspace.runs.get(run.parent_run_id or ""),
-                "children": self._records.runs(children[:_LATEST]),
-                "more_children": len(children) > _LATEST,
-            },
+            record=record,
+            chart=chart(run, record.view, self._workspace.clock.now()),
+            steps=self._records.steps(record),
+            log=run_log(run, record.view),
+            metrics={name: metric.values for name, metric in run.metrics.items()},
+            parameters=self._workspace.effective_parameters(run),
+            data_paths=self._workspace.effective_data_paths(run),
+            parent=self._workspace.runs.get(run.parent_run_id or ""),
+            children=self._records.runs(children[:_LATEST]),
+            more_children=len(children) > _LATEST,
         )
 
     def log(self, request: Request) -> Response:
@@ -169,11 +161,8 @@ class StudioRoutes:
     def pipelines(self, request: Request) -> Response:
         """The published pipelines."""
         found = Slice.cut(list(self._workspace.pipelines.values()), request.query_params)
-        return self._show(
-            "pipelines.html",
-            "pipelines",
-            {"slice": found, "latest": self._latest("pipeline_id", [item.id for item in found.items])},
-        )
+        latest = self._latest("pipeline_id", found.items)
+        return self._show("pipelines.html", "pipelines", slice=found, latest=latest)
 
     def pipeline(self, request: Request) -> Response:
         """A published pipeline: its parameters, endpoints, schedules and latest runs."""
@@ -182,29 +171,19 @@ class StudioRoutes:
         return self._show(
             "pipeline.html",
             "pipelines",
-            {
-                "pipeline": pipeline,
-                "unique": len(namesakes) == 1,
-                "endpoints": [
-                    item for item in self._workspace.endpoints.values() if pipeline.id in item.versions.values()
-                ],
-                "schedules": self._records.schedules(self._workspace.schedules.of_pipeline(pipeline.id)),
-                **self._last_runs(RunFilter(pipeline=pipeline.id)),
-            },
+            pipeline=pipeline,
+            unique=len(namesakes) == 1,
+            endpoints=[item for item in self._workspace.endpoints.values() if pipeline.id in item.versions.values()],
+            schedules=self._records.schedules(self._workspace.schedules.of_pipeline(pipeline.id)),
+            **self._last_runs(RunFilter(pipeline=pipeline.id)),
         )
 
     def endpoints(self, request: Request) -> Response:
         """The pipeline endpoints."""
         found = Slice.cut(list(self._workspace.endpoints.values()), request.query_params)
-        return self._show(
-            "endpoints.html",
-            "endpoints",
-            {
-                "slice": found,
-                "pipelines": self._workspace.pipelines,
-                "latest": self._latest("endpoint_id", [item.id for item in found.items]),
-            },
-        )
+        latest = self._latest("endpoint_id", found.items)
+        pipelines = self._workspace.pipelines
+        return self._show("endpoints.html", "endpoints", slice=found, pipelines=pipelines, latest=latest)
 
     def endpoint(self, request: Request) -> Response:
         """A pipeline endpoint and its versions."""
@@ -212,44 +191,31 @@ class StudioRoutes:
         return self._show(
             "endpoint.html",
             "endpoints",
-            {
-                "endpoint": endpoint,
-                "pipelines": self._workspace.pipelines,
-                "schedules": self._records.schedules(self._workspace.schedules.of_endpoint(endpoint.id)),
-                **self._last_runs(RunFilter(endpoint=endpoint.id)),
-            },
+            endpoint=endpoint,
+            pipelines=self._workspace.pipelines,
+            schedules=self._records.schedules(self._workspace.schedules.of_endpoint(endpoint.id)),
+            **self._last_runs(RunFilter(endpoint=endpoint.id)),
         )
 
     def schedules(self, request: Request) -> Response:
         """The schedules, each with its next instant."""
         found = Slice.cut(self._workspace.schedules.all(), request.query_params)
-        values = {"slice": found, "schedules": self._records.schedules(found.items)}
-        return self._show("schedules.html", "schedules", values)
+        return self._show("schedules.html", "schedules", slice=found, schedules=self._records.schedules(found.items))
 
     def schedule(self, request: Request) -> Response:
         """A schedule: when it fires, what it submits, and its runs."""
         schedule = self._workspace.schedules.get(request.path_params["id"])
+        record = self._records.schedule(schedule, _UPCOMING)
         return self._show(
-            "schedule.html",
-            "schedules",
-            {
-                "record": self._records.schedule(schedule, _UPCOMING),
-                **self._last_runs(RunFilter(schedule=schedule.id)),
-            },
+            "schedule.html", "schedules", record=record, **self._last_runs(RunFilter(schedule=schedule.id))
         )
 
     def experiments(self, request: Request) -> Response:
         """The experiments with the numbers of their runs."""
         found = Slice.cut(self._workspace.experiments.all()[::-1], request.query_params)
-        return self._show(
-            "experiments.html",
-            "experiments",
-            {
-                "slice": found,
-                "numbers": Counter(run.experiment_id for run in self._workspace.runs.values()),
-                "latest": self._latest("experiment_id", [item.id for item in found.items]),
-            },
-        )
+        numbers = Counter(run.experiment_id for run in self._workspace.runs.values())
+        latest = self._latest("experiment_id", found.items)
+        return self._show("experiments.html", "experiments", slice=found, numbers=numbers, latest=latest)
 
     def experiment(self, request: Request) -> Response:
         """An experiment by its name."""
@@ -260,22 +226,22 @@ class StudioRoutes:
         return self._experiment(self._workspace.experiments.get(request.path_params["id"]))
 
     def _experiment(self, experiment: Experiment) -> Response:
-        values = {"experiment": experiment, **self._last_runs(RunFilter(experiment=experiment.id))}
-        return self._show("experiment.html", "experiments", values)
+        last_runs = self._last_runs(RunFilter(experiment=experiment.id))
+        return self._show("experiment.html", "experiments", experiment=experiment, **last_runs)
 
-    def _show(self, template: str, section: str, values: Show, status: int = 200) -> Response:
+    def _show(self, template: str, section: str, status: int = 200, **values: Any) -> Response:
         clock = self._workspace.clock
         common = {"section": section, "sections": _SECTIONS, "clock": clock, "now": clock.now()}
         common["apart"] = ahead(clock.ahead())
         return self._documents.page(template, common | values, status)
 
-    def _last_runs(self, wanted: RunFilter) -> Show:
+    def _last_runs(self, wanted: RunFilter) -> dict[str, Any]:
         found = wanted.of_workspace(self._workspace)
         return {"runs": self._records.runs(found[:_LATEST]), "runs_total": len(found), "runs_url": wanted.url()}
 
-    def _latest(self, field: str, keys: Iterable[str]) -> Show:
+    def _latest(self, field: str, things: Sequence[Pipeline | Endpoint | Experiment]) -> Mapping[str, RunRecord]:
         """The latest run of each pipeline, endpoint or experiment that has one."""
-        missing = set(keys)
+        missing = {thing.id for thing in things}
         found: dict[str, Run] = {}
         for run in reversed(self._workspace.runs.values()):
             if not missing:

@@ -61,12 +61,7 @@ def _calm(seconds: float) -> str:
 
 
 def recurrence_words(recurrence: Recurrence, *, minute_zero: bool = False) -> str:
-    """When a recurrence fires, without its time zone.
-
-    Args:
-        recurrence: The recurrence.
-        minute_zero: Hours without minutes mean minute 0, not the minute of the start.
-    """
+    """When a recurrence fires, without its time zone; with ``minute_zero``, hours without minutes mean minute 0."""
     unit = recurrence.frequency.lower()
     text = f"Every {unit}" if recurrence.interval == 1 else f"Every {counted(recurrence.interval, f'{unit}s')}"
     if recurrence.week_days:

@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.body import Body, JsonObject
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import Datastore
-
-JsonObject = dict[str, Any]
 
 _STORAGE = "azureStorageSection"
 # Per type its section and the required keys of that section; other keys are stored unchanged.
@@ -41,11 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
 def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *, secrets: bool = True) -> JsonObject:
     """``DataStore``. Like the real service it contains credentials, unless a list is requested without.
 
-    Args:
-        store: The datastore.
-        subscription_id: The subscription of its storage, unless its section names another.
-        resource_group: The resource group of its storage, unless its section names another.
-        secrets: Whether to include credentials.
+    Its storage is in the given subscription and resource group, unless its section names others.
     """
     key, _ = _SECTIONS.get(store.type, ("", ()))
     section = _with_small_letters(store.section)
@@ -62,11 +56,7 @@ def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *
 
 
 def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
-    """The datastore that a ``DataStore`` of a request describes.
-
-    Args:
-        body: The request's body.
-        name: The name in the request's path, if any; the body can repeat it.
+    """The datastore that a ``DataStore`` of a request describes; the body can repeat the name in the path, if any.
 
     Raises:
         ServiceError: Something in the body is missing or wrong.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from aml_provider.emulator.wire.pipelines import PipelinesWire, data_path, dataset_value
+from aml_provider.emulator.workspace.body import Body, JsonObject
+from aml_provider.emulator.workspace.models import DataParameter, DataPath, Parameter, Pipeline, Step
+from aml_provider.emulator.workspace.new_run import module_id
 
-from aml_provider.emulator.wire.pipelines import data_path, dataset_value
-from aml_provider.emulator.workspace.body import Body
-from aml_provider.emulator.workspace.models import DataPath, Parameter, Pipeline, Step
-from aml_provider.emulator.workspace.run_record import module_id
-
-if TYPE_CHECKING:
-    from aml_provider.emulator.wire.pipelines import PipelinesWire
-
-JsonObject = dict[str, Any]
+_ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
 
 
 class GraphsWire:
@@ -35,26 +30,23 @@ class GraphsWire:
     def interface(self, pipeline: Pipeline) -> JsonObject:
         """``EntityInterface``: the parameters of a pipeline."""
         return {
-            "Parameters": [self._parameter(item) for item in pipeline.parameters],
+            "Parameters": [
+                {
+                    **_declared(item, item.default),
+                    "MinMaxRules": [],
+                    "EnumRules": [],
+                    "Type": self._wire.enum("parameter", item.type),
+                }
+                for item in pipeline.parameters
+            ],
             "DataPathParameters": [
                 {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": data_path(item.default) if isinstance(item.default, DataPath) else None,
-                    "IsOptional": item.optional,
+                    **_declared(item, data_path(item.default) if isinstance(item.default, DataPath) else None),
                     "DataTypeId": "DataPath",
                 }
                 for item in pipeline.data_paths
             ],
-            "DataPathParameterList": [
-                {
-                    "Name": item.name,
-                    "Documentation": item.documentation,
-                    "DefaultValue": dataset_value(item),
-                    "IsOptional": item.optional,
-                }
-                for item in pipeline.datasets
-            ],
+            "DataPathParameterList": [_declared(item, dataset_value(item)) for item in pipeline.datasets],
             "MetadataParameters": [],
             "Ports": {"Inputs": [], "Outputs": []},
         }
@@ -62,6 +54,7 @@ class GraphsWire:
     def module(self, pipeline: Pipeline, step: Step, module: str) -> JsonObject:
         """A module with an empty interface: the emulator does not know the inputs of a step."""
         empty: JsonObject = {"Parameters": [], "MetadataParameters": []}
+        structure = {"CommandLinePattern": None, "Inputs": [], "Outputs": [], "Arguments": [], **empty}
         return {
             "Data": {
                 "Name": step.name,
@@ -71,13 +64,7 @@ class GraphsWire:
                 "StepType": "PythonScriptStep",
                 "UploadState": self._wire.enum("upload", "Completed"),
                 "IsDeterministic": False,
-                "StructuredInterface": {
-                    "CommandLinePattern": None,
-                    "Inputs": [],
-                    "Outputs": [],
-                    "Arguments": [],
-                    **empty,
-                },
+                "StructuredInterface": structure,
                 "Hash": None,
                 "tags": {},
                 "Properties": {},
@@ -91,20 +78,6 @@ class GraphsWire:
             },
         }
 
-    def _parameter(self, item: Parameter) -> JsonObject:
-        return {
-            "Name": item.name,
-            "Documentation": item.documentation,
-            "DefaultValue": item.default,
-            "IsOptional": item.optional,
-            "MinMaxRules": [],
-            "EnumRules": [],
-            "Type": self._wire.enum("parameter", item.type),
-        }
-
-
-_ENTITY_KEYS = frozenset({"id", "etag", "createddate", "lastmodifieddate", "entitystatus", "defaultcompute"})
-
 
 def modules(pipeline: Pipeline) -> dict[str, Step]:
     """The steps of a pipeline by the ids of their modules."""
@@ -115,6 +88,15 @@ def modules(pipeline: Pipeline) -> dict[str, Step]:
         if module is not None:
             found[module] = steps[node.required("Id")]
     return found
+
+
+def _declared(item: Parameter | DataParameter, default: object) -> JsonObject:
+    return {
+        "Name": item.name,
+        "Documentation": item.documentation,
+        "DefaultValue": default,
+        "IsOptional": item.optional,
+    }
 
 
 def _node(step: Step) -> JsonObject:

@@ -14,9 +14,8 @@ from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from aml_provider.emulator.workspace.body import JsonObject
     from aml_provider.emulator.workspace.timeline import RunView
-
-JsonObject = dict[str, Any]
 
 _COUNTED = (
     "NotStarted",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.times import parse_time
 
@@ -39,13 +39,6 @@ _DEEPEST = 50
 
 class FilterError(ValueError):
     """A filter that cannot be parsed."""
-
-
-class Filter(Protocol):
-    """A condition on a run, step or experiment of run history."""
-
-    def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether an item, in the form that the REST API gives it, satisfies the condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +88,10 @@ class OneOf:
         return _actual(record, self.bag, self.field) in self.values
 
 
+Filter = Joined | Comparison | OneOf
+"""A condition on an item of run history, as in the REST API: a run, step or experiment."""
+
+
 def _actual(record: Mapping[str, Any], bag: str, field: str) -> Any:
     if bag:
         return (record.get(bag) or {}).get(field, _MISSING)
@@ -126,11 +123,7 @@ class _Token:
 
 
 def parse(text: str, fields: tuple[str, ...]) -> Filter:
-    """The condition that a filter text describes.
-
-    Args:
-        text: The filter.
-        fields: The names of the item's own fields; in a filter their case does not matter.
+    """The condition that a filter describes; the case of the names of the item's own ``fields`` does not matter in it.
 
     Raises:
         FilterError: The text is not a filter, or names an unknown field.
@@ -219,7 +212,7 @@ class _Parser:
         else:
             first = last = self._take("a value")
             # A bare date has a blank between day and time.
-            while self._peek("word") and not self._at_keyword():
+            while self._peek("word") and self._tokens[self._next].text.lower() not in ("and", "or"):
                 last = self._tokens[self._next]
                 self._next += 1
             value = self._text[first.start : last.end]
@@ -234,9 +227,6 @@ class _Parser:
 
     def _peek(self, kind: str) -> bool:
         return self._next < len(self._tokens) and self._tokens[self._next].kind == kind
-
-    def _at_keyword(self) -> bool:
-        return self._tokens[self._next].text.lower() in ("and", "or")
 
     def _accept(self, keyword: str) -> bool:
         if self._peek("word") and self._tokens[self._next].text.lower() == keyword:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
 from aml_provider.emulator.workspace.schedule_request import KINDS
-from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, RUN_TYPES
+from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, RUN_TYPES, Submission
 from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 from aml_provider.emulator.workspace.workspace import published_defaults
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aml_provider.emulator.quirks import Quirks
+    from aml_provider.emulator.workspace.body import JsonObject
     from aml_provider.emulator.workspace.models import (
         DataParameter,
         DataPath,
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
         StepRun,
     )
     from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
-    from aml_provider.emulator.workspace.submission import Submission
     from aml_provider.emulator.workspace.timeline import RunView, StepView
-
-JsonObject = dict[str, Any]
 
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "entity": ENTITY_STATUSES,
@@ -76,14 +74,7 @@ class PipelinesWire:
         }
 
     def view(self, pipeline: Pipeline, services: str, runs: Sequence[Run], status: str | None) -> JsonObject:
-        """``PipelineViewEntity``: a pipeline with its last run.
-
-        Args:
-            pipeline: The pipeline.
-            services: The address of the pipelines service with the scope.
-            runs: Its runs, oldest first.
-            status: The status of the last one.
-        """
+        """``PipelineViewEntity``: a pipeline with its runs, oldest first, and the status of the last one."""
         last = runs[-1] if runs else None
         return {
             "PipelineEntity": self.pipeline(pipeline, services),

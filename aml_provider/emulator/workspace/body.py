@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from aml_provider.emulator.workspace.errors import bad_request
 
 T = TypeVar("T")
+JsonObject = dict[str, Any]
 
 
 class Body:

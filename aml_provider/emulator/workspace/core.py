@@ -21,10 +21,6 @@ T = TypeVar("T")
 class Core:
     """The things of a workspace by id or name, without the rules for changing them.
 
-    Args:
-        clock: The time that statuses depend on.
-        quirks: Deviations from the default behaviour.
-
     Attributes:
         lock: Held while anything changes; step functions return on other threads.
         listeners: Called after every change.

@@ -6,14 +6,13 @@ import uuid
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.errors import bad_request, conflict, not_found
-from aml_provider.emulator.workspace.models import Experiment, stable_id
+from aml_provider.emulator.workspace.models import Experiment, Run, stable_id
 from aml_provider.emulator.workspace.submission import check_experiment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aml_provider.emulator.workspace.core import Core
-    from aml_provider.emulator.workspace.models import Run
 
 
 class Experiments:
@@ -26,10 +25,6 @@ class Experiments:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._experiments: dict[str, Experiment] = {}
-
-    def clear(self) -> None:
-        """Remove all."""
-        self._experiments.clear()
 
     def records(self) -> list[Experiment]:
         """All experiments for a state file, including deleted ones."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import Metric
 from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
-    from aml_provider.emulator.workspace.body import Body
+    from aml_provider.emulator.workspace.body import Body, JsonObject
 
-JsonObject = dict[str, Any]
 SCALAR = "azureml.v1.scalar"
 
 

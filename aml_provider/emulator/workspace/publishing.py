@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.emulator.workspace.body import Body
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import DataParameter, Parameter, Pipeline, Step
-from aml_provider.emulator.workspace.run_record import module_id
+from aml_provider.emulator.workspace.new_run import module_id
 from aml_provider.emulator.workspace.submission import check_names, data_path, data_paths, dataset_values
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ def published(workspace: Workspace, body: object) -> Pipeline:
 
     Its graph is ``Graph``, or the one with the id ``GraphId``, or that of the run ``ExperimentId`` (older clients).
     Without ``GraphInterface`` its parameters are those of the pipeline with that graph.
-
-    Args:
-        workspace: Has the graphs, modules and runs.
-        body: The request's body.
 
     Raises:
         ServiceError: Something in the body is missing, wrong or unknown.
@@ -74,10 +70,7 @@ def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline |
     graph_id = given.text("GraphId")
     if graph_id is not None:
         return workspace.pipeline_of_graph(graph_id)
-    if graph is None:
-        return None
-    graph_id = graph.text("Id")
-    if graph_id is None:
+    if graph is None or (graph_id := graph.text("Id")) is None:
         return None
     if "ModuleNodes" not in graph:
         return workspace.pipeline_of_graph(graph_id)
@@ -121,32 +114,27 @@ def _read_interface(pipeline: Pipeline, interface: Body) -> None:
 
 def _parameter(item: Body) -> Parameter:
     return Parameter(
-        name=item.required("Name"),
-        type=item.choice("Type", PARAMETER_TYPES) or "Undefined",
-        default=item.scalar("DefaultValue"),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
+        **_declared(item), type=item.choice("Type", PARAMETER_TYPES) or "Undefined", default=item.scalar("DefaultValue")
     )
 
 
 def _path_parameter(item: Body) -> DataParameter:
-    name, default = item.required("Name"), item.get("DefaultValue")
-    return DataParameter(
-        name=name,
-        default=None if default is None else data_path(name, default),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
-    )
+    parameter, default = DataParameter(**_declared(item)), item.get("DefaultValue")
+    return parameter if default is None else replace(parameter, default=data_path(parameter.name, default))
 
 
 def _dataset_parameter(item: Body) -> DataParameter:
-    parameter = DataParameter(
-        name=item.required("Name"),
-        optional=item.flag("IsOptional") or False,
-        documentation=item.text("Documentation"),
-    )
-    value = item.mapping("DefaultValue")
+    parameter, value = DataParameter(**_declared(item)), item.mapping("DefaultValue")
     return _with_dataset(parameter, value) if value else parameter
+
+
+def _declared(item: Body) -> dict[str, Any]:
+    """The fields that all kinds of parameters have."""
+    return {
+        "name": item.required("Name"),
+        "optional": item.flag("IsOptional") or False,
+        "documentation": item.text("Documentation"),
+    }
 
 
 def _with_dataset(parameter: DataParameter, value: dict[str, Any]) -> DataParameter:

@@ -67,11 +67,6 @@ class Recurrence:
             _check_start_time(self.start_time)
 
     @property
-    def has_lists(self) -> bool:
-        """Whether hours, minutes or week days are given."""
-        return bool(self.hours or self.minutes or self.week_days)
-
-    @property
     def zone(self) -> ZoneInfo:
         """Its time zone."""
         utc = self.time_zone is None or (self.start_time is not None and self.start_time.endswith("Z"))
@@ -86,24 +81,20 @@ class Recurrence:
 def fire_times(
     recurrence: Recurrence, anchored: datetime, after: datetime | None = None, *, minute_zero: bool = False
 ) -> Iterator[datetime]:
-    """The instants at which a recurrence fires, in order, each once, without end.
+    """The instants at which a recurrence fires, in order, each once, without end; with ``after``, only later ones.
 
-    Without a start time the first is ``anchored`` itself, and the others count from there. With a start time they
-    count from it, and those before ``anchored`` are left out. With lists the recurrence does not fire at the start
-    time itself, even if it matches them.
+    Without a start time the first is ``anchored`` itself, when the recurrence was set up, and the others count from
+    there. With a start time they count from it, and those before ``anchored`` are left out. With hours, minutes or week
+    days the recurrence does not fire at the start time itself, even if it matches them. Hours without minutes mean the
+    minute of the start, or with ``minute_zero`` minute 0.
 
     Minutes and hours are lengths of time. Days, weeks and months follow local time: a time that does not exist in
     spring is later by the length of the jump, and a time that occurs twice in autumn counts only the first time
     (https://learn.microsoft.com/azure/logic-apps/concepts-schedule-automated-recurring-tasks-workflows). Weeks begin on
     Monday, and the first is the week of the start. In a month that is too short, the last day counts.
-
-    Args:
-        recurrence: The recurrence.
-        anchored: When the recurrence was set up.
-        after: Only instants after this one.
-        minute_zero: Hours without minutes mean minute 0, not the minute of the start.
     """
     start = recurrence.start
+    has_lists = bool(recurrence.hours or recurrence.minutes or recurrence.week_days)
     if start is None:
         # A local time that occurs twice means its first occurrence here too.
         first, local = anchored, anchored.astimezone(recurrence.zone).replace(tzinfo=None, fold=0)
@@ -118,7 +109,7 @@ def fire_times(
             return True
         if start is None:
             return fire <= anchored
-        return fire < anchored or fire < first or (recurrence.has_lists and fire == first)
+        return fire < anchored or fire < first or (has_lists and fire == first)
 
     if recurrence.frequency in ("Hour", "Minute"):
         times = _steps(recurrence, first, begin)

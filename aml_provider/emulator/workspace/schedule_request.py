@@ -1,14 +1,13 @@
-"""The bodies of requests that create and update schedules."""
+"""The body of a request that creates or updates a schedule."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from aml_provider.emulator.workspace.body import Body, named
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.recurrence import FREQUENCIES, WEEK_DAYS, Recurrence
-from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
+from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger, Schedule
 from aml_provider.emulator.workspace.submission import Submission, entity_status
 
 KINDS = ("Recurrence", "DataStore")
@@ -16,48 +15,39 @@ KINDS = ("Recurrence", "DataStore")
 _LONGEST_POLLING = 72_000
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleRequest:
-    """A ``ScheduleCreationInfo``, or the keys of a ``PipelineScheduleEntity`` that can be set."""
+def schedule_from_wire(body: object, *, creates: bool = False) -> Schedule:
+    """The schedule that a request asks for, without id and times.
 
-    name: str
-    pipeline_id: str | None
-    endpoint_id: str | None
-    submission: Submission
-    recurrence: Recurrence | None
-    trigger: DatastoreTrigger | None
-    status: str
+    Args:
+        body: A ``ScheduleCreationInfo``, or the keys of a ``PipelineScheduleEntity`` that can be set. The case of
+            keys does not matter, as in the service; null is like absent.
+        creates: Whether the schedule is new; a new one is active by default.
 
-    @classmethod
-    def from_wire(cls, body: object, *, creates: bool = False) -> ScheduleRequest:
-        """Parse the body of a request. The case of keys does not matter, as in the service; null is like absent.
-
-        Args:
-            body: The JSON object.
-            creates: Whether the schedule is new; a new one is active by default.
-        """
-        given = Body(body)
-        name = given.required("Name")
-        pipeline_id, endpoint_id = given.text("PipelineId") or None, given.text("PipelineEndpointId") or None
-        if (pipeline_id is None) == (endpoint_id is None):
-            raise bad_request("Exactly one of PipelineId and PipelineEndpointId is required.")
-        recurrence, trigger = given.object("Recurrence"), given.object("DataStoreTriggerInfo")
-        if (recurrence is None) == (trigger is None):
-            raise bad_request("Exactly one of Recurrence and DataStoreTriggerInfo is required.")
-        # Microsoft's SDK creates with the text of a number, and updates with the value of the service's reply.
-        kind, wanted = KINDS[0 if trigger is None else 1], given.choice("ScheduleType", KINDS)
-        if wanted not in (None, kind):
-            raise bad_request(f"ScheduleType {wanted} does not fit a {kind} schedule.")
-        status = given.get("EntityStatus")
-        return cls(
-            name=name,
-            pipeline_id=pipeline_id,
-            endpoint_id=endpoint_id,
-            submission=Submission.from_wire(given.get("PipelineSubmissionInfo")),
-            recurrence=None if recurrence is None else _recurrence(recurrence),
-            trigger=None if trigger is None else _trigger(trigger),
-            status="Active" if status is None and creates else entity_status(status),
-        )
+    Raises:
+        ServiceError: Something in the body is missing or wrong.
+    """
+    given = Body(body)
+    name = given.required("Name")
+    pipeline_id, endpoint_id = given.text("PipelineId") or None, given.text("PipelineEndpointId") or None
+    if (pipeline_id is None) == (endpoint_id is None):
+        raise bad_request("Exactly one of PipelineId and PipelineEndpointId is required.")
+    recurrence, trigger = given.object("Recurrence"), given.object("DataStoreTriggerInfo")
+    if (recurrence is None) == (trigger is None):
+        raise bad_request("Exactly one of Recurrence and DataStoreTriggerInfo is required.")
+    # Microsoft's SDK creates with the text of a number, and updates with the value of the service's reply.
+    kind, wanted = KINDS[0 if trigger is None else 1], given.choice("ScheduleType", KINDS)
+    if wanted not in (None, kind):
+        raise bad_request(f"ScheduleType {wanted} does not fit a {kind} schedule.")
+    status = given.get("EntityStatus")
+    return Schedule(
+        name=name,
+        pipeline_id=pipeline_id,
+        endpoint_id=endpoint_id,
+        submission=Submission.from_wire(given.get("PipelineSubmissionInfo")),
+        recurrence=None if recurrence is None else _recurrence(recurrence),
+        trigger=None if trigger is None else _trigger(trigger),
+        status="Active" if status is None and creates else entity_status(status),
+    )
 
 
 def _recurrence(given: Body) -> Recurrence:

@@ -9,24 +9,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
-from aml_provider.emulator.workspace.models import DataPath
+from aml_provider.emulator.workspace.core import Core, find
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request
+from aml_provider.emulator.workspace.models import DataPath, Pipeline
 from aml_provider.emulator.workspace.recurrence import fire_times
-from aml_provider.emulator.workspace.schedule_models import Schedule
-from aml_provider.emulator.workspace.submission import check_experiment_name
+from aml_provider.emulator.workspace.submission import Submission, check_experiment_name
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from aml_provider.emulator.workspace.core import Core
-    from aml_provider.emulator.workspace.models import Pipeline
-    from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
-    from aml_provider.emulator.workspace.submission import Submission
+    from aml_provider.emulator.workspace.schedule_models import Schedule
 
 
 class Schedules:
-    """All schedules. The scheduler calls ``fire_due``, ``take_polls`` and ``polled`` as time passes.
+    """All schedules. The schedule runner calls ``fire_due``, ``take_polls`` and ``polled`` as time passes.
 
     Args:
         core: The workspace's pipelines, endpoints and datastores, its clock and quirks.
@@ -40,21 +37,13 @@ class Schedules:
         self._recurrences = Timetable()
         self._polls = Timetable()
 
-    def clear(self) -> None:
-        """Remove all."""
-        self._schedules.clear()
-        self._recurrences.clear()
-        self._polls.clear()
-
     def all(self) -> list[Schedule]:
         """All schedules, oldest first."""
         return list(self._schedules.values())
 
     def get(self, schedule_id: str) -> Schedule:
         """A schedule by id."""
-        if schedule_id not in self._schedules:
-            raise not_found(f"Schedule {schedule_id}")
-        return self._schedules[schedule_id]
+        return find(self._schedules, schedule_id, "Schedule")
 
     def of_pipeline(self, pipeline_id: str) -> list[Schedule]:
         """The schedules of a published pipeline, including disabled ones."""
@@ -90,23 +79,18 @@ class Schedules:
         self._schedules[schedule.id] = schedule
         self._plan(schedule, self._core.clock.now())
 
-    def check(self, request: ScheduleRequest, current: Schedule | None = None) -> None:
-        """Refuse an invalid schedule.
-
-        Args:
-            request: The wanted schedule.
-            current: The schedule to update, if any. Its type and its pipeline or endpoint cannot change.
-        """
+    def check(self, wanted: Schedule, current: Schedule | None = None) -> None:
+        """Refuse an invalid schedule, and changes of the type, the pipeline or the endpoint of an existing one."""
         if current is not None:
-            if (request.recurrence is None) != (current.recurrence is None):
+            if (wanted.recurrence is None) != (current.recurrence is None):
                 raise bad_request("The ScheduleType of a schedule cannot be changed.")
-            if (request.pipeline_id, request.endpoint_id) != (current.pipeline_id, current.endpoint_id):
+            if (wanted.pipeline_id, wanted.endpoint_id) != (current.pipeline_id, current.endpoint_id):
                 raise bad_request("The pipeline or endpoint of a schedule cannot be changed.")
-        if request.status not in ("Active", "Disabled"):
-            raise bad_request(f"{request.status} is not a status of a schedule; use Active or Disabled.")
-        pipeline = self._pipeline(request.pipeline_id, request.endpoint_id, must_run=request.status == "Active")
-        check_experiment_name(request.submission.experiment)
-        submission, trigger = request.submission, request.trigger
+        if wanted.status not in ("Active", "Disabled"):
+            raise bad_request(f"{wanted.status} is not a status of a schedule; use Active or Disabled.")
+        pipeline = self._pipeline_of(wanted)
+        check_experiment_name(wanted.submission.experiment)
+        submission, trigger = wanted.submission, wanted.trigger
         if trigger is not None:
             store = self._core.datastores.get(trigger.datastore)
             if store is None:
@@ -115,77 +99,61 @@ class Schedules:
                 raise bad_request(f"Datastore {store.name} is of type {store.type}; only AzureBlob can trigger.")
             submission = _for_path(submission, trigger.data_path_parameter, DataPath(store.name))
         # To disable a schedule must work even if the interface behind its endpoint has changed.
-        if current is None or request.status == "Active":
+        if current is None or wanted.status == "Active":
             submission.check(pipeline, self._core.datastores)
 
-    def create(self, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None) -> Schedule:
-        """A new schedule.
+    def create(self, wanted: Schedule, seen: dict[str, str] | None, error: str | None) -> Schedule:
+        """Add a new schedule, and give it an id and its times.
 
-        Args:
-            request: The wanted schedule.
-            seen: The blobs that the folder already contains, with their ETags.
-            error: Why they could not be listed.
+        ``seen`` are the blobs that its folder already contains, with their ETags; else ``error`` is why they could not
+        be listed.
         """
-        self.check(request)
+        self.check(wanted)
         with self._core.lock:
-            now = self._instant()
-            schedule = Schedule(name=request.name, submission=request.submission, id=str(uuid.uuid4()), created=now)
-            schedule.pipeline_id, schedule.endpoint_id = request.pipeline_id, request.endpoint_id
-            schedule.seen, schedule.last_error = None if seen is None else dict(seen), error
-            self._schedules[schedule.id] = schedule
-            self._set(schedule, request, now, fires=True)
-        return schedule
+            wanted.id, wanted.created = str(uuid.uuid4()), self._instant()
+            wanted.seen, wanted.last_error = seen, error
+            self._schedules[wanted.id] = wanted
+            self._begin(wanted, wanted.created, fires=True)
+        return wanted
 
-    def update(
-        self, schedule_id: str, request: ScheduleRequest, seen: Mapping[str, str] | None, error: str | None
-    ) -> Schedule:
-        """Replace a schedule.
-
-        Args:
-            schedule_id: The schedule.
-            request: The wanted schedule.
-            seen: The blobs that the folder already contains, with their ETags; used if the trigger changes.
-            error: Why they could not be listed.
-        """
+    def update(self, schedule_id: str, wanted: Schedule, seen: dict[str, str] | None, error: str | None) -> Schedule:
+        """Replace a schedule; if its trigger changes, ``seen`` and ``error`` are used as for a new one."""
         schedule = self.get(schedule_id)
-        self.check(request, schedule)
+        self.check(wanted, schedule)
         with self._core.lock:
             self.fire_due()
-            changed = self.changes(request, schedule)
-            if changed and request.trigger is not None:
-                schedule.seen, schedule.last_error = None if seen is None else dict(seen), error
+            changed = self.changes(wanted, schedule)
+            if changed and wanted.trigger is not None:
+                schedule.seen, schedule.last_error = seen, error
+            schedule.name, schedule.submission, schedule.status = wanted.name, wanted.submission, wanted.status
+            schedule.recurrence, schedule.trigger = wanted.recurrence, wanted.trigger
             fires = {"changed": changed, "always": True, "never": False}[self._core.quirks.update_fires]
-            self._set(schedule, request, self._instant(), fires=fires, counts=changed or fires)
+            self._begin(schedule, self._instant(), fires=fires, counts=changed or fires)
         return schedule
 
-    def changes(self, request: ScheduleRequest, schedule: Schedule) -> bool:
+    def changes(self, wanted: Schedule, schedule: Schedule) -> bool:
         """Whether a request changes the recurrence or the trigger of a schedule."""
-        return (request.recurrence, request.trigger) != (schedule.recurrence, schedule.trigger)
+        return (wanted.recurrence, wanted.trigger) != (schedule.recurrence, schedule.trigger)
 
-    def next_due(self) -> float | None:
-        """When the next schedule fires or polls."""
+    def next_due(self) -> float:
+        """When the next schedule fires or polls; infinity if none does."""
         with self._core.lock:
-            firsts = (self._recurrences.first(), self._polls.first())
-        return min((first[0] for first in firsts if first is not None), default=None)
+            return min(self._recurrences.next_due(), self._polls.next_due())
 
     def fire_due(self) -> None:
         """Start the runs of all recurrences that are due, each at its due instant."""
         with self._core.lock:
-            now = self._core.clock.now()
-            while (first := self._recurrences.first()) is not None and first[0] <= now:
-                schedule = self._schedules[first[1]]
-                self._start(schedule, self._recurrences.take(schedule.id), schedule.submission)
+            for due, schedule_id in self._recurrences.take(self._core.clock.now()):
+                schedule = self._schedules[schedule_id]
+                self._start(schedule, due, schedule.submission)
 
     def take_polls(self) -> list[tuple[Schedule, float]]:
-        """The schedules that have to poll now, each with its due instant."""
-        taken: dict[str, float] = {}
+        """The schedules that have to poll now, each with its last due instant."""
         with self._core.lock:
-            now = self._core.clock.now()
-            while (first := self._polls.first()) is not None and first[0] <= now:
-                taken[first[1]] = self._polls.take(first[1])
-            return [(self._schedules[name], due) for name, due in taken.items()]
+            taken = {schedule_id: due for due, schedule_id in self._polls.take(self._core.clock.now())}
+            return [(self._schedules[schedule_id], due) for schedule_id, due in taken.items()]
 
-    def polled(self, schedule: Schedule, trigger: object, due: float, found: Mapping[str, str]) -> None:
+    def polled(self, schedule: Schedule, trigger: object, due: float, found: dict[str, str]) -> None:
         """Start the runs for blobs that were added or modified since the previous poll.
 
         Args:
@@ -200,7 +168,7 @@ class Schedules:
             trigger = schedule.trigger
             if trigger is None or schedule.status != "Active":
                 return
-            seen, schedule.seen, schedule.last_error = schedule.seen, dict(found), None
+            seen, schedule.seen, schedule.last_error = schedule.seen, found, None
             # The first poll only notes the existing blobs.
             changed = [] if seen is None else [name for name, etag in found.items() if seen.get(name) != etag]
             if changed and self._core.quirks.one_run_per_poll:
@@ -216,12 +184,8 @@ class Schedules:
         with self._core.changing():
             schedule.last_error = message
 
-    def _set(
-        self, schedule: Schedule, request: ScheduleRequest, now: float, *, fires: bool, counts: bool = True
-    ) -> None:
+    def _begin(self, schedule: Schedule, now: float, *, fires: bool, counts: bool = True) -> None:
         quirks = self._core.quirks
-        schedule.name, schedule.submission, schedule.status = request.name, request.submission, request.status
-        schedule.recurrence, schedule.trigger = request.recurrence, request.trigger
         schedule.modified = now
         schedule.provisioned = _whole(now + quirks.provisioning)
         schedule.provisioning_error = quirks.provisioning_fails or None
@@ -263,16 +227,16 @@ class Schedules:
             schedule.last_error = error.message
             self._core.changed()
 
-    def _pipeline(self, pipeline_id: str | None, endpoint_id: str | None, *, must_run: bool) -> Pipeline:
-        pipelines, endpoints = self._core.pipelines, self._core.endpoints
-        if endpoint_id is not None:
-            endpoint = endpoints.get(endpoint_id)
+    def _pipeline_of(self, wanted: Schedule) -> Pipeline:
+        pipeline_id, must_run = wanted.pipeline_id, wanted.status == "Active"
+        if wanted.endpoint_id is not None:
+            endpoint = self._core.endpoints.get(wanted.endpoint_id)
             if endpoint is None:
-                raise bad_request(f"PipelineEndpoint {endpoint_id} was not found.", "PipelineEndpointNotFound")
+                raise bad_request(f"PipelineEndpoint {wanted.endpoint_id} was not found.", "PipelineEndpointNotFound")
             if must_run and endpoint.status != "Active":
                 raise bad_request(f"PipelineEndpoint {endpoint.name} is {endpoint.status}.", "PipelineEndpointDisabled")
             pipeline_id = endpoint.versions[endpoint.default_version]
-        pipeline = pipelines.get(pipeline_id or "")
+        pipeline = self._core.pipelines.get(pipeline_id or "")
         if pipeline is None:
             raise bad_request(f"Pipeline {pipeline_id} was not found.", "PipelineNotFound")
         if must_run and pipeline.status != "Active":

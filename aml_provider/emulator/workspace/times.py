@@ -6,10 +6,7 @@ import re
 from datetime import UTC, datetime
 
 # The first and last instants of the calendar, in seconds; earlier and later ones are written as these.
-_CALENDAR = (
-    datetime(1, 1, 1, tzinfo=UTC).timestamp(),
-    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp(),
-)
+_CALENDAR = (datetime(1, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 

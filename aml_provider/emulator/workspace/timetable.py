@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,31 +19,15 @@ class Timetable:
     def put(self, name: str, times: Iterator[float]) -> None:
         """Add a series, replacing the one with its name."""
         self._later[name] = times
-        self._move_on(name)
+        self._next[name] = next(times, inf)
 
-    def drop(self, name: str) -> None:
-        """Remove a series, if it exists."""
-        self._next.pop(name, None)
-        self._later.pop(name, None)
+    def next_due(self) -> float:
+        """The earliest next instant; infinity if there is none."""
+        return min(self._next.values(), default=inf)
 
-    def first(self) -> tuple[float, str] | None:
-        """The earliest next instant, and the name of its series."""
-        return min(((due, name) for name, due in self._next.items()), default=None)
-
-    def take(self, name: str) -> float:
-        """The next instant of a series; the series moves on to the following one."""
-        due = self._next[name]
-        self._move_on(name)
-        return due
-
-    def clear(self) -> None:
-        """Remove all series."""
-        self._next.clear()
-        self._later.clear()
-
-    def _move_on(self, name: str) -> None:
-        due = next(self._later[name], None)
-        if due is None:
-            self.drop(name)
-        else:
-            self._next[name] = due
+    def take(self, until: float) -> Iterator[tuple[float, str]]:
+        """The instants up to ``until`` in order, each with the name of its series."""
+        while self.next_due() <= until:
+            due, name = min((due, name) for name, due in self._next.items())
+            self._next[name] = next(self._later[name], inf)
+            yield due, name

@@ -9,7 +9,7 @@ from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
-from aml_provider.emulator.workspace.run_record import new_run
+from aml_provider.emulator.workspace.new_run import new_run
 from aml_provider.emulator.workspace.schedules import Schedules
 from aml_provider.emulator.workspace.timeline import RunView, view
 
@@ -49,23 +49,21 @@ class Workspace(Core):
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
         super().__init__(clock, quirks)
-        self.experiments = Experiments(self)
-        self.schedules = Schedules(self, self._submit_scheduled)
         self.clear()
 
     def clear(self) -> None:
         """Remove everything."""
         self.created = self.clock.now()
         self.location = "eastus"
-        # New mappings, as other threads may still be reading the old ones.
+        # New ones, as other threads may still be reading the old ones.
         self.pipelines = {}
         self.endpoints = {}
         self.datastores = {}
         self.runs = {}
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
-        self.experiments.clear()
-        self.schedules.clear()
+        self.experiments = Experiments(self)
+        self.schedules = Schedules(self, self._submit_scheduled)
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
 
@@ -233,12 +231,10 @@ class Workspace(Core):
         """Request the cancellation of a run. A second request, or one after its end, changes nothing."""
         run = self.run(run_id)
         with self.lock:
-            ended = self.view(run).ended is not None
-            if ended and self.quirks.late_cancel_refused:
-                raise bad_request(
-                    f"PipelineRun {run_id} is {self.view(run).status} and cannot be canceled.", "RunEnded"
-                )
-            if run.canceled is None and not ended:
+            now = self.view(run)
+            if now.ended is not None and self.quirks.late_cancel_refused:
+                raise bad_request(f"PipelineRun {run_id} is {now.status} and cannot be canceled.", "RunEnded")
+            if run.canceled is None and now.ended is None:
                 run.canceled = self.clock.now()
                 run.cancel_effective = run.canceled + self.quirks.slow_cancel
                 self.changed()
@@ -251,7 +247,8 @@ class Workspace(Core):
         """The run that an id of run history names; for a step, its run and its position."""
         run = self.runs.get(run_id)
         found = (run, None) if run is not None else self._step_runs.get(run_id)
-        if found is None or not self.recorded(found[0]):
+        # Run history can find a new run later than the pipelines service does.
+        if found is None or found[0].created + self.quirks.history_late > self.clock.now():
             raise not_found(f"Run {run_id}")
         return found
 
@@ -271,10 +268,6 @@ class Workspace(Core):
     def listed_runs(self) -> Iterable[Run]:
         """The runs that lists already find, oldest first."""
         return (run for run in self.runs.values() if self.listed(run))
-
-    def recorded(self, run: Run) -> bool:
-        """Whether run history already finds the run by its id."""
-        return run.created + self.quirks.history_late <= self.clock.now()
 
     def children(self, run: Run) -> Iterable[Run]:
         """Runs that were submitted with this one as their parent."""

@@ -277,7 +277,7 @@ def test_each_call_under_each_fault_is_right_or_fails_safely(bench, plain, name,
     for driver in ("sync", "async"):
         bench.renew()
         before = bench.sizes()
-        bench.emulator.faults.add_mapping(with_date(case.fault))
+        bench.emulator.faults.add(**with_date(case.fault))
         result = bench.carry_out(driver, call, case.timeout)
         if does_no_harm(name, call, case):
             tries = requests
@@ -305,7 +305,7 @@ def test_a_fault_that_lasts(bench, name, case):
     call = bench.world.call(CALLS[name])
     for driver in ("sync", "async"):
         bench.renew()
-        bench.emulator.faults.add_mapping({**case.fault, "times": LASTING})
+        bench.emulator.faults.add(**case.fault, times=LASTING)
         check_error(bench.carry_out(driver, call), call, case)
         tries = len(bench.emulator.requests())
         assert (1 < tries <= MOST_TRIES) if call.repeatable else tries == 1

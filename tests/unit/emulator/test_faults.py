@@ -88,7 +88,7 @@ class TestFaults:
     def test_the_error_names_the_argument(self, values, argument):
         faults = Faults()
         with pytest.raises(ValueError, match=f"^{argument}: "):
-            faults.add_mapping(values)
+            faults.add(**values)
         assert faults.pending() == []
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aml_provider.emulator.clock import LAST_INSTANT, Agendas, Clock
+from aml_provider.emulator.clock import LAST_INSTANT, Clock
 from aml_provider.emulator.engine.timer import Timer
 from aml_provider.emulator.quirks import Quirks
-from aml_provider.emulator.request_log import RequestLog
+from aml_provider.emulator.request_log import LoggedRequest, RequestLog
 from aml_provider.emulator.seeds.reader import SeedError, dump, fill, read, save
 from aml_provider.emulator.workspace.models import DataPath
 from aml_provider.emulator.workspace.recurrence import Recurrence
 from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
-from aml_provider.emulator.workspace.schedule_request import ScheduleRequest
+from aml_provider.emulator.workspace.schedule_request import schedule_from_wire
 from aml_provider.emulator.workspace.submission import Submission
 from aml_provider.emulator.workspace.times import parse_time, wire_time
 from aml_provider.emulator.workspace.timetable import Timetable
@@ -66,10 +66,10 @@ class TestClock:
         class Late:
             asked = 0
 
-            def next_due(self, until):
+            def next_due(self):
                 self.asked += 1
                 assert self.asked < 3, "it asks for ever"
-                return LAST_INSTANT + 1 if until > LAST_INSTANT else None
+                return LAST_INSTANT + 1
 
             def catch_up(self):
                 """Nothing is due yet."""
@@ -78,7 +78,7 @@ class TestClock:
 
         clock = Clock()
         clock.not_before(LAST_INSTANT - before)
-        clock.agenda = Late()
+        clock.agendas = (Late(),)
         clock.advance(5)
         assert clock.now() == LAST_INSTANT
 
@@ -102,9 +102,8 @@ class TestClock:
         seen = []
 
         class Agenda:
-            def next_due(self, until):
-                due = start + 10 * (len(seen) + 1)
-                return due if due <= until else None
+            def next_due(self):
+                return start + 10 * (len(seen) + 1)
 
             def catch_up(self):
                 if clock.now() > start:
@@ -113,7 +112,7 @@ class TestClock:
             def wake(self):
                 pass
 
-        clock.agenda = Agenda()
+        clock.agendas = (Agenda(),)
         clock.advance(25)
         assert seen == [10, 20]
         assert clock.now() == start + 25
@@ -128,19 +127,18 @@ class TestClock:
             def __init__(self, name, step):
                 self.name, self.step, self.done = name, step, 0
 
-            def next_due(self, until):
-                due = start + self.step * (self.done + 1)
-                return due if due <= until else None
+            def next_due(self):
+                return start + self.step * (self.done + 1)
 
             def catch_up(self):
-                while self.next_due(clock.now()) is not None:
+                while self.next_due() <= clock.now():
                     self.done += 1
                     seen.append((self.name, clock.now() - start))
 
             def wake(self):
                 seen.append(self.name)
 
-        clock.agenda = Agendas(Every("a", 20), Every("b", 10))
+        clock.agendas = (Every("a", 20), Every("b", 10))
         clock.advance(20)
         assert seen == [("b", 10), ("a", 20), ("b", 20), "a", "b"]
 
@@ -151,43 +149,40 @@ class TestTimetable:
         table.put("a", iter([5.0, 9.0]))
         table.put("b", iter([7.0]))
         table.put("empty", iter(()))
-        taken = []
-        while (first := table.first()) is not None:
-            taken.append((table.take(first[1]), first[1]))
-        assert taken == [(5.0, "a"), (7.0, "b"), (9.0, "a")]
+        assert table.next_due() == 5.0
+        assert list(table.take(7.0)) == [(5.0, "a"), (7.0, "b")]
+        assert table.next_due() == 9.0
+        assert list(table.take(100.0)) == [(9.0, "a")]
+        assert table.next_due() == math.inf
 
     def test_a_series_replaces_the_one_with_its_name(self):
         table = Timetable()
         table.put("a", iter([1.0]))
         table.put("a", iter([2.0]))
-        assert table.first() == (2.0, "a")
+        assert table.next_due() == 2.0
         table.put("a", iter(()))
-        assert table.first() is None
+        assert table.next_due() == math.inf
+        assert list(table.take(100.0)) == []
         table.put("a", iter([3.0]))
-        table.drop("a")
-        table.drop("missing")
-        assert table.first() is None
-        table.put("a", iter([4.0]))
-        table.clear()
-        assert table.first() is None
+        assert list(table.take(100.0)) == [(3.0, "a")]
 
 
 class TestTimer:
     def test_it_waits_until_the_next_due_instant(self):
         clock = Clock(speed=1e6)
-        timer = Timer(clock, lambda: None, "timer")
+        timer = Timer(clock, lambda: math.inf, "timer")
         assert timer.wait_seconds(clock.now() - 1) == 0
         assert 0 < timer.wait_seconds(clock.now() + 1e6) <= 1
         clock.set(speed=1e-6)
         assert timer.wait_seconds(clock.now() + 60) == 3600
-        assert timer.wait_seconds(None) is None
+        assert timer.wait_seconds(math.inf) is None
         clock.hold()
         assert timer.wait_seconds(clock.now() + 60) is None
 
     def test_it_waits_for_no_instant_after_the_clocks_end(self):
         clock = Clock(speed=1e6)
         clock.not_before(LAST_INSTANT)
-        timer = Timer(clock, lambda: None, "timer")
+        timer = Timer(clock, lambda: math.inf, "timer")
         assert timer.wait_seconds(LAST_INSTANT) == 0
         # Otherwise it would check again and again, forever.
         assert timer.wait_seconds(LAST_INSTANT + 0.001) is None
@@ -200,7 +195,7 @@ class TestTimer:
         def work():
             passed = clock.now() - begin
             calls.put(passed)
-            return begin + 100 if passed < 100 else None
+            return begin + 100 if passed < 100 else math.inf
 
         timer = Timer(clock, work, "timer")
         timer.start()
@@ -231,16 +226,16 @@ class TestTimes:
 
 class TestSchedules:
     def test_a_run_due_before_an_update_is_not_lost(self):
-        # No scheduler runs here: this is the moment before its thread has noticed.
+        # No schedule runner runs here: this is the moment before its thread has noticed.
         workspace = a_workspace({"pipelines": PIPELINE})
         body = {"Name": "s", "PipelineId": "p", "PipelineSubmissionInfo": {"ExperimentName": "e"}}
         recurrence = {"Frequency": "Hour", "Interval": 1}
         schedule = workspace.schedules.create(
-            ScheduleRequest.from_wire({**body, "Recurrence": recurrence}, creates=True), None, None
+            schedule_from_wire({**body, "Recurrence": recurrence}, creates=True), None, None
         )
         workspace.clock.advance(3600)
         disabled = {**body, "Recurrence": recurrence, "EntityStatus": "Disabled"}
-        workspace.schedules.update(schedule.id, ScheduleRequest.from_wire(disabled), None, None)
+        workspace.schedules.update(schedule.id, schedule_from_wire(disabled), None, None)
         first, second = (run.created for run in workspace.runs.values())
         assert second - first == 3600
 
@@ -248,16 +243,17 @@ class TestSchedules:
 class TestRequestLog:
     def test_secrets_are_masked(self):
         log = RequestLog()
-        log.add(
+        request = LoggedRequest(
             time="now",
             method="PUT",
             path="/x",
             query=[("sig", "SECRET"), ("url", "https://h/?sv=1&sig=SECRET&x=1"), ("n", "1")],
-            headers=[("authorization", "Bearer SECRET"), ("accept", "*/*")],
+            headers={"authorization": "Bearer SECRET", "accept": "*/*"},
             body={"accountKey": "SECRET", "a": [{"credential": "SECRET", "b": "sig=SECRET"}], "sasToken": None},
             status=200,
             fault=None,
         )
+        log.add(request)
         (entry,) = log.find()
         assert "SECRET" not in json.dumps(entry)
         assert entry["query"] == [["sig", "***"], ["url", "https://h/?sv=1&sig=***&x=1"], ["n", "1"]]
@@ -278,7 +274,7 @@ class TestSeed:
             {"Recurrence": {"Frequency": "Week", "Interval": 2, "Schedule": {"Hours": [9], "WeekDays": ["Friday"]}}},
             {"DataStoreTriggerInfo": {"DataStoreName": "workspaceblobstore"}},
         ):
-            workspace.schedules.create(ScheduleRequest.from_wire(score | when, creates=True), {"in/a": "1"}, None)
+            workspace.schedules.create(schedule_from_wire(score | when, creates=True), {"in/a": "1"}, None)
         path = tmp_path / "state.json"
         save(workspace, path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

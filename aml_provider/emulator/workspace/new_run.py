@@ -29,16 +29,9 @@ def new_run(
     parent: Run | None,
     quirks: Quirks,
 ) -> Run:
-    """A new run.
+    """A new run. The submission has already been checked against the pipeline.
 
-    Args:
-        pipeline: The pipeline that runs.
-        submission: The submission, already checked against the pipeline.
-        experiment: The experiment of the run.
-        first_number: The run's number in history; its steps have the following numbers.
-        created: When it was submitted.
-        parent: The parent run, if any.
-        quirks: They can drop the tags and properties of the submission.
+    ``first_number`` is the run's number in history; its steps have the following numbers.
     """
     tags = {} if quirks.drop_tags else dict(submission.tags)
     properties = {} if quirks.drop_properties else dict(submission.properties)
@@ -70,11 +63,7 @@ def new_run(
         root_run_id=parent.root_run_id if parent else run_id,
         tags=tags,
         properties=properties,
-        history_tags={
-            "azureml.pipelineid": pipeline.id,
-            "azureml.pipelineComponent": "pipelinerun",
-            **tags,
-        },
+        history_tags={"azureml.pipelineid": pipeline.id, "azureml.pipelineComponent": "pipelinerun", **tags},
         history_properties={
             "azureml.runsource": "azureml.PipelineRun",
             "runSource": run_source,
