@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from airflow.providers.common.compat.sdk import (
+from aml_provider.compat import (
     AirflowException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -28,8 +28,7 @@ from aml_provider.connection import airflow_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from aml_provider.compat import Context
     from aml_provider.worker.poke import Poke
 
 S = TypeVar("S", bound="BaseSensorOperator")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.state.slots import TaskStateSlot, VariableSlot
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from aml_provider.compat import Context
     from aml_provider.stored import Slot
 
 

@@ -9,8 +9,7 @@ from aml_provider.durable.handover import BEHIND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.common.compat.sdk import BaseOperator
-
+    from aml_provider.compat import BaseOperator
     from aml_provider.durable.handover import Owner
 
 __all__ = ["NO_STATUS", "other_task_failed", "owner_state", "states_for"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.connection import airflow_errors
 from aml_provider.durations import in_seconds
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
+    from aml_provider.compat import BaseSensorOperator, Context
 
 
 def deadline_of_sensor(sensor: BaseSensorOperator, context: Context) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import conf
+from aml_provider.compat import conf
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator
+    from aml_provider.compat import BaseOperator
 
 
 def longest_mapping(task: BaseOperator, map_index: int) -> int | None:

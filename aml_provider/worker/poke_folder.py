@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
     from aml_provider.blobs.change import Change, Detection
+    from aml_provider.compat import BaseOperator, Context
 
 
 class FolderArguments(NamedTuple):
