@@ -16,10 +16,9 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow.providers.common.compat.sdk import Connection
-
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.compat import Connection
 
 CONN_TYPE = "azureml"
 DEFAULT_CONN_ID = "azureml_default"
@@ -185,9 +184,8 @@ def _read_config(value: Any) -> dict[str, Any]:
 
 def _trusted_endpoints() -> tuple[str, ...]:
     """The hosts that the operator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
-    from airflow.providers.common.compat.sdk import conf
-
     from aml_provider.client.settings import read_trusted
+    from aml_provider.compat import conf
 
     return read_trusted(conf.get("azureml", "trusted_endpoints", fallback="") or "")
 
@@ -263,7 +261,7 @@ def extra_of(connection: Connection) -> Any:
 
 async def async_extra_of(connection: Connection) -> Any:
     """The twin of :func:`extra_of` for an event loop, which must not let the connection mask its extra itself."""
-    from airflow.providers.common.compat.connection import get_async_extra_dejson
+    from aml_provider.compat import get_async_extra_dejson
 
     try:
         return await get_async_extra_dejson(connection)
@@ -285,7 +283,7 @@ def explained_not_found(conn_id: str) -> Iterator[None]:
     Raises:
         AirflowNotFoundException: There is no such connection.
     """
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+    from aml_provider.compat import AirflowNotFoundException
 
     try:
         yield
@@ -349,6 +347,6 @@ def airflow_errors() -> Iterator[None]:
     except AzureMLError as error:
         if not error.permanent:
             raise
-        from airflow.providers.common.compat.sdk import AirflowFailException
+        from aml_provider.compat import AirflowFailException
 
         raise AirflowFailException(str(error)) from error

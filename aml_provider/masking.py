@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
-from airflow.providers.common.compat.sdk import mask_secret
+from aml_provider.compat import mask_secret
 
 try:
     from airflow.sdk.log import amask_secret

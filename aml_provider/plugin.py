@@ -8,9 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
-
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS, AirflowPlugin
 from aml_provider.xcom import allow_classes
 
 

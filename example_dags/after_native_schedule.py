@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG, task
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.decorators import task
 
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor

@@ -15,12 +15,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow import __version__
 
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
-if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
+if not __version__.startswith("2."):  # Airflow 2 has no asset watchers
     from airflow.sdk import DAG, Asset, AssetWatcher, task
 
     new_files = AzureBlobChangeTrigger(

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
 
 from aml_provider.client.models import DataPath
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator

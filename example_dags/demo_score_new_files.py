@@ -12,7 +12,11 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.decorators import task
 
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator

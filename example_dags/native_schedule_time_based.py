@@ -6,7 +6,10 @@ arguments here. ``azureml_native_schedule_time_based_stop`` disables it.
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import DAG
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
 
 from aml_provider.client.models import Recurrence
 from aml_provider.operators.schedule import AzureMLCreateScheduleOperator, AzureMLDisableScheduleOperator

@@ -15,9 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf, hookimpl
-
 from aml_provider.api_server.state_change import ManualStateChange
+from aml_provider.compat import conf, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,12 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 from airflow.utils.cli import suppress_logs_and_warning
 
 from aml_provider.cli.output import render
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.text import printable
+from aml_provider.compat import AirflowException, AirflowNotFoundException
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import BaseHook
-
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.compat import BaseHook
 from aml_provider.connection import (
     CONN_TYPE,
     airflow_errors,
@@ -138,9 +137,8 @@ class BlobLocation(NamedTuple):
     @asynccontextmanager
     async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
         """The twin of :meth:`open` for an event loop."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
         from aml_provider.client.http.clients import AsyncClient
+        from aml_provider.compat import get_async_connection
         from aml_provider.masking import async_mask
 
         policy = poll_policy()

@@ -7,8 +7,7 @@ import importlib
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseHook
-
+from aml_provider.compat import BaseHook
 from aml_provider.connection import CONN_TYPE, DEFAULT_CONN_ID, airflow_errors, explained_not_found
 
 if TYPE_CHECKING:
@@ -60,9 +59,8 @@ class WorkspaceHook(BaseHook):
 
     async def async_settings(self) -> WorkspaceSettings:
         """Read the connection from within an event loop; raises as :meth:`settings` does."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
         from aml_provider.client.arguments import as_name
+        from aml_provider.compat import get_async_connection
         from aml_provider.connection import async_extra_of, settings_of
         from aml_provider.masking import async_mask
         from aml_provider.xcom import allow_classes
@@ -155,7 +153,7 @@ class WorkspaceHook(BaseHook):
 
 def lookup_timeout() -> float:
     """Seconds for which a run or schedule that was asked for may take to show, as ``[azureml] lookup_grace`` says."""
-    from airflow.providers.common.compat.sdk import conf
+    from aml_provider.compat import conf
 
     seconds: float = conf.getfloat("azureml", "lookup_grace", fallback=60.0)
     return seconds
@@ -168,9 +166,8 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
         budget: Seconds, whatever the failure; None: as ``[azureml] retry_budget`` says, and under throttling as
             ``[azureml] throttled_budget`` says.
     """
-    from airflow.providers.common.compat.sdk import conf
-
     from aml_provider.client.http.retry import RetryPolicy
+    from aml_provider.compat import conf
 
     if budget is not None:
         return RetryPolicy(budget=budget)

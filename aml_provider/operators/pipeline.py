@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
-
+from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.links import AzureMLPipelineRunLink
 
@@ -14,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.client.models import DataPath
+    from aml_provider.compat import Context
     from aml_provider.worker.run_pipeline import RunTry
     from aml_provider.worker.wait import Wait
 
@@ -165,7 +163,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         if self._try is not None:
             self._try.kill()
             return
-        from airflow.providers.common.compat.sdk import AirflowTaskTimeout, get_current_context
+        from aml_provider.compat import AirflowTaskTimeout, get_current_context
 
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
-
+from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.client.models import DataPath, Recurrence
+    from aml_provider.compat import Context
     from aml_provider.worker.create_schedule import ScheduleTry
     from aml_provider.worker.wait import Wait
 

@@ -10,9 +10,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.compat import AirflowFailException
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import conf
-
+from aml_provider.compat import conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.sensors.polling import PollingSensor
 
@@ -13,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.blobs.change import Change
+    from aml_provider.compat import Context
     from aml_provider.worker.poke_folder import FolderPoke
 
 

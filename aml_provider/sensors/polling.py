@@ -7,7 +7,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
+from aml_provider.compat import (
     AirflowException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -27,8 +27,7 @@ from aml_provider.connection import airflow_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from aml_provider.compat import Context
     from aml_provider.worker.poke import Poke
 
 

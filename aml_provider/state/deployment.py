@@ -27,7 +27,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
     Raises:
         RuntimeError: The Variable cannot be read, or is empty.
     """
-    from airflow.providers.common.compat.sdk import conf
+    from aml_provider.compat import conf
 
     configured = conf.get("azureml", "deployment_id", fallback=None)
     if configured:
@@ -51,8 +51,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
 
 def airflow_url() -> str | None:
     """The address of this Airflow; None if it is not set, or is valid on one machine only."""
-    from airflow.providers.common.compat.sdk import conf
-    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+    from aml_provider.compat import AIRFLOW_V_3_0_PLUS, conf
 
     url = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None) or ""
     place = place_of(url)

@@ -9,8 +9,7 @@ from aml_provider.durable.handover import BEHIND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.common.compat.sdk import BaseOperator
-
+    from aml_provider.compat import BaseOperator
     from aml_provider.durable.handover import Owner
 
 NO_STATUS = "no_status"

@@ -10,8 +10,7 @@ from aml_provider.state import variables
 from aml_provider.stored import overridden
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from aml_provider.compat import Context
     from aml_provider.stored import Slot
 
 

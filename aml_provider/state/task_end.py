@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, conf
 
 #: The XCom that holds a task's pipeline run; written before the task defers, deleted when it is cleared.
 RUN_ID_XCOM = "azureml_run_id"
@@ -73,8 +72,7 @@ def still_wants(
 
 def task_state(ti: Any) -> tuple[str | None, object]:
     """The state of a task instance now, and the run that its XCom names; asks Airflow, so not in an event loop."""
-    from airflow.providers.common.compat.sdk import XCom
-
+    from aml_provider.compat import XCom
     from aml_provider.durable.handover import Owner
     from aml_provider.state.other_tasks import owner_state
 

@@ -14,7 +14,7 @@ from aml_provider.stored import StoredRecordDamaged, made, overridden, parse, re
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.common.compat.sdk import Context
+    from aml_provider.compat import Context
 
 log = logging.getLogger(__name__)
 

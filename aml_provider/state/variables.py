@@ -14,7 +14,7 @@ def read(key: str) -> str | None:
     Raises:
         RuntimeError: It exists and cannot be read at the moment.
     """
-    from airflow.providers.common.compat.sdk import Variable
+    from aml_provider.compat import Variable
 
     # By position: the default is named default_var on Airflow 2 and default on Airflow 3.
     value = Variable.get(key, None)
@@ -30,20 +30,20 @@ def write(key: str, value: str, description: str) -> None:
     neither. A caller that relies on the written value must read it back, and raise
     :func:`aml_provider.stored.overridden` if it differs.
     """
-    from airflow.providers.common.compat.sdk import Variable
+    from aml_provider.compat import Variable
 
     Variable.set(key, value, description=description)
 
 
 def delete(key: str) -> None:
     """Delete a Variable, if there is one."""
-    from airflow.providers.common.compat.sdk import Variable
+    from aml_provider.compat import Variable
 
     Variable.delete(key)
 
 
 def _exists(key: str) -> bool:
-    from airflow.providers.common.compat.sdk import Variable
+    from aml_provider.compat import Variable
 
     if hasattr(Variable, "keys"):  # Airflow 3.3 reads these from the database
         return key in list(Variable.keys(prefix=key))

@@ -13,13 +13,12 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
-
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
 from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.trouble import Troubles, pause_after
+from aml_provider.compat import AirflowException, AirflowFailException, AirflowNotFoundException
 from aml_provider.triggerer.per_loop import PerLoop
 
 if TYPE_CHECKING:

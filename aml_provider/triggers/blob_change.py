@@ -8,10 +8,9 @@ import sys
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, BaseEventTrigger
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
 from aml_provider.triggers.base import StoredTrigger
@@ -264,7 +263,7 @@ def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str |
     Airflow does not pass it to the trigger, so it is searched for in the callers' variables. If it is not found, the
     watchers of several assets stay one trigger, which refuses to run.
     """
-    from airflow.providers.common.compat.sdk import Asset
+    from aml_provider.compat import Asset
 
     for _ in range(_CALLERS):
         if frame is None:

@@ -28,10 +28,9 @@ from aml_provider.worker.wait import Wait
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.client.entities import Schedule
     from aml_provider.client.http.clients import Client
+    from aml_provider.compat import Context
 
 # Without an execution_timeout, as in Microsoft's SDK.
 _PROVISIONING_TIMEOUT = timedelta(hours=1)

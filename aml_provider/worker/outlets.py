@@ -9,9 +9,8 @@ from aml_provider.blobs.events import EVENT_BYTES, event_id, split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.blobs.change import Change
+    from aml_provider.compat import Context
 
 
 def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context, log: Any) -> None:
@@ -24,7 +23,7 @@ def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context
         log: The task's log. It gets a warning when an event would be too large: then the event has only the number of
             changes, because a part of the changes could be taken for all of them.
     """
-    from airflow.providers.common.compat.sdk import Asset
+    from aml_provider.compat import Asset
 
     assets: list[Any] = [outlet for outlet in outlets if isinstance(outlet, _kinds(Asset))]
     if not assets:

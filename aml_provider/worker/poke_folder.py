@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import conf
-
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
@@ -16,6 +14,7 @@ from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.compat import conf
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
 from aml_provider.durations import in_seconds
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
     from aml_provider.blobs.change import Change, Detection
+    from aml_provider.compat import BaseOperator, Context
 
 
 class FolderArguments(NamedTuple):

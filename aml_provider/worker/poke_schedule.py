@@ -20,9 +20,8 @@ from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
     from aml_provider.client.entities import PipelineRun
+    from aml_provider.compat import BaseOperator, Context
 
 
 class ScheduleRunArguments(NamedTuple):

@@ -6,14 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
 from aml_provider.client.flows.targets import find_target, find_target_for, known_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
@@ -34,10 +32,9 @@ from aml_provider.worker.tasks_test import is_test, refuse_active
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow.providers.common.compat.sdk import Context
-
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.compat import Context
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
     from aml_provider.worker.wait import Wait

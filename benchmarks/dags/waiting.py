@@ -3,7 +3,7 @@
 import os
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.sdk import DAG
 
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 

@@ -8,12 +8,13 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import DAG
 from support.airflow import dags
 from support.airflow.blob_dags import DAY, DONE, MODES, NOTHING, Consume, pipeline, run
 from support.drivers.watching import Said, context_of
 from support.services.folder import ContainerServer
 
+from aml_provider.compat import AirflowTaskTimeout
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 modes = pytest.mark.parametrize("mode", MODES)

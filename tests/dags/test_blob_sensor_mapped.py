@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, conf, task_group
+from airflow.providers.common.compat.sdk import DAG, task_group
 from support.airflow.blob_dags import DAY, DONE, MODES, Consume, pipeline, run
 from support.airflow.stepped_run import SteppedRun
 from support.drivers.watching import Said
 
+from aml_provider.compat import conf
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 modes = pytest.mark.parametrize("mode", MODES)

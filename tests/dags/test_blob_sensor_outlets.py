@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
+from airflow.providers.common.compat.sdk import DAG, AssetAlias
 from airflow.utils.session import create_session
 from support.airflow import dags
 from support.airflow.blob_dags import DAY, MODES
 from support.drivers.watching import Said
 
 from aml_provider.blobs.events import EVENT_BYTES, event_id
+from aml_provider.compat import Asset
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 try:

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 from airflow.models import taskinstance
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.utils import timezone
 from airflow.utils.session import create_session
 from support.airflow.played_dag import PlayedDag
 from support.airflow.run_operator_dags import load_dags
 
 from aml_provider.client.errors import RunTimedOut
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.state.task_end import still_wants, task_state
 
 pytestmark = pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 leaves execution_timeout to the trigger")

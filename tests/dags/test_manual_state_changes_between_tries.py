@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 only the task finds its submission record")
 

@@ -9,8 +9,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow.run_operator_dags import load_dags
+
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
@@ -45,7 +46,7 @@ def records(dag_run):
 
 def _ended(dag_run):
     """What is kept of a task that ended, where there is no task state store."""
-    from airflow.providers.common.compat.sdk import Variable
+    from aml_provider.compat import Variable
 
     keys = [key for (key,) in rows("SELECT key FROM variable WHERE key LIKE 'azureml_ended_%'")]
     ended = [Variable.get(key, deserialize_json=True) for key in keys]

@@ -11,7 +11,6 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from stored_rows import deferral, story
 from stored_rows.plain import plain, says
 from stored_rows.story import DAY_1, DAY_2, DAY_3, IS_AIRFLOW_2, SEED, Story, load
@@ -24,6 +23,7 @@ from support.services.folder import ContainerServer
 from support.services.workspace_api import serving
 
 from aml_provider import xcom
+from aml_provider.compat import TaskDeferred
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.azure_ml import AzureMLHook

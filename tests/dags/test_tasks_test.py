@@ -8,9 +8,10 @@ import sys
 
 import pytest
 from airflow.configuration import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow.played_dag import PlayedDag
 from support.airflow.run_operator_dags import FOLDER, load_dags
+
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from support.airflow.killing import at_once
+
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 Airflow tells nobody")
 

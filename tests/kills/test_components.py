@@ -6,8 +6,9 @@ The tests follow each other: each leaves one of each component running.
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from local_airflow import AIRFLOW_3
+
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 
 class Cases:

@@ -6,8 +6,9 @@ import signal
 import time
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from local_airflow import AIRFLOW_3
+
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 
 def clear(case):

@@ -8,12 +8,12 @@ from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aml_provider.client.errors import InvalidArgument, RunCanceled, RunFailed
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.compat import AirflowFailException, Connection
 from aml_provider.connection import airflow_errors, async_extra_of, extra_of, read_settings, settings_of
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.hooks.blob_location import WasbRights

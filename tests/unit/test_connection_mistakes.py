@@ -7,10 +7,10 @@ import json
 import logging
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from aml_provider import connection
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.compat import AirflowFailException, AirflowNotFoundException
 from aml_provider.connection import read_settings
 from aml_provider.get_provider_info import get_provider_info
 from aml_provider.hooks.azure_ml import AzureMLHook

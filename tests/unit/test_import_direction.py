@@ -26,6 +26,7 @@ ROOMS = {
     "blobs": "client stored",
     "durable": "blobs client stored",
     # These may.
+    "compat": "",
     "get_provider_info": "",
     "links": "",
     "masking": "client",
@@ -92,11 +93,11 @@ EMULATOR = {
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server cli connection hooks links masking operators parsing plugin sensors state triggerer "
-        "triggers worker xcom"
+        "__main__ api_server cli compat connection hooks links masking operators parsing plugin sensors state "
+        "triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
-    "asgiref": "state triggers",
+    "asgiref": "compat state triggers",
     "azure": "blobs.access client.auth emulator.engine",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
@@ -114,6 +115,9 @@ LIBRARIES = {
     "http.client": "",
     "urllib.request": "",
 }
+
+# Whatever imports Airflow may ask where a name is.
+ROOMS |= {room: f"{ROOMS[room]} compat" for room in LIBRARIES["airflow"].split() if room != "compat"}
 
 # Rooms that the classes of DAG authors load only when they run: only these rooms import each other at module level.
 LATE = ("worker", "triggerer", "api_server")

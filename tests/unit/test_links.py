@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 from aml_provider import links
+from aml_provider.compat import BaseOperatorLink
 from aml_provider.links import AzureMLPipelineRunLink
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 

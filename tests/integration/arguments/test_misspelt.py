@@ -6,11 +6,11 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.airflow.task import RunPipeline, TaskInstance, TaskStateStore
 from support.drivers.watching import context_of, sensor, variables_in_memory
 
 from aml_provider.client import calls
+from aml_provider.compat import AirflowFailException
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.operators.pipeline import AzureMLDisablePipelineOperator, AzureMLEnablePipelineOperator
 from aml_provider.operators.schedule import (

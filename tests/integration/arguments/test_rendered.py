@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, TaskDeferred
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.airflow.task import TaskInstance, TaskStateStore
@@ -18,6 +17,7 @@ from support.drivers.watching import variables_in_memory
 
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.compat import AirflowFailException, AirflowNotFoundException, TaskDeferred
 from aml_provider.operators.pipeline import (
     AzureMLDisablePipelineOperator,
     AzureMLEnablePipelineOperator,

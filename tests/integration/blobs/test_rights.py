@@ -11,7 +11,6 @@ import aiohttp
 import jwt
 import pytest
 import trustme
-from airflow.providers.common.compat.sdk import AirflowFailException
 from azure.storage.blob import ContainerClient, generate_container_sas
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -20,6 +19,7 @@ from support.drivers.watching import Said, context_of, deferred, fire, look, sen
 from support.services.authority import CLIENT, TENANT, Authority
 
 from aml_provider.client.http import routes
+from aml_provider.compat import AirflowFailException
 from aml_provider.durable.handover import CursorMoved
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation

@@ -9,12 +9,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from support.drivers.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
 from support.services.authority import CLIENT, TENANT, Authority
 from support.services.folder import ContainerServer
 
+from aml_provider.compat import AirflowFailException
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation, WasbRights

@@ -9,8 +9,6 @@ from datetime import timedelta
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.drivers.ending import end
 from support.drivers.watching import (
     Said,
@@ -25,6 +23,7 @@ from support.drivers.watching import (
 from support.services.folder import ContainerServer
 
 from aml_provider.client.errors import AzureMLError
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowFailException
 from aml_provider.durable.handover import Commit
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.state.cursor_stores import VariableCursorStore

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from support.drivers.watching import context_of, fire, sensor, variables_in_memory
 
+from aml_provider.compat import TaskDeferred
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.triggers.blob import AzureBlobLookTrigger

@@ -8,7 +8,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from azure.storage.blob import generate_container_sas
 from support.samples.wasb_forms import FORMS
 
@@ -16,6 +15,7 @@ from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.wasb import Rights, account_of, rights_of
+from aml_provider.compat import AirflowFailException
 from aml_provider.hooks.blob_location import BlobLocation, WasbRights
 
 ACCOUNT_KEY = "a2V5"

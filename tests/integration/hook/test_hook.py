@@ -9,13 +9,13 @@ import os
 import socket
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 from support.services.authority import CLIENT, TENANT, Authority
 from support.services.recorder import Answer, Recorder
 
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import ServerFault, Unreachable
+from aml_provider.compat import AirflowFailException, AirflowNotFoundException
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.hooks.azure_ml import AzureMLHook
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from support.airflow.task import Log, RunPipeline, Task
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import AzureMLError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, Clock
 from aml_provider.client.http.messages import Request
+from aml_provider.compat import TaskDeferred
 from aml_provider.triggerer.run_poller import RunPoller
 from aml_provider.worker import run_pipeline, run_wait
 

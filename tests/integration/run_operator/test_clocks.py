@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 from support.airflow.task import RunPipeline
 from support.drivers.clocks import clock_off_by
 
 from aml_provider.client.errors import RunTimedOut
+from aml_provider.compat import AirflowSensorTimeout, TaskDeferred
 from aml_provider.deadlines import clock_ahead
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.blob import AzureBlobChangeSensor

@@ -7,11 +7,10 @@ import copy
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow.task import Log, RunPipeline
 
 from aml_provider.client.errors import ForeignRun, RunFailed
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowFailException, TaskDeferred
 from aml_provider.durable.identity import Deployment
 from aml_provider.state.deployment import this_deployment
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger

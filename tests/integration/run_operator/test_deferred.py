@@ -7,12 +7,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import RunPipeline, Task
 from support.services.local_workspace import serving
 from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client.errors import RunFailed, RunTimedOut, RunUnwatched
+from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.triggers import pipeline
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 

@@ -7,11 +7,11 @@ import threading
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import RunPipeline, Task
 from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client.errors import RunFailed, RunTimedOut, RunUnwatched
+from aml_provider.compat import AirflowFailException, TaskDeferred
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 from support.airflow.task import RunPipeline
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, AirflowTaskTimeout, TaskDeferred
 from aml_provider.state import other_tasks, variables
 
 if AIRFLOW_V_3_0_PLUS:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from chaos.planted import BUGS, environment, planted
 from support.airflow.task import RunPipeline
 from support.drivers.watching import context_of, sensor, variables_in_memory
@@ -20,6 +19,7 @@ from support.oracles import blob_promises, promises
 from support.oracles.blob_promises import Handover, Reader, Version
 
 from aml_provider.client.errors import RunUnwatched
+from aml_provider.compat import TaskDeferred
 from aml_provider.emulator.routes.control import describe
 from aml_provider.emulator.workspace.models import Datastore
 

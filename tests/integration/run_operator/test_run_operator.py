@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.airflow.task import RunPipeline
 from support.services.local_workspace import serving
 
@@ -19,6 +18,7 @@ from aml_provider.client.errors import (
     Unreachable,
 )
 from aml_provider.client.models import DataPath
+from aml_provider.compat import AirflowFailException
 from aml_provider.state import variables
 
 SUBMIT = "*PipelineSubmit*"

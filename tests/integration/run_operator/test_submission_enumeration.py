@@ -10,11 +10,11 @@ import itertools
 import random
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS as HAS_STORE
 from support.drivers.interrupted import Life, World, interruptions
 
 from aml_provider.client.errors import SubmissionUnknown
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS as HAS_STORE
+from aml_provider.compat import AirflowFailException
 
 QUIRKS = {
     "none": [],

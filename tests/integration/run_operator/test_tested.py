@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow.task import RunPipeline
 
 from aml_provider.client.errors import RunFailed, RunStillActive
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.airflow.task import Log
 from support.drivers.watching import Said, fire
 from support.services.local_workspace import serving
 
 from aml_provider.client import calls
+from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 from aml_provider.state import variables

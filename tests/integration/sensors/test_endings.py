@@ -7,16 +7,11 @@ import time
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
 from support.drivers.ending import FLAGS, MODES, end, modes
 from support.drivers.watching import context_of, sensor, variables_in_memory
 from support.services.folder import ContainerServer
 
+from aml_provider.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from aml_provider.state.cursor_stores import VariableCursorStore
 
 

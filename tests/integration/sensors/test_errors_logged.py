@@ -6,16 +6,11 @@ import logging
 from contextvars import copy_context
 
 import pytest
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSkipException,
-    TaskDeferred,
-)
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.drivers.ending import end
 from support.drivers.watching import context_of, variables_in_memory
 
 from aml_provider.client.errors import RunFailed
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowFailException, AirflowSkipException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.drivers.watching import context_of, variables_in_memory
 
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TaskDeferred
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor

@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
 from support.drivers.ending import FLAGS, MODES, end, modes
 from support.drivers.watching import context_of
 
 from aml_provider.client.errors import RunFailed
+from aml_provider.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger

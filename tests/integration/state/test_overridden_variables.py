@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.airflow.schedule_tasks import create, writes
 from support.airflow.task import RunPipeline, Task
 
+from aml_provider.compat import AirflowFailException
 from aml_provider.state import variables
 
 

@@ -6,9 +6,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from airflow.providers.common.compat.sdk import DAG
 from support.airflow import dags
 
+from aml_provider.compat import BaseOperator
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
+
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 
 class PlayedDag:

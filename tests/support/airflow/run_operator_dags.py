@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 FOLDER = Path(__file__).parents[2] / "dags" / "run_operator"
 

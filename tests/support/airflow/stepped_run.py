@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunType
 from support.airflow import dags
+
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 
 if TYPE_CHECKING:
     from datetime import datetime

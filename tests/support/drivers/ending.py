@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from support.drivers.watching import context_of, fire
+
+from aml_provider.compat import TaskDeferred
 
 MODES = {"poke": {}, "deferrable": {"deferrable": True}}
 FLAGS = {"plain": {}, "soft_fail": {"soft_fail": True}, "never_fail": {"never_fail": True}}

@@ -11,12 +11,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from airflow.providers.common.compat.sdk import TaskDeferred
 from support.airflow.task import RunPipeline, Task, TaskInstance, TaskStateStore
 from support.services.local_workspace import Workspace
 
 from aml_provider.client.http import clients
 from aml_provider.client.http.messages import Pause
+from aml_provider.compat import TaskDeferred
 from aml_provider.durable import evidence, submission
 from aml_provider.state import variables
 from aml_provider.worker import run_pipeline

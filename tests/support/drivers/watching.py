@@ -7,8 +7,7 @@ import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-
+from aml_provider.compat import TaskDeferred
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.triggers.blob import AzureBlobLookTrigger

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from hypothesis import given
 from hypothesis import strategies as st
 from support.airflow.xcom import read, stored
@@ -35,6 +34,7 @@ from aml_provider.client.models import DataPath
 from aml_provider.client.portable import Portable, pack, unpack
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import WorkspaceSettings
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.xcom import CLASSES, allow_classes
 
 ODD_TEXTS = ["", "\0", "\ud800", "a\nb", "é", "***", '{"json": 1}']

@@ -6,9 +6,10 @@ import json
 from datetime import datetime
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator, Variable
+from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, undone
+from aml_provider.compat import BaseOperator, Variable
 from aml_provider.durable.handover import (
     BEHIND,
     Commit,

@@ -7,10 +7,11 @@ import sys
 from datetime import datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.compat import AirflowFailException
 from aml_provider.operators.pipeline import (
     AzureMLDisablePipelineOperator,
     AzureMLEnablePipelineOperator,

@@ -7,8 +7,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 from aml_provider.state.task_end import leaves_failed, still_wants, was_ended
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 

@@ -9,11 +9,11 @@ import json
 import pkgutil
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger
 from support.drivers.watching import Said
 
 from aml_provider import triggers
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 
 REQUIRED = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.drivers.hook_faces import connect
 
+from aml_provider.compat import AirflowFailException
 from aml_provider.emulator.server import EmulatorServer
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.drivers.hook_faces import ENDPOINT, OLD, SCORE, TYPED
 
 from aml_provider.client.errors import ReplyLost
+from aml_provider.compat import AirflowFailException
 
 
 def test_list_get_and_find(hook):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+
+from aml_provider.compat import AirflowFailException
 
 
 def test_from_its_creation_to_its_deletion(hook):

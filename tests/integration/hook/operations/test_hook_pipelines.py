@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.drivers.hook_faces import LONG, RETIRED, SCORE, TYPED
 
 from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.compat import AirflowFailException
 
 
 def test_list_get_and_find(hook):

@@ -6,13 +6,13 @@ import re
 
 import httpx
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.drivers.hook_faces import ENDPOINT, FAILS, LONG, OLD, SCORE, TOKEN, connect
 from support.services.recorder import Answer, Recorder
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import ServerFault
 from aml_provider.client.models import DataPath
+from aml_provider.compat import AirflowFailException
 
 
 def test_submission_of_an_endpoint(emulator, hook):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.drivers.hook_faces import ENDPOINT, SCORE, connect
 
 from aml_provider.client.models import Recurrence
+from aml_provider.compat import AirflowFailException
 from aml_provider.emulator.server import EmulatorServer
 
 

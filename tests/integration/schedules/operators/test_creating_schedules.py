@@ -6,7 +6,6 @@ import re
 from datetime import UTC
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.airflow.schedule_tasks import (
     LATER,
     NIGHTLY,
@@ -23,6 +22,7 @@ from support.services.local_workspace import serving
 
 from aml_provider.client.errors import ReplyLost, ServerFault
 from aml_provider.client.models import DataPath, Recurrence
+from aml_provider.compat import AirflowFailException
 from aml_provider.durable import lookup
 from aml_provider.state import variables
 

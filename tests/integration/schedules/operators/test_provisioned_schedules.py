@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from support.airflow.schedule_tasks import (
     NIGHTLY,
     Create,
@@ -18,6 +17,7 @@ from support.airflow.schedule_tasks import (
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import ProvisioningFailed, ProvisioningUnsettled
+from aml_provider.compat import TaskDeferred
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker import create_schedule
 

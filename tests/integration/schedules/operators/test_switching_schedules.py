@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from support.airflow.schedule_tasks import (
     NIGHTLY,
     Disable,
@@ -16,6 +15,7 @@ from support.airflow.schedule_tasks import (
 )
 
 from aml_provider.client import calls
+from aml_provider.compat import AirflowFailException
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 

@@ -1,0 +1,151 @@
+"""Names of Airflow that are in other places in other versions, from 2.11 to 3.3.
+
+Airflow's own package for this, ``apache-airflow-providers-common-compat``, is not used: each Airflow's constraints pin
+the version that was current at its release, and those of 3.0 and 2.11 have few of these names. See decision 34.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import (
+        Asset,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        Connection,
+        Context,
+        PokeReturnValue,
+        Variable,
+        get_current_context,
+    )
+    from airflow.sdk._shared.listeners import hookimpl
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferred,
+    )
+    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.sdk.log import mask_secret
+    from airflow.sdk.plugins_manager import AirflowPlugin
+    from airflow.triggers.base import BaseEventTrigger
+
+__all__ = [
+    "AIRFLOW_V_3_0_PLUS",
+    "AIRFLOW_V_3_3_PLUS",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowPlugin",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "Asset",
+    "BaseEventTrigger",
+    "BaseHook",
+    "BaseOperator",
+    "BaseOperatorLink",
+    "BaseSensorOperator",
+    "Connection",
+    "Context",
+    "PokeReturnValue",
+    "TaskDeferred",
+    "Variable",
+    "XCom",
+    "conf",
+    "get_async_connection",
+    "get_async_extra_dejson",
+    "get_current_context",
+    "hookimpl",
+    "mask_secret",
+]
+
+R = TypeVar("R")
+
+_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
+AIRFLOW_V_3_0_PLUS = _VERSION >= (3, 0)
+AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3)
+
+_EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
+# Where each name is, the newest place first; with another name there after a colon.
+_PLACES = {
+    "AirflowException": _EXCEPTIONS,
+    "AirflowFailException": _EXCEPTIONS,
+    "AirflowNotFoundException": _EXCEPTIONS,
+    "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
+    "AirflowSensorTimeout": _EXCEPTIONS,
+    "AirflowSkipException": _EXCEPTIONS,
+    "AirflowTaskTimeout": _EXCEPTIONS,
+    "Asset": ("airflow.sdk", "airflow.datasets:Dataset"),
+    # Airflow 2 has no asset watchers.
+    "BaseEventTrigger": ("airflow.triggers.base", "airflow.triggers.base:BaseTrigger"),
+    "BaseHook": ("airflow.sdk", "airflow.sdk.bases.hook", "airflow.hooks.base"),
+    "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
+    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
+    "BaseSensorOperator": ("airflow.sdk", "airflow.sdk.bases.sensor", "airflow.sensors.base"),
+    "Connection": ("airflow.sdk", "airflow.models.connection"),
+    "Context": ("airflow.sdk", "airflow.utils.context"),
+    "PokeReturnValue": ("airflow.sdk", "airflow.sdk.bases.sensor", "airflow.sensors.base"),
+    "TaskDeferred": _EXCEPTIONS,
+    "Variable": ("airflow.sdk", "airflow.models.variable"),
+    "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
+    "conf": ("airflow.sdk.configuration", "airflow.configuration"),
+    "get_current_context": ("airflow.sdk", "airflow.operators.python"),
+    "hookimpl": ("airflow.sdk._shared.listeners", "airflow.listeners"),
+    "mask_secret": (
+        "airflow.sdk.log",
+        "airflow.sdk.execution_time.secrets_masker",
+        "airflow.utils.log.secrets_masker",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for, as most of them cost more than a DAG file may."""
+    for place in _PLACES.get(name, ()):
+        module, _, renamed = place.partition(":")
+        try:
+            found = getattr(import_module(module), renamed or name)
+        except (ImportError, AttributeError):
+            continue
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}, or Airflow {__version__} does not have it")
+
+
+async def get_async_connection(conn_id: str) -> Connection:
+    """Look up a connection on an event loop.
+
+    Before Airflow 3.3.2, the asynchronous look-up masks secrets with a synchronous call, which raises a deadlock error
+    while another call of the loop is under way. There, the synchronous look-up runs in a thread.
+    """
+    hook: type[BaseHook] = __getattr__("BaseHook")
+    if hasattr(__getattr__("Connection"), "aextra_dejson"):
+        return await hook.aget_connection(conn_id)
+    return await _in_thread(hook.get_connection, conn_id)
+
+
+async def get_async_extra_dejson(connection: Connection) -> dict[str, Any]:
+    """Parse the extra of a connection on an event loop, where it must not mask its secrets synchronously either."""
+    if hasattr(connection, "aextra_dejson"):
+        return await connection.aextra_dejson()
+    return await _in_thread(lambda: connection.extra_dejson)
+
+
+async def _in_thread(function: Callable[..., R], *args: Any) -> R:
+    from asgiref.sync import sync_to_async
+
+    # Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach.
+    return await sync_to_async(function, thread_sensitive=False)(*args)
