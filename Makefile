@@ -31,6 +31,7 @@ WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulato
 UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed
 AZURITE := .cache/azurite/.installed
+CHROMIUM_HERE := .cache/chromium/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
 SDK := .venv-sdk/.installed
@@ -56,7 +57,7 @@ demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEE
 workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C (PORT=8700)
 	@.venv/bin/python scripts/workspace.py $(PORT)
 
-test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
+test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
 	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
@@ -143,6 +144,12 @@ $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json tools/azu
 	@cd $(@D) && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+$(CHROMIUM_HERE): scripts/find-chromium.sh tools/chromium/package.json tools/chromium/package-lock.json \
+		tools/chromium/.npmrc $(NODE)
+	@echo "Installing Chromium into $(@D)"
+	@sh scripts/find-chromium.sh
+	@touch $@
+
 # --- locking ---------------------------------------------------------------------------------------------------------
 
 export UV_CUSTOM_COMPILE_COMMAND := make lock
@@ -159,5 +166,5 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
-	cd tools/azurite && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm install --package-lock-only --ignore-scripts \
-		--no-audit --no-fund
+	for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
+		npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done

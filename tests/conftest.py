@@ -65,6 +65,18 @@ settings.load_profile("same")
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line how many tests had no browser: a skip is easily overlooked."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", ()) if reporter else ()
+    without = [report for report in skipped if "no browser: " in str(report.longrepr)]
+    if without:
+        reporter.write_line(
+            f"{len(without)} tests of the local workspace's pages were skipped: there is no browser. Install Chromium, "
+            "or set CHROMIUM to the path of one."
+        )
+
+
 @pytest.fixture(autouse=True)
 def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins as a new process does: it knows nothing of a workspace, whose port may be an earlier one's."""

@@ -17,7 +17,7 @@ from aml_provider.emulator.workspace.submission import Submission
 
 EXECUTABLE = find_chromium()
 pytestmark = pytest.mark.skipif(
-    EXECUTABLE is None, reason="there is no Chromium on the PATH, and the variable CHROMIUM names none"
+    EXECUTABLE is None, reason="no browser: install Chromium, or set CHROMIUM to the path of one"
 )
 
 # Text and its background as painted; the background is that of the nearest ancestor that is not transparent.

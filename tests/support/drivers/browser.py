@@ -1,18 +1,24 @@
-"""An installed Chromium, and the errors in its pages."""
+"""A Chromium, and the errors in its pages."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# As ``make test`` installs it, and the usual names of others.
+_INSTALLED = Path(__file__).parents[3] / ".cache" / "chromium" / "chromium"
+_NAMES = (str(_INSTALLED), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Milliseconds: a machine may be busy.
+_TIMEOUT = 60_000
+expect.set_options(timeout=_TIMEOUT)
 
 
 def find_chromium():
-    """The path of a Chromium: that in ``CHROMIUM``, else one with a usual name; None if there is none."""
+    """The path of a Chromium: that in ``CHROMIUM``, else the installed one, else one on the PATH; None if none is."""
     if given := os.environ.get("CHROMIUM"):
         return given
     return next(filter(None, map(shutil.which, _NAMES)), None)
@@ -40,7 +46,7 @@ def new_page(browser, **options):
     """
     with browser.new_context(**options) as context:
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(_TIMEOUT)
         page.troubles, page.documents = [], []
         page.on("console", lambda message: page.troubles.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: page.troubles.append(str(error)))
