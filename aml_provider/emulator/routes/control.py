@@ -38,7 +38,7 @@ class ControlRoutes:
         self._token = token
 
     def routes(self) -> list[Route]:
-        """At the root."""
+        """The routes, all below ``/_emulator/``."""
         routes: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "requests", self.requests),
             ("DELETE", "requests", self.clear_requests),

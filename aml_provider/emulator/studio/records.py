@@ -103,7 +103,7 @@ class Records:
         self._workspace = workspace
 
     def runs(self, runs: Iterable[Run]) -> list[RunRecord]:
-        """Some runs."""
+        """Read each of these runs, and keep their order."""
         return [self.run(run) for run in runs]
 
     def run(self, run: Run) -> RunRecord:
