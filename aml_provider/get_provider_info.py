@@ -1,8 +1,12 @@
-"""The provider's description, which Airflow's provider discovery reads at every start: plain data, no imports."""
+"""The provider's description, which Airflow's provider discovery reads at every start: plain data, no heavy imports."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from aml_provider import __version__
+
+_INTEGRATION = "Azure Machine Learning"
 
 _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "config_json": {
@@ -102,28 +106,41 @@ def get_provider_info() -> dict[str, Any]:
     Returns:
         A dictionary that follows Airflow's ``provider_info.schema.json``. The connection form is built from
         ``conn-fields`` and ``ui-field-behaviour`` on Airflow 3.2 and later, by the hook's form methods before.
+        Registries also read ``versions``, and the paths of guides and logo, which begin at the repository's root.
     """
     return {
         "package-name": "airflow-provider-azureml",
         "name": "Azure Machine Learning pipelines",
         "description": "Run, watch and schedule Azure Machine Learning published pipelines (v1).",
+        "versions": [__version__],
         "integrations": [
             {
-                "integration-name": "Azure Machine Learning",
+                "integration-name": _INTEGRATION,
                 "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
-                "tags": ["azure"],
+                "how-to-guide": [
+                    "/docs/connection.md",
+                    "/docs/run-operator.md",
+                    "/docs/hook.md",
+                    "/docs/command-line.md",
+                    "/docs/blob-sensor.md",
+                    "/docs/blob-watcher.md",
+                    "/docs/schedules.md",
+                    "/docs/emulator.md",
+                ],
+                "logo": "/docs/integration-logos/azureml-pipelines.svg",
+                "tags": ["azure", "machine-learning"],
             }
         ],
-        "hooks": [{"integration-name": "Azure Machine Learning", "python-modules": ["aml_provider.hooks.azure_ml"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["aml_provider.hooks.azure_ml"]}],
         "operators": [
             {
-                "integration-name": "Azure Machine Learning",
+                "integration-name": _INTEGRATION,
                 "python-modules": ["aml_provider.operators.pipeline", "aml_provider.operators.schedule"],
             }
         ],
         "sensors": [
             {
-                "integration-name": "Azure Machine Learning",
+                "integration-name": _INTEGRATION,
                 "python-modules": [
                     "aml_provider.sensors.pipeline",
                     "aml_provider.sensors.schedule",
@@ -133,7 +150,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "triggers": [
             {
-                "integration-name": "Azure Machine Learning",
+                "integration-name": _INTEGRATION,
                 "python-modules": [
                     "aml_provider.triggers.pipeline",
                     "aml_provider.triggers.schedule",
@@ -157,7 +174,20 @@ def get_provider_info() -> dict[str, Any]:
                         "password": "Client secret or token",
                         "port": "Port (0, for Test)",
                     },
-                    "placeholders": {"port": "0, or Test in Airflow 3.3.2 reports that host or port differ"},
+                    # Airflow 3 shows those of the standard fields only.
+                    "placeholders": {
+                        "login": "of the service principal, or of a user-assigned identity",
+                        "password": "for client_secret and static_token only",
+                        "port": "0, or Test in Airflow 3.3.2 reports that host or port differ",
+                        "subscription_id": "00000000-0000-0000-0000-000000000000",
+                        "region": "westeurope",
+                        "auth_method": "default",
+                        "tenant_id": "00000000-0000-0000-0000-000000000000",
+                        "cloud": "public",
+                        "certificate_path": "/run/secrets/azureml.pem",
+                        "endpoint": "https://westeurope.api.azureml.ms",
+                        "blob_endpoint": "https://mystorageaccount.blob.core.windows.net",
+                    },
                 },
                 "conn-fields": _CONNECTION_FIELDS,
             }
@@ -175,7 +205,7 @@ def get_provider_info() -> dict[str, Any]:
                             "a workspace never mistake each other's runs for their own. If unset, a random id is "
                             "created once and kept in the Variable azureml_deployment_id."
                         ),
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "string",
                         "example": "production-west",
                         "default": None,
@@ -185,7 +215,7 @@ def get_provider_info() -> dict[str, Any]:
                             "Seconds for which a submission whose reply was lost is looked up before it is concluded "
                             "that there is no run."
                         ),
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "float",
                         "example": None,
                         "default": "60",
@@ -195,7 +225,7 @@ def get_provider_info() -> dict[str, Any]:
                             "Seconds that one request may spend on retries, if it is safe to repeat (a submission "
                             "is not, except after a 429). For blobs, the limit is for a whole listing."
                         ),
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "float",
                         "example": None,
                         "default": "120",
@@ -206,7 +236,7 @@ def get_provider_info() -> dict[str, Any]:
                             "is too busy. This includes submissions, since a refused one was not carried out. Polls of "
                             "sensors use retry_budget instead."
                         ),
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "float",
                         "example": None,
                         "default": "3600",
@@ -218,7 +248,7 @@ def get_provider_info() -> dict[str, Any]:
                             "static_token: otherwise, anyone who can edit a connection could make workers send their "
                             "identity's tokens there."
                         ),
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "string",
                         "example": "aml.example.com, .blob.example.com",
                         "default": "",
