@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from release.building import BuildError, Built, build_twice
 from release.contents import problems_of_sdist, problems_of_wheel
@@ -28,19 +28,37 @@ _DIST = _ROOT / "dist"
 _BUILD = _ROOT / "build"
 
 
+class _Check(NamedTuple):
+    """A check and its result.
+
+    Attributes:
+        title: A word for it.
+        problems: What is wrong.
+        fine: A line for the case that nothing is.
+    """
+
+    title: str
+    problems: list[str]
+    fine: str
+
+
 def main() -> int:
     """Run all checks; returns the exit code."""
     repository = Repository(_ROOT)
+    if not (_ROOT / ".git").exists():
+        print("The package is compared with the files that Git tracks, so this needs a checkout.")
+        return 1
     shutil.rmtree(_DIST, ignore_errors=True)
     _BUILD.mkdir(exist_ok=True)
-    problems = []
+    problems: list[str] = []
     with tempfile.TemporaryDirectory(dir=_BUILD) as scratch:
         try:
             built = build_twice(repository, Path(scratch), _DIST)
             print(f"release-check of {repository.name} {built.version}", flush=True)
-            for title, found in _checks(repository, built, Path(scratch)):
-                print(f"  {title:<13} {'; '.join(found) if isinstance(found, list) else found}", flush=True)
-                problems += found if isinstance(found, list) else []
+            for check in _checks(repository, built, Path(scratch)):
+                result = f"WRONG: {len(check.problems)}" if check.problems else check.fine
+                print(f"  {check.title:<13} {result}", flush=True)
+                problems += check.problems
         except BuildError as error:
             problems.append(str(error))
     if problems:
@@ -53,50 +71,43 @@ def main() -> int:
     return 0
 
 
-def _checks(repository: Repository, built: Built, scratch: Path) -> Iterator[tuple[str, str | list[str]]]:
-    """Each check's title with its problems, or with a line about what is fine."""
-    yield "build", f"twice, with the same bytes: {built.wheel.name}, {built.sdist.name}"
+def _checks(repository: Repository, built: Built, scratch: Path) -> Iterator[_Check]:
+    fine = f"twice, with the same bytes: {built.wheel.name}, {built.sdist.name}"
+    yield _Check("build", [], fine)
 
-    twine = _run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", built.wheel, built.sdist)
-    yield "twine", [f"twine check --strict: {twine}"] if twine else "check --strict passed"
+    problems = _complaints(sys.executable, "-m", "twine", "--no-color", "check", "--strict", built.wheel, built.sdist)
+    yield _Check("twine", problems, "check --strict passed")
 
-    yield (
-        "wheel",
-        problems_of_wheel(built.wheel_files, repository.files, built.dist_info)
-        or f"{len(built.wheel_files)} files: those of aml_provider/ and its metadata",
-    )
-    yield (
-        "sdist",
-        problems_of_sdist(built.sdist_files, repository.files)
-        or f"{len(built.sdist_files)} files: the whole repository, so its tests run",
-    )
+    problems = problems_of_wheel(built.wheel_files, repository.files, built.dist_info)
+    yield _Check("wheel", problems, f"{len(built.wheel_files)} files: those of aml_provider/ and its metadata")
 
-    description = examine(built.description, repository, tag=f"v{built.version}")
-    yield (
-        "description",
-        description.problems
-        or f"rendered; {description.inside} links into the repository exist, {description.outside} lead elsewhere",
-    )
+    problems = problems_of_sdist(built.sdist_files, repository.files)
+    yield _Check("sdist", problems, f"{len(built.sdist_files)} files: the whole repository, so its tests run")
 
-    versions = problems_of_versions(repository.version, built.versions)
-    versions += problems_of_changelog(repository.text("CHANGELOG.md"), repository.version, repository.address)
-    versions += problems_of_tags(repository)
-    yield "version", versions or f"{repository.version} in package, metadata and changelog"
-    yield "addresses", problems_of_addresses(repository) or f"of the repository: {repository.address} everywhere"
+    page = examine(built.description, repository, tag=f"v{built.version}")
+    fine = f"rendered; {page.inside} links into the repository exist, {page.outside} lead elsewhere"
+    yield _Check("description", page.problems, fine)
+
+    problems = problems_of_versions(repository.version, built.versions)
+    problems += problems_of_changelog(repository.text("CHANGELOG.md"), repository.version, repository.address)
+    problems += problems_of_tags(repository)
+    yield _Check("version", problems, f"{repository.version} in source, metadata and changelog")
+    yield _Check("addresses", problems_of_addresses(repository), f"of the repository: {repository.address}")
 
     environment = install(built, repository, scratch)
     imported = import_everything(environment, built.version, scratch)
-    yield "installed", imported.problems or f"into a fresh environment; all {imported.modules} modules can be imported"
+    fine = f"into a fresh environment; all {imported.modules} modules can be imported"
+    yield _Check("installed", imported.problems, fine)
 
     target = _BUILD / f"{repository.name}-{built.version}.cdx.json"
     sbom = describe(environment, built, repository, target)
-    yield "SBOM", sbom.problems or f"{target.relative_to(_ROOT)}: {sbom.components} packages"
+    yield _Check("SBOM", sbom.problems, f"{target.relative_to(_ROOT)}: {sbom.components} packages")
 
 
-def _run(*command: str | Path) -> str:
-    """What a command says if it fails; otherwise nothing."""
+def _complaints(*command: str | Path) -> list[str]:
+    """The output of a command that fails; otherwise nothing."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if result.returncode == 0 else " ".join((result.stdout + result.stderr).split())
+    return [(result.stdout + result.stderr).strip()] if result.returncode else []
 
 
 if __name__ == "__main__":

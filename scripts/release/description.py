@@ -76,7 +76,7 @@ def examine(markdown: str, repository: Repository, tag: str, render: Callable[[s
         if not target:
             if anchor not in read.anchors:
                 problems.append(f"the description has no heading for its link #{anchor.removeprefix(_ANCHOR)}")
-        elif not target.startswith("https://"):
+        elif not target.startswith(("https://", "mailto:")):
             problems.append(f"the description's link {address} leads nowhere on PyPI")
         elif not target.startswith(f"{repository.address}/"):
             outside += 1

@@ -45,6 +45,7 @@ def problems(markdown, tmp_path):
         f"[]({HOME}/actions/workflows/ci.yml?query=branch)",
         f"[]({HOME}/issues)",
         "[](https://elsewhere.example/page#part)",
+        "[](mailto:somebody@elsewhere.example)",
         "# Here\n[](#here)",
     ],
 )
