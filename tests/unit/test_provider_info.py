@@ -29,7 +29,7 @@ INFO = get_provider_info()
 AIRFLOW = tuple(map(int, airflow.__version__.split(".")[:2]))
 OLD_FORM = AIRFLOW < (3, 0)
 ROOT = PACKAGE.parent
-NEWEST_SCHEMA = pytest.mark.skipif(AIRFLOW < (3, 2), reason="its schema before Airflow 3.2 lacks keys and tags that we have")
+NEWEST_SCHEMA = pytest.mark.skipif(AIRFLOW < (3, 2), reason="before Airflow 3.2 it lacks keys and tags that we have")
 
 
 def airflows_schema(name):
