@@ -1,5 +1,5 @@
 # A machine needs only make and Python 3.11 or later. Everything that is installed comes from locked, hashed lists and
-# goes into this folder (.venv, .venv-2.11, .venv-sdk, .venv-bench, .cache); `make clean` removes it.
+# goes into this folder (.venv and other .venv-…, .cache); `make clean` removes it.
 
 # If it is not empty, `make demo` leaves everything running.
 export KEEP ?=
@@ -37,6 +37,7 @@ OLDEST := .venv-2.11/.installed
 SDK := .venv-sdk/.installed
 KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
 PEERS := .venv-bench/.installed
+RELEASE := .venv-release/.installed
 
 # Without bytecode every Airflow process compiles all of Airflow again, for minutes.
 export UV_COMPILE_BYTECODE := 1
@@ -46,10 +47,11 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench lint types format lock clean
+.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench release-check lint types \
+	format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
@@ -78,6 +80,9 @@ conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the loca
 bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
+release-check: $(RELEASE) ## Build the package and examine it as PyPI and users would; dist/ then has what can be uploaded
+	@PYTHONPATH=scripts .venv-release/bin/python -m release
+
 lint: $(NEWEST) ## Check style, formatting, spelling and words
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
@@ -92,7 +97,8 @@ format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .venv-sdk .venv-bench .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-2.11 .venv-sdk .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- installing ------------------------------------------------------------------------------------------------------
@@ -109,27 +115,35 @@ define sync
 	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 endef
 
-# The package itself is installed without its dependencies and built with the locked tools.
+# The package itself is installed without its dependencies and built with the locked tools. It is installed again when
+# pyproject.toml or the version changes.
+PACKAGE := pyproject.toml aml_provider/__init__.py
+
 define install
 	$(sync)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
 
-$(NEWEST): requirements/airflow-3.3.txt pyproject.toml | $(UV)
+$(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 	$(install)
 
-$(OLDEST): requirements/airflow-2.11.txt pyproject.toml | $(UV)
+$(OLDEST): requirements/airflow-2.11.txt $(PACKAGE) | $(UV)
 	$(install)
 
 # The same Airflow with its own Azure provider, for comparison.
-$(PEERS): requirements/benchmarks.txt pyproject.toml | $(UV)
+$(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
 	$(install)
 
 # Microsoft's SDK, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
 $(SDK): requirements/conformance.txt | $(UV)
 	@.cache/uv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13) and "Python 3.11 or 3.12 is needed for \
 	Microsoft'"'"'s SDK: make clean, then make PYTHON=/path/to/python3.12 conformance")'
+	$(sync)
+	@touch $@
+
+# What builds and examines the package; the package itself goes into a fresh environment each time.
+$(RELEASE): requirements/release.txt | $(UV)
 	$(sync)
 	@touch $@
 
@@ -164,6 +178,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
 		--output-file requirements/benchmarks.txt
 	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
+	$(compile) --group build --group release --output-file requirements/release.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \

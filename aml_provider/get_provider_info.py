@@ -1,8 +1,10 @@
-"""The provider's description, which Airflow's provider discovery reads at every start: plain data, no imports."""
+"""The provider's description, which Airflow's provider discovery reads at every start: plain data, no heavy imports."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from aml_provider import __version__
 
 _NAME = "Azure Machine Learning"
 
@@ -83,16 +85,29 @@ def get_provider_info() -> dict[str, Any]:
     Returns:
         A dictionary that follows Airflow's ``provider_info.schema.json``. The connection form is built from
         ``conn-fields`` and ``ui-field-behaviour`` on Airflow 3.2 and later, by the hook's form methods before.
+        Registries also read ``versions``, and the paths of guides and logo, which begin at the repository's root.
     """
     return {
         "package-name": "airflow-provider-azureml",
         "name": "Azure Machine Learning pipelines",
         "description": "Run, watch and schedule Azure Machine Learning published pipelines (v1).",
+        "versions": [__version__],
         "integrations": [
             {
                 "integration-name": _NAME,
                 "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
-                "tags": ["azure"],
+                "how-to-guide": [
+                    "/docs/connection.md",
+                    "/docs/run-operator.md",
+                    "/docs/hook.md",
+                    "/docs/command-line.md",
+                    "/docs/blob-sensor.md",
+                    "/docs/blob-watcher.md",
+                    "/docs/schedules.md",
+                    "/docs/emulator.md",
+                ],
+                "logo": "/docs/integration-logos/azureml-pipelines.svg",
+                "tags": ["azure", "machine-learning"],
             }
         ],
         "hooks": _modules("hooks.azure_ml"),
@@ -115,7 +130,20 @@ def get_provider_info() -> dict[str, Any]:
                         "password": "Client secret or token",
                         "port": "Port (0, for Test)",
                     },
-                    "placeholders": {"port": "0, or Test in Airflow 3.3.2 reports that host or port differ"},
+                    # Airflow 3 shows those of the standard fields only.
+                    "placeholders": {
+                        "login": "of the service principal, or of a user-assigned identity",
+                        "password": "for client_secret and static_token only",
+                        "port": "0, or Test in Airflow 3.3.2 reports that host or port differ",
+                        "subscription_id": "00000000-0000-0000-0000-000000000000",
+                        "region": "westeurope",
+                        "auth_method": "default",
+                        "tenant_id": "00000000-0000-0000-0000-000000000000",
+                        "cloud": "public",
+                        "certificate_path": "/run/secrets/azureml.pem",
+                        "endpoint": "https://westeurope.api.azureml.ms",
+                        "blob_endpoint": "https://mystorageaccount.blob.core.windows.net",
+                    },
                 },
                 "conn-fields": _CONNECTION_FIELDS,
             }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import airflow
 import jsonschema
 import pytest
+from packaging.version import Version
 
 from aml_provider import __version__
 from aml_provider.connection import CONN_TYPE, read_settings
@@ -23,7 +26,14 @@ from aml_provider.links import AzureMLPipelineRunLink
 PACKAGE = Path(importlib.import_module("aml_provider").__file__).parent
 INFO = get_provider_info()
 (CONNECTION,) = INFO["connection-types"]
-OLD_FORM = tuple(map(int, airflow.__version__.split(".")[:2])) < (3, 0)
+AIRFLOW = tuple(map(int, airflow.__version__.split(".")[:2]))
+OLD_FORM = AIRFLOW < (3, 0)
+ROOT = PACKAGE.parent
+NEWEST_SCHEMA = pytest.mark.skipif(AIRFLOW < (3, 2), reason="before Airflow 3.2 it lacks keys and tags that we have")
+
+
+def airflows_schema(name):
+    return json.loads((Path(airflow.__file__).parent / f"{name}.schema.json").read_text())
 
 
 def listed(kind):
@@ -38,11 +48,31 @@ def base_names(path):
 
 
 def test_the_provider_info_fits_airflows_schema():
-    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
-    jsonschema.validate(INFO, schema)
-    # The schema lets unknown keys pass, and Airflow ignores them.
-    if not OLD_FORM:
-        assert set(INFO) <= set(schema["properties"])
+    jsonschema.validate(INFO, airflows_schema("provider_info"))
+
+
+@NEWEST_SCHEMA
+def test_it_also_fits_the_stricter_schema_of_airflows_own_providers():
+    """It knows every key that a registry reads, and allows no other."""
+    of_the_release = {"state": "ready", "source-date-epoch": 0}
+    jsonschema.validate({**INFO, **of_the_release}, airflows_schema("provider.yaml"))
+
+
+def test_registries_find_the_version_the_guides_and_the_logo():
+    assert INFO["versions"] == [__version__]
+    (integration,) = INFO["integrations"]
+    guides = [path for path in integration["how-to-guide"] if path.startswith("/docs/")]
+    assert guides == integration["how-to-guide"]
+    for path in [*guides, integration["logo"]]:
+        assert (ROOT / path.removeprefix("/")).is_file()
+
+
+def test_the_logo_stands_alone():
+    """A registry shows it from its own address, under its own rules for scripts."""
+    (integration,) = INFO["integrations"]
+    logo = (ROOT / integration["logo"].removeprefix("/")).read_text()
+    assert ET.fromstring(logo).get("viewBox") == "0 0 128 128"
+    assert not re.findall(r"script|href|url\(|https?://(?!www\.w3\.org/2000/svg\")", logo)
 
 
 def test_the_provider_info_is_found_under_the_distributions_name():
@@ -124,6 +154,11 @@ def test_every_class_that_it_names_is_there():
         assert isinstance(getattr(importlib.import_module(module), attribute), type)
 
 
+def test_every_option_was_added_in_a_version_that_exists():
+    for option in INFO["config"]["azureml"]["options"].values():
+        assert Version(option["version_added"]).release <= Version(__version__).release
+
+
 def test_every_integration_is_one_of_ours():
     names = {item["integration-name"] for item in INFO["integrations"]}
     for kind in ("hooks", "operators", "sensors", "triggers"):
@@ -138,6 +173,17 @@ def test_the_hook_says_the_same_about_itself():
     behaviour = AzureMLHook.get_ui_field_behaviour()
     assert behaviour["hidden_fields"] == CONNECTION["ui-field-behaviour"]["hidden-fields"]
     assert behaviour["relabeling"] == CONNECTION["ui-field-behaviour"]["relabeling"]
+    assert behaviour["placeholders"] == CONNECTION["ui-field-behaviour"]["placeholders"]
+
+
+def test_every_placeholder_is_that_of_a_field_which_is_shown():
+    """Airflow 2's form stops at a placeholder without a field."""
+    behaviour = CONNECTION["ui-field-behaviour"]
+    shown = {"login", "password", "schema", "host", "port"} - set(behaviour["hidden-fields"])
+    assert set(behaviour["placeholders"]) <= shown | set(CONNECTION["conn-fields"])
+    for name, field in CONNECTION["conn-fields"].items():
+        if "enum" in field["schema"]:
+            assert behaviour["placeholders"][name] == field["schema"]["default"]
 
 
 def test_every_field_of_the_form_is_read_and_none_is_missing():
