@@ -184,7 +184,7 @@ def _read_config(value: Any) -> dict[str, Any]:
 
 
 def _trusted_endpoints() -> tuple[str, ...]:
-    """The hosts that the operator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
+    """The hosts that the administrator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
     from airflow.providers.common.compat.sdk import conf
 
     from aml_provider.client.settings import read_trusted
