@@ -185,7 +185,7 @@ class ScheduleReconciler:
         if not self._wanted.fits(schedule, self._target):
             raise ScheduleExists(
                 f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
-                f"other than {self._target}. Give the new schedule another name, or disable that one."
+                f"other than {self._target}. Give the new schedule another name, or disable the existing one."
             )
         self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) belonged to {other}; this task owns it now.")
 
