@@ -185,7 +185,7 @@ def test_a_cleared_run_that_is_queued_behind_the_next_one_is_not_waited_for(mode
     dags.set_state(dags.run(dag, DAY), "watch", None)
     write("incoming/b.csv")
     assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
-    assert "which is cleared, and queued behind this run" in str(said)
+    assert "that task instance is cleared, and queued behind this run" in str(said)
     write("incoming/c.csv")
     assert run(dag, 0) == (DONE, [["incoming/c.csv"]])
 
