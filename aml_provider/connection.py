@@ -183,7 +183,7 @@ def _read_config(value: Any) -> dict[str, Any]:
 
 
 def _trusted_endpoints() -> tuple[str, ...]:
-    """The hosts that the operator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
+    """The hosts that the administrator of Airflow trusts besides the cloud's own; a connection cannot add to them."""
     from aml_provider.client.settings import read_trusted
     from aml_provider.compat import conf
 

@@ -1,7 +1,7 @@
 """A deadline that several machines check, each by its own clock.
 
-A trigger only wakes the task. The worker that resumes it decides by its own clock whether the time is up, and waits on
-if not.
+A trigger only wakes the task. The worker that resumes it decides by its own clock whether the time is up, and continues
+to wait if not.
 """
 
 from __future__ import annotations

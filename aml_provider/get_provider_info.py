@@ -25,7 +25,7 @@ _CONNECTION_FIELDS = {
     "resource_group": _field("Resource group", "The resource group of the workspace."),
     "workspace_name": _field("Workspace name", "The Azure Machine Learning workspace."),
     "region": _field(
-        "Region", "The workspace's region, such as westeurope. If empty, Azure Resource Manager is asked for it."
+        "Region", "The workspace's region, such as westeurope. If empty, it is read from Azure Resource Manager."
     ),
     "auth_method": _field(
         "Authentication",

@@ -108,6 +108,16 @@ GLOSSARY = (
     Word("shall", "should, will"),
     Word(r"from (?:Airflow )?[23]\.\d+ on", "since 3.3"),
     Word(r"below (?:Airflow [23]\.\d+|3\.3)", "before 3.3", but=r"below 3\.3 (?:ms|s|times)"),
+    Word(
+        "goes on|go on|going on|went on|gone on",
+        "continue, remain active",
+        # Something happens, or is put on something.
+        but=r"what(?:'s| is| was| else is)? (?:really )?going on|(?:goes?|going) on (?:an?|the|its|each|every)",
+    ),
+    Word("(?:waits?|waited|waiting) on", "wait for, continue to wait"),
+    Word("(?:polled|polling) on", "continue to poll"),
+    Word("(?:is|are|was|were) away", "is unreachable", but="(?:is|are|was|were) away from"),
+    Word("left over|left-overs?|leftovers?", "remain"),
     Word("ledgers?", "submission store"),
     Word("watchlists?", "wait queue"),
     Word("sightings?", "status row"),

@@ -38,7 +38,7 @@ def end_run(change: ManualStateChange) -> bool:
     if found is None:
         return False
     max_tries, was_due = found
-    # Where the task had ended before the change, its run was left to go on for a reason, such as on_timeout="leave", or
+    # Where the task had ended before the change, its run was left active for a reason, such as on_timeout="leave", or
     # because the task does not wait for its run (unless somebody has cleared the task since).
     was_cleared = record.max_tries != max_tries
     if not (change.was_at_work or was_due) or (record.finished and not was_cleared):
@@ -47,9 +47,9 @@ def end_run(change: ManualStateChange) -> bool:
     identity = TaskIdentity(deployment.name, *change[:4], record.max_tries, record.retries)
     if not identity.wrote(record):
         log.warning(
-            "The state of %s was changed manually; its submission was not made under this Airflow's deployment_id, %r, "
-            "and is left alone. Is this database a copy, or is [azureml] deployment_id not the same for the API server "
-            "and the workers?",
+            "The state of %s was changed manually. The task's run was not cancelled, because it was submitted under "
+            "another deployment_id than this Airflow's, %r. Is this database a copy, or do the API server and the "
+            "workers have different values of [azureml] deployment_id?",
             change,
             deployment.name,
         )
@@ -69,7 +69,7 @@ def end_run(change: ManualStateChange) -> bool:
                 check=deployment.check,
             )
         )
-    log.info("The state of %s was changed manually; its run %s is %s.", change, run_id, run.status)
+    log.info("The state of %s was changed manually; the task's run %s is %s.", change, run_id, run.status)
     return True
 
 

@@ -84,7 +84,9 @@ class ManualStateChangeListener:
                 change = change._replace(record=stored_record(*change[:4]))
             self._threads().submit(self._end_run, change, self._now() + _PAUSE)
         except Exception as error:  # noqa: BLE001 - an error here would keep the event from other listeners
-            log.warning("A manual state change of %s could not be handled, and its run may go on. %s", ti, error)
+            log.warning(
+                "A manual state change of %s could not be handled; the task's run may still be active. %s", ti, error
+            )
 
     def _dag_run_changed(self, dag_run: Any) -> None:
         """Airflow names the running tasks of the DAG run one by one, but not those that waited for their next try."""
@@ -92,7 +94,11 @@ class ManualStateChangeListener:
             names = (dag_run.dag_id, dag_run.run_id, str(dag_run.state))
             self._threads().submit(self._end_runs, *names, self._now() + _PAUSE)
         except Exception as error:  # noqa: BLE001 - as above
-            log.warning("A manual state change of %s could not be handled, and its runs may go on. %s", dag_run, error)
+            log.warning(
+                "A manual state change of %s could not be handled; the runs of its tasks may still be active. %s",
+                dag_run,
+                error,
+            )
 
     def _threads(self) -> ThreadPoolExecutor:
         # Made with the first change, because API servers fork. Python waits for these threads when the process ends.
@@ -107,7 +113,8 @@ class ManualStateChangeListener:
             self._check(lambda: end_run(change), due)
         except Exception as error:  # noqa: BLE001 - no caller sees an error of this thread; it can only be logged
             log.warning(
-                "The state of %s was changed manually, and its run may go on; see the task in the studio. %s",
+                "The state of %s was changed manually, but the task's run may still be active; check it in the "
+                "studio. %s",
                 change,
                 error,
             )
@@ -125,7 +132,10 @@ class ManualStateChangeListener:
             self._check(found, due)
         except Exception as error:  # noqa: BLE001 - as above
             log.warning(
-                "The state of DAG run %s of %s was changed manually, and its runs may go on. %s", run_id, dag_id, error
+                "The state of DAG run %s of %s was changed manually, but the runs of its tasks may still be active. %s",
+                run_id,
+                dag_id,
+                error,
             )
 
     def _check(self, is_done: Callable[[], bool], due: float) -> None:

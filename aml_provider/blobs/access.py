@@ -185,7 +185,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
         )
     raise InvalidArgument(
         "datastore",
-        f"{datastore!r} has a credential of kind {store.credential_type}, but the workspace did not hand it out; the "
+        f"{datastore!r} has a credential of kind {store.credential_type}, but the workspace did not return it; the "
         "connection's identity needs the action Microsoft.MachineLearningServices/workspaces/datastores/listsecrets"
         "/action on the workspace",
     )

@@ -143,7 +143,7 @@ def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], rig
     missing = "".join(letter for letter in right.letters if "sp" in signed and letter not in signed["sp"])
     if missing:
         return (
-            f"an identity needs the role {right.role!r} there, a SAS the permission to {right.words}; this one has "
+            f"an identity needs the role {right.role!r} there, a SAS the permission to {right.words}; this SAS has "
             f"sp={signed['sp']} and lacks {missing}"
         )
     if code == "AuthorizationPermissionMismatch" and "skoid" in signed:

@@ -82,7 +82,7 @@ class Counts:
         modified: Known names with a new version that are reported.
         unchanged: Versions that the cursor held.
         remembered: Versions of the first poll that are remembered and not reported.
-        filtered: New versions that the pattern refused; from the next poll on they are unchanged.
+        filtered: New versions that the pattern refused; the next poll counts them as unchanged.
         unsettled: Too young for ``settle``.
         empty: Empty, and ``ignore_empty``.
         held: Beyond ``max_changes``; a later result has them.
@@ -105,7 +105,7 @@ class Counts:
             "waiting beyond max_changes": self.held,
             "directory markers": self.markers,
             "cursor records of this provider": self.records,
-            "listed again further on": self.twice,
+            "listed again later": self.twice,
         }
         rest = "".join(f", {number} {text}" for text, number in others.items() if number)
         deeper = f"; {self.folders} sub-folders ignored" if self.folders else ""

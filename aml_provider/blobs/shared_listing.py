@@ -106,7 +106,7 @@ class SharedFolder:
         return bool(self._all)
 
     def join(self, rules: Rules, cursor_text: str | None) -> Knowledge:
-        """Add a watcher, which takes part from the next poll on.
+        """Add a watcher, which takes part beginning with the next poll.
 
         Args:
             rules: Rules without a pattern: each watcher applies its own.

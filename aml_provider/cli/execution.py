@@ -141,7 +141,7 @@ def _errors_reported(*, verbose: bool) -> Iterator[None]:
 def _message_of(error: Exception) -> str:
     if isinstance(error, AirflowNotFoundException):
         return (
-            f"{error}. Name another connection with --conn-id, or add this one, as docs/connection.md of this "
+            f"{error}. Name another connection with --conn-id, or add this connection, as docs/connection.md of this "
             "provider describes. `airflow connections list` lists the existing ones."
         )
     if isinstance(error, (CommandError, AzureMLError, AirflowException)):

@@ -79,7 +79,7 @@ def cancel(options: Namespace, hook: AzureMLHook) -> Record:
     run = hook.run(cancel_run(run.id, run.experiment_name, reason="cancelled from the command line", log=say))
     if not run.state.is_final:
         raise CommandError(
-            f"The service was asked to cancel run {run.id}, but after a minute it is still {run.status}. "
+            f"The service accepted the cancellation of run {run.id}, but after a minute the run is still {run.status}. "
             f"Check again with `runs show {run.id}`.",
             answer=of_run(run),
         )

@@ -42,9 +42,9 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
     if (options.pipeline is None) == (options.endpoint is None):
         raise UsageError("Give one of --pipeline and --endpoint.")
     if options.endpoint_version is not None and options.endpoint is None:
-        raise UsageError("--endpoint-version goes with --endpoint.")
+        raise UsageError("--endpoint-version can be used only with --endpoint.")
     if options.timeout is not None and not options.wait:
-        raise UsageError("--timeout goes with --wait.")
+        raise UsageError("--timeout can be used only with --wait.")
     wanted: dict[str, Any] = {
         "experiment_name": options.experiment,
         "parameters": _mapping("--parameter", options.parameter),

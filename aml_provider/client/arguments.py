@@ -152,7 +152,9 @@ def given_once(task: object, names: tuple[str, ...]) -> dict[str, Any]:
     if len(given) != 1:
         raise InvalidArgument(
             ", ".join(names),
-            f"{' and '.join(given) or 'none of them'} is given after rendering; give exactly one",
+            f"{' and '.join(given)} are given after rendering; give only one of them"
+            if given
+            else "none of them is given after rendering; give one of them",
             rendering=f". {_NATIVE}",
         )
     for name, value in given.items():

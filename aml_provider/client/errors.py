@@ -251,7 +251,7 @@ class RunStillActive(RunError):
 
 
 class ForeignRun(AzureMLError):
-    """A run, or a submission, belongs to another Airflow: it is left alone."""
+    """A run, or a submission, belongs to another Airflow, so it is neither cancelled nor replaced."""
 
     permanent = True
 

@@ -74,7 +74,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def unpack(value: Any) -> Any:
-    """The value that :func:`pack` packed."""
+    """The value that :func:`pack` was given."""
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()

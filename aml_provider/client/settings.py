@@ -248,13 +248,13 @@ class WorkspaceSettings(Portable):
             raise InvalidArgument(
                 name,
                 f"{origin.host!r} is not a host of the cloud {self.cloud.name!r}, and would get tokens of auth_method "
-                f"{self.auth_method!r}. If the host is yours, ask the operator of Airflow to list it in [azureml] "
-                f"trusted_endpoints. Otherwise remove {name} from the connection. A local workspace needs auth_method "
-                "static_token",
+                f"{self.auth_method!r}. If you trust this host, ask the administrator of Airflow to add it to "
+                f"[azureml] trusted_endpoints. Otherwise remove {name} from the connection. A local workspace needs "
+                "auth_method static_token",
             )
 
     def _vouches_for(self, origin: _Origin, *, storage: bool) -> bool:
-        """Whether a host is one of the cloud's own, or one that the operator of Airflow has listed as trusted."""
+        """Whether a host is one of the cloud's own, or one that the administrator of Airflow has listed as trusted."""
         return _is_listed(origin, self.trusted_endpoints) or self._is_clouds_own(origin, storage=storage)
 
     def knows(self, url: str) -> bool:

@@ -46,7 +46,7 @@ class TaskIdentity(NamedTuple):
     def was_cleared_since(self, record: SubmissionRecord) -> bool:
         """Whether the task was cleared since this submission record.
 
-        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry leaves it alone. The sum can be the
+        A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry does not change it. The sum can be the
         same as before only if the DAG's ``retries`` were changed in between; then a task that had ended was cleared.
         """
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
@@ -85,14 +85,14 @@ class Deployment(NamedTuple):
         name = _tag(run, _NAME)
         if name != self.name:
             raise ForeignRun(
-                f"Run {run.id} was submitted by another Airflow (deployment_id {name!r}, this one has {self.name!r}), "
-                "so it is left alone. If it is not wanted, cancel it in the studio."
+                f"Run {run.id} was submitted by another Airflow (deployment_id {name!r}; this Airflow has "
+                f"{self.name!r}), so it is not cancelled. If it is not wanted, cancel it in the studio."
             )
         error = ForeignRun(
-            f"Run {run.id} was submitted by the Airflow at {_tag(run, _URL)}, and this one, with the same deployment "
-            f"id, is at {self.url}; so the run is left alone. If this database is a copy of that Airflow's, give this "
-            "one a name of its own, [azureml] deployment_id. If Airflow has moved and the run is not wanted, cancel "
-            "it in the studio; a retry goes on once it has ended."
+            f"Run {run.id} was submitted by the Airflow at {_tag(run, _URL)}. This Airflow has the same deployment id, "
+            f"but its address is {self.url}, so the run is not cancelled. If this database is a copy, set [azureml] "
+            "deployment_id to a name of its own. If Airflow has moved and the run is not wanted, cancel it in the "
+            "studio; a retry can proceed when the run has ended."
         )
         error.permanent = False
         raise error

@@ -154,8 +154,8 @@ class RunFinder:
             if not error.permanent:
                 raise
             raise RunUnwatched(
-                f"Run {run_id}, which an earlier try submitted, could not be read: {error} It goes on; a retry takes "
-                "it up again.",
+                f"Run {run_id}, which an earlier try submitted, could not be read: {error} The run continues; a "
+                "retry takes it over.",
                 run_id=run_id,
             ) from error
         return found

@@ -10,7 +10,7 @@ class SubmissionRecord(NamedTuple):
 
     Args:
         generation: A random token, new with each generation. A clear begins a generation, a retry does not.
-        max_tries: The task instance's ``max_tries`` at that time: a clear raises it, a retry leaves it alone.
+        max_tries: The task instance's ``max_tries`` at that time: a clear raises it, a retry does not change it.
         retries: The task's ``retries`` at that time: a clear can repeat ``max_tries`` only if they were changed since.
         ordinal: The number of unsuccessful runs of this generation before this one.
         key: The key that the run carries, so that it can be found.

@@ -104,7 +104,7 @@ class ScheduleReconciler:
                 )
             if self._if_exists == "reuse":
                 self._log.info(
-                    f"Schedule {found.name!r} ({found.id}) exists, is {found.status} and is left as it is "
+                    f"Schedule {found.name!r} ({found.id}) exists, is {found.status} and is not changed "
                     "(if_exists='reuse')."
                 )
                 return found
@@ -179,13 +179,13 @@ class ScheduleReconciler:
         if deployment != self._owner.deployment:
             raise ScheduleExists(
                 f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to another Airflow "
-                f"(deployment_id {deployment!r}, {other}). Give this one another name; or, if that Airflow no longer "
-                f"exists, set the option [azureml] deployment_id to {deployment!r}."
+                f"(deployment_id {deployment!r}, {other}). Give the new schedule another name; or, if that "
+                f"Airflow no longer exists, set the option [azureml] deployment_id to {deployment!r}."
             )
         if not self._wanted.fits(schedule, self._target):
             raise ScheduleExists(
                 f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
-                f"other than {self._target}. Give this one another name, or disable that one."
+                f"other than {self._target}. Give the new schedule another name, or disable the existing one."
             )
         self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) belonged to {other}; this task owns it now.")
 
@@ -208,7 +208,7 @@ class ScheduleReconciler:
             self._log.warning(f"The reply to the schedule's creation was lost; searching for the schedule. {error}")
             found = yield from self._await_arrival(intent, self._now() + self._lookup_timeout)
             if found is None:
-                # The intent stays: a retry goes on looking for as long as the request may still arrive.
+                # The intent stays: a retry continues to search for as long as the request may still arrive.
                 raise
             intent._replace(schedule_id=found.id).save(self._intent_slot)
             return (yield from self._complete(found))

@@ -170,7 +170,7 @@ class Submission:
         """Cancel a run of this task and wait for its end; see :func:`aml_provider.client.flows.cancel_run.cancel_run`.
 
         Raises:
-            ForeignRun: The run is another Airflow's; it is left alone.
+            ForeignRun: The run is another Airflow's; it was not cancelled.
         """
         check = self._deployment.check
         return cancel_run(run_id, experiment, reason=reason, timeout=timeout, log=self._log.warning, check=check)
@@ -325,11 +325,11 @@ class Submission:
             f"{what} of an earlier try was not made under this Airflow's deployment_id, {self._identity.deployment!r}"
         )
         if self._identity.was_cleared_since(record):
-            self._log.warning("%s; it is left alone.", whose)
+            self._log.warning("%s, so it is not cancelled; this try submits a run of its own.", whose)
             return
         raise ForeignRun(
-            f"{whose}; it is left alone, and no other run is submitted. Is this database a copy of another Airflow's, "
-            "or was deployment_id changed? Clear this task to submit a run of this Airflow's own."
+            f"{whose}, so it is not taken over, and no other run is submitted. Is this database a copy of "
+            "another Airflow's, or was deployment_id changed? Clear this task to submit a run of this Airflow's own."
         )
 
     def _leave_behind(self, record: SubmissionRecord) -> Flow[None]:
@@ -337,9 +337,9 @@ class Submission:
         if record.run_id is None and not record.sent:
             return
         if not self._cancel_older:
-            self._log.info("The task was cleared; run %s is left as it is (cancel_on_kill=False).", record.run_id)
+            self._log.info("The task was cleared; run %s is not cancelled (cancel_on_kill=False).", record.run_id)
             return
-        # A person decided to go on without the fate of that submission being known, so this needs no proof.
+        # A person decided to proceed without the fate of that submission being known, so this needs no proof.
         run_id = yield from self._finder.find_id(record)
         if run_id is None:
             return

@@ -79,7 +79,7 @@ class Clock:
         self.set(held=True)
 
     def release(self) -> None:
-        """Let time run on."""
+        """Let time continue."""
         self.set(held=False)
 
     def set(self, *, held: bool | None = None, speed: float | None = None) -> None:

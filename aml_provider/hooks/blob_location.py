@@ -84,14 +84,16 @@ class BlobLocation(NamedTuple):
 
         as_name("azureml_conn_id", self.azureml_conn_id)
         if (self.datastore is None) == (self.container_url is None):
-            both = "both" if self.datastore is not None else "neither"
-            raise InvalidArgument("datastore, container_url", f"{both} is given after rendering; give one of them")
+            given = "both are" if self.datastore is not None else "neither is"
+            raise InvalidArgument("datastore, container_url", f"{given} given after rendering; give one of them")
         for name in ("datastore", "wasb_conn_id"):
             value = getattr(self, name)
             if value is not None:
                 as_name(name, value)
         if self.datastore is not None and self.wasb_conn_id is not None:
-            raise InvalidArgument("wasb_conn_id", "goes with container_url; a datastore has its own credential")
+            raise InvalidArgument(
+                "wasb_conn_id", "can be used only with container_url; a datastore has its own credential"
+            )
         if self.container_url is not None:
             # The connection decides whether plain http is allowed.
             Folder.at(self.container_url, self.path, allow_http=True)

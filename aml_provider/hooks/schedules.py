@@ -88,7 +88,7 @@ class ScheduleMethods(WorkspaceHook):
         """Create a native schedule that starts runs by itself.
 
         The service does not require unique names; here the name makes the call safe to repeat. A schedule that a DAG
-        manages with ``AzureMLCreateScheduleOperator`` is left alone.
+        manages with ``AzureMLCreateScheduleOperator`` is not changed.
 
         Args:
             name: Its name.

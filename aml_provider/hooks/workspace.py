@@ -152,7 +152,7 @@ class WorkspaceHook(BaseHook):
 
 
 def lookup_timeout() -> float:
-    """Seconds for which a run or schedule that was asked for may take to show, as ``[azureml] lookup_grace`` says."""
+    """Seconds for which a run or schedule that was requested may take to show, as ``[azureml] lookup_grace`` says."""
     from aml_provider.compat import conf
 
     seconds: float = conf.getfloat("azureml", "lookup_grace", fallback=60.0)

@@ -148,7 +148,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         return self._end_or_defer(self._begin(context).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow itself ended the wait, because the triggerer was away, handle the run first."""
+        """Resume; where Airflow itself ended the wait, because the triggerer was unreachable, handle the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
         if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
             run_id = self._begin(context).end_abandoned_wait()

@@ -20,7 +20,7 @@ class AzureMLCreateScheduleOperator(BaseOperator):
     """Make sure that a native schedule exists and is as the DAG describes it.
 
     The schedule starts runs by itself, on a recurrence or when a blob in a folder changes, even while Airflow is down.
-    However often this task runs, is retried or cleared, there is one schedule. A schedule that exists is left alone if
+    However often this task runs, is retried or cleared, there is one schedule. A schedule that exists is not changed if
     it is as described, and updated if it differs. It is replaced if its pipeline or kind differs, since the service
     cannot change those.
 
@@ -191,7 +191,7 @@ class _ScheduleStatusOperator(BaseOperator):
 
 
 class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
-    """Disable a native schedule, or all of a published pipeline. Disabled schedules are left alone.
+    """Disable a native schedule, or all of a published pipeline. Disabled schedules are not changed.
 
     The service cannot delete schedules: a disabled one starts no more runs, and stays in the workspace.
 
@@ -212,7 +212,7 @@ class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
 
 
 class AzureMLEnableScheduleOperator(_ScheduleStatusOperator):
-    """Enable a native schedule, or all of a published pipeline. Enabled schedules are left alone.
+    """Enable a native schedule, or all of a published pipeline. Enabled schedules are not changed.
 
     A recurrence without a start time may start a run immediately.
 

@@ -91,7 +91,7 @@ class Literals:
         given = any(getattr(self._task, other) is not None for other in others)
         if getattr(self._task, name) is not None and not given:
             missing = f"{others[0]} is not given" if len(others) == 1 else f"neither {' nor '.join(others)} is given"
-            self._wrong(f": {name}: goes with {' or '.join(others)}, but {missing}")
+            self._wrong(f": {name}: can be used only with {' or '.join(others)}, but {missing}")
 
     def _wrong(self, problem: str) -> None:
         if problem not in self._problems:

@@ -1,7 +1,7 @@
 """A watcher record in one asset's state store. Only its latest reader can replace it.
 
 The store cannot compare and swap. If a triggerer stalls in the middle of a write (its machine was paused), the write
-may arrive after another triggerer has read the previous record and gone on from it. So each reader first stores a
+may arrive after another triggerer has read the previous record and continued from it. So each reader first stores a
 claim: that it owns the record now, and under which key it will write. That key is neither the one that holds the record
 nor the one that the previous owner writes to. A late write of the previous owner goes to a key that nobody reads, and
 since each writer checks the claim after its write, the previous owner notices.

@@ -81,7 +81,7 @@ class BlobCursorStore:
         with self._folder.open() as (client, location):
             stored = client.run(replace_record(location, self._blob, self._seen, text))
         if stored is None:
-            raise CursorMoved(f"The {self} was changed by somebody else since it was read")
+            raise CursorMoved(f"The {self} has been changed since it was read")
         self._seen = stored
 
     def is_in(self, folder: Folder) -> bool:
@@ -154,13 +154,13 @@ class VariableCursorStore(VariableSlot):
             raise RuntimeError("The cursor has to be loaded before it is saved")
         before, wanted = _stamp(self._read()), _stamp(text)
         if before != self._seen:
-            raise CursorMoved(f"The {self} was changed by somebody else since it was read")
+            raise CursorMoved(f"The {self} has been changed since it was read")
         self._write(text)
         after = _stamp(self._read())
         if after == before != wanted:
             raise overridden(self.key)
         if after != wanted:
-            raise CursorMoved(f"The {self} was changed by somebody else while it was written")
+            raise CursorMoved(f"The {self} was changed by another process while it was written")
         self._seen = after
 
     def is_in(self, folder: Folder) -> bool:

@@ -108,7 +108,7 @@ class VariableSubmissionStore:
                     return
         except StoredRecordDamaged as damaged:
             problem = damaged
-        log.warning("%s. Until then this task's submission record stays in %s.", problem, self._slot.key)
+        log.warning("%s. Until that is fixed, this task's submission record stays in %s.", problem, self._slot.key)
         self.save(finished)
 
     def _ended(self) -> dict[str, Any]:

@@ -67,8 +67,9 @@ class AssetRecords:
             raise SeveralAssets(
                 f"This watcher serves several assets: {', '.join(map(repr, self._stores))}. Airflow merges watchers "
                 "with the same arguments into one, and an asset whose DAG is paused would then miss changes that the "
-                "others get. So no event is fired, and no change is lost. This ends once their DAG files were parsed "
-                "with this version of the provider; if it does not, give one of the watchers a state_key"
+                "others get. Until that is fixed, the watcher fires no events; it loses no change. It works again when "
+                "Airflow has parsed the DAG files of these assets with this version of the provider. If it still does "
+                "not, give one of the watchers a state_key"
             )
         data = await self._record.load()
         return WatcherRecord() if data is None else WatcherRecord.from_json(data)

@@ -44,7 +44,7 @@ _STORING = 10.0
 # Seconds with one connection; after that, its settings and the place of the datastore are read again.
 _SESSION = 3600.0
 # The most seconds until a folder that could not be listed is tried again. A watcher that ends is not restarted, so it
-# goes on even if a person has to fix something.
+# continues even if a person has to fix something.
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
@@ -74,7 +74,7 @@ class FolderStream:
         self._session: _Session | None = None
 
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
-        """Add a watcher from the next poll on, which comes soon rather than after a whole interval.
+        """Add a watcher, beginning with the next poll, which comes soon rather than after a whole interval.
 
         Raises:
             CursorUnreadable: The watcher record's cursor is damaged, or has a newer format.

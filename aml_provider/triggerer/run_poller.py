@@ -113,7 +113,7 @@ class RunPoller:
         whole triggerer.
         """
         if self.is_over:
-            raise RuntimeError("this poller has ended with its last wait; ask for another one")
+            raise RuntimeError("this poller has ended with its last wait; get another one")
         wait = Wait(run_id, poll_interval)
         timer: asyncio.TimerHandle | None = None
         logged: Progress | None = None

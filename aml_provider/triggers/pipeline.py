@@ -31,8 +31,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     """Wait for one pipeline run.
 
     Its event is ``{"run_id", "experiment_name", "outcome", "message", "deadline", "fired_at"}`` with the outcome
-    ``ended``, ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the run could not be read; it goes
-    on). The receiver reads the run again.
+    ``ended``, ``deadline`` (it passed, by the triggerer's clock) or ``unwatched`` (the run could not be read; it
+    continues). The receiver reads the run again.
 
     Its arguments are ids and no secrets: Airflow 3 stores them in clear text.
 
@@ -92,7 +92,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                 # Before Airflow 3.3 a trigger gets no other sign that a person ended its task.
                 await self._cancel_if_unwanted()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run continues
             yield self._event("unwatched", str(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)

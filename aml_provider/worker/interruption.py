@@ -56,8 +56,8 @@ class Interruption:
     def _handle(self) -> None:
         try:
             self._ended = self._task_has_ended()
-        except Exception as error:  # noqa: BLE001 - without an answer the run goes on, whatever the reason
-            self._log.warning("Airflow interrupts this task and does not say why, so its run goes on. %s", error)
+        except Exception as error:  # noqa: BLE001 - without an answer the run continues, whatever the reason
+            self._log.warning("Airflow interrupted this task and gave no reason. The run continues. %s", error)
         finally:
             self._answered.set()
         try:
@@ -74,5 +74,5 @@ class Interruption:
             # Airflow notifies nobody that it has stopped the DAG run, not even the listeners of its API server.
             ended = other_tasks.other_task_failed(owner)
         if not ended:
-            self._log.warning("Airflow interrupts this task, which is %s; its run goes on.", state)
+            self._log.warning("Airflow interrupted this task, whose state is %s. The run continues.", state)
         return ended

@@ -123,19 +123,21 @@ class HandoverPoke(Poke[T]):
                 if isinstance(decision, Replay):
                     with reading(damaged):
                         result = self._result(decision.batch)
-                    self._log.info("This task already took %s; it takes the same again.", self._named(decision.batch))
+                    self._log.info(
+                        "This task has already taken %s; it returns the same result again.", self._named(decision.batch)
+                    )
                     self._handover.replay()
                     return result
                 if isinstance(decision, WaitFor):
                     self._log.info(
-                        "The last batch was taken by %s, which is %s; waiting for its end.",
+                        "The last batch was taken by %s, which is %s; waiting for that task instance to end.",
                         decision.owner,
                         decision.state,
                     )
                     return None
                 if isinstance(decision, TakeOver):
                     self._log.warning(
-                        "Taking over %s of %s, which is %s.",
+                        "Taking over %s that %s had taken; that task instance is %s.",
                         self._named(decision.batch),
                         decision.owner,
                         decision.state or "gone",
@@ -149,7 +151,7 @@ class HandoverPoke(Poke[T]):
         except CursorUnreadable as error:
             raise InvalidArgument(
                 self._argument,
-                f"{error}. It can no longer be found out what was taken from this {self._watched}: delete the "
+                f"{error}. What was taken from this {self._watched} is no longer known: delete the "
                 f"{self._handover.store}, and the next poll starts a new one",
             ) from error
 

@@ -163,7 +163,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         return batch
 
     def _named(self, batch: list[Any]) -> str:
-        return f"{len(batch)} changes"
+        return "1 change" if len(batch) == 1 else f"{len(batch)} changes"
 
     def trigger(self, poll_interval: float, deadline: float) -> AzureBlobLookTrigger:
         """The trigger that continues to poll."""

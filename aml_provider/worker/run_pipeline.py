@@ -101,7 +101,7 @@ class RunTry:
         return self._wait.in_triggerer(run_id)
 
     def resume(self, event: Mapping[str, Any] | None) -> str | Wait:
-        """Take up the wait where the trigger left it.
+        """Continue the wait where the trigger left it.
 
         Returns:
             The run's id, or the wait for which the task has to defer again.
@@ -112,7 +112,11 @@ class RunTry:
         known = self._known_run()
         if known not in {None, run_id}:
             # SQLite gives a new trigger the number of a deleted one, and Airflow then delivers that one's late event.
-            self._log.warning("The trigger's event is about run %s, not this task's run %s; waiting on.", run_id, known)
+            self._log.warning(
+                "The trigger's event is about run %s, but this task waits for run %s. The task continues to wait.",
+                run_id,
+                known,
+            )
             return self._wait.in_triggerer(known)
         if event["outcome"] == "unwatched":
             raise unwatched(run_id, event.get("message"))
@@ -125,7 +129,9 @@ class RunTry:
             self._wait.log_time_left("triggerer", trigger_deadline(event))
         else:
             # The service has changed its mind about the run's end; unknown is not success.
-            self._log.warning("Run %s is %s again; waiting on.", run_id, run.status)
+            self._log.warning(
+                "Run %s was reported as ended, and is now %s again. The task continues to wait.", run_id, run.status
+            )
         return self._wait.in_triggerer(run_id, clock_ahead(event))
 
     def end_abandoned_wait(self) -> str | None:
@@ -265,7 +271,7 @@ class RunTry:
         try:
             with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
                 brief.run(submission.learn())
-        except Exception as error:  # noqa: BLE001 - the run goes on whatever cannot be learnt
+        except Exception as error:  # noqa: BLE001 - the run continues, whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
     def _conclude(self, client: Client, submission: Submission, run: PipelineRun) -> str:

@@ -51,7 +51,7 @@ class RunWait:
         return is_late(event, self._ti.start_date, self.deadline)
 
     def log_time_left(self, component: str, fired: float | None = None) -> None:
-        """Log why the task waits on, although a component of Airflow has ended its wait at the deadline.
+        """Log why the task continues to wait, although a component of Airflow has ended its wait at the deadline.
 
         Args:
             component: The component's name.
@@ -59,15 +59,15 @@ class RunWait:
         """
         deadline = self.deadline
         if deadline is None:
-            self._log.info("The task no longer has an execution_timeout; waiting on.")
+            self._log.info("The task no longer has an execution_timeout; it continues to wait.")
             return
         left = deadline - time.time()
         if fired is not None and has_passed(fired):
-            self._log.info("The task's execution_timeout was raised; waiting on for %.0f s.", left)
+            self._log.info("The task's execution_timeout was raised; the task waits for another %.0f s.", left)
             return
         self._log.warning(
-            "By the clock of Airflow's %s execution_timeout has passed, by this worker's it has not for %.0f s. "
-            "Waiting on. Is one of the two clocks wrong?",
+            "The deadline of execution_timeout has passed by the clock of Airflow's %s; by this worker's clock, %.0f s "
+            "remain. The task continues to wait. Is one of the two clocks wrong?",
             component,
             left,
         )
@@ -124,13 +124,19 @@ class RunWait:
                 # As in the triggerer: a busy service is not a failing one, however long it stays busy.
                 if deadline is not None and time.time() >= deadline:
                     raise
-                self._log.warning("The service is too busy to report on run %s; polling on. %s", run_id, error)
+                self._log.warning(
+                    "The service is too busy to report the status of run %s; the task continues to poll. %s",
+                    run_id,
+                    error,
+                )
             yield Pause(_BUSY_PAUSE)
 
 
 def unwatched(run_id: str, why: object) -> RunUnwatched:
     """The error of a task whose run could not be read any more."""
-    return RunUnwatched(f"Run {run_id} could not be read: {why} It goes on; a retry takes it up again.", run_id=run_id)
+    return RunUnwatched(
+        f"Run {run_id} could not be read: {why} The run continues; a retry takes it over.", run_id=run_id
+    )
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_the_batch_of_a_run_that_failed_is_handed_to_the_next(write, said):
     assert run(dag) == ({"watch": "failed", "consume": "upstream_failed"}, [])
     write("incoming/b.csv")
     assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
-    assert "Taking over 1 changes of" in str(said)
+    assert "Taking over 1 change that" in str(said)
     assert run(dag, 2) == (NOTHING, [])
 
 
@@ -132,7 +132,7 @@ def test_a_death_that_airflow_calls_a_skip_loses_nothing(flag, mode, write, said
     assert run(dag, 0) == (NOTHING, [])
     write("incoming/b.csv")
     assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
-    assert "which is skipped" in str(said)
+    assert "that task instance is skipped" in str(said)
     write("incoming/c.csv")
     assert run(dag, 2) == (DONE, [["incoming/c.csv"]])
 
@@ -186,7 +186,7 @@ def test_a_cleared_run_that_is_queued_behind_the_next_one_is_not_waited_for(mode
     dags.set_state(dags.run(dag, DAY), "watch", None)
     write("incoming/b.csv")
     assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
-    assert "which is cleared, and queued behind this run" in str(said)
+    assert "that task instance is cleared, and queued behind this run" in str(said)
     write("incoming/c.csv")
     assert run(dag, 0) == (DONE, [["incoming/c.csv"]])
 
@@ -201,7 +201,7 @@ def test_a_run_that_is_deleted_takes_only_what_nobody_saw_arrive(seen, write, sa
         assert run(dag, 1) == (NOTHING, [])
     dags.delete(first)
     assert run(dag, 2) == ((NOTHING, []) if seen else (DONE, [["incoming/a.csv"]]))
-    assert ("which is gone" in str(said)) is not seen
+    assert ("that task instance is gone" in str(said)) is not seen
 
 
 def test_mapped_sensors_have_a_record_each_and_share_nothing(write):
@@ -277,4 +277,4 @@ def test_two_active_runs_share_the_changes_and_lose_none(write, said):
     # No such run exists when this one asks for its state, so its batch is handed on.
     assert got == [["incoming/a.csv"], ["incoming/a.csv", "incoming/b.csv"]]
     assert "Does more than one DAG run wait for this folder? Starting over." in str(said)
-    assert "which is gone" in str(said)
+    assert "that task instance is gone" in str(said)

@@ -23,7 +23,9 @@ def test_the_run_of_a_task_that_is_changed_manually_is_cancelled(api_server, lea
         left.mark(state)
         api_server.calm()
     assert (left.status, left.reason) == ("Canceled", "a person changed the task's state in Airflow")
-    assert f"The state of what_is_left.run of DAG run {left.ti.run_id} was changed manually; its run" in caplog.text
+    assert (
+        f"The state of what_is_left.run of DAG run {left.ti.run_id} was changed manually; the task's run" in caplog.text
+    )
 
 
 def test_a_run_whose_id_is_not_stored_is_found(api_server, leave):
@@ -122,7 +124,7 @@ def test_a_submission_that_cannot_be_looked_up_is_logged(api_server, leave, work
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/Pipeline/*", times=50)
     left.mark("failed")
     api_server.calm()
-    assert "was changed manually, and its run may go on" in caplog.text
+    assert "was changed manually, but the task's run may still be active" in caplog.text
     assert "403" in caplog.text
     assert left.status == "Running"
 
@@ -165,7 +167,10 @@ def test_a_workspace_that_refuses_is_logged(api_server, leave, workspace, caplog
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=50)
     left.mark("failed")
     api_server.calm()
-    assert f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, and its run may go on" in caplog.text
+    assert (
+        f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, but the task's run may still be active"
+        in caplog.text
+    )
     assert "403" in caplog.text
     assert left.status == "Running"
 
@@ -179,4 +184,7 @@ def test_a_state_change_in_a_copy_of_the_database_leaves_the_run_of_the_other_ai
     left.mark("failed")
     api_server.calm()
     assert left.status == "Running"
-    assert "its submission was not made under this Airflow's deployment_id, 'staging'" in caplog.text
+    assert (
+        "was not cancelled, because it was submitted under another deployment_id than this Airflow's, 'staging'"
+        in caplog.text
+    )

@@ -249,5 +249,8 @@ def test_a_refusal_is_logged(api_server, leave, workspace, caplog, what):
     workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=50)
     getattr(left, what)("failed")
     api_server.calm()
-    assert f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, and its run may go on" in caplog.text
+    assert (
+        f"what_is_left.run of DAG run {left.ti.run_id} was changed manually, but the task's run may still be active"
+        in caplog.text
+    )
     assert left.status == "Running"

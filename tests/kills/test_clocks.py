@@ -11,7 +11,7 @@ import pytest
 from local_airflow import AIRFLOW_3
 
 CLOCK = Path(__file__).parent / "clock"
-WARNING = "Waiting on. Is one of the two clocks wrong?"
+WARNING = "The task continues to wait. Is one of the two clocks wrong?"
 OFF = [600, -600]
 offs = pytest.mark.parametrize("off", OFF, ids=["ahead", "behind"])
 

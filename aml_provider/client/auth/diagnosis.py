@@ -66,7 +66,7 @@ _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
 
 def asks_entra(settings: WorkspaceSettings) -> bool:
-    """Whether this process itself asks Microsoft Entra for tokens, not an endpoint on this host or a program."""
+    """Whether this process itself requests tokens from Microsoft Entra, not an endpoint on this host or a program."""
     if settings.auth_method == "managed_identity":
         # In a pod with the workload identity webhook, azure-identity uses that.
         return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
@@ -115,7 +115,7 @@ def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureM
     # The chain reports a network outage and a missing identity with the same text.
     is_open = settings.auth_method == "default" and "AADSTS" not in said
     if is_open and re.search("connect", said, re.IGNORECASE):
-        advice = f"{advice} Microsoft Entra was asked{way}." if way else advice
+        advice = f"{advice} The request to Microsoft Entra went{way}." if way else advice
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
     refusal.permanent = not is_open
     return refusal

@@ -1,4 +1,4 @@
-"""One pure function for each operation of the workspace API: what is asked, and how the answer is read.
+"""One pure function for each operation of the workspace API: what is requested, and how the reply is read.
 
 A :class:`Call` says everything that a driver needs to know, also whether it is safe to send twice. Paths, methods and
 bodies are those that Microsoft's own SDK sends (``tests/captures``).

@@ -177,7 +177,7 @@ def next_token(wire: Any) -> str | None:
     for name, value in parse_qsl(urlsplit(str(link)).query):
         if name.lower().removeprefix("$") in _TOKENS_IN_LINKS and value:
             return _sendable(value)
-    raise ValueError("the list goes on, but its link to the next page has no token")
+    raise ValueError("the list continues, but its link to the next page has no token")
 
 
 def _sendable(token: str) -> str:

@@ -66,15 +66,16 @@ def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | Non
         ForeignRun: The run is another Airflow's, so it was not cancelled.
     """
     late = f"Run {run.id} was {run.status} when execution_timeout passed"
-    goes_on = "a retry takes it up again."
+    continues = "The run continues"
+    retry = "a retry takes it over."
     if cancel is None:
-        raise RunTimedOut(f"{late}. It goes on (on_timeout='leave'); {goes_on}", run_id=run.id, link=link)
+        raise RunTimedOut(f"{late}. {continues} (on_timeout='leave'); {retry}", run_id=run.id, link=link)
     try:
         ended = yield from cancel
     except ForeignRun:
         raise
     except AzureMLError as error:
         raise RunTimedOut(
-            f"{late}, and could not be cancelled: {error} It goes on; {goes_on}", run_id=run.id, link=link
+            f"{late}, and could not be cancelled: {error} {continues}; {retry}", run_id=run.id, link=link
         ) from error
     raise RunTimedOut(f"{late}; it was cancelled and is {ended.status}.", run_id=run.id, link=link)

@@ -191,8 +191,8 @@ class Body:
         self._kept = self._size = self._taken = 0
         encoding = encoding.strip().lower()
         if encoding not in _COMPRESSED | {"", "identity"}:
-            raise Unreadable(f"its body is packed as {encoding[:40]!r}, which was not requested")
-        self._is_packed = encoding in _COMPRESSED
+            raise Unreadable(f"its body is compressed with {encoding[:40]!r}, which was not requested")
+        self._is_compressed = encoding in _COMPRESSED
         self._unpack = _unpacker()
 
     def add(self, piece: bytes) -> bool:
@@ -202,7 +202,7 @@ class Body:
             TooLarge: The body is too large.
             Unreadable: It cannot be decompressed.
         """
-        if not self._is_packed:
+        if not self._is_compressed:
             return self._keep(piece)
         self._taken += len(piece)
         if self._taken > self._most + MIB:
@@ -215,7 +215,7 @@ class Body:
             try:
                 unpacked = self._unpack.decompress(piece, _STEP)
             except zlib.error as error:
-                raise Unreadable(f"its body is not what it says: {error}") from None
+                raise Unreadable(f"its body does not match its Content-Encoding: {error}") from None
             piece = self._unpack.unconsumed_tail or self._unpack.unused_data
             if not self._keep(unpacked):
                 return False

@@ -207,7 +207,8 @@ class Session:
         raise MalformedReply(
             call.operation,
             status=reply.status,
-            message=f"the reply is not one of this operation{self._excerpt(call, reply, ' (%r)')}",
+            message="the reply does not have the form that this operation returns"
+            f"{self._excerpt(call, reply, ' (%r)')}",
             request_ids=reply.ids(None),
             hint="Check that the connection's endpoint is a workspace API, and that no proxy answers instead.",
         )

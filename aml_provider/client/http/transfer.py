@@ -103,7 +103,7 @@ class Transfer:
         """Take the head of the reply.
 
         Raises:
-            Unreadable: Its body is packed in a way that was not requested.
+            Unreadable: Its body is compressed in a way that was not requested.
         """
         self._response = response
         encoding = ", ".join(response.headers.get_list("content-encoding"))
@@ -155,7 +155,9 @@ class Transfer:
         secrets = [secret.reveal() for secret in self._sent]
         reason = one_line(masked(_reason(error)[:LONGEST], secrets)) or type(error).__name__
         if isinstance(error, _NO_ADDRESS):
-            return InvalidArgument("address", f"{request.operation}: {host!r} cannot be asked: {reason}")
+            return InvalidArgument(
+                "address", f"{request.operation}: {host!r} is not an address to which a request can be sent: {reason}"
+            )
         way = way_to(request.url, reason)
         check = "the name (the connection's region or endpoint, or the storage account), DNS and firewall"
         proxy = Proxies.of_environment().to_url(request.url)
@@ -168,7 +170,7 @@ class Transfer:
                 f"[{our_id}]"
             )
         return ReplyLost(
-            f"{request.operation}: the connection to {host}{way} broke before the answer was there: {reason} [{our_id}]"
+            f"{request.operation}: the connection to {host}{way} broke before the reply arrived: {reason} [{our_id}]"
         )
 
 
@@ -188,8 +190,8 @@ def check_trust(settings: WorkspaceSettings, request: Request) -> None:
         raise InvalidArgument(
             "link",
             f"{request.operation}: its link leads to {_host(request.url)!r}, which is neither a host of the cloud "
-            f"{settings.cloud.name!r} nor the connection's own endpoint, so it is not followed. If the host is yours, "
-            "the operator of Airflow lists it in [azureml] trusted_endpoints",
+            f"{settings.cloud.name!r} nor the connection's own endpoint, so it is not followed. If you trust this "
+            "host, ask the administrator of Airflow to add it to [azureml] trusted_endpoints",
         )
 
 

@@ -1,4 +1,4 @@
-"""One round of polling many waiting runs: what is asked, and what the answers mean. Decisions, without I/O.
+"""One round of polling many waiting runs: what is requested, and what the replies mean. Decisions, without I/O.
 
 The run history returns the states of hundreds of runs in one answer. But it is a copy: only the pipelines service
 decides what a run ended as. Its run is read when the history says that a run has ended or does not know it, and in turn
@@ -81,7 +81,7 @@ class PollRound:
 
     @property
     def is_throttled(self) -> bool:
-        """Whether the service answered 429: nothing more is asked."""
+        """Whether the service answered 429: nothing more is requested."""
         return self._throttling is not None
 
     def add_statuses(self, rows: Iterable[StatusRow]) -> None:
@@ -119,11 +119,11 @@ class PollRound:
 
     @property
     def is_down(self) -> bool:
-        """Whether nothing more should be asked."""
+        """Whether nothing more should be requested."""
         return self.is_throttled or self._failures >= _FAILURES
 
     def add_run(self, run_id: str, run: PipelineRun) -> None:
-        """Take a run that was read; the service may spell its id in other letters than it was asked for."""
+        """Take a run that was read; the service may spell its id in other letters than it was requested with."""
         self._runs[run_id] = run
 
     def read_failed(self, run_id: str, error: AzureMLError, now: float) -> None:

@@ -154,12 +154,12 @@ class WaitQueue:
         return [wait for wait in self._waits if wait.due <= now + _EPSILON]
 
     def throttle(self, error: AzureMLError, now: float) -> None:
-        """Ask nothing for as long as the service wants, or for longer and longer."""
+        """Send no request for as long as the service wants, or for longer and longer."""
         self._not_before = now + pause_after(error, self.policy.pause(self._throttled, None))
         self._throttled += 1
 
     def may_query(self, now: float) -> bool:
-        """Whether the run history may be queried; the pipelines service may be asked anyway."""
+        """Whether the run history may be queried; the pipelines service may be queried anyway."""
         return now >= self._no_queries_before
 
     def defer_queries(self, error: AzureMLError, now: float) -> None:

@@ -113,11 +113,11 @@ def _schedule(recurrence: Recurrence) -> dict[str, Any]:
             continue
         if frequency not in _WITH_TIMES:
             given = field if recurrence.time_of_day is None else "time_of_day"
-            raise _invalid(given, f"goes with the frequencies Day and Week only, not with {frequency}")
+            raise _invalid(given, f"can be used only with the frequencies Day and Week, not with {frequency}")
         wire[key] = [whole_number(f"recurrence.{field}", item, 0, most) for item in _list(field, values)]
     if recurrence.week_days is not None:
         if frequency != "Week":
-            raise _invalid("week_days", f"goes with the frequency Week only, not with {frequency}")
+            raise _invalid("week_days", f"can be used only with the frequency Week, not with {frequency}")
         for day in _list("week_days", recurrence.week_days):
             if day not in WEEK_DAYS:
                 raise _invalid("week_days", f"has {day!r}; use {', '.join(WEEK_DAYS)}")

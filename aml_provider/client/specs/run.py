@@ -216,19 +216,19 @@ def as_data_path(argument: str, value: Any) -> DataPath:
     else:
         raise wrong_type(argument, value, "DataPath, a mapping or 'store/path'")
     if store is not None and not isinstance(store, str):
-        raise wrong_type(argument, store, "text", verb="has as datastore")
+        raise wrong_type(argument, store, "text", verb="its datastore is")
     if not store:
         raise InvalidArgument(
             argument,
-            "names no datastore (datastore is empty): the service knows blobs only through a datastore of the "
-            "workspace, so give the sensor datastore= in place of container_url=, or set it here",
+            "has no datastore. The service can read a blob only through a datastore of the workspace. Give the sensor "
+            "datastore= instead of container_url=, or set a datastore here",
         )
     if not _DATASTORE.fullmatch(store):
         raise InvalidArgument(
             argument, f"names the datastore {store!r}; write a datastore's name, not an address: 'store/path'"
         )
     if not isinstance(path, str):
-        raise wrong_type(argument, path, "text", verb="has as path")
+        raise wrong_type(argument, path, "text", verb="its path is")
     if "\\" in path:
         raise InvalidArgument(argument, f"has a backslash in its path {path!r}; use '/'")
     return DataPath(store, path.lstrip("/"))

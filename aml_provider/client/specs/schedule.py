@@ -87,15 +87,15 @@ class ScheduleRequest:
         as_name("name", name)
         as_choice("status", status, STATUSES)
         if (recurrence is None) == (datastore is None):
-            both = "both" if datastore is not None else "neither"
-            raise InvalidArgument("recurrence, datastore", f"{both} is given after rendering; give one of them")
+            given = "both are" if datastore is not None else "neither is"
+            raise InvalidArgument("recurrence, datastore", f"{given} given after rendering; give one of them")
         if recurrence is not None:
             for argument, value in (
                 ("path_on_datastore", path_on_datastore),
                 ("data_path_parameter_name", data_path_parameter_name),
             ):
                 if value is not None:
-                    raise InvalidArgument(argument, "goes with datastore, not with recurrence")
+                    raise InvalidArgument(argument, "can be used only with datastore, not with recurrence")
             return cls(
                 name=name, request=request, recurrence=recurrence_to_wire(recurrence), trigger=None, status=status
             )

@@ -96,20 +96,26 @@ def windows_zone(argument: str, name: object) -> str:
         if all(_agree(zone, other, _days()) for zone in ours for other in theirs):
             return windows
     if (windows is not None and windows not in KNOWN_ZONES) or name in win_tz:
+        on_windows = f" (on Windows {windows!r})" if windows else ""
         raise InvalidArgument(
             argument,
-            f"is {name!r}, for Windows {windows or name!r}, which has no Windows name here; the service's list of "
-            f"zones is older and has no such zone. {_with_the_clock_of(*_tables(win_tz.get(name, name)))}",
+            f"is {name!r}{on_windows}. The service's list of time zones is older and does not contain this zone. "
+            f"{_with_the_clock_of(*_tables(win_tz.get(name, name)))}",
         )
     offset = _OFFSET.fullmatch(name.strip())
     if offset is not None and int(offset[2]) < 24:
         east = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
         clock = timezone(east if offset[1] == "+" else -east)
-        raise InvalidArgument(argument, f"is {name!r}, an offset and no zone's name. {_with_the_clock_of(clock)}")
+        raise InvalidArgument(
+            argument,
+            f"is {name!r}, which is an offset; use the name of a time zone. {_with_the_clock_of(clock)}",
+        )
     names = available_timezones() - _NO_PLACES
     if name in names:
         raise InvalidArgument(
-            argument, f"is {name!r}, which has no Windows name here. {_with_the_clock_of(*_tables(name))}"
+            argument,
+            f"is {name!r}. The service's list of time zones does not contain this zone. "
+            f"{_with_the_clock_of(*_tables(name))}",
         )
     hint = "use a name such as 'Asia/Seoul'"
     spellings = {known.casefold(): known for known in [*KNOWN_ZONES, *tz_win, *names] if known}
@@ -136,7 +142,7 @@ def _with_the_clock_of(*zones: tzinfo) -> str:
         if all(_agree(zone, other, days) for zone in zones for other in _tables(win_tz[name]))
     ]
     if not same:
-        return "None of its zones has the same clock; let Airflow's own schedule start the runs"
+        return "None of the service's zones has the same clock; let Airflow's own schedule start the runs"
     return f"The same clock until {days[-1].year}: {', '.join(map(repr, same))}"
 
 

@@ -250,7 +250,7 @@ def test_a_record_is_written_once_and_then_replaced(kind, records, landing):
     mine, other = store_in(name), store_in(name)
     assert (mine.load(), other.load()) == (None, None)
     mine.save("one")
-    with pytest.raises(CursorMoved, match=r"blob records/cursors/é/record\.json was changed by somebody else"):
+    with pytest.raises(CursorMoved, match=r"blob records/cursors/é/record\.json has been changed since it was read"):
         other.save("two")
     mine.save("three")
     with pytest.raises(CursorMoved):

@@ -264,7 +264,7 @@ def test_an_unusable_wasb_connection_is_explained(fields, problem, connection, l
 
 
 def test_a_datastore_needs_no_wasb_connection(datastore):
-    with pytest.raises(AirflowFailException, match="wasb_conn_id: goes with container_url"):
+    with pytest.raises(AirflowFailException, match="wasb_conn_id: can be used only with container_url"):
         look(sensor(datastore=datastore(), wasb_conn_id="storage"))
 
 

@@ -64,8 +64,8 @@ def test_a_timeout_ends_the_wait_and_not_the_run(cli, workspace):
     [
         ((), "Give one of --pipeline and --endpoint."),
         (("--pipeline", "quick", "--endpoint", "door"), "Give one of --pipeline and --endpoint."),
-        (("--pipeline", "quick", "--endpoint-version", "1"), "--endpoint-version goes with --endpoint."),
-        (("--pipeline", "quick", "--timeout", "1"), "--timeout goes with --wait."),
+        (("--pipeline", "quick", "--endpoint-version", "1"), "--endpoint-version can be used only with --endpoint."),
+        (("--pipeline", "quick", "--timeout", "1"), "--timeout can be used only with --wait."),
         (("--pipeline", "quick", "-p", "count=1", "-p", "count=2"), "--parameter: count is given more than once."),
         (("--pipeline", "quick", "--data-path", "input=https://x"), "--data-path['input']: names the datastore"),
         (("--pipeline", "quick", "--tag", "airflow.key=x"), "--tag['airflow.key']: tags that begin with"),

@@ -275,7 +275,7 @@ class TestMethods:
 
     def test_a_lost_submission_is_not_repeated_and_says_that_it_is_in_doubt(self, connect, emulator):
         emulator.faults.add("drop", method="POST", path="*PipelineSubmit*", times=9)
-        with pytest.raises(Exception, match="broke before the answer was there") as caught:
+        with pytest.raises(Exception, match="broke before the reply arrived") as caught:
             connect().submit_pipeline(pipeline_id(emulator), experiment_name="x")
         assert caught.value.in_doubt
         assert len(emulator.requests("POST", "PipelineSubmit")) == 1

@@ -149,7 +149,7 @@ def submitted(case):
     case.operator(deferrable=True).execute(case.task.context)
 
 
-def waiting_on_a_worker(case):
+def waiting_in_a_worker(case):
     operator = case.operator()
     announce = run_pipeline.RunTry._announce
 
@@ -203,7 +203,7 @@ def cancelled(case):
 PHASES = {
     "looking up the pipeline": looked_up,
     "the submission": submitted,
-    "waiting on a worker": waiting_on_a_worker,
+    "waiting in a worker": waiting_in_a_worker,
     "waiting, deferred": waiting_deferred,
     "the resumed task reads the run": resumed,
     "the cancel at `execution_timeout`": cancelled,
@@ -226,7 +226,7 @@ def cell(case, play):
     else:
         return "continues"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
-    if case.met > 1 and play in {waiting_on_a_worker, waiting_deferred}:
+    if case.met > 1 and play in {waiting_in_a_worker, waiting_deferred}:
         assert "It failed, and is tried again for up to 2 s" in f"{case.said}\n{case.logged.text}"
     status = {case.workspace.status(run.id) for run in case.workspace.runs()}
     if play is cancelled:

@@ -84,7 +84,7 @@ def test_a_triggerer_that_is_ahead_ends_no_wait(workspace, task, on_timeout, ahe
     assert event["outcome"] == "deadline"
     again = defer(operator.execute_complete, task.context, event)
     assert workspace.status() == "Running"
-    assert "By the clock of Airflow's triggerer execution_timeout has passed" in str(RunPipeline.log)
+    assert "The deadline of execution_timeout has passed by the clock of Airflow's triggerer" in str(RunPipeline.log)
     # It knows by now, and is not woken again.
     assert again.trigger.deadline == pytest.approx(deferral.trigger.deadline + ahead, abs=5)
     assert fire(again.trigger, ahead, limit=0.5) is None
@@ -203,7 +203,7 @@ def test_a_scheduler_that_is_ahead_ends_no_wait(workspace, task, on_timeout, err
     defer(operator.execute, task.context)
     workspace.clock.release()
     assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
-    assert "By the clock of Airflow's scheduler execution_timeout has passed" in str(RunPipeline.log)
+    assert "The deadline of execution_timeout has passed by the clock of Airflow's scheduler" in str(RunPipeline.log)
     assert workspace.status() == "Finished"
 
 

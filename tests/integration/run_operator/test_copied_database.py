@@ -119,7 +119,7 @@ class TestWithANameOfItsOwn:
         named("staging")
         said = ended(trigger, task)
         assert workspace.status() == "Running"
-        assert "was submitted by another Airflow (deployment_id 'production', this one has 'staging')" in said
+        assert "was submitted by another Airflow (deployment_id 'production'; this Airflow has 'staging')" in said
         named("production")
         ended(trigger, task)
         assert workspace.status() == "Canceled"
@@ -159,7 +159,7 @@ class TestWithTheSameName:
 
     def test_a_clear_cancels_nothing_and_submits_nothing_for_now(self, workspace, task, started):
         task.clear()
-        with pytest.raises(ForeignRun, match=r"at https://airflow\.example\.com.*is at https://staging"):
+        with pytest.raises(ForeignRun, match=r"at https://airflow\.example\.com.*its address is https://staging"):
             run(task, deferrable=True)
         assert workspace.status() == "Running"
 

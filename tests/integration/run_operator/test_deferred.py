@@ -145,7 +145,7 @@ def test_a_run_that_cannot_be_polled_is_left_running_and_taken_over(workspace, t
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/*", times=100)
     event = fire(deferred.trigger)
     assert event["outcome"] == "unwatched"
-    with pytest.raises(RunUnwatched, match="It goes on"):
+    with pytest.raises(RunUnwatched, match="The run continues; a retry takes it over"):
         resume(task, event, pipeline_id="long")
     workspace.faults.clear()
     task.next_try()

@@ -55,7 +55,7 @@ def cancel_when_running(workspace):
 
 def test_a_run_that_cannot_be_read_is_left_running(workspace, task):
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/*", times=100)
-    with pytest.raises(RunUnwatched, match="It goes on"):
+    with pytest.raises(RunUnwatched, match="The run continues; a retry takes it over"):
         run(task, pipeline_id="long")
     assert not RunUnwatched.permanent
     workspace.faults.clear()

@@ -228,9 +228,9 @@ def test_a_certificate_comes_as_pem_or_as_base64(text):
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ({"credentialType": "AccountKey"}, "kind AccountKey, but the workspace did not hand it out.*listsecrets"),
-        ({"credentialType": "Sas", "sasToken": None}, "kind Sas, but the workspace did not hand it out"),
-        ({"credentialType": "ClientCredentials"}, "kind ClientCredentials, but the workspace did not hand it out"),
+        ({"credentialType": "AccountKey"}, "kind AccountKey, but the workspace did not return it.*listsecrets"),
+        ({"credentialType": "Sas", "sasToken": None}, "kind Sas, but the workspace did not return it"),
+        ({"credentialType": "ClientCredentials"}, "kind ClientCredentials, but the workspace did not return it"),
         ({"credentialType": "Passkey"}, "unknown kind 'Passkey'"),
         (
             {

@@ -149,7 +149,7 @@ def test_a_new_version_before_the_old_one_waits_for_the_next_listing():
     etags(container, state)
     container.listing = [[("a", "1", 1), ("b", "2", 1)], [("b", "1", 1)]]
     assert etags(container, state) == []
-    assert str(container.poll(state).counts).endswith("1 listed again further on")
+    assert str(container.poll(state).counts).endswith("1 listed again later")
     container.listing[1] = []
     assert etags(container, state) == [("b", "2", "modified")]
 

@@ -55,7 +55,7 @@ def test_a_run_that_must_not_be_read_for_a_while_is_left_to_a_retry(refused, act
     world.obtain()
     act(world)
     world.service.refusals = {"GET .*run-1": refused}
-    with pytest.raises(RunUnwatched, match=r"run-1.*a retry takes it up again"):
+    with pytest.raises(RunUnwatched, match=r"run-1.*The run continues; a retry takes it over"):
         world.obtain()
     assert not RunUnwatched.permanent
     assert len(world.service.runs) == 1

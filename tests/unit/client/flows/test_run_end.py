@@ -56,7 +56,11 @@ def cancelling(result):
     ("result", "error", "text"),
     [
         (a_run("Canceled"), RunTimedOut, "was Running when execution_timeout passed; it was cancelled and is Canceled"),
-        (PermissionDenied("x", status=403), RunTimedOut, "could not be cancelled: .* a retry takes it up again"),
+        (
+            PermissionDenied("x", status=403),
+            RunTimedOut,
+            "could not be cancelled: .* The run continues; a retry takes it over",
+        ),
         (ForeignRun("another Airflow's"), ForeignRun, "another Airflow's"),
     ],
 )
@@ -66,5 +70,5 @@ def test_a_run_whose_time_is_up_is_cancelled(result, error, text):
 
 
 def test_a_run_whose_time_is_up_may_be_left():
-    with pytest.raises(RunTimedOut, match=r"It goes on \(on_timeout='leave'\)"):
+    with pytest.raises(RunTimedOut, match=r"The run continues \(on_timeout='leave'\)"):
         carry_out(end_at_deadline(a_run("Running"), "link", None), {})

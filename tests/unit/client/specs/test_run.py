@@ -158,7 +158,7 @@ def test_a_data_path_without_a_datastore_says_so(value):
 
 
 def test_a_change_found_by_address_says_what_to_give_the_sensor():
-    assert "datastore= in place of container_url=" in str(refused(data_paths={"i": {**CHANGE, "datastore": None}}))
+    assert "datastore= instead of container_url=" in str(refused(data_paths={"i": {**CHANGE, "datastore": None}}))
 
 
 @pytest.mark.parametrize("value", [None, 5, True, [], ["a"], ["a", "b", "c"], {"path": "a"}, {}, object()])
