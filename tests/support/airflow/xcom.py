@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 
 def stored(value: Any) -> str:
