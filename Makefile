@@ -45,7 +45,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench lint types format lock clean
+.PHONY: help demo workspace test compat coverage kills chaos chaos-oracle conformance bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,12 @@ test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
 	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
+
+coverage: $(NEWEST) $(AZURITE) ## Measure which lines and branches the unit and integration tests run; fails below the floor
+	@.venv/bin/python -m coverage erase
+	@.venv/bin/python -m coverage run -m pytest $(SHARED) tests/unit tests/integration $(ARGS)
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m coverage report
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
