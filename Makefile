@@ -47,7 +47,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench release-check lint types \
+.PHONY: help demo workspace test compat coverage kills chaos chaos-oracle conformance bench release-check lint types \
 	format lock clean
 
 help: ## Show this list
@@ -64,6 +64,12 @@ test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Run the test suite on the newest 
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
 	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
+
+coverage: $(NEWEST) $(AZURITE) ## Measure which lines and branches the unit and integration tests run; fails below the floor
+	@.venv/bin/python -m coverage erase
+	@.venv/bin/python -m coverage run -m pytest $(SHARED) tests/unit tests/integration $(ARGS)
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m coverage report
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)

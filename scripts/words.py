@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PLACES = (
     "README.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "SECURITY.md",
     "docs/*.md",
     "Makefile",
     "aml_provider/**/*.py",

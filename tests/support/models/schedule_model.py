@@ -6,7 +6,6 @@ Time is a number here. Runs start at the worst moments that the documentation al
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -55,7 +54,8 @@ class Service:
         self.requests = []
         self.faults = []
         self._on_their_way = []
-        self._ids = itertools.count(1)
+        # Not an iterator: worlds are copied, and later Pythons copy no itertools.count().
+        self._made = 0
 
     def now(self):
         return self.time
@@ -140,7 +140,8 @@ class Service:
 
     def _create(self, body):
         wire = copy.deepcopy(body)
-        schedule_id = f"s-{next(self._ids)}"
+        self._made += 1
+        schedule_id = f"s-{self._made}"
         wire |= {"Id": schedule_id, "EntityStatus": "Active", "ProvisioningStatus": self.provisioning}
         wire["ScheduleType"] = {"0": "Recurrence", "1": "DataStore"}[wire["ScheduleType"]]
         wire["CreatedDate"] = moment(self.time - EPOCH.timestamp()).isoformat()
