@@ -15,6 +15,10 @@ SCALE ?= small
 # free one. The environment variable of this name is ignored, as other tools use it too.
 PORT :=
 
+# The cells of `make matrix` (none: all), and the built package that they examine (none: built from here).
+CELL ?=
+WHEEL ?=
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -45,7 +49,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat kills chaos chaos-oracle conformance bench lint types format lock clean
+.PHONY: help demo workspace test compat matrix kills chaos chaos-oracle conformance bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +65,11 @@ test: $(NEWEST) $(AZURITE) ## Run the test suite on the newest supported Airflow
 
 compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
 	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
+
+matrix: $(NEWEST) $(AZURITE) ## Examine the built package on every Airflow and Python that it supports (CELL=3.1-py312: one cell)
+	@rm -rf .cache/matrix/dist
+	@$(if $(WHEEL),,.venv/bin/python -m hatchling build -t wheel -d .cache/matrix/dist >/dev/null)
+	@.cache/uv/bin/python scripts/matrix.py $(or $(WHEEL),.cache/matrix/dist/*.whl) $(CELL)
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
@@ -157,6 +166,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
 		--output-file requirements/benchmarks.txt
 	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
+	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	cd tools/azurite && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm install --package-lock-only --ignore-scripts \
