@@ -14,18 +14,18 @@ def test_a_retry_takes_over_the_run_whose_reply_was_lost(world, mode):
     for method, path in (("POST", "*/runs:query"), ("GET", "*/PipelineRuns/*")):
         world.workspace.add_fault("status", method=method, path=path, times=1000)
     world.start(dag_id)
-    world.wait(lambda: world.info(dag_id).get("try_number") == 2 or ended(world, dag_id), "the try fails", dag_id)
+    world.wait(lambda: has_failed(world, dag_id), "the try fails", dag_id)
     world.workspace.clear_faults()
-    world.wait(lambda: world.info(dag_id).get("try_number") == 2, "it is tried again", dag_id)
+    world.wait(lambda: world.info(dag_id).get("try_number", 1) > 1, "it is tried again", dag_id)
     world.workspace.hold_clock(held=False)
     world.until(dag_id, "success")
     (run,) = world.runs(dag_id)
     assert world.result(dag_id) == run["id"]
     (submission,) = world.submissions(dag_id)
     assert submission["status"] is None
-    assert world.info(dag_id)["try_number"] == 2
 
 
-def ended(world, dag_id):
-    """Whether the try has failed."""
-    return world.info(dag_id).get("state") == "up_for_retry"
+def has_failed(world, dag_id):
+    """Whether the first try has failed."""
+    info = world.info(dag_id)
+    return info.get("state") == "up_for_retry" or info.get("try_number", 1) > 1

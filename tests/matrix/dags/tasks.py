@@ -15,7 +15,9 @@ from aml_provider.operators.schedule import AzureMLCreateScheduleOperator
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 for mode, deferrable in {"on_worker": False, "deferred": True}.items():
-    common = {"start_date": datetime(2025, 1, 1), "catchup": False}  # noqa: DTZ001
+    # Airflow itself loses a task now and then.
+    tries = {"retries": 3, "retry_delay": timedelta(seconds=3)}
+    common = {"start_date": datetime(2025, 1, 1), "catchup": False, "default_args": tries}  # noqa: DTZ001
 
     with DAG(f"run_{mode}", schedule=None, **common):
         AzureMLRunPipelineOperator(
@@ -56,6 +58,4 @@ for mode, deferrable in {"on_worker": False, "deferred": True}.items():
             data_paths={"input_datapath": DataPath("workspaceblobstore", "orders")},
             poll_interval=1,
             deferrable=deferrable,
-            retries=1,
-            retry_delay=timedelta(seconds=3),
         )
