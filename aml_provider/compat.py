@@ -6,6 +6,7 @@ the version that was current at its release, and those of 3.0 and 2.11 have few 
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AIRFLOW_V_3_0_PLUS",
     "AIRFLOW_V_3_3_PLUS",
+    "TRIGGERS_WRITE_VARIABLES",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -76,9 +78,12 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
+# Without what marks a pre-release: 3.0.5rc1.
+_VERSION = tuple(int(part) for part in re.findall(r"\d+", __version__)[:3])
 AIRFLOW_V_3_0_PLUS = _VERSION >= (3, 0)
 AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3)
+#: Whether a triggerer stores Variables for its triggers.
+TRIGGERS_WRITE_VARIABLES = _VERSION >= (3, 0, 5)
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 # Where each name is, the newest place first; with another name there after a colon.

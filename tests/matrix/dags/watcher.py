@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from aml_provider.compat import TRIGGERS_WRITE_VARIABLES
 from aml_provider.triggers.blob import AzureBlobChangeTrigger
 
-try:
+# Airflow 2 has no asset watchers, and before 3.0.5 they cannot store what they have seen.
+if TRIGGERS_WRITE_VARIABLES:
     from airflow.sdk import DAG, Asset, AssetWatcher, task
-except ImportError:  # Airflow 2 has no asset watchers
-    pass
-else:
+
     trigger = AzureBlobChangeTrigger(
         datastore="workspaceblobstore", path="watched", on_first_poll="report", poll_interval=1
     )
