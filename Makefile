@@ -15,6 +15,10 @@ SCALE ?= small
 # free one. The environment variable of this name is ignored, as other tools use it too.
 PORT :=
 
+# The cells of `make matrix` (none: all), and the built package that they examine (none: built from here).
+CELL ?=
+WHEEL ?=
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -47,7 +51,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat coverage kills chaos chaos-oracle conformance bench release-check lint types \
+.PHONY: help demo workspace test compat coverage matrix kills chaos chaos-oracle conformance bench release-check lint types \
 	format lock clean
 
 help: ## Show this list
@@ -70,6 +74,11 @@ coverage: $(NEWEST) $(AZURITE) ## Measure which lines and branches the unit and 
 	@.venv/bin/python -m coverage run -m pytest $(SHARED) tests/unit tests/integration $(ARGS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
+
+matrix: $(NEWEST) $(AZURITE) ## Examine the built package on every Airflow and Python that it supports (CELL=3.1-py312: one cell)
+	@rm -rf .cache/matrix/dist
+	@$(if $(WHEEL),,.venv/bin/python -m hatchling build -t wheel -d .cache/matrix/dist >/dev/null)
+	@.cache/uv/bin/python scripts/matrix.py $(or $(WHEEL),.cache/matrix/dist/*.whl) $(CELL)
 
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
 	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
@@ -185,6 +194,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/benchmarks.txt
 	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
 	$(compile) --group build --group release --output-file requirements/release.txt
+	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \

@@ -6,8 +6,9 @@ the version that was current at its release, and those of 3.0 and 2.11 have few 
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow import __version__
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AIRFLOW_V_3_0_PLUS",
     "AIRFLOW_V_3_3_PLUS",
+    "TRIGGERS_WRITE_VARIABLES",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -69,14 +71,19 @@ __all__ = [
     "get_async_extra_dejson",
     "get_current_context",
     "hookimpl",
+    "in_thread",
     "mask_secret",
 ]
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
-_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
+# Without what marks a pre-release: 3.0.5rc1.
+_VERSION = tuple(int(part) for part in re.findall(r"\d+", __version__)[:3])
 AIRFLOW_V_3_0_PLUS = _VERSION >= (3, 0)
 AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3)
+#: Whether a triggerer stores Variables for its triggers.
+TRIGGERS_WRITE_VARIABLES = _VERSION >= (3, 0, 5)
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 # Where each name is, the newest place first; with another name there after a colon.
@@ -134,18 +141,24 @@ async def get_async_connection(conn_id: str) -> Connection:
     hook: type[BaseHook] = __getattr__("BaseHook")
     if hasattr(__getattr__("Connection"), "aextra_dejson"):
         return await hook.aget_connection(conn_id)
-    return await _in_thread(hook.get_connection, conn_id)
+    return await in_thread(hook.get_connection, conn_id)
 
 
 async def get_async_extra_dejson(connection: Connection) -> dict[str, Any]:
     """Parse the extra of a connection on an event loop, where it must not mask its secrets synchronously either."""
     if hasattr(connection, "aextra_dejson"):
         return await connection.aextra_dejson()
-    return await _in_thread(lambda: connection.extra_dejson)
+    return await in_thread(lambda: connection.extra_dejson)
 
 
-async def _in_thread(function: Callable[..., R], *args: Any) -> R:
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function that calls Airflow in a thread.
+
+    Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach. An answer that
+    nobody reads ends their whole triggerer, so the thread continues when the caller is cancelled.
+    """
+    import asyncio
+
     from asgiref.sync import sync_to_async
 
-    # Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach.
-    return await sync_to_async(function, thread_sensitive=False)(*args)
+    return await asyncio.shield(asyncio.ensure_future(sync_to_async(function, thread_sensitive=False)(*args, **kwargs)))

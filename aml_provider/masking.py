@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
-from aml_provider.compat import mask_secret
+from aml_provider.compat import in_thread, mask_secret
 
 try:
     from airflow.sdk.log import amask_secret
@@ -32,7 +31,7 @@ async def async_mask(secrets: Iterable[Secret[Any]]) -> None:
     """The twin of :func:`mask` for an event loop, where Airflow's own function could deadlock."""
     for form in _forms(secrets):
         if amask_secret is None:
-            await asyncio.to_thread(mask_secret, form)
+            await in_thread(mask_secret, form)
         else:
             await amask_secret(form)
 

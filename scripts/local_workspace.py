@@ -14,6 +14,7 @@ import httpx
 from processes import ServiceError, stop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from processes import Guard
@@ -30,6 +31,7 @@ class LocalWorkspace:
         log: The file for its output.
         port: The port on loopback; 0 uses a free one.
         token: The bearer token that it accepts; None: a new one.
+        quirks: The other possibilities of the service that it shows.
         start_timeout: Seconds within which it must start to listen.
 
     Attributes:
@@ -45,6 +47,7 @@ class LocalWorkspace:
         log: Path,
         port: int = 0,
         token: str | None = None,
+        quirks: Sequence[str] = (),
         start_timeout: float = 60,
     ) -> None:
         self.url = ""
@@ -52,11 +55,13 @@ class LocalWorkspace:
         self._port = port
         self._guard = guard
         self._blob_endpoint = blob_endpoint
+        self._quirks = quirks
         self._log = log
         self._start_timeout = start_timeout
 
     def __enter__(self) -> Self:
         options = ["--port", str(self._port), "--seed", "demo", "--blob-endpoint", self._blob_endpoint]
+        options += [option for quirk in self._quirks for option in ("--quirk", quirk)]
         self._service = self._guard.start(
             "the workspace",
             [sys.executable, "-m", "aml_provider.emulator", *options],
@@ -109,7 +114,15 @@ class LocalWorkspace:
 
     def drop_next_reply(self, *, method: str, path: str) -> None:
         """Carry out the next matching request, but close its connection without a reply."""
-        self._client.post("/faults", json={"kind": "drop", "method": method, "path": path}).raise_for_status()
+        self.add_fault("drop", method=method, path=path)
+
+    def add_fault(self, kind: str, **fault: Any) -> None:
+        """Add a fault, which matching requests meet; docs/emulator.md lists the kinds and what narrows them down."""
+        self._client.post("/faults", json={"kind": kind, **fault}).raise_for_status()
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._client.delete("/faults").raise_for_status()
 
     def hold_clock(self, *, held: bool) -> None:
         """Stop the workspace's clock, or let it run."""

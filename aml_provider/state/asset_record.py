@@ -16,8 +16,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from aml_provider.compat import in_thread
 from aml_provider.durable.handover import CursorMoved
-from aml_provider.state.from_event_loop import in_thread
 
 _EPOCH, _OWNER, _PLACE = "epoch", "owner", "place"
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.outbox import WatcherRecord
+from aml_provider.compat import in_thread
 from aml_provider.state.asset_record import AssetRecord
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.state.from_event_loop import in_thread
 from aml_provider.stored import parse, reading
 
 _WRITER = "AzureBlobChangeTrigger"

@@ -83,8 +83,8 @@ class AzureBlobLookTrigger(SensorTrigger):
 
     async def _session(self) -> Session | None:
         await load("aml_provider.blobs.listing")
+        from aml_provider.compat import in_thread
         from aml_provider.hooks.blob_location import BlobLocation
-        from aml_provider.state.from_event_loop import in_thread
 
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
         state = await in_thread(self._state)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.triggers.base import TriggerEvent
 
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS, BaseEventTrigger
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TRIGGERS_WRITE_VARIABLES, BaseEventTrigger
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
 from aml_provider.triggers.base import StoredTrigger
@@ -39,7 +39,7 @@ _CALLERS = 6
 class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
 
-    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3. It counts the same changes as
+    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3.0.5. It counts the same changes as
     :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. Its arguments are not templates.
 
     The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
@@ -117,9 +117,15 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
+            RuntimeError: This Airflow cannot store what a watcher has seen.
         """
         from aml_provider.client.arguments import as_name
 
+        if not TRIGGERS_WRITE_VARIABLES:
+            raise RuntimeError(
+                "AzureBlobChangeTrigger stores in a Variable which blobs it has seen, and triggerers write Variables "
+                "since Airflow 3.0.5; upgrade Airflow, or use AzureBlobChangeSensor."
+            )
         location = self._location()
         location.check()
         rules = self._rules()

@@ -55,7 +55,7 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         self.only_wait = only_wait
 
     async def _session(self) -> Session | None:
-        from aml_provider.state.from_event_loop import in_thread
+        from aml_provider.compat import in_thread
 
         if self.schedule_id is None:
             return None

@@ -159,7 +159,15 @@ def _is_outage(error: Exception) -> bool:
     """Whether the provider could not be reached, or could not answer; azure-identity reports that like a refusal."""
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError  # noqa: PLC0415
 
-    silent = (ServiceRequestError, ServiceResponseError, ConnectionError, TimeoutError, subprocess.TimeoutExpired)
+    silent = (
+        ServiceRequestError,
+        ServiceResponseError,
+        ConnectionError,
+        TimeoutError,
+        subprocess.TimeoutExpired,
+        # msal before 1.33 reads the error of an answer that has none, such as a gateway's 503.
+        KeyError,
+    )
     for link in _links(error):
         status = getattr(link, "status_code", None) or 0
         if isinstance(link, silent) or _PASSING.search(str(link)) or status in {408, 429} or status >= 500:

@@ -10,7 +10,7 @@ import ssl
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx
 
@@ -77,8 +77,7 @@ class Transfer:
             headers["Authorization"] = f"Bearer {self._token}"
         return {
             "method": self._request.method,
-            "url": self._request.url,
-            "params": self._request.query or None,
+            "url": _address(self._request),
             "headers": headers,
             "content": self._request.content,
         }
@@ -193,6 +192,14 @@ def check_trust(settings: WorkspaceSettings, request: Request) -> None:
             f"{settings.cloud.name!r} nor the connection's own endpoint, so it is not followed. If you trust this "
             "host, ask the administrator of Airflow to add it to [azureml] trusted_endpoints",
         )
+
+
+def _address(request: Request) -> str:
+    """The URL with its query; httpx 0.27 would send what looks encoded in a value, such as ``%2F``, as it is."""
+    if not request.query:
+        return request.url
+    separator = "&" if "?" in request.url else "?"
+    return f"{request.url}{separator}{urlencode(request.query, quote_via=quote, safe='')}"
 
 
 def _user_agent() -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow import __version__
+
+# Nothing of ours may be imported here: a test shows that a worker does without it.
+AIRFLOW_3 = int(__version__.partition(".")[0]) >= 3
 
 
 def stored(value: Any) -> str:
     """The text that Airflow stores as XCom."""
-    if not AIRFLOW_V_3_0_PLUS:
+    if not AIRFLOW_3:
         from airflow.models.xcom import BaseXCom
 
         return BaseXCom.serialize_value(value).decode()
@@ -21,7 +24,7 @@ def stored(value: Any) -> str:
 
 def read(text: str) -> Any:
     """What a task gets of it."""
-    if not AIRFLOW_V_3_0_PLUS:
+    if not AIRFLOW_3:
         from airflow.utils.json import XComDecoder
 
         return json.loads(text, cls=XComDecoder)

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -111,6 +112,10 @@ def test_an_invalid_tenant_is_refused(build, tenant):
         build(settings("client_secret", **{**FULL["client_secret"], "tenant_id": tenant}))
 
 
+@pytest.mark.skipif(
+    tuple(int(part) for part in metadata.version("azure-identity").split(".")[:2]) < (1, 23),
+    reason="azure-identity reads AZURE_TOKEN_CREDENTIALS since 1.23",
+)
 @BUILDERS
 def test_an_environment_that_azure_identity_refuses_names_the_auth_method(build, monkeypatch):
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "nonsense")

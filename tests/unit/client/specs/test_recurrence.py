@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 
 import pytest
 from hypothesis import given
@@ -155,7 +156,17 @@ def test_every_iana_name_keeps_its_clock_or_is_reported_to_have_no_windows_name(
             assert clock_of(name, moment) == clock_of(meant, moment), (name, meant)
 
 
-@pytest.mark.parametrize("name", ["Antarctica/Troll", "America/Scoresbysund", "Antarctica/Vostok"])
+# Older tables of Windows names do not know that the clocks of Almaty and of Vostok have moved.
+_VOSTOK = pytest.param(
+    "Antarctica/Vostok",
+    marks=pytest.mark.skipif(
+        tuple(int(part) for part in metadata.version("tzlocal").split(".")[:2]) < (5, 4),
+        reason="tzlocal has the table of 2024 or later since 5.4",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", ["Antarctica/Troll", "America/Scoresbysund", _VOSTOK])
 def test_a_place_of_a_clock_of_its_own_is_not_given_its_neighbours(name):
     """Unicode's table calls the second one Azores, whose clock is an hour ahead."""
     with pytest.raises(InvalidArgument, match="does not contain this zone"):

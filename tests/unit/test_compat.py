@@ -8,7 +8,7 @@ import threading
 import pytest
 from asgiref.sync import async_to_sync
 
-from aml_provider.state.from_event_loop import in_thread
+from aml_provider.compat import in_thread
 
 
 async def answering_loop():
