@@ -197,5 +197,5 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
-	for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
+	@for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
 		npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done
