@@ -376,7 +376,6 @@ def play(seed, steps):
     return storm
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(4))
 def test_every_version_reaches_exactly_one_consumer(part):
     """Ten thousand histories; each is the same in every run, so a seed that fails can be played again."""
