@@ -407,8 +407,11 @@ def _environment(home: Path, *options: Mapping[str, Mapping[str, object]]) -> di
     if not AIRFLOW_3:
         # Airflow's own tests set it, to run more than one task at a time on SQLite.
         variables["_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK"] = "1"
-        # A socket in the user's home, the same for all.
-        variables["GUNICORN_CMD_ARGS"] = "--no-control-socket"
+        from gunicorn.config import KNOWN_SETTINGS  # noqa: PLC0415 - Airflow 3 does not bring it
+
+        # A socket in the user's home, the same for all; older versions have none, and refuse the option.
+        if any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS):
+            variables["GUNICORN_CMD_ARGS"] = "--no-control-socket"
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
     return {**ours, "AIRFLOW_HOME": str(home), **variables}
 
