@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -38,6 +39,11 @@ def emulator(monkeypatch):
 
 
 def run(code, names):
+    if not AIRFLOW_V_3_0_PLUS:
+        # As the page says.
+        code = code.replace(
+            "from airflow.sdk import DAG, task", "from airflow import DAG\nfrom airflow.decorators import task"
+        )
     exec(compile(code, str(PAGE), "exec"), names)
     return names
 
