@@ -120,9 +120,9 @@ def _check(cell: Cell, folder: Path, guard: Guard) -> Outcome:
         cell.name,
         ["/usr/bin/env", "-C", str(folder), *map(str, command)],
         log=log,
+        # Without our guard's label, which would let our guard end the cell's own before that has ended its processes.
         env={
             **{name: os.environ[name] for name in _KEPT if name in os.environ},
-            **{name: value for name, value in os.environ.items() if name.startswith("AZUREML_PROVIDER_")},
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "AIRFLOW_HOME": str(folder / "home"),

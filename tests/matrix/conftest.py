@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,9 @@ SETTINGS = {
     "scheduler": {"scheduler_heartbeat_sec": 1},
     "triggerer": {"job_heartbeat_sec": 2},
 }
+
+# Ends the fixture's processes too when the run is terminated; pytest does so by itself on an interrupt only.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class World:
