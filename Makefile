@@ -22,8 +22,8 @@ WHEEL ?=
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
-# Processes that share a suite; 0: only pytest's own, for a debugger.
-WORKERS ?= 2
+# Processes that share a suite: more than two processors, as tests wait for servers. 0: only pytest's own, for a debugger.
+WORKERS ?= 4
 SHARED = --numprocesses $(WORKERS) --dist worksteal
 
 SUITES := tests/unit tests/integration tests/dags

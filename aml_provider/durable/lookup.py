@@ -67,13 +67,21 @@ def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flo
 
 
 def search(
-    key: str, experiment: str, pipeline_id: str | None, *, timeout: float, now: Callable[[], float] = time.monotonic
+    key: str,
+    experiment: str,
+    pipeline_id: str | None,
+    *,
+    timeout: float,
+    now: Callable[[], float] = time.monotonic,
+    keep: Callable[[float], None] | None = None,
 ) -> Flow[Search]:
     """Look up a key in every way, until a run is found or ``timeout`` seconds have passed.
 
-    The last round begins no earlier, and there is at least one. The time that replies take counts too.
+    The last round begins no earlier, and there is at least one. The time that replies take counts too. After each other
+    round, ``keep`` is called with the seconds that have passed since the first one began.
     """
-    end = now() + timeout
+    start = now()
+    end = start + timeout
     pause = _FIRST_PAUSE
     while True:
         began = now()
@@ -90,11 +98,13 @@ def search(
                 return Search(found, way, frozenset(answered))
         if began >= end:
             return Search((), "", frozenset(answered), problem)
+        if keep is not None:
+            keep(now() - start)
         yield Pause(min(pause, max(0.0, end - now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def arrival_timeout(sent_at: float, lookup_timeout: float, now: float) -> float:
+def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up: float) -> float:
     """The time for which a request of another process is looked up; it may have left at any moment until that died.
 
     The other clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer
@@ -104,9 +114,10 @@ def arrival_timeout(sent_at: float, lookup_timeout: float, now: float) -> float:
         sent_at: The time just before the request, by the other clock, in seconds since the epoch.
         lookup_timeout: Seconds for which something is looked up before it counts as absent.
         now: The time by our clock.
+        looked_up: Seconds for which other tries have looked it up. These are durations, so no clock changes them.
 
     Returns:
         Seconds; 0 for a request of more than a quarter of an hour ago: then one look-up is enough.
     """
     longest = lookup_timeout + ON_ITS_WAY
-    return min(longest, max(0.0, sent_at + longest + _SKEW - now))
+    return max(0.0, min(longest - looked_up, sent_at + longest + _SKEW - now))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.log import Log
+    from aml_provider.durable.lookup import Search
     from aml_provider.durable.record import SubmissionRecord
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class RunFinder:
         evidence: What "not found" proves; None where no submission in doubt is resolved.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         monotonic: The clock for waiting.
+        keep: Stores a submission record, so that the next try continues a look-up of this one; None: nothing is stored.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class RunFinder:
         log: Log,
         now: Callable[[], float],
         monotonic: Callable[[], float],
+        keep: Callable[[SubmissionRecord], None] | None = None,
     ) -> None:
         self._evidence = evidence
         self._settings = settings
@@ -46,6 +49,7 @@ class RunFinder:
         self._log = log
         self._now = now
         self._monotonic = monotonic
+        self._keep = keep
 
     def run_of_earlier_try(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
         """The run of an earlier try, or None if that try certainly submitted none.
@@ -66,8 +70,14 @@ class RunFinder:
                 ) from error
         if not record.sent:
             return None
-        self._log.info("An earlier try may have submitted a run; looking up the key %s.", record.key)
-        found = yield from self.run_in_doubt(record, self._timeout_for(record), cause=None)
+        timeout = self._timeout_for(record)
+        self._log.info(
+            "An earlier try may have submitted a run; looking up the key %s for up to %.0f s. If this try ends before, "
+            "for example at its execution_timeout, the next one continues the look-up.",
+            record.key,
+            timeout,
+        )
+        found = yield from self.run_in_doubt(record, timeout, cause=None)
         if found is None:
             self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
         return found
@@ -85,9 +95,7 @@ class RunFinder:
             RunUnwatched: The run cannot be read at the moment.
         """
         timeout = self._lookup_timeout if timeout is None else timeout
-        result = yield from search(
-            record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic
-        )
+        result = yield from self._search(record, timeout, keep=self._keep)
         if result.run_ids:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
@@ -117,15 +125,16 @@ class RunFinder:
 
         Args:
             record: Its submission record.
-            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive.
+            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive, and the
+                next try continues a look-up that is interrupted.
             is_strict: Raise the error if a look-up does not answer and no other one finds the run.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id
-        timeout = self._timeout_for(record) if timeout is None else timeout
-        result = yield from search(
-            record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic
-        )
+        if timeout is None:
+            result = yield from self._search(record, self._timeout_for(record), keep=self._keep)
+        else:
+            result = yield from self._search(record, timeout, keep=None)
         if is_strict and not result.run_ids and result.error is not None:
             raise result.error
         return result.run_ids[0] if result.run_ids else None
@@ -161,4 +170,13 @@ class RunFinder:
         return found
 
     def _timeout_for(self, record: SubmissionRecord) -> float:
-        return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now())
+        return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now(), record.looked_up)
+
+    def _search(
+        self, record: SubmissionRecord, timeout: float, *, keep: Callable[[SubmissionRecord], None] | None
+    ) -> Flow[Search]:
+        def add(seconds: float) -> None:
+            if keep is not None:
+                keep(record._replace(looked_up=record.looked_up + seconds))
+
+        return search(record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic, keep=add)

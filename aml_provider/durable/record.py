@@ -23,6 +23,8 @@ class SubmissionRecord(NamedTuple):
         finished: Whether the task ended with this run.
         azureml_conn_id: The connection used; None in a submission record of an earlier version.
         cancel_on_kill: Whether the run is cancelled when a person ends the task.
+        looked_up: Seconds for which the key was looked up in vain. The next try continues from there: else a task
+            whose ``execution_timeout`` is shorter than a look-up would never complete one.
     """
 
     generation: str
@@ -39,6 +41,7 @@ class SubmissionRecord(NamedTuple):
     finished: bool = False
     azureml_conn_id: str | None = None
     cancel_on_kill: bool = True
+    looked_up: float = 0.0
 
 
 class SubmissionStore(Protocol):

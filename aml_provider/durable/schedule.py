@@ -88,8 +88,8 @@ class ScheduleReconciler:
         intent = Intent.load(self._intent_slot)
         if intent is not None and intent.key == self._key:
             # An earlier try has created it, or may have, and got no further.
-            now = self._now()
-            made = yield from self._await_arrival(intent, now + arrival_timeout(intent.at, self._lookup_timeout, now))
+            timeout = arrival_timeout(intent.at, self._lookup_timeout, self._now(), intent.looked_up)
+            made = yield from self._await_arrival(intent, timeout)
             if made is not None:
                 return (yield from self._complete(made))
         found = yield from self._find()
@@ -132,8 +132,8 @@ class ScheduleReconciler:
             named = [item for item in named if self._wanted.fits(item, self._target)] or named
         return only_one("name", self._wanted.name, named)
 
-    def _await_arrival(self, intent: Intent, until: float) -> Flow[Schedule | None]:
-        """The schedule that a creation has made; None if there is none by then."""
+    def _await_arrival(self, intent: Intent, timeout: float) -> Flow[Schedule | None]:
+        """The schedule that a creation has made; None if there is none when ``timeout`` seconds have passed."""
         if intent.schedule_id is not None:
             # A list may be out of date; a look-up by id is not.
             try:
@@ -141,16 +141,20 @@ class ScheduleReconciler:
             except NotFound:
                 return None
             return None if made.properties.get(STATE) == RETIRED else made
+        start = self._now()
         while True:
             listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             # Before the creation, none that fits had our key or our name: else nothing would have been created.
             found = [item for item in listed if self._is_it(item)]
             if found:
                 return _first(found)
-            if self._now() >= until:
+            passed = self._now() - start
+            if passed >= timeout:
                 return None
+            # An execution_timeout may be shorter than the search: the next try continues it.
+            intent._replace(looked_up=intent.looked_up + passed).save(self._intent_slot)
             self._log.info(f"Schedule {self._wanted.name!r} may still be created by a lost request; searching for it.")
-            yield Pause(min(_POLL_INTERVAL, until - self._now()))
+            yield Pause(min(_POLL_INTERVAL, timeout - passed))
 
     def _is_it(self, schedule: Schedule) -> bool:
         properties = schedule.properties
@@ -206,7 +210,7 @@ class ScheduleReconciler:
                 self._intent_slot.delete()
                 raise
             self._log.warning(f"The reply to the schedule's creation was lost; searching for the schedule. {error}")
-            found = yield from self._await_arrival(intent, self._now() + self._lookup_timeout)
+            found = yield from self._await_arrival(intent, self._lookup_timeout)
             if found is None:
                 # The intent stays: a retry continues to search for as long as the request may still arrive.
                 raise

@@ -18,11 +18,13 @@ class Intent(NamedTuple):
         key: The schedule's key.
         at: When it was about to be sent, in seconds since the epoch.
         schedule_id: The schedule that it created; None while that is not known.
+        looked_up: Seconds for which that schedule was searched for in vain; the next try continues from there.
     """
 
     key: str
     at: float
     schedule_id: str | None = None
+    looked_up: float = 0.0
 
     def save(self, slot: Slot) -> None:
         """Store the intent; when this returns, it is stored.

@@ -238,16 +238,24 @@ class Service:
 
 
 class Store(dict):
-    """A task state store whose writes are points for a crash too."""
+    """A task state store whose writes are points for a crash too.
+
+    Writes that only count how long a look-up has lasted are points only where every point counts: they are so many.
+    """
 
     def __init__(self, service):
         super().__init__()
         self.service = service
 
     def set(self, key, value):
-        self.service.fuse.burn()
+        changes = _without_progress(self.get(key)) != _without_progress(value)
+        self.service._point(changes=changes)
         self[key] = value
-        self.service.fuse.burn()
+        self.service._point(changes=changes)
+
+
+def _without_progress(value):
+    return (value or {}) | {"looked_up": None}
 
 
 def submission_store(store):

@@ -124,12 +124,25 @@ def test_a_search_says_who_answered_and_why_others_did_not():
 @pytest.mark.parametrize("ago", [0.0, 30.0, 119.0])
 def test_whatever_the_other_clock_says_what_may_be_on_its_way_is_looked_for_to_the_end(off, ago):
     now = 1_000_000.0
-    assert arrival_timeout(now - ago + off, 60.0, now) >= LONGEST - ago
+    assert arrival_timeout(now - ago + off, 60.0, now, 0.0) >= LONGEST - ago
 
 
 def test_there_is_an_upper_bound():
-    assert arrival_timeout(2_000_000.0, 60.0, 1_000_000.0) == LONGEST
+    assert arrival_timeout(2_000_000.0, 60.0, 1_000_000.0, 0.0) == LONGEST
 
 
 def test_of_what_was_sent_long_ago_once_is_enough():
-    assert arrival_timeout(1_000_000.0 - 3600, 60.0, 1_000_000.0) == 0.0
+    assert arrival_timeout(1_000_000.0 - 3600, 60.0, 1_000_000.0, 0.0) == 0.0
+
+
+def test_what_other_tries_have_looked_up_already_is_not_looked_up_again():
+    now = 1_000_000.0
+    assert arrival_timeout(now, 60.0, now, 45.0) == LONGEST - 45
+    assert arrival_timeout(now - LONGEST - 900 + 20, 60.0, now, 45.0) == 20
+    assert arrival_timeout(now, 60.0, now, 500.0) == 0.0
+
+
+def test_a_search_stores_how_long_it_has_lasted_before_each_pause():
+    service, kept = SlowService(), []
+    service.drive(search("k1", "exp", "pipe", timeout=150.0, now=service.now, keep=kept.append))
+    assert kept == [60.0, 121.0, 183.0]

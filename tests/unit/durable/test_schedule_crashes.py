@@ -19,6 +19,7 @@ from support.models.schedule_world import (
     survived,
     wanted,
 )
+from support.models.service_model import Crash
 
 from aml_provider.client.errors import AzureMLError
 
@@ -180,3 +181,34 @@ def test_when_the_list_cannot_be_read_nothing_is_made():
         world.reconcile(wanted())
     assert len(world.service.writes()) == 1
     world.service._listed = listing
+
+
+class ShortTries(World):
+    """Each try ends when it has lasted 15 seconds, as at an ``execution_timeout``."""
+
+    def reconcile(self, request, fuse=None, **more):
+        end, wait = self.service.time + 15.0, self.service.wait
+
+        def until(seconds):
+            wait(seconds)
+            if self.service.time >= end:
+                raise Crash
+
+        self.service.wait = until
+        try:
+            return super().reconcile(request, fuse, **more)
+        finally:
+            self.service.wait = wait
+
+
+@pytest.mark.parametrize("fault", ["lost", "done late 500", "done lost"])
+def test_tries_that_are_shorter_than_a_search_complete_it_together(fault):
+    world = ShortTries(late=50.0)
+    world.service.faults = [fault]
+    ends = [outcome(lambda: world.reconcile(wanted()))]
+    while isinstance(ends[-1], Crash):
+        assert len(ends) < 20
+        ends.append(outcome(lambda: world.reconcile(wanted())))
+    world.service.wait(3600.0)
+    is_as_wanted(world.one(), wanted())
+    assert len(world.service.writes()) == (2 if fault == "lost" else 1)

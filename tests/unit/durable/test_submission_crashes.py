@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Fuse
+from support.models.service_model import ACTIVE, Crash, Fuse
 from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, outcome
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
+from aml_provider.client.http.messages import ON_ITS_WAY
 
 WORLDS = {
     "all is found at once": {},
@@ -101,3 +102,47 @@ def test_a_crash_around_a_look_up_or_a_pause_is_like_one_after_the_last_write(fa
             assert not isinstance(ends, AzureMLError), (at, again, ends)
         assert world.obtain() == world.only_run().id
         world.check()
+
+
+def end_tries_after(seconds, world):
+    """From now on, each try of this world ends when it has lasted so long, as at an ``execution_timeout``."""
+    began = world.service.time
+
+    def end():
+        if world.service.time >= began + seconds:
+            world.service.listener = lambda: None
+            raise Crash
+
+    world.service.listener = end
+
+
+@pytest.mark.parametrize("lasts", [4.0, 15.0, 50.0, 100.0])
+@pytest.mark.parametrize("then", ["retry", "clear"])
+@pytest.mark.parametrize("fate", DOUBT)
+@pytest.mark.parametrize("late_by", [30.0, 40.0])
+def test_tries_that_are_shorter_than_a_look_up_complete_it_together(lasts, then, fate, late_by):
+    world = World(lag=20.0)
+    world.service.fates, world.service.late_by = [fate], late_by
+    end_tries_after(lasts, world)
+    ends = [outcome(world.obtain)]
+    NEXT[then](world)
+    while len(ends) < 2 or not isinstance(ends[-1], str):
+        assert len(ends) < 2 + 2 * (GRACE + ON_ITS_WAY) / lasts, ends
+        end_tries_after(lasts, world)
+        ends.append(outcome(world.obtain))
+    world.service.listener = lambda: None
+    world.check()
+    assert len(world.service.runs) == (2 if then == "clear" and fate != "not done" else 1)
+
+
+def test_a_look_up_starts_anew_for_each_submission():
+    world = World()
+    world.service.fates = ["not done", "not done"]
+    end_tries_after(15.0, world)
+    first = outcome(world.obtain)
+    assert isinstance(first, Crash)
+    assert 0.0 < world.record.looked_up < 15.0
+    end_tries_after(125.0, world)
+    outcome(world.obtain)
+    assert world.record.looked_up < 30.0
+    assert len(world.service.calls("PipelineSubmit")) == 2
