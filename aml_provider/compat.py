@@ -125,7 +125,12 @@ def __getattr__(name: str) -> Any:
         module, _, renamed = place.partition(":")
         try:
             found = getattr(import_module(module), renamed or name)
-        except (ImportError, AttributeError):
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not f"{module}.".startswith(f"{missing.name}."):
+                # Airflow has the place, but its installation is broken.
+                raise
+            continue
+        except AttributeError:
             continue
         globals()[name] = found
         return found

@@ -54,10 +54,11 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
         "description": options.description,
     }
     request = _request(wanted)
-    target, pipeline, interface = hook.run(inspect_target(_target(options, hook), Known()))
+    known = Known()
+    target, pipeline, interface = hook.run(inspect_target(_target(options, hook), known))
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
     stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
-    hook.run(check_datastores(stores, set()))
+    hook.run(check_datastores(stores, known.datastores))
     run = _submit(hook, target, wanted)
     link = hook.settings().run_url(run.id)
     say(f"Submitted run {run.id}: {link}")

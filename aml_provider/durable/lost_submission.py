@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.log import Log
     from aml_provider.durable.lookup import Search
-    from aml_provider.durable.record import SubmissionRecord
+    from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class RunFinder:
         evidence: What "not found" proves; None where no submission in doubt is resolved.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         monotonic: The clock for waiting.
-        keep: Stores a submission record, so that the next try continues a look-up of this one; None: nothing is stored.
+        store: Keeps how long a look-up has lasted, so that the next try continues it; None: nothing is kept.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RunFinder:
         log: Log,
         now: Callable[[], float],
         monotonic: Callable[[], float],
-        keep: Callable[[SubmissionRecord], None] | None = None,
+        store: SubmissionStore | None = None,
     ) -> None:
         self._evidence = evidence
         self._settings = settings
@@ -49,7 +49,7 @@ class RunFinder:
         self._log = log
         self._now = now
         self._monotonic = monotonic
-        self._keep = keep
+        self._store = store
 
     def run_of_earlier_try(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
         """The run of an earlier try, or None if that try certainly submitted none.
@@ -95,7 +95,7 @@ class RunFinder:
             RunUnwatched: The run cannot be read at the moment.
         """
         timeout = self._lookup_timeout if timeout is None else timeout
-        result = yield from self._search(record, timeout, keep=self._keep)
+        result = yield from self._search(record, timeout, self._store)
         if result.run_ids:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
@@ -132,9 +132,9 @@ class RunFinder:
         if record.run_id is not None or not record.sent:
             return record.run_id
         if timeout is None:
-            result = yield from self._search(record, self._timeout_for(record), keep=self._keep)
+            result = yield from self._search(record, self._timeout_for(record), self._store)
         else:
-            result = yield from self._search(record, timeout, keep=None)
+            result = yield from self._search(record, timeout, None)
         if is_strict and not result.run_ids and result.error is not None:
             raise result.error
         return result.run_ids[0] if result.run_ids else None
@@ -172,11 +172,21 @@ class RunFinder:
     def _timeout_for(self, record: SubmissionRecord) -> float:
         return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now(), record.looked_up)
 
-    def _search(
-        self, record: SubmissionRecord, timeout: float, *, keep: Callable[[SubmissionRecord], None] | None
-    ) -> Flow[Search]:
-        def add(seconds: float) -> None:
-            if keep is not None:
-                keep(record._replace(looked_up=record.looked_up + seconds))
+    def _search(self, record: SubmissionRecord, timeout: float, store: SubmissionStore | None) -> Flow[Search]:
+        def keep(seconds: float) -> None:
+            nonlocal record, store
+            if store is None:
+                return
+            try:
+                # A try that Airflow believes dead may have had its reply since: that must not be overwritten.
+                if store.load() == record:
+                    record = record._replace(looked_up=looked_up + seconds)
+                    store.save(record)
+            except Exception as error:  # noqa: BLE001 - without it the next try only looks up for longer
+                store = None
+                self._log.warning("How long the look-up has lasted could not be stored: %s", error)
 
-        return search(record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic, keep=add)
+        looked_up = record.looked_up
+        return search(
+            record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic, keep=keep
+        )

@@ -64,6 +64,7 @@ class ScheduleReconciler:
         lookup_timeout: float,
         log: Log,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wanted = wanted
         self._target = target
@@ -74,6 +75,7 @@ class ScheduleReconciler:
         self._lookup_timeout = lookup_timeout
         self._log = log
         self._now = now
+        self._monotonic = monotonic
 
     def reconcile(self) -> Flow[Schedule]:
         """Find or create the schedule, and make it match what is wanted.
@@ -141,20 +143,26 @@ class ScheduleReconciler:
             except NotFound:
                 return None
             return None if made.properties.get(STATE) == RETIRED else made
-        start = self._now()
+        start = self._monotonic()
         while True:
             listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             # Before the creation, none that fits had our key or our name: else nothing would have been created.
             found = [item for item in listed if self._is_it(item)]
             if found:
                 return _first(found)
-            passed = self._now() - start
+            passed = self._monotonic() - start
             if passed >= timeout:
                 return None
-            # An execution_timeout may be shorter than the search: the next try continues it.
-            intent._replace(looked_up=intent.looked_up + passed).save(self._intent_slot)
+            self._keep(intent._replace(looked_up=intent.looked_up + passed))
             self._log.info(f"Schedule {self._wanted.name!r} may still be created by a lost request; searching for it.")
             yield Pause(min(_POLL_INTERVAL, timeout - passed))
+
+    def _keep(self, intent: Intent) -> None:
+        """Store how long the search has lasted: an ``execution_timeout`` may be shorter, and the next try continues."""
+        try:
+            intent.save(self._intent_slot)
+        except Exception as error:  # noqa: BLE001 - without it the next try only searches for longer
+            self._log.warning(f"How long the search has lasted could not be stored: {error}")
 
     def _is_it(self, schedule: Schedule) -> bool:
         properties = schedule.properties
@@ -174,7 +182,7 @@ class ScheduleReconciler:
         return True
 
     def _check_owner(self, schedule: Schedule) -> None:
-        """Refuse a schedule that another Airflow owns; log a take-over from another task."""
+        """Refuse a schedule that another Airflow owns; warn of one that another task has created."""
         properties = schedule.properties
         if KEY not in properties or properties[KEY] == self._key:
             return
@@ -191,7 +199,7 @@ class ScheduleReconciler:
                 f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
                 f"other than {self._target}. Give the new schedule another name, or disable the existing one."
             )
-        self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) belonged to {other}; this task owns it now.")
+        self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) was created by {other}; this task manages it now.")
 
     def _create(self) -> Flow[Schedule]:
         """Create the schedule; one that must start no run gets a far-future start, and is disabled then."""
@@ -247,16 +255,16 @@ class ScheduleReconciler:
 
     def _delete_intent(self, schedule: Schedule) -> Flow[None]:
         """Delete the intent once the service lists the schedule, so that the next run of the DAG finds it."""
-        until = self._now() + self._lookup_timeout
+        until = self._monotonic() + self._lookup_timeout
         while True:
             listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
             if any(item.id == schedule.id for item in listed):
                 self._intent_slot.delete()
                 return
-            if self._now() >= until:
+            if self._monotonic() >= until:
                 self._log.warning(f"Schedule {schedule.id} exists, but the service does not list it yet.")
                 return
-            yield Pause(min(_POLL_INTERVAL, max(0.0, until - self._now())))
+            yield Pause(min(_POLL_INTERVAL, max(0.0, until - self._monotonic())))
 
     def _update(self, schedule: Schedule) -> Flow[Schedule]:
         """Write what differs, if anything does."""

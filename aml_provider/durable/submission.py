@@ -98,9 +98,7 @@ class Submission:
         self._throttled_budget = throttled_budget
         self._log = log
         self._now = now
-        self._finder = RunFinder(
-            evidence, settings, lookup_timeout, log, now, monotonic, keep=store.save if store is not None else None
-        )
+        self._finder = RunFinder(evidence, settings, lookup_timeout, log, now, monotonic, store)
         self._stopped = False
         self._record: SubmissionRecord | None = None
         #: The run of this try; None before the submission, and while that is under way or in doubt.

@@ -165,11 +165,12 @@ def _is_outage(error: Exception) -> bool:
         ConnectionError,
         TimeoutError,
         subprocess.TimeoutExpired,
-        # msal before 1.33 reads the error of an answer that has none, such as a gateway's 503.
-        KeyError,
     )
     for link in _links(error):
         status = getattr(link, "status_code", None) or 0
         if isinstance(link, silent) or _PASSING.search(str(link)) or status in {408, 429} or status >= 500:
+            return True
+        if isinstance(link, KeyError) and link.args == ("error",):
+            # msal before 1.33 reads the error of an answer that has none, such as a gateway's 503.
             return True
     return False

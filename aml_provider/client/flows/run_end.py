@@ -25,7 +25,7 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
         own: Whether the task submitted the run. If so, a retry may submit another one after Airflow has cancelled it.
 
     Returns:
-                The run's id, if the run ended successfully.
+        The run's id, if the run ended successfully.
 
     Raises:
         RunFailed: The run failed, or it is the task's own and was cancelled from Airflow.

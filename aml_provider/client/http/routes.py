@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -102,6 +103,18 @@ class AsyncRoutes(httpx.AsyncBaseTransport):
         return await self._ways.to(request.url).handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, even if this is cancelled meanwhile.
+
+        The pool closes one connection in each turn of the event loop. If it is cancelled in between, it has forgotten
+        the others, and they stay open.
+        """
+        cancelled: asyncio.CancelledError | None = None
         for transport in self._ways.made.values():
-            await transport.aclose()
+            pool: Any = transport._pool  # noqa: SLF001 - httpx has no public API for it
+            for connection in pool.connections:
+                try:
+                    await connection.aclose()
+                except asyncio.CancelledError as error:
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled

@@ -33,6 +33,11 @@ class Schedules:
     def __init__(self, core: Core, submit: Callable[[Schedule, Submission, float], None]) -> None:
         self._core = core
         self._submit = submit
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all; a poll in progress starts no run then."""
+        # New ones, as other threads may still be reading the old ones.
         self._schedules: dict[str, Schedule] = {}
         self._recurrences = Timetable()
         self._polls = Timetable()
@@ -118,9 +123,9 @@ class Schedules:
 
     def update(self, schedule_id: str, wanted: Schedule, seen: dict[str, str] | None, error: str | None) -> Schedule:
         """Replace a schedule; if its trigger changes, ``seen`` and ``error`` are used as for a new one."""
-        schedule = self.get(schedule_id)
-        self.check(wanted, schedule)
         with self._core.lock:
+            schedule = self.get(schedule_id)
+            self.check(wanted, schedule)
             self.fire_due()
             changed = self.changes(wanted, schedule)
             if changed and wanted.trigger is not None:

@@ -49,6 +49,7 @@ class Workspace(Core):
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
         super().__init__(clock, quirks)
+        self.schedules = Schedules(self, self._submit_scheduled)
         self.clear()
 
     def clear(self) -> None:
@@ -63,7 +64,7 @@ class Workspace(Core):
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
         self.experiments = Experiments(self)
-        self.schedules = Schedules(self, self._submit_scheduled)
+        self.schedules.clear()
         self._step_runs: dict[str, tuple[Run, int]] = {}
         self._last_number = 0
 

@@ -484,3 +484,27 @@ def test_both_drivers_send_the_same_requests():
             ]
     assert told["sync"] == told["async"]
     assert len(told["sync"]) > 10
+
+
+@pytest.mark.parametrize("turns", range(3))
+def test_a_client_that_is_cancelled_while_it_closes_leaves_no_connection_open(turns):
+    """One that stays open is a ResourceWarning of a later garbage collection, and so an error of another test."""
+    opened = []
+
+    async def use(settings):
+        async with AsyncClient(settings) as client:
+            await asyncio.gather(*(client.call(calls.list_schedules()) for _ in range(3)))
+            for transport in client._http._transport._ways.made.values():
+                opened.extend(transport._pool.connections)
+            assert len(opened) == 3
+            assert not any(connection.is_closed() for connection in opened)
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+            def cancel_in(turns):
+                loop.call_soon(cancel_in, turns - 1) if turns else task.cancel()
+
+            loop.call_soon(cancel_in, turns)
+
+    with EmulatorServer() as server, pytest.raises(asyncio.CancelledError):
+        asyncio.run(use(workspace(endpoint=server.url)))
+    assert all(connection.is_closed() for connection in opened)

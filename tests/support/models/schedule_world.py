@@ -74,6 +74,7 @@ class World:
             lookup_timeout=LOOKUP_TIMEOUT,
             log=SimpleNamespace(info=self.said.append, warning=self.warned.append),
             now=self.service.now,
+            monotonic=self.service.now,
         )
         self.store.fuse = fuse or Fuse()
         try:

@@ -129,7 +129,7 @@ def test_a_task_that_was_renamed_takes_its_schedule_over():
     renamed = OWNER._replace(task_id="renamed")
     world.reconcile(wanted(recurrence=EVERY_HOUR), owner=renamed)
     assert world.one()["PipelineSubmissionInfo"]["Properties"][KEY] == renamed.key("nightly")
-    assert "belonged to DAG 'dag', task 'task'" in world.warned[0]
+    assert "was created by DAG 'dag', task 'task'" in world.warned[0]
 
 
 def test_two_tasks_do_not_take_one_name_from_each_other_for_different_pipelines():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Crash, Fuse
+from support.models.service_model import ACTIVE, Crash, Fuse, submission_store
 from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, outcome
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
@@ -146,3 +146,33 @@ def test_a_look_up_starts_anew_for_each_submission():
     outcome(world.obtain)
     assert world.record.looked_up < 30.0
     assert len(world.service.calls("PipelineSubmit")) == 2
+
+
+def test_a_look_up_does_not_overwrite_what_a_try_that_was_believed_dead_has_stored():
+    world = World(learnt=False, lag=300.0)
+    world.service.fates = ["not done"]
+    end_tries_after(5.0, world)
+    outcome(world.obtain)
+    world.service.listener = lambda: [value.update(run_id="run-9") for value in world.store.values()]
+    assert isinstance(outcome(world.obtain), SubmissionUnknown)
+    assert world.record.run_id == "run-9"
+
+
+class BrokenStore(dict):
+    """A task state store that takes no writes any more."""
+
+    def set(self, key, value):
+        raise RuntimeError("the API server is away")
+
+
+def test_a_look_up_goes_on_where_its_duration_cannot_be_stored(caplog):
+    caplog.set_level("INFO")
+    world = World(lag=30.0)
+    world.service.fates = ["done, reply lost"]
+    end_tries_after(5.0, world)
+    outcome(world.obtain)
+    world.service.listener = lambda: None
+    with pytest.raises(RuntimeError, match="the API server is away"):
+        world.obtain(store=submission_store(BrokenStore(world.store)))
+    assert "Found run run-1 by its key" in caplog.text
+    assert caplog.text.count("How long the look-up has lasted could not be stored") == 1
