@@ -66,7 +66,7 @@ workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for 
 test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
 	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)
 
-compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without what imports no Airflow
+compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without some long tests of code that does not import Airflow
 	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
 
 coverage: $(NEWEST) $(AZURITE) ## Measure which lines and branches the unit and integration tests run; fails below the floor

@@ -105,7 +105,7 @@ def of_schedule(schedule: Schedule) -> Record:
 
 
 def of_schedule_plan(schedule: Schedule) -> Record:
-    """The pipeline and times of a native schedule, named like the operator's arguments."""
+    """When a native schedule starts runs, and with which arguments, named like the operator's arguments."""
     request = schedule.wire.get("PipelineSubmissionInfo") or {}
     recurrence = schedule.wire.get("Recurrence")
     trigger = schedule.wire.get("DataStoreTriggerInfo") or {}

@@ -117,7 +117,8 @@ def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up
         looked_up: Seconds for which other tries have looked it up. These are durations, so no clock changes them.
 
     Returns:
-        Seconds; 0 for a request of more than a quarter of an hour ago: then one look-up is enough.
+        Seconds; 0 for a request that is older than the full time plus a quarter of an hour, or that was looked up for
+        the full time: then one look-up is enough.
     """
     longest = lookup_timeout + ON_ITS_WAY
     return max(0.0, min(longest - looked_up, sent_at + longest + _SKEW - now))

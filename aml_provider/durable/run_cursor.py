@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import PipelineRun
 
-#: A run may appear in the schedule's list this much later than a run that began after it, and is still delivered.
+#: A run that appears late in the schedule's list is delivered if it began at most this long before the latest delivered
+#: run.
 LATENESS = timedelta(hours=1)
 
 

@@ -1,4 +1,7 @@
-"""The base of all triggers: rows of other versions of this package are read, as upgrades and downgrades are rolling."""
+"""The base of all triggers, which accepts arguments that another version of this package has stored.
+
+During a rolling upgrade or downgrade, two versions run at the same time.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ _FOREVER = 253402300799  # the last second of the year 9999
 
 
 class Credential:
-    """A credential for workers that keeps its tokens: the Azure CLI would start a process for each."""
+    """A credential for workers that caches its tokens.
+
+    Without the cache, each request would make the Azure CLI start a process to get a token.
+    """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

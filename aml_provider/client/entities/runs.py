@@ -191,7 +191,7 @@ class Output(Portable):
 
     @property
     def data_path(self) -> DataPath:
-        """A value for another run's DataPath parameter, which needs a datastore."""
+        """The output's place, as the value of another run's DataPath parameter; only for an output in a datastore."""
         return DataPath(self.datastore, self.path)
 
     @classmethod

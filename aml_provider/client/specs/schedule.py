@@ -235,7 +235,7 @@ def with_status(schedule: Schedule, status: str) -> dict[str, Any]:
 
 
 def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None]) -> dict[str, Any]:
-    """An entity whose runs also get these properties; None removes one."""
+    """A copy of a schedule's entity whose runs also get these properties; a property whose value is None is removed."""
     submission = dict(wire.get(_SUBMISSION) or {})
     merged = {**(submission.get("Properties") or {}), **properties}
     submission["Properties"] = {
