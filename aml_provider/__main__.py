@@ -41,7 +41,7 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Iterable[ActionComm
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     for command in sorted(commands, key=lambda command: command.name):
         described = command.description or command.help
-        child = subparsers.add_parser(command.name, help=command.help, description=described, epilog=command.epilog)
+        child = subparsers.add_parser(command.name, help=command.help, description=described)
         if isinstance(command, GroupCommand):
             _add_commands(child, command.subcommands)
         else:

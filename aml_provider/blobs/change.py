@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from aml_provider.blobs.cursor import Cursor, Difference
-    from aml_provider.blobs.pages import Known
+    from aml_provider.blobs.pages import KnownPage
     from aml_provider.blobs.rules import Counts
 
 
@@ -40,7 +40,7 @@ class Detection(NamedTuple):
     undo: Difference
     counts: Counts
     first: bool
-    pages: tuple[Known, ...]
+    pages: tuple[KnownPage, ...]
 
     @property
     def must_save(self) -> bool:

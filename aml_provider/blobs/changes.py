@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from aml_provider.blobs.change import Detection
 from aml_provider.blobs.cursor import Cursor, Difference
 from aml_provider.blobs.page_parser import malformed
-from aml_provider.blobs.pages import Draft, Known, pieces
+from aml_provider.blobs.pages import Draft, KnownPage, pieces
 from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
 from aml_provider.client.http.messages import Pause
 
@@ -58,7 +58,7 @@ class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
     def __init__(
-        self, folder: Folder, rules: Rules, pages: tuple[Known, ...], *, first: bool, keeps_gone: bool = True
+        self, folder: Folder, rules: Rules, pages: tuple[KnownPage, ...], *, first: bool, keeps_gone: bool = True
     ) -> None:
         self._folder, self._rules, self._pages = folder, rules, pages
         self._prefix = folder.prefix.encode()
@@ -67,8 +67,8 @@ class Scan:
         self._silent = first and not rules.report_first
         self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
-        self._repeated: dict[bytes | None, Known] = {}
-        self._order: list[Known | int] = []  # unchanged pages, or the numbers of drafts
+        self._repeated: dict[bytes | None, KnownPage] = {}
+        self._order: list[KnownPage | int] = []  # unchanged pages, or the numbers of drafts
         self._drafts: list[Draft] = []
         self._decided: set[int] | None = None  # the cursor's versions, built with the first page that must be parsed
         self._candidates: list[_Candidate] = []
@@ -267,11 +267,11 @@ class Scan:
         counts.added = len(changes) - counts.modified
         pages = []
         for entry in self._order:
-            page = entry if isinstance(entry, Known) else self._drafts[entry].close(older)
+            page = entry if isinstance(entry, KnownPage) else self._drafts[entry].close(older)
             pages.append(page)
             counts.listed += page.listed
             counts.folders += page.folders
-            if isinstance(entry, Known):
+            if isinstance(entry, KnownPage):
                 counts.empty += page.empty
                 counts.markers += page.markers
                 counts.records += page.records
@@ -281,7 +281,7 @@ class Scan:
         # A write follows, see Detection.must_save.
         most = _MOST_GONE if changes or counts.filtered else None
         if gone := (yield from self._gone(older, most)):
-            pages.append(Known(None, gone))
+            pages.append(KnownPage(None, gone))
         return Detection(changes, Cursor(page.chunk for page in pages), undo, counts, self._first, tuple(pages))
 
     def _gone(self, older: dict[int, int], most: int | None) -> Generator[Pause, None, Chunk | None]:
@@ -327,10 +327,10 @@ class Scan:
             for modified, (name, _, etag, size), number, i in sorted(self._candidates, key=_name)
         ]
 
-    def _unrepeated(self) -> Iterator[Known]:
+    def _unrepeated(self) -> Iterator[KnownPage]:
         return (page for page in self._pages if self._repeated.get(page.digest) is not page)
 
-    def _compared(self) -> Iterable[Known]:
+    def _compared(self) -> Iterable[KnownPage]:
         """The known pages that may hold blobs of a parsed page.
 
         A listing is ordered by name, so a blob of an unchanged page is on no other page; unless pages overlap.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.blobs.changes import Scan
 from aml_provider.blobs.cursor import Cursor
-from aml_provider.blobs.pages import Known
+from aml_provider.blobs.pages import KnownPage
 
 if TYPE_CHECKING:
     from aml_provider.blobs.change import Detection
@@ -31,7 +31,7 @@ class FolderState:
         self.rules = rules
         self._keeps_gone = keeps_gone
         self._first = cursor is None
-        self._pages: tuple[Known, ...] = tuple(Known(None, chunk) for chunk in cursor.chunks) if cursor else ()
+        self._pages: tuple[KnownPage, ...] = tuple(KnownPage(None, chunk) for chunk in cursor.chunks) if cursor else ()
 
     @property
     def cursor(self) -> Cursor | None:

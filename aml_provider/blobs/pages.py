@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PIECE = 20_000
 
 
-class Known(NamedTuple):
+class KnownPage(NamedTuple):
     """A page that was listed before; without a digest, the blobs of a decoded cursor, or versions that are gone."""
 
     digest: bytes | None
@@ -73,7 +73,7 @@ class Draft:
             return versions, names
         return array("Q", [versions[i] for i in positions]), array("I", [names[i] for i in positions])
 
-    def close(self, older: dict[int, int]) -> Known:
+    def close(self, older: dict[int, int]) -> KnownPage:
         """The page as it is known after the poll: each open version is replaced by its older one, if there is one."""
         listed = len(self.versions)
         versions, names = self.versions, self.names
@@ -82,7 +82,7 @@ class Draft:
             versions = array("Q", [older[names[i]] if i in self.open else versions[i] for i in kept])
             names = array("I", [names[i] for i in kept])
         counts = (listed, self.empty, self.markers, self.records, self.folders)
-        return Known(self.digest, (versions, names), not self.waits, self.first, self.last, *counts)
+        return KnownPage(self.digest, (versions, names), not self.waits, self.first, self.last, *counts)
 
 
 _UNUSED = blake2b(digest_size=8)

@@ -63,14 +63,11 @@ _PIPELINE_OPTION = Arg(("--pipeline",), help="Id or name of a published pipeline
 _ENDPOINT_OPTION = Arg(("--endpoint",), help="Id or name of a pipeline endpoint")
 
 
-def _command(
-    name: str, function: str, summary: str, *arguments: Arg, description: str | None = None, epilog: str | None = None
-) -> ActionCommand:
+def _command(name: str, function: str, summary: str, *arguments: Arg, description: str | None = None) -> ActionCommand:
     return ActionCommand(
         name=name,
         help=summary,
         description=description,
-        epilog=epilog,
         func=lazy_load_command(f"aml_provider.cli.{function}"),
         args=(*arguments, *_COMMON),
     )

@@ -294,7 +294,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def identity(self) -> str:
-        """Text that only this workspace has, in whatever case a connection names it. It is stored, hashed."""
+        """Text that only this workspace has, in whatever case a connection writes its ids. It is stored, hashed."""
         return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
 
     @property

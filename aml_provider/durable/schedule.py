@@ -199,7 +199,9 @@ class ScheduleReconciler:
                 f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
                 f"other than {self._target}. Give the new schedule another name, or disable the existing one."
             )
-        self._log.warning(f"Schedule {schedule.name!r} ({schedule.id}) was created by {other}; this task manages it now.")
+        self._log.warning(
+            f"Schedule {schedule.name!r} ({schedule.id}) was created by {other}; this task manages it now."
+        )
 
     def _create(self) -> Flow[Schedule]:
         """Create the schedule; one that must start no run gets a far-future start, and is disabled then."""

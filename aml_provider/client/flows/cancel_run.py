@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CANCEL_TAG = "airflow.cancel"
 # Seconds for which setting the tag is repeated, and between two attempts: Airflow 3 kills a process after five.
 _TAG_TIMEOUT, _TAG_PAUSE = 3.0, 1.0
+# Seconds between two polls for its end.
+_POLL_INTERVAL = 2.0
 
 
 def cancel_run(
@@ -25,7 +27,6 @@ def cancel_run(
     *,
     reason: str,
     timeout: float = 60.0,
-    poll_interval: float = 2.0,
     log: Callable[[str], None] = lambda _: None,
     check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
@@ -36,7 +37,6 @@ def cancel_run(
         experiment: Its experiment, in case the service does not say.
         reason: The value of the tag, for people who read it in the studio.
         timeout: Seconds to wait for its end.
-        poll_interval: Seconds between two polls.
         log: Called with what went wrong.
         check: Called with a run that has not ended; if it raises, the run is not cancelled.
 
@@ -74,6 +74,6 @@ def cancel_run(
                 is_unknown = isinstance(error, NotFound) and waited < _TAG_TIMEOUT
         if (run.state.is_final or waited >= timeout) and not is_unknown:
             return run
-        pause = min(poll_interval, _TAG_PAUSE) if is_unknown else poll_interval
+        pause = _TAG_PAUSE if is_unknown else _POLL_INTERVAL
         yield Pause(pause)
         waited += pause

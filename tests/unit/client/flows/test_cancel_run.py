@@ -78,7 +78,7 @@ class TestCancelRun:
             self.cancel([a_run()], cancel=PermissionDenied("x", status=403))
 
     def test_the_timeout_ends_the_wait_and_not_the_cancel(self):
-        last, service, _ = self.cancel([a_run()], timeout=5.0, poll_interval=2.0)
+        last, service, _ = self.cancel([a_run()], timeout=5.0)
         assert last.status == "Running"
         assert service.pauses == [2.0, 2.0, 2.0]
 
