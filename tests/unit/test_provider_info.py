@@ -18,6 +18,7 @@ import pytest
 from packaging.version import Version
 
 from aml_provider import __version__
+from aml_provider.client.settings import AUTH_METHODS, CLOUDS
 from aml_provider.connection import CONN_TYPE, read_settings
 from aml_provider.get_provider_info import get_provider_info
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -239,6 +240,12 @@ def test_the_form_of_airflow_2_has_the_same_fields():
         assert form[name](), "it renders"
     assert "<textarea" in form["config_json"]()
     assert "client_secret" in form["auth_method"].description
+
+
+def test_the_form_offers_what_the_settings_accept():
+    fields = CONNECTION["conn-fields"]
+    assert fields["auth_method"]["schema"]["enum"] == list(AUTH_METHODS)
+    assert fields["cloud"]["schema"]["enum"] == list(CLOUDS)
 
 
 @pytest.mark.parametrize("name", list(INFO["config"]["azureml"]["options"]))

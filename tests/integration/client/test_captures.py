@@ -74,11 +74,6 @@ def carry_out(drive, recorder, captured, call):
     return drive(workspace(region=None, endpoint=recorder.url), one(call))
 
 
-@pytest.fixture(params=list(DRIVERS))
-def drive(request):
-    return DRIVERS[request.param]
-
-
 # One of our calls for each kind of request that the SDK makes: its arguments are found in what the SDK sent, so that
 # what comes out has gone through what an author would write. ``{}`` stands for a segment.
 ROUTES = {

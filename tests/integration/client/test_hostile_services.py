@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import trustme
-from support.drivers.driving import one, run_async, run_sync, workspace
+from support.drivers.driving import one, workspace
 from support.services.hostile import Hostile, head
 
 from aml_provider.blobs.access import ContainerAccess
@@ -40,11 +40,6 @@ from aml_provider.client.http.messages import Request
 from aml_provider.client.http.retry import RetryPolicy
 
 CALL = calls.get_pipeline("p")
-
-
-@pytest.fixture(params=["sync", "async"])
-def drive(request):
-    return run_sync if request.param == "sync" else run_async
 
 
 def failure(drive, server, **options):

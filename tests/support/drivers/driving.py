@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.http.protocol import Session
@@ -72,6 +74,17 @@ def run_async(settings: WorkspaceSettings, flow: Any, *, timeout: float = 10.0, 
 
 
 DRIVERS = {"sync": run_sync, "async": run_async}
+
+
+def failure(drive: Any, settings: WorkspaceSettings, call: Any, **options: Any) -> Any:
+    """The error of a call that is sent once. It shows no token, wherever one looks."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller looks at it
+        drive(settings, one(call), **{"policy": RetryPolicy(budget=0.0), **options})
+    link: BaseException | None = caught.value
+    while link is not None:
+        assert TOKEN not in str(link) + repr(link)
+        link = link.__cause__ or link.__context__
+    return caught.value
 
 
 def reply(status: int = 200, body: bytes = b"{}", request_id: str = "our-id", **headers: str) -> Reply:
