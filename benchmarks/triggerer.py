@@ -63,7 +63,7 @@ def note(phase, info):
 if "triggerer" in sys.argv:
     gc.callbacks.append(note)
 """
-# The same rule as the triggerer's, in a loop that has nothing to do: such a delay is the machine's.
+# The same rule as the triggerer's, in a loop that has nothing to do: if that is late, the machine is the cause.
 _IDLE_LOOP = """
 import asyncio, sys, time
 
@@ -146,7 +146,7 @@ def collections_of(home: Path) -> list[tuple[float, float]]:
 
 @contextmanager
 def idle_loop() -> Iterator[list[str]]:
-    """Run such a loop beside; its delays are in the list in the end."""
+    """Run a loop that does nothing in another process; in the end the list has one item for each of its delays."""
     late: list[str] = []
     with subprocess.Popen(
         [sys.executable, "-c", _IDLE_LOOP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -215,13 +215,18 @@ def measure(tasks: int, home: Path) -> list[Row]:
         Row(f"{tasks} tasks, deferred and ended: pipeline runs", runs, tasks),
         Row("requests per interval while they wait", waiting.total() / WINDOW, most, "", f"{tasks}"),
         # The poller reads each, and so does the task that resumes.
-        Row("runs read one by one, from the runs' end to the last task's end", ending["records"], 2 * tasks + 50),
+        Row(
+            "requests that read a single run, from the runs' end to the last task's end",
+            ending["records"],
+            2 * tasks + 50,
+        ),
         Row(
             "warnings of the triggerer that its event loop was blocked",
             len(stalls),
             0,
             "",
-            f"full garbage collections: {len(collections)}; stalls of an idle loop next to it: {len(late)}",
+            f"full garbage collections in the triggerer: {len(collections)}; "
+            f"stalls of an event loop that does nothing, in another process at the same time: {len(late)}",
         ),
     ]
 

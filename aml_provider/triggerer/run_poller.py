@@ -208,8 +208,8 @@ class RunPoller:
         await self._list_steps(poll, client)
         for wait in poll.finish(self._clock()):
             self._notify(wait)
-            # A notified waiter writes a log line, and so does Airflow. With hundreds of waits, each line waits some
-            # milliseconds for the triggerer's supervisor: all in one turn would stall the loop for a second.
+            # A notified waiter writes a log line, and so does Airflow. Each line blocks the loop for some milliseconds,
+            # until the triggerer's supervisor has it: for hundreds of waits, all in one turn would take a second.
             await asyncio.sleep(0)
         _log.debug("Experiment %s: %s in %.1f s", self._key.experiment, poll, self._clock() - began)
 

@@ -93,7 +93,7 @@ class Wait:
         self.in_step = False
 
     def interval(self, now: float) -> float:
-        """Seconds to the next poll: an end is noticed at most a twentieth of the wait late, or four intervals."""
+        """Seconds to the next poll: one interval, or two or four if that is at most a twentieth of the wait so far."""
         age = now - self.begun
         return self.poll_interval * next((times for after, times in _SLOWER if age >= after * self.poll_interval), 1)
 
