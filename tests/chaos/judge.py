@@ -28,8 +28,8 @@ _MARKS = ("mark_success", "mark_failed")
 _LOST = "continues after a state change that Airflow lost (15)"
 _UNMARKED = "cancelled without a cancel tag, as that request failed (5)"
 _STRUCK = "continues after a state change, as Airflow's API server was killed just then (15)"
-_COUNTED = "takes the success that a clear met in its last moment (16)"
-_UNTOLD = "takes over the run that a clear met, as its worker was killed just then (13)"
+_COUNTED = "takes the result of a run that had succeeded before the clear, as the task was just ending (16)"
+_UNTOLD = "takes over the run that the task had at the clear, as its worker was killed just then (13)"
 # Airflow kills a process that does not end within so many seconds.
 _KILLED_AFTER = 6.0
 # And so long the API server takes to see to a mark that it was told of.
