@@ -84,7 +84,7 @@ class Scan:
         """Reuse a page that was seen before; False if it must be parsed and added.
 
         A page is reused only if its decisions cannot differ this time: none of its versions waits for ``settle`` or
-        ``max_changes``, and no earlier page of this listing may have listed its names.
+        ``max_changes``, and no earlier page of this listing can contain a blob that is on this page too.
         """
         page = self._repeatable.get(digest)
         if page is None or digest in self._repeated or (page.last and page.first <= self._farthest):

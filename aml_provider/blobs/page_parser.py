@@ -58,7 +58,7 @@ class Page(NamedTuple):
 
     Attributes:
         rows: The blobs in listing order.
-        directories: Names of those that are directory markers of the service itself.
+        directories: Names of the empty blobs that their resource type or metadata identifies as directory markers.
         prefixes: The sub-folders, each name ending in ``/``.
     """
 

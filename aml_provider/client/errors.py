@@ -38,7 +38,7 @@
 
 ``permanent``: whether a retry is pointless until a person acts. ``in_doubt``: whether the request may have been carried
 out although it failed; that decides whether a submission may be repeated. ``retry_after``: the seconds after which the
-service wants the next request; None: it did not say.
+service wants the next request; None if it did not say.
 """
 
 from __future__ import annotations

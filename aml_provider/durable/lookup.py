@@ -105,10 +105,10 @@ def search(
 
 
 def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up: float) -> float:
-    """The time for which a request of another process is looked up; it may have left at any moment until that died.
+    """The time for which a request of another process is looked up: that process can have sent it until it died.
 
     The other clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer
-    than it may be on its way: a look-up that ends too early leads to a second submission.
+    than it can take to arrive: a look-up that ends too early leads to a second submission.
 
     Args:
         sent_at: The time just before the request, by the other clock, in seconds since the epoch.

@@ -87,7 +87,7 @@ class RunFinder:
     ) -> Flow[PipelineRun | None]:
         """The run of a submission whose reply was lost; None proves that it was not carried out.
 
-        Its key is looked up for ``timeout`` seconds; None: until a run of this moment counts as absent.
+        Its key is looked up for ``timeout`` seconds; without it, until a run of this moment counts as absent.
 
         Raises:
             SubmissionUnknown: Whether there is a run cannot be established.

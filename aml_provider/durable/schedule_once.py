@@ -47,7 +47,7 @@ def create_schedule(
 ) -> Flow[Schedule]:
     """Create a schedule of a published pipeline or of a pipeline endpoint, or find the one that has its name.
 
-    The service must have set it up by the ``deadline``, in seconds since the epoch; None: do not wait for that. A
+    The service must have set it up by the ``deadline``, in seconds since the epoch; without one, that is not awaited. A
     creation whose reply was lost is searched for during ``lookup_timeout`` seconds.
 
     Raises:

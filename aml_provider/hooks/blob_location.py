@@ -51,7 +51,7 @@ class BlobLocation(NamedTuple):
 
     @classmethod
     def of_cursor_store(cls, value: str | None, azureml_conn_id: str) -> BlobLocation | None:
-        """The folder of ``cursor_store``; None: cursors are kept in Airflow's Variables.
+        """The folder of ``cursor_store``; None if cursors are kept in Airflow's Variables.
 
         Raises:
             InvalidArgument: It is not ``STORE/FOLDER``: a datastore of the workspace and a folder in it.

@@ -245,7 +245,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
-        pipeline_name: Its name; if none of that name is active, only one may have it.
+        pipeline_name: Its name; if several pipelines have it, exactly one of them must be active.
         azureml_conn_id: The connection.
 
     Returns:

@@ -218,7 +218,7 @@ class AzureMLEnableScheduleOperator(_ScheduleStatusOperator):
 
     Args:
         schedule_id: The schedule; one of the three is required.
-        schedule_name: The schedule's name; if several have it, only one of them may be active.
+        schedule_name: The schedule's name; if several schedules have it, exactly one of them must be active.
         pipeline_id: All schedules of this published pipeline, except those that this provider has replaced.
         azureml_conn_id: The connection.
 

@@ -78,7 +78,7 @@ def _without_nulls(wire: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get_last_run_of_schedule(schedule_id: str) -> Call[PipelineRun | None]:
-    """Read the run that a schedule started last; None (the service answers 204): it has started none."""
+    """Read the run that a schedule started last; None if it has started none (the service answers 204)."""
     operation = f"get the last run of schedule {schedule_id!r}"
     path = f"/PipelineRuns/Schedule/{segment('schedule_id', schedule_id)}/Last"
     # As text: an empty answer has a meaning here, and a proxy's page must not pass for one.

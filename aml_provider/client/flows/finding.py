@@ -60,10 +60,10 @@ EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 
 def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
-    """The one listed thing of this name. An active one wins over inactive ones; None: nothing has the name.
+    """The one listed thing of this name, or None. An active one wins over inactive ones.
 
-    All things have ``id``, ``name``, ``status`` and ``is_active``. An error names the argument that holds the name;
-    None: a person typed it.
+    All things have ``id``, ``name``, ``status`` and ``is_active``. An error names the ``argument`` that holds the name;
+    it is None if a person typed the name.
 
     Raises:
         AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
@@ -100,7 +100,7 @@ def describe(item: Any) -> str:
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
     """The error where nothing has a name; it suggests similar ones from the list of all.
 
-    It names the argument that holds the name; None: a person typed it, as a name or an id.
+    It names the ``argument`` that holds the name; that is None if a person typed the name, which may be an id.
     """
     listed = list(listed)
     hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))

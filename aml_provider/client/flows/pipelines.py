@@ -53,7 +53,7 @@ def enable_pipeline(
 
     Args:
         pipeline_id: The published pipeline; or
-        pipeline_name: its name. If no pipeline of that name is active, there must be only one.
+        pipeline_name: its name; if several pipelines have it, exactly one of them must be active.
         log: Called with a line about each change.
 
     Returns:

@@ -57,7 +57,7 @@ def rewrite(
 
 
 def _await_write(read: Callable[[], Flow[T]], edit: Callable[[T], dict[str, Any] | None]) -> Flow[None]:
-    """Read until a write has arrived, for as long as it may be on its way: later, it would undo the next write."""
+    """Read until a write has arrived or can no longer arrive: one that arrives late would undo the next write."""
     for _ in range(_READS):
         if edit((yield from read())) is None:
             return

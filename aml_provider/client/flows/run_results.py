@@ -101,7 +101,7 @@ def _runs_of_experiment(
 
 
 def in_experiment(run_id: str, experiment_name: str | None, call_of: Callable[[str], Call[T]]) -> Flow[T]:
-    """Carry out a call that requires the experiment of a pipeline's or a step's run; None: look the experiment up."""
+    """Carry out a call that requires the experiment of a run or a step; looks it up if ``experiment_name`` is None."""
     if experiment_name is None:
         experiment_name = yield from _experiment_of(run_id)
     result: T = yield call_of(experiment_name)

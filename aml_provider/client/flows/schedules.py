@@ -77,7 +77,7 @@ def is_replaced(schedule: Schedule) -> bool:
 
 
 def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
-    """The one schedule of a name: the active one, else the disabled one; None: none has the name.
+    """The one schedule of a name: the active one, else the disabled one; None if no schedule has the name.
 
     The service cannot delete schedules, so disabled ones of the same name accumulate over the years. Those that we have
     replaced do not count.
@@ -192,7 +192,7 @@ def prepare(
         wanted: The schedule.
         find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.targets.find_target`.
         known: What is known of the workspace; what is read is added.
-        warn: Called with a line about what may not work.
+        warn: Called with a line about what perhaps will not work.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, it is not active, or rejects the parameters.

@@ -149,7 +149,7 @@ class Proxies:
         return cls({name: proxy for name, proxy in named.items() if proxy.url}, _variable("no")[1])
 
     def to(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
-        """The proxy for a server; None: none. Requests to this host never go through a proxy.
+        """The proxy for a server, or None. Requests to this host never go through a proxy.
 
         Raises:
             InvalidArgument: The proxy's address cannot be used; names the variable.
@@ -224,7 +224,7 @@ class Trust(NamedTuple):
         return next(filter(os.path.isdir, places), "")
 
     def context(self) -> ssl.SSLContext | None:
-        """Load the certificates, which takes 20 to 50 ms of CPU; None: no variable names any.
+        """Load the certificates, which takes 20 to 50 ms of CPU; returns None if no variable names any.
 
         Raises:
             InvalidArgument: They cannot be used; names the variable.

@@ -33,7 +33,7 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class TooLarge(ValueError):
-    """The body has more bytes than its kind of reply may have."""
+    """The body has more bytes than are allowed for its kind of reply."""
 
 
 class Unreadable(ValueError):
@@ -85,7 +85,7 @@ class TimedSocket:
         self._timeout: float | None = None
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the timeout of each piece; None: wait for ever."""
+        """Set the timeout of each piece; without ``seconds``, wait for ever."""
         self._timeout = seconds
 
     def recv(self, size: int) -> bytes:

@@ -27,7 +27,7 @@ class Request(NamedTuple):
         headers: Headers besides those that the driver adds.
         content: The body.
         scope: The audience of the token that it carries; None: it carries none.
-        repeatable: Whether it may be repeated after a failure.
+        repeatable: Whether it is safe to send it again after a failure.
         tail: Keep only the last N bytes of the body.
         most: The most bytes that are read of the body of a success; a longer one is an error.
         is_link: The address comes from a reply: it is requested only if the host is trusted.
@@ -53,7 +53,7 @@ class Pause(NamedTuple):
 
     @classmethod
     def before(cls, deadline: float | None, seconds: float, now: float) -> Pause | None:
-        """A pause of ``seconds`` that ends no later than the deadline; None: the deadline has passed."""
+        """A pause of ``seconds`` that ends no later than the deadline; None if the deadline has passed."""
         if deadline is None:
             return cls(seconds)
         left = deadline - now

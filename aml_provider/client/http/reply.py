@@ -76,7 +76,7 @@ class Reply(NamedTuple):
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
-        """When the service answered, by its own clock; None: it does not say."""
+        """When the service answered, by its own clock; None if it does not say."""
         return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:

@@ -43,7 +43,7 @@ class Timer:
         self._wake.set()
 
     def wait_seconds(self, due: float) -> float | None:
-        """Real seconds to wait for an instant, at most an hour; None: only a change ends the wait."""
+        """Real seconds to wait for an instant, at most an hour; None if only a change ends the wait."""
         # A held clock does not reach it, and no clock gets beyond its end.
         if due > LAST_INSTANT or self._clock.held:
             return None

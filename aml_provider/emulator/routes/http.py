@@ -102,7 +102,7 @@ def flag(value: str | None) -> bool:
 
 
 def count(name: str, value: object) -> int | None:
-    """The most items that a caller wants, from a number or its text; None: no limit.
+    """The most items that a caller wants, from a number or its text; None if there is no limit.
 
     Raises:
         ServiceError: The value is not a whole number above 0; the message has the name.

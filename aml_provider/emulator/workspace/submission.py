@@ -59,7 +59,7 @@ class Submission:
 
     @property
     def failure(self) -> tuple[str, str] | None:
-        """The step that should fail, and the message of its failure; None: no step should."""
+        """The step that should fail, and the message of its failure; None if no step should fail."""
         given = {**self.properties, **self.tags}
         step = given.get(FAIL_AT)
         return (step, given.get(FAIL_WITH) or f"Requested by {FAIL_AT}.") if step else None
