@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricValue(Portable):
-    """One logged value: a table row by column; a number or text has one column with the metric's name.
+    """One logged number or text, or one row of a logged table.
 
-    ``step`` is the training step, if its author logged one.
+    ``data`` has its values by column; a number or a text has one column, named like the metric. ``step`` is the
+    training step, if its author logged one.
     """
 
     data: dict[str, Any]

@@ -143,7 +143,7 @@ class WaitQueue:
         self.troubles.forget(wait)
 
     def wake_at(self) -> float | None:
-        """When the next round begins, with as many waits as possible; None if there are no waits."""
+        """The time of the next round, at which as many waits as possible can be polled; None if there are no waits."""
         if not self._waits:
             return None
         latest = min(wait.due + wait.lateness for wait in self._waits)

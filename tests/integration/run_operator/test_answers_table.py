@@ -218,13 +218,13 @@ def cell(case, play):
     except (TimeoutError, KeyboardInterrupt):
         return "keeps waiting"
     except TaskDeferred:
-        return "continues"
+        return "the task continues"
     except Exception as error:  # noqa: BLE001 - the user sees it, whatever it is
         cause = error if isinstance(error, AzureMLError) else error.__cause__
         name = type(cause).__name__
         permanent = cause.permanent
     else:
-        return "continues"
+        return "the task continues"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]
     if case.met > 1 and play in {waiting_in_a_worker, waiting_deferred}:
         assert "It failed, and is tried again for up to 2 s" in f"{case.said}\n{case.logged.text}"
