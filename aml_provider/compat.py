@@ -6,7 +6,9 @@ the version that was current at its release, and those of 3.0 and 2.11 have few 
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -72,6 +74,7 @@ __all__ = [
     "get_current_context",
     "hookimpl",
     "in_thread",
+    "is_tasks_test",
     "mask_secret",
 ]
 
@@ -135,6 +138,16 @@ def __getattr__(name: str) -> Any:
         globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}, or Airflow {__version__} does not have it")
+
+
+def is_tasks_test(ti: Any = None) -> bool:
+    """Whether a person tests the task of this process (``airflow tasks test``).
+
+    Airflow 2 says so in the task instance, Airflow 3.3 in the environment. The versions between them do so only if the
+    command has ``--env-vars``, so the command line counts too.
+    """
+    said = bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
+    return said or sys.argv[1:3] == ["tasks", "test"]
 
 
 async def get_async_connection(conn_id: str) -> Connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum
@@ -11,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.compat import AirflowFailException
+from aml_provider.compat import AirflowFailException, is_tasks_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,7 @@ class Literals:
         if kind is not None or not self._problems:
             return
         invalid = InvalidTask(self._task.task_id, self._problems)
-        if os.environ.get("AIRFLOW_TEST_MODE") == "True":
+        if is_tasks_test():
             # `airflow tasks test` of a mapped task: Airflow 3 takes the test's result for the task's own, in a DAG run
             # that may be active. So the test must not end the task without retries.
             raise InvalidArgument(invalid.argument, invalid.problem)

@@ -6,6 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.compat import is_tasks_test
 from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
 from aml_provider.state.slots import TaskStateSlot, VariableSlot, short_hash
@@ -57,7 +58,7 @@ class VariableSubmissionStore:
         run_id: The DAG run.
         try_number: The number of this try. It grows with every retry and clear, and starts again at 1 if a DAG run is
             deleted and created again.
-        is_test: Whether a person tests the task (``airflow tasks test``), which Airflow 2 takes for the last try again.
+        is_test: Whether a person tests the task (``airflow tasks test``), which Airflow takes for the last try again.
     """
 
     def __init__(self, key: str, archive: str, run_id: str, try_number: int, *, is_test: bool = False) -> None:
@@ -134,7 +135,7 @@ def open_submission_store(context: Context) -> SubmissionStore:
         f"azureml_ended_{short_hash([ti.dag_id, ti.task_id, ti.map_index])}",
         ti.run_id,
         ti.try_number,
-        is_test=bool(getattr(ti, "test_mode", False)),
+        is_test=is_tasks_test(ti),
     )
 
 

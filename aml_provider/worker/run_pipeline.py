@@ -11,7 +11,7 @@ from aml_provider.client.flows.run_end import conclude, end_at_deadline
 from aml_provider.client.flows.targets import find_target, find_target_for, known_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout, is_tasks_test
 from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
@@ -27,7 +27,7 @@ from aml_provider.state.task_end import RUN_ID_XCOM
 from aml_provider.state.task_records import open_submission_store
 from aml_provider.worker.interruption import Interruption
 from aml_provider.worker.run_wait import RunWait, unwatched
-from aml_provider.worker.tasks_test import is_test, refuse_active
+from aml_provider.worker.tasks_test import refuse_active
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ class RunTry:
             The run's id, or the wait for which the task has to defer.
         """
         arguments = self._arguments
-        if self._store is not None and is_test(self._ti):
+        if self._store is not None and is_tasks_test(self._ti):
             refuse_active(self._store.load, self._hook.client)
         with airflow_errors():
             reference, request = arguments.check()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
 from aml_provider.client.errors import RunStillActive
@@ -20,11 +19,6 @@ _ADVICE = (
     "A test neither takes it over nor submits another one next to it. Leave the DAG run out of the command: then the "
     "test gets one of its own."
 )
-
-
-def is_test(ti: Any) -> bool:
-    """Whether this try is a test; Airflow 2 says so in the task instance, Airflow 3 in the environment."""
-    return bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
 
 
 def refuse_active(

@@ -1,14 +1,15 @@
-"""Calls to Airflow from an event loop: Airflow 3.0 and 3.1 answer in that same loop."""
+"""Calls to Airflow from an event loop, in which Airflow 3.0 and 3.1 answer; and how a test of a task is recognised."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import async_to_sync
 
-from aml_provider.compat import in_thread
+from aml_provider.compat import in_thread, is_tasks_test
 
 
 async def answering_loop():
@@ -51,3 +52,23 @@ async def test_a_cancelled_caller_leaves_the_thread_running():
     answered.set()
     async with asyncio.timeout(30):
         assert await asyncio.to_thread(ended.wait, 20)
+
+
+@pytest.mark.parametrize(
+    ("tested", "mode", "line", "expected"),
+    [
+        (True, None, "airflow scheduler", True),
+        (False, "True", "airflow scheduler", True),
+        (False, None, "airflow tasks test dag task", True),
+        (False, None, "airflow tasks run dag task", False),
+        (False, None, "airflow dags test dag", False),
+        (False, None, "", False),
+    ],
+)
+def test_a_test_of_a_task_is_recognised(tested, mode, line, expected, monkeypatch):
+    """Airflow 2 shows it in the task instance, 3.3 in the environment, and all others only by the command."""
+    monkeypatch.delenv("AIRFLOW_TEST_MODE", raising=False)
+    if mode is not None:
+        monkeypatch.setenv("AIRFLOW_TEST_MODE", mode)
+    monkeypatch.setattr("sys.argv", line.split())
+    assert is_tasks_test(SimpleNamespace(test_mode=tested)) is expected

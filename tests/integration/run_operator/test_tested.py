@@ -6,7 +6,7 @@ import pytest
 from support.airflow.task import RunPipeline
 
 from aml_provider.client.errors import RunFailed, RunStillActive
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +20,10 @@ def as_a_test(task, monkeypatch):
 
     def begin():
         task.next_try()
-        if AIRFLOW_V_3_0_PLUS:
+        if AIRFLOW_V_3_3_PLUS:
             monkeypatch.setenv("AIRFLOW_TEST_MODE", "True")
+        elif AIRFLOW_V_3_0_PLUS:
+            monkeypatch.setattr("sys.argv", ["airflow", "tasks", "test", "dag", "run", "manual__1"])
         else:
             task.ti.test_mode = True
 
