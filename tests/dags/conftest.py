@@ -39,10 +39,7 @@ def airflow_db() -> None:
 @pytest.fixture(scope="session")
 def dag_bag(airflow_db: None) -> DagBag:
     """Load the example DAGs; ``dag_bag.dags["name"].test()`` runs one."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 2
-        from airflow.models.dagbag import DagBag
+    from support.airflow.moved import DagBag
 
     return DagBag()
 

@@ -9,21 +9,14 @@ from airflow.providers.common.compat.sdk import DAG, AssetAlias
 from airflow.utils.session import create_session
 from support.airflow import dags
 from support.airflow.blob_dags import DAY, MODES
+from support.airflow.moved import AssetEvent, AssetModel
 from support.drivers.watching import Said
 
 from aml_provider.blobs.events import EVENT_BYTES, event_id
-from aml_provider.compat import Asset
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, Asset
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
-try:
-    from airflow.models.asset import AssetEvent, AssetModel
-
-    KEY = "asset_id"
-except ImportError:  # Airflow 2
-    from airflow.models.dataset import DatasetEvent as AssetEvent
-    from airflow.models.dataset import DatasetModel as AssetModel
-
-    KEY = "dataset_id"
+KEY = "asset_id" if AIRFLOW_V_3_0_PLUS else "dataset_id"
 
 
 @pytest.fixture

@@ -119,8 +119,8 @@ async def test_watchers_at_different_times_or_with_other_rights_share_nothing(la
 
 def stored(asset):
     """The triggers of an asset as Airflow stores them, and by what Airflow distinguishes them."""
-    from airflow.serialization.encoders import encode_asset_like
     from airflow.triggers.base import BaseEventTrigger
+    from support.airflow.moved import encode_asset_like
 
     found = [watcher["trigger"] for watcher in encode_asset_like(asset)["watchers"]]
     return [(AzureBlobChangeTrigger(**one["kwargs"]), BaseEventTrigger.hash(**one)) for one in found]

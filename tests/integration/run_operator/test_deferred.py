@@ -125,10 +125,7 @@ def test_a_wait_that_airflow_ended_itself_does_the_same(workspace, task, on_time
 
 @pytest.mark.parametrize("arguments", [{"error": "Trigger failure"}, {}, None])
 def test_a_trigger_that_died_fails_the_task_and_leaves_the_run(workspace, task, arguments):
-    try:
-        from airflow.sdk.exceptions import TaskDeferralError
-    except ImportError:  # Airflow 2
-        from airflow.exceptions import TaskDeferralError
+    from support.airflow.moved import TaskDeferralError
 
     defer(task, pipeline_id="long")
     with pytest.raises(TaskDeferralError):

@@ -9,17 +9,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from support.airflow.moved import AirflowTaskTerminated
 from support.airflow.task import RunPipeline
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, AirflowTaskTimeout, TaskDeferred
 from aml_provider.state import other_tasks, variables
-
-if AIRFLOW_V_3_0_PLUS:
-    from airflow.sdk.exceptions import AirflowTaskTerminated
-else:
-    from airflow.exceptions import AirflowTaskTerminated
 
 
 @pytest.fixture(autouse=True)

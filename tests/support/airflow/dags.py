@@ -26,7 +26,7 @@ def sync(dag: DAG) -> None:
         os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from support.airflow.moved import DagBag, sync_bag_to_db
 
     DagBundlesManager().sync_bundles_to_db()
     bag = DagBag(os.devnull)

@@ -81,7 +81,7 @@ class PlayedDag:
         """The DAG as the scheduler and the API server have it."""
         if not AIRFLOW_V_3_0_PLUS:
             return self._dag
-        from airflow.serialization.serialized_objects import DagSerialization
+        from support.airflow.moved import DagSerialization
 
         return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(self._dag))
 

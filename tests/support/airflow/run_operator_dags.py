@@ -13,10 +13,8 @@ FOLDER = Path(__file__).parents[2] / "dags" / "run_operator"
 
 def load_dags(monkeypatch: Any) -> dict[str, Any]:
     """The DAGs by their ids, known to Airflow as a bundle of their own."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 2
-        from airflow.models.dagbag import DagBag
+    from support.airflow.moved import DagBag
+
     bundle = {"name": "run-operator", "kwargs": {"path": str(FOLDER)}}
     bundle["classpath"] = "airflow.dag_processing.bundles.local.LocalDagBundle"
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))

@@ -78,6 +78,6 @@ class SteppedRun:
     def _scheduler_dag(self) -> Any:
         if not AIRFLOW_V_3_0_PLUS:
             return self._dag
-        from airflow.serialization.serialized_objects import DagSerialization
+        from support.airflow.moved import DagSerialization
 
         return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(self._dag))

@@ -28,6 +28,6 @@ def read(text: str) -> Any:
         from airflow.utils.json import XComDecoder
 
         return json.loads(text, cls=XComDecoder)
-    from airflow.sdk.serde import deserialize
+    from support.airflow.moved import deserialize
 
     return deserialize(json.loads(text))

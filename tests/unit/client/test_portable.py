@@ -34,7 +34,6 @@ from aml_provider.client.models import DataPath
 from aml_provider.client.portable import Portable, pack, unpack
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import WorkspaceSettings
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.xcom import CLASSES, allow_classes
 
 ODD_TEXTS = ["", "\0", "\ud800", "a\nb", "é", "***", '{"json": 1}']
@@ -150,12 +149,12 @@ def test_addresses_that_are_signed_stay_behind():
 
 def test_a_process_that_never_heard_of_us_reads_them(tmp_path):
     """A worker loads plugins before a task; the task's own code need not import anything of ours."""
-    module = "airflow.sdk.listener" if AIRFLOW_V_3_0_PLUS else "airflow.listeners.listener"
-    source = Path(__file__).parents[2] / "support" / "airflow" / "xcom.py"
-    assert not any("aml_provider" in line for line in ast.unparse(ast.parse(source.read_text())).splitlines())
+    folder = Path(__file__).parents[2] / "support" / "airflow"
+    for source in (folder / "xcom.py", folder / "moved.py"):
+        assert not any("aml_provider" in line for line in ast.unparse(ast.parse(source.read_text())).splitlines())
     program = (
-        f"import sys; sys.path.insert(0, {str(source.parents[2])!r})\n"
-        f"from {module} import get_listener_manager; get_listener_manager()\n"
+        f"import sys; sys.path.insert(0, {str(folder.parents[1])!r})\n"
+        "from support.airflow.moved import get_listener_manager; get_listener_manager()\n"
         "from support.airflow.xcom import read; print(repr(read(sys.argv[1])))"
     )
     record = PipelineRun.from_wire({"Id": "r", "Status": {"StatusCode": "Finished"}})

@@ -261,10 +261,8 @@ def test_keys_are_readable_short_and_distinct():
 
 
 def sensitive_words():
-    try:
-        from airflow.sdk._shared.secrets_masker import DEFAULT_SENSITIVE_FIELDS
-    except ImportError:
-        from airflow.utils.log.secrets_masker import DEFAULT_SENSITIVE_FIELDS
+    from support.airflow.moved import DEFAULT_SENSITIVE_FIELDS
+
     return sorted(DEFAULT_SENSITIVE_FIELDS)
 
 

@@ -160,10 +160,8 @@ def test_the_masker_takes_what_is_no_text(hidden):
 @pytest.fixture
 def hidden():
     """What Airflow's masker leaves of a text; at first it knows nothing."""
-    try:
-        from airflow.sdk._shared.secrets_masker import _secrets_masker
-    except ImportError:
-        from airflow.utils.log.secrets_masker import _secrets_masker
+    from support.airflow.moved import _secrets_masker
+
     masker = _secrets_masker()
     patterns, replacer = set(masker.patterns), masker.replacer
     masker.patterns.clear()
