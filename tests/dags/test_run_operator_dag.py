@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.airflow.run_operator_dags import load_dags
 
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 LINK_XCOM = "_link_AzureMLPipelineRunLink"
 
@@ -88,7 +88,7 @@ def test_a_run_from_templates_to_link_and_record(dags, workspace, shape):
     assert run.history_tags["airflow.dag_id"] == f"run_{shape}"
     assert xcom(dag_run, "return_value") == xcom(dag_run, "azureml_run_id") == run.id
     assert run.id in xcom(dag_run, LINK_XCOM)
-    if AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_V_3_3_PLUS:
         (record,) = records(dag_run).values()
         assert (record["run_id"], record["finished"]) == (run.id, True)
         assert record["key"] == run.history_tags["airflow.key"]
@@ -121,7 +121,7 @@ def test_each_mapped_task_has_its_own_run_and_names_are_not_rendered(dags, works
         assert by_path[path].experiment == "exp-run"
         assert xcom(dag_run, "return_value", map_index) == by_path[path].id
         assert by_path[path].id in xcom(dag_run, LINK_XCOM, map_index)
-    if AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_V_3_3_PLUS:
         assert {index: record["run_id"] for index, record in records(dag_run).items()} == {
             0: by_path["in/{{ 1+1 }}.csv"].id,
             1: by_path["in/a.csv"].id,

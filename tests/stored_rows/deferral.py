@@ -35,9 +35,9 @@ def read(text: str) -> dict[str, Any]:
     if IS_AIRFLOW_2:
         found: dict[str, Any] = TaskInstance.__table__.c.next_kwargs.type.process_result_value(stored, None)
         return found
-    from airflow.sdk.serde import deserialize
-
     try:
+        from airflow.sdk.serde import deserialize
+
         found = deserialize(stored)  # type: ignore[assignment]
     except (ImportError, KeyError, AttributeError, TypeError):
         from airflow.serialization.serialized_objects import BaseSerialization

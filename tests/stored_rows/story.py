@@ -22,6 +22,7 @@ from support.airflow.task import Task
 
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 from aml_provider.operators.pipeline import (
     AzureMLDisablePipelineOperator,
     AzureMLEnablePipelineOperator,
@@ -171,7 +172,7 @@ class Story(PlayedDag):
 
     def states_kept(self) -> dict[str, str]:
         """What it keeps in Airflow's task state store, as text; none before 3.3."""
-        if IS_AIRFLOW_2:
+        if not AIRFLOW_V_3_3_PLUS:
             return {}
         from airflow.state import get_state_backend
 
@@ -256,11 +257,9 @@ def every_task() -> DAG:
 
 def serialised(dag: DAG) -> dict[str, Any]:
     """A DAG as Airflow's database holds it."""
-    if IS_AIRFLOW_2:
-        from airflow.serialization.serialized_objects import SerializedDAG as Serialization
-    else:
-        from airflow.serialization.serialized_objects import DagSerialization as Serialization
-    found: dict[str, Any] = json.loads(json.dumps(Serialization.to_dict(dag)))
+    from support.airflow.moved import DagSerialization
+
+    found: dict[str, Any] = json.loads(json.dumps(DagSerialization.to_dict(dag)))
     return found
 
 

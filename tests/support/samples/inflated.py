@@ -25,7 +25,7 @@ def inflated(number, row):
     runner = Runner()
     runner.job_id = 1
     runner.to_create.append(
-        workloads.RunTrigger(id=number, classpath=row.classpath, encrypted_kwargs=row.encrypted_kwargs)
+        workloads.RunTrigger(id=number, ti=None, classpath=row.classpath, encrypted_kwargs=row.encrypted_kwargs)
     )
 
     async def create():
