@@ -19,6 +19,9 @@ PORT :=
 CELL ?=
 WHEEL ?=
 
+# The Airflow of `make compat`: the oldest supported one, or 3.1.
+AIRFLOW ?= 2.11
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -38,6 +41,7 @@ AZURITE := .cache/azurite/.installed
 CHROMIUM_HERE := .cache/chromium/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
+COMPAT := .venv-$(AIRFLOW)/.installed
 SDK := .venv-sdk/.installed
 KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
 PEERS := .venv-bench/.installed
@@ -66,8 +70,8 @@ workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for 
 test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
 	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)
 
-compat: $(OLDEST) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without some long tests of code that does not import Airflow
-	@.venv-2.11/bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
+compat: $(COMPAT) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without some long tests of code that does not import Airflow (AIRFLOW=3.1: on that)
+	@$(dir $(COMPAT))bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
 
 coverage: $(NEWEST) $(AZURITE) ## Measure which lines and branches the unit and integration tests run; fails below the floor
 	@.venv/bin/python -m coverage erase
@@ -112,8 +116,8 @@ format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .venv-sdk .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis \
-		build dist
+	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- installing ------------------------------------------------------------------------------------------------------
@@ -143,7 +147,7 @@ endef
 $(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 	$(install)
 
-$(OLDEST): requirements/airflow-2.11.txt $(PACKAGE) | $(UV)
+.venv-2.11/.installed .venv-3.1/.installed: .venv-%/.installed: requirements/airflow-%.txt $(PACKAGE) | $(UV)
 	$(install)
 
 # The same Airflow with its own Azure provider, for comparison.
@@ -195,6 +199,8 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
 	$(compile) --group build --group release --output-file requirements/release.txt
 	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
+	$(compile) pyproject.toml requirements/airflow-3.1.in --extra emulator --group build --group test \
+		--output-file requirements/airflow-3.1.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	@for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
