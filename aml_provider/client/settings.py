@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.portable import Portable
@@ -291,6 +291,11 @@ class WorkspaceSettings(Portable):
             f"/resourceGroups/{quote(self.resource_group, safe='')}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(self.workspace_name, safe='')}"
         )
+
+    @property
+    def arm_id(self) -> str:
+        """The workspace's Azure Resource Manager id, as it begins the ids of its components and computes."""
+        return unquote(self.scope_path)
 
     @property
     def identity(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
-from aml_provider.client.flows.targets import find_target, find_target_for, known_of
+from aml_provider.client.flows.targets import find_target_for, known_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout
@@ -80,9 +80,8 @@ class RunTry:
         with airflow_errors():
             reference, request = arguments.check()
         with self._workspace() as (client, submission):
-            find = partial(find_target, reference)
-            if arguments.validate:
-                find = partial(find_target_for, request, reference, known_of(client.settings.identity))
+            known = known_of(client.settings.identity, client.settings.arm_id)
+            find = partial(find_target_for, request, reference, known, validate=arguments.validate)
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._cancel_if_ended(client, submission, run_id)
             self._announce(client, run_id)

@@ -52,6 +52,7 @@ from aml_provider.client.calls.history import (
     tag_run,
     untag_run,
 )
+from aml_provider.client.calls.jobs import cancel_job, get_job, list_jobs, submit_job
 from aml_provider.client.calls.metrics import get_metric, list_metrics
 from aml_provider.client.calls.pipelines import (
     get_graph,
@@ -91,6 +92,7 @@ from aml_provider.client.calls.workspace import get_workspace
 
 __all__ = [
     "Call",
+    "cancel_job",
     "cancel_run",
     "create_endpoint",
     "create_experiment",
@@ -109,6 +111,7 @@ __all__ = [
     "get_history_run",
     "get_history_run_by_experiment_id",
     "get_interface",
+    "get_job",
     "get_last_run_of_schedule",
     "get_metric",
     "get_pipeline",
@@ -125,6 +128,7 @@ __all__ = [
     "list_artifacts",
     "list_datastores",
     "list_endpoints",
+    "list_jobs",
     "list_metrics",
     "list_pipeline_summaries",
     "list_pipelines",
@@ -149,6 +153,7 @@ __all__ = [
     "set_run_display_name",
     "set_run_properties",
     "submit_endpoint",
+    "submit_job",
     "submit_pipeline",
     "tag_run",
     "untag_experiment",

@@ -44,6 +44,9 @@ _LINKS = ("nextLink", "NextLink")
 _LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
 
+#: The version of Azure Resource Manager's API: a stable one with all operations that are used (azureml-v2-rest 2.4).
+ARM_VERSION = (("api-version", "2024-04-01"),)
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -159,8 +162,10 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     return tuple(read(item) for item in found)
 
 
-def next_token(wire: Any) -> str | None:
+def next_token(wire: Any, page_key: str = "") -> str | None:
     """The token of a list's next page; None at its end.
+
+    ``page_key`` is the name under which the token is sent. With ``$skip``, the links have it under the same name.
 
     Raises:
         ValueError: There is a next page, but its token cannot be sent.
@@ -174,8 +179,9 @@ def next_token(wire: Any) -> str | None:
     if link is None:
         return None
     # Only the token is taken from the link: where a request goes is not a reply's to say.
+    names = {"skip"} if page_key == "$skip" else _TOKENS_IN_LINKS
     for name, value in parse_qsl(urlsplit(str(link)).query):
-        if name.lower().removeprefix("$") in _TOKENS_IN_LINKS and value:
+        if name.lower().removeprefix("$") in names and value:
             return _sendable(value)
     raise ValueError("the list continues, but its link to the next page has no token")
 

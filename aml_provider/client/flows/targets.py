@@ -29,14 +29,21 @@ class Known:
     interfaces: dict[str, PipelineInterface] = field(default_factory=dict)
     #: The names of datastores in small letters, as the service ignores case.
     datastores: set[str] = field(default_factory=set)
+    #: The workspace's id in Azure Resource Manager.
+    workspace: str = ""
 
 
 _KNOWN: dict[str, Known] = {}
 
 
-def known_of(workspace: str) -> Known:
-    """The parts of a workspace that this process has read, by its :attr:`~.WorkspaceSettings.identity`."""
-    return _KNOWN.setdefault(workspace, Known())
+def known_of(identity: str, workspace: str) -> Known:
+    """The parts of a workspace that this process has read.
+
+    Args:
+        identity: Its :attr:`~.WorkspaceSettings.identity`.
+        workspace: Its id in Azure Resource Manager.
+    """
+    return _KNOWN.setdefault(identity, Known(workspace=workspace))
 
 
 def find_pipeline(name: str) -> Flow[PublishedPipeline]:
@@ -104,10 +111,18 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
     return Target("endpoint", endpoint.id, version, _pipeline_behind(endpoint, version))
 
 
-def find_target_for(request: RunRequest, reference: PipelineReference, known: Known) -> Flow[Target]:
+def find_target_for(
+    request: RunRequest, reference: PipelineReference, known: Known, *, validate: bool = True
+) -> Flow[Target]:
     """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
 
     What is read is added to what is known of the workspace.
+
+    Args:
+        request: The request.
+        reference: The pipeline or endpoint.
+        known: The parts of the workspace that have been read.
+        validate: False: find it only, with no more requests than that needs.
 
     Raises:
         PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
@@ -115,6 +130,8 @@ def find_target_for(request: RunRequest, reference: PipelineReference, known: Kn
         InvalidArgument: A datastore does not exist.
     """
     target = yield from find_target(reference)
+    if not validate:
+        return target
     target, pipeline, interface = yield from inspect_target(target, known)
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
     yield from check_datastores(request.datastores(), known.datastores)
