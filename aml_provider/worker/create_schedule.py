@@ -144,7 +144,7 @@ class ScheduleTry:
         return self._wait(schedule_id, clock_ahead(event))
 
     def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
-        known = known_of(client.settings.identity)
+        known = known_of(client.settings.identity, client.settings.arm_id)
         target = client.run(prepare(wanted, find_target(reference), known, warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
-from aml_provider.client.flows.targets import find_target, find_target_for, known_of
+from aml_provider.client.flows.targets import find_target_for, known_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout, is_tasks_test
@@ -16,7 +16,8 @@ from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.identity import TaskIdentity
-from aml_provider.durable.submission import RunOrder, Submission
+from aml_provider.durable.order import RunOrder
+from aml_provider.durable.submission import Submission
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.links import AzureMLPipelineRunLink
@@ -80,9 +81,8 @@ class RunTry:
         with airflow_errors():
             reference, request = arguments.check()
         with self._workspace() as (client, submission):
-            find = partial(find_target, reference)
-            if arguments.validate:
-                find = partial(find_target_for, request, reference, known_of(client.settings.identity))
+            known = known_of(client.settings.identity, client.settings.arm_id)
+            find = partial(find_target_for, request, reference, known, validate=arguments.validate)
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._cancel_if_ended(client, submission, run_id)
             self._announce(client, run_id)
@@ -254,7 +254,7 @@ class RunTry:
             conn_id=arguments.azureml_conn_id,
             cancel_older=arguments.cancel_on_kill,
             lookup_timeout=lookup_timeout(),
-            throttled_budget=retry_policy().throttled_budget,
+            policy=retry_policy(),
             log=self._log,
         )
 

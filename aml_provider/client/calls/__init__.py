@@ -12,7 +12,14 @@ from aml_provider.client.calls.artifacts import (
     list_artifacts,
     list_run_artifacts,
 )
+from aml_provider.client.calls.batch_endpoints import (
+    get_batch_deployment,
+    get_batch_endpoint,
+    list_batch_deployments,
+    list_batch_endpoints,
+)
 from aml_provider.client.calls.call import Call
+from aml_provider.client.calls.components import get_component, list_component_versions, list_components
 from aml_provider.client.calls.datastores import (
     delete_datastore,
     get_datastore,
@@ -52,6 +59,7 @@ from aml_provider.client.calls.history import (
     tag_run,
     untag_run,
 )
+from aml_provider.client.calls.jobs import cancel_job, get_job, list_jobs, submit_job
 from aml_provider.client.calls.metrics import get_metric, list_metrics
 from aml_provider.client.calls.pipelines import (
     get_graph,
@@ -91,6 +99,7 @@ from aml_provider.client.calls.workspace import get_workspace
 
 __all__ = [
     "Call",
+    "cancel_job",
     "cancel_run",
     "create_endpoint",
     "create_experiment",
@@ -99,6 +108,9 @@ __all__ = [
     "delete_experiment",
     "find_history_run",
     "get_artifact_link",
+    "get_batch_deployment",
+    "get_batch_endpoint",
+    "get_component",
     "get_datastore",
     "get_default_datastore",
     "get_endpoint",
@@ -109,6 +121,7 @@ __all__ = [
     "get_history_run",
     "get_history_run_by_experiment_id",
     "get_interface",
+    "get_job",
     "get_last_run_of_schedule",
     "get_metric",
     "get_pipeline",
@@ -123,8 +136,13 @@ __all__ = [
     "get_workspace",
     "list_artifact_links",
     "list_artifacts",
+    "list_batch_deployments",
+    "list_batch_endpoints",
+    "list_component_versions",
+    "list_components",
     "list_datastores",
     "list_endpoints",
+    "list_jobs",
     "list_metrics",
     "list_pipeline_summaries",
     "list_pipelines",
@@ -149,6 +167,7 @@ __all__ = [
     "set_run_display_name",
     "set_run_properties",
     "submit_endpoint",
+    "submit_job",
     "submit_pipeline",
     "tag_run",
     "untag_experiment",

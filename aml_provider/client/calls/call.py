@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         right: str
         role: str
         text: bool
+        ml_token: bool
         page_key: str
         limit: int | None
         secrets: Callable[[Any], Iterable[Secret[Any]]]
@@ -44,6 +45,9 @@ _LINKS = ("nextLink", "NextLink")
 _LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
 
+#: The version of Azure Resource Manager's API: a stable one with all operations that are used (azureml-v2-rest 2.4).
+ARM_VERSION = (("api-version", "2024-04-01"),)
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -62,6 +66,7 @@ class Call(Generic[T]):
         right: The action that a role must grant, for the message of a 403.
         role: A built-in role that grants it.
         text: Whether the reply is plain text, not JSON.
+        ml_token: Whether a token for Azure Machine Learning itself goes with it, if the credential can get one.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body where there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: the most items to return; reading stops as soon as they are there.
@@ -82,6 +87,7 @@ class Call(Generic[T]):
     right: str = f"{RIGHTS}/read"
     role: str = "Reader"
     text: bool = False
+    ml_token: bool = False
     page_key: str | None = None
     limit: int | None = None
     secrets: Callable[[T], Iterable[Secret[Any]]] | None = None
@@ -159,8 +165,10 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     return tuple(read(item) for item in found)
 
 
-def next_token(wire: Any) -> str | None:
+def next_token(wire: Any, page_key: str = "") -> str | None:
     """The token of a list's next page; None at its end.
+
+    ``page_key`` is the name under which the token is sent. With ``$skip``, the links have it under the same name.
 
     Raises:
         ValueError: There is a next page, but its token cannot be sent.
@@ -174,8 +182,9 @@ def next_token(wire: Any) -> str | None:
     if link is None:
         return None
     # Only the token is taken from the link: where a request goes is not a reply's to say.
+    names = {"skip"} if page_key == "$skip" else _TOKENS_IN_LINKS
     for name, value in parse_qsl(urlsplit(str(link)).query):
-        if name.lower().removeprefix("$") in _TOKENS_IN_LINKS and value:
+        if name.lower().removeprefix("$") in names and value:
             return _sendable(value)
     raise ValueError("the list continues, but its link to the next page has no token")
 

@@ -76,8 +76,9 @@ _STORE_CODES = (
 
 @dataclass(frozen=True, slots=True)
 class PipelineRun(Portable):
-    """A pipeline run, as the pipelines service knows it.
+    """A pipeline run, as the pipelines service knows it; or a pipeline job, as Azure Resource Manager does.
 
+    A job's ``pipeline_id`` is the id of its component's version, and it has no ``ended``.
     ``state`` is ``UNKNOWN`` for a status that this version does not know; ``status`` keeps its raw text.
     """
 
@@ -117,6 +118,32 @@ class PipelineRun(Portable):
         )
 
     @classmethod
+    def from_job(cls, wire: dict[str, Any]) -> PipelineRun:
+        """Read it from a job in Azure Resource Manager (azureml-v2-rest 4.2), whose statuses are the run history's.
+
+        Raises:
+            TypeError: It has no properties: it is the step of a job, whose run only the run history knows.
+        """
+        properties = wire["properties"]
+        if not isinstance(properties, dict):
+            raise TypeError("no properties")
+        raw = enum_name(properties.get("status"), ()) or "NotStarted"
+        inputs = properties.get("inputs") or {}
+        return cls(
+            id=read_id(wire, "name"),
+            state=_HISTORY_STATES.get(raw, RunState.UNKNOWN),
+            status=raw,
+            detail="",
+            experiment_name=str(properties.get("experimentName") or ""),
+            pipeline_id=str(properties.get("componentId") or ""),
+            tags=text_map(properties.get("tags")),
+            properties=text_map(properties.get("properties")),
+            created=read_time((wire.get("systemData") or {}).get("createdAt")),
+            description=str(properties.get("description") or ""),
+            parameters=text_map({name: item.get("value") for name, item in inputs.items() if _is_literal(item)}),
+        )
+
+    @classmethod
     def from_history(cls, run: HistoryRun, experiment_name: str) -> PipelineRun:
         """The same run as the run history knows it, which does not have its schedule and parameters."""
         return cls(
@@ -132,6 +159,10 @@ class PipelineRun(Portable):
             ended=run.ended,
             description=run.description,
         )
+
+
+def _is_literal(wire: dict[str, Any]) -> bool:
+    return str(wire.get("jobInputType")).lower() == "literal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ class Session:
         return result
 
     def _perform(self, call: Call[T]) -> Machine[T]:
-        if call.page_key is None:
+        key = call.page_key
+        if key is None:
             return self._read(call, (yield from self._ask(call)), call.parse)
         items: Any = ()
         # A repeated token would never end; Microsoft's SDK stops there too.
@@ -126,7 +127,7 @@ class Session:
         page = call
         while len(seen) < _MOST_PAGES:
             reply = yield from self._ask(page)
-            found, token = self._read(page, reply, lambda wire: (call.parse(wire), next_token(wire)))
+            found, token = self._read(page, reply, lambda wire: (call.parse(wire), next_token(wire, key)))
             items += found
             if token is None or token in seen or (call.limit is not None and len(items) >= call.limit):
                 whole: T = items[: call.limit]
@@ -159,6 +160,7 @@ class Session:
             headers=tuple(headers),
             content=content,
             scope=self.settings.token_scope,
+            ml_scope=self.settings.ml_token_scope if call.ml_token else None,
             repeatable=call.repeatable,
             most=MOST_OF_A_TEXT if call.text else MOST_OF_A_PAGE if call.page_key else MOST_OF_A_RECORD,
         )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # The SDK's rule; the service's own is not documented.
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+#: The forms of literals, by their v1 types.
 # Narrower than Python's own parsers, which accept 1_000 and the digits of other scripts.
-_FORMS = {
+FORMS = {
     "Int": re.compile(r"\s*[+-]?[0-9]+\s*"),
     "Double": re.compile(r"\s*[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)\s*", re.IGNORECASE),
     "Bool": re.compile(r"\s*(true|false)\s*", re.IGNORECASE),
@@ -33,7 +34,7 @@ _OURS = "airflow."
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """The request for a run of a published pipeline.
+    """The request for a run of a published pipeline or of a component.
 
     Build it with :meth:`of`, which checks and normalises the values that a DAG author may write.
     """
@@ -45,6 +46,7 @@ class RunRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
     continue_on_step_failure: bool | None = None
+    compute: str | None = None
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class RunRequest:
         tags: Mapping[str, Any] | None = None,
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
+        compute: str | None = None,
     ) -> RunRequest:
         """Build a request from an author's values.
 
@@ -64,10 +67,12 @@ class RunRequest:
             experiment_name: 1 to 255 letters, digits, ``-`` and ``_``, a letter or digit first.
             parameters: Plain values; they travel as text in Python's ``str`` form, as Microsoft's SDK sends them.
             data_paths: A :class:`DataPath`, a mapping with ``datastore`` and ``path``, or ``"store/path"`` each.
-            datasets: Ids of saved datasets.
+            datasets: Ids of saved datasets; for a component ``name:version`` of data assets.
             tags: Tags of the run.
             description: The run's description; the experiment's name where it is None.
             continue_on_step_failure: Overrides the pipeline's own setting.
+            compute: For a component: the compute of the steps that name none, by its name or its id in Azure Resource
+                Manager.
 
         Raises:
             InvalidArgument: A value cannot be sent; the message names it.
@@ -84,10 +89,11 @@ class RunRequest:
             tags=as_tags(tags),
             description=None if description is None else as_plain("description", description),
             continue_on_step_failure=continue_on_step_failure,
+            compute=None if compute is None else as_name("compute", compute),
         )
 
     def to_wire(self, *, own_tags: Mapping[str, str], notification: bool) -> dict[str, Any]:
-        """The submission's body, as Microsoft's SDK sends it.
+        """The body of a published pipeline's submission, as Microsoft's SDK sends it; a job's is in ``job.py``.
 
         Args:
             own_tags: This provider's own tags. They go into the tags and into the properties, because which of the two
@@ -117,7 +123,10 @@ class RunRequest:
 
     def fingerprint(self, target: str) -> str:
         """Sixteen hexadecimal digits that differ if a rendered request differs; ``target`` names what is run."""
-        text = json.dumps([target, self.to_wire(own_tags={}, notification=False)], sort_keys=True)
+        parts: list[Any] = [target, self.to_wire(own_tags={}, notification=False)]
+        if self.compute is not None:
+            parts.append(self.compute)
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def datastores(self) -> list[tuple[str, str]]:
@@ -257,7 +266,7 @@ def _unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | fro
 
 
 def _fits(kind: str, text: str) -> bool:
-    form = _FORMS.get(kind)
+    form = FORMS.get(kind)
     return form is None or form.fullmatch(text) is not None
 
 

@@ -1,22 +1,26 @@
-"""The subject of a submission: a published pipeline, or a pipeline endpoint and the pipeline behind it."""
+"""The subject of a submission: what an author names, and what it is in the workspace."""
 
 from __future__ import annotations
 
 import json
 from typing import NamedTuple
 
-from aml_provider.client.arguments import as_version, given_once
+from aml_provider.client.arguments import as_name, as_version, given_once
 
 
 class PipelineReference(NamedTuple):
-    """A published pipeline or a pipeline endpoint, as an author names it; one of the first four fields is given.
+    """A pipeline, as an author names it. Exactly one of the names and ids is given.
 
     Args:
         pipeline_id: The published pipeline.
         pipeline_name: The name of the one active published pipeline that has it.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
-        endpoint_version: The endpoint's version; None: its default one.
+        endpoint_version: The pipeline endpoint's version; None: its default one.
+        component_name: The registered pipeline component.
+        component_version: The component's version; None: the newest one.
+        batch_endpoint_name: The batch endpoint, which names a component through a deployment.
+        deployment_name: The batch endpoint's deployment; None: its default one.
     """
 
     pipeline_id: str | None = None
@@ -24,6 +28,10 @@ class PipelineReference(NamedTuple):
     endpoint_id: str | None = None
     endpoint_name: str | None = None
     endpoint_version: str | None = None
+    component_name: str | None = None
+    component_version: str | None = None
+    batch_endpoint_name: str | None = None
+    deployment_name: str | None = None
 
     @classmethod
     def of(cls, arguments: object) -> PipelineReference:
@@ -32,43 +40,67 @@ class PipelineReference(NamedTuple):
         Raises:
             InvalidArgument: A value cannot be used; the message names it.
         """
-        return cls(*(getattr(arguments, name, None) for name in cls._fields)).check()
+        reference = cls(*(getattr(arguments, name, None) for name in cls._fields))
+        return reference.check(tuple(name for name in (*ONE_OF, *ONE_OF_V2) if hasattr(arguments, name)))
 
-    def check(self) -> PipelineReference:
-        """Check the fields, after rendering; returns them with the version as text.
+    def check(self, one_of: tuple[str, ...] | None = None) -> PipelineReference:
+        """Check the fields, after rendering; returns them with the versions as text.
+
+        Args:
+            one_of: The names and ids of which the author may give one; None: all.
 
         Raises:
-            InvalidArgument: Not just one of the first four fields is given, or a value cannot be used.
+            InvalidArgument: Not just one of them is given, or a value cannot be used.
         """
-        given_once(self, ONE_OF)
-        if self.endpoint_version is None:
-            return self
-        return self._replace(endpoint_version=as_version("endpoint_version", self.endpoint_version))
+        given_once(self, (*ONE_OF, *ONE_OF_V2) if one_of is None else one_of)
+        versions = {
+            name: as_version(name, value)
+            for name in ("endpoint_version", "component_version")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.deployment_name is not None:
+            as_name("deployment_name", self.deployment_name)
+        return self._replace(**versions)
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether it names a component, directly or through a batch endpoint: its runs are pipeline jobs."""
+        return self.component_name is not None or self.batch_endpoint_name is not None
 
     def to_text(self) -> str:
         """The reference as text, for a request's fingerprint. Submission records hold it, so it must never change."""
-        return json.dumps(self)
+        if self.is_v2:
+            return json.dumps({name: value for name, value in self._asdict().items() if value is not None})
+        return json.dumps(self[:5])
 
 
-#: The arguments of which exactly one names what is run.
+#: The arguments of which exactly one names what is run: published pipelines and pipeline endpoints.
 ONE_OF = PipelineReference._fields[:4]
+#: The same for components and batch endpoints.
+ONE_OF_V2 = ("component_name", "batch_endpoint_name")
 
 
 class Target(NamedTuple):
-    """A published pipeline or a pipeline endpoint that was found in the workspace.
+    """A published pipeline, a pipeline endpoint or a version of a component that was found in the workspace.
 
     Args:
-        kind: ``pipeline`` or ``endpoint``.
-        id: Its id.
-        version: The endpoint's version; None: its default one.
-        pipeline_id: The published pipeline behind it, where that is known.
+        kind: ``pipeline``, ``endpoint`` or ``component``.
+        id: Its id; of a component's version the id in Azure Resource Manager.
+        version: The endpoint's version, None: its default one; or the component's.
+        pipeline_id: The published pipeline behind it, where that is known; or the component's version.
+        name: The component's name.
+        settings: The settings of the batch endpoint's deployment, as the service has them: texts by name.
+        data_inputs: The types of the component's inputs that take data, by name; None: they have not been read.
     """
 
     kind: str
     id: str
     version: str | None = None
     pipeline_id: str | None = None
+    name: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
+    data_inputs: tuple[tuple[str, str], ...] | None = None
 
     def __str__(self) -> str:
         version = f" version {self.version}" if self.version is not None else ""
-        return f"{self.kind} {self.id}{version}"
+        return f"{self.kind} {self.name or self.id}{version}"

@@ -147,6 +147,7 @@ def test_what_must_not_be_sent_twice_is_not():
         "delete_experiment",
         "publish_pipeline",
         "register_datastore",
+        "submit_job",
         "update_datastore",
         "update_endpoint",
         "update_schedule",
@@ -316,3 +317,31 @@ class TestRecords:
 )
 def test_the_token_of_the_next_page(wire, token):
     assert next_token(wire) == token
+
+
+def test_the_links_of_azure_resource_manager_have_their_own_token():
+    wire = {"nextLink": "https://x/jobs?api-version=v&$skip=a%2Fb%3D&$skiptoken=u"}
+    assert next_token(wire, "$skip") == "a/b="
+    with pytest.raises(ValueError, match="no token"):
+        next_token({"nextLink": "https://x/jobs?$skiptoken=u"}, "$skip")
+    with pytest.raises(ValueError, match="no token"):
+        next_token({"nextLink": "https://x/jobs?$skip=20"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        ({}, {}),
+        ({"tag": "airflow.key"}, {"tag": "airflow.key"}),
+        ({"properties": {"a": "b", "c": None}}, {"properties": "a=b,c"}),
+    ],
+)
+def test_jobs_are_filtered(arguments, query):
+    always = {"api-version": "2024-04-01", "jobType": "Pipeline", "listViewType": "ActiveOnly"}
+    assert dict(calls.list_jobs(**arguments).query) == {**always, **query}
+
+
+@pytest.mark.parametrize("properties", [{"a": "b,c"}, {"a": "b=c"}, {"a,b": None}])
+def test_a_filter_that_could_mean_something_else_is_not_sent(properties):
+    with pytest.raises(InvalidArgument, match="properties: has"):
+        calls.list_jobs(properties=properties)

@@ -266,3 +266,41 @@ def test_whatever_comes_is_read_or_refused_in_a_way_that_the_protocol_knows(kind
         wire = {"Id": "x", "runId": "x", "name": "x", key: value}
         with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
             kind.from_wire(wire)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("NotStarted", RunState.NOT_STARTED),
+        (None, RunState.NOT_STARTED),
+        *dict.fromkeys(("Starting", "Provisioning", "Preparing", "Running", "Finalizing"), RunState.RUNNING).items(),
+        ("Queued", RunState.QUEUED),
+        ("CancelRequested", RunState.RUNNING),
+        ("NotResponding", RunState.RUNNING),
+        ("Paused", RunState.RUNNING),
+        ("Completed", RunState.FINISHED),
+        ("Failed", RunState.FAILED),
+        ("Canceled", RunState.CANCELED),
+        ("Unknown", RunState.UNKNOWN),
+        ("Finished", RunState.UNKNOWN),
+        ("completed?", RunState.UNKNOWN),
+    ],
+)
+def test_the_status_of_a_job_is_the_run_historys(status, state):
+    job = PipelineRun.from_job({"name": "j", "properties": {"status": status}})
+    assert job.state is state
+    assert job.status == (status or "NotStarted")
+
+
+def test_only_literals_are_a_jobs_parameters():
+    inputs = {
+        "a": {"jobInputType": "literal", "value": "1"},
+        "b": {"jobInputType": "Literal", "value": None},
+        "c": {"jobInputType": "uri_folder", "uri": "azureml://x"},
+    }
+    assert PipelineRun.from_job({"name": "j", "properties": {"inputs": inputs}}).parameters == {"a": "1", "b": ""}
+
+
+def test_a_step_of_a_job_is_not_a_run():
+    with pytest.raises(TypeError, match="no properties"):
+        PipelineRun.from_job({"name": "j-step", "properties": None})

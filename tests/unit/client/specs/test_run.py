@@ -279,6 +279,7 @@ class TestFingerprint:
             {"description": None},
             {"continue_on_step_failure": True},
             {"continue_on_step_failure": False},
+            {"compute": "cpu"},
         ],
         ids=repr,
     )

@@ -1,0 +1,256 @@
+"""What our client sends to Azure Resource Manager is what Microsoft's SDK sends, and we read what the SDK accepted."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+from support.drivers.driving import DRIVERS, SCOPE, one, workspace
+from support.services.recorder import Answer, Recorder
+
+from aml_provider.client import calls
+from aml_provider.client.entities import RunState
+from aml_provider.client.errors import BadRequest, MalformedReply, NotFound
+from aml_provider.client.models import DataPath
+from aml_provider.client.specs.job import job_to_wire
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import Target
+
+CAPTURES = Path(__file__).parents[2] / "captures-v2"
+COMPONENT = Target(
+    "component",
+    f"{SCOPE}/components/score_pipeline/versions/1",
+    "1",
+    f"{SCOPE}/components/score_pipeline/versions/1",
+    name="score_pipeline",
+    data_inputs=(("input_path", "uri_folder"), ("config", "uri_file")),
+)
+
+
+def literal(text):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def data_path(uri):
+    store, path = re.fullmatch(r"azureml://datastores/([^/]+)/paths/(.*)", uri).groups()
+    return DataPath(store, path)
+
+
+def job_body(wire):
+    """What we send for a job whose author wanted this."""
+    asked = wire["properties"]
+    inputs, settings = asked["inputs"], asked["settings"]
+    request = RunRequest.of(
+        experiment_name=asked["experimentName"],
+        parameters={name: literal(item["value"]) for name, item in inputs.items() if "value" in item},
+        data_paths={name: data_path(item["uri"]) for name, item in inputs.items() if "uri" in item},
+        description=asked.get("description"),
+        continue_on_step_failure=settings.get("continue_on_step_failure"),
+        compute=settings["default_compute"].rpartition("/")[2],
+    )
+    return job_to_wire(request, COMPONENT, workspace=SCOPE, own_tags=asked["properties"])
+
+
+def as_ours(wire):
+    """A job as the SDK sends it, without what we send in another way."""
+    asked = json.loads(json.dumps(wire["properties"]))
+    # The SDK sends three forms; the API's description has this one.
+    asked["componentId"] = COMPONENT.id
+    asked["displayName"] = COMPONENT.name
+    # The service has the component's steps; the SDK repeats them only for a component that was called in Python.
+    asked["jobs"] = {}
+    # Operators have no argument for outputs and modes.
+    asked["outputs"] = {}
+    for item in asked["inputs"].values():
+        item.pop("mode", None)
+    asked["settings"]["_source"] = "REMOTE.WORKSPACE.JOB"
+    return {"properties": asked}
+
+
+def properties_filter(query):
+    return dict(item.split("=") for item in query["properties"].split(",")) if "properties" in query else None
+
+
+# One of our calls for each kind of request that the SDK makes; ``{}`` stands for a segment.
+ROUTES = {
+    "PUT /jobs/{}": lambda job_id, body: calls.submit_job(job_id, job_body(body)),
+    "GET /jobs": lambda query: calls.list_jobs(properties=properties_filter(query)),
+    "GET /jobs/{}": calls.get_job,
+    "POST /jobs/{}/cancel": calls.cancel_job,
+    "GET /components": calls.list_components,
+    "GET /components/{}/versions": lambda name, query: calls.list_component_versions(
+        name, limit=int(query["$top"]) if "$top" in query else None
+    ),
+    "GET /components/{}/versions/{}": calls.get_component,
+    "GET /batchEndpoints": calls.list_batch_endpoints,
+    "GET /batchEndpoints/{}": calls.get_batch_endpoint,
+    "GET /batchEndpoints/{}/deployments": calls.list_batch_deployments,
+    "GET /batchEndpoints/{}/deployments/{}": calls.get_batch_deployment,
+}
+# What the SDK sends and we do not, each with its reason.
+NOT_OURS = {
+    "GET ": "the workspace and discovery are requested as for v1; test_captures.py",
+    "GET /discovery": "as before",
+    "GET /async/": "the end of a cancel is read from the job itself",
+    "GET /runs/": "the run history is requested as for v1; test_captures.py",
+    "GET /logs/": "a link with its own signature, not a call",
+}
+# What our queries have besides the SDK's; and they have a stable version.
+MORE = {
+    "GET /jobs": {"jobType": "Pipeline"},
+    "GET /components/{}/versions": {"listViewType": "ActiveOnly", "$orderBy": "createdtime desc"},
+}
+# The parts of the API that no call of ours uses yet.
+LATER = re.compile(r"\w+ /(datastores|schedules)\b.*")
+
+
+def route_of(request):
+    asked = f"{request['method']} {request['path'].replace(f'/history/v1.0{SCOPE}', '').replace(SCOPE, '')}"
+    found = []
+    for route in [*ROUTES, *NOT_OURS]:
+        pattern = re.escape(route).replace(r"\{\}", "([^/]+)") + (".*" if route.endswith("/") else "")
+        match = re.fullmatch(pattern, asked)
+        if match:
+            found.append((route.count("{}"), route, match.groups()))
+    return min(found)[1:] if found else (None, (asked,))
+
+
+def exchanges(known):
+    """The exchanges of all captures whose routes are among these, or unknown; of a list, its first page."""
+    found = []
+    for path in sorted(CAPTURES.glob("*.json")):
+        for number, item in enumerate(json.loads(path.read_text())["exchanges"]):
+            route, segments = route_of(item["request"])
+            if route is None and LATER.fullmatch(segments[0]):
+                continue
+            if route in {*known, None} and "$skip" not in dict(item["request"]["query"]):
+                found.append(pytest.param(item, id=f"{path.stem}-{number}"))
+    return found
+
+
+def call_for(request):
+    route, segments = route_of(request)
+    assert route is not None, f"the SDK sends {segments}, and no call of ours does"
+    make = ROUTES[route]
+    known = {"query": dict(request["query"]), "body": request["json"]}
+    wanted = [name for name in inspect.signature(make).parameters if name in known]
+    return make(*segments, **{name: known[name] for name in wanted})
+
+
+def carry_out(drive, recorder, captured, call):
+    """Carry out a call against the reply that the SDK got, whose links lead to no further page."""
+    request, response = captured["request"], captured["response"]
+    answer = response["json"]
+    if isinstance(answer, dict):
+        answer = {key: value for key, value in answer.items() if key != "nextLink"}
+    recorder.answer(request["method"], request["path"], Answer(response["status"], answer))
+    return drive(workspace(region=None, endpoint=recorder.url), one(call))
+
+
+@pytest.fixture(params=list(DRIVERS))
+def drive(request):
+    return DRIVERS[request.param]
+
+
+@pytest.mark.parametrize("item", exchanges(ROUTES))
+def test_what_we_send_is_what_the_sdk_sends(drive, item):
+    captured = item["request"]
+    call = call_for(captured)
+    with Recorder() as recorder, contextlib.suppress(NotFound, BadRequest, MalformedReply):
+        carry_out(drive, recorder, item, call)
+    (seen,) = recorder.seen
+    query = {**dict(captured["query"]), **MORE.get(route_of(captured)[0], {}), "api-version": "2024-04-01"}
+    body = as_ours(captured["json"]) if captured["method"] == "PUT" else None
+    assert (seen.method, seen.path, dict(seen.query), seen.json) == (captured["method"], captured["path"], query, body)
+
+
+def test_every_route_and_every_reason_is_needed():
+    used = {route_of(item.values[0]["request"])[0] for item in exchanges({*ROUTES, *NOT_OURS})}
+    assert used == {*ROUTES, *NOT_OURS}
+
+
+def read(capture, number, call):
+    item = json.loads((CAPTURES / f"{capture}.json").read_text())["exchanges"][number]
+    with Recorder() as recorder:
+        return carry_out(DRIVERS["sync"], recorder, item, call)
+
+
+def test_a_job_is_read_as_a_run():
+    run = read("job_get", 0, calls.get_job("airflow-abc-2"))
+    assert (run.id, run.state, run.status, run.experiment_name) == (
+        "airflow-abc-2",
+        RunState.RUNNING,
+        "Preparing",
+        "scoring",
+    )
+    assert (run.pipeline_id, run.description) == ("score_pipeline:1", "from Airflow")
+    assert run.parameters == {"mode": "append", "threshold": "0.5", "rows": "20", "dry_run": "True"}
+    assert run.tags == {"airflow.key": "k-0001"}
+    assert run.properties["airflow.key"] == "k-0001"
+    assert run.created.isoformat() == "2026-11-29T01:02:03.456789+00:00"
+
+
+def test_a_submitted_job_is_read_as_a_run():
+    run = read("job_create_from_component_call", 1, calls.submit_job("airflow-abc-3", {}))
+    assert (run.id, run.state) == ("airflow-abc-3", RunState.NOT_STARTED)
+
+
+def test_a_refused_second_submission_says_why():
+    with pytest.raises(BadRequest, match="its inputs cannot be changed"):
+        read("job_create_again_other_body", 0, calls.submit_job("airflow-abc-2", {}))
+
+
+def test_the_step_of_a_job_is_not_a_run():
+    with pytest.raises(MalformedReply):
+        read("job_get_child", 0, calls.get_job("airflow-abc-2-step1"))
+
+
+def test_all_pages_of_a_list_are_read_with_the_token_of_each_link(drive):
+    """The SDK follows the links; the token in them is all that we take."""
+    pages = json.loads((CAPTURES / "job_list.json").read_text())["exchanges"]
+    with Recorder() as recorder:
+        answers = [Answer(200, item["response"]["json"]) for item in pages]
+        recorder.answer("GET", pages[0]["request"]["path"], *answers)
+        runs = drive(workspace(region=None, endpoint=recorder.url), one(calls.list_jobs()))
+    assert [run.id for run in runs] == [item["name"] for page in pages for item in page["response"]["json"]["value"]]
+    assert [dict(seen.query).get("$skip") for seen in recorder.seen] == [
+        dict(item["request"]["query"]).get("$skip") for item in pages
+    ]
+
+
+def test_components_are_read():
+    first, second = read("component_list", 0, calls.list_components())
+    assert (first.name, first.latest_version, first.is_archived) == ("score_pipeline", "2", False)
+    assert second.name == "score_step"
+    found = read("component_get", 0, calls.get_component("score_pipeline", "1"))
+    assert (found.id, found.name, found.version) == (COMPONENT.id, "score_pipeline", "1")
+    assert found.is_pipeline
+    assert found.data_inputs == COMPONENT.data_inputs
+    assert {item.name: (item.type, item.required, item.default) for item in found.inputs.values()} == {
+        "input_path": ("uri_folder", True, None),
+        "config": ("uri_file", False, None),
+        "mode": ("string", False, "append"),
+        "threshold": ("number", False, "0.5"),
+        "rows": ("integer", False, "10"),
+        "dry_run": ("boolean", False, None),
+    }
+    assert (found.inputs["rows"].minimum, found.inputs["rows"].maximum) == ("1", "100")
+
+
+def test_batch_endpoints_and_their_deployments_are_read():
+    found = read("batch_endpoint_get", 0, calls.get_batch_endpoint("score-files"))
+    assert (found.name, found.default_deployment, found.status) == ("score-files", "blue", "Succeeded")
+    blue, green = read("batch_deployment_list", 0, calls.list_batch_deployments("score-files"))
+    assert (blue.name, blue.component_id) == ("blue", COMPONENT.id)
+    assert blue.settings == {"continue_on_step_failure": "False", "default_compute": "cpu-cluster"}
+    assert green.component_id == f"{SCOPE}/components/score_pipeline/versions/2"
+    listed = read("batch_endpoint_list", 1, calls.list_batch_endpoints())
+    assert [(item.name, item.default_deployment) for item in listed] == [("third-ep", "")]
