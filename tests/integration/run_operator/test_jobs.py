@@ -59,7 +59,7 @@ def test_a_deferred_job_is_concluded_by_its_own_record(workspace, task):
         run(task, deferrable=True)
     job_id = workspace.only_run().id
     assert deferral.value.trigger.run_id == job_id
-    workspace.clock.set(advance=60)
+    workspace.clock.advance(60)
     operator = RunPipeline(component_name="quick", deferrable=True)
     assert operator.execute_complete(task.context, ended(job_id)) == job_id
 
@@ -110,7 +110,7 @@ def test_somebody_elses_job_under_the_id_is_left_alone(workspace, task):
     job_id = run(task, component_name="long", wait_for_completion=False)
     task.store["azureml_submission"] |= {"run_id": None, "finished": False}
     made = workspace.only_run()
-    made.history_tags["airflow.key"] = made.properties["airflow.key"] = "somebody"
+    made.history_tags["airflow.key"] = made.history_properties["airflow.key"] = "somebody"
     task.next_try()
     with pytest.raises(AirflowFailException, match="was not submitted by this task") as failure:
         run(task, component_name="long", wait_for_completion=False)
@@ -140,8 +140,7 @@ def test_one_changed_line_replaces_the_active_run_by_one_of_the_other_kind(works
     ours = sorted(workspace.runs(), key=lambda run: run.created)
     assert [is_own_job_id(run.id) for run in ours] == [not to_v2, to_v2]
     assert workspace.status(first) == "Canceled"
-    before, after = map(workspace.state.view, ours)
-    assert before.ended <= after.created
+    assert workspace.state.view(ours[0]).ended <= ours[1].created
 
 
 def test_a_job_at_the_deadline_is_cancelled(workspace, task):
