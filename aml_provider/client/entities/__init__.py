@@ -6,6 +6,7 @@ They are imported at run time only: the operators that a DAG file imports do not
 from __future__ import annotations
 
 from aml_provider.client.entities.experiments import Experiment
+from aml_provider.client.entities.job_schedules import JobSchedule
 from aml_provider.client.entities.metrics import MetricValue
 from aml_provider.client.entities.pipelines import (
     Parameter,
@@ -25,6 +26,7 @@ __all__ = [
     "Datastore",
     "Experiment",
     "HistoryRun",
+    "JobSchedule",
     "MetricValue",
     "Output",
     "Parameter",
