@@ -10,6 +10,7 @@ import importlib
 
 # By name: a class is imported only when a value of it is read.
 _ENTITIES = {
+    "components": ("BatchDeployment", "BatchEndpoint", "Component", "ComponentInput", "ComponentVersion"),
     "experiments": ("Experiment",),
     "metrics": ("MetricValue",),
     "pipelines": ("Parameter", "PipelineEndpoint", "PipelineInterface", "PipelineSummary", "PublishedPipeline"),

@@ -15,12 +15,13 @@ _FILTERS = ("supported", "refused", "ignored")
 _CHOICES = {
     "dates": ("precise", "offset", "seconds", "zoneless"),
     "list_envelope": ("none", "entity", "value"),
+    "properties_filter": ("supported", "names", "refused", "ignored"),
     "property_filters": _FILTERS,
     "tag_filters": _FILTERS,
     "update_fires": ("changed", "always", "never"),
 }
 _TEXTS = {"provisioning_fails": "The schedule could not be provisioned."}
-_RANGES = {"disabled_status": (400, 499), "page_size": (1, 1_000_000)}
+_RANGES = {"disabled_status": (400, 499), "page_size": (1, 1_000_000), "put_again": (400, 499)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,10 @@ class Quirks:
         history_late: Seconds during which run history answers 404 to a GET of a new run by its id.
         int_enums: The pipelines service writes enumerations as numbers, as it did until about 2020.
         late_cancel_refused: Cancelling a run that has ended is a 400.
+        job_token_required: The PUT of a job without the header ``x-azureml-token`` is refused.
         list_envelope: Lists of the pipelines service come in pages: ``entity`` as ``{Entity, ContinuationToken}``,
             ``value`` as ``{value, continuationToken, nextLink}``; the next request sends the token in its query.
+        list_lag: Seconds until the list of jobs contains a new job.
         minute_zero: A recurrence with hours and without minutes fires at minute 0.
         mutable_properties: A property of a run can be changed.
         null_last_run: The last run of a schedule without runs is a 200 with ``null``.
@@ -52,11 +55,16 @@ class Quirks:
         omit_nulls: Replies leave out null values.
         one_run_per_poll: A datastore trigger starts one run for all changed blobs, with the folder as its data path.
         page_size: The most items in a page.
+        properties_filter: Whether ``properties=`` filters the list of jobs: by names and values (``supported``), by
+            names only (``names``), as a 400 (``refused``), or not at all (``ignored``).
         property_filters: Whether filters can use properties other than ``azureml.…``: with ``refused`` they are a 400,
             with ``ignored`` they match everything.
         provisioning: Seconds for which a schedule is provisioned after each change.
         provisioning_fails: The message with which provisioning fails; empty: it succeeds.
-        rest_statuses: Creations and submissions answer 201, and replies without content 204.
+        put_again: The HTTP status with which a second PUT of a job is refused as immutable even if nothing differs;
+            by default it is accepted.
+        put_replaces_tags: A second PUT of a job removes the tags that it does not contain.
+        rest_statuses: Creations and submissions answer 201, and replies without content 204, except on ARM.
         slow_cancel: Seconds between the request to cancel a run and its end.
         slow_delete: Seconds that deleting an experiment takes; the DELETE then answers 202 with a ``Location`` to poll.
         swapped_errors: The pipelines service writes errors in camelCase, the others in PascalCase.
@@ -78,7 +86,9 @@ class Quirks:
     history_late: float = 0.0
     int_enums: bool = False
     late_cancel_refused: bool = False
+    job_token_required: bool = False
     list_envelope: str = "none"
+    list_lag: float = 0.0
     minute_zero: bool = False
     mutable_properties: bool = False
     null_last_run: bool = False
@@ -87,9 +97,12 @@ class Quirks:
     omit_nulls: bool = False
     one_run_per_poll: bool = False
     page_size: int = 500
+    properties_filter: str = "supported"
     property_filters: str = "supported"
     provisioning: float = 0.0
     provisioning_fails: str = ""
+    put_again: int = 200
+    put_replaces_tags: bool = False
     rest_statuses: bool = False
     slow_cancel: float = 0.0
     slow_delete: float = 0.0

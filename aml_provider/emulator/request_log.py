@@ -77,7 +77,8 @@ def _masked_header(name: str, value: str) -> str:
     if name.lower() in ("authorization", "proxy-authorization"):
         scheme = value.partition(" ")[0]
         return f"Bearer {MASK}" if scheme.lower() == "bearer" else MASK
-    return MASK if name.lower() in ("cookie", "x-ms-copy-source-authorization") else mask_text(value)
+    hidden = ("cookie", "x-azureml-token", "x-ms-copy-source-authorization")
+    return MASK if name.lower() in hidden else mask_text(value)
 
 
 def _masked(value: Any, levels: int = _MOST_LEVELS) -> Any:

@@ -12,7 +12,14 @@ from aml_provider.client.calls.artifacts import (
     list_artifacts,
     list_run_artifacts,
 )
+from aml_provider.client.calls.batch_endpoints import (
+    get_batch_deployment,
+    get_batch_endpoint,
+    list_batch_deployments,
+    list_batch_endpoints,
+)
 from aml_provider.client.calls.call import Call
+from aml_provider.client.calls.components import get_component, list_component_versions, list_components
 from aml_provider.client.calls.datastores import (
     delete_datastore,
     get_datastore,
@@ -110,6 +117,9 @@ __all__ = [
     "delete_job_schedule",
     "find_history_run",
     "get_artifact_link",
+    "get_batch_deployment",
+    "get_batch_endpoint",
+    "get_component",
     "get_datastore",
     "get_default_datastore",
     "get_endpoint",
@@ -136,6 +146,10 @@ __all__ = [
     "get_workspace",
     "list_artifact_links",
     "list_artifacts",
+    "list_batch_deployments",
+    "list_batch_endpoints",
+    "list_component_versions",
+    "list_components",
     "list_datastores",
     "list_endpoints",
     "list_job_schedules",

@@ -5,6 +5,13 @@ They are imported at run time only: the operators that a DAG file imports do not
 
 from __future__ import annotations
 
+from aml_provider.client.entities.components import (
+    BatchDeployment,
+    BatchEndpoint,
+    Component,
+    ComponentInput,
+    ComponentVersion,
+)
 from aml_provider.client.entities.experiments import Experiment
 from aml_provider.client.entities.job_schedules import JobSchedule
 from aml_provider.client.entities.metrics import MetricValue
@@ -23,6 +30,11 @@ from aml_provider.client.entities.workspace import Workspace
 
 __all__ = [
     "Artifact",
+    "BatchDeployment",
+    "BatchEndpoint",
+    "Component",
+    "ComponentInput",
+    "ComponentVersion",
     "Datastore",
     "Experiment",
     "HistoryRun",

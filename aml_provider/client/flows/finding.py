@@ -57,6 +57,8 @@ SCHEDULE = Kind(
 )
 JOB_SCHEDULE = Kind("job schedule", "", lambda: calls.list_job_schedules(active_only=False), ScheduleError)
 DATASTORE = Kind("datastore", "", lambda: calls.list_datastores(secrets=False), InvalidArgument)
+COMPONENT = Kind("component", "", lambda: calls.list_components(active_only=False))
+BATCH_ENDPOINT = Kind("batch endpoint", "", calls.list_batch_endpoints)
 EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 

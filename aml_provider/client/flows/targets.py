@@ -1,24 +1,36 @@
-"""Flows that find the pipeline or endpoint that an author names, and read its interface."""
+"""Flows that find the pipeline, endpoint or component that an author names, and read its interface."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
 from aml_provider.client.errors import PipelineDisabled, PipelineError
+from aml_provider.client.flows.components import find_component, find_deployment
 from aml_provider.client.flows.endpoints import find_endpoint
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, check_datastores, no_such_name, only_named, read_by_id
+from aml_provider.client.specs.component_inputs import check_inputs
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from aml_provider.client.entities import PipelineEndpoint, PipelineInterface, PublishedPipeline
+    from aml_provider.client.entities import (
+        BatchDeployment,
+        ComponentVersion,
+        PipelineEndpoint,
+        PipelineInterface,
+        PublishedPipeline,
+    )
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference
+
+# The id of a component's version in Azure Resource Manager.
+_IN_WORKSPACE = re.compile(r"(?P<workspace>/.+)/components/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.IGNORECASE)
 
 
 @dataclass
@@ -31,6 +43,8 @@ class Known:
     datastores: set[str] = field(default_factory=set)
     #: The workspace's id in Azure Resource Manager.
     workspace: str = ""
+    #: By name and version: a version of a component never changes.
+    components: dict[tuple[str, str], ComponentVersion] = field(default_factory=dict)
 
 
 _KNOWN: dict[str, Known] = {}
@@ -91,12 +105,17 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     return read_by_id(PIPELINE, calls.get_pipeline(pipeline_id), pipeline_id, subject)
 
 
-def find_target(reference: PipelineReference) -> Flow[Target]:
-    """Find the pipeline or endpoint of a reference, with no more requests than that needs.
+def find_target(reference: PipelineReference, known: Known | None = None) -> Flow[Target]:
+    """Find the pipeline, endpoint or component of a reference, with no more requests than that needs.
+
+    Only for a component, what is known of the workspace is needed, and its new version is added.
 
     Raises:
-        PipelineError: There is no such pipeline or endpoint, or several.
+        PipelineError: There is no such pipeline, endpoint or component, or several.
     """
+    if reference.is_v2:
+        assert known is not None
+        return (yield from _find_component(reference, known))
     version = reference.endpoint_version
     if reference.pipeline_id is not None:
         return Target("pipeline", reference.pipeline_id, pipeline_id=reference.pipeline_id)
@@ -114,28 +133,98 @@ def find_target(reference: PipelineReference) -> Flow[Target]:
 def find_target_for(
     request: RunRequest, reference: PipelineReference, known: Known, *, validate: bool = True
 ) -> Flow[Target]:
-    """Find the pipeline or endpoint of a reference, and make sure that it accepts a request.
+    """Find the pipeline, endpoint or component of a reference, and make sure that it accepts a request.
 
     What is read is added to what is known of the workspace.
 
     Args:
         request: The request.
-        reference: The pipeline or endpoint.
+        reference: The pipeline, endpoint or component.
         known: The parts of the workspace that have been read.
-        validate: False: find it only, with no more requests than that needs.
+        validate: False: find it only, with no more requests than that needs. A component that is given data is read
+            anyway, because a job says for each of its inputs whether that is a file or a folder.
 
     Raises:
-        PipelineError: There is no such pipeline or endpoint, there are several, or it is not active.
+        PipelineError: There is no such pipeline, endpoint or component, there are several, or it cannot be run.
         InvalidParameters: It does not accept the request.
         InvalidArgument: A datastore does not exist.
     """
-    target = yield from find_target(reference)
-    if not validate:
+    target = yield from find_target(reference, known)
+    if validate:
+        target = yield from accept(request, target, known)
+        yield from check_datastores(request.datastores(), known.datastores)
+    elif target.kind == "component" and (request.data_paths or request.datasets):
+        target, _ = yield from _read_component(target, known)
+    return target
+
+
+def accept(request: RunRequest, target: Target, known: Known) -> Flow[Target]:
+    """Make sure that a target can be run and that its interface accepts a request; returns what was learned of it.
+
+    Raises:
+        PipelineError: The target does not exist, or it cannot be run.
+        InvalidParameters: It does not accept the request.
+    """
+    if target.kind == "component":
+        target, component = yield from _read_component(target, known)
+        check_inputs(request, component)
         return target
     target, pipeline, interface = yield from inspect_target(target, known)
     request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
-    yield from check_datastores(request.datastores(), known.datastores)
     return target
+
+
+def _find_component(reference: PipelineReference, known: Known) -> Flow[Target]:
+    """Find the version of a component; it is read only where that is the way to its newest version."""
+    name, version = reference.component_name, reference.component_version
+    settings: Mapping[str, str] = {}
+    if reference.batch_endpoint_name is not None:
+        deployment = yield from find_deployment(reference.batch_endpoint_name, reference.deployment_name)
+        name, version = _component_of(deployment, reference.batch_endpoint_name, known.workspace)
+        settings = deployment.settings
+    assert name is not None
+    if version is None:
+        newest = yield from find_component(name)
+        version = newest.version
+        known.components[name, version] = newest
+    version_id = f"{known.workspace}/components/{name}/versions/{version}"
+    return Target("component", version_id, version, version_id, name=name, settings=tuple(settings.items()))
+
+
+def _component_of(deployment: BatchDeployment, endpoint_name: str, workspace: str) -> tuple[str, str]:
+    """The component's name and version behind a deployment, which must be in the workspace.
+
+    Raises:
+        PipelineError: It is in a registry, or in another workspace.
+    """
+    found = _IN_WORKSPACE.fullmatch(deployment.component_id)
+    # Ids in Azure Resource Manager ignore case; the name and the version do not.
+    if found is None or found["workspace"].casefold() != workspace.casefold():
+        raise PipelineError(
+            f"deployment_name: deployment {deployment.name!r} of batch endpoint {endpoint_name!r} runs the component "
+            f"{deployment.component_id}, which is not one of this workspace's, so that its inputs cannot be read; "
+            "register the component in the workspace and give its component_name"
+        )
+    return found["name"], found["version"]
+
+
+def _read_component(target: Target, known: Known) -> Flow[tuple[Target, ComponentVersion]]:
+    """Read a version of a component, unless it is known already, and make sure that a job can be made of it.
+
+    Raises:
+        PipelineError: It does not exist, or it is not a pipeline.
+    """
+    assert target.version is not None
+    key = target.name, target.version
+    if key not in known.components:
+        known.components[key] = yield from find_component(*key)
+    component = known.components[key]
+    if not component.is_pipeline:
+        raise PipelineError(
+            f"component_name: {component} is of type {component.type or 'unknown'}; only a pipeline component can be "
+            "run as a job of its own. Give one, or make a pipeline component that has this one as a step"
+        )
+    return target._replace(data_inputs=component.data_inputs), component
 
 
 def _check_active(argument: str, endpoint: PipelineEndpoint) -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # The SDK's rule; the service's own is not documented.
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+#: The forms of literals, by their v1 types.
 # Narrower than Python's own parsers, which accept 1_000 and the digits of other scripts.
-_FORMS = {
+FORMS = {
     "Int": re.compile(r"\s*[+-]?[0-9]+\s*"),
     "Double": re.compile(r"\s*[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)\s*", re.IGNORECASE),
     "Bool": re.compile(r"\s*(true|false)\s*", re.IGNORECASE),
@@ -265,7 +266,7 @@ def _unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | fro
 
 
 def _fits(kind: str, text: str) -> bool:
-    form = _FORMS.get(kind)
+    form = FORMS.get(kind)
     return form is None or form.fullmatch(text) is not None
 
 

@@ -86,7 +86,7 @@ class HistoryRoutes:
         return reply(run_details(record, links))
 
     async def patch(self, request: Request) -> Response:
-        """Merge tags and new properties; change display name and description."""
+        """Merge tags and new properties; change display name and description; archive."""
         run, index = self._stored(request)
         given = await read_body(request)
         if given.text("runId") not in (None, request.path_params["run_id"]):
@@ -146,11 +146,14 @@ class HistoryRoutes:
             raise bad_request(f"Properties cannot be changed: {', '.join(changed)}", "PropertyImmutable")
         target = run if index is None else run.steps[index]
         name, description, new_tags = given.text("displayName"), given.text("description"), given.tags()
+        hidden = given.flag("hidden")
         with self._workspace.changing():
             tags |= new_tags
             properties |= new
             target.display_name = target.display_name if name is None else name
             target.description = target.description if description is None else description
+            if index is None and hidden is not None:
+                run.hidden = hidden
 
     def _record(self, run: Run, index: int | None) -> JsonObject:
         view, now = self._workspace.view(run), self._workspace.clock.now()

@@ -86,7 +86,7 @@ class RunRoutes:
 
     async def cancel(self, request: Request) -> Response:
         """Request the cancellation of a run."""
-        self._workspace.cancel(request.path_params["run_id"])
+        self._workspace.cancel(self._run(request).id)
         return reply()
 
     async def all_statuses(self, request: Request) -> Response:

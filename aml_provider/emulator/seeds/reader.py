@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 
 from aml_provider.emulator.seeds.shape import SeedError, check
+from aml_provider.emulator.workspace.component_models import Component, ComponentInput
 from aml_provider.emulator.workspace.models import (
     DataParameter,
     DataPath,
@@ -22,6 +23,7 @@ from aml_provider.emulator.workspace.models import (
     DataType,
     Endpoint,
     Experiment,
+    Job,
     Metric,
     Parameter,
     Pipeline,
@@ -98,6 +100,10 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
     for schedule in _each("schedules", seed, lambda item: _schedule(item, now)):
         _check_references(workspace, schedule)
         workspace.schedules.load(schedule)
+    for component in _each("components", seed, lambda item: _component(item, now)):
+        if any(other.id == component.id for other in workspace.components.all()):
+            raise SeedError(f"two components are {component.id}")
+        workspace.components.load(component)
     for data_type in (
         _each("data_types", seed, lambda item: DataType(**item)) if "data_types" in seed else _built_in(now)
     ):
@@ -120,6 +126,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
             "pipelines": [asdict(item) for item in workspace.pipelines.values()],
             "endpoints": [asdict(item) for item in workspace.endpoints.values()],
             "schedules": [asdict(item) for item in workspace.schedules.all()],
+            "components": [asdict(item) for item in workspace.components.all()],
             "experiments": [asdict(item) for item in workspace.experiments.records()],
             "runs": [asdict(item) for item in workspace.runs.values()],
         }
@@ -187,6 +194,19 @@ def _step(item: Mapping[str, Any], pipeline_id: str) -> Step:
     return Step(**{**item, "node_id": node_id})
 
 
+def _component(item: Mapping[str, Any], now: float) -> Component:
+    inputs = [_component_input(each) for each in item.get("inputs") or ()]
+    component = Component(**{"created": now, **item, "inputs": inputs, "steps": []})
+    component.steps = [_step(each, f"component/{component.id}") for each in item.get("steps") or ()]
+    return component
+
+
+def _component_input(item: Mapping[str, Any]) -> ComponentInput:
+    # As for a parameter, the service stores texts.
+    texts = {name: str(item[name]) for name in ("default", "min", "max") if item.get(name) is not None}
+    return ComponentInput(**{**item, **texts})
+
+
 def _endpoint(item: Mapping[str, Any], now: float) -> Endpoint:
     endpoint = Endpoint(**{"created": now, "modified": now, **item})
     endpoint.id = endpoint.id or stable_id(f"endpoint/{endpoint.name}")
@@ -228,7 +248,9 @@ def _check_references(workspace: Workspace, schedule: Schedule) -> None:
 def _run(item: Mapping[str, Any]) -> Run:
     steps = [_step_run(each) for each in item["steps"]]
     paths = {name: DataPath(**path) for name, path in item["data_paths"].items()}
-    return Run(**{**item, "steps": steps, "data_paths": paths, "metrics": _metrics(item["metrics"])})
+    # State files of versions before the v2 API have no job.
+    job = Job(**item["job"]) if item.get("job") else None
+    return Run(**{**item, "steps": steps, "data_paths": paths, "metrics": _metrics(item["metrics"]), "job": job})
 
 
 def _step_run(item: Mapping[str, Any]) -> StepRun:

@@ -10,7 +10,17 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
-from aml_provider.emulator.workspace.models import Datastore, DataType, Endpoint, Experiment, Parameter, Pipeline, Run
+from aml_provider.emulator.workspace.component_models import COMPONENT_TYPES, INPUT_TYPES, Component, ComponentInput
+from aml_provider.emulator.workspace.models import (
+    Datastore,
+    DataType,
+    Endpoint,
+    Experiment,
+    Parameter,
+    Pipeline,
+    Run,
+    Step,
+)
 from aml_provider.emulator.workspace.publishing import PARAMETER_TYPES
 from aml_provider.emulator.workspace.recurrence import Recurrence
 from aml_provider.emulator.workspace.schedule_models import Schedule
@@ -18,6 +28,7 @@ from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submissi
 
 _KEYS: Mapping[str, Any] = {
     "clock": float,
+    "components": list[Component],
     "data_types": list[DataType],
     "datastores": list[Datastore],
     "default_datastore": str | None,
@@ -35,9 +46,11 @@ _CHOICES = {
     (Endpoint, "status"): ENTITY_STATUSES,
     (Schedule, "status"): ENTITY_STATUSES,
     (Parameter, "type"): PARAMETER_TYPES,
+    (Component, "type"): COMPONENT_TYPES,
+    (ComponentInput, "type"): INPUT_TYPES,
 }
 # YAML parses 5 and true as number and boolean; here their text is meant.
-_SCALARS = {(Parameter, "default")}
+_SCALARS = {(Parameter, "default"), *((ComponentInput, name) for name in ("default", "min", "max"))}
 # For instants and durations in seconds; the clock ends earlier.
 _MOST_SECONDS = 1e10
 _NAMES = {
@@ -139,7 +152,7 @@ def _check_union(value: object, kinds: tuple[Any, ...], path: Path) -> None:
 def _check_record(value: object, kind: type[Any], path: Path) -> None:
     if not isinstance(value, Mapping):
         raise _Misfit(path, f"is {_shown(value)}, not a mapping")
-    names = {"Recurrence": Recurrence, "Submission": Submission}
+    names = {"Recurrence": Recurrence, "Submission": Submission, "Step": Step}
     hints = get_type_hints(kind, localns={**names, "Mapping": Mapping})
     _check_keys(value, path, hints)
     for field in dataclasses.fields(kind):

@@ -13,13 +13,16 @@ from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm import ArmRoutes, discovery
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
+from aml_provider.emulator.routes.components import ComponentRoutes
 from aml_provider.emulator.routes.control import ControlRoutes
 from aml_provider.emulator.routes.datastores import DatastoreRoutes
 from aml_provider.emulator.routes.endpoints import EndpointRoutes
 from aml_provider.emulator.routes.experiments import ExperimentRoutes
 from aml_provider.emulator.routes.history import HistoryRoutes
 from aml_provider.emulator.routes.http import bearer_token
+from aml_provider.emulator.routes.jobs import JobRoutes
 from aml_provider.emulator.routes.metrics import MetricRoutes
+from aml_provider.emulator.routes.operations import OperationRoutes
 from aml_provider.emulator.routes.pipelines import PipelineRoutes
 from aml_provider.emulator.routes.runs import RunRoutes
 from aml_provider.emulator.routes.schedules import ScheduleRoutes
@@ -100,7 +103,12 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
         "/datastore/v1.0": DatastoreRoutes(emulation).routes(),
         "/artifact/v2.0": artifacts.routes(),
         "/metric/v2.0": MetricRoutes(emulation).routes(),
-        "": ArmRoutes(emulation).routes(),
+        "": [
+            *ArmRoutes(emulation).routes(),
+            *ComponentRoutes(emulation).routes(),
+            *JobRoutes(emulation).routes(),
+            *OperationRoutes(emulation).routes(),
+        ],
     }
 
 

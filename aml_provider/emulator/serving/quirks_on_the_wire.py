@@ -84,13 +84,15 @@ class Dialect:
         if not (self._rewrites or listed or quirks.rest_statuses):
             return reply
         content = json.loads(bytes(reply.body))
-        if quirks.rest_statuses and sent.method != "GET" and content is None:
+        # ARM's own statuses are known (azureml-v2-rest 2.2).
+        rest = quirks.rest_statuses and sent.service != ""
+        if rest and sent.method != "GET" and content is None:
             return Response(None, 204)
         if self._rewrites:
             content = self._rewritten(content)
         if listed and isinstance(content, list):
             content = self._page(sent, content)
-        created = quirks.rest_statuses and sent.method == "POST" and _CREATION.search(sent.path)
+        created = rest and sent.method == "POST" and _CREATION.search(sent.path)
         return json_reply(content, 201 if created else 200)
 
     def _rewritten(self, value: Any) -> Any:

@@ -16,6 +16,7 @@ from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
 from aml_provider.emulator.studio.records import Records, RunRecord
 from aml_provider.emulator.studio.words import ahead
+from aml_provider.emulator.workspace.core import find
 from aml_provider.emulator.workspace.errors import ServiceError
 from aml_provider.emulator.workspace.files import run_log, step_log
 
@@ -131,7 +132,7 @@ class StudioRoutes:
         run_id = request.path_params["id"]
         if found := self._workspace.step_run(run_id):
             return RedirectResponse(f"/runs/{quote(found[0].id)}#step-{quote(run_id)}")
-        run = self._workspace.run(run_id)
+        run = self._run(run_id)
         record = self._records.run(run)
         children = list(self._workspace.children(run))[::-1]
         return self._show(
@@ -155,7 +156,7 @@ class StudioRoutes:
         if found := self._workspace.step_run(run_id):
             run, index = found
             return self._documents.text(step_log(run, index, self._workspace.view(run)))
-        run = self._workspace.run(run_id)
+        run = self._run(run_id)
         return self._documents.text(run_log(run, self._workspace.view(run)))
 
     def pipelines(self, request: Request) -> Response:
@@ -238,6 +239,10 @@ class StudioRoutes:
     def _last_runs(self, wanted: RunFilter) -> dict[str, Any]:
         found = wanted.of_workspace(self._workspace)
         return {"runs": self._records.runs(found[:_LATEST]), "runs_total": len(found), "runs_url": wanted.url()}
+
+    def _run(self, run_id: str) -> Run:
+        """A run or a job, by its id."""
+        return find(self._workspace.runs, run_id, "Run")
 
     def _latest(self, field: str, things: Sequence[Pipeline | Endpoint | Experiment]) -> Mapping[str, RunRecord]:
         """The latest run of each pipeline, endpoint or experiment that has one."""

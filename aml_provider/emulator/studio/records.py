@@ -13,6 +13,7 @@ from aml_provider.emulator.workspace.files import step_log
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aml_provider.emulator.workspace.component_models import Component
     from aml_provider.emulator.workspace.models import Endpoint, Pipeline, Run, StepRun
     from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.timeline import RunView, StepView
@@ -45,7 +46,8 @@ class RunRecord:
 
     run: Run
     view: RunView
-    pipeline: Pipeline
+    pipeline: Pipeline | None
+    component: Component | None
     endpoint: Endpoint | None
     schedule: Schedule | None
     task: AirflowTask | None
@@ -56,6 +58,13 @@ class RunRecord:
     def status(self) -> str:
         """The status; unlike that of the pipelines service, it shows that a run is being cancelled."""
         return "CancelRequested" if self.view.cancelling else self.view.status
+
+    @property
+    def title(self) -> str:
+        """The name of what runs: a pipeline, a component, or a job of steps by its own name."""
+        if self.pipeline is not None:
+            return self.pipeline.name
+        return self.component.id if self.component is not None else self.run.display_name or self.run.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,8 @@ class Records:
         return RunRecord(
             run=run,
             view=view,
-            pipeline=workspace.pipeline(run.pipeline_id),
+            pipeline=workspace.pipeline(run.pipeline_id) if run.job is None else None,
+            component=workspace.components.referred(run.component_id or ""),
             endpoint=workspace.endpoint(run.endpoint_id) if run.endpoint_id else None,
             schedule=workspace.schedules.get(run.schedule_id) if run.schedule_id else None,
             # A quirk can drop one of the two.

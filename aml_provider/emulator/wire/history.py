@@ -123,7 +123,7 @@ def _dto(run: Run, **own: Any) -> JsonObject:
         "options": None,
         "heartbeatEnabled": False,
         "dataContainerId": container_of(own["runId"]),
-        "hidden": False,
+        "hidden": run.hidden,
         "runTypeV2": {"orchestrator": None, "traits": []},
         "scriptName": None,
         "runDefinition": None,

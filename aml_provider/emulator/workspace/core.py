@@ -7,13 +7,15 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.emulator.workspace.errors import not_found
+from aml_provider.emulator.workspace.timeline import view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.quirks import Quirks
     from aml_provider.emulator.workspace.models import Datastore, Endpoint, Pipeline, Run
+    from aml_provider.emulator.workspace.timeline import RunView
 
 T = TypeVar("T")
 
@@ -34,7 +36,14 @@ class Core:
         self.pipelines: dict[str, Pipeline] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.datastores: dict[str, Datastore] = {}
+        self.clear_runs()
+
+    def clear_runs(self) -> None:
+        """Remove all runs."""
+        # A new mapping, as other threads may still be reading the old one.
         self.runs: dict[str, Run] = {}
+        self._step_runs: dict[str, tuple[Run, int]] = {}
+        self._last_number = 0
 
     def changed(self) -> None:
         """Notify all listeners of a change."""
@@ -55,6 +64,37 @@ class Core:
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """A pipeline endpoint by id."""
         return find(self.endpoints, endpoint_id, "PipelineEndpoint")
+
+    @property
+    def next_number(self) -> int:
+        """The number in run history of the next run; its steps have the following ones."""
+        return self._last_number + 1
+
+    def add_run(self, run: Run) -> None:
+        """Store a run, so that it and its steps are found by id."""
+        self.runs[run.id] = run
+        self._last_number = max(self._last_number, run.number, *(step.number for step in run.steps))
+        for index, step_run in enumerate(run.steps):
+            self._step_runs[step_run.id] = (run, index)
+
+    def remove_run(self, run: Run) -> None:
+        """Remove a run with its steps."""
+        # A new mapping, as for clear_runs; and the step runner would not notice that its newest run is gone.
+        self.runs = {run_id: other for run_id, other in self.runs.items() if other is not run}
+        for step_run in run.steps:
+            del self._step_runs[step_run.id]
+
+    def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
+        """The run of a step, by the step's id in history, and the step's position."""
+        return self._step_runs.get(step_run_id)
+
+    def view(self, run: Run) -> RunView:
+        """The run as it is now."""
+        return view(run, self.clock.now())
+
+    def children(self, run: Run) -> Iterable[Run]:
+        """Runs that were submitted with this one as their parent."""
+        return (other for other in self.runs.values() if other.parent_run_id == run.id)
 
 
 def find(things: Mapping[str, T], key: str, kind: str) -> T:

@@ -12,7 +12,7 @@ _MOST_SHOWN = 100
 
 
 class ServiceError(Exception):
-    """A refusal: HTTP status, top-level code, message and the specific inner code."""
+    """A refusal: HTTP status, top-level code, message and the specific inner code; ``A/B``: a code inside another."""
 
     def __init__(self, status: int, message: str, *, code: str = "UserError", inner: str | None = None) -> None:
         super().__init__(message)
@@ -96,9 +96,28 @@ def camel_envelope(error: ServiceError, now: float) -> dict[str, Any]:
     }
 
 
-def arm_envelope(error: ServiceError, _now: float) -> dict[str, Any]:
-    """The envelope of Azure Resource Manager."""
-    return {"error": {"code": error.inner or error.code, "message": error.message}}
+def arm_envelope(error: ServiceError, now: float) -> dict[str, Any]:
+    """The envelope of Azure Resource Manager, which has the service's details in a list (azureml-v2-rest 2.2)."""
+    inner: Any = None
+    for code in reversed((error.inner or "").split("/")):
+        inner = {"code": code, "innerError": inner} if inner else {"code": code}
+    info = {
+        "ComponentName": "managementfrontend",
+        "Correlation": _correlation(),
+        "Environment": "local",
+        "Location": "local",
+        "Time": wire_time(now),
+        **({"InnerError": inner} if error.inner else {}),
+    }
+    return {
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "target": None,
+            "details": [],
+            "additionalInfo": [{"type": kind, "info": {"value": value}} for kind, value in info.items()],
+        }
+    }
 
 
 def _correlation() -> dict[str, str]:

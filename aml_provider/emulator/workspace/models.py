@@ -215,8 +215,29 @@ class StepRun:
 
 
 @dataclass(slots=True)
+class Job:
+    """The part of a run that only the v2 API has: a job of Azure Resource Manager.
+
+    Attributes:
+        definition: The properties of its PUT that never change, as they were sent.
+        schedule: The name of the job schedule that started it.
+        endpoint: The batch endpoint that was invoked.
+        deployment: The deployment of that endpoint.
+        request_id: The ``repeatability_request-id`` of that invocation.
+    """
+
+    definition: dict[str, Any]
+    schedule: str | None = None
+    endpoint: str | None = None
+    deployment: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(slots=True)
 class Run:
     """A pipeline run, as submitted and as changed since in run history.
+
+    A job of the v2 API is a run with a ``job``; it has no published pipeline, so ``pipeline_id`` is empty.
 
     Attributes:
         experiment: The name of its experiment.
@@ -226,6 +247,8 @@ class Run:
         canceled: When its cancellation was requested.
         cancel_effective: When the cancellation ends the run.
         outputs: The values in ``StepContext.outputs`` of its step functions.
+        component_id: The component that a job runs, as ``name:version``; None for a job of steps.
+        hidden: Whether it is archived.
     """
 
     id: str
@@ -255,5 +278,8 @@ class Run:
     canceled: float | None = None
     cancel_effective: float | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
+    component_id: str | None = None
+    job: Job | None = None
+    hidden: bool = False
     experiment_id: str = ""
     metrics: dict[str, Metric] = field(default_factory=dict)

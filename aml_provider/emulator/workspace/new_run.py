@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from aml_provider.emulator.workspace.models import Experiment, Pipeline, Run, Step, StepRun, stable_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aml_provider.emulator.quirks import Quirks
     from aml_provider.emulator.workspace.submission import Submission
 
@@ -47,10 +49,7 @@ def new_run(
         experiment_id=experiment.id,
         created=created,
         start_seconds=pipeline.start_seconds,
-        steps=[
-            _step_run(run_id, first_number + position, _with_failure(step, submission))
-            for position, step in enumerate(pipeline.steps, 1)
-        ],
+        steps=step_runs(run_id, pipeline.steps, submission, first_number + 1),
         description=submission.description,
         display_name=submission.description or submission.experiment,
         run_source=run_source,
@@ -73,6 +72,13 @@ def new_run(
             **properties,
         },
     )
+
+
+def step_runs(run_id: str, steps: Iterable[Step], submission: Submission, first_number: int) -> list[StepRun]:
+    """The steps of a new run, numbered in history from ``first_number``."""
+    return [
+        _step_run(run_id, number, _with_failure(step, submission)) for number, step in enumerate(steps, first_number)
+    ]
 
 
 def _with_failure(step: Step, submission: Submission) -> Step:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from aml_provider.emulator.workspace.components import Components
 from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
+from aml_provider.emulator.workspace.jobs import Jobs
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
 from aml_provider.emulator.workspace.new_run import new_run
 from aml_provider.emulator.workspace.schedules import Schedules
-from aml_provider.emulator.workspace.timeline import RunView, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +46,8 @@ class Workspace(Core):
     Attributes:
         experiments: The experiments.
         schedules: The schedules, and when they fire.
+        components: The registered components of the v2 API.
+        jobs: The jobs of the v2 API, which are runs too.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
@@ -59,13 +62,13 @@ class Workspace(Core):
         self.pipelines = {}
         self.endpoints = {}
         self.datastores = {}
-        self.runs = {}
+        self.clear_runs()
         self.default_datastore_name: str | None = None
         self.data_types: dict[str, DataType] = {}
         self.experiments = Experiments(self)
         self.schedules = Schedules(self, self._submit_scheduled)
-        self._step_runs: dict[str, tuple[Run, int]] = {}
-        self._last_number = 0
+        self.components = Components()
+        self.jobs = Jobs(self, self.experiments, self.components)
 
     def endpoint_named(self, name: str) -> Endpoint:
         """A pipeline endpoint by name."""
@@ -117,12 +120,11 @@ class Workspace(Core):
             del self.datastores[store.name]
 
     def run(self, run_id: str) -> Run:
-        """A pipeline run by id."""
-        return find(self.runs, run_id, "PipelineRun")
-
-    def view(self, run: Run) -> RunView:
-        """The run as it is now."""
-        return view(run, self.clock.now())
+        """A run of a published pipeline by id; the pipelines service does not know jobs of the v2 API."""
+        run = find(self.runs, run_id, "PipelineRun")
+        if run.job is not None:
+            raise not_found(f"PipelineRun {run_id}")
+        return run
 
     def set_pipeline_status(self, pipeline_id: str, status: object) -> None:
         """Enable or disable a published pipeline."""
@@ -185,7 +187,7 @@ class Workspace(Core):
                 pipeline,
                 submission,
                 self.experiments.ensure(submission.experiment),
-                first_number=self._last_number + 1,
+                first_number=self.next_number,
                 created=self.clock.now(),
                 parent=parent,
                 quirks=self.quirks,
@@ -220,33 +222,22 @@ class Workspace(Core):
         else:
             self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
 
-    def add_run(self, run: Run) -> None:
-        """Store a run, so that it and its steps are found by id."""
-        self.runs[run.id] = run
-        self._last_number = max(self._last_number, run.number, *(step.number for step in run.steps))
-        for index, step_run in enumerate(run.steps):
-            self._step_runs[step_run.id] = (run, index)
-
     def cancel(self, run_id: str) -> None:
-        """Request the cancellation of a run. A second request, or one after its end, changes nothing."""
-        run = self.run(run_id)
+        """Request the cancellation of a run or job. A second request, or one after its end, changes nothing."""
+        run = find(self.runs, run_id, "PipelineRun")
         with self.lock:
             now = self.view(run)
             if now.ended is not None and self.quirks.late_cancel_refused:
-                raise bad_request(f"PipelineRun {run_id} is {now.status} and cannot be canceled.", "RunEnded")
+                raise bad_request(f"Run {run_id} is {now.status} and cannot be canceled.", "RunEnded")
             if run.canceled is None and now.ended is None:
                 run.canceled = self.clock.now()
                 run.cancel_effective = run.canceled + self.quirks.slow_cancel
                 self.changed()
 
-    def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
-        """The run of a step, by the step's id in history, and the step's position."""
-        return self._step_runs.get(step_run_id)
-
     def stored(self, run_id: str) -> tuple[Run, int | None]:
         """The run that an id of run history names; for a step, its run and its position."""
         run = self.runs.get(run_id)
-        found = (run, None) if run is not None else self._step_runs.get(run_id)
+        found = (run, None) if run is not None else self.step_run(run_id)
         # Run history can find a new run later than the pipelines service does.
         if found is None or found[0].created + self.quirks.history_late > self.clock.now():
             raise not_found(f"Run {run_id}")
@@ -269,10 +260,6 @@ class Workspace(Core):
         """The runs that lists already find, oldest first."""
         return (run for run in self.runs.values() if self.listed(run))
 
-    def children(self, run: Run) -> Iterable[Run]:
-        """Runs that were submitted with this one as their parent."""
-        return (other for other in self.runs.values() if other.parent_run_id == run.id)
-
     def _disabled(self, message: str, inner: str) -> ServiceError:
         return ServiceError(self.quirks.disabled_status, message, inner=inner)
 
@@ -286,10 +273,15 @@ class Workspace(Core):
 
     def effective_parameters(self, run: Run) -> dict[str, str]:
         """The run's parameters, with the pipeline's defaults for the missing ones."""
+        if run.job is not None:
+            return self.components.defaults(run.component_id) | run.parameters
         return published_defaults(self.pipeline(run.pipeline_id)) | run.parameters
 
     def effective_data_paths(self, run: Run) -> dict[str, DataPath]:
         """The run's data paths, with the pipeline's defaults for the missing ones."""
+        if run.job is not None:
+            # Inputs with data have no defaults.
+            return run.data_paths
         declared = self.pipeline(run.pipeline_id).data_paths
         defaults = {item.name: item.default for item in declared if isinstance(item.default, DataPath)}
         return defaults | run.data_paths

@@ -85,6 +85,15 @@ ROUTES = {
     "GET /jobs": lambda query: calls.list_jobs(properties=properties_filter(query)),
     "GET /jobs/{}": calls.get_job,
     "POST /jobs/{}/cancel": calls.cancel_job,
+    "GET /components": calls.list_components,
+    "GET /components/{}/versions": lambda name, query: calls.list_component_versions(
+        name, limit=int(query["$top"]) if "$top" in query else None
+    ),
+    "GET /components/{}/versions/{}": calls.get_component,
+    "GET /batchEndpoints": calls.list_batch_endpoints,
+    "GET /batchEndpoints/{}": calls.get_batch_endpoint,
+    "GET /batchEndpoints/{}/deployments": calls.list_batch_deployments,
+    "GET /batchEndpoints/{}/deployments/{}": calls.get_batch_deployment,
 }
 # What the SDK sends and we do not, each with its reason.
 NOT_OURS = {
@@ -94,8 +103,13 @@ NOT_OURS = {
     "GET /runs/": "the run history is requested as for v1; test_captures.py",
     "GET /logs/": "a link with its own signature, not a call",
 }
+# What our queries have besides the SDK's; and they have a stable version.
+MORE = {
+    "GET /jobs": {"jobType": "Pipeline"},
+    "GET /components/{}/versions": {"listViewType": "ActiveOnly", "$orderBy": "createdtime desc"},
+}
 # The parts of the API that no call of ours uses yet.
-LATER = re.compile(r"\w+ /(batchEndpoints|components|datastores|schedules)\b.*")
+LATER = re.compile(r"\w+ /(datastores|schedules)\b.*")
 
 
 def route_of(request):
@@ -153,10 +167,7 @@ def test_what_we_send_is_what_the_sdk_sends(drive, item):
     with Recorder() as recorder, contextlib.suppress(NotFound, BadRequest, MalformedReply):
         carry_out(drive, recorder, item, call)
     (seen,) = recorder.seen
-    # A stable version, and pipeline jobs only.
-    query = {**dict(captured["query"]), "api-version": "2024-04-01"}
-    if captured["method"] == "GET" and captured["path"].endswith("/jobs"):
-        query["jobType"] = "Pipeline"
+    query = {**dict(captured["query"]), **MORE.get(route_of(captured)[0], {}), "api-version": "2024-04-01"}
     body = as_ours(captured["json"]) if captured["method"] == "PUT" else None
     assert (seen.method, seen.path, dict(seen.query), seen.json) == (captured["method"], captured["path"], query, body)
 
@@ -213,3 +224,33 @@ def test_all_pages_of_a_list_are_read_with_the_token_of_each_link(drive):
     assert [dict(seen.query).get("$skip") for seen in recorder.seen] == [
         dict(item["request"]["query"]).get("$skip") for item in pages
     ]
+
+
+def test_components_are_read():
+    first, second = read("component_list", 0, calls.list_components())
+    assert (first.name, first.latest_version, first.is_archived) == ("score_pipeline", "2", False)
+    assert second.name == "score_step"
+    found = read("component_get", 0, calls.get_component("score_pipeline", "1"))
+    assert (found.id, found.name, found.version) == (COMPONENT.id, "score_pipeline", "1")
+    assert found.is_pipeline
+    assert found.data_inputs == COMPONENT.data_inputs
+    assert {item.name: (item.type, item.required, item.default) for item in found.inputs.values()} == {
+        "input_path": ("uri_folder", True, None),
+        "config": ("uri_file", False, None),
+        "mode": ("string", False, "append"),
+        "threshold": ("number", False, "0.5"),
+        "rows": ("integer", False, "10"),
+        "dry_run": ("boolean", False, None),
+    }
+    assert (found.inputs["rows"].minimum, found.inputs["rows"].maximum) == ("1", "100")
+
+
+def test_batch_endpoints_and_their_deployments_are_read():
+    found = read("batch_endpoint_get", 0, calls.get_batch_endpoint("score-files"))
+    assert (found.name, found.default_deployment, found.status) == ("score-files", "blue", "Succeeded")
+    blue, green = read("batch_deployment_list", 0, calls.list_batch_deployments("score-files"))
+    assert (blue.name, blue.component_id) == ("blue", COMPONENT.id)
+    assert blue.settings == {"continue_on_step_failure": "False", "default_compute": "cpu-cluster"}
+    assert green.component_id == f"{SCOPE}/components/score_pipeline/versions/2"
+    listed = read("batch_endpoint_list", 1, calls.list_batch_endpoints())
+    assert [(item.name, item.default_deployment) for item in listed] == [("third-ep", "")]

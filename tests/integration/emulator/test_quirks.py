@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.drivers.driving import DATASTORES, HISTORY, PIPELINES, SCOPE
-from support.samples.quirks import QUIRKS, TOGETHER
+from support.samples.quirks import JOB_QUIRKS, QUIRKS, TOGETHER
 
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.server import EmulatorServer
@@ -60,9 +60,8 @@ def names(reply):
 
 class TestEveryQuirk:
     def test_has_a_sample_in_the_tests_of_the_client(self):
-        assert [
-            item.name for item in fields(Quirks) if item.name not in {text.partition("=")[0] for text in QUIRKS}
-        ] == []
+        sampled = {text.partition("=")[0] for text in (*QUIRKS, *JOB_QUIRKS)}
+        assert [item.name for item in fields(Quirks) if item.name not in sampled] == []
 
     def test_is_in_the_documentation(self):
         table = DOCS.read_text().partition("## Quirks")[2].partition("\n## ")[0]

@@ -9,7 +9,7 @@ import socket
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.services.workspace_api import HISTORY, PIPELINES, SCOPE, SEED, serving
+from support.services.workspace_api import HISTORY, PIPELINES, SCOPE, SEED, job_body, serving
 
 from aml_provider.emulator.emulation import Emulation
 from aml_provider.emulator.serving.app import service_routes
@@ -42,6 +42,19 @@ SCHEDULE = {"Name": "s", "PipelineId": "train", "PipelineSubmissionInfo": SUBMIS
 TRIGGER = {"DataStoreName": "store", "PollingInterval": 5, "DataPathParameterName": "input"}
 RUN = {"runId": "run", "tags": {"a": "b"}, "properties": {"c": "d"}, "displayName": "n", "description": "d"}
 QUERY = {"filter": "(Tags/a eq b)", "orderby": "CreatedUtc desc", "top": 2, "viewType": "All", "continuationToken": ""}
+JOB = {
+    "displayName": "d",
+    "description": "d",
+    "isArchived": False,
+    "tags": {"a": "b"},
+    "properties": {"c": "d"},
+    "settings": {"continue_on_step_failure": "True"},
+    "inputs": {
+        "input": {"jobInputType": "uri_folder", "uri": "azureml://datastores/store/paths/in/"},
+        "table": {"jobInputType": "mltable", "uri": "azureml:t:1"},
+        "label": {"jobInputType": "literal", "value": "x"},
+    },
+}
 # A body that each operation accepts, by the end of its path; changing one value gives a nearly valid one.
 ACCEPTED = {
     "Submit/{pipeline_id}": [SUBMISSION],
@@ -97,6 +110,7 @@ ACCEPTED = {
     "/datastores/{name}": [
         {"dataStoreType": "AzureBlob", "azureStorageSection": {"accountName": "a", "containerName": "c"}},
     ],
+    "/jobs/{job_id}": [job_body(**JOB), job_body(None, jobs={"a": {"type": "command"}}, inputs={})],
     "": [["prepare"]],
 }
 
@@ -157,6 +171,11 @@ ASKED = {
         "continuationToken",
         "dataStoreNames",
         "Name",
+        "listViewType",
+        "tag",
+        "properties",
+        "$skip",
+        "$orderBy",
     ],
     "POST": ["parentRunId", "pipelineVersion"],
 }
@@ -191,9 +210,11 @@ def known_ids(api):
         "schedule_id": [schedule.id for schedule in state.schedules.all()[:3]],
         "experiment": ["exp"],
         "experiment_id": [item.id for item in state.experiments.all()[:3]],
-        "name": ["store", "new"],
+        "name": ["store", "new", "fit_files"],
         "path": ["user_logs/std_log.txt", ""],
-        "version": ["0"],
+        "version": ["0", "1"],
+        "job_id": [*list(state.runs)[:3], *steps, "new"],
+        "until": ["0", "9999999999999"],
         "module_id": ["m"],
     }
 
@@ -203,6 +224,8 @@ def test_no_body_or_path_is_a_server_error(api, prefix, method, path):
     api.emulator.reset()
     api.emulator.clock.hold()
     api.finished()
+    api.put_job()
+    api.emulator.clock.advance(60)
     known = known_ids(api)
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))

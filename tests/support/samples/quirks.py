@@ -43,6 +43,18 @@ QUIRKS = (
     "update_fires=never",
 )
 
+#: The same for the API of Azure Resource Manager (v2) only; QUIRKS apply to it too, where they have a counterpart.
+JOB_QUIRKS = (
+    "job_token_required",
+    "list_lag=20s",
+    "properties_filter=ignored",
+    "properties_filter=names",
+    "properties_filter=refused",
+    "put_again=400",
+    "put_again=409",
+    "put_replaces_tags",
+)
+
 #: What may all be so at once.
 TOGETHER = (
     "active_only_default",

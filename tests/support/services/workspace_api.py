@@ -29,7 +29,24 @@ SEED = {
         {"name": "retired", "id": "retired", "status": "Disabled", "steps": [{"name": "work"}]},
     ],
     "endpoints": [{"name": "door", "id": "door", "default_version": "1", "versions": {"0": "score", "1": "train"}}],
+    "components": [
+        {
+            "name": "fit_files",
+            "version": version,
+            "inputs": [
+                {"name": "rate", "type": "number", "default": "0.5"},
+                {"name": "label", "optional": True},
+                {"name": "input", "type": "uri_folder"},
+                {"name": "table", "type": "mltable", "optional": True},
+            ],
+            "outputs": {"scores": "uri_folder"},
+            "steps": [{"name": "prepare", "log": "preparing"}, {"name": "fit", "log": "fitting"}],
+        }
+        for version in ("1", "2")
+    ]
+    + [{"name": "cook", "type": "command"}],
 }
+DATA = "azureml://datastores/store/paths/in/"
 
 
 class Api(httpx.Client):
@@ -62,6 +79,24 @@ class Api(httpx.Client):
         self.emulator.clock.advance(60)
         return run_id
 
+    def put_job(self, job_id="job-1", status=201, component="fit_files:1", **properties):
+        """A new job, or another reply with that status."""
+        return self.ask("PUT", f"{SCOPE}/jobs/{job_id}", status, json=job_body(component, **properties))
+
+    def job(self, job_id="job-1"):
+        """The properties of a job."""
+        return self.ask("GET", f"{SCOPE}/jobs/{job_id}")["properties"]
+
+    def listed(self, path):
+        """The names of the items on all pages of a list of Azure Resource Manager."""
+        names = []
+        link = f"{SCOPE}{path}"
+        while link:
+            page = self.ask("GET", link)
+            names += [item["name"] for item in page["value"]]
+            link = page.get("nextLink")
+        return names
+
     def run(self, run_id):
         """A run in run history."""
         return self.ask("GET", f"{HISTORY}/runs/{run_id}")
@@ -70,6 +105,23 @@ class Api(httpx.Client):
         """The steps of a run in run history, in the order of their start."""
         found = self.ask("GET", f"{HISTORY}/runs/{run_id}/children?$orderby=StartTimeUtc asc")
         return [record for record in found["value"] if record["runType"] == "azureml.StepRun"]
+
+
+def job_body(component="fit_files:1", **properties):
+    """The body of a job with the input that it needs."""
+    reference = (
+        component
+        if component is None or "/" in component
+        else f"{SCOPE}/components/{component}".replace(":", "/versions/")
+    )
+    given = {
+        "jobType": "Pipeline",
+        "componentId": reference,
+        "experimentName": "exp",
+        "inputs": {"input": {"jobInputType": "uri_folder", "uri": DATA}},
+        **properties,
+    }
+    return {"properties": given}
 
 
 @contextmanager

@@ -139,6 +139,10 @@ def test_every_list_may_come_in_pages():
         calls.list_run_artifacts("x", "r"),
         calls.list_datastores(),
         calls.list_jobs(),
+        calls.list_components(),
+        calls.list_component_versions("c"),
+        calls.list_batch_endpoints(),
+        calls.list_batch_deployments("b"),
         calls.list_metrics("r"),
         calls.get_metric("r", "loss"),
     ]

@@ -1,0 +1,69 @@
+"""The registered things of the v2 API. Field names are the keys of seed files and state files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aml_provider.emulator.workspace.models import Step
+
+COMPONENT_TYPES = ("pipeline", "command")
+LITERAL_TYPES = ("string", "number", "integer", "boolean")
+DATA_TYPES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
+INPUT_TYPES = LITERAL_TYPES + DATA_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentInput:
+    """An input of a component; required if it has no default and is not optional.
+
+    Attributes:
+        default: A text, as in the service, whatever the type.
+        min: The smallest value of a number, as text.
+        max: The largest value of a number, as text.
+    """
+
+    name: str
+    type: str = "string"
+    default: str | None = None
+    optional: bool = False
+    description: str | None = None
+    enum: list[str] = field(default_factory=list)
+    min: str | None = None
+    max: str | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a job must contain a value."""
+        return self.default is None and not self.optional
+
+
+@dataclass(slots=True)
+class Component:
+    """A version of a registered component. A job can run only one of the type ``pipeline``.
+
+    Attributes:
+        outputs: The type of each output by its name.
+        steps: What a job of the component does, one after another.
+        start_seconds: How long a job is NotStarted.
+    """
+
+    name: str
+    version: str = "1"
+    type: str = "pipeline"
+    display_name: str | None = None
+    description: str | None = None
+    inputs: list[ComponentInput] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    start_seconds: float = 0.2
+    tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    archived: bool = False
+    created: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """Its name and version, as ``name:version``."""
+        return f"{self.name}:{self.version}"
