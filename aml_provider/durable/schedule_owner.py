@@ -20,6 +20,27 @@ RUN = "airflow.schedule_run_id"
 MAP_INDEX = "airflow.schedule_map_index"
 
 
+def check_deployment(properties: Mapping[str, str], deployment: str, described: str, way_out: str) -> None:
+    """Refuse a schedule that another Airflow owns.
+
+    Args:
+        properties: The schedule's properties.
+        deployment: The name of this Airflow.
+        described: The schedule, for the message.
+        way_out: The next step, for the message, without a full stop.
+
+    Raises:
+        ScheduleExists: It belongs to another Airflow.
+    """
+    owner = properties.get(DEPLOYMENT)
+    if KEY in properties and owner != deployment:
+        raise ScheduleExists(
+            f"Schedule {described} belongs to another Airflow (deployment_id {owner!r}, DAG {properties.get(DAG)!r}, "
+            f"task {properties.get(TASK)!r}). {way_out}; or, if that Airflow no longer exists, set the option [azureml] "
+            f"deployment_id to {owner!r}."
+        )
+
+
 class ScheduleOwner(NamedTuple):
     """The task that owns a schedule, through all runs of its DAG.
 
@@ -90,14 +111,8 @@ class ScheduleOwner(NamedTuple):
         """
         if properties.get(KEY, key) == key:
             return
+        check_deployment(properties, self.deployment, described, "Give the new schedule another name")
         other = f"DAG {properties.get(DAG)!r}, task {properties.get(TASK)!r}"
-        deployment = properties.get(DEPLOYMENT)
-        if deployment != self.deployment:
-            raise ScheduleExists(
-                f"Schedule {described} belongs to another Airflow (deployment_id {deployment!r}, {other}). Give the "
-                "new schedule another name; or, if that Airflow no longer exists, set the option [azureml] "
-                f"deployment_id to {deployment!r}."
-            )
         if other_target is not None:
             raise ScheduleExists(
                 f"Schedule {described} belongs to {other}, for something other than {other_target}. Give the new "

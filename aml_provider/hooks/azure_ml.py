@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.hooks.datastores import DatastoreMethods
 from aml_provider.hooks.endpoints import EndpointMethods
 from aml_provider.hooks.experiments import ExperimentMethods
+from aml_provider.hooks.job_schedules import JobScheduleMethods
 from aml_provider.hooks.pipelines import PipelineMethods
 from aml_provider.hooks.run_records import RunRecordMethods
 from aml_provider.hooks.runs import RunMethods
@@ -20,7 +21,14 @@ __all__ = ["AzureMLHook", "retry_policy"]
 
 
 class AzureMLHook(
-    PipelineMethods, EndpointMethods, RunMethods, RunRecordMethods, ExperimentMethods, ScheduleMethods, DatastoreMethods
+    PipelineMethods,
+    EndpointMethods,
+    RunMethods,
+    RunRecordMethods,
+    ExperimentMethods,
+    ScheduleMethods,
+    JobScheduleMethods,
+    DatastoreMethods,
 ):
     """Use the workspace of one Airflow connection.
 

@@ -16,6 +16,7 @@ class Workspace(Portable):
     location: str
     workspace_id: str
     discovery_url: str
+    id: str = ""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Workspace:
@@ -26,4 +27,5 @@ class Workspace(Portable):
             location=str(wire.get("location") or ""),
             workspace_id=str(properties.get("workspaceId") or ""),
             discovery_url=str(properties.get("discoveryUrl") or ""),
+            id=str(wire.get("id") or ""),
         )
