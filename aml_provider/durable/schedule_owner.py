@@ -36,8 +36,8 @@ def check_deployment(properties: Mapping[str, str], deployment: str, described: 
     if KEY in properties and owner != deployment:
         raise ScheduleExists(
             f"Schedule {described} belongs to another Airflow (deployment_id {owner!r}, DAG {properties.get(DAG)!r}, "
-            f"task {properties.get(TASK)!r}). {way_out}; or, if that Airflow no longer exists, set the option [azureml] "
-            f"deployment_id to {owner!r}."
+            f"task {properties.get(TASK)!r}). {way_out}; or, if that Airflow no longer exists, set the option "
+            f"[azureml] deployment_id to {owner!r}."
         )
 
 
