@@ -58,6 +58,7 @@ _ALL = Arg(("--all",), help="Include inactive ones", action="store_true")
 _PIPELINE = Arg(("pipeline",), help="Id or name of the published pipeline")
 _ENDPOINT = Arg(("endpoint",), help="Id or name of the pipeline endpoint")
 _SCHEDULE = Arg(("schedule",), help="Id or name of the native schedule")
+_NAME = Arg(("name",), help="Name of the job schedule")
 _RUN_ID = Arg(("run_id",), help="Id of the pipeline run")
 _PIPELINE_OPTION = Arg(("--pipeline",), help="Id or name of a published pipeline")
 _ENDPOINT_OPTION = Arg(("--endpoint",), help="Id or name of a pipeline endpoint")
@@ -137,6 +138,18 @@ _SCHEDULES = GroupCommand(
         _command("enable", "schedules.enable", "Enable a native schedule", _SCHEDULE),
     ),
 )
+_JOB_SCHEDULES = GroupCommand(
+    name="job-schedules",
+    help="Job schedules (Azure ML v2)",
+    subcommands=(
+        _command("list", "job_schedules.list_", "List the active job schedules", _ALL),
+        _command("show", "job_schedules.show", "Show a job schedule, what it runs, when, and its last job", _NAME),
+        _command("disable", "job_schedules.disable", "Disable a job schedule", _NAME, ARG_YES),
+        _command("enable", "job_schedules.enable", "Enable a job schedule", _NAME),
+        _command("trigger", "job_schedules.trigger", "Start a job of a job schedule now", _NAME),
+        _command("delete", "job_schedules.delete", "Disable and delete a job schedule", _NAME, ARG_YES),
+    ),
+)
 _RUNS = GroupCommand(
     name="runs",
     help="Pipeline runs",
@@ -193,6 +206,16 @@ def get_azureml_cli_commands() -> list[GroupCommand]:
         GroupCommand(
             name="azureml",
             help="Inspect and manage an Azure Machine Learning workspace",
-            subcommands=(_PIPELINES, _ENDPOINTS, _EXPERIMENTS, _DATASTORES, _SCHEDULES, _RUNS, _SUBMIT, _CHECK),
+            subcommands=(
+                _PIPELINES,
+                _ENDPOINTS,
+                _EXPERIMENTS,
+                _DATASTORES,
+                _SCHEDULES,
+                _JOB_SCHEDULES,
+                _RUNS,
+                _SUBMIT,
+                _CHECK,
+            ),
         )
     ]

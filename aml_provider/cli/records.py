@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Datastore,
         Experiment,
         HistoryRun,
+        JobSchedule,
         PipelineEndpoint,
         PipelineInterface,
         PipelineRun,
@@ -122,6 +123,45 @@ def of_schedule_plan(schedule: Schedule) -> Record:
             name: "/".join(filter(None, (path.get("DataStoreName"), path.get("RelativePath"))))
             for name, path in (request.get("DataPathAssignments") or {}).items()
         },
+    }
+
+
+def of_job_schedule(schedule: JobSchedule) -> Record:
+    """A job schedule."""
+    return {
+        "name": schedule.name,
+        "type": schedule.kind,
+        "status": schedule.status,
+        "provisioning": schedule.provisioning or None,
+        "component_id": schedule.component_id or None,
+        "created": _time(schedule.created),
+    }
+
+
+def of_job_schedule_plan(schedule: JobSchedule) -> Record:
+    """The inputs and times of a job schedule, named like the operator's arguments."""
+    trigger, inputs = schedule.trigger, schedule.job.get("inputs") or {}
+    pattern = trigger.get("schedule") or {}
+    return {
+        "experiment_name": schedule.experiment_name or None,
+        "description": schedule.description or None,
+        "cron": trigger.get("expression"),
+        "recurrence": _given(
+            {
+                "frequency": trigger.get("frequency"),
+                "interval": trigger.get("interval"),
+                "hours": pattern.get("hours") or None,
+                "minutes": pattern.get("minutes") or None,
+                "week_days": pattern.get("weekDays") or None,
+                "month_days": pattern.get("monthDays") or None,
+            }
+        )
+        or None,
+        "start_time": trigger.get("startTime"),
+        "end_time": trigger.get("endTime"),
+        "time_zone": trigger.get("timeZone"),
+        "parameters": {name: item["value"] for name, item in inputs.items() if item.get("value") is not None},
+        "data": {name: item["uri"] for name, item in inputs.items() if item.get("uri") is not None},
     }
 
 

@@ -25,7 +25,7 @@ class DataPath(NamedTuple):
 
 
 class Recurrence(NamedTuple):
-    """When a native schedule fires.
+    """When a native schedule or a job schedule fires.
 
     Args:
         frequency: ``Minute``, ``Hour``, ``Day``, ``Week`` or ``Month``.
@@ -33,10 +33,12 @@ class Recurrence(NamedTuple):
         start_time: The first moment that counts, without an offset: it is local to ``time_zone``. Without it, the
             service starts a run immediately.
         time_zone: An IANA name (``Asia/Seoul``) or a Windows one (``Korea Standard Time``).
-        hours: Hours of the day, 0 to 23; with ``Day`` and ``Week`` only.
-        minutes: Minutes of the hour, 0 to 59; with ``Day`` and ``Week`` only.
-        week_days: ``Monday`` to ``Sunday``; with ``Week`` only.
+        hours: Hours of the day, 0 to 23; with ``Day`` and ``Week`` only, and with ``Month`` in a job schedule.
+        minutes: Minutes of the hour, 0 to 59; with the same frequencies.
+        week_days: ``Monday`` to ``Sunday``; with ``Week`` only, and with ``Month`` in a job schedule.
         time_of_day: ``"h:mm"``, in place of hours and minutes.
+        month_days: Days of the month, 1 to 31; with ``Month`` and in a job schedule (Azure ML v2) only. The service
+            leaves out the months that do not have the day.
     """
 
     frequency: str
@@ -47,3 +49,4 @@ class Recurrence(NamedTuple):
     minutes: Sequence[int] | None = None
     week_days: Sequence[str] | None = None
     time_of_day: str | None = None
+    month_days: Sequence[int] | None = None

@@ -27,7 +27,7 @@ from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_properties, with_status
 from aml_provider.durable.lookup import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
-from aml_provider.durable.schedule_owner import DAG, DEPLOYMENT, KEY, MAP_INDEX, RUN, TASK
+from aml_provider.durable.schedule_owner import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class ScheduleReconciler:
             return (yield from self._create())
         if found.properties.get(KEY) == self._key and found.properties.get(STATE) == CREATING:
             return (yield from self._complete(found))
-        if not self._was_created_here(found):
+        if not self._owner.has_created(found.properties, self._key, describe(found)):
             if self._if_exists == "fail":
                 raise ScheduleExists(
                     f"Schedule {self._wanted.name!r} exists already: {describe(found)} (if_exists='fail')."
@@ -110,7 +110,13 @@ class ScheduleReconciler:
                     "(if_exists='reuse')."
                 )
                 return found
-            self._check_owner(found)
+            self._owner.check(
+                found.properties,
+                self._key,
+                described=f"{describe(found)} of the name {found.name!r}",
+                other_target=None if self._wanted.fits(found, self._target) else str(self._target),
+                warn=self._log.warning,
+            )
         if self._wanted.fits(found, self._target):
             return (yield from self._update(found))
         return (yield from self._replace(found))
@@ -168,40 +174,6 @@ class ScheduleReconciler:
         properties = schedule.properties
         known = properties.get(KEY, None if schedule.name != self._wanted.name else self._key)
         return known == self._key and properties.get(STATE) != RETIRED and self._wanted.fits(schedule, self._target)
-
-    def _was_created_here(self, schedule: Schedule) -> bool:
-        """Whether this very task instance has created it."""
-        properties = schedule.properties
-        if properties.get(KEY) != self._key or properties.get(RUN) != self._owner.run_id:
-            return False
-        if properties.get(MAP_INDEX) != str(self._owner.map_index):
-            raise ScheduleExists(
-                f"name: mapped task instance {properties.get(MAP_INDEX)} of this DAG run has created a schedule of "
-                f"this name, {describe(schedule)}; give each its own name."
-            )
-        return True
-
-    def _check_owner(self, schedule: Schedule) -> None:
-        """Refuse a schedule that another Airflow owns; warn of one that another task has created."""
-        properties = schedule.properties
-        if KEY not in properties or properties[KEY] == self._key:
-            return
-        other = f"DAG {properties.get(DAG)!r}, task {properties.get(TASK)!r}"
-        deployment = properties.get(DEPLOYMENT)
-        if deployment != self._owner.deployment:
-            raise ScheduleExists(
-                f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to another Airflow "
-                f"(deployment_id {deployment!r}, {other}). Give the new schedule another name; or, if that "
-                f"Airflow no longer exists, set the option [azureml] deployment_id to {deployment!r}."
-            )
-        if not self._wanted.fits(schedule, self._target):
-            raise ScheduleExists(
-                f"Schedule {describe(schedule)} of the name {schedule.name!r} belongs to {other}, for something "
-                f"other than {self._target}. Give the new schedule another name, or disable the existing one."
-            )
-        self._log.warning(
-            f"Schedule {schedule.name!r} ({schedule.id}) was created by {other}; this task manages it now."
-        )
 
     def _create(self) -> Flow[Schedule]:
         """Create the schedule; one that must start no run gets a far-future start, and is disabled then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client import calls
 from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
@@ -72,6 +73,7 @@ def create_schedule(
     schedule = yield from reconciler.reconcile()
     if deadline is None:
         return schedule
-    schedule = yield from wait_for_provisioning(schedule.id, deadline=deadline)
+    schedule_id = schedule.id
+    schedule = yield from wait_for_provisioning(lambda: calls.get_schedule(schedule_id), deadline=deadline)
     check_provisioned(schedule)
     return schedule

@@ -8,6 +8,7 @@ from aml_provider.hooks.components import ComponentMethods
 from aml_provider.hooks.datastores import DatastoreMethods
 from aml_provider.hooks.endpoints import EndpointMethods
 from aml_provider.hooks.experiments import ExperimentMethods
+from aml_provider.hooks.job_schedules import JobScheduleMethods
 from aml_provider.hooks.jobs import JobMethods
 from aml_provider.hooks.pipelines import PipelineMethods
 from aml_provider.hooks.run_records import RunRecordMethods
@@ -30,6 +31,7 @@ class AzureMLHook(
     RunRecordMethods,
     ExperimentMethods,
     ScheduleMethods,
+    JobScheduleMethods,
     DatastoreMethods,
 ):
     """Use the workspace of one Airflow connection.

@@ -67,6 +67,47 @@ def check_schedule(task: Any) -> None:
             literals.check(name, as_flag)
 
 
+def check_job_schedule(task: Any) -> None:
+    """Check the operator that creates job schedules.
+
+    Raises:
+        InvalidTask: Some arguments cannot be used; the message names all of them.
+    """
+    from aml_provider.client.specs.job_trigger import as_cron, trigger_to_wire
+    from aml_provider.client.specs.recurrence import as_local_time
+    from aml_provider.client.specs.time_zones import windows_zone
+
+    with Literals(task) as literals:
+        literals.exactly_one(*ONE_OF_V2)
+        literals.exactly_one("recurrence", "cron")
+        literals.goes_with("component_version", "component_name")
+        literals.goes_with("deployment_name", "batch_endpoint_name")
+        literals.check("name", as_experiment_name)
+        literals.check("component_version", as_version, optional=True)
+        for name in ("deployment_name", "compute"):
+            literals.check(name, as_name, optional=True)
+        _check_request(literals, task, "tags")
+        literals.check("cron", as_cron, optional=True)
+        literals.check("start_time", as_local_time, optional=True)
+        literals.check("end_time", as_local_time, optional=True)
+        literals.check("time_zone", windows_zone, optional=True)
+        when = {name: getattr(task, name) for name in ("recurrence", "cron", "start_time", "end_time", "time_zone")}
+        given_once = (task.recurrence is None) != (task.cron is None)
+        if given_once and all(literals.is_literal(name, value) for name, value in when.items()):
+            literals.check_value("recurrence", None, partial(trigger_to_wire, **when))
+        literals.check("status", lambda name, value: as_choice(name, value, STATUSES))
+        literals.check("if_exists", lambda name, value: as_choice(name, value, IF_EXISTS))
+        for name in ("validate", "wait_for_provisioning", "deferrable"):
+            literals.check(name, as_flag)
+
+
+def check_named(task: Any) -> None:
+    """Check an operator whose subject is given by its name; raises as :func:`check_one_of` does."""
+    with Literals(task) as literals:
+        literals.check("name", as_name)
+        literals.check("azureml_conn_id", as_name)
+
+
 def check_one_of(task: Any, *names: str) -> None:
     """Check an operator whose subject is given by exactly one of several arguments.
 
@@ -83,8 +124,9 @@ def check_one_of(task: Any, *names: str) -> None:
 
 def _check_request(literals: Literals, task: Any, *more: str) -> None:
     """Check the arguments of a run, which both kinds of operators have."""
-    for name in ONE_OF:
-        literals.check(name, as_name, optional=True)
+    for name in (*ONE_OF, *ONE_OF_V2):
+        if hasattr(task, name):
+            literals.check(name, as_name, optional=True)
     literals.check("azureml_conn_id", as_name)
     literals.check("experiment_name", as_experiment_name)
     for name in ("parameters", "data_paths", "datasets", *more):

@@ -23,9 +23,10 @@ def check_run_sensor(task: Any) -> None:
 def check_schedule_sensor(task: Any) -> None:
     """Check the arguments of the schedule run sensor; raises as :func:`check_run_sensor` does."""
     with Literals(task) as literals:
-        literals.exactly_one("schedule_id", "schedule_name")
-        literals.check("schedule_id", as_name, optional=True)
-        literals.check("schedule_name", as_name, optional=True)
+        names = ("schedule_id", "schedule_name", "job_schedule_name")
+        literals.exactly_one(*names)
+        for name in names:
+            literals.check(name, as_name, optional=True)
         literals.check("since", as_moment, optional=True)
         _check_polling(literals, task)
 

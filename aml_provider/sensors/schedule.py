@@ -1,4 +1,4 @@
-"""The sensor for the runs of a native schedule."""
+"""The sensor for the runs of a native schedule or a job schedule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AzureMLScheduleRunSensor(PollingSensor):
-    """Wait for the next run that a native schedule starts, and return its id.
+    """Wait for the next run that a native schedule or a job schedule (Azure ML v2) starts, and return its id.
 
     Each run is returned once, in the order of their starts; a retried or cleared task gets its run again. One Airflow
     Variable for each connection, schedule and task keeps the returned runs. Use the sensor with ``max_active_runs=1``.
@@ -26,8 +26,11 @@ class AzureMLScheduleRunSensor(PollingSensor):
     :class:`~aml_provider.sensors.pipeline.AzureMLPipelineRunSensor`.
 
     Args:
-        schedule_id: The schedule; either this or ``schedule_name`` is required.
+        schedule_id: The schedule; either this or one of the next two is required.
         schedule_name: The schedule's name, which no other active schedule may have.
+        job_schedule_name: The name of a job schedule of Azure ML v2. Its jobs are found by a property that
+            ``AzureMLCreateJobScheduleOperator`` gives them, else by a filter that only a preview version of the service
+            has.
         since: Runs that began earlier are skipped: a datetime, or ISO 8601 text. Default: the start of the data
             interval of the task's very first DAG run, or its ``run_after`` where it has none.
         poke_interval: Seconds between two polls.
@@ -42,7 +45,13 @@ class AzureMLScheduleRunSensor(PollingSensor):
             cursor.
     """
 
-    template_fields: Sequence[str] = ("schedule_id", "schedule_name", "since", "azureml_conn_id")
+    template_fields: Sequence[str] = (
+        "schedule_id",
+        "schedule_name",
+        "job_schedule_name",
+        "since",
+        "azureml_conn_id",
+    )
     ui_color = "#d7e8fa"
 
     def __init__(
@@ -50,6 +59,7 @@ class AzureMLScheduleRunSensor(PollingSensor):
         *,
         schedule_id: str | None = None,
         schedule_name: str | None = None,
+        job_schedule_name: str | None = None,
         since: datetime | str | None = None,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -59,6 +69,7 @@ class AzureMLScheduleRunSensor(PollingSensor):
         super().__init__(poke_interval=poke_interval, deferrable=deferrable, azureml_conn_id=azureml_conn_id, **kwargs)
         self.schedule_id = schedule_id
         self.schedule_name = schedule_name
+        self.job_schedule_name = job_schedule_name
         self.since = since
         from aml_provider.parsing.sensors import check_schedule_sensor
 

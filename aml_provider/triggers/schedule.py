@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
@@ -10,9 +11,11 @@ from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from airflow.triggers.base import TriggerEvent
+
+    from aml_provider.client.calls import Call
 
 
 class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
@@ -29,29 +32,40 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         deadline: When to stop, in seconds since the epoch.
         poll_interval: Seconds between two polls.
         azureml_conn_id: The connection.
+        is_job_schedule: Whether it is a job schedule (Azure ML v2), whose id is its name.
     """
 
     _path = "aml_provider.triggers.schedule.AzureMLScheduleProvisioningTrigger"
 
     def __init__(
-        self, schedule_id: str, deadline: float, poll_interval: float = 5.0, azureml_conn_id: str = DEFAULT_CONN_ID
+        self,
+        schedule_id: str,
+        deadline: float,
+        poll_interval: float = 5.0,
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        is_job_schedule: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.schedule_id = schedule_id
         self.deadline = deadline
         self.poll_interval = poll_interval
         self.azureml_conn_id = azureml_conn_id
+        self.is_job_schedule = is_job_schedule
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll the schedule and fire once."""
+        from aml_provider.client import calls
         from aml_provider.client.flows.schedules import wait_for_provisioning
         from aml_provider.hooks.azure_ml import AzureMLHook
 
+        read: Callable[[str], Call[Any]] = calls.get_job_schedule if self.is_job_schedule else calls.get_schedule
         try:
             self.check_times()
             async with AzureMLHook(self.azureml_conn_id).async_client() as client:
                 schedule = await client.run(
-                    wait_for_provisioning(self.schedule_id, poll_interval=self.poll_interval, deadline=self.deadline)
+                    wait_for_provisioning(
+                        partial(read, self.schedule_id), poll_interval=self.poll_interval, deadline=self.deadline
+                    )
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, the schedule exists anyway
             yield self._event("unwatched", str(error))

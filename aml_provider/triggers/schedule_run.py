@@ -30,6 +30,7 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever there is: the sensor waits for another task.
+        job_schedule_name: The job schedule (Azure ML v2), in place of ``schedule_id``.
     """
 
     _path = "aml_provider.triggers.schedule_run.AzureMLScheduleLookTrigger"
@@ -44,6 +45,7 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         poll_interval: float = 60.0,
         deadline: float | None = None,
         only_wait: bool = False,
+        job_schedule_name: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cursor_variable = cursor_variable
@@ -53,28 +55,33 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.only_wait = only_wait
+        self.job_schedule_name = job_schedule_name
 
     async def _session(self) -> Session | None:
         from aml_provider.compat import in_thread
 
-        if self.schedule_id is None:
+        if self.schedule_id is None and self.job_schedule_name is None:
             return None
         # Without a record the worker's first poll failed: runs are counted from a poll of its own.
         cursor = await in_thread(self._cursor)
-        return None if cursor is None else functools.partial(self._open, self.schedule_id, cursor)
+        return None if cursor is None else functools.partial(self._open, cursor)
 
     @asynccontextmanager
-    async def _open(self, schedule_id: str, cursor: RunCursor) -> AsyncIterator[Poll]:
+    async def _open(self, cursor: RunCursor) -> AsyncIterator[Poll]:
         from aml_provider.client import calls
+        from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
+        from aml_provider.client.http.messages import flow_of
         from aml_provider.hooks.azure_ml import AzureMLHook
         from aml_provider.hooks.workspace import poll_policy
 
         since = None if self.since is None else datetime.fromisoformat(self.since)
+        jobs = None if self.job_schedule_name is None else ScheduledJobs(self.job_schedule_name)
         async with AzureMLHook(self.azureml_conn_id).async_client(poll_policy()) as client:
 
             async def poll() -> bool:
-                runs = await client.call(calls.list_runs_of_schedule(schedule_id))
-                return cursor.next_run(runs, since) is not None
+                runs = calls.list_runs_of_schedule(str(self.schedule_id))
+                found = await client.run(flow_of(runs) if jobs is None else jobs.read())
+                return cursor.next_run(found, since) is not None
 
             yield poll
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client import calls
@@ -28,7 +29,8 @@ from aml_provider.worker.wait import Wait
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aml_provider.client.entities import Schedule
+    from aml_provider.client.calls import Call
+    from aml_provider.client.entities import JobSchedule, Schedule
     from aml_provider.client.http.clients import Client
     from aml_provider.compat import Context
 
@@ -99,7 +101,9 @@ class ScheduleArguments(NamedTuple):
 class ScheduleTry:
     """One try, with rendered arguments: obtain the schedule, and wait until the service has set it up."""
 
-    def __init__(self, arguments: ScheduleArguments, context: Context, log: Any) -> None:
+    _is_job_schedule = False
+
+    def __init__(self, arguments: Any, context: Context, log: Any) -> None:
         self._arguments = arguments
         self._context = context
         self._ti: Any = context["ti"]
@@ -110,16 +114,18 @@ class ScheduleTry:
         """Obtain the schedule, and wait for it on a worker; returns its id, or the wait for the triggerer."""
         arguments = self._arguments
         with airflow_errors():
-            reference, wanted = arguments.check()
+            checked = arguments.check()
         with self._hook.client() as client:
-            schedule = self._obtain(client, reference, wanted)
+            schedule = self._obtain(client, checked)
             if not (arguments.wait_for_provisioning and schedule.is_provisioning):
                 return schedule.id
             if arguments.deferrable:
                 return self._wait(schedule.id)
             with _reading(schedule.id):
                 schedule = client.run(
-                    wait_for_provisioning(schedule.id, poll_interval=_POLL_INTERVAL, deadline=self._deadline())
+                    wait_for_provisioning(
+                        partial(self._read, schedule.id), poll_interval=_POLL_INTERVAL, deadline=self._deadline()
+                    )
                 )
             return self._conclude(schedule)
 
@@ -137,25 +143,33 @@ class ScheduleTry:
             raise _unread(schedule_id, event.get("message"))
         with self._hook.client() as client:
             with _reading(schedule_id):
-                schedule = client.call(calls.get_schedule(schedule_id))
+                schedule = client.call(self._read(schedule_id))
             late = event["outcome"] == "deadline" and is_late(event, self._ti.start_date, self._deadline())
             if late or not schedule.is_provisioning:
                 return self._conclude(schedule)
         return self._wait(schedule_id, clock_ahead(event))
 
-    def _obtain(self, client: Client, reference: PipelineReference, wanted: ScheduleRequest) -> Schedule:
+    def _read(self, schedule_id: str) -> Call[Any]:
+        return calls.get_schedule(schedule_id)
+
+    def _owner(self) -> ScheduleOwner:
+        return ScheduleOwner(
+            deployment=this_deployment().name,
+            dag_id=self._ti.dag_id,
+            task_id=self._ti.task_id,
+            run_id=self._ti.run_id,
+            map_index=self._ti.map_index,
+        )
+
+    def _obtain(self, client: Client, checked: Any) -> Schedule | JobSchedule:
+        """Make the schedule match what is wanted; ``checked`` is the result of the arguments' ``check``."""
+        reference, wanted = checked
         known = known_of(client.settings.identity, client.settings.arm_id)
         target = client.run(prepare(wanted, find_target(reference), known, warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,
-            owner=ScheduleOwner(
-                deployment=this_deployment().name,
-                dag_id=self._ti.dag_id,
-                task_id=self._ti.task_id,
-                run_id=self._ti.run_id,
-                map_index=self._ti.map_index,
-            ),
+            owner=self._owner(),
             if_exists=self._arguments.if_exists,
             intent_slot=intent_slot(self._context),
             lookup_timeout=lookup_timeout(),
@@ -163,7 +177,7 @@ class ScheduleTry:
         )
         return client.run(reconciler.reconcile())
 
-    def _conclude(self, schedule: Schedule) -> str:
+    def _conclude(self, schedule: Schedule | JobSchedule) -> str:
         check_provisioned(schedule)
         self._log.info("Schedule %s is set up and %s.", schedule.id, schedule.status)
         return schedule.id
@@ -184,6 +198,7 @@ class ScheduleTry:
             deadline=deadline + ahead,
             poll_interval=_POLL_INTERVAL,
             azureml_conn_id=self._arguments.azureml_conn_id,
+            is_job_schedule=self._is_job_schedule,
         )
         return Wait(trigger, deferral_timeout(deadline))
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aml_provider.client import calls
 from aml_provider.client.arguments import as_moment, as_name, given_once
 from aml_provider.client.flows.finding import SCHEDULE, advised
+from aml_provider.client.flows.job_schedules import read_job_schedule
+from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
 from aml_provider.client.flows.schedules import find_schedule, read_schedule
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
@@ -20,7 +22,7 @@ from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 
 if TYPE_CHECKING:
-    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.entities import JobSchedule, PipelineRun, Schedule
     from aml_provider.compat import BaseOperator, Context
 
 
@@ -29,6 +31,7 @@ class ScheduleRunArguments(NamedTuple):
 
     schedule_id: str | None
     schedule_name: str | None
+    job_schedule_name: str | None
     since: datetime | str | None
     azureml_conn_id: str
 
@@ -50,17 +53,21 @@ class SchedulePoke(HandoverPoke[str]):
     def __init__(self, arguments: ScheduleRunArguments, task: BaseOperator, context: Context, deadline: float) -> None:
         me = Owner.of(context["ti"])
         conn_id, schedule_id, name = arguments.azureml_conn_id, arguments.schedule_id, arguments.schedule_name
+        job_schedule = arguments.job_schedule_name
         with airflow_errors():
             as_name("azureml_conn_id", conn_id)
-            given_once(arguments, ("schedule_id", "schedule_name"))
+            given_once(arguments, ("schedule_id", "schedule_name", "job_schedule_name"))
             self._since = None if arguments.since is None else as_moment("since", arguments.since)
-        key = variable_key(conn_id, f"schedule {schedule_id or name}", "", default_cursor_key(me))
+        subject = f"schedule {schedule_id or name}" if job_schedule is None else f"job schedule {job_schedule}"
+        key = variable_key(conn_id, subject, "", default_cursor_key(me))
         store = VariableCursorStore(key, "AzureMLScheduleRunSensor")
         super().__init__(Handover(me, store, states_for(task, me, owner_state), undone), task.log, deadline)
         self._argument = "schedule_name" if schedule_id is None else "schedule_id"
         self._hook = AzureMLHook(conn_id)
         self._schedule_id = schedule_id
         self._schedule_name = name
+        self._job_schedule_name = job_schedule
+        self._jobs = None if job_schedule is None else ScheduledJobs(job_schedule)
         # Where a new cursor begins.
         self._start = _beginning(context) if self._since is None else self._since
         self._is_checked = False
@@ -76,7 +83,8 @@ class SchedulePoke(HandoverPoke[str]):
         cursor = RunCursor(self._start) if text is None else RunCursor.decode(text)
         runs = self._runs()
         run = cursor.next_run(runs, self._since)
-        self._log.info("Schedule %s: %d runs, next: %s", self._schedule_id, len(runs), run.id if run else "none yet")
+        subject = self._job_schedule_name or self._schedule_id
+        self._log.info("Schedule %s: %d runs, next: %s", subject, len(runs), run.id if run else "none yet")
         if run is not None:
             self._handover.commit([{"run_id": run.id}], cursor.after(run).encode(), cursor.encode())
             return run.id
@@ -88,6 +96,8 @@ class SchedulePoke(HandoverPoke[str]):
 
     def _runs(self) -> tuple[PipelineRun, ...]:
         with self._hook.client(poll_policy()) as client:
+            if self._jobs is not None:
+                return client.run(self._jobs.read())
             if self._schedule_id is None:
                 self._schedule_id = client.run(find_schedule(str(self._schedule_name))).id
             schedule_id = self._schedule_id
@@ -97,16 +107,23 @@ class SchedulePoke(HandoverPoke[str]):
         """Warn, once per wait, about a schedule that is not active: it starts no runs."""
         if self._is_checked:
             return
+        schedule: Schedule | JobSchedule
         with self._hook.client(poll_policy()) as client:
-            schedule = client.run(read_schedule(str(self._schedule_id)))
+            if self._jobs is None:
+                schedule = client.run(read_schedule(str(self._schedule_id)))
+                operator, command = "AzureMLEnableScheduleOperator", "schedules"
+            else:
+                schedule = job_schedule = client.run(read_job_schedule(str(self._job_schedule_name)))
+                self._jobs.check(job_schedule)
+                operator, command = "AzureMLEnableJobScheduleOperator", "job-schedules"
         self._is_checked = True
         if not schedule.is_active:
             self._log.warning(
-                "Schedule %r (%s) is %s: it starts no run until it is enabled, with AzureMLEnableScheduleOperator or "
-                "the command `schedules enable %s`.",
-                schedule.name,
-                schedule.id,
+                "Schedule %s is %s: it starts no run until it is enabled, with %s or the command `%s enable %s`.",
+                schedule.label,
                 schedule.status,
+                operator,
+                command,
                 schedule.id,
             )
 
@@ -121,13 +138,14 @@ class SchedulePoke(HandoverPoke[str]):
         pause = self.pause(poll_interval)
         return AzureMLScheduleLookTrigger(
             schedule_id=self._schedule_id,
+            job_schedule_name=self._job_schedule_name,
             cursor_variable=self._handover.store.key,
             since=None if self._since is None else self._since.isoformat(),
             azureml_conn_id=self._hook.azureml_conn_id,
             poll_interval=pause,
             deadline=deadline,
             # The pause that the service asked for is made once; the intervals after it are the author's.
-            only_wait=self._handover.is_open or self._schedule_id is None or pause > poll_interval,
+            only_wait=self._handover.is_open or not (self._schedule_id or self._jobs) or pause > poll_interval,
         )
 
 

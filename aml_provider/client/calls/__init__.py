@@ -59,6 +59,14 @@ from aml_provider.client.calls.history import (
     tag_run,
     untag_run,
 )
+from aml_provider.client.calls.job_schedules import (
+    delete_job_schedule,
+    get_job_schedule,
+    list_job_schedules,
+    list_jobs_of_schedule,
+    put_job_schedule,
+    trigger_job_schedule,
+)
 from aml_provider.client.calls.jobs import cancel_job, get_job, list_jobs, submit_job
 from aml_provider.client.calls.metrics import get_metric, list_metrics
 from aml_provider.client.calls.pipelines import (
@@ -106,6 +114,7 @@ __all__ = [
     "create_schedule",
     "delete_datastore",
     "delete_experiment",
+    "delete_job_schedule",
     "find_history_run",
     "get_artifact_link",
     "get_batch_deployment",
@@ -122,6 +131,7 @@ __all__ = [
     "get_history_run_by_experiment_id",
     "get_interface",
     "get_job",
+    "get_job_schedule",
     "get_last_run_of_schedule",
     "get_metric",
     "get_pipeline",
@@ -142,7 +152,9 @@ __all__ = [
     "list_components",
     "list_datastores",
     "list_endpoints",
+    "list_job_schedules",
     "list_jobs",
+    "list_jobs_of_schedule",
     "list_metrics",
     "list_pipeline_summaries",
     "list_pipelines",
@@ -158,6 +170,7 @@ __all__ = [
     "list_step_statuses",
     "list_steps",
     "publish_pipeline",
+    "put_job_schedule",
     "query_experiments",
     "query_runs",
     "register_datastore",
@@ -170,6 +183,7 @@ __all__ = [
     "submit_job",
     "submit_pipeline",
     "tag_run",
+    "trigger_job_schedule",
     "untag_experiment",
     "untag_run",
     "update_datastore",

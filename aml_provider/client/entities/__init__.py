@@ -13,6 +13,7 @@ from aml_provider.client.entities.components import (
     ComponentVersion,
 )
 from aml_provider.client.entities.experiments import Experiment
+from aml_provider.client.entities.job_schedules import JobSchedule
 from aml_provider.client.entities.metrics import MetricValue
 from aml_provider.client.entities.pipelines import (
     Parameter,
@@ -37,6 +38,7 @@ __all__ = [
     "Datastore",
     "Experiment",
     "HistoryRun",
+    "JobSchedule",
     "MetricValue",
     "Output",
     "Parameter",

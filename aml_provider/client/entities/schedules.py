@@ -37,6 +37,11 @@ class Schedule(Portable):
     wire: dict[str, Any] = field(repr=False)
 
     @property
+    def label(self) -> str:
+        """Its name and id, for messages."""
+        return f"{self.name!r} ({self.id})"
+
+    @property
     def is_active(self) -> bool:
         """Whether it starts runs."""
         return self.status == ACTIVE

@@ -55,6 +55,7 @@ ENDPOINT = Kind("pipeline endpoint", "endpoint", lambda: calls.list_endpoints(ac
 SCHEDULE = Kind(
     "schedule", "schedule", lambda: calls.list_schedules(active_only=False), ScheduleError, AmbiguousSchedule
 )
+JOB_SCHEDULE = Kind("job schedule", "", lambda: calls.list_job_schedules(active_only=False), ScheduleError)
 DATASTORE = Kind("datastore", "", lambda: calls.list_datastores(secrets=False), InvalidArgument)
 COMPONENT = Kind("component", "", lambda: calls.list_components(active_only=False))
 BATCH_ENDPOINT = Kind("batch endpoint", "", calls.list_batch_endpoints)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aml_provider.client import calls
 from aml_provider.client.arguments import ACTIVE, DISABLED
@@ -27,9 +27,12 @@ from aml_provider.client.specs.schedule import with_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aml_provider.client.entities import Schedule
+    from aml_provider.client.calls import Call
+    from aml_provider.client.entities import JobSchedule, Schedule
     from aml_provider.client.specs.schedule import ScheduleRequest
     from aml_provider.client.specs.target import Target
+
+S = TypeVar("S", "Schedule", "JobSchedule")
 
 #: The property with our state of a schedule: still being created, or replaced by another one.
 STATE = "airflow.schedule_state"
@@ -218,16 +221,16 @@ def prepare(
     return target
 
 
-def check_provisioning(schedule: Schedule) -> None:
+def check_provisioning(schedule: Schedule | JobSchedule) -> None:
     """Check that the service has not failed to set a schedule up.
 
     Raises:
         ProvisioningFailed: It failed; the message has the service's explanation.
     """
-    if schedule.provisioning == "Failed":
-        said = "; ".join(_sayings(schedule.wire))
+    if schedule.provisioning in {"Failed", "Canceled"}:
+        said = "; ".join(_sayings({**(schedule.wire.get("properties") or {}), **schedule.wire}))
         raise ProvisioningFailed(
-            f"The service could not set up schedule {schedule.name!r} ({schedule.id}): ProvisioningStatus Failed"
+            f"The service could not set up schedule {schedule.label}: ProvisioningStatus {schedule.provisioning}"
             f"{f'; {said}' if said else ', without an explanation'}. A retry writes it again."
         )
 
@@ -242,12 +245,12 @@ def _sayings(wire: dict[str, Any]) -> list[str]:
 
 
 def wait_for_provisioning(
-    schedule_id: str, *, poll_interval: float = 5.0, deadline: float, now: Callable[[], float] = time.time
-) -> Flow[Schedule]:
+    read: Callable[[], Call[S]], *, poll_interval: float = 5.0, deadline: float, now: Callable[[], float] = time.time
+) -> Flow[S]:
     """Poll a schedule until the service has set it up, or its deadline has passed.
 
     Args:
-        schedule_id: The schedule.
+        read: Reads the schedule.
         poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch.
         now: The wall clock.
@@ -256,14 +259,14 @@ def wait_for_provisioning(
         The schedule as it was read last; see :func:`check_provisioning` and its ``is_provisioning``.
     """
     while True:
-        schedule: Schedule = yield calls.get_schedule(schedule_id)
+        schedule: S = yield read()
         pause = Pause.before(deadline, poll_interval, now())
         if not schedule.is_provisioning or pause is None:
             return schedule
         yield pause
 
 
-def check_provisioned(schedule: Schedule) -> None:
+def check_provisioned(schedule: Schedule | JobSchedule) -> None:
     """Check that a schedule is set up.
 
     Raises:
@@ -273,6 +276,6 @@ def check_provisioned(schedule: Schedule) -> None:
     check_provisioning(schedule)
     if schedule.is_provisioning:
         raise ProvisioningUnsettled(
-            f"Schedule {schedule.name!r} ({schedule.id}) exists, but was still {schedule.provisioning} when the "
+            f"Schedule {schedule.label} exists, but was still {schedule.provisioning} when the "
             "deadline passed. A retry continues the wait."
         )

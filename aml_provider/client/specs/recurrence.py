@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aml_provider.client.arguments import shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
@@ -17,7 +17,6 @@ WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 
 # In the numbering of older versions of the service.
 _FREQUENCY_CODES = tuple(reversed(FREQUENCIES))
-_WITH_TIMES = ("Day", "Week")
 _START_TIME = "%Y-%m-%dT%H:%M:%S"
 _START_TIME_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})")
@@ -61,25 +60,34 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
         InvalidArgument: A field that cannot be used; the message names it.
     """
     recurrence = as_recurrence(value)
-    frequency = _text("frequency", recurrence.frequency)
-    if frequency not in FREQUENCIES:
-        raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
     wire: dict[str, Any] = {
-        "Frequency": frequency,
+        "Frequency": frequency_of(recurrence),
         "Interval": whole_number("recurrence.interval", recurrence.interval, 1, None),
     }
     zone = recurrence.time_zone
     if zone is not None:
         zone = windows_zone("recurrence.time_zone", _text("time_zone", zone))
     if recurrence.start_time is not None:
-        wire["StartTime"] = _start_time(recurrence.start_time)
+        wire["StartTime"] = as_local_time("recurrence.start_time", recurrence.start_time)
         zone = zone or "UTC"
     if zone is not None:
         wire["TimeZone"] = zone
-    schedule = _schedule(recurrence)
+    schedule = recurrence_lists(recurrence, _V1)
     if schedule:
         wire["Schedule"] = schedule
     return wire
+
+
+def frequency_of(recurrence: Recurrence) -> str:
+    """A recurrence's frequency.
+
+    Raises:
+        InvalidArgument: It is not one of :data:`FREQUENCIES`.
+    """
+    frequency = _text("frequency", recurrence.frequency)
+    if frequency not in FREQUENCIES:
+        raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
+    return frequency
 
 
 def parts(value: Any) -> list[Recurrence]:
@@ -98,38 +106,69 @@ def parts(value: Any) -> list[Recurrence]:
     ]
 
 
-def _schedule(recurrence: Recurrence) -> dict[str, Any]:
-    """The lists that were given; an empty one counts as given."""
-    hours, minutes = recurrence.hours, recurrence.minutes
-    frequency = recurrence.frequency
+class Rules(NamedTuple):
+    """The frequencies with which a service accepts the lists of a recurrence."""
+
+    times: tuple[str, ...]
+    week_days: tuple[str, ...]
+    month_days: tuple[str, ...] = ()
+
+
+_V1 = Rules(times=("Day", "Week"), week_days=("Week",))
+
+
+def recurrence_lists(recurrence: Recurrence, rules: Rules) -> dict[str, list[Any]]:
+    """The lists that were given, by their names on v1's wire; an empty one counts as given.
+
+    Raises:
+        InvalidArgument: One cannot be used, or not with this frequency; the message names it.
+    """
+    hours, minutes, with_times = recurrence.hours, recurrence.minutes, ("hours", "minutes")
     if recurrence.time_of_day is not None:
         if hours is not None or minutes is not None:
             raise _invalid("time_of_day", "is given together with hours or minutes; give either")
         hour, minute = _time_of_day(recurrence.time_of_day)
-        hours, minutes = [hour], [minute]
-    wire: dict[str, Any] = {}
-    for key, field, values, most in (("Hours", "hours", hours, 23), ("Minutes", "minutes", minutes, 59)):
-        if values is None:
-            continue
-        if frequency not in _WITH_TIMES:
-            given = field if recurrence.time_of_day is None else "time_of_day"
-            raise _invalid(given, f"can be used only with the frequencies Day and Week, not with {frequency}")
-        wire[key] = [whole_number(f"recurrence.{field}", item, 0, most) for item in _list(field, values)]
+        hours, minutes, with_times = [hour], [minute], ("time_of_day", "time_of_day")
+    wire: dict[str, list[Any]] = {}
+    for key, field, given, values, most in (
+        ("Hours", "hours", with_times[0], hours, 23),
+        ("Minutes", "minutes", with_times[1], minutes, 59),
+    ):
+        if values is not None:
+            _goes_with(given, recurrence, rules.times)
+            wire[key] = [whole_number(f"recurrence.{field}", item, 0, most) for item in _list(field, values)]
     if recurrence.week_days is not None:
-        if frequency != "Week":
-            raise _invalid("week_days", f"can be used only with the frequency Week, not with {frequency}")
+        _goes_with("week_days", recurrence, rules.week_days)
         for day in _list("week_days", recurrence.week_days):
             if day not in WEEK_DAYS:
                 raise _invalid("week_days", f"has {day!r}; use {', '.join(WEEK_DAYS)}")
         wire["WeekDays"] = list(recurrence.week_days)
+    if recurrence.month_days is not None:
+        _goes_with("month_days", recurrence, rules.month_days)
+        days = _list("month_days", recurrence.month_days)
+        wire["MonthDays"] = [whole_number("recurrence.month_days", item, 1, 31) for item in days]
     return wire
 
 
-def _start_time(value: Any) -> str:
+def _goes_with(field: str, recurrence: Recurrence, frequencies: tuple[str, ...]) -> None:
+    if not frequencies:
+        raise _invalid(field, "can be used only with a job schedule of Azure ML v2: AzureMLCreateJobScheduleOperator")
+    if recurrence.frequency not in frequencies:
+        *most, last = frequencies
+        named = f"frequencies {', '.join(most)} and {last}" if most else f"frequency {last}"
+        raise _invalid(field, f"can be used only with the {named}, not with {recurrence.frequency}")
+
+
+def as_local_time(argument: str, value: Any) -> str:
+    """A moment of a schedule, local to the schedule's time zone, in the form of the wire.
+
+    Raises:
+        InvalidArgument: It is something else, or has a zone of its own; the message names ``argument``.
+    """
     if isinstance(value, datetime):
         if value.tzinfo is not None:
-            raise _invalid(
-                "start_time",
+            raise InvalidArgument(
+                argument,
                 f"is {value.isoformat()}, with a zone; give the local time without one, and the zone as time_zone",
             )
         return value.isoformat(timespec="seconds")
@@ -137,12 +176,12 @@ def _start_time(value: Any) -> str:
         try:
             datetime.fromisoformat(value)
         except ValueError as error:
-            raise _invalid("start_time", f"is {value!r}: {error}") from error
+            raise InvalidArgument(argument, f"is {value!r}: {error}") from error
         return value
     if not isinstance(value, str):
-        raise wrong_type("recurrence.start_time", value, "a datetime without a zone, or text")
-    raise _invalid(
-        "start_time",
+        raise wrong_type(argument, value, "a datetime without a zone, or text")
+    raise InvalidArgument(
+        argument,
         f"is {value!r}; use a datetime without a zone, or text like '2026-12-01T16:00:00', and the zone as time_zone",
     )
 
@@ -199,7 +238,7 @@ def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
     return Recurrence(
         frequency=enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
         interval=wire.get("Interval") or 1,
-        start_time=_plain_time(wire.get("StartTime")),
+        start_time=plain_time(wire.get("StartTime")),
         time_zone=wire.get("TimeZone"),
         hours=schedule.get("Hours"),
         minutes=schedule.get("Minutes"),
@@ -226,7 +265,7 @@ def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _plain_time(value: Any) -> str | None:
+def plain_time(value: Any) -> str | None:
     """A local time without what the service may add: ``Z``, fractions of a second."""
     if not value:
         return None

@@ -74,7 +74,9 @@ FLOWS = {
     "a wait": lambda time: wait_for_run(
         "r", "x", poll_interval=30.0, deadline=1000.0, log=lambda _: None, policy=RetryPolicy(), now=lambda: time.now
     ),
-    "provisioning": lambda time: wait_for_provisioning("s", deadline=1000.0, now=lambda: time.now),
+    "provisioning": lambda time: wait_for_provisioning(
+        lambda: calls.get_schedule("s"), deadline=1000.0, now=lambda: time.now
+    ),
     "a look-up": lambda time: search("key", "x", "p", timeout=300.0, now=lambda: time.now),
     "blobs": lambda time: poll_folder(
         FolderState(Folder("https://a.blob.core.windows.net/c", ""), Rules.of(), None), ContainerAccess(sas="sig=x")

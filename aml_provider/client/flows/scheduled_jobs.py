@@ -1,0 +1,79 @@
+"""The jobs that a job schedule has started, found in the ways that the service may or may not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from aml_provider.client import calls
+from aml_provider.client.errors import BadRequest, InvalidArgument, NotFound, ScheduleError
+from aml_provider.client.specs.job_schedule import SCHEDULE
+
+if TYPE_CHECKING:
+    from aml_provider.client.entities import JobSchedule, PipelineRun
+    from aml_provider.client.http.messages import Flow
+
+
+class ScheduledJobs:
+    """Reads the jobs of one schedule, and remembers which filters the service refuses.
+
+    The first way is our own property, which each job has from the definition in its schedule. That it has is likely,
+    but not established ``[guess]``; nor is the form of the filter. So each job that the filter returns is checked here,
+    and if the filter is refused, the whole list is. Only if no job has the property, the second way is the preview
+    filter by schedule (azureml-v2-rest 6.3), also for schedules that somebody else has made.
+
+    Args:
+        name: The schedule.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._filters = True
+        self._preview: bool | None = None
+
+    def read(self) -> Flow[tuple[PipelineRun, ...]]:
+        """Read all jobs that the schedule has started, in any order."""
+        found = [job for job in (yield from self._with_our_property()) if self._has_it(job)]
+        return tuple(found) or (yield from self._of_schedule())
+
+    def check(self, schedule: JobSchedule) -> None:
+        """Check that there is a way to find the jobs of the schedule, after they have been read.
+
+        Raises:
+            ScheduleError: There is none: its jobs do not have our property, and the service has no filter by schedule.
+        """
+        if self._preview is False and schedule.properties.get(SCHEDULE) != self._name:
+            raise ScheduleError(
+                f"The jobs of schedule {self._name!r} cannot be found: the service refuses or ignores the filter by "
+                f"schedule, and the schedule does not give its jobs the property {SCHEDULE!r}. Let "
+                "AzureMLCreateJobScheduleOperator manage the schedule: it adds that property."
+            )
+
+    def _has_it(self, job: PipelineRun) -> bool:
+        return self._name in {job.properties.get(SCHEDULE), job.tags.get(SCHEDULE)}
+
+    def _with_our_property(self) -> Flow[tuple[PipelineRun, ...]]:
+        jobs: tuple[PipelineRun, ...]
+        if self._filters:
+            try:
+                jobs = yield calls.list_jobs(properties={SCHEDULE: self._name})
+            except (BadRequest, InvalidArgument):
+                self._filters = False
+            else:
+                return jobs
+        jobs = yield calls.list_jobs()
+        return jobs
+
+    def _of_schedule(self) -> Flow[tuple[PipelineRun, ...]]:
+        if self._preview is False:
+            return ()
+        try:
+            jobs: tuple[PipelineRun, ...] = yield calls.list_jobs_of_schedule(self._name)
+            if jobs and self._preview is None:
+                # A service that ignores the filter would pass the jobs of others off as this schedule's.
+                others: tuple[PipelineRun, ...] = yield calls.list_jobs_of_schedule(f"none-{uuid4()}", limit=1)
+                self._preview = not others
+        except (BadRequest, NotFound):
+            # The preview version of the API may be gone.
+            self._preview = False
+        return () if self._preview is False else jobs

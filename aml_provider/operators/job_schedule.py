@@ -1,0 +1,255 @@
+"""Operators for the job schedules of Azure ML v2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from aml_provider.compat import BaseOperator, conf
+from aml_provider.connection import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from aml_provider.client.models import DataPath, Recurrence
+    from aml_provider.compat import Context
+    from aml_provider.worker.create_job_schedule import JobScheduleTry
+    from aml_provider.worker.wait import Wait
+
+
+class AzureMLCreateJobScheduleOperator(BaseOperator):
+    """Make sure that a job schedule of Azure ML v2 exists and is as the DAG describes it.
+
+    The schedule starts jobs of a pipeline component by itself, even while Airflow is down. Its name is its identity:
+    however often this task runs, is retried or cleared, there is one schedule. It is read once, and written at most
+    once: not at all if it is as described. Everything else that it has stays as it is, whoever has set it.
+
+    Args:
+        name: The schedule's name: 1 to 255 letters, digits, ``-`` and ``_``. No other schedule of the workspace has it.
+        component_name: The registered pipeline component; either this or ``batch_endpoint_name`` is required.
+        component_version: The component's version; None: the newest one whenever this task runs.
+        batch_endpoint_name: A batch endpoint, as a pointer to the component and the settings of its deployment. They
+            are read whenever this task runs; the schedule's jobs are not jobs of the endpoint.
+        deployment_name: The endpoint's deployment; None: its default one.
+        experiment_name: The experiment of its jobs.
+        compute: The compute of the steps that name none, by its name or its id; None keeps the one that it has.
+        recurrence: When it starts jobs: a :class:`~aml_provider.client.models.Recurrence`. Either this or ``cron`` is
+            required.
+        cron: The same as a cron expression of five fields, such as ``0 7 * * 1-5``. The service ignores the fields for
+            day of month and month, so both must be ``*``.
+        start_time: The first moment that counts, without an offset: a datetime, or text such as
+            ``2026-12-01T07:00:00``. None keeps the one that it has. Without one, the service may start a job
+            immediately; its documentation has both.
+        end_time: The last moment that counts, in the same form; None: there is none.
+        time_zone: The zone of all times: an IANA name (``Asia/Seoul``) or a Windows one; None: UTC.
+        parameters: Literal inputs, by name: text, numbers, bools.
+        data_paths: Inputs that are files or folders, by name; see the run operator.
+        datasets: Data assets, by input: ``"name:version"``.
+        tags: Tags of the schedule and of its jobs. Other tags stay.
+        description: The description of the schedule and of its jobs; None keeps the one that it has.
+        continue_on_step_failure: Whether other steps continue when one fails; None keeps the setting that it has.
+        validate: Compare names and types with the component's interface before anything is written.
+        status: ``Active`` or ``Disabled``. A ``Disabled`` schedule is created as such, so it starts nothing.
+        wait_for_provisioning: Wait until the service has set the schedule up, for ``execution_timeout`` or, without it,
+            for an hour.
+        if_exists: What happens if the schedule exists already: ``update`` it, ``reuse`` it as it is, or ``fail``.
+        deferrable: Wait in the triggerer instead of on a worker.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The schedule's name.
+
+    Raises:
+        AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, a component that
+            does not exist or rejects the inputs, a schedule that exists although it must not or that another Airflow
+            owns.
+        ProvisioningFailed: The service could not set it up.
+        ProvisioningUnsettled: The service has not set it up in time, or its state could not be read; a retry continues
+            the wait.
+    """
+
+    template_fields: Sequence[str] = (
+        "name",
+        "component_name",
+        "component_version",
+        "batch_endpoint_name",
+        "deployment_name",
+        "experiment_name",
+        "compute",
+        "recurrence",
+        "cron",
+        "start_time",
+        "end_time",
+        "time_zone",
+        "parameters",
+        "data_paths",
+        "datasets",
+        "tags",
+        "description",
+        "azureml_conn_id",
+    )
+    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
+    ui_color = "#e8e0f7"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        experiment_name: str,
+        component_name: str | None = None,
+        component_version: str | None = None,
+        batch_endpoint_name: str | None = None,
+        deployment_name: str | None = None,
+        compute: str | None = None,
+        recurrence: Recurrence | None = None,
+        cron: str | None = None,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        time_zone: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
+        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        validate: bool = True,
+        status: Literal["Active", "Disabled"] = "Active",
+        wait_for_provisioning: bool = True,
+        if_exists: Literal["update", "reuse", "fail"] = "update",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        azureml_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.experiment_name = experiment_name
+        self.component_name = component_name
+        self.component_version = component_version
+        self.batch_endpoint_name = batch_endpoint_name
+        self.deployment_name = deployment_name
+        self.compute = compute
+        self.recurrence = recurrence
+        self.cron = cron
+        self.start_time = start_time
+        self.end_time = end_time
+        self.time_zone = time_zone
+        self.parameters = parameters
+        self.data_paths = data_paths
+        self.datasets = datasets
+        self.tags = tags
+        self.description = description
+        self.continue_on_step_failure = continue_on_step_failure
+        self.validate = validate
+        self.status = status
+        self.wait_for_provisioning = wait_for_provisioning
+        self.if_exists = if_exists
+        self.deferrable = deferrable
+        self.azureml_conn_id = azureml_conn_id
+        from aml_provider.parsing.operators import check_job_schedule
+
+        check_job_schedule(self)
+
+    def execute(self, context: Context) -> str:
+        """Obtain the schedule, and wait until it is set up; Airflow calls this on a worker."""
+        return self._end_or_defer(self._begin(context).start())
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
+        """Resume after the trigger fired; the schedule is read again, never taken from the event.
+
+        Raises:
+            ValueError: The event is not one of the trigger.
+        """
+        return self._end_or_defer(self._begin(context).resume(event))
+
+    def _begin(self, context: Context) -> JobScheduleTry:
+        from aml_provider.worker.create_job_schedule import JobScheduleArguments, JobScheduleTry
+
+        return JobScheduleTry(JobScheduleArguments.of(self), context, self.log)
+
+    def _end_or_defer(self, outcome: str | Wait) -> str:
+        if isinstance(outcome, str):
+            return outcome
+        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
+        raise AssertionError  # defer() never returns
+
+
+class _NamedJobScheduleOperator(BaseOperator):
+    """Does something with the job schedule of a name."""
+
+    template_fields: Sequence[str] = ("name", "azureml_conn_id")
+    ui_color = "#e8e0f7"
+
+    def __init__(self, *, name: str, azureml_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.azureml_conn_id = azureml_conn_id
+        from aml_provider.parsing.operators import check_named
+
+        check_named(self)
+
+
+class AzureMLDisableJobScheduleOperator(_NamedJobScheduleOperator):
+    """Disable a job schedule of Azure ML v2, so that it starts no more jobs. Everything else is left unchanged.
+
+    Args:
+        name: The schedule's name.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The schedule's name.
+
+    Raises:
+        AirflowFailException: There is no such schedule.
+    """
+
+    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Disable the schedule; Airflow calls this on a worker."""
+        from aml_provider.worker.job_schedules import set_status
+
+        return set_status(self.name, "Disabled", azureml_conn_id=self.azureml_conn_id, log=self.log)
+
+
+class AzureMLEnableJobScheduleOperator(_NamedJobScheduleOperator):
+    """Enable a job schedule of Azure ML v2. Everything else is left unchanged.
+
+    The service may start a job of a schedule without a start time immediately.
+
+    Args:
+        name: The schedule's name.
+        azureml_conn_id: The connection.
+
+    Returns:
+        The schedule's name.
+
+    Raises:
+        AirflowFailException: There is no such schedule.
+    """
+
+    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Enable the schedule; Airflow calls this on a worker."""
+        from aml_provider.worker.job_schedules import set_status
+
+        return set_status(self.name, "Active", azureml_conn_id=self.azureml_conn_id, log=self.log)
+
+
+class AzureMLDeleteJobScheduleOperator(_NamedJobScheduleOperator):
+    """Delete a job schedule of Azure ML v2. It is disabled first, because the service deletes no active one.
+
+    Jobs that it has started continue. A schedule that does not exist is logged, and is not an error: it may have been
+    deleted by a try whose reply was lost.
+
+    Args:
+        name: The schedule's name.
+        azureml_conn_id: The connection.
+
+    Raises:
+        AirflowFailException: Another Airflow owns the schedule.
+        ProvisioningUnsettled: It still existed after ``execution_timeout`` or, without it, ten minutes; a retry
+            continues the wait.
+    """
+
+    def execute(self, context: Context) -> None:
+        """Delete the schedule and wait until it is gone; Airflow calls this on a worker."""
+        from aml_provider.worker.job_schedules import delete
+
+        delete(self.name, self.execution_timeout, context, azureml_conn_id=self.azureml_conn_id, log=self.log)
