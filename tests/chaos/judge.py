@@ -39,7 +39,7 @@ _SERVER_KILL = "kill -9 of everything"
 _WORKER_KILLS = {"kill -9 of scheduler", "kill -9 of everything"}
 _TASK_KILLS = "kill -9 of a task"
 # What our tasks say; figures only.
-_ADOPTIONS = {"Taking over run": "runs taken over", "Found the run": "runs found by their key"}
+_ADOPTIONS = {"Taking over run": "runs taken over", "Found run": "runs found by their key"}
 
 
 class Verdict(NamedTuple):

@@ -164,6 +164,8 @@ SCALES = {
         parallelism=10,
         at_least={
             "pipeline task instances": 500,
+            "runs taken over": 10,
+            "runs found by their key": 10,
             "blob versions in watched folders": 5000,
             "kills": 200,
             "faults": 500,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import UTC, datetime
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from chaos.journal import Entry
-from chaos.judge import _window
+from chaos.judge import _ADOPTIONS, _window
 from chaos.witnesses import Life, Told
 from support.oracles.promises import Act, Task, Violation
 
@@ -219,3 +221,10 @@ def test_a_clear_of_a_worker_that_was_killed(worker, kill, excused):
     assert window(NOT_AGAIN, Storm(witnesses, journal), CLEAR, runs=old) is None
     heard = witnesses._replace(told=(told(begun=114, time=121),))
     assert window(NOT_AGAIN, Storm(heard, journal), CLEAR, runs=[run(ended=125)]) is None
+
+
+@pytest.mark.parametrize("beginning", _ADOPTIONS)
+def test_what_is_counted_is_what_a_task_says(beginning):
+    """The figures would be zero for ever after a message has got new words."""
+    package = Path(importlib.import_module("aml_provider.durable").__file__).parent
+    assert any(f'log.info("{beginning} %s' in module.read_text() for module in package.glob("*.py"))
