@@ -221,8 +221,7 @@ class StudioRoutes:
 
     def component(self, request: Request) -> Response:
         """A version of a component: its inputs, the other versions, batch endpoints and latest jobs."""
-        name, _, version = request.path_params["id"].partition(":")
-        component = self._workspace.components.get(name, version)
+        component = self._workspace.components.get(request.path_params["id"])
         endpoints = [
             endpoint
             for endpoint in self._workspace.batch_endpoints.all()
@@ -232,7 +231,7 @@ class StudioRoutes:
             "component.html",
             "components",
             component=component,
-            versions=self._workspace.components.versions(name),
+            versions=self._workspace.components.versions(component.name),
             endpoints=endpoints,
             **self._last_runs(RunFilter(component=component.id)),
         )

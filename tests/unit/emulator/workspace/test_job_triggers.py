@@ -228,7 +228,9 @@ def cron_fields(draw, low, high, names=()):
 
     kind = draw(st.sampled_from(["*", "number", "range", "step", "list"]))
     if kind == "range":
-        first, last = sorted((draw(st.integers(low, high)), draw(st.integers(low, high))))
+        # croniter reads 0-0 as all days.
+        first = draw(st.integers(low, high - 1))
+        last = draw(st.integers(first + 1, high))
         return f"{first}-{last}/{draw(st.integers(1, 5))}" if draw(st.booleans()) else f"{first}-{last}"
     if kind == "step":
         return f"*/{draw(st.integers(1, max(high // 2, 1)))}"
