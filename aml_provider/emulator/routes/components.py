@@ -64,5 +64,5 @@ class ComponentRoutes:
     async def version(self, request: Request) -> Response:
         """One version of a component."""
         names = request.path_params
-        component = self._workspace.components.get(names["name"], names["version"])
+        component = self._workspace.components.get(f"{names['name']}:{names['version']}")
         return reply(component_dto(component, scope_of(request).path))

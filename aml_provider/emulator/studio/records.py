@@ -123,7 +123,7 @@ class Records:
             run=run,
             view=view,
             pipeline=workspace.pipeline(run.pipeline_id) if run.job is None else None,
-            component=workspace.components.referred(run.component_id or ""),
+            component=workspace.components.get(run.component_id) if run.component_id is not None else None,
             endpoint=workspace.endpoint(run.endpoint_id) if run.endpoint_id else None,
             schedule=workspace.schedules.get(run.schedule_id) if run.schedule_id else None,
             # A quirk can drop one of the two.

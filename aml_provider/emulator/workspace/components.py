@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from aml_provider.emulator.workspace.core import find
 from aml_provider.emulator.workspace.errors import not_found
 
 if TYPE_CHECKING:
@@ -44,12 +45,9 @@ class Components:
             raise not_found(f"Component {name}")
         return found
 
-    def get(self, name: str, version: str) -> Component:
-        """A version of a component."""
-        found = self._components.get(f"{name}:{version}")
-        if found is None:
-            raise not_found(f"Version {version} of component {name}")
-        return found
+    def get(self, component_id: str) -> Component:
+        """A version of a component by its id, ``name:version``."""
+        return find(self._components, component_id, "Component")
 
     def referred(self, reference: str) -> Component | None:
         """The version that an ARM id or ``name:version`` names, in any case; None if there is none."""

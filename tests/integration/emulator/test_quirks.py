@@ -65,7 +65,7 @@ class TestEveryQuirk:
 
     def test_is_in_the_documentation(self):
         table = DOCS.read_text().partition("## Quirks")[2].partition("\n## ")[0]
-        documented = set(re.findall(r"`([a-z_]+)[`=\[]", table))
+        documented = set(re.findall(r"`([a-z0-9_]+)[`=\[]", table))
         assert {item.name for item in fields(Quirks)} - documented == set()
 
     @pytest.mark.parametrize("number", range(5))
