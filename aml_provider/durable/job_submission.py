@@ -50,7 +50,7 @@ def leaves_doubt(error: AzureMLError) -> bool:
 
 
 def fingerprint_of(run: PipelineRun, record: SubmissionRecord) -> str:
-    """The fingerprint of the request that a job was made of; the record's if the job does not say.
+    """The fingerprint of the request that a job was made of; the submission record's if the job does not say.
 
     They differ if an earlier request under the same id arrived late, and first. A later one may have changed the job's
     tags, but not its properties (azureml-v2-rest 4.3).

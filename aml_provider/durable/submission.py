@@ -1,9 +1,9 @@
 """Exactly one run for each task instance and generation.
 
 The service has no idempotency key and never lets a client choose the id of a published pipeline's run. So each
-submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key is
-looked up instead of sending it again. Of a job, whose id is ours, the id is read, and it may be sent again. The protocol
-is described in ``docs/reliability-protocol.md``.
+submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key
+is looked up instead of sending it again. A job has an id of our choice: in doubt, that id is read, and the job may be
+submitted again. ``docs/reliability-protocol.md`` describes the whole protocol.
 """
 
 from __future__ import annotations

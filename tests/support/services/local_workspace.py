@@ -54,6 +54,16 @@ SEED = {
             ],
         },
     ],
+    "batch_endpoints": [
+        {
+            "name": "gate",
+            "default_deployment": "blue",
+            "deployments": [
+                {"name": "blue", "component": "quick:1", "settings": {"default_compute": "cpu"}},
+                {"name": "green", "component": "quick:2", "settings": {"default_compute": "gpu"}},
+            ],
+        }
+    ],
     "endpoints": [{"name": "door", "id": "door", "default_version": "1", "versions": {"0": "long", "1": "quick"}}],
 }
 

@@ -1,4 +1,4 @@
-"""Exactly one job: the same enumeration of interrupted tries as for runs of published pipelines, without any doubt left.
+"""Exactly one job: the enumeration of interrupted tries as for runs of published pipelines, without any doubt left.
 
 A job's id is the client's choice, so nothing here depends on how soon a run is listed, or on evidence.
 """
@@ -45,7 +45,12 @@ NEXT = {
 }
 MOVE = {"retry of the other kind": lambda world: world.move()}
 #: What becomes of the first requests, and by how many seconds a late one is late: before the second request, or after.
-FATES = [(("done",), 0.0), *(((fate,), 30.0) for fate in DOUBT), (("done late",), 0.3), (("done late", "not done"), 0.7)]
+FATES = [
+    (("done",), 0.0),
+    *(((fate,), 30.0) for fate in DOUBT),
+    (("done late",), 0.3),
+    (("done late", "not done"), 0.7),
+]
 
 
 def world_of(quirks, fates=(), late_by=30.0, **more):
@@ -150,9 +155,12 @@ def test_without_the_get_after_an_immutable_refusal_promises_are_broken():
         world.service, world.store.service = service, service
         return world
 
-    with pytest.raises(AssertionError, match="BadRequest"):
+    def check_all():
         for world, history in histories({"put_again": 400}, make=make):
             check(world, history)
+
+    with pytest.raises(AssertionError, match="BadRequest"):
+        check_all()
 
 
 def refused(**facts):
