@@ -214,8 +214,9 @@ class Submission:
     def _unsettled(self, record: SubmissionRecord) -> SubmissionRecord | None:
         """The record of an earlier request for the same job, whose fate is not known; None: there was none."""
         known = self._record
-        is_same = known is not None and known.is_job and record.is_job and known.key == record.key
-        return known if is_same and known.sent and known.run_id is None else None
+        if known is None or not (known.is_job and record.is_job and known.key == record.key):
+            return None
+        return known if known.sent and known.run_id is None else None
 
     def _keep_run(self, record: SubmissionRecord, run: PipelineRun) -> SubmissionRecord:
         """Store the run of a submission; returns the record with it."""
