@@ -40,14 +40,6 @@ def little_waiting(monkeypatch):
 
 
 @pytest.fixture
-def kind(request, monkeypatch):
-    """The kind of pipeline: published (v1), or a component (v2)."""
-    chosen = getattr(request, "param", "v1")
-    monkeypatch.setenv("KIND", chosen)
-    return chosen
-
-
-@pytest.fixture
 def play(airflow_db, monkeypatch, kind):
     dags = load_dags(monkeypatch)
     return lambda dag_id: PlayedDag(dags[dag_id]).play()
