@@ -48,18 +48,19 @@ def test_a_job_is_submitted_waited_for_and_returned(workspace, task):
     assert f"Submitting component quick version 2 as job {job_id}." in str(RunPipeline.log)
 
 
-@pytest.mark.parametrize(("deployment", "version", "compute"), [(None, "1", "cpu"), ("green", "2", "gpu")])
+@pytest.mark.parametrize(("deployment", "component"), [(None, "quick:2"), ("green", "long:1")])
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_batch_endpoint_is_a_pointer_to_a_component_and_its_settings(
-    workspace, task, deployment, version, compute, deferrable
+    workspace, task, deployment, component, deferrable
 ):
     arguments = {"component_name": None, "batch_endpoint_name": "gate", "deployment_name": deployment}
+    arguments["wait_for_completion"] = deployment is None
     with contextlib.suppress(TaskDeferred):
         run(task, deferrable=deferrable, **arguments)
     made = workspace.only_run()
-    assert made.history_tags["airflow.component"] == f"quick:{version}"
-    assert made.job.definition["settings"]["default_compute"].endswith(f"/computes/{compute}")
-    if deferrable:
+    assert made.history_tags["airflow.component"] == component
+    assert made.job.definition["settings"]["default_compute"].endswith("/computes/cpu")
+    if deferrable and deployment is None:
         workspace.clock.advance(60)
         operator = RunPipeline(deferrable=True, **arguments)
         assert operator.execute_complete(task.context, ended(made.id)) == made.id

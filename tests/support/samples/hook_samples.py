@@ -21,6 +21,7 @@ class World(NamedTuple):
     run_id: str
     active_id: str
     schedule_id: str
+    job_id: str
 
 
 def a_world(emulator, hook):
@@ -57,7 +58,10 @@ def a_world(emulator, hook):
     emulator.state.runs[finished.id].steps[1].blobs.append(("workspaceblobstore", "results/a.json", 3))
     hook.create_experiment("empty")
     active = hook.submit_pipeline(SCORE, experiment_name="scoring", tags={"__classname__": "x", "__type": "y"})
-    return World(hook, finished.id, active.id, schedule.id)
+    job = hook.submit_job(
+        component_name="long_running", experiment_name="scoring", tags={"__classname__": "x"}, compute="cpu-cluster"
+    )
+    return World(hook, finished.id, active.id, schedule.id, job.id)
 
 
 # Each operation of the hook, with arguments that the world knows.
@@ -65,6 +69,7 @@ SAMPLES = {
     "add_endpoint_version": lambda w: ((ENDPOINT, TYPED), {}),
     "archive_endpoint": lambda w: ((ENDPOINT,), {}),
     "archive_experiment": lambda w: (("empty",), {}),
+    "cancel_job": lambda w: ((w.job_id,), {}),
     "cancel_run": lambda w: ((w.active_id,), {}),
     "create_endpoint": lambda w: (("new", SCORE), {"description": "a door"}),
     "create_experiment": lambda w: (("another",), {}),
@@ -88,10 +93,13 @@ SAMPLES = {
     "find_endpoint": lambda w: (("score-endpoint",), {}),
     "find_pipeline": lambda w: (("score-files",), {}),
     "find_schedule": lambda w: (("nightly",), {}),
+    "get_batch_endpoint": lambda w: (("score-batch",), {}),
+    "get_component": lambda w: (("typed_inputs",), {}),
     "get_datastore": lambda w: (("principal",), {}),
     "get_default_datastore": lambda w: ((), {}),
     "get_endpoint": lambda w: ((ENDPOINT,), {}),
     "get_experiment": lambda w: (("scoring",), {}),
+    "get_job": lambda w: ((w.job_id,), {}),
     "get_last_run_of_schedule": lambda w: ((w.schedule_id,), {}),
     "get_pipeline": lambda w: ((SCORE,), {}),
     "get_pipeline_interface": lambda w: ((SCORE,), {}),
@@ -101,9 +109,13 @@ SAMPLES = {
     "get_run_metrics": lambda w: ((w.run_id,), {}),
     "get_run_outputs": lambda w: ((w.run_id,), {}),
     "get_schedule": lambda w: ((w.schedule_id,), {}),
+    "list_batch_deployments": lambda w: (("score-batch",), {}),
+    "list_batch_endpoints": lambda w: ((), {}),
+    "list_components": lambda w: ((), {}),
     "list_datastores": lambda w: ((), {}),
     "list_endpoints": lambda w: ((), {}),
     "list_experiments": lambda w: ((), {}),
+    "list_jobs": lambda w: ((), {"limit": None}),
     "list_pipeline_summaries": lambda w: ((), {}),
     "list_pipelines": lambda w: ((), {"active_only": False}),
     "list_pipelines_of_endpoint": lambda w: ((ENDPOINT,), {}),
@@ -117,6 +129,10 @@ SAMPLES = {
     "set_run_display_name": lambda w: ((w.run_id, "a name"), {}),
     "set_run_properties": lambda w: ((w.run_id, {"property": "1"}), {}),
     "submit_endpoint": lambda w: ((ENDPOINT,), {"experiment_name": "scoring"}),
+    "submit_job": lambda w: (
+        (),
+        {"batch_endpoint_name": "score-batch", "experiment_name": "scoring", "data_paths": {"input_datapath": "s/in"}},
+    ),
     "submit_pipeline": lambda w: ((SCORE,), {"experiment_name": "scoring"}),
     "tag_run": lambda w: ((w.run_id, {"tag": "1"}), {}),
     "untag_experiment": lambda w: (("scoring", ["tag"]), {}),

@@ -46,11 +46,19 @@ COMMANDS = dict(walk(GROUP.subcommands))
 
 def test_these_are_the_commands():
     assert set(COMMANDS) == {
+        "batch-endpoints list",
+        "batch-endpoints show",
         "check",
+        "components list",
+        "components show",
         "datastores list",
         "endpoints list",
         "endpoints show",
         "experiments list",
+        "jobs cancel",
+        "jobs list",
+        "jobs logs",
+        "jobs show",
         "pipelines disable",
         "pipelines enable",
         "pipelines list",
