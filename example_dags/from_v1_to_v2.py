@@ -1,8 +1,8 @@
 """Run the same pipeline as a published pipeline (v1) or as a registered component (v2): one line decides.
 
-The environment variable ``SCORE_WITH`` is the switch here, so that you can try both; in your own DAG you change the line.
-Do it whenever you like: a retry that finds an active run of the other kind cancels it, waits for its end, and submits the
-new one. Everything else stays as it is: parameters, data paths, retries, links, sensors.
+The environment variable ``SCORE_WITH`` is the switch here, so that you can try both. In your own DAG you change the
+line, whenever you like: a retry that finds an active run of the other kind cancels it, waits for its end, and submits
+the new one. Everything else stays as it is: parameters, data paths, retries, links, sensors.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def leaves_doubt(error: AzureMLError) -> bool:
 
 
 def fingerprint_of(run: PipelineRun, record: SubmissionRecord) -> str:
-    """The fingerprint of the request that a job was made of; the record's if the job does not say.
+    """The fingerprint of the request that a job was made of; the submission record's if the job does not say.
 
     They differ if an earlier request under the same id arrived late, and first. A later one may have changed the job's
     tags, but not its properties (azureml-v2-rest 4.3).
@@ -74,27 +74,26 @@ def find_job(
         ForeignRun: Something else has this id.
         SubmissionUnsettled: The job could not be read.
     """
-    problem: AzureMLError | None = None
+    problems: list[AzureMLError] = []
 
     def read() -> Flow[PipelineRun | None]:
-        nonlocal problem
-        problem = None
+        problems.clear()
         try:
             run: PipelineRun = yield calls.get_job(id_of(record))
         except NotFound:
             return None
         except AzureMLError as error:
-            problem = error
+            problems.append(error)
             return None
         _check_key(run, record)
         return run
 
     found = yield from repeat_until_found(read, timeout=timeout, now=now, keep=keep)
-    if problem is not None:
+    if problems:
         raise SubmissionUnsettled(
             f"Whether job {id_of(record)} was submitted is not known yet, so it is not submitted again; a retry reads "
-            f"it again. {problem}"
-        ) from problem
+            f"it again. {problems[0]}"
+        ) from problems[0]
     return found
 
 

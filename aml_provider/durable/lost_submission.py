@@ -82,8 +82,8 @@ class RunFinder:
         timeout = self._timeout_for(record)
         if record.is_job:
             self._log.info(
-                "An earlier try may have submitted job %s, and this one submits none; reading that id for up to %.0f s, "
-                "until the submission can no longer arrive.",
+                "An earlier try may have submitted job %s, and this one submits none; reading that id for up to "
+                "%.0f s, until the submission can no longer arrive.",
                 id_of(record),
                 timeout,
             )

@@ -23,10 +23,9 @@ class SubmissionRecord(NamedTuple):
         finished: Whether the task ended with this run.
         azureml_conn_id: The connection used; None in a submission record of an earlier version.
         cancel_on_kill: Whether the run is cancelled when a person ends the task.
-        looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there: else a task
-            whose ``execution_timeout`` is shorter than a look-up would never complete one.
-        is_job: Whether it was submitted as a pipeline job, whose id follows from the key. A version of this package
-            that does not know this field looks such a job up by its key, and submits nothing if it finds none.
+        looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there:
+            else a task whose ``execution_timeout`` is shorter than a look-up would never complete one.
+        is_job: Whether it was submitted as a pipeline job, whose id follows from the key.
     """
 
     generation: str

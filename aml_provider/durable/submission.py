@@ -1,9 +1,9 @@
 """Exactly one run for each task instance and generation.
 
 The service has no idempotency key and never lets a client choose the id of a published pipeline's run. So each
-submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key is
-looked up instead of sending it again. Of a job, whose id is ours, the id is read, and it may be sent again. The protocol
-is described in ``docs/reliability-protocol.md``.
+submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key
+is looked up instead of sending it again. A job has an id of our choice: in doubt, that id is read, and the job may be
+submitted again. ``docs/reliability-protocol.md`` describes the whole protocol.
 """
 
 from __future__ import annotations
@@ -212,8 +212,9 @@ class Submission:
     def _unsettled(self, record: SubmissionRecord) -> SubmissionRecord | None:
         """The record of an earlier request for the same job, whose fate is not known; None: there was none."""
         known = self._record
-        is_same = known is not None and known.is_job and record.is_job and known.key == record.key
-        return known if is_same and known.sent and known.run_id is None else None
+        if known is None or not (known.is_job and record.is_job and known.key == record.key):
+            return None
+        return known if known.sent and known.run_id is None else None
 
     def _keep_run(self, record: SubmissionRecord, run: PipelineRun) -> SubmissionRecord:
         """Store the run of a submission; returns the record with it."""

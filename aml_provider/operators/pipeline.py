@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class AzureMLRunPipelineOperator(BaseOperator):
     """Run a published pipeline, a pipeline endpoint or a pipeline component, exactly once.
 
-    A component is run as a pipeline job of Azure ML v2. Apart from the name, the arguments mean the same for all of them.
+    A component is run as a pipeline job of Azure ML v2. Apart from the name, the arguments mean the same for all three.
 
     At most one run of each task instance is active at any time, and at most one ends successfully, whatever happens:
     retries, killed workers, lost replies. A retry takes over the run that an earlier try submitted. A clear starts a

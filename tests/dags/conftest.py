@@ -66,7 +66,17 @@ def api_server(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ap
 
 
 @pytest.fixture
-def leave(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> Callable[..., Left]:
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kind of pipeline that the run operator's DAGs name: published (v1), or a component (v2)."""
+    chosen: str = getattr(request, "param", "v1")
+    monkeypatch.setenv("KIND", chosen)
+    return chosen
+
+
+@pytest.fixture
+def leave(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Workspace, kind: str
+) -> Callable[..., Left]:
     """Play a DAG whose only try ends while its run goes on."""
     from support.airflow.marked import Left
     from support.airflow.played_dag import PlayedDag
@@ -76,7 +86,8 @@ def leave(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, workspace: Wor
 
     def play(dag_id: str = "what_is_left", ends: str = "failed") -> Left:
         # The check of the run fails, and with it the only try.
-        workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/????????-*", times=50)
+        path = {"v1": "*/PipelineRuns/????????-*", "v2": "*/jobs/airflow-*"}[kind]
+        workspace.faults.add("status", status=503, method="GET", path=path, times=50)
         left = Left(PlayedDag(dags[dag_id]).play(), workspace)
         workspace.faults.clear()
         assert (str(left.ti.state), left.status) == (ends, "Running")

@@ -149,9 +149,10 @@ def test_run_pipeline(run_example, emulator, container):
     assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
 
 
-@pytest.mark.parametrize("target", ["v1", "v2"])
-def test_one_line_moves_a_dag_to_a_component(run_example, emulator, container, monkeypatch, target):
+@pytest.mark.parametrize("target", ["v2", "v1"])
+def test_one_line_moves_a_dag_to_a_component(run_example, dag_bag, emulator, container, monkeypatch, target):
     monkeypatch.setenv("SCORE_WITH", target)
+    dag_bag.process_file(dag_bag.dags["azureml_from_v1_to_v2"].fileloc, only_if_updated=False)
     container.upload_blob("incoming/orders.csv", CSV)
     run_example("azureml_from_v1_to_v2")
     (run,) = emulator.state.runs.values()

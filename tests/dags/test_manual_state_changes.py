@@ -28,7 +28,8 @@ def test_the_run_of_a_task_that_is_changed_manually_is_cancelled(api_server, lea
     )
 
 
-def test_a_run_whose_id_is_not_stored_is_found(api_server, leave):
+@pytest.mark.parametrize("kind", ["v1", "v2"], indirect=True)
+def test_a_run_whose_id_is_not_stored_is_found(api_server, leave, kind):
     left = leave()
     left.show("running")
     left.change_record(run_id=None)

@@ -1,7 +1,8 @@
 """A run by its id alone, which is that of a published pipeline's run or of a pipeline job.
 
-The ids of our own jobs have a form that no other run has. Any other id may be of either kind: then the pipelines service
-is asked first, and Azure Resource Manager if the pipelines service does not know the run. Nobody stores the answer.
+The ids of our own jobs have a form that no other run has. Any other id may be of either kind: then the pipelines
+service is asked first, and Azure Resource Manager if the pipelines service does not know the run. Nobody stores the
+answer.
 """
 
 from __future__ import annotations

@@ -48,6 +48,24 @@ def test_a_job_is_submitted_waited_for_and_returned(workspace, task):
     assert f"Submitting component quick version 2 as job {job_id}." in str(RunPipeline.log)
 
 
+@pytest.mark.parametrize(("deployment", "component"), [(None, "quick:2"), ("green", "long:1")])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_batch_endpoint_is_a_pointer_to_a_component_and_its_settings(
+    workspace, task, deployment, component, deferrable
+):
+    arguments = {"component_name": None, "batch_endpoint_name": "gate", "deployment_name": deployment}
+    arguments["wait_for_completion"] = deployment is None
+    with contextlib.suppress(TaskDeferred):
+        run(task, deferrable=deferrable, **arguments)
+    made = workspace.only_run()
+    assert made.history_tags["airflow.component"] == component
+    assert made.job.definition["settings"]["default_compute"].endswith("/computes/cpu")
+    if deferrable and deployment is None:
+        workspace.clock.advance(60)
+        operator = RunPipeline(deferrable=True, **arguments)
+        assert operator.execute_complete(task.context, ended(made.id)) == made.id
+
+
 def test_an_unvalidated_submission_of_a_version_is_one_request(workspace, task):
     run(task, component_version="1", validate=False, wait_for_completion=False)
     assert [entry["method"] for entry in workspace.requests()] == ["PUT"]

@@ -247,7 +247,12 @@ class Service:
 
     def _begin(self, run):
         # After a clear too, an earlier job has ended before the next one begins, however late its request arrives.
-        others = [other.id for other in self.active(None if run.body is not None else run.generation)]
+        of_any_generation = run.body is not None
+        others = [
+            other.id
+            for other in self.active()
+            if other.generation == run.generation or (of_any_generation and isinstance(other.generation, int))
+        ]
         assert not others, f"{run.id} began while {others} of its generation were active"
         self.runs.append(run)
 

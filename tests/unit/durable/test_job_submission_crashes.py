@@ -1,4 +1,4 @@
-"""Exactly one job: the same enumeration of interrupted tries as for runs of published pipelines, without any doubt left.
+"""Exactly one job: the enumeration of interrupted tries as for runs of published pipelines, without any doubt left.
 
 A job's id is the client's choice, so nothing here depends on how soon a run is listed, or on evidence.
 """
@@ -45,7 +45,12 @@ NEXT = {
 }
 MOVE = {"retry of the other kind": lambda world: world.move()}
 #: What becomes of the first requests, and by how many seconds a late one is late: before the second request, or after.
-FATES = [(("done",), 0.0), *(((fate,), 30.0) for fate in DOUBT), (("done late",), 0.3), (("done late", "not done"), 0.7)]
+FATES = [
+    (("done",), 0.0),
+    *(((fate,), 30.0) for fate in DOUBT),
+    (("done late",), 0.3),
+    (("done late", "not done"), 0.7),
+]
 
 
 def world_of(quirks, fates=(), late_by=30.0, **more):
@@ -150,9 +155,12 @@ def test_without_the_get_after_an_immutable_refusal_promises_are_broken():
         world.service, world.store.service = service, service
         return world
 
-    with pytest.raises(AssertionError, match="BadRequest"):
+    def check_all():
         for world, history in histories({"put_again": 400}, make=make):
             check(world, history)
+
+    with pytest.raises(AssertionError, match="BadRequest"):
+        check_all()
 
 
 def refused(**facts):
@@ -242,6 +250,7 @@ def test_a_job_of_somebody_else_is_neither_taken_over_nor_overwritten(changed):
     outcome(lambda: world.obtain(Fuse(4)))
     run = world.only_run()
     run.tags = run.properties = run.history_tags = changed
+    run.generation = "somebody else's"
     world.service.log = []
     with pytest.raises(ForeignRun, match=r"was not submitted by this task.*Clear this task"):
         world.obtain()
@@ -249,6 +258,29 @@ def test_a_job_of_somebody_else_is_neither_taken_over_nor_overwritten(changed):
     world.clear()
     assert world.obtain() != run.id
     assert run.status == "Running"
+
+
+def test_a_copy_of_the_database_cancels_no_job_of_the_original():
+    world = World(learnt=False, jobs=True)
+    world.identity = world.identity._replace(url="https://a.example")
+    world.obtain()
+    world.identity = world.identity._replace(url="https://b.example")
+    world.service.wants = "b"
+    with pytest.raises(ForeignRun, match=r"submitted by the Airflow at https://a\.example"):
+        world.obtain()
+    assert world.only_run().status == "Running"
+
+
+def test_a_copy_under_a_name_of_its_own_submits_under_other_ids():
+    world = World(learnt=False, jobs=True)
+    first = world.obtain()
+    world.identity = world.identity._replace(deployment="staging")
+    with pytest.raises(ForeignRun, match="was not made under this Airflow's deployment_id"):
+        world.obtain()
+    world.only_run().generation = "the original's"
+    world.clear()
+    assert world.obtain() != first
+    assert [run.status for run in world.service.runs] == ["Running", "Running"]
 
 
 def test_a_job_that_cannot_be_read_leaves_the_decision_to_the_next_try():
