@@ -12,16 +12,16 @@ from airflow.providers.common.compat.sdk import DAG
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.compat import AirflowFailException
-from aml_provider.operators.pipeline import (
-    AzureMLDisablePipelineOperator,
-    AzureMLEnablePipelineOperator,
-    AzureMLRunPipelineOperator,
-)
 from aml_provider.operators.job_schedule import (
     AzureMLCreateJobScheduleOperator,
     AzureMLDeleteJobScheduleOperator,
     AzureMLDisableJobScheduleOperator,
     AzureMLEnableJobScheduleOperator,
+)
+from aml_provider.operators.pipeline import (
+    AzureMLDisablePipelineOperator,
+    AzureMLEnablePipelineOperator,
+    AzureMLRunPipelineOperator,
 )
 from aml_provider.operators.schedule import (
     AzureMLCreateScheduleOperator,
