@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 
 from aml_provider.emulator.seeds.shape import SeedError, check
-from aml_provider.emulator.workspace.component_models import Component, ComponentInput
+from aml_provider.emulator.workspace.component_models import BatchEndpoint, Component, ComponentInput, Deployment
 from aml_provider.emulator.workspace.models import (
     DataParameter,
     DataPath,
@@ -104,6 +104,9 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
         if any(other.id == component.id for other in workspace.components.all()):
             raise SeedError(f"two components are {component.id}")
         workspace.components.load(component)
+    for batch_endpoint in _each("batch_endpoints", seed, lambda item: _batch_endpoint(item, now)):
+        _check_deployments(workspace, batch_endpoint)
+        workspace.batch_endpoints.load(batch_endpoint)
     for data_type in (
         _each("data_types", seed, lambda item: DataType(**item)) if "data_types" in seed else _built_in(now)
     ):
@@ -126,6 +129,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
             "pipelines": [asdict(item) for item in workspace.pipelines.values()],
             "endpoints": [asdict(item) for item in workspace.endpoints.values()],
             "schedules": [asdict(item) for item in workspace.schedules.all()],
+            "batch_endpoints": [asdict(item) for item in workspace.batch_endpoints.all()],
             "components": [asdict(item) for item in workspace.components.all()],
             "experiments": [asdict(item) for item in workspace.experiments.records()],
             "runs": [asdict(item) for item in workspace.runs.values()],
@@ -205,6 +209,22 @@ def _component_input(item: Mapping[str, Any]) -> ComponentInput:
     # As for a parameter, the service stores texts.
     texts = {name: str(item[name]) for name in ("default", "min", "max") if item.get(name) is not None}
     return ComponentInput(**{**item, **texts})
+
+
+def _batch_endpoint(item: Mapping[str, Any], now: float) -> BatchEndpoint:
+    deployments = [Deployment(**each) for each in item.get("deployments") or ()]
+    return BatchEndpoint(**{"created": now, **item, "deployments": deployments})
+
+
+def _check_deployments(workspace: Workspace, endpoint: BatchEndpoint) -> None:
+    where = f"batch endpoint {endpoint.name}"
+    if endpoint.name in {item.name for item in workspace.batch_endpoints.all()}:
+        raise SeedError(f"two batch endpoints have the name {endpoint.name}")
+    for deployment in endpoint.deployments:
+        if workspace.components.referred(deployment.component) is None:
+            raise SeedError(f"{where} refers to the unknown component {deployment.component}")
+    if endpoint.default_deployment not in (None, *(item.name for item in endpoint.deployments)):
+        raise SeedError(f"{where} has no deployment {endpoint.default_deployment}")
 
 
 def _endpoint(item: Mapping[str, Any], now: float) -> Endpoint:

@@ -10,7 +10,13 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from aml_provider.emulator.clock import LAST_INSTANT, shown
-from aml_provider.emulator.workspace.component_models import COMPONENT_TYPES, INPUT_TYPES, Component, ComponentInput
+from aml_provider.emulator.workspace.component_models import (
+    COMPONENT_TYPES,
+    INPUT_TYPES,
+    BatchEndpoint,
+    Component,
+    ComponentInput,
+)
 from aml_provider.emulator.workspace.models import (
     Datastore,
     DataType,
@@ -27,6 +33,7 @@ from aml_provider.emulator.workspace.schedule_models import Schedule
 from aml_provider.emulator.workspace.submission import ENTITY_STATUSES, Submission
 
 _KEYS: Mapping[str, Any] = {
+    "batch_endpoints": list[BatchEndpoint],
     "clock": float,
     "components": list[Component],
     "data_types": list[DataType],

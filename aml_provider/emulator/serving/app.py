@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm import ArmRoutes, discovery
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
+from aml_provider.emulator.routes.batch_endpoints import BatchEndpointRoutes
 from aml_provider.emulator.routes.components import ComponentRoutes
 from aml_provider.emulator.routes.control import ControlRoutes
 from aml_provider.emulator.routes.datastores import DatastoreRoutes
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.emulation import Emulation
 
+# Azure Resource Manager, and the services of the v2 API with the same errors.
+_ARM = ("", "/inference/v1.0", "/mferp/managementfrontend")
 _TOKEN = re.compile("[!-~]+")
 
 
@@ -69,7 +72,7 @@ def build_app(
     refusals = Refusals(emulation.clock, documents)
     casings: tuple[Envelope, Envelope] = (pascal_envelope, camel_envelope)
     pascal, camel = reversed(casings) if emulation.workspace.quirks.swapped_errors else casings
-    envelopes = {"/pipelines/v1.0": pascal, "": arm_envelope}
+    envelopes = {"/pipelines/v1.0": pascal, **dict.fromkeys(_ARM, arm_envelope)}
     services = {
         prefix: _service(routes, envelopes.get(prefix, camel), token, refusals)
         for prefix, routes in service_routes(emulation).items()
@@ -87,7 +90,7 @@ def build_app(
 
 def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
     """The routes of each service below a workspace's path; the service without a prefix is Azure Resource Manager."""
-    artifacts = ArtifactRoutes(emulation)
+    artifacts, batch_endpoints = ArtifactRoutes(emulation), BatchEndpointRoutes(emulation)
     return {
         "/pipelines/v1.0": [
             *PipelineRoutes(emulation).routes(),
@@ -103,9 +106,12 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
         "/datastore/v1.0": DatastoreRoutes(emulation).routes(),
         "/artifact/v2.0": artifacts.routes(),
         "/metric/v2.0": MetricRoutes(emulation).routes(),
+        "/inference/v1.0": batch_endpoints.scoring_routes(),
+        "/mferp/managementfrontend": batch_endpoints.job_routes(),
         "": [
             *ArmRoutes(emulation).routes(),
             *ComponentRoutes(emulation).routes(),
+            *batch_endpoints.routes(),
             *JobRoutes(emulation).routes(),
             *OperationRoutes(emulation).routes(),
         ],

@@ -37,13 +37,15 @@ CLOSE_CONNECTION = "aml_provider.close_connection"
 _log = logging.getLogger(__name__)
 # Names in ARM ids ignore case. The services' own paths do not here, to catch mistakes of a client.
 _SCOPED = re.compile(
-    r"(?P<service>/pipelines/v1\.0|/history/v1\.0|/datastore/v1\.0|/artifact/v2\.0|/metric/v2\.0|)"
+    r"(?P<service>/(?:pipelines|history|datastore|inference)/v1\.0|/(?:artifact|metric)/v2\.0|/mferp/managementfrontend|)"
     r"(?i:/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/]+))(?P<rest>(?:/.*)?)"
 )
 _ENVELOPES: Mapping[str | None, Envelope] = {"camel": camel_envelope, "pascal": pascal_envelope}
 # Paths for programs. All others are for people, whether or not the page exists.
-_PROGRAMS = re.compile(r"(?is)/(?:_emulator|_content|discovery|(?:[a-z]+/v\d\.\d/)?subscriptions)(?:/.*)?")
+_PROGRAMS = re.compile(
+    r"(?is)/(?:_emulator|_content|discovery|(?:[a-z]+/(?:v\d\.\d|managementfrontend)/)?subscriptions)(?:/.*)?"
+)
 # A browser may not cache a reply, guess its type, or show it within a page of another site. Pages have their own
 # policy, which allows their style and script.
 _PROTECTION = {

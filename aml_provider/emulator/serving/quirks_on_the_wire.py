@@ -85,7 +85,7 @@ class Dialect:
             return reply
         content = json.loads(bytes(reply.body))
         # ARM's own statuses are known (azureml-v2-rest 2.2).
-        rest = quirks.rest_statuses and sent.service != ""
+        rest = quirks.rest_statuses and sent.service not in ("", "/inference/v1.0")
         if rest and sent.method != "GET" and content is None:
             return Response(None, 204)
         if self._rewrites:

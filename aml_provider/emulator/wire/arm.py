@@ -13,7 +13,7 @@ _TYPE = "Microsoft.MachineLearningServices/workspaces"
 
 
 def resource(
-    scope: str, kind: str, path: str, properties: JsonObject | None, created: float, **more: Any
+    scope: str, kind: str, path: str, properties: JsonObject | None, created: float, /, **more: Any
 ) -> JsonObject:
     """A resource of the workspace.
 

@@ -67,3 +67,36 @@ class Component:
     def id(self) -> str:
         """Its name and version, as ``name:version``."""
         return f"{self.name}:{self.version}"
+
+
+@dataclass(slots=True)
+class Deployment:
+    """A deployment of a batch endpoint: a component with the settings of its jobs.
+
+    Attributes:
+        component: The component as ``name:version``.
+        settings: Texts by name, in snake_case.
+    """
+
+    name: str
+    component: str
+    description: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class BatchEndpoint:
+    """A name for one of several deployments.
+
+    Attributes:
+        default_deployment: The name of the deployment for callers who name none.
+    """
+
+    name: str
+    deployments: list[Deployment] = field(default_factory=list)
+    default_deployment: str | None = None
+    description: str | None = None
+    tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    created: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from aml_provider.emulator.workspace.batch_endpoints import BatchEndpoints
 from aml_provider.emulator.workspace.components import Components
 from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
@@ -48,6 +49,7 @@ class Workspace(Core):
         schedules: The schedules, and when they fire.
         components: The registered components of the v2 API.
         jobs: The jobs of the v2 API, which are runs too.
+        batch_endpoints: The batch endpoints of the v2 API, which name components.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
@@ -69,6 +71,7 @@ class Workspace(Core):
         self.schedules = Schedules(self, self._submit_scheduled)
         self.components = Components()
         self.jobs = Jobs(self, self.experiments, self.components)
+        self.batch_endpoints = BatchEndpoints(self.components, self.jobs)
 
     def endpoint_named(self, name: str) -> Endpoint:
         """A pipeline endpoint by name."""

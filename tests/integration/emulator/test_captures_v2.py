@@ -46,6 +46,21 @@ SEED = {
         ),
         {"name": "score_step", "type": "command"},
     ],
+    "batch_endpoints": [
+        {
+            "name": "score-files",
+            "default_deployment": "blue",
+            "deployments": [
+                {
+                    "name": name,
+                    "component": "score_pipeline:1",
+                    "settings": {"continue_on_step_failure": "False", "default_compute": "cpu-cluster"},
+                }
+                for name in ("blue", "green")
+            ],
+        },
+        {"name": "train-all"},
+    ],
 }
 # Their keys are user data.
 BAGS = {"tags", "inputs", "outputs", "jobs", "logFiles", "settings"}
@@ -126,6 +141,9 @@ def api():
 @pytest.mark.parametrize(
     "capture",
     [
+        "batch_deployment_get",
+        "batch_deployment_list",
+        "batch_endpoint_get",
         "component_get",
         "component_get_latest",
         "component_get_missing",
@@ -149,6 +167,8 @@ def test_the_workspace(api):
 def test_a_list_in_pages_as_the_sdk_follows_them():
     with serving(SEED, quirks=["page_size=1"]) as api:
         put = next(item for item in exchanges("job_create_again_same"))
+        page = assert_accepted(api, exchanges("batch_endpoint_list")[0]).json()
+        assert [item["name"] for item in api.get(page["nextLink"]).json()["value"]] == ["train-all"]
         for name in ("first", "second"):
             put["request"]["path"] = f"{SCOPE}/jobs/{name}"
             send(api, put)

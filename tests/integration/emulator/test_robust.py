@@ -110,6 +110,20 @@ ACCEPTED = {
     "/datastores/{name}": [
         {"dataStoreType": "AzureBlob", "azureStorageSection": {"accountName": "a", "containerName": "c"}},
     ],
+    "/batchEndpoints/{endpoint}/jobs": [
+        {
+            "properties": {
+                "inputData": {
+                    "input": {"jobInputType": "UriFolder", "uri": "azureml://datastores/store/paths/in/"},
+                    "rate": {"jobInputType": "Literal", "value": 0.5},
+                },
+                "outputData": {
+                    "scores": {"jobOutputType": "UriFolder", "uri": "azureml://datastores/store/paths/out/"}
+                },
+                "properties": {"experimentName": "exp"},
+            }
+        }
+    ],
     "/jobs/{job_id}": [job_body(**JOB), job_body(None, jobs={"a": {"type": "command"}}, inputs={})],
     "": [["prepare"]],
 }
@@ -213,6 +227,8 @@ def known_ids(api):
         "name": ["store", "new", "fit_files"],
         "path": ["user_logs/std_log.txt", ""],
         "version": ["0", "1"],
+        "endpoint": ["gate", "empty"],
+        "deployment": ["blue"],
         "job_id": [*list(state.runs)[:3], *steps, "new"],
         "until": ["0", "9999999999999"],
         "module_id": ["m"],

@@ -45,6 +45,17 @@ SEED = {
         for version in ("1", "2")
     ]
     + [{"name": "cook", "type": "command"}],
+    "batch_endpoints": [
+        {
+            "name": "gate",
+            "default_deployment": "blue",
+            "deployments": [
+                {"name": "blue", "component": "fit_files:2", "settings": {"continue_on_step_failure": "True"}},
+                {"name": "green", "component": "fit_files:1"},
+            ],
+        },
+        {"name": "empty"},
+    ],
 }
 DATA = "azureml://datastores/store/paths/in/"
 

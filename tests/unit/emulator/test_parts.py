@@ -333,7 +333,7 @@ class TestSeed:
     @pytest.mark.parametrize(
         ("seed", "message"),
         [
-            ({"pipeline": []}, "pipeline is not a known key; known keys are clock, components"),
+            ({"pipeline": []}, "pipeline is not a known key; known keys are batch_endpoints, clock"),
             ({"pipelines": {}}, "pipelines is a mapping, not a list"),
             ({"pipelines": ["p"]}, "pipelines[0] is a text, not a mapping"),
             ({"pipelines": [{"id": "p"}]}, "pipelines[0] has no name"),

@@ -1,0 +1,144 @@
+"""The batch endpoints of the v2 API, and the jobs that their invocation starts."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.emulator.workspace.body import Body, JsonObject
+from aml_provider.emulator.workspace.component_models import DATA_TYPES
+from aml_provider.emulator.workspace.core import find
+from aml_provider.emulator.workspace.errors import bad_request, not_found
+from aml_provider.emulator.workspace.models import Job
+
+if TYPE_CHECKING:
+    from aml_provider.emulator.workspace.component_models import BatchEndpoint, Component, Deployment
+    from aml_provider.emulator.workspace.components import Components
+    from aml_provider.emulator.workspace.jobs import Jobs
+    from aml_provider.emulator.workspace.models import Run
+
+# In an invocation the types are in PascalCase (azureml-v2-rest 3.2): UriFolder, MLTable, CustomModel.
+_TYPES = {re.sub("_", "", name): name for name in ("literal", *DATA_TYPES)}
+
+
+InvocationHeaders = tuple[str | None, str | None]
+"""The deployment and the request id of an invocation, each None if it is not given."""
+
+
+class BatchEndpoints:
+    """All batch endpoints."""
+
+    def __init__(self, components: Components, jobs: Jobs) -> None:
+        self._components = components
+        self._jobs = jobs
+        self._endpoints: dict[str, BatchEndpoint] = {}
+
+    def all(self) -> list[BatchEndpoint]:
+        """All batch endpoints, oldest first."""
+        return list(self._endpoints.values())
+
+    def load(self, endpoint: BatchEndpoint) -> None:
+        """Add a batch endpoint from a file."""
+        self._endpoints[endpoint.name] = endpoint
+
+    def get(self, name: str) -> BatchEndpoint:
+        """A batch endpoint by name."""
+        return find(self._endpoints, name, "BatchEndpoint")
+
+    def deployment(self, endpoint: BatchEndpoint, name: str) -> Deployment:
+        """A deployment of a batch endpoint."""
+        found = next((item for item in endpoint.deployments if item.name == name), None)
+        if found is None:
+            raise not_found(f"Deployment {name} of BatchEndpoint {endpoint.name}")
+        return found
+
+    def component(self, deployment: Deployment) -> Component:
+        """The component that a deployment runs."""
+        component = self._components.referred(deployment.component)
+        # The reader of seeds has checked it.
+        assert component is not None
+        return component
+
+    def invoke(self, name: str, body: object, component_scope: str, headers: InvocationHeaders) -> Run:
+        """Start a job of the endpoint; a request that repeats an earlier one answers the earlier one's job.
+
+        Args:
+            name: The endpoint.
+            body: The body of the request; the case of its keys does not matter, as in the service.
+            component_scope: The ARM id of the workspace, for the reference to the component.
+            headers: The deployment and the id of the request.
+
+        Raises:
+            ServiceError: The endpoint or deployment does not exist, or the body does not fit the component.
+        """
+        endpoint = self.get(name)
+        deployment_name, request_id = headers
+        if deployment_name is None and endpoint.default_deployment is None:
+            raise bad_request(f"BatchEndpoint {name} has no default deployment.", "NoDefaultDeployment")
+        deployment = self.deployment(endpoint, deployment_name or endpoint.default_deployment or "")
+        if request_id and (repeated := self._repeated(name, request_id)):
+            return repeated
+        component = self.component(deployment)
+        given = Body(body).object("properties") or Body({})
+        more = given.object("properties") or Body({})
+        marks = {
+            "azureml.endpointname": name,
+            "azureml.deploymentname": deployment.name,
+            "azureml.runLineageType": "batchDeployment",
+        }
+        properties = {
+            "jobType": "Pipeline",
+            "componentId": f"{component_scope}/components/{component.name}/versions/{component.version}",
+            "experimentName": more.text("experimentName") or name,
+            "inputs": {key: _input(key, value) for key, value in given.mapping("inputData").items()},
+            "outputs": {key: _output(key, value) for key, value in given.mapping("outputData").items()},
+            "jobs": {},
+            "settings": dict(deployment.settings),
+            "tags": {"azureml.batchrun": "true", "azureml.deploymentname": deployment.name},
+            "properties": marks,
+        }
+        request = self._jobs.read(properties)
+        job = Job(request.definition, endpoint=name, deployment=deployment.name, request_id=request_id)
+        return self._jobs.start(f"pipelinejob-{uuid.uuid4()}", request, job)
+
+    def jobs(self, endpoint: BatchEndpoint, deployment: str | None = None) -> list[Run]:
+        """The jobs that invocations of an endpoint, or of one of its deployments, started; newest first."""
+        return [
+            run
+            for run in self._jobs.listed()
+            if run.job is not None and run.job.endpoint == endpoint.name and deployment in (None, run.job.deployment)
+        ]
+
+    def _repeated(self, endpoint: str, request_id: str) -> Run | None:
+        return next(
+            (
+                run
+                for run in self._jobs.all()
+                if run.job is not None and (run.job.endpoint, run.job.request_id) == (endpoint, request_id)
+            ),
+            None,
+        )
+
+
+def _input(name: str, value: object) -> JsonObject:
+    """An input of a job from that of an invocation, where literals keep their JSON type."""
+    item = Body(value, f"The input {name}")
+    kind = _type(name, item.text("jobInputType"))
+    if kind == "literal":
+        return {"jobInputType": kind, "value": item.scalar("value") or ""}
+    return {"jobInputType": kind, "uri": item.required("uri")}
+
+
+def _output(name: str, value: object) -> JsonObject:
+    item = Body(value, f"The output {name}")
+    kind = _type(name, item.text("jobOutputType"))
+    found: dict[str, Any] = {"jobOutputType": kind, "uri": item.text("uri"), "mode": item.text("mode")}
+    return {key: text for key, text in found.items() if text is not None}
+
+
+def _type(name: str, text: str | None) -> str:
+    kind = _TYPES.get((text or "").lower())
+    if kind is None:
+        raise bad_request(f"The type of {name} is {text!r}, not one of Literal, UriFile, UriFolder, MLTable, …")
+    return kind
