@@ -109,6 +109,7 @@ class Cloud(NamedTuple):
 
     ``trusted`` are the hosts and host suffixes of that cloud's own services (older regional hosts still occur in
     replies). A token for the workspace is sent only to them and to the connection's own endpoint.
+    ``ml_resource`` is the audience of tokens for Azure Machine Learning itself, as Microsoft's SDK has it.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Cloud(NamedTuple):
     management: str
     api_suffix: str
     studio: str
+    ml_resource: str
     storage_suffix: str
     trusted: tuple[str, ...]
 
@@ -127,6 +129,7 @@ CLOUDS = {
         management="https://management.azure.com",
         api_suffix="api.azureml.ms",
         studio="https://ml.azure.com",
+        ml_resource="https://ml.azure.com",
         storage_suffix="core.windows.net",
         trusted=("management.azure.com", ".azureml.ms", ".azureml.net", ".aether.ms"),
     ),
@@ -136,6 +139,7 @@ CLOUDS = {
         management="https://management.usgovcloudapi.net",
         api_suffix="api.ml.azure.us",
         studio="https://ml.azure.us",
+        ml_resource="https://ml.azure.us",
         storage_suffix="core.usgovcloudapi.net",
         trusted=("management.usgovcloudapi.net", ".ml.azure.us"),
     ),
@@ -145,6 +149,7 @@ CLOUDS = {
         management="https://management.chinacloudapi.cn",
         api_suffix="api.ml.azure.cn",
         studio="https://studio.ml.azure.cn",
+        ml_resource="https://ml.azure.cn",
         storage_suffix="core.chinacloudapi.cn",
         trusted=("management.chinacloudapi.cn", ".ml.azure.cn"),
     ),
@@ -343,6 +348,11 @@ class WorkspaceSettings(Portable):
     def token_scope(self) -> str:
         """The audience of tokens for the workspace and for Azure Resource Manager."""
         return f"{self.cloud.management}/.default"
+
+    @property
+    def ml_token_scope(self) -> str | None:
+        """The audience of the second token of a job's submission; None: a token that was given is for one audience."""
+        return None if self.auth_method == "static_token" else f"{self.cloud.ml_resource}/.default"
 
     def run_url(self, run_id: str) -> str:
         """The run's page in the studio."""

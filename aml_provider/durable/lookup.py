@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
+
+T = TypeVar("T")
 
 #: The tag and the property that carry a submission's key.
 KEY = "airflow.key"
@@ -75,16 +77,11 @@ def search(
     now: Callable[[], float] = time.monotonic,
     keep: Callable[[float], None] | None = None,
 ) -> Flow[Search]:
-    """Look up a key in every way, until a run is found or ``timeout`` seconds have passed.
+    """Look up a key in every way, in rounds as :func:`repeat_until_found` has them."""
+    last = Search((), "", frozenset())
 
-    The last round begins no earlier, and there is at least one. The time that replies take counts too. After each other
-    round, ``keep`` is called with the seconds that have passed since the first one began.
-    """
-    start = now()
-    end = start + timeout
-    pause = _FIRST_PAUSE
-    while True:
-        began = now()
+    def look_up_in_every_way() -> Flow[Search | None]:
+        nonlocal last
         answered = set()
         problem: AzureMLError | None = None
         for way in WAYS:
@@ -96,8 +93,33 @@ def search(
             answered.add(way)
             if found:
                 return Search(found, way, frozenset(answered))
-        if began >= end:
-            return Search((), "", frozenset(answered), problem)
+        last = Search((), "", frozenset(answered), problem)
+        return None
+
+    found = yield from repeat_until_found(look_up_in_every_way, timeout=timeout, now=now, keep=keep)
+    return last if found is None else found
+
+
+def repeat_until_found(
+    look_up: Callable[[], Flow[T | None]],
+    *,
+    timeout: float,
+    now: Callable[[], float],
+    keep: Callable[[float], None] | None,
+) -> Flow[T | None]:
+    """Repeat a look-up until it finds something or ``timeout`` seconds have passed.
+
+    The last round begins no earlier, and there is at least one. The time that replies take counts too. After each other
+    round, ``keep`` is called with the seconds that have passed since the first one began.
+    """
+    start = now()
+    end = start + timeout
+    pause = _FIRST_PAUSE
+    while True:
+        began = now()
+        found = yield from look_up()
+        if found is not None or began >= end:
+            return found
         if keep is not None:
             keep(now() - start)
         yield Pause(min(pause, max(0.0, end - now())))

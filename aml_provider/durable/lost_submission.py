@@ -1,4 +1,4 @@
-"""Finds the run of a submission again, by its id or by its key."""
+"""Finds the run of a submission again: by its id, or, if that is not known, by its key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
+from aml_provider.durable.job_submission import find_job, id_of
 from aml_provider.durable.lookup import KEY, WAYS, arrival_timeout, search
 
 if TYPE_CHECKING:
@@ -51,17 +52,23 @@ class RunFinder:
         self._monotonic = monotonic
         self._keep = keep
 
-    def run_of_earlier_try(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
-        """The run of an earlier try, or None if that try certainly submitted none.
+    def run_of_earlier_try(self, record: SubmissionRecord, *, submits_jobs: bool) -> Flow[PipelineRun | None]:
+        """The run of an earlier try, or None if there is none and, unless this try submits its job again, will be none.
+
+        Args:
+            record: The submission record of that try.
+            submits_jobs: Whether this try submits a job, under the same id if that does not exist. Then it does not
+                matter whether the earlier request still arrives.
 
         Raises:
             SubmissionUnknown: The run is gone, or whether there is one cannot be established.
             SubmissionUnsettled: Whether there is one cannot be established yet.
             RunUnwatched: The run cannot be read at the moment.
+            ForeignRun: Something else has the job's id.
         """
         if record.run_id is not None:
             try:
-                return (yield from self.read(calls.get_run(record.run_id), record.run_id))
+                return (yield from self.read_run(record, record.run_id))
             except NotFound as error:
                 raise SubmissionUnknown(
                     f"Run {record.run_id}, which an earlier try submitted, is not in workspace "
@@ -70,7 +77,17 @@ class RunFinder:
                 ) from error
         if not record.sent:
             return None
+        if record.is_job and submits_jobs:
+            return (yield from self.job_now(record))
         timeout = self._timeout_for(record)
+        if record.is_job:
+            self._log.info(
+                "An earlier try may have submitted job %s, and this one submits none; reading that id for up to %.0f s, "
+                "until the submission can no longer arrive.",
+                id_of(record),
+                timeout,
+            )
+            return (yield from self._find_job(record, timeout, keep=self._keep))
         self._log.info(
             "An earlier try may have submitted a run; looking up the key %s for up to %.0f s. If this try ends before, "
             "for example at its execution_timeout, the next one continues the look-up.",
@@ -100,7 +117,7 @@ class RunFinder:
             if len(result.run_ids) > 1:
                 self._log.warning("Several runs carry the key %s: %s", record.key, ", ".join(result.run_ids))
             self._log.info("Found run %s by its key (%s).", result.run_ids[0], result.way)
-            return (yield from self.read(calls.get_run(result.run_ids[0]), result.run_ids[0]))
+            return (yield from self.read_run(record, result.run_ids[0]))
         assert self._evidence is not None
         if self._evidence.proves_absence(result):
             return None
@@ -118,6 +135,18 @@ class RunFinder:
             f"({self._settings.studio_url}): if there is such a run, cancel it or let it end; then clear this task."
         ) from cause
 
+    def job_now(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
+        """The job of a submission in doubt; None: submit it again under the same id.
+
+        Raises:
+            SubmissionUnsettled: It cannot be read at the moment.
+            ForeignRun: Something else has its id.
+        """
+        found = yield from self._find_job(record, 0.0, keep=None)
+        if found is not None:
+            self._log.info("Found job %s by its id; it was submitted.", found.id)
+        return found
+
     def find_id(
         self, record: SubmissionRecord, timeout: float | None = None, *, is_strict: bool = False
     ) -> Flow[str | None]:
@@ -127,14 +156,21 @@ class RunFinder:
             record: Its submission record.
             timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive, and the
                 next try continues a look-up that is interrupted.
-            is_strict: Raise the error if a look-up does not answer and no other one finds the run.
+            is_strict: Raise the error if a look-up does not answer and no other one finds the run. For a job there is
+                one way only, and its error is always raised.
+
+        Raises:
+            SubmissionUnsettled: The job cannot be read at the moment.
+            ForeignRun: Something else has the job's id.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id
-        if timeout is None:
-            result = yield from self._search(record, self._timeout_for(record), keep=self._keep)
-        else:
-            result = yield from self._search(record, timeout, keep=None)
+        keep = self._keep if timeout is None else None
+        timeout = self._timeout_for(record) if timeout is None else timeout
+        if record.is_job:
+            found = yield from self._find_job(record, timeout, keep=keep)
+            return None if found is None else found.id
+        result = yield from self._search(record, timeout, keep=keep)
         if is_strict and not result.run_ids and result.error is not None:
             raise result.error
         return result.run_ids[0] if result.run_ids else None
@@ -146,6 +182,10 @@ class RunFinder:
         except NotFound:
             return CANCEL_TAG in run.tags
         return CANCEL_TAG in known.tags
+
+    def read_run(self, record: SubmissionRecord, run_id: str) -> Flow[PipelineRun]:
+        """Read the run of a submission record, which exists; raises what :meth:`read` raises."""
+        return self.read(calls.get_job(run_id) if record.is_job else calls.get_run(run_id), run_id)
 
     def read(self, call: calls.Call[T], run_id: str) -> Flow[T]:
         """Read a run that exists.
@@ -170,13 +210,32 @@ class RunFinder:
         return found
 
     def _timeout_for(self, record: SubmissionRecord) -> float:
-        return arrival_timeout(record.submitted_at, self._lookup_timeout, self._now(), record.looked_up)
+        # A job that has arrived is found immediately by its id; a run is found by its key some time later.
+        listed_within = 0.0 if record.is_job else self._lookup_timeout
+        return arrival_timeout(record.submitted_at, listed_within, self._now(), record.looked_up)
+
+    def _find_job(
+        self, record: SubmissionRecord, timeout: float, *, keep: Callable[[SubmissionRecord], None] | None
+    ) -> Flow[PipelineRun | None]:
+        return find_job(record, timeout, now=self._monotonic, keep=_add_to(record, keep))
 
     def _search(
         self, record: SubmissionRecord, timeout: float, *, keep: Callable[[SubmissionRecord], None] | None
     ) -> Flow[Search]:
-        def add(seconds: float) -> None:
-            if keep is not None:
-                keep(record._replace(looked_up=record.looked_up + seconds))
+        return search(
+            record.key,
+            record.experiment,
+            record.pipeline_id,
+            timeout=timeout,
+            now=self._monotonic,
+            keep=_add_to(record, keep),
+        )
 
-        return search(record.key, record.experiment, record.pipeline_id, timeout=timeout, now=self._monotonic, keep=add)
+
+def _add_to(
+    record: SubmissionRecord, keep: Callable[[SubmissionRecord], None] | None
+) -> Callable[[float], None] | None:
+    """Store how long a submission was looked up, in addition to the look-ups of earlier tries."""
+    if keep is None:
+        return None
+    return lambda seconds: keep(record._replace(looked_up=record.looked_up + seconds))

@@ -16,15 +16,17 @@ class SubmissionRecord(NamedTuple):
         key: The key that the run carries, so that it can be found.
         fingerprint: Shows whether a retry asks for the same run.
         experiment: The run's experiment.
-        pipeline_id: The published pipeline, where it is known.
+        pipeline_id: The published pipeline, where it is known; of a job, the version of the component.
         submitted_at: The time just before the submission was sent, in seconds since the epoch.
         run_id: The run; None while it is not known.
         sent: Whether the submission may have been sent. False after one that certainly was not, or was refused.
         finished: Whether the task ended with this run.
         azureml_conn_id: The connection used; None in a submission record of an earlier version.
         cancel_on_kill: Whether the run is cancelled when a person ends the task.
-        looked_up: Seconds for which the key was looked up in vain. The next try continues from there: else a task
+        looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there: else a task
             whose ``execution_timeout`` is shorter than a look-up would never complete one.
+        is_job: Whether it was submitted as a pipeline job, whose id follows from the key. A version of this package
+            that does not know this field looks such a job up by its key, and submits nothing if it finds none.
     """
 
     generation: str
@@ -42,6 +44,7 @@ class SubmissionRecord(NamedTuple):
     azureml_conn_id: str | None = None
     cancel_on_kill: bool = True
     looked_up: float = 0.0
+    is_job: bool = False
 
 
 class SubmissionStore(Protocol):

@@ -1,61 +1,38 @@
 """Exactly one run for each task instance and generation.
 
-The service has no idempotency key and never lets a client choose a run's id. So each submission carries a key, the
-submission record is stored before it is sent, and whenever its fate is in doubt the key is looked up instead of sending
-it again. ``docs/reliability-protocol.md`` describes the whole protocol.
+The service has no idempotency key and never lets a client choose the id of a published pipeline's run. So each
+submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key is
+looked up instead of sending it again. Of a job, whose id is ours, the id is read, and it may be sent again. The protocol
+is described in ``docs/reliability-protocol.md``.
 """
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from aml_provider.client import calls
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive, Throttled
+from aml_provider.client.errors import ForeignRun, NotFound, RunCanceled, RunStillActive
 from aml_provider.client.flows.cancel_run import cancel_run
-from aml_provider.client.http.messages import Pause
 from aml_provider.durable.identity import Deployment
-from aml_provider.durable.lookup import KEY
+from aml_provider.durable.job_submission import fingerprint_of, id_of
 from aml_provider.durable.lost_submission import RunFinder
 from aml_provider.durable.record import SubmissionRecord
+from aml_provider.durable.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.retry import RetryPolicy
     from aml_provider.client.settings import WorkspaceSettings
-    from aml_provider.client.specs.run import RunRequest
-    from aml_provider.client.specs.target import PipelineReference, Target
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.identity import TaskIdentity
     from aml_provider.durable.log import Log
+    from aml_provider.durable.order import RunOrder
     from aml_provider.durable.record import SubmissionStore
-
-# Seconds between two submissions to a service that is too busy and does not say when to try again.
-_THROTTLED_PAUSE = 15.0
-
-
-class RunOrder(NamedTuple):
-    """The run that one try of a task asks for.
-
-    Args:
-        reference: The pipeline, as the author named it; a retry that names another one asks for something else.
-        find_target: Finds the pipeline, and makes sure that it accepts the request, just before a submission. A run
-            that exists already is taken over without it: its pipeline may have been renamed or disabled since.
-    """
-
-    reference: PipelineReference
-    request: RunRequest
-    find_target: Callable[[], Flow[Target]]
-    parent_run_id: str | None = None
-
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that differ if two tries ask for different runs."""
-        return self.request.fingerprint(f"{self.reference.to_text()}/{self.parent_run_id}")
 
 
 class Submission:
@@ -68,7 +45,8 @@ class Submission:
         evidence: Decides what "not found" proves; only :meth:`obtain` of a durable task needs it.
         cancel_older: Whether a run that an older generation left active is cancelled.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
-        throttled_budget: Seconds for which a submission is repeated that the service was too busy to accept.
+        policy: How long a submission is repeated that the service was too busy to accept, and how long that of a job
+            whose fate is in doubt.
         monotonic: The clock for waiting.
     """
 
@@ -82,7 +60,7 @@ class Submission:
         conn_id: str,
         cancel_older: bool,
         lookup_timeout: float,
-        throttled_budget: float,
+        policy: RetryPolicy,
         log: Log,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -95,22 +73,34 @@ class Submission:
         self._conn_id = conn_id
         self._cancel_older = cancel_older
         self._lookup_timeout = lookup_timeout
-        self._throttled_budget = throttled_budget
         self._log = log
         self._now = now
         self._finder = RunFinder(
             evidence, settings, lookup_timeout, log, now, monotonic, keep=store.save if store is not None else None
         )
-        self._stopped = False
+        self._sender = Sender(
+            identity=identity,
+            deployment=self._deployment,
+            settings=settings,
+            finder=self._finder,
+            policy=policy,
+            looks_up=store is not None,
+            keep=self._keep,
+            log=log,
+            now=now,
+        )
         self._record: SubmissionRecord | None = None
         #: The run of this try; None before the submission, and while that is under way or in doubt.
         self.run_id: str | None = None
-        #: Whether this try has sent a submission, rather than taken over a run.
-        self.submitted = False
+
+    @property
+    def submitted(self) -> bool:
+        """Whether this try has sent a submission, rather than taken over a run."""
+        return self._sender.has_sent
 
     def stop(self) -> None:
         """Submit nothing from now on: the task is being killed, which does not end it immediately on Airflow 3."""
-        self._stopped = True
+        self._sender.stop()
 
     def resume(self, run_id: str) -> None:
         """Take up the run for which an earlier part of this try has deferred."""
@@ -125,7 +115,8 @@ class Submission:
         Raises:
             SubmissionUnknown: Whether a submission was carried out cannot be established.
             SubmissionUnsettled: The same, but a retry may be able to establish it.
-            ForeignRun: An earlier try was another Airflow's, or a run that has to end first is.
+            ForeignRun: An earlier try was another Airflow's, or a run that has to end first is, or something else has
+                the job's id.
             RunUnwatched: The run of an earlier try cannot be read at the moment.
             RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
             RunStillActive: A run that has to end first has not ended in time.
@@ -141,19 +132,12 @@ class Submission:
             yield from self._leave_behind(record)
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
         self._hold(record)
-        run = yield from self._finder.run_of_earlier_try(record)
+        run = yield from self._finder.run_of_earlier_try(record, submits_jobs=order.reference.is_v2)
         if run is None:
             return (yield from self._submit(order, record.generation, record.ordinal))
         if record.run_id is None:
-            self._keep(record._replace(run_id=run.id))
-        if (yield from self._make_room_or_take_over(order, record, run)):
-            if not run.state.is_final:
-                self._update_record()
-            return run.id
-        if not self._deployment.submitted(run):
-            # Another Airflow may have submitted it: this database may be a copy of its, and the keys are the same.
-            return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
-        return (yield from self._submit(order, record.generation, record.ordinal + 1))
+            record = self._keep_run(record, run)
+        return (yield from self._take_over_or_replace(order, record, run))
 
     @property
     def may_have_run(self) -> bool:
@@ -180,7 +164,9 @@ class Submission:
     @property
     def must_learn(self) -> bool:
         """Whether :meth:`learn` has something to do, which happens once for a workspace."""
-        return self.submitted and self._evidence is not None and bool(self._evidence.due)
+        record = self._record
+        looks_up = record is not None and not record.is_job
+        return self.submitted and looks_up and self._evidence is not None and bool(self._evidence.due)
 
     def learn(self) -> Flow[None]:
         """Find out, with the run that this try has submitted, in which ways runs are found by their key.
@@ -214,62 +200,41 @@ class Submission:
             submitted_at=self._now(),
             azureml_conn_id=self._conn_id,
             cancel_on_kill=self._cancel_older,
+            is_job=target.kind == "component",
         )
-        waited = 0.0
-        while True:
-            try:
-                return (yield from self._send(order, target, record._replace(submitted_at=self._now())))
-            except Throttled as error:
-                # The service has refused it, so nothing was done and it may be sent again.
-                asked = _THROTTLED_PAUSE if error.retry_after is None else max(1.0, error.retry_after)
-                pause = asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads tasks, keeps no secret
-                if waited + pause > self._throttled_budget:
-                    raise
-                self._log.warning(
-                    "The service is too busy to accept the submission; next try in %.0f s. %s", pause, error
-                )
-            yield Pause(pause)
-            waited += pause
+        if record.is_job:
+            self._log.info("Submitting %s as job %s.", target, id_of(record))
+        run = yield from self._sender.send(order, target, record, self._unsettled(record))
+        found = self._keep_run(record, run)
+        if found.fingerprint == record.fingerprint:
+            return run.id
+        # An earlier request under the same id has arrived before this one, and asked for something else.
+        return (yield from self._take_over_or_replace(order, found, run))
 
-    def _send(self, order: RunOrder, target: Target, record: SubmissionRecord) -> Flow[str]:
-        # The record first: from here on a crash leaves doubt, and doubt leads to a look-up.
+    def _unsettled(self, record: SubmissionRecord) -> SubmissionRecord | None:
+        """The record of an earlier request for the same job, whose fate is not known; None: there was none."""
+        known = self._record
+        is_same = known is not None and known.is_job and record.is_job and known.key == record.key
+        return known if is_same and known.sent and known.run_id is None else None
+
+    def _keep_run(self, record: SubmissionRecord, run: PipelineRun) -> SubmissionRecord:
+        """Store the run of a submission; returns the record with it."""
+        fingerprint = fingerprint_of(run, record) if record.is_job else record.fingerprint
+        pipeline_id = run.pipeline_id or record.pipeline_id
+        record = record._replace(run_id=run.id, pipeline_id=pipeline_id, fingerprint=fingerprint)
         self._keep(record)
-        if self._stopped:
-            self._keep(record._replace(sent=False))
-            raise AzureMLError("The task is being killed; nothing was submitted.")
-        self.submitted = True
-        try:
-            run: PipelineRun = yield self._call(order, target, record)
-        except AzureMLError as error:
-            if not error.in_doubt:
-                self._keep(record._replace(sent=False))
-                raise
-            if self._store is None:
-                raise
-            self._log.warning("The submission's reply was lost; looking up its run. %s", error)
-            found = yield from self._finder.run_in_doubt(record, cause=error)
-            if found is None:
-                self._keep(record._replace(sent=False))
-                self._log.warning("The submission was not carried out; a retry is safe.")
-                raise
-            run = found
-        self._keep(record._replace(run_id=run.id, pipeline_id=run.pipeline_id or record.pipeline_id))
-        return run.id
+        return record
 
-    def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:
-        own_tags = {
-            KEY: record.key,
-            **self._deployment.tags(),
-            "airflow.fingerprint": record.fingerprint,
-            "airflow.dag_id": self._identity.dag_id,
-            "airflow.run_id": self._identity.run_id,
-            "airflow.task_id": self._identity.task_id,
-            "airflow.map_index": str(self._identity.map_index),
-        }
-        body = order.request.to_wire(own_tags=own_tags, notification=target.kind == "pipeline")
-        if target.kind == "pipeline":
-            return calls.submit_pipeline(target.id, body, parent_run_id=order.parent_run_id)
-        return calls.submit_endpoint(target.id, body, version=target.version, parent_run_id=order.parent_run_id)
+    def _take_over_or_replace(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[str]:
+        """Take over an earlier submission's run, or submit another one once that run has ended."""
+        if (yield from self._make_room_or_take_over(order, record, run)):
+            if not run.state.is_final:
+                self._update_record()
+            return run.id
+        if not self._deployment.submitted(run):
+            # Another Airflow may have submitted it: this database may be a copy of its, and the keys are the same.
+            return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
+        return (yield from self._submit(order, record.generation, record.ordinal + 1))
 
     def _make_room_or_take_over(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
         """Whether an earlier try's run becomes this try's; if not, it has ended when this returns."""
@@ -342,11 +307,15 @@ class Submission:
             self._log.info("The task was cleared; run %s is not cancelled (cancel_on_kill=False).", record.run_id)
             return
         # A person decided to proceed without the fate of that submission being known, so this needs no proof.
-        run_id = yield from self._finder.find_id(record)
+        try:
+            run_id = yield from self._finder.find_id(record)
+        except ForeignRun as error:
+            self._log.warning("%s", error)
+            return
         if run_id is None:
             return
         try:
-            run = yield from self._finder.read(calls.get_run(run_id), run_id)
+            run = yield from self._finder.read_run(record, run_id)
         except NotFound:
             self._log.warning("The task was cleared; its earlier run %s is no longer in this workspace.", run_id)
             return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.hooks.components import ComponentMethods
 from aml_provider.hooks.datastores import DatastoreMethods
 from aml_provider.hooks.endpoints import EndpointMethods
 from aml_provider.hooks.experiments import ExperimentMethods
 from aml_provider.hooks.job_schedules import JobScheduleMethods
+from aml_provider.hooks.jobs import JobMethods
 from aml_provider.hooks.pipelines import PipelineMethods
 from aml_provider.hooks.run_records import RunRecordMethods
 from aml_provider.hooks.runs import RunMethods
@@ -23,7 +25,9 @@ __all__ = ["AzureMLHook", "retry_policy"]
 class AzureMLHook(
     PipelineMethods,
     EndpointMethods,
+    ComponentMethods,
     RunMethods,
+    JobMethods,
     RunRecordMethods,
     ExperimentMethods,
     ScheduleMethods,

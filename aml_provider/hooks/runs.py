@@ -119,11 +119,11 @@ class RunMethods(WorkspaceHook):
     async_submit_endpoint = in_event_loop(submit_endpoint)
 
     @operation
-    def get_run(self, run_id: str) -> Call[PipelineRun]:
-        """Read a pipeline run and its status."""
-        from aml_provider.client import calls
+    def get_run(self, run_id: str) -> Flow[PipelineRun]:
+        """Read a pipeline run, or a pipeline job, and its status."""
+        from aml_provider.client.flows.runs_or_jobs import get_run
 
-        return calls.get_run(run_id)
+        return get_run(run_id)
 
     async_get_run = in_event_loop(get_run)
 
@@ -185,17 +185,17 @@ class RunMethods(WorkspaceHook):
         """Wait until a run ends.
 
         Args:
-            run_id: The pipeline run.
+            run_id: The pipeline run or job.
             poll_interval: Seconds between two polls.
             timeout: Seconds after which to stop; None: wait for ever.
 
         Returns:
             The run as it was read last: final, unless the timeout passed. Check its ``state``.
         """
-        from aml_provider.client import calls
         from aml_provider.client.flows.runs import wait_for_run
+        from aml_provider.client.flows.runs_or_jobs import get_run
 
-        run: PipelineRun = yield calls.get_run(run_id)
+        run = yield from get_run(run_id)
         return (
             yield from wait_for_run(
                 run_id,
@@ -214,16 +214,16 @@ class RunMethods(WorkspaceHook):
         """Cancel a run and wait up to a minute for its end.
 
         Args:
-            run_id: The pipeline run.
+            run_id: The pipeline run or job.
             reason: Goes into the run's tag ``airflow.cancel``, for people who open the run.
 
         Returns:
             The run as it was read last.
         """
-        from aml_provider.client import calls
         from aml_provider.client.flows.cancel_run import cancel_run
+        from aml_provider.client.flows.runs_or_jobs import get_run
 
-        run: PipelineRun = yield calls.get_run(run_id)
+        run = yield from get_run(run_id)
         return (yield from cancel_run(run_id, run.experiment_name, reason=reason, log=self.log.warning))
 
     async_cancel_run = in_event_loop(cancel_run)

@@ -144,7 +144,12 @@ class WorkspaceHook(BaseHook):
                 workspace = client.call(calls.get_workspace())
                 steps.append("pipelines")
                 pipelines = f"{len(client.call(calls.list_pipelines()))} active published pipelines"
-                return True, f"Connected: workspace {workspace.name!r} in {workspace.location}, {pipelines}."
+                problem = client.ml_problem()
+                jobs = f"without one ({problem})" if problem else "with one"
+                return True, (
+                    f"Connected: workspace {workspace.name!r} in {workspace.location}, {pipelines}. A second token for "
+                    f"{settings.cloud.ml_resource} is optional: pipeline jobs are submitted {jobs}."
+                )
         except InvalidArgument as error:
             return False, f"Step 'settings' failed: {error}"
         except Exception as error:  # noqa: BLE001 - any error must reach the person at the form

@@ -1,4 +1,4 @@
-"""Operators for published pipelines."""
+"""Operators for published pipelines, and the one that also runs components."""
 
 from __future__ import annotations
 
@@ -20,27 +20,35 @@ if TYPE_CHECKING:
 
 
 class AzureMLRunPipelineOperator(BaseOperator):
-    """Run a published pipeline, or a pipeline endpoint, exactly once.
+    """Run a published pipeline, a pipeline endpoint or a pipeline component, exactly once.
+
+    A component is run as a pipeline job of Azure ML v2. Apart from the name, the arguments mean the same for all of them.
 
     At most one run of each task instance is active at any time, and at most one ends successfully, whatever happens:
     retries, killed workers, lost replies. A retry takes over the run that an earlier try submitted. A clear starts a
     new run, after the old one was cancelled.
 
     Args:
-        pipeline_id: The published pipeline; one of this and the next three is required.
+        pipeline_id: The published pipeline; exactly one of the six ids and names is required.
         pipeline_name: The name of the one active published pipeline that has it.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
         endpoint_version: Its version; None: its default one.
+        component_name: The registered pipeline component.
+        component_version: Its version; None: the newest one at the time of the submission.
+        batch_endpoint_name: A batch endpoint, as a pointer to the component of one of its deployments and to that
+            deployment's settings. The job is the task's own, it does not count as one of the endpoint's.
+        deployment_name: The batch endpoint's deployment; None: its default one.
         experiment_name: The experiment that the run belongs to; created if it is new.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name: :class:`~aml_provider.client.models.DataPath`, a mapping with
             ``datastore`` and ``path`` (such as a change from the blob sensor), or ``"store/path"``.
-        datasets: Ids of saved datasets, by parameter.
+        datasets: Ids of saved datasets, by parameter; for a component, ``"name:version"`` of data assets, by input.
         tags: Tags of the run.
         description: The run's description.
         continue_on_step_failure: Overrides the pipeline's own setting.
-        parent_run_id: A run of the same experiment that becomes the parent.
+        parent_run_id: A run of the same experiment that becomes the parent. A component's job cannot have one.
+        compute: For a component: the compute of those of its steps that name none.
         validate: Compare names and types with the pipeline's interface before submitting.
         wait_for_completion: Wait until the run ends. False: the task ends as soon as the run exists.
         deferrable: Wait in the triggerer instead of on a worker.
@@ -68,6 +76,10 @@ class AzureMLRunPipelineOperator(BaseOperator):
         "endpoint_id",
         "endpoint_name",
         "endpoint_version",
+        "component_name",
+        "component_version",
+        "batch_endpoint_name",
+        "deployment_name",
         "experiment_name",
         "parameters",
         "data_paths",
@@ -75,6 +87,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         "tags",
         "description",
         "parent_run_id",
+        "compute",
         "azureml_conn_id",
     )
     template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
@@ -90,6 +103,10 @@ class AzureMLRunPipelineOperator(BaseOperator):
         endpoint_id: str | None = None,
         endpoint_name: str | None = None,
         endpoint_version: str | None = None,
+        component_name: str | None = None,
+        component_version: str | None = None,
+        batch_endpoint_name: str | None = None,
+        deployment_name: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
         datasets: Mapping[str, str] | None = None,
@@ -97,6 +114,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
         parent_run_id: str | None = None,
+        compute: str | None = None,
         validate: bool = True,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -114,6 +132,10 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.endpoint_id = endpoint_id
         self.endpoint_name = endpoint_name
         self.endpoint_version = endpoint_version
+        self.component_name = component_name
+        self.component_version = component_version
+        self.batch_endpoint_name = batch_endpoint_name
+        self.deployment_name = deployment_name
         self.parameters = parameters
         self.data_paths = data_paths
         self.datasets = datasets
@@ -121,6 +143,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
         self.description = description
         self.continue_on_step_failure = continue_on_step_failure
         self.parent_run_id = parent_run_id
+        self.compute = compute
         self.validate = validate
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable

@@ -7,8 +7,9 @@ from typing import Any
 
 from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.specs.job import check_order
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
-from aml_provider.client.specs.target import ONE_OF, ONE_OF_V2
+from aml_provider.client.specs.target import ONE_OF, ONE_OF_V2, PipelineReference
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
@@ -20,11 +21,18 @@ def check_run(task: Any) -> None:
         InvalidTask: Some arguments cannot be used; the message names all of them.
     """
     with Literals(task) as literals:
-        literals.exactly_one(*ONE_OF)
+        literals.exactly_one(*ONE_OF, *ONE_OF_V2)
         literals.goes_with("endpoint_version", "endpoint_id", "endpoint_name")
-        literals.check("endpoint_version", as_version, optional=True)
-        literals.check("parent_run_id", as_name, optional=True)
+        literals.goes_with("component_version", "component_name")
+        literals.goes_with("deployment_name", "batch_endpoint_name")
+        literals.goes_with("compute", *ONE_OF_V2)
+        for name in ("endpoint_version", "component_version"):
+            literals.check(name, as_version, optional=True)
+        for name in (*ONE_OF_V2, "deployment_name", "compute", "parent_run_id"):
+            literals.check(name, as_name, optional=True)
         _check_request(literals, task, "tags")
+        if any(getattr(task, name) is not None for name in ONE_OF_V2):
+            _check_job(literals, task)
         literals.check("poll_interval", lambda name, value: in_seconds(name, value, minimum=0.1))
         literals.check("on_timeout", lambda name, value: as_choice(name, value, ON_TIMEOUT))
         for name in ("validate", "wait_for_completion", "deferrable", "durable", "cancel_on_kill"):
@@ -79,6 +87,7 @@ def check_job_schedule(task: Any) -> None:
         for name in ("deployment_name", "compute"):
             literals.check(name, as_name, optional=True)
         _check_request(literals, task, "tags")
+        _check_job(literals, task)
         literals.check("cron", as_cron, optional=True)
         literals.check("start_time", as_local_time, optional=True)
         literals.check("end_time", as_local_time, optional=True)
@@ -126,6 +135,17 @@ def _check_request(literals: Literals, task: Any, *more: str) -> None:
             literals.check_each(name, _of_request)
     literals.check("description", _of_request)
     literals.check("continue_on_step_failure", as_flag, optional=True)
+
+
+def _check_job(literals: Literals, task: Any) -> None:
+    """Check the arguments that mean something else, or nothing, for a component."""
+    component = PipelineReference(component_name="any")
+    request = RunRequest(experiment_name="any")
+    if hasattr(task, "parent_run_id"):
+        literals.check("parent_run_id", lambda _, value: check_order(component, request, value), optional=True)
+    for name in ("parameters", "datasets"):
+        if getattr(task, name) is not None:
+            literals.check_each(name, lambda name, value: check_order(component, _of_request(name, value), None))
 
 
 def _of_request(name: str, value: Any) -> RunRequest:

@@ -11,8 +11,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.polling.queries import list_steps_of, query_statuses
 from aml_provider.client.polling.round import PollRound
 from aml_provider.client.polling.waits import Wait, WaitQueue
@@ -228,7 +228,7 @@ class RunPoller:
             if poll.is_down:
                 return
             try:
-                run = await client.call(calls.get_run(run_id))
+                run = await client.run(get_run(run_id))
             except AzureMLError as error:
                 poll.read_failed(run_id, error, self._clock())
             else:

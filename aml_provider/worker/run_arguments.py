@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aml_provider.client.arguments import ON_TIMEOUT, as_choice, as_name
+from aml_provider.client.specs.job import check_order
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.durations import in_seconds
@@ -21,6 +22,10 @@ class RunArguments(NamedTuple):
     endpoint_id: Any
     endpoint_name: Any
     endpoint_version: Any
+    component_name: Any
+    component_version: Any
+    batch_endpoint_name: Any
+    deployment_name: Any
     experiment_name: Any
     parameters: Any
     data_paths: Any
@@ -29,6 +34,7 @@ class RunArguments(NamedTuple):
     description: Any
     continue_on_step_failure: bool | None
     parent_run_id: Any
+    compute: Any
     validate: bool
     wait_for_completion: bool
     deferrable: bool
@@ -63,7 +69,9 @@ class RunArguments(NamedTuple):
             tags=self.tags,
             description=self.description,
             continue_on_step_failure=self.continue_on_step_failure,
+            compute=self.compute,
         )
+        check_order(reference, request, self.parent_run_id)
         self.seconds_between_polls()
         return reference, request
 

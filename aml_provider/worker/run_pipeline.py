@@ -16,7 +16,8 @@ from aml_provider.connection import airflow_errors
 from aml_provider.deadlines import clock_ahead, trigger_deadline
 from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.identity import TaskIdentity
-from aml_provider.durable.submission import RunOrder, Submission
+from aml_provider.durable.order import RunOrder
+from aml_provider.durable.submission import Submission
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.links import AzureMLPipelineRunLink
@@ -253,7 +254,7 @@ class RunTry:
             conn_id=arguments.azureml_conn_id,
             cancel_older=arguments.cancel_on_kill,
             lookup_timeout=lookup_timeout(),
-            throttled_budget=retry_policy().throttled_budget,
+            policy=retry_policy(),
             log=self._log,
         )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client import calls
 from aml_provider.client.errors import RunStillActive
+from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.stored import StoredRecordDamaged
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def refuse_active(
     if record.run_id is not None:
         try:
             with client() as opened:
-                if opened.call(calls.get_run(record.run_id)).state.is_final:
+                if opened.run(get_run(record.run_id)).state.is_final:
                     return
         except Exception as error:  # noqa: BLE001 - whatever the reason, a run that cannot be read may be active
             problem = error

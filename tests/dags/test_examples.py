@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "azureml_run_pipeline",
+    "azureml_from_v1_to_v2",
     "azureml_blob_change_one_run_per_file",
     "azureml_blob_change_one_run_per_batch",
     "azureml_pipeline_as_stage",
@@ -145,6 +146,16 @@ def test_run_pipeline(run_example, emulator, container):
         container.upload_blob(f"incoming/{name}.csv", CSV)
     run_example("azureml_run_pipeline")
     assert _submitted(emulator) == [("workspaceblobstore/incoming", "orders.csv")]
+    assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
+
+
+@pytest.mark.parametrize("target", ["v1", "v2"])
+def test_one_line_moves_a_dag_to_a_component(run_example, emulator, container, monkeypatch, target):
+    monkeypatch.setenv("SCORE_WITH", target)
+    container.upload_blob("incoming/orders.csv", CSV)
+    run_example("azureml_from_v1_to_v2")
+    (run,) = emulator.state.runs.values()
+    assert (run.job is not None) == (target == "v2")
     assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
 
 

@@ -89,8 +89,9 @@ ARGUMENTS = {
     ),
     "operators.pipeline.AzureMLRunPipelineOperator": """
         | experiment_name pipeline_id=None pipeline_name=None endpoint_id=None endpoint_name=None endpoint_version=None
+        component_name=None component_version=None batch_endpoint_name=None deployment_name=None
         parameters=None data_paths=None datasets=None tags=None description=None continue_on_step_failure=None
-        parent_run_id=None validate=True wait_for_completion=True deferrable=False poll_interval=30.0 durable=True
+        parent_run_id=None compute=None validate=True wait_for_completion=True deferrable=False poll_interval=30.0 durable=True
         cancel_on_kill=True on_timeout='cancel' azureml_conn_id='azureml_default' **
     """,
     "operators.pipeline.AzureMLDisablePipelineOperator": (

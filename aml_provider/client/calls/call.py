@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         right: str
         role: str
         text: bool
+        ml_token: bool
         page_key: str
         limit: int | None
         secrets: Callable[[Any], Iterable[Secret[Any]]]
@@ -65,6 +66,7 @@ class Call(Generic[T]):
         right: The action that a role must grant, for the message of a 403.
         role: A built-in role that grants it.
         text: Whether the reply is plain text, not JSON.
+        ml_token: Whether a token for Azure Machine Learning itself goes with it, if the credential can get one.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body where there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: the most items to return; reading stops as soon as they are there.
@@ -85,6 +87,7 @@ class Call(Generic[T]):
     right: str = f"{RIGHTS}/read"
     role: str = "Reader"
     text: bool = False
+    ml_token: bool = False
     page_key: str | None = None
     limit: int | None = None
     secrets: Callable[[T], Iterable[Secret[Any]]] | None = None

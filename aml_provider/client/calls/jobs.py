@@ -23,6 +23,9 @@ def submit_job(job_id: str, body: Mapping[str, Any]) -> Call[PipelineRun]:
 
     A second request never starts a second job, but it may be refused although it is the same, and it would change the
     tags of a job that is not ours (azureml-v2-rest 4.3). So it is sent once: in doubt, the caller reads the job.
+
+    As Microsoft's SDK does, it carries a second token. The use of that is not established; perhaps jobs need it that
+    run as the user who submits them (azureml-v2-rest 2.1).
     """
     return _JOBS.write(
         f"submit job {job_id!r}",
@@ -32,6 +35,7 @@ def submit_job(job_id: str, body: Mapping[str, Any]) -> Call[PipelineRun]:
         query=ARM_VERSION,
         body=body,
         repeatable=False,
+        ml_token=True,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, BadRequest, Conflict, NotFound
+from aml_provider.client.flows.runs_or_jobs import get_run, request_cancel
 from aml_provider.client.http.messages import Flow, Pause
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def cancel_run(
     """Set the cancel tag on a run, cancel it and wait for its end. Doing it twice does no harm.
 
     Args:
-        run_id: The pipeline run.
+        run_id: The pipeline run or job.
         experiment: Its experiment, in case the service does not say.
         reason: The value of the tag, for people who read it in the studio.
         timeout: Seconds to wait for its end.
@@ -43,7 +44,7 @@ def cancel_run(
     Returns:
         The run as it was read last: final, unless the timeout has passed.
     """
-    run: PipelineRun = yield calls.get_run(run_id)
+    run = yield from get_run(run_id)
     if run.state.is_final:
         return run
     check(run)
@@ -56,16 +57,16 @@ def cancel_run(
         is_unknown = isinstance(error, NotFound)
         log(f"could not set the cancel tag of run {run_id}: {error}")
     try:
-        yield calls.cancel_run(run_id)
+        yield from request_cancel(run_id)
     except (BadRequest, Conflict):
         # The run may have ended by itself in between, and then the service refuses to cancel it.
-        run = yield calls.get_run(run_id)
+        run = yield from get_run(run_id)
         if not run.state.is_final:
             raise
         return run
     waited = 0.0
     while True:
-        run = yield calls.get_run(run_id)
+        run = yield from get_run(run_id)
         if is_unknown:
             try:
                 yield set_tag

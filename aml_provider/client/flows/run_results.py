@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, status_is, tag_equals
 from aml_provider.client.entities import PipelineRun, RunState
-from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError
+from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply, NotFound, ServiceError
 from aml_provider.client.flows.finding import EXPERIMENT, advised
 from aml_provider.client.flows.runs import list_steps
+from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.http.exchange import MOST_OF_A_LOG, MOST_OF_A_TEXT
 from aml_provider.client.http.messages import Request
 from aml_provider.client.specs.recurrence import whole_number
@@ -110,9 +111,9 @@ def in_experiment(run_id: str, experiment_name: str | None, call_of: Callable[[s
 
 def _experiment_of(run_id: str) -> Flow[str]:
     try:
-        run: PipelineRun = yield calls.get_run(run_id)
-    except NotFound:
-        # A step: the pipelines service does not know it by its own id.
+        run = yield from get_run(run_id)
+    except (NotFound, MalformedReply):
+        # A step: the pipelines service does not know it by its own id, and Azure Resource Manager knows nothing of it.
         known: HistoryRun = yield calls.find_history_run(run_id)
         experiment: Experiment = yield calls.get_experiment_by_id(known.experiment_id)
         return experiment.name
@@ -122,8 +123,7 @@ def _experiment_of(run_id: str) -> Flow[str]:
 def list_steps_of(run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
     """List the steps of a run or a run id, in the order of their creation."""
     if not isinstance(run, PipelineRun):
-        run = yield calls.get_run(run)
-        assert isinstance(run, PipelineRun)
+        run = yield from get_run(run)
     return (yield from list_steps(run.experiment_name, run.id))
 
 
@@ -166,7 +166,7 @@ def read_logs(
     """
     if max_bytes is not None:
         whole_number("max_bytes", max_bytes, 1, None)
-    run: PipelineRun = yield calls.get_run(run_id)
+    run = yield from get_run(run_id)
     steps = yield from _steps(run, step)
     texts: dict[str, str] = {}
     problem: AzureMLError | None = None
@@ -249,7 +249,7 @@ def read_metrics(run_id: str, step: str | None = None) -> Flow[dict[str, tuple[M
     Raises:
         InvalidArgument: There is no such step.
     """
-    run: PipelineRun = yield calls.get_run(run_id)
+    run = yield from get_run(run_id)
     steps = yield from _steps(run, step)
     loggers = {f"{name}/": item.id for name, item in steps.items()}
     if step is None:
@@ -271,7 +271,7 @@ def read_outputs(run_id: str, step: str | None = None) -> Flow[dict[str, Output]
     Raises:
         InvalidArgument: There is no such step.
     """
-    run: PipelineRun = yield calls.get_run(run_id)
+    run = yield from get_run(run_id)
     steps = yield from _steps(run, step)
     outputs: dict[str, Output] = {}
     for name, item in steps.items():

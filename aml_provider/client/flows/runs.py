@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, ends_a_wait
+from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.http.retry import may_pass
 from aml_provider.client.text import one_line
@@ -50,7 +51,7 @@ def wait_for_run(
     """Poll a run until it is final or its deadline has passed.
 
     Args:
-        run_id: The pipeline run.
+        run_id: The pipeline run or job.
         experiment: Its experiment.
         poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
@@ -66,7 +67,7 @@ def wait_for_run(
     """
     last: Progress | None = None
     while True:
-        run: PipelineRun = yield from read_run(run_id, policy=policy)
+        run = yield from read_run(run_id, policy=policy)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
         if progress != last:
             log(progress)
@@ -84,7 +85,7 @@ def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
     repeated: a refused token, a conflict, a reply that cannot be parsed.
 
     Args:
-        run_id: The pipeline run.
+        run_id: The pipeline run or job.
         policy: The budget for all attempts together, and where errors are logged.
 
     Raises:
@@ -95,7 +96,7 @@ def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
     troubles = Troubles()
     while True:
         try:
-            run: PipelineRun = yield calls.get_run(run_id)
+            run = yield from get_run(run_id)
         except AzureMLError as error:
             pause = pause_after(error, policy.pause(tries, None))
             # Where a single request is repeated, that has already used the budget up.

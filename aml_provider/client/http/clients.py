@@ -7,6 +7,7 @@ httpx.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -106,6 +107,17 @@ class Client:
         """Get a token now, to find out whether that works; later requests use it."""
         credentials.get_token(self._credential, self.settings, self.settings.token_scope)
 
+    def ml_problem(self) -> str | None:
+        """Why pipeline jobs are submitted without a token for Azure Machine Learning itself; None: they have one."""
+        scope = self.settings.ml_token_scope
+        if scope is None:
+            return "auth_method 'static_token' has a token for one audience"
+        try:
+            credentials.get_token(self._credential, self.settings, scope)
+        except AzureMLError as error:
+            return str(error)
+        return None
+
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
         return self.run(flow_of(call))
@@ -144,7 +156,11 @@ class Client:
         token = None
         if step.scope is not None:
             token = credentials.get_token(self._credential, self.settings, step.scope)
-        transfer = Transfer(step, token, self._http.timeout)
+        ml_token = None
+        if step.ml_scope is not None:
+            with contextlib.suppress(AzureMLError):
+                ml_token = credentials.get_token(self._credential, self.settings, step.ml_scope)
+        transfer = Transfer(step, token, self._http.timeout, ml_token)
         with transfer, self._http.stream(**transfer.arguments) as response:
             transfer.begin(response)
             for piece in response.iter_raw():
@@ -231,7 +247,11 @@ class AsyncClient:
         token = None
         if step.scope is not None:
             token = await credentials.get_async_token(self._credential, self.settings, step.scope)
-        transfer = Transfer(step, token, self._http.timeout)
+        ml_token = None
+        if step.ml_scope is not None:
+            with contextlib.suppress(AzureMLError):
+                ml_token = await credentials.get_async_token(self._credential, self.settings, step.ml_scope)
+        transfer = Transfer(step, token, self._http.timeout, ml_token)
         with transfer:
             async with asyncio.timeout(transfer.deadline.seconds), self._http.stream(**transfer.arguments) as response:
                 transfer.begin(response)

@@ -27,6 +27,7 @@ class Request(NamedTuple):
         headers: Headers besides those that the driver adds.
         content: The body.
         scope: The audience of the token that it carries; None: it carries none.
+        ml_scope: The audience of a second token, which goes into ``x-azureml-token`` if the credential can get one.
         repeatable: Whether it may be repeated after a failure.
         tail: Keep only the last N bytes of the body.
         most: The most bytes that are read of the body of a success; a longer one is an error.
@@ -44,6 +45,7 @@ class Request(NamedTuple):
     tail: int | None = None
     most: int = MOST_OF_A_RECORD
     is_link: bool = False
+    ml_scope: str | None = None
 
 
 class Pause(NamedTuple):

@@ -160,6 +160,7 @@ class Session:
             headers=tuple(headers),
             content=content,
             scope=self.settings.token_scope,
+            ml_scope=self.settings.ml_token_scope if call.ml_token else None,
             repeatable=call.repeatable,
             most=MOST_OF_A_TEXT if call.text else MOST_OF_A_PAGE if call.page_key else MOST_OF_A_RECORD,
         )

@@ -50,17 +50,21 @@ class Transfer:
         request: The request.
         token: The bearer token that it carries; None: it carries none.
         timeout: The driver's timeouts.
+        ml_token: The second token that it carries; None: it carries none.
 
     Attributes:
         deadline: When the transfer is given up.
     """
 
-    def __init__(self, request: Request, token: str | None, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self, request: Request, token: str | None, timeout: httpx.Timeout, ml_token: str | None = None
+    ) -> None:
         self.deadline = Deadline(None if timeout.read is None else _READ_TIMEOUTS * timeout.read)
         self._request = request
         self._token = token
+        self._ml_token = ml_token
         self._id = str(uuid.uuid4())
-        self._sent = _secrets_of(request, token)
+        self._sent = _secrets_of(request, token, ml_token)
         self._response: httpx.Response | None = None
         self._content = b""
         self._failure: AzureMLError | None = None
@@ -75,6 +79,8 @@ class Transfer:
         headers["x-ms-client-request-id"] = self._id
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
+        if self._ml_token is not None:
+            headers["x-azureml-token"] = self._ml_token
         return {
             "method": self._request.method,
             "url": _address(self._request),
@@ -215,11 +221,11 @@ def _user_agent_with(airflow: str) -> str:
     )
 
 
-def _secrets_of(request: Request, token: str | None) -> tuple[Secret[str], ...]:
+def _secrets_of(request: Request, *tokens: str | None) -> tuple[Secret[str], ...]:
     """The secrets that a request carries: its reply may echo them."""
     query = parse_qsl(urlsplit(request.url).query) if request.is_link else request.query
     signatures = [value for name, value in query if name.lower() == "sig"]
-    return tuple(Secret(value) for value in (token, *signatures) if value)
+    return tuple(Secret(value) for value in (*tokens, *signatures) if value)
 
 
 def _host(url: str) -> str:

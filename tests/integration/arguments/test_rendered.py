@@ -48,6 +48,19 @@ FORMS = {
         {"pipeline_name": "quick", "experiment_name": "exp", "wait_for_completion": False},
         {"endpoint_name": "door", "endpoint_version": "1", "experiment_name": "exp", "wait_for_completion": False},
         {"endpoint_id": "door", "experiment_name": "exp", "wait_for_completion": False},
+        {
+            "component_name": "quick",
+            "component_version": "1",
+            "compute": "cpu",
+            "experiment_name": "exp",
+            "wait_for_completion": False,
+        },
+        {
+            "batch_endpoint_name": "gate",
+            "deployment_name": "blue",
+            "experiment_name": "exp",
+            "wait_for_completion": False,
+        },
     ],
     AzureMLCreateScheduleOperator: [
         CREATE | RECURRENCE | {"pipeline_id": "quick"},
@@ -244,6 +257,7 @@ def test_a_number_too_long_for_python_to_print_is_refused(fields_of, field):
 
 def test_a_version_may_be_a_number(fields_of):
     assert outcome(fields_of, AzureMLRunPipelineOperator, "endpoint_version", 1) is None
+    assert outcome(fields_of, AzureMLRunPipelineOperator, "component_version", 1) is None
 
 
 def test_a_url_that_may_hold_a_secret_is_not_shown(fields_of):

@@ -94,6 +94,7 @@ class TestTestConnection:
         assert success is True
         assert message.startswith("Connected: workspace 'ws' in ")
         assert "active published pipelines" in message
+        assert "https://ml.azure.com is optional: pipeline jobs are submitted without one (auth_method" in message
         assert SECRET not in message
 
     def test_a_connection_that_does_not_exist_is_named(self):

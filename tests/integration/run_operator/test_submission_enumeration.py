@@ -25,6 +25,12 @@ QUIRKS = {
     "integer enums": ["int_enums"],
     "nothing is found": ["drop_tags", "drop_properties"],
 }
+#: For jobs, whose ids are the client's choice, so that nothing depends on how runs are found by their key.
+JOB_QUIRKS = {
+    "put again": ["put_again=400"],
+    "dropped tags": ["drop_tags", "put_replaces_tags"],
+    "slow cancel": ["slow_cancel=8s", "history_lag=20s"],
+}
 # A retry may have to wait for a run that is being cancelled, or for the reply to its look-up.
 MOST_TRIES = 4
 THEN = ("retry", "clear")
@@ -86,6 +92,22 @@ def test_whatever_interrupts_a_try_there_is_one_run(quirks, world, store, deferr
         live_through(new(), [(interruption, then)], quirks)
         histories += 1
     record_testsuite_property(f"histories, {quirks}, {store=}, {deferrable=}", histories)
+    assert histories > 30
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["waits on the worker", "defers"])
+@pytest.mark.parametrize("quirks", JOB_QUIRKS)
+def test_whatever_interrupts_a_try_there_is_one_job(quirks, monkeypatch, deferrable, record_testsuite_property):
+    with World(JOB_QUIRKS[quirks], monkeypatch) as world:
+
+        def new():
+            return Life(world, store=HAS_STORE, deferrable=deferrable, component_name="quick")
+
+        histories = 0
+        for interruption, then in itertools.product(list(interruptions(new)), THEN):
+            live_through(new(), [(interruption, then)], quirks)
+            histories += 1
+    record_testsuite_property(f"histories of jobs, {quirks}, {deferrable=}", histories)
     assert histories > 30
 
 

@@ -123,15 +123,17 @@ class Life(Task):
         world: The workspace.
         store: Keep the record in a task state store, or else in Variables.
         deferrable: Defer while the run goes on.
+        target: What is run, as arguments of the operator.
     """
 
-    def __init__(self, world, *, store, deferrable):
+    def __init__(self, world, *, store, deferrable, **target):
         world.renew()
         self.world = world
         self.script = world.script
         self.store = Store(world.script) if store else None
         self.ti = WatchedTaskInstance(world.script)
         self.deferrable = deferrable
+        self.target = target or {"pipeline_id": "quick"}
         self.generation = 0
         #: The clear-generation in which each run was submitted.
         self.generations = {}
@@ -155,7 +157,7 @@ class Life(Task):
                 self.generations.setdefault(run_id, self.generation)
 
     def _attempt(self):
-        operator = partial(RunPipeline, pipeline_id="quick", poll_interval=30, deferrable=self.deferrable)
+        operator = partial(RunPipeline, poll_interval=30, deferrable=self.deferrable, **self.target)
         try:
             return operator().execute(self.context)
         except TaskDeferred as deferred:

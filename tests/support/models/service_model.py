@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from aml_provider.client.calls import Call
-from aml_provider.client.errors import AzureMLError, NotFound, ReplyLost, ServerFault, Throttled
+from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.messages import Pause
 from aml_provider.durable.evidence import Evidence
 from aml_provider.state.task_records import TaskStateSubmissionStore
@@ -47,6 +47,8 @@ class Run:
     history_tags: dict = field(default_factory=dict)
     marked_by_person: bool = False
     stops: float = 0.0
+    #: Of a job: what a second request under its id must not change.
+    body: dict | None = None
 
     @property
     def marked(self):
@@ -54,18 +56,21 @@ class Run:
 
 
 class Service:
-    """Answers the calls of a submission.
+    """Answers the calls of a submission, of published pipelines and of jobs: both dialects on one state.
 
     Args:
         drop_tags: Tags of a submission are lost.
         drop_properties: Properties of a submission are lost.
         lag: Seconds until a run is found by anything but its id.
+        put_again: The status of a second request for a job that is the same as the first one. One that differs is
+            refused with 400; which status the real service uses is not established.
     """
 
-    def __init__(self, *, drop_tags=False, drop_properties=False, lag=0.0):
+    def __init__(self, *, drop_tags=False, drop_properties=False, lag=0.0, put_again=200):
         self.drop_tags = drop_tags
         self.drop_properties = drop_properties
         self.lag = lag
+        self.put_again = put_again
         self.time = 1.8e9
         self.runs = []
         self.late = []
@@ -94,7 +99,9 @@ class Service:
         self.listener()
         for run in [run for run in self.late if run.born <= self.time]:
             self.late.remove(run)
-            self._begin(run)
+            # A job's id names one job for ever, also for a request that arrives late.
+            if run.body is None or all(other.id != run.id for other in self.runs):
+                self._begin(run)
         for run in self.runs:
             if run.status == "Stopping" and self.time >= run.stops:
                 run.status = "Canceled"
@@ -159,9 +166,20 @@ class Service:
             if parts[1] == "Pipeline":
                 return [self._pipeline_wire(run) for run in self._listed()]
             run = self._run(parts[1])
+            if run.body is not None:
+                raise NotFound("get pipeline run", status=404)
             if call.method == "DELETE":
                 return self._cancel(run)
             return self._pipeline_wire(run)
+        if parts[0] == "jobs":
+            if call.method == "PUT":
+                return self._submit_job(parts[1], call)
+            run = self._run(parts[1])
+            if run.body is None:
+                raise NotFound("get job", status=404)
+            if parts[2:] == ["cancel"]:
+                return self._cancel(run)
+            return self._job_wire(run)
         assert parts[0] == "experiments"
         if parts[-1] == "runs:query":
             bag, key = re.fullmatch(r'\((Tags|Properties)/airflow\.key eq "(\w+)"\)', call.body["filter"]).groups()
@@ -173,6 +191,42 @@ class Service:
         return self._history_wire(run)
 
     def _submit(self, call):
+        return self._decide(
+            Run(
+                id="",
+                generation=self.generation,
+                wanted=self.wants,
+                tags={} if self.drop_tags else dict(call.body["tags"]),
+                properties={} if self.drop_properties else dict(call.body["Properties"]),
+                born=self.time,
+            ),
+            self._pipeline_wire,
+        )
+
+    def _submit_job(self, job_id, call):
+        body = dict(call.body["properties"])
+        tags, properties = body.pop("tags"), body.pop("properties")
+        if self.fates[:1] in ([], ["done"], ["done, reply lost"]):
+            for run in self.runs:
+                if run.id == job_id and (run.body, run.properties) == (body, properties) and self.put_again == 200:
+                    run.tags = dict(tags)
+                    return self._job_wire(run)
+                if run.id == job_id:
+                    raise BadRequest("submit job", status=400, code="UserError", message="JobPropertyImmutable")
+        return self._decide(
+            Run(
+                id=job_id,
+                generation=self.generation,
+                wanted=self.wants,
+                tags=dict(tags),
+                properties=dict(properties),
+                born=self.time,
+                body=body,
+            ),
+            self._job_wire,
+        )
+
+    def _decide(self, run, wire):
         fate = self.fates.pop(0) if self.fates else "done"
         if fate == "refused":
             raise NotFound("submit", status=404)
@@ -180,25 +234,20 @@ class Service:
             raise Throttled("submit", status=429)
         if fate == "not done":
             raise ReplyLost("the reply was lost")
-        run = Run(
-            id=f"run-{next(self._ids)}",
-            generation=self.generation,
-            wanted=self.wants,
-            tags={} if self.drop_tags else dict(call.body["tags"]),
-            properties={} if self.drop_properties else dict(call.body["Properties"]),
-            born=self.time + (self.late_by if fate == "done late" else 0.0),
-        )
+        run.id = run.id or f"run-{next(self._ids)}"
         run.history_tags = dict(run.tags)
         if fate == "done late":
+            run.born += self.late_by
             self.late.append(run)
             raise ServerFault("submit", status=504)
         self._begin(run)
         if fate == "done, reply lost":
             raise ReplyLost("the reply was lost")
-        return self._pipeline_wire(run)
+        return wire(run)
 
     def _begin(self, run):
-        others = [other.id for other in self.active(run.generation)]
+        # After a clear too, an earlier job has ended before the next one begins, however late its request arrives.
+        others = [other.id for other in self.active(None if run.body is not None else run.generation)]
         assert not others, f"{run.id} began while {others} of its generation were active"
         self.runs.append(run)
 
@@ -231,6 +280,18 @@ class Service:
             "PipelineId": "pipe",
             "tags": run.tags,
             "Properties": run.properties,
+        }
+
+    def _job_wire(self, run):
+        status = {"Stopping": "CancelRequested", "Finished": "Completed"}.get(run.status, run.status)
+        return {
+            "name": run.id,
+            "properties": {
+                **run.body,
+                "status": status,
+                "tags": {} if self.drop_tags else run.tags,
+                "properties": {} if self.drop_properties else run.properties,
+            },
         }
 
     def _history_wire(self, run):

@@ -8,12 +8,14 @@ from support.models.service_model import Crash, Fuse, KnownEvidence, Service, St
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.target import PipelineReference, Target
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lookup import KEY
-from aml_provider.durable.submission import RunOrder, Submission
+from aml_provider.durable.order import RunOrder
+from aml_provider.durable.submission import Submission
 
 SETTINGS = WorkspaceSettings(
     subscription_id="s",
@@ -30,6 +32,7 @@ LOG = logging.getLogger("test")
 QUIET = logging.getLogger("test.quiet")
 QUIET.disabled = True
 GRACE = 60.0
+POLICY = RetryPolicy(budget=120.0, throttled_budget=3600.0, jitter=lambda: 1.0)
 DOUBT = ("done, reply lost", "not done", "done late")
 
 
@@ -47,15 +50,22 @@ def submit(service, key="k1"):
 
 
 class World:
-    """One task instance, its store, and the service."""
+    """One task instance, its store, and the service.
 
-    def __init__(self, *, learnt=True, **quirks):
+    Args:
+        learnt: Whether the ways to look up a key have been learnt.
+        jobs: Whether the task asks for jobs, not for runs of a published pipeline.
+        quirks: Those of the service.
+    """
+
+    def __init__(self, *, learnt=True, jobs=False, **quirks):
         self.service = Service(**quirks)
         self.store = Store(self.service)
         self.shelf = []
         self.identity = TaskIdentity("here", "dag", "run", "task", -1, max_tries=2, retries=2)
         self.submission = None
         self.log = LOG
+        self.jobs = jobs
         if learnt:
             self._learn(quirks)
 
@@ -71,6 +81,8 @@ class World:
         return KnownEvidence(SETTINGS, self.service, self.shelf)
 
     def find_target(self):
+        if self.jobs:
+            return Target("component", "comp/versions/1", "1", "comp/versions/1", name="comp")
         return Target("pipeline", "pipe", pipeline_id="pipe")
         yield
 
@@ -81,7 +93,8 @@ class World:
 
     def order(self, find_target=None):
         request = RunRequest.of(experiment_name="exp", parameters={"p": self.service.wants})
-        return RunOrder(PipelineReference(pipeline_id="pipe"), request, find_target or self.find_target)
+        reference = PipelineReference(component_name="comp") if self.jobs else PipelineReference(pipeline_id="pipe")
+        return RunOrder(reference, request, find_target or self.find_target)
 
     def new_try(self, **changes):
         arguments = {
@@ -92,7 +105,7 @@ class World:
             "conn_id": "azureml_default",
             "cancel_older": True,
             "lookup_timeout": GRACE,
-            "throttled_budget": 3600.0,
+            "policy": POLICY,
             "log": self.log,
             "now": self.service.now,
             "monotonic": self.service.now,
@@ -102,6 +115,11 @@ class World:
 
     def obtain(self, fuse=None, find_target=None, **changes):
         return self.service.drive(self.new_try(**changes).obtain(self.order(find_target)), fuse)
+
+    def move(self):
+        """The DAG names the other kind of pipeline from now on, so that it asks for something else."""
+        self.jobs = not self.jobs
+        self.service.wants = f"{self.service.wants} moved"
 
     def clear(self):
         self.identity = self.identity._replace(max_tries=self.identity.max_tries + 1)
@@ -153,3 +171,15 @@ def outcome(action):
         return action()
     except (AzureMLError, Crash) as error:
         return error
+
+
+def end_tries_after(seconds, world):
+    """From now on, each try of this world ends when it has lasted so long, as at an ``execution_timeout``."""
+    began = world.service.time
+
+    def end():
+        if world.service.time >= began + seconds:
+            world.service.listener = lambda: None
+            raise Crash
+
+    world.service.listener = end

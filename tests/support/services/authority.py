@@ -62,6 +62,7 @@ class Authority:
         certificates: The certificate of each application, as PEM.
         federated: The Kubernetes token that each identity trusts.
         assigned: The client ids that this host's identity endpoint answers for; empty is the system-assigned one.
+        unknown_scopes: Audiences for which nobody gets a token.
         outage: A status that answers everything, as during an outage.
         pause: Headers of such an answer.
         lifetime: How long tokens hold.
@@ -86,6 +87,7 @@ class Authority:
         self.certificates: dict[str, bytes] = {}
         self.federated: dict[str, str] = {}
         self.assigned: set[str] = set()
+        self.unknown_scopes: set[str] = set()
         self.outage = 0
         self.pause: dict[str, str] = {}
         self.lifetime = 3600
@@ -139,6 +141,8 @@ class Authority:
             }
         if rest == "oauth2/v2.0/token" and seen.method == "POST":
             self._authenticate(seen.values, f"{url}/oauth2/v2.0/token")
+            if seen.values["scope"].split()[0] in self.unknown_scopes:
+                raise _Refusal(400, "invalid_resource", "AADSTS500011: The resource principal was not found.")
             return self._issue()
         raise _Refusal(404, "not_found", seen.path)
 

@@ -32,6 +32,28 @@ SEED = {
         {"name": "twins", "id": "twin-1", "steps": [{"name": "work"}]},
         {"name": "twins", "id": "twin-2", "steps": [{"name": "work"}]},
     ],
+    "components": [
+        {
+            "name": "quick",
+            "version": version,
+            "inputs": [
+                {"name": "count", "type": "integer", "default": "1"},
+                {"name": "input", "type": "uri_folder", "optional": True},
+            ],
+            "steps": [{"name": "work", "run_seconds": 10}],
+        }
+        for version in ("1", "2")
+    ]
+    + [
+        {"name": "long", "steps": [{"name": "work", "run_seconds": 36000}]},
+        {
+            "name": "fails",
+            "steps": [
+                {"name": "read", "run_seconds": 1},
+                {"name": "score", "run_seconds": 1, "fails": "row 2 is empty", "log": "loading\nrow 2: oh no"},
+            ],
+        },
+    ],
     "endpoints": [{"name": "door", "id": "door", "default_version": "1", "versions": {"0": "long", "1": "quick"}}],
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.models.service_model import Crash, Fuse, submission_store
-from support.models.submissions import GRACE, World, crashes, outcome
+from support.models.submissions import GRACE, POLICY, World, crashes, outcome
 
 from aml_provider.client.errors import (
     AuthenticationRefused,
@@ -228,7 +228,7 @@ def test_a_service_that_stays_busy_is_given_up_without_doubt():
     world = World(learnt=False)
     world.service.fates = ["throttled"] * 1000
     with pytest.raises(Throttled):
-        world.obtain(throttled_budget=600.0)
+        world.obtain(policy=POLICY._replace(throttled_budget=600.0))
     assert 1.8e9 + 500 <= world.service.now() <= 1.8e9 + 600
     assert not world.store["azureml_submission"]["sent"]
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from support.models.service_model import ACTIVE, Crash, Fuse
-from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, outcome
+from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, end_tries_after, outcome
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
 from aml_provider.client.http.messages import ON_ITS_WAY
@@ -102,18 +102,6 @@ def test_a_crash_around_a_look_up_or_a_pause_is_like_one_after_the_last_write(fa
             assert not isinstance(ends, AzureMLError), (at, again, ends)
         assert world.obtain() == world.only_run().id
         world.check()
-
-
-def end_tries_after(seconds, world):
-    """From now on, each try of this world ends when it has lasted so long, as at an ``execution_timeout``."""
-    began = world.service.time
-
-    def end():
-        if world.service.time >= began + seconds:
-            world.service.listener = lambda: None
-            raise Crash
-
-    world.service.listener = end
 
 
 @pytest.mark.parametrize("lasts", [4.0, 15.0, 50.0, 100.0])

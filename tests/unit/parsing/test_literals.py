@@ -33,6 +33,7 @@ from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 
 RUN = {"pipeline_name": "p", "experiment_name": "e"}
+COMPONENT = {"pipeline_name": ..., "component_name": "c"}
 MAKE = {"name": "n", "pipeline_name": "p", "experiment_name": "e", "recurrence": Recurrence("Day", 1)}
 MAKE_JOB = {"name": "n", "component_name": "c", "experiment_name": "e", "cron": "0 7 * * *"}
 WATCH = {"datastore": "store", "path": "in"}
@@ -76,6 +77,30 @@ MISTAKES = [
         {"endpoint_version": "1"},
         "endpoint_version: can be used only with endpoint_id or endpoint_name",
     ),
+    (
+        AzureMLRunPipelineOperator,
+        {"component_name": "c"},
+        "needs exactly one of .* given pipeline_name and component_name",
+    ),
+    (AzureMLRunPipelineOperator, {"component_version": 1}, "component_version: can be used only with component_name"),
+    (
+        AzureMLRunPipelineOperator,
+        {"deployment_name": "d"},
+        "deployment_name: can be used only with batch_endpoint_name",
+    ),
+    (
+        AzureMLRunPipelineOperator,
+        {"compute": "cpu"},
+        "compute: can be used only with component_name or batch_endpoint_name",
+    ),
+    (AzureMLRunPipelineOperator, {**COMPONENT, "component_version": 1.5}, "component_version: is a float"),
+    (
+        AzureMLRunPipelineOperator,
+        {**COMPONENT, "parent_run_id": "r"},
+        "parent_run_id: cannot be used with component_name",
+    ),
+    (AzureMLRunPipelineOperator, {**COMPONENT, "parameters": {"a": ""}}, r"parameters\['a'\]: is an empty text"),
+    (AzureMLRunPipelineOperator, {**COMPONENT, "datasets": {"a": "id"}}, r"datasets\['a'\].*'name:version'"),
     (AzureMLRunPipelineOperator, {"parameters": ["a"]}, "parameters: is a list"),
     (AzureMLRunPipelineOperator, {"parameters": {"a": None, "{{ b }}": 1}}, r"parameters\['a'\]"),
     (AzureMLRunPipelineOperator, {"data_paths": {"in": "https://a/b"}}, r"data_paths\['in'\]"),
@@ -119,6 +144,8 @@ MISTAKES = [
         {"cron": ..., "recurrence": Recurrence("Day", 1, hours=[3])},
         "recurrence: has hours; the service wants hours and minutes",
     ),
+    (AzureMLCreateJobScheduleOperator, {"parameters": {"a": ""}}, r"parameters\['a'\]: is an empty text"),
+    (AzureMLCreateJobScheduleOperator, {"datasets": {"a": "b"}}, r"datasets\['a'\]: is 'b'; a component takes"),
     (AzureMLCreateJobScheduleOperator, {"tags": {"airflow.x": "y"}}, r"tags\['airflow.x'\]"),
     (AzureMLCreateJobScheduleOperator, {"status": "On"}, "status: is 'On'"),
     (AzureMLCreateJobScheduleOperator, {"if_exists": "replace"}, "if_exists: is 'replace'"),

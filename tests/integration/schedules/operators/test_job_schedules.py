@@ -219,7 +219,7 @@ def test_a_schedule_that_does_something_else_is_left_alone(workspace, task):
         create(task)
 
 
-@pytest.mark.parametrize("kind", ["drop", "truncate"])
+@pytest.mark.parametrize("kind", ["drop", "refuse", "cut", "empty", "html"])
 def test_after_a_lost_reply_there_is_one_schedule(workspace, task, kind, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
     workspace.faults.add(kind, method="PUT", path=SCHEDULES, times=1)
@@ -317,7 +317,7 @@ def test_the_service_fires_at_the_times_that_were_asked_for(workspace, task):
 
 def test_a_reply_that_stays_lost_is_an_error_that_a_retry_repairs(workspace, task, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
-    workspace.faults.add("drop", method="PUT", path=SCHEDULES, times=50)
+    workspace.faults.add("refuse", method="PUT", path=SCHEDULES, times=50)
     with pytest.raises(ReplyLost):
         create(task)
     workspace.faults.clear()

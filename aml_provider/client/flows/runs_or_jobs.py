@@ -1,0 +1,71 @@
+"""A run by its id alone, which is that of a published pipeline's run or of a pipeline job.
+
+The ids of our own jobs have a form that no other run has. Any other id may be of either kind: then the pipelines service
+is asked first, and Azure Resource Manager if the pipelines service does not know the run. Nobody stores the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from aml_provider.client import calls
+from aml_provider.client.errors import AzureMLError, NotFound, PermissionDenied
+from aml_provider.client.specs.job import is_own_job_id
+
+if TYPE_CHECKING:
+    from aml_provider.client.calls import Call
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+
+T = TypeVar("T")
+
+
+def get_run(run_id: str) -> Flow[PipelineRun]:
+    """Read a run or a job, and its status.
+
+    Raises:
+        NotFound: It is neither.
+        PermissionDenied: It may be one that the identity must not read.
+    """
+    return _either(run_id, calls.get_run(run_id), calls.get_job(run_id))
+
+
+def request_cancel(run_id: str) -> Flow[None]:
+    """Request the cancellation of a run or a job; it takes some time.
+
+    Raises:
+        NotFound: It is neither.
+        PermissionDenied: It may be one that the identity must not cancel.
+    """
+    return _either(run_id, calls.cancel_run(run_id), calls.cancel_job(run_id))
+
+
+def _either(run_id: str, of_run: Call[T], of_job: Call[T]) -> Flow[T]:
+    result: T
+    if is_own_job_id(run_id):
+        result = yield of_job
+        return result
+    try:
+        result = yield of_run
+    except (NotFound, PermissionDenied) as error:
+        try:
+            result = yield of_job
+        except NotFound:
+            raise error from None
+        except AzureMLError as second:
+            if not second.permanent:
+                # It may be a job: that it is not a run says nothing while jobs cannot be read.
+                raise
+            raise _with_hint(error, f"Nor could it be found as a job: {second}") from second
+    return result
+
+
+def _with_hint(error: NotFound | PermissionDenied, hint: str) -> NotFound | PermissionDenied:
+    return type(error)(
+        error.operation,
+        status=error.status,
+        code=error.code,
+        message=error.message,
+        request_ids=error.request_ids,
+        hint=f"{error.hint} {hint}".strip(),
+    )

@@ -1,0 +1,110 @@
+"""The submission of a pipeline job, whose id the client chooses: in doubt, the job is read by that id.
+
+An id names one job for ever, so a second request under the same id never starts a second job (azureml-v2-rest 4.3). So
+nothing is looked up by key here, and "not found" needs no evidence: it only means that the request is sent again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aml_provider.client import calls
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    AzureMLError,
+    ForeignRun,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    SubmissionUnsettled,
+    Throttled,
+)
+from aml_provider.client.specs.job import job_id
+from aml_provider.durable.lookup import KEY, repeat_until_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.durable.record import SubmissionRecord
+
+#: The tag and the property that carry a submission's fingerprint.
+FINGERPRINT = "airflow.fingerprint"
+
+
+def id_of(record: SubmissionRecord) -> str:
+    """The id of a submission's job, whether or not the job exists."""
+    return job_id(record.key, record.ordinal)
+
+
+def leaves_doubt(error: AzureMLError) -> bool:
+    """Whether there may be a job although its submission has failed in this way.
+
+    A request for an id that exists is refused unless it is the same as the first one, and perhaps even then. The status
+    of that refusal is not established (azureml-v2-rest 4.3). So of all refusals, only those prove something that come
+    before the service compares the two: of the identity, and of a request among too many.
+    """
+    certain = (AuthenticationRefused, PermissionDenied, Throttled)
+    return error.in_doubt or (isinstance(error, ServiceError) and not isinstance(error, certain))
+
+
+def fingerprint_of(run: PipelineRun, record: SubmissionRecord) -> str:
+    """The fingerprint of the request that a job was made of; the record's if the job does not say.
+
+    They differ if an earlier request under the same id arrived late, and first. A later one may have changed the job's
+    tags, but not its properties (azureml-v2-rest 4.3).
+    """
+    return run.properties.get(FINGERPRINT) or run.tags.get(FINGERPRINT) or record.fingerprint
+
+
+def find_job(
+    record: SubmissionRecord,
+    timeout: float,
+    *,
+    now: Callable[[], float],
+    keep: Callable[[float], None] | None = None,
+) -> Flow[PipelineRun | None]:
+    """Read the job of a submission by its id, for ``timeout`` seconds or until it exists.
+
+    None after 0 seconds means: submit it again. None after as long as a request can be on its way means that there will
+    be no such job.
+
+    Raises:
+        ForeignRun: Something else has this id.
+        SubmissionUnsettled: The job could not be read.
+    """
+    problem: AzureMLError | None = None
+
+    def read() -> Flow[PipelineRun | None]:
+        nonlocal problem
+        problem = None
+        try:
+            run: PipelineRun = yield calls.get_job(id_of(record))
+        except NotFound:
+            return None
+        except AzureMLError as error:
+            problem = error
+            return None
+        _check_key(run, record)
+        return run
+
+    found = yield from repeat_until_found(read, timeout=timeout, now=now, keep=keep)
+    if problem is not None:
+        raise SubmissionUnsettled(
+            f"Whether job {id_of(record)} was submitted is not known yet, so it is not submitted again; a retry reads "
+            f"it again. {problem}"
+        ) from problem
+    return found
+
+
+def _check_key(run: PipelineRun, record: SubmissionRecord) -> None:
+    key = run.properties.get(KEY) or run.tags.get(KEY)
+    if key == record.key:
+        return
+    found = f"it has {key!r}" if key else "it has none"
+    raise ForeignRun(
+        f"Job {run.id} exists, but was not submitted by this task: its property {KEY} would be {record.key!r}, and "
+        f"{found}. So it is neither taken over nor overwritten. Find out in the studio what has submitted it. Clear "
+        "this task to submit a job under another id."
+    )

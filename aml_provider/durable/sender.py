@@ -1,0 +1,183 @@
+"""Sends one submission, and finds out what became of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from aml_provider.client import calls
+from aml_provider.client.errors import AzureMLError, Throttled
+from aml_provider.client.http.messages import Pause
+from aml_provider.client.specs.job import job_to_wire
+from aml_provider.durable.job_submission import FINGERPRINT, id_of, leaves_doubt
+from aml_provider.durable.lookup import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.client.http.retry import RetryPolicy
+    from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.specs.target import Target
+    from aml_provider.durable.identity import Deployment, TaskIdentity
+    from aml_provider.durable.log import Log
+    from aml_provider.durable.lost_submission import RunFinder
+    from aml_provider.durable.order import RunOrder
+    from aml_provider.durable.record import SubmissionRecord
+
+# Seconds between two submissions to a service that is too busy and does not say when to try again.
+_THROTTLED_PAUSE = 15.0
+
+
+class Sender:
+    """Sends the submissions of one try.
+
+    Args:
+        identity: The task instance.
+        finder: Finds the run of a submission in doubt.
+        policy: How long a submission is repeated: one that the service was too busy to accept, and that of a job that
+            does not exist after a failure.
+        looks_up: Whether the run of a lost reply is looked up by its key, as for a durable task.
+        keep: Stores a submission record.
+
+    Attributes:
+        has_sent: Whether a submission was sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: TaskIdentity,
+        deployment: Deployment,
+        settings: WorkspaceSettings,
+        finder: RunFinder,
+        policy: RetryPolicy,
+        looks_up: bool,
+        keep: Callable[[SubmissionRecord], None],
+        log: Log,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._identity = identity
+        self._deployment = deployment
+        self._settings = settings
+        self._finder = finder
+        self._policy = policy
+        self._looks_up = looks_up
+        self._keep = keep
+        self._log = log
+        self._now = now
+        self._stopped = False
+        self.has_sent = False
+
+    def stop(self) -> None:
+        """Send nothing from now on."""
+        self._stopped = True
+
+    def send(
+        self, order: RunOrder, target: Target, record: SubmissionRecord, before: SubmissionRecord | None
+    ) -> Flow[PipelineRun]:
+        """Send a submission until it is accepted, or its run is found after a doubt.
+
+        Args:
+            order: The run that is asked for.
+            target: The pipeline, as it was found in the workspace.
+            record: Its submission record, which is stored before each request.
+            before: The submission record of an earlier request for the same job, whose fate is not known.
+
+        Raises:
+            AzureMLError: The service refused, or could not be reached; or the job does not exist yet, and the next try
+                submits it again under the same id.
+            SubmissionUnknown: Whether it was carried out cannot be established.
+            SubmissionUnsettled: The same, but a retry may be able to establish it.
+            ForeignRun: Something else has the job's id.
+        """
+        call = self._call(order, target, record)
+        doubted = throttled = 0.0
+        tries = 0
+        while True:
+            # The record first: from here on a crash leaves doubt, and doubt leads to a look-up.
+            record = record._replace(submitted_at=self._now())
+            self._keep(record)
+            if self._stopped:
+                self._withdraw(record, before)
+                raise AzureMLError("The task is being killed; nothing was submitted.")
+            self.has_sent = True
+            try:
+                run: PipelineRun = yield call
+            except Throttled as error:
+                # The service has refused it, so nothing was done and it may be sent again.
+                self._withdraw(record, before)
+                asked = _THROTTLED_PAUSE if error.retry_after is None else max(1.0, error.retry_after)
+                pause = asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads tasks, keeps no secret
+                throttled += pause
+                if throttled > self._policy.throttled_budget:
+                    raise
+                self._log.warning(
+                    "The service is too busy to accept the submission; next try in %.0f s. %s", pause, error
+                )
+            except AzureMLError as error:
+                found = yield from self._resolve(record, before, error)
+                if found is not None:
+                    return found
+                pause = self._policy.pause(tries, None)
+                tries += 1
+                doubted += pause
+                if doubted > self._policy.budget:
+                    raise
+                self._log.warning("Job %s does not exist; submitting it again in %.0f s.", id_of(record), pause)
+                # It may arrive later than the next request, and even if that is refused.
+                before = record
+            else:
+                return run
+            yield Pause(pause)
+
+    def _resolve(
+        self, record: SubmissionRecord, before: SubmissionRecord | None, error: AzureMLError
+    ) -> Flow[PipelineRun | None]:
+        """The run of a submission that has failed; None: there is none yet, and it is a job, so it may be sent again.
+
+        Raises:
+            AzureMLError: It was not carried out, or its fate cannot be established.
+        """
+        is_refused = not error.in_doubt
+        found: PipelineRun | None = None
+        if record.is_job and leaves_doubt(error):
+            self._log.warning("The submission of job %s failed; reading whether it exists. %s", id_of(record), error)
+            found = yield from self._finder.job_now(record)
+        elif not is_refused:
+            if not self._looks_up:
+                raise error
+            self._log.warning("The submission's reply was lost; looking up its run. %s", error)
+            found = yield from self._finder.run_in_doubt(record, cause=error)
+            if found is None:
+                is_refused = True
+                self._log.warning("The submission was not carried out; a retry is safe.")
+        if found is None and is_refused:
+            self._withdraw(record, before)
+            raise error
+        return found
+
+    def _withdraw(self, record: SubmissionRecord, before: SubmissionRecord | None) -> None:
+        """Store that a request was certainly not carried out; an earlier one may have been."""
+        self._keep(before or record._replace(sent=False))
+
+    def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:
+        own_tags = {
+            KEY: record.key,
+            **self._deployment.tags(),
+            FINGERPRINT: record.fingerprint,
+            "airflow.dag_id": self._identity.dag_id,
+            "airflow.run_id": self._identity.run_id,
+            "airflow.task_id": self._identity.task_id,
+            "airflow.map_index": str(self._identity.map_index),
+        }
+        if target.kind == "component":
+            own_tags["airflow.component"] = f"{target.name}:{target.version}"
+            body = job_to_wire(order.request, target, workspace=self._settings.arm_id, own_tags=own_tags)
+            return calls.submit_job(id_of(record), body)
+        body = order.request.to_wire(own_tags=own_tags, notification=target.kind == "pipeline")
+        if target.kind == "pipeline":
+            return calls.submit_pipeline(target.id, body, parent_run_id=order.parent_run_id)
+        return calls.submit_endpoint(target.id, body, version=target.version, parent_run_id=order.parent_run_id)
