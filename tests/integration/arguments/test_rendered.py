@@ -71,7 +71,7 @@ FORMS = {
     AzureMLCreateJobScheduleOperator: [
         JOBS | RECURRENCE | {"component_name": "quick"},
         JOBS
-        | {"batch_endpoint_name": "door", "deployment_name": "blue", "cron": "0 7 * * *"}
+        | {"batch_endpoint_name": "gate", "deployment_name": "blue", "cron": "0 7 * * *"}
         | {"start_time": "2099-01-01T00:00:00", "end_time": "2099-12-01T00:00:00", "time_zone": "UTC"},
     ],
     AzureMLDeleteJobScheduleOperator: [{"name": "s"}],

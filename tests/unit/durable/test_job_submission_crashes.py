@@ -45,12 +45,7 @@ NEXT = {
 }
 MOVE = {"retry of the other kind": lambda world: world.move()}
 #: What becomes of the first requests, and by how many seconds a late one is late: before the second request, or after.
-FATES = [
-    (("done",), 0.0),
-    *(((fate,), 30.0) for fate in DOUBT),
-    (("done late",), 0.3),
-    (("done late", "not done"), 0.7),
-]
+FATES = [(("done",), 0.0), *(((fate,), 30.0) for fate in DOUBT), (("done late",), 0.3), (("done late", "not done"), 0.7)]
 
 
 def world_of(quirks, fates=(), late_by=30.0, **more):
