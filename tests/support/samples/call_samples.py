@@ -46,7 +46,6 @@ _SEED = {
             "name": "score",
             "id": "pipe-1",
             "graph_id": "graph-1",
-            "list_jobs_of_schedule.name": "jobs-nightly",
             "parameters": [{"name": "label", "default": "x"}],
             "data_paths": [{"name": "input", "default": {"datastore": "store", "path": "in"}}],
             "steps": [{"name": "work", "node_id": "node-1", "run_seconds": 1, "log": "hello"}],
