@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             quirks=options.quirk,
             token=options.token,
             control_token=options.control_token,
+            certificate=options.certificate,
+            key=options.key,
             allowed_hosts=options.allowed_host or os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split(),
         )
     except (OSError, ValueError) as error:
@@ -95,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get(CONTROL_TOKEN_VARIABLE) or None,
         help=f"the control API's bearer token; default: ${CONTROL_TOKEN_VARIABLE}, else this machine only",
     )
+    parser.add_argument("--certificate", metavar="FILE", help="a PEM file; serves https instead of http")
+    parser.add_argument("--key", metavar="FILE", help="the PEM file of its private key, if it is another")
     return parser
 
 

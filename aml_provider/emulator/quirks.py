@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 _FILTERS = ("supported", "refused", "ignored")
 _CHOICES = {
+    "disabled_creation": ("honoured", "ignored"),
     "dates": ("precise", "offset", "seconds", "zoneless"),
     "list_envelope": ("none", "entity", "value"),
     "properties_filter": ("supported", "names", "refused", "ignored"),
     "property_filters": _FILTERS,
+    "schedule_filter": _FILTERS,
     "tag_filters": _FILTERS,
     "update_fires": ("changed", "always", "never"),
 }
@@ -34,13 +36,17 @@ class Quirks:
             of the Z (``offset``), in whole seconds (``seconds``), or without a zone (``zoneless``).
         digit_enums: The pipelines service writes enumerations as digits in quotes.
         disable_with_schedules: A pipeline with active schedules can be disabled; the schedules then start nothing.
+        disabled_creation: Whether a job schedule that is created with ``isEnabled`` false is disabled; with ``ignored``
+            it is enabled.
         disabled_status: The HTTP status that refuses a submission to a disabled pipeline or endpoint.
         drop_properties: The properties of a submission do not reach the run.
         drop_tags: The tags of a submission do not reach the run.
         epoch_dates: The dates of pipeline runs are in 1970; only their ``Status`` has the real times.
         exact_keys: The keys of a body count only in the case that Microsoft's SDK uses.
+        first_job_at_once: A new job schedule without a start time starts a job immediately, also with lists or cron.
         history_lag: Seconds until ``runs:query`` and the list of runs of its pipeline contain a new run.
         history_late: Seconds during which run history answers 404 to a GET of a new run by its id.
+        iana_zones_refused: A job schedule with an IANA time zone, such as ``Asia/Seoul``, is refused.
         int_enums: The pipelines service writes enumerations as numbers, as it did until about 2020.
         late_cancel_refused: Cancelling a run that has ended is a 400.
         job_token_required: The PUT of a job without the header ``x-azureml-token`` is refused.
@@ -65,25 +71,30 @@ class Quirks:
             by default it is accepted.
         put_replaces_tags: A second PUT of a job removes the tags that it does not contain.
         rest_statuses: Creations and submissions answer 201, and replies without content 204, except on ARM.
+        schedule_filter: Whether ``scheduleId=`` filters the list of jobs; values as for ``property_filters``.
         slow_cancel: Seconds between the request to cancel a run and its end.
         slow_delete: Seconds that deleting an experiment takes; the DELETE then answers 202 with a ``Location`` to poll.
         swapped_errors: The pipelines service writes errors in camelCase, the others in PascalCase.
         tag_filters: Whether filters can use tags; values as for ``property_filters``.
         update_fires: Which updates of an active schedule without a start time start a run immediately: those that
             change the recurrence (``changed``), all (``always``) or none (``never``).
+        v1_gone: The pipelines and datastore services answer 410 to everything; the v2 API and run history are there.
     """
 
     active_only_default: bool = False
     dates: str = "precise"
     digit_enums: bool = False
     disable_with_schedules: bool = False
+    disabled_creation: str = "honoured"
     disabled_status: int = 400
     drop_properties: bool = False
     drop_tags: bool = False
     epoch_dates: bool = False
     exact_keys: bool = False
+    first_job_at_once: bool = False
     history_lag: float = 0.0
     history_late: float = 0.0
+    iana_zones_refused: bool = False
     int_enums: bool = False
     late_cancel_refused: bool = False
     job_token_required: bool = False
@@ -104,11 +115,13 @@ class Quirks:
     put_again: int = 200
     put_replaces_tags: bool = False
     rest_statuses: bool = False
+    schedule_filter: str = "supported"
     slow_cancel: float = 0.0
     slow_delete: float = 0.0
     swapped_errors: bool = False
     tag_filters: str = "supported"
     update_fires: str = "changed"
+    v1_gone: bool = False
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Quirks:

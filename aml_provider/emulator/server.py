@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -40,6 +41,8 @@ class EmulatorServer:
         quirks: Texts like ``history_lag=30s``.
         token: The bearer token that API calls must send; without it any token is accepted.
         control_token: The bearer token of the control API; without it the API answers only to this machine.
+        certificate: A PEM file; with it the workspace is served over https. It may contain the key too.
+        key: The PEM file of the certificate's private key, without a password.
         allowed_hosts: Names of this machine under which it answers, besides ``localhost`` and ``host``. Requests to an
             address are always answered.
 
@@ -67,7 +70,10 @@ class EmulatorServer:
         token: str | None = None,
         control_token: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        certificate: str | Path | None = None,
+        key: str | Path | None = None,
     ) -> None:
+        _check_certificate(certificate, key)
         self._emulation = Emulation(
             seed,
             speed=speed,
@@ -80,11 +86,11 @@ class EmulatorServer:
         self.faults = self._emulation.faults
         app = build_app(self._emulation, token=token, control_token=control_token, hosts=[host, *allowed_hosts])
         self._ready = threading.Event()
-        self._server = _Server(app, self._ready)
+        self._server = _Server(app, self._ready, certificate, key)
         self._thread = threading.Thread(target=self._serve, name="emulator-server", daemon=True)
         self._socket = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
-        self.url = f"http://{name}:{self._socket.getsockname()[1]}"
+        self.url = f"{'https' if certificate else 'http'}://{name}:{self._socket.getsockname()[1]}"
 
     def requests(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
         """The logged requests, oldest first."""
@@ -120,7 +126,9 @@ class EmulatorServer:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp, ready: threading.Event) -> None:
+    def __init__(
+        self, app: ASGIApp, ready: threading.Event, certificate: str | Path | None, key: str | Path | None
+    ) -> None:
         # uvicorn's access log contains whole queries, and so signatures.
         config = uvicorn.Config(
             app,
@@ -133,6 +141,8 @@ class _Server(uvicorn.Server):
             # Trust what a proxy on this machine reports about its callers, whatever FORWARDED_ALLOW_IPS says.
             forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         super().__init__(config)
         self._ready = ready
@@ -155,6 +165,28 @@ class _ClosableProtocol(H11Protocol):
             await app(scope, receive, send)
 
         self.app = cast("Any", extended)
+
+
+def _check_certificate(certificate: str | Path | None, key: str | Path | None) -> None:
+    """Check at the start, not in the server's thread, that a certificate and its key can be used.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: They are not a certificate and its key.
+    """
+    if certificate is None:
+        if key is not None:
+            raise ValueError("a key needs its certificate")
+        return
+    for file in (certificate, *(() if key is None else (key,))):
+        Path(file).read_bytes()
+    try:
+        # An encrypted key would ask for its password at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ValueError(
+            f"{certificate} and {key or certificate} are not a certificate and its key: {error}"
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -41,13 +41,14 @@ class ScheduleRunner:
 
     def next_due(self) -> float:
         """When the next schedule fires or polls; infinity if none does."""
-        return self._workspace.schedules.next_due()
+        return min(self._workspace.schedules.next_due(), self._workspace.job_schedules.next_due())
 
     def catch_up(self) -> None:
-        """Start every run that is due."""
+        """Start every run and job that is due."""
         with self._turn:
             schedules = self._workspace.schedules
             schedules.fire_due()
+            self._workspace.job_schedules.fire_due()
             for schedule, due in schedules.take_polls():
                 trigger = schedule.trigger
                 found, error = self._list(trigger)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
     from aml_provider.emulator.workspace.models import Run
     from aml_provider.emulator.workspace.schedule_models import Schedule
     from aml_provider.emulator.workspace.workspace import Workspace
@@ -115,8 +116,12 @@ class ControlRoutes:
         if not text.isdecimal() or len(text) > len(str(_MOST_UPCOMING)) or int(text) > _MOST_UPCOMING:
             raise bad_request(f"count is a whole number from 0 to {_MOST_UPCOMING}, not {shown(text)}.")
         workspace = self._emulation.workspace
+        schedules, job_schedules = workspace.schedules.all(), workspace.job_schedules.all()
         return reply(
-            {"schedules": [describe_schedule(workspace, item, int(text)) for item in workspace.schedules.all()]}
+            {
+                "schedules": [describe_schedule(workspace, item, int(text)) for item in schedules],
+                "job_schedules": [describe_job_schedule(workspace, item, int(text)) for item in job_schedules],
+            }
         )
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -229,6 +234,26 @@ def describe_schedule(workspace: Workspace, schedule: Schedule, count: int) -> d
         "last_fired": optional_wire_time(schedule.last_fired),
         "last_error": schedule.last_error,
         "runs": [run.id for run in workspace.runs.values() if run.schedule_id == schedule.id],
+    }
+
+
+def describe_job_schedule(workspace: Workspace, schedule: JobSchedule, count: int) -> dict[str, Any]:
+    """A schedule of the v2 API with all its details and its next ``count`` instants, as JSON."""
+    return {
+        "name": schedule.name,
+        "enabled": schedule.enabled,
+        "properties": schedule.properties,
+        "provisioning_state": workspace.job_schedules.provisioning(schedule),
+        "provisioning_error": schedule.provisioning_error,
+        "created": wire_time(schedule.created),
+        "modified": wire_time(schedule.modified),
+        "anchored": wire_time(schedule.anchored),
+        "next_fires": [wire_time(instant) for instant in workspace.job_schedules.upcoming(schedule, count)],
+        "last_fired": optional_wire_time(schedule.last_fired),
+        "last_error": schedule.last_error,
+        "jobs": [
+            run.id for run in workspace.runs.values() if run.job is not None and run.job.schedule == schedule.name
+        ],
     }
 
 

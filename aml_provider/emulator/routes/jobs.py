@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm_paging import link_page, viewed
-from aml_provider.emulator.routes.http import base_url, read_body, reply, scope_of
+from aml_provider.emulator.routes.http import base_url, flag, read_body, reply, scope_of
 from aml_provider.emulator.routes.operations import finishing
 from aml_provider.emulator.wire.jobs import job_dto, step_job_dto
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
@@ -50,6 +50,8 @@ class JobRoutes:
             runs = _selected(runs, wanted, "history_tags")
         for wanted in query.getlist("properties"):
             runs = self._with_properties(runs, wanted)
+        if flag(query.get("scheduled")) or "scheduleId" in query:
+            runs = self._of_schedule(runs, query.get("scheduleId"))
         found = viewed(request, ((run.hidden, self._dto(request, run)) for run in runs))
         return link_page(request, found, self._workspace.quirks.page_size)
 
@@ -92,6 +94,16 @@ class JobRoutes:
         if choice == "names":
             wanted = ",".join(part.partition("=")[0] for part in wanted.split(","))
         return _selected(runs, wanted, "history_properties")
+
+    def _of_schedule(self, runs: Iterable[Run], reference: str | None) -> Iterable[Run]:
+        """The jobs of one schedule, named by its name or ARM id, or of all schedules."""
+        choice = self._workspace.quirks.schedule_filter
+        if choice == "refused":
+            raise bad_request("Invalid filter: scheduled and scheduleId cannot be used.", "InvalidFilter")
+        if choice == "ignored":
+            return runs
+        name = (reference or "").rpartition("/")[2]
+        return [run for run in runs if run.job is not None and run.job.schedule and name in ("", run.job.schedule)]
 
     def _dto(self, request: Request, run: Run) -> JsonObject:
         workspace = self._workspace

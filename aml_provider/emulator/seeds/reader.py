@@ -16,6 +16,8 @@ import yaml
 
 from aml_provider.emulator.seeds.shape import SeedError, check
 from aml_provider.emulator.workspace.component_models import BatchEndpoint, Component, ComponentInput, Deployment
+from aml_provider.emulator.workspace.errors import ServiceError
+from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
 from aml_provider.emulator.workspace.models import (
     DataParameter,
     DataPath,
@@ -115,6 +117,9 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
         workspace.experiments.load(experiment)
     for run in _each("runs", seed, _run):
         workspace.add_run(run)
+    # After the runs, as a schedule can refer to a job.
+    for job_schedule in _each("job_schedules", seed, lambda item: _job_schedule(item, now)):
+        _load_job_schedule(workspace, job_schedule)
 
 
 def dump(workspace: Workspace) -> dict[str, Any]:
@@ -123,6 +128,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
         return {
             "clock": workspace.clock.now(),
             "location": workspace.location,
+            "job_schedules": [asdict(item) for item in workspace.job_schedules.all()],
             "data_types": [asdict(item) for item in workspace.data_types.values()],
             "datastores": [asdict(item) for item in workspace.datastores.values()],
             "default_datastore": workspace.default_datastore_name,
@@ -225,6 +231,19 @@ def _check_deployments(workspace: Workspace, endpoint: BatchEndpoint) -> None:
             raise SeedError(f"{where} refers to the unknown component {deployment.component}")
     if endpoint.default_deployment not in (None, *(item.name for item in endpoint.deployments)):
         raise SeedError(f"{where} has no deployment {endpoint.default_deployment}")
+
+
+def _job_schedule(item: Mapping[str, Any], now: float) -> JobSchedule:
+    return JobSchedule(**{"created": now, "modified": now, "anchored": now, **item})
+
+
+def _load_job_schedule(workspace: Workspace, schedule: JobSchedule) -> None:
+    if schedule.name in {item.name for item in workspace.job_schedules.all()}:
+        raise SeedError(f"two job schedules have the name {schedule.name}")
+    try:
+        workspace.job_schedules.load(schedule)
+    except ServiceError as error:
+        raise SeedError(f"job schedule {schedule.name}: {error}") from error
 
 
 def _endpoint(item: Mapping[str, Any], now: float) -> Endpoint:

@@ -17,6 +17,7 @@ from aml_provider.emulator.workspace.component_models import (
     Component,
     ComponentInput,
 )
+from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
 from aml_provider.emulator.workspace.models import (
     Datastore,
     DataType,
@@ -41,6 +42,7 @@ _KEYS: Mapping[str, Any] = {
     "default_datastore": str | None,
     "endpoints": list[Endpoint],
     "experiments": list[Experiment],
+    "job_schedules": list[JobSchedule],
     "location": str,
     "pipelines": list[Pipeline],
     "runs": list[Run],

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm import ArmRoutes, discovery
+from aml_provider.emulator.routes.arm_datastores import ArmDatastoreRoutes
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
 from aml_provider.emulator.routes.batch_endpoints import BatchEndpointRoutes
 from aml_provider.emulator.routes.components import ComponentRoutes
@@ -21,6 +22,7 @@ from aml_provider.emulator.routes.endpoints import EndpointRoutes
 from aml_provider.emulator.routes.experiments import ExperimentRoutes
 from aml_provider.emulator.routes.history import HistoryRoutes
 from aml_provider.emulator.routes.http import bearer_token
+from aml_provider.emulator.routes.job_schedules import JobScheduleRoutes
 from aml_provider.emulator.routes.jobs import JobRoutes
 from aml_provider.emulator.routes.metrics import MetricRoutes
 from aml_provider.emulator.routes.operations import OperationRoutes
@@ -110,9 +112,11 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
         "/mferp/managementfrontend": batch_endpoints.job_routes(),
         "": [
             *ArmRoutes(emulation).routes(),
+            *ArmDatastoreRoutes(emulation).routes(),
             *ComponentRoutes(emulation).routes(),
             *batch_endpoints.routes(),
             *JobRoutes(emulation).routes(),
+            *JobScheduleRoutes(emulation).routes(),
             *OperationRoutes(emulation).routes(),
         ],
     }

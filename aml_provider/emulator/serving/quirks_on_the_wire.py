@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import Response
 
 from aml_provider.emulator.routes.http import reply as json_reply
-from aml_provider.emulator.workspace.errors import bad_request
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +31,8 @@ _BAGS = frozenset(
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
 _CREATION = re.compile(r"/Create$|Submit/|^/(DataTypes|datastores|experiments/[^/:]+)$")
+# The services that the v2 API replaces; it still uses run history (azureml-v2-rest 0).
+_V1 = ("/pipelines/v1.0", "/datastore/v1.0")
 _EPOCH = "1970-01-01T00:00:00"
 _OTHER_STATUSES = {"NotStarted": "Queued", "Running": "Unknown"}
 
@@ -59,9 +61,11 @@ class Dialect:
         """The request as a service with these quirks reads it.
 
         Raises:
-            ServiceError: The service does not support the filter.
+            ServiceError: The service does not exist any more, or does not support the filter.
         """
         quirks = self._quirks
+        if quirks.v1_gone and sent.service in _V1:
+            raise ServiceError(410, "This API has been retired. Use the v2 API.", inner="Retired")
         if quirks.active_only_default and sent.service == "/pipelines/v1.0" and sent.method == "GET":
             pairs = _pairs(sent.query)
             if not any(name == "activeOnly" for name, _ in pairs):

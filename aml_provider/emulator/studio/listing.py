@@ -43,6 +43,7 @@ class RunFilter:
 
     experiment: str = ""
     pipeline: str = ""
+    component: str = ""
     endpoint: str = ""
     schedule: str = ""
     parent: str = ""
@@ -81,6 +82,7 @@ class RunFilter:
 _FIELDS = {
     "experiment": "experiment_id",
     "pipeline": "pipeline_id",
+    "component": "component_id",
     "endpoint": "endpoint_id",
     "schedule": "schedule_id",
     "parent": "parent_run_id",

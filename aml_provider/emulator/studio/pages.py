@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.studio.documents import Documents
+    from aml_provider.emulator.workspace.component_models import Component
     from aml_provider.emulator.workspace.models import Endpoint, Experiment, Pipeline, Run
 
 _LATEST = 10
 _UPCOMING = 5
-_SECTIONS = ("runs", "pipelines", "endpoints", "schedules", "experiments")
+_SECTIONS = ("runs", "pipelines", "endpoints", "components", "schedules", "experiments")
 
 _PAGE = re.compile(
     rf"/(?:(?:{'|'.join(_SECTIONS)})(?:/[^/]+)?|runs/[^/]+/log|endpoints/pipeline/[^/]+|experiments/id/[^/]+)?"
@@ -68,6 +69,8 @@ class StudioRoutes:
             "/endpoints": self.endpoints,
             "/endpoints/{id}": self.endpoint,
             "/endpoints/pipeline/{id}": self.endpoint,
+            "/components": self.components,
+            "/components/{id}": self.component,
             "/schedules": self.schedules,
             "/schedules/{id}": self.schedule,
             "/experiments": self.experiments,
@@ -100,7 +103,8 @@ class StudioRoutes:
             "runs": len(workspace.runs),
             "pipelines": len(workspace.pipelines),
             "endpoints": len(workspace.endpoints),
-            "schedules": len(workspace.schedules.all()),
+            "components": len(workspace.components.all()),
+            "schedules": len(workspace.schedules.all()) + len(workspace.job_schedules.all()),
             "experiments": len(workspace.experiments.all()),
         }
         return self._show(
@@ -184,7 +188,17 @@ class StudioRoutes:
         found = Slice.cut(list(self._workspace.endpoints.values()), request.query_params)
         latest = self._latest("endpoint_id", found.items)
         pipelines = self._workspace.pipelines
-        return self._show("endpoints.html", "endpoints", slice=found, pipelines=pipelines, latest=latest)
+        batch_endpoints = self._workspace.batch_endpoints
+        default = {item.name: batch_endpoints.default_component(item) for item in batch_endpoints.all()}
+        return self._show(
+            "endpoints.html",
+            "endpoints",
+            slice=found,
+            pipelines=pipelines,
+            latest=latest,
+            batch_endpoints=batch_endpoints.all(),
+            default=default,
+        )
 
     def endpoint(self, request: Request) -> Response:
         """A pipeline endpoint and its versions."""
@@ -198,10 +212,42 @@ class StudioRoutes:
             **self._last_runs(RunFilter(endpoint=endpoint.id)),
         )
 
+    def components(self, request: Request) -> Response:
+        """All versions of the registered components, the newest first."""
+        found = Slice.cut(self._workspace.components.all()[::-1], request.query_params)
+        return self._show(
+            "components.html", "components", slice=found, latest=self._latest("component_id", found.items)
+        )
+
+    def component(self, request: Request) -> Response:
+        """A version of a component: its inputs, the other versions, batch endpoints and latest jobs."""
+        name, _, version = request.path_params["id"].partition(":")
+        component = self._workspace.components.get(name, version)
+        endpoints = [
+            endpoint
+            for endpoint in self._workspace.batch_endpoints.all()
+            if any(self._workspace.batch_endpoints.component(item) is component for item in endpoint.deployments)
+        ]
+        return self._show(
+            "component.html",
+            "components",
+            component=component,
+            versions=self._workspace.components.versions(name),
+            endpoints=endpoints,
+            **self._last_runs(RunFilter(component=component.id)),
+        )
+
     def schedules(self, request: Request) -> Response:
-        """The schedules, each with its next instant."""
+        """The schedules of both APIs, each with its next instant."""
         found = Slice.cut(self._workspace.schedules.all(), request.query_params)
-        return self._show("schedules.html", "schedules", slice=found, schedules=self._records.schedules(found.items))
+        job_schedules = self._workspace.job_schedules
+        return self._show(
+            "schedules.html",
+            "schedules",
+            slice=found,
+            schedules=self._records.schedules(found.items),
+            job_schedules=[(item, next(iter(job_schedules.upcoming(item, 1)), None)) for item in job_schedules.all()],
+        )
 
     def schedule(self, request: Request) -> Response:
         """A schedule: when it fires, what it submits, and its runs."""
@@ -244,8 +290,10 @@ class StudioRoutes:
         """A run or a job, by its id."""
         return find(self._workspace.runs, run_id, "Run")
 
-    def _latest(self, field: str, things: Sequence[Pipeline | Endpoint | Experiment]) -> Mapping[str, RunRecord]:
-        """The latest run of each pipeline, endpoint or experiment that has one."""
+    def _latest(
+        self, field: str, things: Sequence[Pipeline | Endpoint | Experiment | Component]
+    ) -> Mapping[str, RunRecord]:
+        """The latest run of each pipeline, endpoint, experiment or component that has one."""
         missing = {thing.id for thing in things}
         found: dict[str, Run] = {}
         for run in reversed(self._workspace.runs.values()):

@@ -60,6 +60,11 @@ class BatchEndpoints:
         assert component is not None
         return component
 
+    def default_component(self, endpoint: BatchEndpoint) -> Component | None:
+        """The component behind an endpoint's default deployment, if it has one."""
+        name = endpoint.default_deployment
+        return None if name is None else self.component(self.deployment(endpoint, name))
+
     def invoke(self, name: str, body: object, component_scope: str, headers: InvocationHeaders) -> Run:
         """Start a job of the endpoint; a request that repeats an earlier one answers the earlier one's job.
 

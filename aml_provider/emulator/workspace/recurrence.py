@@ -52,30 +52,46 @@ class Recurrence:
     def __post_init__(self) -> None:
         if self.frequency not in FREQUENCIES:
             raise ValueError(f"Frequency must be one of {', '.join(FREQUENCIES)}, not {self.frequency!r}")
-        _check_numbers("Interval", [self.interval], 1, _LONGEST[self.frequency])
-        _check_numbers("Hours", self.hours, 0, 23)
-        _check_numbers("Minutes", self.minutes, 0, 59)
+        check_numbers("Interval", [self.interval], 1, _LONGEST[self.frequency])
+        check_numbers("Hours", self.hours, 0, 23)
+        check_numbers("Minutes", self.minutes, 0, 59)
         if unknown := [day for day in self.week_days if day not in WEEK_DAYS]:
             raise ValueError(f"WeekDays must be Monday to Sunday, not {unknown[0]!r}")
+        self.check_lists()
+        if self.time_zone is not None:
+            self.zone_named(str(self.time_zone))
+        if self.start_time is not None:
+            check_local("StartTime", self.start_time)
+
+    def check_lists(self) -> None:
+        """Refuse lists that the frequency excludes."""
         if (self.hours or self.minutes) and self.frequency not in ("Day", "Week"):
             raise ValueError("Hours and Minutes need the frequency Day or Week")
         if self.week_days and self.frequency != "Week":
             raise ValueError("WeekDays need the frequency Week")
-        if self.time_zone is not None:
-            windows_zone(str(self.time_zone))
-        if self.start_time is not None:
-            _check_start_time(self.start_time)
+
+    def days_of_month(self, year: int, month: int, first: int) -> Sequence[int]:
+        """The days of a month on which a monthly recurrence fires, if its start is on the day ``first``."""
+        return (min(first, calendar.monthrange(year, month)[1]),)
 
     @property
     def zone(self) -> ZoneInfo:
         """Its time zone."""
         utc = self.time_zone is None or (self.start_time is not None and self.start_time.endswith("Z"))
-        return windows_zone("UTC" if utc or self.time_zone is None else self.time_zone)
+        return self.zone_named("UTC" if utc or self.time_zone is None else self.time_zone)
+
+    def zone_named(self, name: str) -> ZoneInfo:
+        """The zone with a name.
+
+        Raises:
+            ValueError: The name is unknown.
+        """
+        return windows_zone(name)
 
     @property
     def start(self) -> datetime | None:
         """The start time as local time of its zone."""
-        return None if self.start_time is None else _read(self.start_time)
+        return None if self.start_time is None else read_local(self.start_time)
 
 
 def fire_times(
@@ -101,7 +117,7 @@ def fire_times(
         if after is None or after < anchored:
             yield anchored
     else:
-        first, local = _instant(start, recurrence.zone), start
+        first, local = instant_of(start, recurrence.zone), start
     begin = max(first, anchored, after or anchored)
 
     def too_early(fire: datetime) -> bool:
@@ -112,13 +128,14 @@ def fire_times(
         return fire < anchored or fire < first or (has_lists and fire == first)
 
     if recurrence.frequency in ("Hour", "Minute"):
-        times = _steps(recurrence, first, begin)
+        times = steps(recurrence, first, begin)
     else:
-        times = _instants(_wall_times(recurrence, local, begin, minute_zero=minute_zero), recurrence.zone)
+        times = instants(wall_times(recurrence, local, begin, minute_zero=minute_zero), recurrence.zone)
     yield from itertools.dropwhile(too_early, times)
 
 
-def _steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator[datetime]:
+def steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator[datetime]:
+    """The instants of a recurrence in minutes or hours that counts from ``first``, starting before ``begin``."""
     step = recurrence.interval * (timedelta(hours=1) if recurrence.frequency == "Hour" else timedelta(minutes=1))
     instant = first + (begin - first) // step * step
     while instant.year < _LAST_YEAR:
@@ -126,8 +143,8 @@ def _steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator
         instant += step
 
 
-def _wall_times(recurrence: Recurrence, local: datetime, begin: datetime, *, minute_zero: bool) -> Iterator[datetime]:
-    """The local times at which it fires, starting shortly before ``begin``."""
+def wall_times(recurrence: Recurrence, local: datetime, begin: datetime, *, minute_zero: bool) -> Iterator[datetime]:
+    """The local times at which it fires, counted from ``local``, starting shortly before ``begin``."""
     times = [local.time()]
     if recurrence.hours or recurrence.minutes:
         minutes = recurrence.minutes or (0 if minute_zero else local.minute,)
@@ -145,7 +162,10 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
     if recurrence.frequency == "Month":
         for month in itertools.count(first.year * 12 + first.month - 1, interval):
             year, number = divmod(month, 12)
-            yield date(year, number + 1, min(first.day, calendar.monthrange(year, number + 1)[1]))
+            if year >= _LAST_YEAR:
+                # Some have no day at all: the 30th of each February.
+                return
+            yield from (date(year, number + 1, day) for day in recurrence.days_of_month(year, number + 1, first.day))
         return
     offsets: Sequence[int] = (0,)
     if recurrence.frequency == "Week":
@@ -158,38 +178,53 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
         yield from (first + timedelta(days=passed + offset) for offset in offsets)
 
 
-def _instants(wall_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
+def instants(local_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
     """Instants in order, each once; around a daylight saving change, local times have another order."""
     waiting: list[datetime] = []
     latest = datetime.min.replace(tzinfo=UTC)
-    for local in wall_times:
+    for local in local_times:
         while waiting and waiting[0] < local.replace(tzinfo=UTC) - _FURTHEST:
             instant = heapq.heappop(waiting)
             if instant > latest:
                 yield (latest := instant)
-        heapq.heappush(waiting, _instant(local, zone))
+        heapq.heappush(waiting, instant_of(local, zone))
+    while waiting:
+        if (instant := heapq.heappop(waiting)) > latest:
+            yield (latest := instant)
 
 
-def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a local time."""
     # Fold 0: a time that does not exist has the offset from before the jump; one that occurs twice is the first.
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _check_numbers(name: str, values: Iterable[object], least: int, most: int) -> None:
+def check_numbers(name: str, values: Iterable[object], least: int, most: int) -> None:
+    """Refuse values that are not whole numbers in a range.
+
+    Raises:
+        ValueError: One of them is not.
+    """
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ValueError(f"{name} must be whole numbers from {least} to {most}, not {value!r}")
 
 
-def _check_start_time(text: object) -> None:
+def check_local(name: str, text: object) -> None:
+    """Refuse what is not a local time.
+
+    Raises:
+        ValueError: It is not; the message has the name.
+    """
     try:
-        year = _read(text).year if isinstance(text, str) and _START_TIME.fullmatch(text) else 0
+        year = read_local(text).year if isinstance(text, str) and _START_TIME.fullmatch(text) else 0
     except ValueError:
         year = 0
     if year not in _YEARS:
-        raise ValueError(f"StartTime must be YYYY-MM-DDThh:mm:ss without an offset, not {text!r}")
+        raise ValueError(f"{name} must be YYYY-MM-DDThh:mm:ss without an offset, not {text!r}")
 
 
-def _read(text: str) -> datetime:
+def read_local(text: str) -> datetime:
+    """A local time from its text, whose ``Z`` is left out."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(whole) + timedelta(microseconds=int(fraction.ljust(6, "0")[:6] or 0))

@@ -21,6 +21,11 @@ class Timetable:
         self._later[name] = times
         self._next[name] = next(times, inf)
 
+    def remove(self, name: str) -> None:
+        """Remove a series, if there is one with this name."""
+        self._later.pop(name, None)
+        self._next.pop(name, None)
+
     def next_due(self) -> float:
         """The earliest next instant; infinity if there is none."""
         return min(self._next.values(), default=inf)

@@ -10,6 +10,7 @@ from aml_provider.emulator.workspace.components import Components
 from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, conflict, not_found
 from aml_provider.emulator.workspace.experiments import Experiments
+from aml_provider.emulator.workspace.job_schedules import JobSchedules
 from aml_provider.emulator.workspace.jobs import Jobs
 from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
 from aml_provider.emulator.workspace.new_run import new_run
@@ -50,6 +51,7 @@ class Workspace(Core):
         components: The registered components of the v2 API.
         jobs: The jobs of the v2 API, which are runs too.
         batch_endpoints: The batch endpoints of the v2 API, which name components.
+        job_schedules: The schedules of the v2 API, and when they fire.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
@@ -72,6 +74,7 @@ class Workspace(Core):
         self.components = Components()
         self.jobs = Jobs(self, self.experiments, self.components)
         self.batch_endpoints = BatchEndpoints(self.components, self.jobs)
+        self.job_schedules = JobSchedules(self, self.jobs)
 
     def endpoint_named(self, name: str) -> Endpoint:
         """A pipeline endpoint by name."""

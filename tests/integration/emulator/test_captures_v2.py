@@ -149,6 +149,9 @@ def api():
         "component_get_missing",
         "component_list",
         "component_list_versions",
+        "datastore_get",
+        "datastore_list",
+        "datastore_list_secrets",
         "job_create_again_other_body",
         "job_create_again_same",
         "job_get",
@@ -230,3 +233,35 @@ def test_logs_as_the_sdk_streams_them(api):
     # The SDK prints exactly this file of a pipeline, and reads it without a token.
     link = reply.json()["logFiles"]["logs/azureml/executionlogs.txt"]
     assert "completed" in api.get(link, headers={"Authorization": ""}).text or reply.json()["status"] == "Completed"
+
+
+@pytest.mark.parametrize("capture", ["schedule_create_cron", "schedule_create_recurrence"])
+def test_schedules_as_the_sdk_creates_them(capture):
+    with serving(SEED, quirks=["provisioning=5s"]) as api:
+        put, *_, get = exchanges(capture)
+        reply = send(api, put)
+        assert reply.status_code == 201, reply.text
+        status = reply.headers["Azure-AsyncOperation"]
+        assert api.get(status).json() == {"status": "InProgress"}
+        api.emulator.clock.advance(5)
+        assert api.get(status).json()["status"] == "Succeeded"
+        ours, theirs = assert_accepted(api, get).json(), get["response"]["json"]
+        assert ours["properties"] == theirs["properties"]
+
+
+def test_schedules_as_the_sdk_lists_disables_and_deletes_them(api):
+    created = exchanges("schedule_create_cron")[0]
+    assert send(api, created).status_code == 201
+    assert_accepted(api, exchanges("schedule_delete_enabled")[0])
+    for capture in ("schedule_get", "schedule_list"):
+        exchange = exchanges(capture)[0]
+        reply = send(api, exchange)
+        missing = lacks(reply.json(), exchange["response"]["json"])
+        assert [path for path in missing if not path.endswith((".nextLink", ".description"))] == []
+    get, put, *_ = exchanges("schedule_disable")
+    assert_accepted(api, put)
+    assert api.get(get["request"]["path"]).json()["properties"]["isEnabled"] is False
+    delete = next(item for item in exchanges("schedule_delete") if item["request"]["method"] == "DELETE")
+    # Without the quirk slow_delete it is finished immediately, which the SDK accepts too (azureml-v2-rest 2.6).
+    assert send(api, delete).status_code == 200
+    assert api.get(get["request"]["path"]).status_code == 404

@@ -124,6 +124,30 @@ ACCEPTED = {
             }
         }
     ],
+    "/schedules/{name}": [
+        {
+            "properties": {
+                "displayName": "d",
+                "tags": {"a": "b"},
+                "properties": {"c": "d"},
+                "isEnabled": enabled,
+                "action": {"actionType": "CreateJob", "jobDefinition": job_body(**JOB)["properties"]},
+                "trigger": trigger,
+            }
+        }
+        for enabled in (True, False)
+        for trigger in (
+            {"triggerType": "Cron", "expression": "0 7 * * 1-5", "startTime": "2026-12-01T00:00:00", "timeZone": "UTC"},
+            {
+                "triggerType": "Recurrence",
+                "frequency": "month",
+                "interval": 1,
+                "schedule": {"hours": [1], "minutes": [2], "weekDays": ["monday"], "monthDays": [31]},
+                "endTime": "2027-12-01 00:00:00",
+            },
+        )
+    ],
+    "/trigger": [{"scheduleTime": "2026-11-29T12:02:09.700449+00:00"}],
     "/jobs/{job_id}": [job_body(**JOB), job_body(None, jobs={"a": {"type": "command"}}, inputs={})],
     "": [["prepare"]],
 }
@@ -189,6 +213,8 @@ ASKED = {
         "tag",
         "properties",
         "$skip",
+        "scheduled",
+        "scheduleId",
         "$orderBy",
     ],
     "POST": ["parentRunId", "pipelineVersion"],
@@ -224,7 +250,7 @@ def known_ids(api):
         "schedule_id": [schedule.id for schedule in state.schedules.all()[:3]],
         "experiment": ["exp"],
         "experiment_id": [item.id for item in state.experiments.all()[:3]],
-        "name": ["store", "new", "fit_files"],
+        "name": ["store", "new", "fit_files", "daily"],
         "path": ["user_logs/std_log.txt", ""],
         "version": ["0", "1"],
         "endpoint": ["gate", "empty"],
@@ -241,6 +267,7 @@ def test_no_body_or_path_is_a_server_error(api, prefix, method, path):
     api.emulator.clock.hold()
     api.finished()
     api.put_job()
+    api.put_schedule()
     api.emulator.clock.advance(60)
     known = known_ids(api)
 

@@ -45,6 +45,9 @@ QUIRKS = (
 
 #: The same for the API of Azure Resource Manager (v2) only; QUIRKS apply to it too, where they have a counterpart.
 JOB_QUIRKS = (
+    "disabled_creation=ignored",
+    "first_job_at_once",
+    "iana_zones_refused",
     "job_token_required",
     "list_lag=20s",
     "properties_filter=ignored",
@@ -53,6 +56,9 @@ JOB_QUIRKS = (
     "put_again=400",
     "put_again=409",
     "put_replaces_tags",
+    "schedule_filter=ignored",
+    "schedule_filter=refused",
+    "v1_gone",
 )
 
 #: What may all be so at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from support.services.workspace_api import DATASTORES, HISTORY, METRICS, PIPELINES
+from support.services.workspace_api import DATA, DATASTORES, HISTORY, METRICS, PIPELINES, SCOPE
 
 GRAPH = {"ModuleNodes": [{"Id": "n", "Comment": "load"}], "Edges": []}
 INTERFACE = {"DataPathParameterList": [{"Name": "t", "DefaultValue": {"LiteralValue": {"DataStoreName": "store"}}}]}
@@ -36,7 +36,18 @@ def change_everything(api):
     store = {"name": "sql", "dataStoreType": "AzureMySql", "azureMySqlSection": section, "tags": {"a": "b"}}
     api.ask("POST", f"{DATASTORES}/datastores", json=store)
     api.ask("PUT", f"{DATASTORES}/default/files")
+    change_everything_of_v2(api)
     return [
+        f"{SCOPE}/components",
+        f"{SCOPE}/components/fit_files/versions",
+        f"{SCOPE}/batchEndpoints",
+        f"{SCOPE}/batchEndpoints/gate/deployments",
+        f"{SCOPE}/jobs?listViewType=All",
+        f"{SCOPE}/jobs?scheduleId=daily",
+        f"/mferp/managementfrontend{SCOPE}/batchEndpoints/gate/jobs",
+        f"{SCOPE}/schedules?listViewType=All",
+        "/_emulator/schedules",
+        f"{HISTORY}/runs/job-1/children",
         f"{PIPELINES}/DataTypes",
         f"{PIPELINES}/Pipelines/View",
         f"{PIPELINES}/Graphs/{pipeline['GraphId']}",
@@ -49,6 +60,18 @@ def change_everything(api):
         f"{DATASTORES}/datastores",
         f"{DATASTORES}/default",
     ]
+
+
+def change_everything_of_v2(api):
+    api.put_job(tags={"a": None}, properties={"k": "v"})
+    data = {"jobInputType": "UriFolder", "uri": DATA}
+    body = {"properties": {"inputData": {"input": data}}}
+    path = f"/inference/v1.0{SCOPE}/batchEndpoints/gate/jobs"
+    api.ask("POST", path, 201, json=body, headers={"repeatability_request-id": "again"})
+    api.put_schedule(tags={"a": "b"})
+    api.put_schedule("off", isEnabled=False, unknown={"x": 1})
+    api.emulator.clock.advance(60)
+    api.ask("PATCH", f"{HISTORY}/runs/job-1", json={"hidden": True})
 
 
 def answers(api, questions):

@@ -94,6 +94,15 @@ class Api(httpx.Client):
         """A new job, or another reply with that status."""
         return self.ask("PUT", f"{SCOPE}/jobs/{job_id}", status, json=job_body(component, **properties))
 
+    def put_schedule(self, name="daily", status=201, **properties):
+        """A new schedule of jobs, or another reply with that status."""
+        given = {
+            "trigger": {"triggerType": "Recurrence", "frequency": "Day", "interval": 1},
+            "action": {"actionType": "CreateJob", "jobDefinition": job_body()["properties"]},
+            **properties,
+        }
+        return self.ask("PUT", f"{SCOPE}/schedules/{name}", status, json={"properties": given})
+
     def job(self, job_id="job-1"):
         """The properties of a job."""
         return self.ask("GET", f"{SCOPE}/jobs/{job_id}")["properties"]

@@ -1,0 +1,66 @@
+"""Datastores on Azure Resource Manager, which the v2 API reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from aml_provider.emulator.routes.arm_paging import link_page
+from aml_provider.emulator.routes.http import flag, reply, scope_of
+from aml_provider.emulator.wire.arm_datastores import arm_datastore_dto, has_datastore, secrets_dto
+from aml_provider.emulator.workspace.errors import not_found
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.workspace.body import JsonObject
+    from aml_provider.emulator.workspace.models import Datastore
+
+
+class ArmDatastoreRoutes:
+    """``/datastores``: the datastores of v1, without their secrets."""
+
+    def __init__(self, emulation: Emulation) -> None:
+        self._workspace = emulation.workspace
+
+    def routes(self) -> list[Route]:
+        """Under Azure Resource Manager."""
+        return [
+            Route("/datastores", self.list),
+            Route("/datastores/{name}", self.get),
+            Route("/datastores/{name}/listSecrets", self.secrets, methods=["POST"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """The datastores, all or those of ``names``; with ``isDefault=true`` the default one."""
+        query = request.query_params
+        stores = [store for store in self._workspace.datastores.values() if has_datastore(store)]
+        if wanted := [name for text in query.getlist("names") for name in text.split(",")]:
+            stores = [store for store in stores if store.name in wanted]
+        if (text := query.get("isDefault")) is not None:
+            stores = [store for store in stores if self._is_default(store) == flag(text)]
+        return link_page(request, [self._dto(request, store) for store in stores], self._workspace.quirks.page_size)
+
+    async def get(self, request: Request) -> Response:
+        """One datastore."""
+        return reply(self._dto(request, self._store(request)))
+
+    async def secrets(self, request: Request) -> Response:
+        """The secrets of a datastore; what the body says about their expiry has no effect."""
+        return reply(secrets_dto(self._store(request)))
+
+    def _store(self, request: Request) -> Datastore:
+        store = self._workspace.datastore(request.path_params["name"])
+        if not has_datastore(store):
+            raise not_found(f"Datastore {store.name}")
+        return store
+
+    def _is_default(self, store: Datastore) -> bool:
+        return store is self._workspace.default_datastore()
+
+    def _dto(self, request: Request, store: Datastore) -> JsonObject:
+        default, created = self._is_default(store), self._workspace.created
+        return arm_datastore_dto(store, scope_of(request).path, created, default=default)
