@@ -57,9 +57,15 @@ _COMMON = (_CONN_ID, ARG_OUTPUT, ARG_VERBOSE)
 _ALL = Arg(("--all",), help="Include inactive ones", action="store_true")
 _PIPELINE = Arg(("pipeline",), help="Id or name of the published pipeline")
 _ENDPOINT = Arg(("endpoint",), help="Id or name of the pipeline endpoint")
+_COMPONENT = Arg(("component",), help="Name of the registered component")
+_BATCH_ENDPOINT = Arg(("batch_endpoint",), help="Name of the batch endpoint")
 _SCHEDULE = Arg(("schedule",), help="Id or name of the native schedule")
 _NAME = Arg(("name",), help="Name of the job schedule")
 _RUN_ID = Arg(("run_id",), help="Id of the pipeline run")
+_JOB_ID = Arg(("run_id",), help="Id of the pipeline job", metavar="job_id")
+_STEP = Arg(("--step",), help="Only this step (name or run id)")
+_LIMIT = Arg(("--limit",), help="At most N runs (default: 25)", type=positive_int(allow_zero=False), default=25)
+_COMPONENT_VERSION = Arg(("--component-version",), help="Version of the component (default: the newest one)")
 _PIPELINE_OPTION = Arg(("--pipeline",), help="Id or name of a published pipeline")
 _ENDPOINT_OPTION = Arg(("--endpoint",), help="Id or name of a pipeline endpoint")
 
@@ -165,7 +171,7 @@ _RUNS = GroupCommand(
             _PIPELINE_OPTION,
             Arg(("--schedule",), help="Id or name of a native schedule"),
             Arg(("--status",), help="Only runs with this status", choices=STATUSES),
-            Arg(("--limit",), help="At most N runs (default: 25)", type=positive_int(allow_zero=False), default=25),
+            _LIMIT,
             description="Give one of --experiment, --pipeline and --schedule. The newest run comes first.",
         ),
         _command("show", "runs.show", "Show a run, its steps and why it failed", _RUN_ID),
@@ -174,30 +180,85 @@ _RUNS = GroupCommand(
             "runs.logs",
             "Print the full logs of a run's steps",
             _RUN_ID,
-            Arg(("--step",), help="Only this step (name or run id)"),
+            _STEP,
         ),
         _command("cancel", "runs.cancel", "Cancel a run and wait up to a minute for its end", _RUN_ID, ARG_YES),
+    ),
+)
+_COMPONENTS = GroupCommand(
+    name="components",
+    help="Registered components (Azure ML v2)",
+    subcommands=(
+        _command(
+            "list",
+            "components.list_",
+            "List the registered components",
+            Arg(("--all",), help="Include the archived ones", action="store_true"),
+        ),
+        _command(
+            "show", "components.show", "Show a version of a component and its inputs", _COMPONENT, _COMPONENT_VERSION
+        ),
+    ),
+)
+_BATCH_ENDPOINTS = GroupCommand(
+    name="batch-endpoints",
+    help="Batch endpoints (Azure ML v2)",
+    subcommands=(
+        _command("list", "batch_endpoints.list_", "List the batch endpoints"),
+        _command(
+            "show",
+            "batch_endpoints.show",
+            "Show a batch endpoint, its deployments and their components",
+            _BATCH_ENDPOINT,
+        ),
+    ),
+)
+_JOBS = GroupCommand(
+    name="jobs",
+    help="Pipeline jobs (Azure ML v2)",
+    subcommands=(
+        _command(
+            "list",
+            "jobs.list_",
+            "List pipeline jobs",
+            Arg(("--tag",), help="Only jobs that have a tag of this name"),
+            _assignments("--property", form="NAME=VALUE", summary="Only jobs that have this property"),
+            _LIMIT,
+            description="`runs list --experiment` lists the jobs of one experiment, the newest first.",
+        ),
+        _command("show", "runs.show", "Show a job, its steps and why it failed", _JOB_ID),
+        _command("logs", "runs.logs", "Print the full logs of a job's steps", _JOB_ID, _STEP),
+        _command("cancel", "runs.cancel", "Cancel a job and wait up to a minute for its end", _JOB_ID, ARG_YES),
     ),
 )
 _SUBMIT = _command(
     "submit",
     "submission.submit",
-    "Submit a run of a published pipeline or a pipeline endpoint",
+    "Submit a run of a published pipeline, a pipeline endpoint or a component",
     _PIPELINE_OPTION,
     _ENDPOINT_OPTION,
     Arg(("--endpoint-version",), help="Version of the endpoint (default: its default version)"),
+    Arg(("--component",), help="Name of a registered pipeline component"),
+    _COMPONENT_VERSION,
+    Arg(("--batch-endpoint",), help="Name of a batch endpoint, whose deployment names a component"),
+    Arg(("--deployment",), help="Deployment of the batch endpoint (default: its default deployment)"),
+    Arg(("--compute",), help="Compute of the component's steps that name none (default: as deployed)"),
     Arg(("--experiment",), help="Experiment that the run belongs to; created if it does not exist", required=True),
     _assignments("-p", "--parameter", form="NAME=VALUE", summary="A plain parameter"),
     _assignments("--data-path", form="NAME=DATASTORE/PATH", summary="A data path parameter"),
-    _assignments("--dataset", form="NAME=ID", summary="A dataset parameter and the id of a saved dataset"),
+    _assignments(
+        "--dataset",
+        form="NAME=ID",
+        summary="A dataset parameter and the id of a saved dataset, or a component's input and ASSET:VERSION",
+    ),
     _assignments("--tag", form="NAME=VALUE", summary="A tag of the run"),
     Arg(("--description",), help="Description of the run (default: the experiment's name)"),
     Arg(("--wait",), help="Wait until the run ends; the exit code is 0 only on success", action="store_true"),
     Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),
     Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run continues", type=seconds),
     description=(
-        "Give one of --pipeline and --endpoint. Names and types are checked against the pipeline's interface before "
-        "anything is submitted."
+        "Give one of --pipeline, --endpoint, --component and --batch-endpoint. Names and types are checked against the "
+        "interface before anything is submitted."
     ),
 )
 _CHECK = _command("check", "workspace.check", "Test the connection and report what is wrong with it")
@@ -212,11 +273,14 @@ def get_azureml_cli_commands() -> list[GroupCommand]:
             subcommands=(
                 _PIPELINES,
                 _ENDPOINTS,
+                _COMPONENTS,
+                _BATCH_ENDPOINTS,
                 _EXPERIMENTS,
                 _DATASTORES,
                 _SCHEDULES,
                 _JOB_SCHEDULES,
                 _RUNS,
+                _JOBS,
                 _SUBMIT,
                 _CHECK,
             ),

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from aml_provider.cli.output import Record
     from aml_provider.client.entities import (
+        BatchDeployment,
+        BatchEndpoint,
+        Component,
+        ComponentInput,
+        ComponentVersion,
         Datastore,
         Experiment,
         HistoryRun,
@@ -66,6 +71,70 @@ def of_endpoint(endpoint: PipelineEndpoint) -> Record:
         "status": endpoint.status,
         "created": _time(endpoint.created),
         "description": endpoint.description or None,
+    }
+
+
+def of_component(component: Component) -> Record:
+    """A registered component."""
+    return {
+        "name": component.name,
+        "latest_version": component.latest_version or None,
+        "archived": component.is_archived,
+        "created": _time(component.created),
+        "description": component.description or None,
+    }
+
+
+def of_component_version(component: ComponentVersion) -> Record:
+    """A version of a component and its interface, named like the operator's arguments."""
+    inputs = component.inputs.values()
+    return {
+        "name": component.name,
+        "version": component.version,
+        "type": component.type,
+        "archived": component.is_archived,
+        "created": _time(component.created),
+        "description": component.description or None,
+        "parameters": [
+            {
+                **_of_input(item),
+                "default": item.default,
+                "minimum": item.minimum or None,
+                "maximum": item.maximum or None,
+                "choices": list(item.choices),
+                "documentation": item.description or None,
+            }
+            for item in inputs
+            if not item.takes_data
+        ],
+        "data_paths": [
+            {**_of_input(item), "documentation": item.description or None} for item in inputs if item.takes_data
+        ],
+    }
+
+
+def _of_input(item: ComponentInput) -> Record:
+    return {"name": item.name, "type": item.type, "required": item.required}
+
+
+def of_batch_endpoint(endpoint: BatchEndpoint) -> Record:
+    """A batch endpoint."""
+    return {
+        "name": endpoint.name,
+        "default_deployment": endpoint.default_deployment or None,
+        "status": endpoint.status,
+        "created": _time(endpoint.created),
+        "description": endpoint.description or None,
+    }
+
+
+def of_batch_deployment(deployment: BatchDeployment) -> Record:
+    """A deployment of a batch endpoint."""
+    return {
+        "name": deployment.name,
+        "status": deployment.status,
+        "component_id": deployment.component_id or None,
+        "settings": dict(deployment.settings),
     }
 
 

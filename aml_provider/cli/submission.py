@@ -1,26 +1,33 @@
-"""``submit``: one run of a published pipeline or a pipeline endpoint."""
+"""``submit``: one run of a published pipeline, a pipeline endpoint or a component."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.cli.execution import CommandError, UsageError, command, say
 from aml_provider.cli.lookup import find_endpoint, find_pipeline
 from aml_provider.cli.records import of_run, status_of
+from aml_provider.client import calls
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.finding import check_datastores
 from aml_provider.client.flows.runs import wait_for_run
-from aml_provider.client.flows.targets import Known, inspect_target
+from aml_provider.client.flows.targets import Known, accept, find_target
+from aml_provider.client.http.messages import flow_of
+from aml_provider.client.specs.job import check_order, job_id, job_to_wire
 from aml_provider.client.specs.run import RunRequest
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
+from aml_provider.compat import AirflowException
 from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from aml_provider.cli.output import Record
     from aml_provider.client.entities import PipelineRun
@@ -33,32 +40,47 @@ _OPTIONS = {
     "data_paths": "--data-path",
     "datasets": "--dataset",
     "tags": "--tag",
+    "batch_endpoint_name": "--batch-endpoint",
+    "component_name": "--component",
+    "component_version": "--component-version",
+    "deployment_name": "--deployment",
+    "compute": "--compute",
+}
+# What can be run, and the options that go with some of it only.
+_SUBJECTS = ("--pipeline", "--endpoint", "--component", "--batch-endpoint")
+_GOES_WITH = {
+    "--endpoint-version": ("--endpoint",),
+    "--component-version": ("--component",),
+    "--deployment": ("--batch-endpoint",),
+    "--compute": ("--component", "--batch-endpoint"),
+    "--timeout": ("--wait",),
 }
 
 
 @command
 def submit(options: Namespace, hook: AzureMLHook) -> Record:
     """Submit a run and, with ``--wait``, wait for its end."""
-    if (options.pipeline is None) == (options.endpoint is None):
-        raise UsageError("Give one of --pipeline and --endpoint.")
-    if options.endpoint_version is not None and options.endpoint is None:
-        raise UsageError("--endpoint-version can be used only with --endpoint.")
-    if options.timeout is not None and not options.wait:
-        raise UsageError("--timeout can be used only with --wait.")
+    if sum(_is_given(options, name) for name in _SUBJECTS) != 1:
+        raise UsageError(f"Give one of {', '.join(_SUBJECTS[:-1])} and {_SUBJECTS[-1]}.")
+    for option, needed in _GOES_WITH.items():
+        if _is_given(options, option) and not any(_is_given(options, name) for name in needed):
+            raise UsageError(f"{option} can be used only with {' or '.join(needed)}.")
     wanted: dict[str, Any] = {
         "experiment_name": options.experiment,
-        "parameters": _mapping("--parameter", options.parameter),
-        "data_paths": _mapping("--data-path", options.data_path),
-        "datasets": _mapping("--dataset", options.dataset),
-        "tags": _mapping("--tag", options.tag),
+        "parameters": mapping("--parameter", options.parameter),
+        "data_paths": mapping("--data-path", options.data_path),
+        "datasets": mapping("--dataset", options.dataset),
+        "tags": mapping("--tag", options.tag),
         "description": options.description,
+        "compute": options.compute,
     }
     request = _request(wanted)
-    target, pipeline, interface = hook.run(inspect_target(_target(options, hook), Known()))
-    request.check(interface, f"published pipeline {pipeline.name!r} ({pipeline.id})")
+    known = Known(workspace=hook.settings().arm_id)
+    with _errors_in_options():
+        target = hook.run(accept(request, _target(options, hook, request, known), known))
     stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
     hook.run(check_datastores(stores, set()))
-    run = _submit(hook, target, wanted)
+    run = _submit(hook, target, request)
     link = hook.settings().run_url(run.id)
     say(f"Submitted run {run.id}: {link}")
     if options.wait:
@@ -69,7 +91,16 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
     return record
 
 
-def _mapping(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _is_given(options: Namespace, option: str) -> bool:
+    return getattr(options, option.removeprefix("--").replace("-", "_")) not in {None, False}
+
+
+def mapping(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Read assignments.
+
+    Raises:
+        UsageError: A name is given more than once.
+    """
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -78,31 +109,64 @@ def _mapping(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _request(wanted: dict[str, Any]) -> RunRequest:
-    try:
+    with _errors_in_options():
         return RunRequest.of(**wanted)
-    except InvalidArgument as error:
-        name, bracket, rest = error.argument.partition("[")
-        raise UsageError(f"{_OPTIONS.get(name, name)}{bracket}{rest}: {error.problem}.") from error
 
 
-def _target(options: Namespace, hook: AzureMLHook) -> Target:
+def _usage(error: InvalidArgument) -> UsageError:
+    name, bracket, rest = error.argument.partition("[")
+    return UsageError(f"{_OPTIONS.get(name, name)}{bracket}{rest}: {error.problem}.")
+
+
+def _target(options: Namespace, hook: AzureMLHook, request: RunRequest, known: Known) -> Target:
     if options.pipeline is not None:
         pipeline = find_pipeline(hook, options.pipeline)
         return Target("pipeline", pipeline.id, pipeline_id=pipeline.id)
-    return Target("endpoint", find_endpoint(hook, options.endpoint).id, options.endpoint_version)
+    if options.endpoint is not None:
+        return Target("endpoint", find_endpoint(hook, options.endpoint).id, options.endpoint_version)
+    reference = PipelineReference(
+        component_name=options.component,
+        component_version=options.component_version,
+        batch_endpoint_name=options.batch_endpoint,
+        deployment_name=options.deployment,
+    )
+    check_order(reference, request, None)
+    return hook.run(find_target(reference, known))
 
 
-def _submit(hook: AzureMLHook, target: Target, wanted: dict[str, Any]) -> PipelineRun:
+@contextlib.contextmanager
+def _errors_in_options() -> Iterator[None]:
+    """Name this command's options in errors that name arguments."""
     try:
-        if target.kind == "pipeline":
-            return hook.submit_pipeline(target.id, **wanted)
-        return hook.submit_endpoint(target.id, version=target.version, **wanted)
+        yield
+    except InvalidArgument as error:
+        raise _usage(error) from error
+    except AirflowException as error:
+        text = str(error)
+        for name, option in _OPTIONS.items():
+            text = re.sub(rf"(^|\bgive ){name}\b", rf"\g<1>{option}", text)
+        raise CommandError(text) from error
+
+
+def _submit(hook: AzureMLHook, target: Target, request: RunRequest) -> PipelineRun:
+    where = f"`runs list --experiment {request.experiment_name}`"
+    if target.kind == "pipeline":
+        submit = calls.submit_pipeline(target.id, request.to_wire(own_tags={}, notification=True))
+    elif target.kind == "endpoint":
+        body = request.to_wire(own_tags={}, notification=False)
+        submit = calls.submit_endpoint(target.id, body, version=target.version)
+    else:
+        wanted_id = job_id(uuid.uuid4().hex, 0)
+        where = f"`jobs show {wanted_id}`"
+        body = job_to_wire(request, target, workspace=hook.settings().arm_id, own_tags={})
+        submit = calls.submit_job(wanted_id, body)
+    try:
+        return hook.run(flow_of(submit))
     except AzureMLError as error:
         if not error.in_doubt:
             raise
         raise CommandError(
-            f"{error}. It is not known whether the run exists. Before you submit again, search for it with "
-            f"`runs list --experiment {wanted['experiment_name']}`."
+            f"{error}. It is not known whether the run exists. Before you submit again, search for it with {where}."
         ) from error
 
 

@@ -237,6 +237,8 @@ def documented(heading):
         ("Published pipelines", ("pipelines", "show", "quick")),
         ("Pipeline endpoints", ("endpoints", "show", "door")),
         ("Experiments", ("experiments", "list")),
+        ("Components", ("components", "show", "quick")),
+        ("Batch endpoints", ("batch-endpoints", "show", "gate")),
         ("Datastores", ("datastores", "list")),
         ("Native schedules", ("schedules", "show", "hourly")),
         ("Runs", ("runs", "show")),

@@ -62,8 +62,8 @@ def test_a_timeout_ends_the_wait_and_not_the_run(cli, workspace):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Give one of --pipeline and --endpoint."),
-        (("--pipeline", "quick", "--endpoint", "door"), "Give one of --pipeline and --endpoint."),
+        ((), "Give one of --pipeline, --endpoint, --component and --batch-endpoint."),
+        (("--pipeline", "quick", "--endpoint", "door"), "Give one of --pipeline, --endpoint, --component and --batch"),
         (("--pipeline", "quick", "--endpoint-version", "1"), "--endpoint-version can be used only with --endpoint."),
         (("--pipeline", "quick", "--timeout", "1"), "--timeout can be used only with --wait."),
         (("--pipeline", "quick", "-p", "count=1", "-p", "count=2"), "--parameter: count is given more than once."),

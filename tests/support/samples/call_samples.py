@@ -52,11 +52,26 @@ _SEED = {
         },
         {"name": "other", "id": "pipe-2", "steps": [{"name": "work", "run_seconds": 1e9}]},
     ],
+    "components": [
+        {
+            "name": "score",
+            "version": version,
+            "inputs": [{"name": "label", "type": "string", "optional": True}],
+            "steps": [{"name": "work", "run_seconds": 1e9}],
+        }
+        for version in ("1", "2")
+    ],
+    "batch_endpoints": [
+        {
+            "name": "batch-door",
+            "default_deployment": "blue",
+            "deployments": [{"name": "blue", "component": "score:1", "settings": {"default_compute": "cpu"}}],
+        }
+    ],
     "endpoints": [
         {"name": "door", "id": "door-1", "versions": {"0": "pipe-1", "1": "pipe-2"}},
         {"name": "gate", "id": "gate-1", "versions": {"0": "pipe-1"}},
     ],
-    "components": [{"name": "score", "steps": [{"name": "work", "run_seconds": 1}]}],
     "job_schedules": [{"name": name, "properties": _JOB_SCHEDULE} for name in ("jobs-nightly", "jobs-old")],
     "schedules": [
         {
@@ -107,6 +122,9 @@ class World:
             submit = f"{PIPELINES}/PipelineRuns/PipelineSubmit"
             run_id = api.post(f"{submit}/pipe-1", json=body).json()["Id"]
             active_id = api.post(f"{submit}/pipe-2", json={"ExperimentName": EXPERIMENT}).json()["Id"]
+            component = f"{SCOPE}/components/score/versions/1"
+            job = {"properties": {"jobType": "Pipeline", "componentId": component, "experimentName": EXPERIMENT}}
+            api.put(f"{SCOPE}/jobs/job-1?api-version=2024-04-01", json=job).raise_for_status()
             # The schedule starts a run meanwhile.
             emulator.clock.advance(90)
             emulator.state.runs[run_id].steps[0].blobs.append(("store", "out/result.csv", 3))
@@ -147,6 +165,10 @@ class World:
             "experiment": EXPERIMENT,
             "experiment_id": experiment_id,
             "filter_text": '(Tags/team eq "ml")',
+            "endpoint_name": "batch-door",
+            "get_batch_endpoint.name": "batch-door",
+            "get_component.name": "score",
+            "get_component.version": "2",
             "get_datastore.name": "store",
             "get_endpoint_by_name.name": "door",
             "get_experiment.name": EXPERIMENT,
@@ -155,7 +177,12 @@ class World:
             "get_pipeline_output.name": "result.csv",
             "graph_id": "graph-1",
             "list_jobs_of_schedule.name": "jobs-nightly",
+            "job_id": "job-1",
+            "list_component_versions.name": "score",
+            "batch_endpoint_name": "batch-door",
             "cancel_run.run_id": active_id,
+            "component_name": "score",
+            "deployment_name": "blue",
             "names": ["team"],
             "node_id": "node-1",
             "path": "user_logs/std_log.txt",
@@ -171,6 +198,8 @@ class World:
             "schedule_id": "schedule-1",
             "set_default_datastore.name": "other",
             "status": "Disabled",
+            "submit_job.body": job,
+            "submit_job.job_id": "job-2",
             "set_pipeline_status.pipeline_id": "pipe-2",
             "stream": "STDOUT",
             "tags": {"k": "v", "flag": None},

@@ -24,6 +24,7 @@ class World(NamedTuple):
     run_id: str
     active_id: str
     schedule_id: str
+    job_id: str
 
 
 def a_world(emulator, hook):
@@ -64,7 +65,10 @@ def a_world(emulator, hook):
         )
     hook.create_experiment("empty")
     active = hook.submit_pipeline(SCORE, experiment_name="scoring", tags={"__classname__": "x", "__type": "y"})
-    return World(hook, finished.id, active.id, schedule.id)
+    job = hook.submit_job(
+        component_name="long_running", experiment_name="scoring", tags={"__classname__": "x"}, compute="cpu-cluster"
+    )
+    return World(hook, finished.id, active.id, schedule.id, job.id)
 
 
 # Each operation of the hook, with arguments that the world knows.
@@ -72,6 +76,7 @@ SAMPLES = {
     "add_endpoint_version": lambda w: ((ENDPOINT, TYPED), {}),
     "archive_endpoint": lambda w: ((ENDPOINT,), {}),
     "archive_experiment": lambda w: (("empty",), {}),
+    "cancel_job": lambda w: ((w.job_id,), {}),
     "cancel_run": lambda w: ((w.active_id,), {}),
     "create_endpoint": lambda w: (("new", SCORE), {"description": "a door"}),
     "create_experiment": lambda w: (("another",), {}),
@@ -107,10 +112,13 @@ SAMPLES = {
     "find_endpoint": lambda w: (("score-endpoint",), {}),
     "find_pipeline": lambda w: (("score-files",), {}),
     "find_schedule": lambda w: (("nightly",), {}),
+    "get_batch_endpoint": lambda w: (("score-batch",), {}),
+    "get_component": lambda w: (("typed_inputs",), {}),
     "get_datastore": lambda w: (("principal",), {}),
     "get_default_datastore": lambda w: ((), {}),
     "get_endpoint": lambda w: ((ENDPOINT,), {}),
     "get_experiment": lambda w: (("scoring",), {}),
+    "get_job": lambda w: ((w.job_id,), {}),
     "get_job_schedule": lambda w: (("jobs-nightly",), {}),
     "get_last_run_of_schedule": lambda w: ((w.schedule_id,), {}),
     "get_pipeline": lambda w: ((SCORE,), {}),
@@ -121,10 +129,14 @@ SAMPLES = {
     "get_run_metrics": lambda w: ((w.run_id,), {}),
     "get_run_outputs": lambda w: ((w.run_id,), {}),
     "get_schedule": lambda w: ((w.schedule_id,), {}),
+    "list_batch_deployments": lambda w: (("score-batch",), {}),
+    "list_batch_endpoints": lambda w: ((), {}),
+    "list_components": lambda w: ((), {}),
     "list_datastores": lambda w: ((), {}),
     "list_endpoints": lambda w: ((), {}),
     "list_experiments": lambda w: ((), {}),
     "list_job_schedules": lambda w: ((), {}),
+    "list_jobs": lambda w: ((), {"limit": None}),
     "list_jobs_of_job_schedule": lambda w: (("jobs-nightly",), {}),
     "list_pipeline_summaries": lambda w: ((), {}),
     "list_pipelines": lambda w: ((), {"active_only": False}),
@@ -139,6 +151,10 @@ SAMPLES = {
     "set_run_display_name": lambda w: ((w.run_id, "a name"), {}),
     "set_run_properties": lambda w: ((w.run_id, {"property": "1"}), {}),
     "submit_endpoint": lambda w: ((ENDPOINT,), {"experiment_name": "scoring"}),
+    "submit_job": lambda w: (
+        (),
+        {"batch_endpoint_name": "score-batch", "experiment_name": "scoring", "data_paths": {"input_datapath": "s/in"}},
+    ),
     "submit_pipeline": lambda w: ((SCORE,), {"experiment_name": "scoring"}),
     "tag_run": lambda w: ((w.run_id, {"tag": "1"}), {}),
     "trigger_job_schedule": lambda w: (("jobs-nightly",), {}),

@@ -54,6 +54,17 @@ SEED = {
             ],
         },
     ],
+    "batch_endpoints": [
+        {
+            "name": "gate",
+            "default_deployment": "blue",
+            "deployments": [
+                {"name": "blue", "component": "quick:2", "settings": {"default_compute": "cpu"}},
+                {"name": "green", "component": "long:1", "settings": {"default_compute": "cpu"}},
+            ],
+        },
+        {"name": "closed", "deployments": [{"name": "blue", "component": "quick:1", "settings": {}}]},
+    ],
     "endpoints": [{"name": "door", "id": "door", "default_version": "1", "versions": {"0": "long", "1": "quick"}}],
 }
 

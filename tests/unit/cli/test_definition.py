@@ -46,7 +46,11 @@ COMMANDS = dict(walk(GROUP.subcommands))
 
 def test_these_are_the_commands():
     assert set(COMMANDS) == {
+        "batch-endpoints list",
+        "batch-endpoints show",
         "check",
+        "components list",
+        "components show",
         "datastores list",
         "endpoints list",
         "endpoints show",
@@ -57,6 +61,10 @@ def test_these_are_the_commands():
         "job-schedules list",
         "job-schedules show",
         "job-schedules trigger",
+        "jobs cancel",
+        "jobs list",
+        "jobs logs",
+        "jobs show",
         "pipelines disable",
         "pipelines enable",
         "pipelines list",
