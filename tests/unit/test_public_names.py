@@ -162,16 +162,18 @@ ARGUMENTS = {
 
 # The hook's methods. Each has a twin with the prefix ``async_``,
 HOOK = """
-    add_endpoint_version archive_endpoint archive_experiment cancel_run client create_endpoint create_experiment
-    create_job_schedule create_schedule delete_datastore delete_experiment delete_job_schedule disable_endpoint
-    disable_job_schedule disable_pipeline disable_schedule enable_endpoint enable_job_schedule enable_pipeline
-    enable_schedule find_endpoint find_pipeline find_schedule get_datastore get_default_datastore get_endpoint
-    get_experiment get_job_schedule get_last_run_of_schedule get_pipeline get_pipeline_interface get_pipeline_output
-    get_run get_run_logs get_run_metrics get_run_outputs get_schedule list_datastores list_endpoints list_experiments
-    list_job_schedules list_jobs_of_job_schedule list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
-    list_runs list_schedules list_steps reactivate_experiment set_default_datastore set_default_endpoint_version
-    set_run_description set_run_display_name set_run_properties settings submit_endpoint submit_pipeline tag_run
-    trigger_job_schedule untag_experiment untag_run update_endpoint update_experiment wait_for_run
+    add_endpoint_version archive_endpoint archive_experiment cancel_job cancel_run client create_endpoint
+    create_experiment create_job_schedule create_schedule delete_datastore delete_experiment delete_job_schedule
+    disable_endpoint disable_job_schedule disable_pipeline disable_schedule enable_endpoint enable_job_schedule
+    enable_pipeline enable_schedule find_endpoint find_pipeline find_schedule get_batch_endpoint get_component
+    get_datastore get_default_datastore get_endpoint get_experiment get_job get_job_schedule get_last_run_of_schedule
+    get_pipeline get_pipeline_interface get_pipeline_output get_run get_run_logs get_run_metrics get_run_outputs
+    get_schedule list_batch_deployments list_batch_endpoints list_components list_datastores list_endpoints
+    list_experiments list_job_schedules list_jobs list_jobs_of_job_schedule list_pipeline_summaries list_pipelines
+    list_pipelines_of_endpoint list_runs list_schedules list_steps reactivate_experiment set_default_datastore
+    set_default_endpoint_version set_run_description set_run_display_name set_run_properties settings submit_endpoint
+    submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run update_endpoint update_experiment
+    wait_for_run
 """
 # except for those that Airflow uses, and ``run``.
 HOOK_ONLY_BLOCKING = """

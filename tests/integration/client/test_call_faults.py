@@ -50,6 +50,8 @@ LASTING = 10**6
 ENOUGH = 30.0
 # An answer without a body has a meaning here.
 EMPTY_IS_AN_ANSWER = {"get_last_run_of_schedule"}
+# Of an answer without a body, nothing can be cut off.
+WITHOUT_A_BODY = {"cancel_job"}
 
 
 def _result_of(function):
@@ -236,7 +238,7 @@ def test_every_kind_of_fault_is_here():
 
 def does_no_harm(name, call, case):
     """Whether the spoilt body still says all that the operation has to say."""
-    if case.error is None:
+    if case.error is None or (case.fault["kind"] == "cut" and name in WITHOUT_A_BODY):
         return True
     if case.error is not MalformedReply or case.fault["kind"] == "html":
         return False
@@ -258,12 +260,12 @@ def check_error(error, call, case):
     assert "x-ms-client-request-id=" in text
     assert TOKEN not in text
     if isinstance(error, ServiceError):
-        assert error.status == case.fault.get("status", {"html": 502, "redirect": 307}.get(case.fault["kind"], 200))
+        success = 201 if call.service == "arm" and call.method == "PUT" else 200
+        assert error.status == case.fault.get("status", {"html": 502, "redirect": 307}.get(case.fault["kind"], success))
     if case.fault["kind"] == "status":
-        # Azure Resource Manager puts the inner code outside.
-        assert error.code == (
-            "InjectedFault" if call.service == "arm" and "envelope" not in case.fault else "ServiceError"
-        )
+        # Azure Resource Manager itself puts the inner code outside; Azure Machine Learning's part of it does not.
+        of_workspace = call.service == "arm" and not call.path
+        assert error.code == ("InjectedFault" if of_workspace and "envelope" not in case.fault else "ServiceError")
         assert error.message == "An injected fault."
     if case.fault["kind"] == "redirect":
         assert "Redirects are not followed" in text
@@ -302,7 +304,8 @@ def test_each_call_under_each_fault_is_right_or_fails_safely(bench, plain, name,
 @pytest.mark.parametrize("case", ENDLESS.values(), ids=ENDLESS)
 @pytest.mark.parametrize("name", CALLS)
 def test_a_fault_that_lasts(bench, name, case):
-    call = bench.world.call(CALLS[name])
+    if does_no_harm(name, call := bench.world.call(CALLS[name]), case):
+        pytest.skip("the fault does no harm")
     for driver in ("sync", "async"):
         bench.renew()
         bench.emulator.faults.add(**case.fault, times=LASTING)

@@ -153,7 +153,11 @@ SAMPLES = {
     "submit_endpoint": lambda w: ((ENDPOINT,), {"experiment_name": "scoring"}),
     "submit_job": lambda w: (
         (),
-        {"batch_endpoint_name": "score-batch", "experiment_name": "scoring", "data_paths": {"input_datapath": "s/in"}},
+        {
+            "batch_endpoint_name": "score-batch",
+            "experiment_name": "scoring",
+            "data_paths": {"input_datapath": "workspaceblobstore/in"},
+        },
     ),
     "submit_pipeline": lambda w: ((SCORE,), {"experiment_name": "scoring"}),
     "tag_run": lambda w: ((w.run_id, {"tag": "1"}), {}),
