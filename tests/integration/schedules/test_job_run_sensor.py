@@ -17,8 +17,6 @@ from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 from aml_provider.worker import poke_schedule
 
-SEED = {"components": [{"name": "quick", "steps": [{"name": "work", "run_seconds": 10}]}]}
-
 
 @pytest.fixture
 def owners(monkeypatch, kept_in_memory):
@@ -30,7 +28,7 @@ def owners(monkeypatch, kept_in_memory):
 
 @pytest.fixture(params=["plain", "properties_filter=refused", "properties_filter=ignored", "schedule_filter=refused"])
 def workspace(request, monkeypatch):
-    with serving(monkeypatch, seed=SEED, quirks=() if request.param == "plain" else (request.param,)) as running:
+    with serving(monkeypatch, quirks=() if request.param == "plain" else (request.param,)) as running:
         hourly(running)
         other_job(running)
         yield running
@@ -119,7 +117,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_job(workspace, owners):
 
 @pytest.mark.parametrize("quirks", [(), ("properties_filter=refused",), ("properties_filter=ignored",)], ids=str)
 def test_the_jobs_of_a_schedule_that_others_have_made_are_found_by_the_preview_filter(monkeypatch, owners, quirks):
-    with serving(monkeypatch, seed=SEED, quirks=quirks) as workspace:
+    with serving(monkeypatch, quirks=quirks) as workspace:
         hourly(workspace)
         forget_our_property(workspace)
         workspace.clock.advance(3660)
@@ -128,7 +126,7 @@ def test_the_jobs_of_a_schedule_that_others_have_made_are_found_by_the_preview_f
 
 @pytest.mark.parametrize("way", ["refused", "ignored"])
 def test_a_sensor_that_cannot_find_the_jobs_fails_and_takes_no_other(monkeypatch, owners, way):
-    with serving(monkeypatch, seed=SEED, quirks=(f"schedule_filter={way}",)) as workspace:
+    with serving(monkeypatch, quirks=(f"schedule_filter={way}",)) as workspace:
         hourly(workspace)
         other_job(workspace)
         forget_our_property(workspace)
@@ -138,7 +136,7 @@ def test_a_sensor_that_cannot_find_the_jobs_fails_and_takes_no_other(monkeypatch
 
 
 def test_a_disabled_schedule_is_reported(monkeypatch, owners):
-    with serving(monkeypatch, seed=SEED) as workspace:
+    with serving(monkeypatch) as workspace:
         hourly(workspace)
         AzureMLHook().disable_job_schedule("hourly")
         Sensor.log.lines.clear()
@@ -154,7 +152,7 @@ def test_a_disabled_schedule_is_reported(monkeypatch, owners):
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(monkeypatch, owners, arguments, message):
-    with serving(monkeypatch, seed=SEED) as workspace:
+    with serving(monkeypatch) as workspace:
         hourly(workspace)
         with pytest.raises(AirflowFailException, match=message):
             poll("day1", **arguments)

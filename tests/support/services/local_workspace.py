@@ -72,8 +72,8 @@ SEED = {
 class Workspace(RecordedWorkspace):
     """The local workspace, with short ways to inspect it."""
 
-    def __init__(self, seed=None, **options):
-        super().__init__({**SEED, **(seed or {})}, speed=SPEED, **options)
+    def __init__(self, **options):
+        super().__init__(SEED, speed=SPEED, **options)
 
     def connect(self, monkeypatch):
         """Make this workspace the default connection."""

@@ -22,34 +22,7 @@ from aml_provider.operators.job_schedule import (
 from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
 from aml_provider.worker import create_schedule
 
-COMPONENTS = {
-    "components": [
-        {
-            "name": "quick",
-            "version": version,
-            "inputs": [
-                {"name": "count", "type": "integer", "default": 1},
-                {"name": "folder", "type": "uri_folder", "optional": True},
-            ],
-            "steps": [{"name": "work", "run_seconds": 10}],
-        }
-        for version in ("1", "2")
-    ],
-    "batch_endpoints": [
-        {
-            "name": "door",
-            "default_deployment": "blue",
-            "deployments": [{"name": "blue", "component": "quick:1", "settings": {"default_compute": "cpu"}}],
-        }
-    ],
-}
 SCHEDULES = "*/schedules/*"
-
-
-@pytest.fixture
-def workspace(monkeypatch):
-    with serving(monkeypatch, seed=COMPONENTS) as running:
-        yield running
 
 
 def make(kind, task, **arguments):
@@ -82,15 +55,15 @@ def job(workspace):
     "target",
     [
         {"component_name": "quick", "component_version": "1"},
-        {"component_name": ..., "batch_endpoint_name": "door"},
-        {"component_name": ..., "batch_endpoint_name": "door", "deployment_name": "blue"},
+        {"component_name": ..., "batch_endpoint_name": "gate"},
+        {"component_name": ..., "batch_endpoint_name": "gate", "deployment_name": "blue"},
     ],
     ids=str,
 )
 def test_a_schedule_is_created_once(workspace, task, target):
     wanted = {
         "parameters": {"count": 3},
-        "data_paths": {"folder": "store/in"},
+        "data_paths": {"input": "store/in"},
         "time_zone": "Asia/Seoul",
         "end_time": datetime(2099, 12, 1),  # noqa: DTZ001 - local to the schedule's zone
         "tags": {"team": "ml"},
@@ -106,10 +79,11 @@ def test_a_schedule_is_created_once(workspace, task, target):
         "endTime": "2099-12-01T00:00:00",
         "timeZone": "Korea Standard Time",
     }
-    assert job(workspace)["componentId"].endswith("/components/quick/versions/1")
+    version = "2" if "batch_endpoint_name" in target else "1"
+    assert job(workspace)["componentId"].endswith(f"/components/quick/versions/{version}")
     assert job(workspace)["inputs"] == {
         "count": {"jobInputType": "literal", "value": "3"},
-        "folder": {"jobInputType": "uri_folder", "uri": "azureml://datastores/store/paths/in"},
+        "input": {"jobInputType": "uri_folder", "uri": "azureml://datastores/store/paths/in"},
     }
     assert ("default_compute" in job(workspace)["settings"]) == ("batch_endpoint_name" in target)
     assert made.properties["description"] == job(workspace)["description"] == "each morning"
@@ -137,7 +111,7 @@ def test_a_disabled_schedule_starts_nothing(workspace, task):
 
 
 def test_a_disabled_creation_that_is_ignored_is_reported(monkeypatch, task):
-    with serving(monkeypatch, seed=COMPONENTS, quirks=("disabled_creation=ignored", "first_job_at_once")) as workspace:
+    with serving(monkeypatch, quirks=("disabled_creation=ignored", "first_job_at_once")) as workspace:
         with pytest.raises(AirflowFailException, match="is disabled, as requested, but the service has started job"):
             create(task, status="Disabled", start_time=..., recurrence=Recurrence("Minute", 1))
         assert not one(workspace).enabled
@@ -149,13 +123,13 @@ def test_a_disabled_creation_that_is_ignored_is_reported(monkeypatch, task):
         ({"cron": "0 7 1 * *"}, "ignores the field for day of month"),
         ({"component_name": "quik"}, "did you mean 'quick'"),
         ({"component_version": "9"}, "version"),
-        ({"component_name": ..., "batch_endpoint_name": "dor"}, "did you mean 'door'"),
-        ({"component_name": ..., "batch_endpoint_name": "door", "deployment_name": "red"}, "deployment"),
+        ({"component_name": ..., "batch_endpoint_name": "gat"}, "did you mean 'gate'"),
+        ({"component_name": ..., "batch_endpoint_name": "gate", "deployment_name": "red"}, "deployment"),
         ({"parameters": {"count": "many"}}, "count"),
         ({"parameters": {"none": 1}}, "none"),
         ({"parameters": {"count": ""}}, "is an empty text"),
-        ({"data_paths": {"folder": "nowhere/in"}}, "datastore"),
-        ({"datasets": {"folder": "0f0c"}}, "data asset"),
+        ({"data_paths": {"input": "nowhere/in"}}, "datastore"),
+        ({"datasets": {"input": "0f0c"}}, "data asset"),
         ({"experiment_name": "no blanks"}, "experiment_name"),
         ({"name": "no blanks"}, "name"),
         ({"status": "Paused"}, "status"),
@@ -260,13 +234,13 @@ def test_a_misspelt_name_is_named(workspace, task, kind):
 
 def test_the_operator_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
-    with serving(monkeypatch, seed=COMPONENTS, quirks=("provisioning=20s",)) as workspace:
+    with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
         assert workspace.state.job_schedules.provisioning(one(workspace)) == "Succeeded"
 
 
 def test_a_failed_provisioning_is_an_error_although_the_reply_is_a_success(monkeypatch, task):
-    with serving(monkeypatch, seed=COMPONENTS, quirks=("provisioning_fails=no quota",)) as workspace:
+    with serving(monkeypatch, quirks=("provisioning_fails=no quota",)) as workspace:
         with pytest.raises(ProvisioningFailed, match="could not set up schedule 'nightly': ProvisioningStatus Failed"):
             create(task)
         assert one(workspace).name == "nightly"
@@ -274,14 +248,14 @@ def test_a_failed_provisioning_is_an_error_although_the_reply_is_a_success(monke
 
 def test_waiting_ends_with_execution_timeout(monkeypatch, task):
     with (
-        serving(monkeypatch, seed=COMPONENTS, quirks=("provisioning=36000s",)),
+        serving(monkeypatch, quirks=("provisioning=36000s",)),
         pytest.raises(ProvisioningUnsettled, match="Schedule 'nightly' exists, but was still Creating"),
     ):
         create(task, execution_timeout=timedelta(seconds=0))
 
 
 def test_the_triggerer_can_wait(monkeypatch, task):
-    with serving(monkeypatch, seed=COMPONENTS, quirks=("provisioning=30s",)):
+    with serving(monkeypatch, quirks=("provisioning=30s",)):
         with pytest.raises(TaskDeferred) as deferred:
             create(task, deferrable=True)
         path, kwargs = deferred.value.trigger.serialize()
