@@ -111,7 +111,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.azure_ml"),
-        "operators": _modules("operators.pipeline", "operators.schedule"),
+        "operators": _modules("operators.pipeline", "operators.schedule", "operators.job_schedule"),
         "sensors": _modules("sensors.pipeline", "sensors.schedule", "sensors.blob"),
         "triggers": _modules(
             "triggers.pipeline", "triggers.schedule", "triggers.schedule_run", "triggers.blob", "triggers.blob_change"

@@ -12,6 +12,7 @@ import importlib
 _ENTITIES = {
     "components": ("BatchDeployment", "BatchEndpoint", "Component", "ComponentInput", "ComponentVersion"),
     "experiments": ("Experiment",),
+    "job_schedules": ("JobSchedule",),
     "metrics": ("MetricValue",),
     "pipelines": ("Parameter", "PipelineEndpoint", "PipelineInterface", "PipelineSummary", "PublishedPipeline"),
     "runs": ("HistoryRun", "Output", "PipelineRun", "RunDetails", "RunState", "StepStatus"),

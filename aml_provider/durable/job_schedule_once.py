@@ -1,4 +1,4 @@
-"""Makes a job schedule for a caller that is no task: nobody owns it."""
+"""Makes a job schedule that no task owns, for the hook."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class AzureMLCreateJobScheduleOperator(BaseOperator):
 
     The schedule starts jobs of a pipeline component by itself, even while Airflow is down. Its name is its identity:
     however often this task runs, is retried or cleared, there is one schedule. It is read once, and written at most
-    once: not at all if it is as described. Everything else that it has stays as it is, whoever has set it.
+    once: not at all if it is as described. Everything else that others have set on it stays as it is.
 
     Args:
         name: The schedule's name: 1 to 255 letters, digits, ``-`` and ``_``. No other schedule of the workspace has it.

@@ -87,6 +87,7 @@ def check_job_schedule(task: Any) -> None:
         for name in ("deployment_name", "compute"):
             literals.check(name, as_name, optional=True)
         _check_request(literals, task, "tags")
+        _check_job(literals, task)
         literals.check("cron", as_cron, optional=True)
         literals.check("start_time", as_local_time, optional=True)
         literals.check("end_time", as_local_time, optional=True)
@@ -140,7 +141,8 @@ def _check_job(literals: Literals, task: Any) -> None:
     """Check the arguments that mean something else, or nothing, for a component."""
     component = PipelineReference(component_name="any")
     request = RunRequest(experiment_name="any")
-    literals.check("parent_run_id", lambda _, value: check_order(component, request, value), optional=True)
+    if hasattr(task, "parent_run_id"):
+        literals.check("parent_run_id", lambda _, value: check_order(component, request, value), optional=True)
     for name in ("parameters", "datasets"):
         if getattr(task, name) is not None:
             literals.check_each(name, lambda name, value: check_order(component, _of_request(name, value), None))

@@ -28,6 +28,7 @@ def stored(trigger, **unknown):
     [
         AzureMLPipelineRunTrigger("run-1", "exp", deadline=5.0),
         AzureMLScheduleProvisioningTrigger("schedule-1", 5.0),
+        AzureMLScheduleProvisioningTrigger("nightly", 5.0, is_job_schedule=True),
     ],
     ids=lambda trigger: type(trigger).__name__,
 )

@@ -19,6 +19,10 @@ PACKAGE = ROOT / "aml_provider"
 PUBLIC = {
     "hooks.azure_ml": "AzureMLHook retry_policy",
     "operators.pipeline": ("AzureMLDisablePipelineOperator AzureMLEnablePipelineOperator AzureMLRunPipelineOperator"),
+    "operators.job_schedule": (
+        "AzureMLCreateJobScheduleOperator AzureMLDeleteJobScheduleOperator AzureMLDisableJobScheduleOperator "
+        "AzureMLEnableJobScheduleOperator"
+    ),
     "operators.schedule": (
         "AzureMLCreateScheduleOperator AzureMLDisableScheduleOperator AzureMLEnableScheduleOperator"
     ),
@@ -46,23 +50,24 @@ PUBLIC = {
     # The calls that the hook's client takes, and their results.
     "client.calls": """
         Call cancel_job cancel_run create_endpoint create_experiment create_schedule delete_datastore delete_experiment
-        find_history_run get_artifact_link get_batch_deployment get_batch_endpoint get_component get_datastore
-        get_default_datastore get_endpoint get_endpoint_by_name get_experiment get_experiment_by_id get_graph
-        get_history_run get_history_run_by_experiment_id get_interface get_job get_last_run_of_schedule get_metric
-        get_pipeline get_pipeline_output get_pipeline_summary get_run get_run_details get_schedule get_step_log
-        get_step_status get_step_status_code get_workspace list_artifact_links list_artifacts list_batch_deployments
-        list_batch_endpoints list_component_versions list_components list_datastores list_endpoints list_jobs
-        list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint list_run_artifacts
-        list_runs_of_pipeline list_runs_of_schedule list_schedules list_schedules_of_endpoint list_schedules_of_pipeline
-        list_step_outputs list_step_status_codes list_step_statuses list_steps publish_pipeline query_experiments
+        delete_job_schedule find_history_run get_artifact_link get_batch_deployment get_batch_endpoint get_component
+        get_datastore get_default_datastore get_endpoint get_endpoint_by_name get_experiment get_experiment_by_id
+        get_graph get_history_run get_history_run_by_experiment_id get_interface get_job get_job_schedule
+        get_last_run_of_schedule get_metric get_pipeline get_pipeline_output get_pipeline_summary get_run
+        get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace list_artifact_links
+        list_artifacts list_batch_deployments list_batch_endpoints list_component_versions list_components
+        list_datastores list_endpoints list_job_schedules list_jobs list_jobs_of_schedule list_metrics
+        list_pipeline_summaries list_pipelines list_pipelines_of_endpoint list_run_artifacts list_runs_of_pipeline
+        list_runs_of_schedule list_schedules list_schedules_of_endpoint list_schedules_of_pipeline list_step_outputs
+        list_step_status_codes list_step_statuses list_steps publish_pipeline put_job_schedule query_experiments
         query_runs register_datastore set_default_datastore set_pipeline_status set_run_description set_run_display_name
-        set_run_properties submit_endpoint submit_job submit_pipeline tag_run untag_experiment untag_run
-        update_datastore update_endpoint update_experiment update_schedule
+        set_run_properties submit_endpoint submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment
+        untag_run update_datastore update_endpoint update_experiment update_schedule
     """,
     "client.entities": """
         Artifact BatchDeployment BatchEndpoint Component ComponentInput ComponentVersion Datastore Experiment HistoryRun
-        MetricValue Output Parameter PipelineEndpoint PipelineInterface PipelineRun PipelineSummary PublishedPipeline
-        RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name read_time
+        JobSchedule MetricValue Output Parameter PipelineEndpoint PipelineInterface PipelineRun PipelineSummary
+        PublishedPipeline RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name read_time
     """,
     "emulator.server": "EmulatorServer",
     "emulator.steps": "ResolvedPath StepContext StepFunction StepRunner load_function",
@@ -79,7 +84,8 @@ ARGUMENTS = {
     "hooks.azure_ml.AzureMLHook": "azureml_conn_id='azureml_default'",
     "client.models.DataPath": "datastore path=''",
     "client.models.Recurrence": (
-        "frequency interval start_time=None time_zone=None hours=None minutes=None week_days=None time_of_day=None"
+        "frequency interval start_time=None time_zone=None hours=None minutes=None week_days=None time_of_day=None "
+        "month_days=None"
     ),
     "operators.pipeline.AzureMLRunPipelineOperator": """
         | experiment_name pipeline_id=None pipeline_name=None endpoint_id=None endpoint_name=None endpoint_version=None
@@ -94,6 +100,16 @@ ARGUMENTS = {
     "operators.pipeline.AzureMLEnablePipelineOperator": (
         "| pipeline_id=None pipeline_name=None azureml_conn_id='azureml_default' **"
     ),
+    "operators.job_schedule.AzureMLCreateJobScheduleOperator": """
+        | name experiment_name component_name=None component_version=None batch_endpoint_name=None deployment_name=None
+        compute=None recurrence=None cron=None start_time=None end_time=None time_zone=None parameters=None
+        data_paths=None datasets=None tags=None description=None continue_on_step_failure=None validate=True
+        status='Active' wait_for_provisioning=True if_exists='update' deferrable=False
+        azureml_conn_id='azureml_default' **
+    """,
+    "operators.job_schedule.AzureMLDeleteJobScheduleOperator": "| name azureml_conn_id='azureml_default' **",
+    "operators.job_schedule.AzureMLDisableJobScheduleOperator": "| name azureml_conn_id='azureml_default' **",
+    "operators.job_schedule.AzureMLEnableJobScheduleOperator": "| name azureml_conn_id='azureml_default' **",
     "operators.schedule.AzureMLCreateScheduleOperator": """
         | name experiment_name pipeline_id=None pipeline_name=None endpoint_id=None endpoint_name=None recurrence=None
         datastore=None path_on_datastore=None polling_interval=5 data_path_parameter_name=None parameters=None
@@ -115,7 +131,7 @@ ARGUMENTS = {
         "| run_id poke_interval=60.0 deferrable=False azureml_conn_id='azureml_default' **"
     ),
     "sensors.schedule.AzureMLScheduleRunSensor": """
-        | schedule_id=None schedule_name=None since=None poke_interval=60.0 deferrable=False
+        | schedule_id=None schedule_name=None job_schedule_name=None since=None poke_interval=60.0 deferrable=False
         azureml_conn_id='azureml_default' **
     """,
     "triggers.blob.AzureBlobChangeTrigger": """
@@ -132,11 +148,11 @@ ARGUMENTS = {
         durable=True
     """,
     "triggers.schedule.AzureMLScheduleProvisioningTrigger": (
-        "schedule_id deadline poll_interval=5.0 azureml_conn_id='azureml_default'"
+        "schedule_id deadline poll_interval=5.0 azureml_conn_id='azureml_default' is_job_schedule=False"
     ),
     "triggers.schedule_run.AzureMLScheduleLookTrigger": """
         | cursor_variable schedule_id=None since=None azureml_conn_id='azureml_default' poll_interval=60.0 deadline=None
-        only_wait=False
+        only_wait=False job_schedule_name=None
     """,
     "emulator.server.EmulatorServer": """
         seed='demo' | host='127.0.0.1' port=0 blob_endpoint=None state_file=None speed=1.0 quirks=() token=None
@@ -147,15 +163,17 @@ ARGUMENTS = {
 # The hook's methods. Each has a twin with the prefix ``async_``,
 HOOK = """
     add_endpoint_version archive_endpoint archive_experiment cancel_job cancel_run client create_endpoint
-    create_experiment create_schedule delete_datastore delete_experiment disable_endpoint disable_pipeline
-    disable_schedule enable_endpoint enable_pipeline enable_schedule find_endpoint find_pipeline find_schedule
-    get_batch_endpoint get_component get_datastore get_default_datastore get_endpoint get_experiment get_job
-    get_last_run_of_schedule get_pipeline get_pipeline_interface get_pipeline_output get_run get_run_logs
-    get_run_metrics get_run_outputs get_schedule list_batch_deployments list_batch_endpoints list_components
-    list_datastores list_endpoints list_experiments list_jobs list_pipeline_summaries list_pipelines
+    create_experiment create_job_schedule create_schedule delete_datastore delete_experiment delete_job_schedule
+    disable_endpoint disable_job_schedule disable_pipeline disable_schedule enable_endpoint enable_job_schedule
+    enable_pipeline enable_schedule find_endpoint find_pipeline find_schedule get_batch_endpoint get_component
+    get_datastore get_default_datastore get_endpoint get_experiment get_job get_job_schedule get_last_run_of_schedule
+    get_pipeline get_pipeline_interface get_pipeline_output get_run get_run_logs get_run_metrics get_run_outputs
+    get_schedule list_batch_deployments list_batch_endpoints list_components list_datastores list_endpoints
+    list_experiments list_job_schedules list_jobs list_jobs_of_job_schedule list_pipeline_summaries list_pipelines
     list_pipelines_of_endpoint list_runs list_schedules list_steps reactivate_experiment set_default_datastore
     set_default_endpoint_version set_run_description set_run_display_name set_run_properties settings submit_endpoint
-    submit_job submit_pipeline tag_run untag_experiment untag_run update_endpoint update_experiment wait_for_run
+    submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run update_endpoint update_experiment
+    wait_for_run
 """
 # except for those that Airflow uses, and ``run``.
 HOOK_ONLY_BLOCKING = """

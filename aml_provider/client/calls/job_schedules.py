@@ -114,7 +114,9 @@ def _writable(wire: Mapping[str, Any]) -> dict[str, Any]:
     for key in _READ_ONLY_PROPERTIES:
         properties.pop(key, None)
     if isinstance(properties.get("trigger"), dict):
-        properties["trigger"] = _without_nulls(properties["trigger"])
+        trigger = properties["trigger"] = _without_nulls(properties["trigger"])
+        if isinstance(trigger.get("schedule"), dict):
+            trigger["schedule"] = _without_nulls(trigger["schedule"])
     if isinstance(properties.get("action"), dict):
         action = properties["action"] = _without_nulls(properties["action"])
         if isinstance(action.get("jobDefinition"), dict):

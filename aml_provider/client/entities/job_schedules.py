@@ -89,7 +89,7 @@ class JobSchedule(Portable):
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> JobSchedule:
-        """Read it from Azure Resource Manager's JSON. A kind of trigger or action that is not known is no error.
+        """Read it from Azure Resource Manager's JSON. Any kind of trigger or action is accepted.
 
         ``properties`` are its own, and those of its jobs, which are the same for a schedule that this provider made.
         """

@@ -18,6 +18,12 @@ from support.drivers.watching import variables_in_memory
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.compat import AirflowFailException, AirflowNotFoundException, TaskDeferred
+from aml_provider.operators.job_schedule import (
+    AzureMLCreateJobScheduleOperator,
+    AzureMLDeleteJobScheduleOperator,
+    AzureMLDisableJobScheduleOperator,
+    AzureMLEnableJobScheduleOperator,
+)
 from aml_provider.operators.pipeline import (
     AzureMLDisablePipelineOperator,
     AzureMLEnablePipelineOperator,
@@ -33,6 +39,7 @@ from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 
 CREATE = {"name": "n", "experiment_name": "exp", "wait_for_provisioning": False}
+JOBS = {"name": "jobs", "experiment_name": "exp", "wait_for_provisioning": False}
 RECURRENCE = {"recurrence": Recurrence("Hour", 1, start_time="2099-01-01T00:00:00")}
 # The arguments with which a class runs; those of a field are the first that have it.
 FORMS = {
@@ -61,6 +68,15 @@ FORMS = {
         CREATE | {"datastore": "store", "data_path_parameter_name": "input", "endpoint_name": "door"},
         CREATE | {"datastore": "store", "endpoint_id": "door"},
     ],
+    AzureMLCreateJobScheduleOperator: [
+        JOBS | RECURRENCE | {"component_name": "quick"},
+        JOBS
+        | {"batch_endpoint_name": "gate", "deployment_name": "blue", "cron": "0 7 * * *"}
+        | {"start_time": "2099-01-01T00:00:00", "end_time": "2099-12-01T00:00:00", "time_zone": "UTC"},
+    ],
+    AzureMLDeleteJobScheduleOperator: [{"name": "s"}],
+    AzureMLDisableJobScheduleOperator: [{"name": "s"}],
+    AzureMLEnableJobScheduleOperator: [{"name": "s"}],
     AzureMLDisablePipelineOperator: [{"pipeline_id": "quick"}, {"pipeline_name": "quick"}],
     AzureMLEnablePipelineOperator: [{"pipeline_id": "quick"}, {"pipeline_name": "quick"}],
     AzureMLDisableScheduleOperator: [{"schedule_id": "s"}, {"schedule_name": "s"}, {"pipeline_id": "quick"}],
@@ -69,6 +85,7 @@ FORMS = {
     AzureMLScheduleRunSensor: [
         {"schedule_id": "s", "since": "2026-01-01"},
         {"schedule_name": "s", "since": "2026-01-01"},
+        {"job_schedule_name": "s", "since": "2026-01-01"},
     ],
     AzureBlobChangeSensor: [
         {"datastore": "store"},
@@ -80,6 +97,8 @@ FIELDS = [(kind, field) for kind in FORMS for field in kind.template_fields]
 NOT_TEXT_TOO = {
     "endpoint_version",
     "component_version",
+    "start_time",
+    "end_time",
     "parameters",
     "data_paths",
     "datasets",

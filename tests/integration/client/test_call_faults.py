@@ -51,7 +51,7 @@ ENOUGH = 30.0
 # An answer without a body has a meaning here.
 EMPTY_IS_AN_ANSWER = {"get_last_run_of_schedule"}
 # Of an answer without a body, nothing can be cut off.
-WITHOUT_A_BODY = {"cancel_job"}
+WITHOUT_A_BODY = {"cancel_job", "delete_job_schedule"}
 
 
 def _result_of(function):

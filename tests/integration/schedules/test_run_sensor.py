@@ -207,7 +207,7 @@ def test_a_value_that_cannot_be_used_is_named(workspace, schedule, owners, argum
 
 @pytest.mark.parametrize("arguments", [{}, {"schedule_id": "a", "schedule_name": "b"}])
 def test_one_schedule_has_to_be_given(arguments):
-    with pytest.raises(ValueError, match="needs either schedule_id or schedule_name"):
+    with pytest.raises(ValueError, match="needs exactly one of schedule_id, schedule_name and job_schedule_name"):
         Sensor(task_id="watch", **arguments)
 
 

@@ -317,7 +317,7 @@ def is_as_wanted(properties, request, target=None):
     assert uris == {
         name: f"azureml://datastores/{path.datastore}/paths/{path.path}"
         for name, path in request.request.data_paths.items()
-    }
+    } | {name: f"azureml:{asset}" for name, asset in request.request.datasets.items()}
     assert plain(request.trigger).items() <= plain(properties["trigger"]).items()
     assert properties["trigger"].keys() <= {*request.trigger, "note", "startTime"}
     for part in (properties, job):

@@ -6,6 +6,7 @@ import copy
 import importlib
 import inspect
 import pkgutil
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from aml_provider.client.calls.call import Call
 
 EXPERIMENT = "scoring"
+_JOB_SCHEDULE = {
+    # A disabled one starts nothing by itself, and can be deleted.
+    "isEnabled": False,
+    "action": {
+        "actionType": "CreateJob",
+        "jobDefinition": {
+            "jobType": "Pipeline",
+            "componentId": f"{SCOPE}/components/score/versions/1",
+            "experimentName": EXPERIMENT,
+            "inputs": {},
+        },
+    },
+    "trigger": {"triggerType": "Cron", "expression": "0 7 * * *", "timeZone": "UTC"},
+}
 _SEED = {
     "datastores": [
         {"name": "store", "account_name": "a", "account_key": "a2V5", "container": "c"},
@@ -57,6 +72,7 @@ _SEED = {
         {"name": "door", "id": "door-1", "versions": {"0": "pipe-1", "1": "pipe-2"}},
         {"name": "gate", "id": "gate-1", "versions": {"0": "pipe-1"}},
     ],
+    "job_schedules": [{"name": name, "properties": _JOB_SCHEDULE} for name in ("jobs-nightly", "jobs-old")],
     "schedules": [
         {
             "name": "nightly",
@@ -139,7 +155,9 @@ class World:
             "create_endpoint.name": "new door",
             "create_experiment.name": "new-experiment",
             "create_schedule.body": new_schedule,
+            "at": datetime(2026, 11, 29, 12, tzinfo=UTC),
             "delete_datastore.name": "other",
+            "delete_job_schedule.name": "jobs-old",
             "delete_experiment.experiment_id": empty_id,
             "description": "what it is for",
             "display_name": "another name",
@@ -154,9 +172,11 @@ class World:
             "get_datastore.name": "store",
             "get_endpoint_by_name.name": "door",
             "get_experiment.name": EXPERIMENT,
+            "get_job_schedule.name": "jobs-nightly",
             "get_metric.name": "loss",
             "get_pipeline_output.name": "result.csv",
             "graph_id": "graph-1",
+            "list_jobs_of_schedule.name": "jobs-nightly",
             "job_id": "job-1",
             "list_component_versions.name": "score",
             "batch_endpoint_name": "batch-door",
@@ -170,6 +190,8 @@ class World:
             "prefix": "user_logs",
             "properties": {"commit": "abc"},
             "publish_pipeline.body": {"Name": "published", "GraphId": "graph-1"},
+            "put_job_schedule.name": "jobs-nightly",
+            "put_job_schedule.wire": {"properties": {**_JOB_SCHEDULE, "description": "each night"}},
             "register_datastore.wire": {**store, "name": "third"},
             "run_id": run_id,
             "run_ids": [run_id, active_id],
@@ -181,6 +203,7 @@ class World:
             "set_pipeline_status.pipeline_id": "pipe-2",
             "stream": "STDOUT",
             "tags": {"k": "v", "flag": None},
+            "trigger_job_schedule.name": "jobs-nightly",
             "update_datastore.name": "store",
             "update_datastore.wire": {**store, "tags": {"k": "v"}},
             "update_endpoint.wire": {**endpoint, "DefaultVersion": "1"},

@@ -16,6 +16,9 @@ PASSWORD = "planted-certificate-password"
 PLANTED = [KEY, SAS, "cGxhbnRlZC1zYXM", CLIENT_SECRET, "cGxhbnRlZC1jZXJ0aWZpY2F0ZS1saW5l", PASSWORD, TOKEN]
 
 
+YEARLY = {"cron": "0 7 * * *", "start_time": "2099-01-01T00:00:00", "data_paths": {"input_datapath": "keyed/in"}}
+
+
 class World(NamedTuple):
     hook: Any
     run_id: str
@@ -56,6 +59,10 @@ def a_world(emulator, hook):
         wait_for_provisioning=False,
     )
     emulator.state.runs[finished.id].steps[1].blobs.append(("workspaceblobstore", "results/a.json", 3))
+    for name in ("jobs-nightly", "jobs-old"):
+        hook.create_job_schedule(
+            name, component_name="score_files", experiment_name="scoring", wait_for_provisioning=False, **YEARLY
+        )
     hook.create_experiment("empty")
     active = hook.submit_pipeline(SCORE, experiment_name="scoring", tags={"__classname__": "x", "__type": "y"})
     job = hook.submit_job(
@@ -73,6 +80,15 @@ SAMPLES = {
     "cancel_run": lambda w: ((w.active_id,), {}),
     "create_endpoint": lambda w: (("new", SCORE), {"description": "a door"}),
     "create_experiment": lambda w: (("another",), {}),
+    "create_job_schedule": lambda w: (
+        ("jobs-hourly",),
+        {
+            "component_name": "score_files",
+            "experiment_name": "scoring",
+            "wait_for_provisioning": False,
+            **YEARLY,
+        },
+    ),
     "create_schedule": lambda w: (
         ("hourly",),
         {
@@ -84,10 +100,13 @@ SAMPLES = {
     ),
     "delete_datastore": lambda w: (("keyed",), {}),
     "delete_experiment": lambda w: (("empty",), {}),
+    "delete_job_schedule": lambda w: (("jobs-old",), {}),
     "disable_endpoint": lambda w: ((ENDPOINT,), {}),
+    "disable_job_schedule": lambda w: (("jobs-nightly",), {}),
     "disable_pipeline": lambda w: ((TYPED,), {}),
     "disable_schedule": lambda w: ((w.schedule_id,), {}),
     "enable_endpoint": lambda w: ((ENDPOINT,), {}),
+    "enable_job_schedule": lambda w: (("jobs-nightly",), {}),
     "enable_pipeline": lambda w: ((SCORE,), {}),
     "enable_schedule": lambda w: ((w.schedule_id,), {}),
     "find_endpoint": lambda w: (("score-endpoint",), {}),
@@ -100,6 +119,7 @@ SAMPLES = {
     "get_endpoint": lambda w: ((ENDPOINT,), {}),
     "get_experiment": lambda w: (("scoring",), {}),
     "get_job": lambda w: ((w.job_id,), {}),
+    "get_job_schedule": lambda w: (("jobs-nightly",), {}),
     "get_last_run_of_schedule": lambda w: ((w.schedule_id,), {}),
     "get_pipeline": lambda w: ((SCORE,), {}),
     "get_pipeline_interface": lambda w: ((SCORE,), {}),
@@ -115,7 +135,9 @@ SAMPLES = {
     "list_datastores": lambda w: ((), {}),
     "list_endpoints": lambda w: ((), {}),
     "list_experiments": lambda w: ((), {}),
+    "list_job_schedules": lambda w: ((), {}),
     "list_jobs": lambda w: ((), {"limit": None}),
+    "list_jobs_of_job_schedule": lambda w: (("jobs-nightly",), {}),
     "list_pipeline_summaries": lambda w: ((), {}),
     "list_pipelines": lambda w: ((), {"active_only": False}),
     "list_pipelines_of_endpoint": lambda w: ((ENDPOINT,), {}),
@@ -139,6 +161,7 @@ SAMPLES = {
     ),
     "submit_pipeline": lambda w: ((SCORE,), {"experiment_name": "scoring"}),
     "tag_run": lambda w: ((w.run_id, {"tag": "1"}), {}),
+    "trigger_job_schedule": lambda w: (("jobs-nightly",), {}),
     "untag_experiment": lambda w: (("scoring", ["tag"]), {}),
     "untag_run": lambda w: ((w.run_id, ["tag"]), {}),
     "update_endpoint": lambda w: ((ENDPOINT,), {"description": "a text"}),

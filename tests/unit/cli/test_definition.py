@@ -55,6 +55,12 @@ def test_these_are_the_commands():
         "endpoints list",
         "endpoints show",
         "experiments list",
+        "job-schedules delete",
+        "job-schedules disable",
+        "job-schedules enable",
+        "job-schedules list",
+        "job-schedules show",
+        "job-schedules trigger",
         "jobs cancel",
         "jobs list",
         "jobs logs",
@@ -122,7 +128,16 @@ def test_every_argument_is_explained(command):
     assert all(arg.kwargs["help"] for arg in command.args)
 
 
-@pytest.mark.parametrize("name", ["pipelines disable", "schedules disable", "runs cancel"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "job-schedules delete",
+        "job-schedules disable",
+        "pipelines disable",
+        "schedules disable",
+        "runs cancel",
+    ],
+)
 def test_commands_that_stop_something_accept_yes(name):
     assert build_parser().parse_args([*name.split(), "x"]).yes is False
     assert build_parser().parse_args([*name.split(), "x", "-y"]).yes is True

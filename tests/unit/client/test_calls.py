@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime
 
 import pytest
 
@@ -126,6 +127,23 @@ WIRE = {"name": "store", "dataStoreType": "AzureBlob"}
             None,
         ),
         (calls.list_run_artifacts("x", "r"), "GET history /experiments/x/runs/r/artifacts", {}, None),
+        (
+            calls.trigger_job_schedule("s", datetime(2026, 11, 29, 12, 2, 9, tzinfo=UTC)),
+            "POST arm /schedules/s/trigger",
+            {"api-version": "2024-01-01-preview"},
+            {"scheduleTime": "2026-11-29T12:02:09+00:00"},
+        ),
+        (
+            calls.list_jobs_of_schedule("s"),
+            "GET arm /jobs",
+            {
+                "api-version": "2024-01-01-preview",
+                "scheduled": "true",
+                "scheduleId": "s",
+                "listViewType": "ActiveOnly",
+            },
+            None,
+        ),
         (calls.list_metrics("r"), "POST metric /runs/r/list", {}, {}),
         (calls.get_metric("r", "loss"), "POST metric /runs/r/full", {}, {"metricName": "loss"}),
     ],
@@ -146,8 +164,10 @@ def test_what_must_not_be_sent_twice_is_not():
         "delete_datastore",
         "delete_experiment",
         "publish_pipeline",
+        "put_job_schedule",
         "register_datastore",
         "submit_job",
+        "trigger_job_schedule",
         "update_datastore",
         "update_endpoint",
         "update_schedule",

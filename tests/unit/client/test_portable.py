@@ -20,6 +20,7 @@ from support.airflow.xcom import read, stored
 from aml_provider.client import entities
 from aml_provider.client.entities import (
     HistoryRun,
+    JobSchedule,
     MetricValue,
     Output,
     PipelineEndpoint,
@@ -78,6 +79,12 @@ def test_every_dataclass_of_the_client_that_a_hook_returns_is_portable():
             {"Id": "e", "PipelineVersionList": [{"Version": "0", "PipelineId": "p"}], **ODD_TAGS}
         ),
         Schedule.from_wire({"Id": "s", "Recurrence": {"Schedule": {"Hours": [1, 2]}}, **ODD_TAGS}),
+        JobSchedule.from_wire(
+            {
+                "name": "s",
+                "properties": {"trigger": {"schedule": {"hours": [1]}}, "tags": ODD_TAGS, "new": [{"a": None}]},
+            }
+        ),
         PipelineInterface.from_wire(
             {
                 "Parameters": [{"Name": "__type", "DefaultValue": "1"}, {"Name": "__var", "IsOptional": True}],

@@ -12,6 +12,12 @@ from airflow.providers.common.compat.sdk import DAG
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.compat import AirflowFailException
+from aml_provider.operators.job_schedule import (
+    AzureMLCreateJobScheduleOperator,
+    AzureMLDeleteJobScheduleOperator,
+    AzureMLDisableJobScheduleOperator,
+    AzureMLEnableJobScheduleOperator,
+)
 from aml_provider.operators.pipeline import (
     AzureMLDisablePipelineOperator,
     AzureMLEnablePipelineOperator,
@@ -29,10 +35,15 @@ from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 RUN = {"pipeline_name": "p", "experiment_name": "e"}
 COMPONENT = {"pipeline_name": ..., "component_name": "c"}
 MAKE = {"name": "n", "pipeline_name": "p", "experiment_name": "e", "recurrence": Recurrence("Day", 1)}
+MAKE_JOB = {"name": "n", "component_name": "c", "experiment_name": "e", "cron": "0 7 * * *"}
 WATCH = {"datastore": "store", "path": "in"}
 CLASSES = {
     AzureMLRunPipelineOperator: RUN,
     AzureMLCreateScheduleOperator: MAKE,
+    AzureMLCreateJobScheduleOperator: MAKE_JOB,
+    AzureMLDeleteJobScheduleOperator: {"name": "s"},
+    AzureMLDisableJobScheduleOperator: {"name": "s"},
+    AzureMLEnableJobScheduleOperator: {"name": "s"},
     AzureMLDisablePipelineOperator: {"pipeline_name": "p"},
     AzureMLEnablePipelineOperator: {"pipeline_name": "p"},
     AzureMLDisableScheduleOperator: {"schedule_name": "s"},
@@ -107,6 +118,41 @@ MISTAKES = [
     (AzureMLCreateScheduleOperator, {"polling_interval": "5"}, "polling_interval"),
     (AzureMLCreateScheduleOperator, {"datastore": "store"}, "needs either recurrence or datastore; it was given both"),
     (AzureMLCreateScheduleOperator, {"path_on_datastore": "in"}, "path_on_datastore: can be used only with datastore"),
+    (AzureMLCreateJobScheduleOperator, {"name": "no blanks"}, "name: is 'no blanks'"),
+    (AzureMLCreateJobScheduleOperator, {"component_name": ...}, "needs either component_name or batch_endpoint_name"),
+    (AzureMLCreateJobScheduleOperator, {"component_name": " "}, "component_name"),
+    (AzureMLCreateJobScheduleOperator, {"deployment_name": "d"}, "deployment_name: can be used only with batch_endpoi"),
+    (
+        AzureMLCreateJobScheduleOperator,
+        {"component_name": ..., "batch_endpoint_name": "b", "component_version": "1"},
+        "component_version: can be used only with component_name",
+    ),
+    (AzureMLCreateJobScheduleOperator, {"component_version": 1.5}, "component_version: is a float"),
+    (AzureMLCreateJobScheduleOperator, {"compute": ""}, "compute"),
+    (AzureMLCreateJobScheduleOperator, {"cron": ...}, "needs either recurrence or cron; it was given neither"),
+    (AzureMLCreateJobScheduleOperator, {"recurrence": Recurrence("Day", 1)}, "needs either recurrence or cron; it wa"),
+    (AzureMLCreateJobScheduleOperator, {"cron": "0 7 1 * *"}, "cron: is '0 7 1 .*ignores the field for day of month"),
+    (AzureMLCreateJobScheduleOperator, {"start_time": "soon"}, "start_time: is 'soon'"),
+    (
+        AzureMLCreateJobScheduleOperator,
+        {"start_time": "2026-12-01T00:00:00", "end_time": "2026-11-01T00:00:00"},
+        "end_time: is '2026-11-01T00:00:00', not after",
+    ),
+    (AzureMLCreateJobScheduleOperator, {"time_zone": "Asia/Soul"}, "time_zone: .*'Asia/Seoul'"),
+    (
+        AzureMLCreateJobScheduleOperator,
+        {"cron": ..., "recurrence": Recurrence("Day", 1, hours=[3])},
+        "recurrence: has hours; the service wants hours and minutes",
+    ),
+    (AzureMLCreateJobScheduleOperator, {"parameters": {"a": ""}}, r"parameters\['a'\]: is an empty text"),
+    (AzureMLCreateJobScheduleOperator, {"datasets": {"a": "b"}}, r"datasets\['a'\]: is 'b'; a component takes"),
+    (AzureMLCreateJobScheduleOperator, {"tags": {"airflow.x": "y"}}, r"tags\['airflow.x'\]"),
+    (AzureMLCreateJobScheduleOperator, {"status": "On"}, "status: is 'On'"),
+    (AzureMLCreateJobScheduleOperator, {"if_exists": "replace"}, "if_exists: is 'replace'"),
+    (AzureMLCreateJobScheduleOperator, {"validate": "no"}, "validate: is 'no'"),
+    (AzureMLDeleteJobScheduleOperator, {"name": ""}, "name: is ''"),
+    (AzureMLDisableJobScheduleOperator, {"name": 5}, "name: is an int"),
+    (AzureMLEnableJobScheduleOperator, {"azureml_conn_id": ""}, "azureml_conn_id"),
     (AzureMLDisablePipelineOperator, {"pipeline_id": "p"}, "needs either pipeline_id or pipeline_name"),
     (AzureMLDisablePipelineOperator, {"disable_schedules": "no"}, "disable_schedules"),
     (AzureMLDisableScheduleOperator, {"schedule_name": ...}, "needs exactly one of"),

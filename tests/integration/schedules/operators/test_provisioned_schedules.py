@@ -105,7 +105,13 @@ def test_the_triggerer_can_wait(monkeypatch, task):
         path, arguments = wait.trigger.serialize()
         assert path == f"{AzureMLScheduleProvisioningTrigger.__module__}.{AzureMLScheduleProvisioningTrigger.__name__}"
         assert arguments["schedule_id"] == one(workspace).id
-        assert set(arguments) == {"schedule_id", "deadline", "poll_interval", "azureml_conn_id"}
+        assert set(arguments) == {
+            "schedule_id",
+            "deadline",
+            "poll_interval",
+            "azureml_conn_id",
+            "is_job_schedule",
+        }
         assert 3500 < arguments["deadline"] - time.time() <= 3600
         assert wait.timeout.total_seconds() > 3600
         trigger = AzureMLScheduleProvisioningTrigger(**arguments | {"poll_interval": 0.1})

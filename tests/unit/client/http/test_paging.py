@@ -139,6 +139,8 @@ def test_every_list_may_come_in_pages():
         calls.list_run_artifacts("x", "r"),
         calls.list_datastores(),
         calls.list_jobs(),
+        calls.list_jobs_of_schedule("s"),
+        calls.list_job_schedules(),
         calls.list_components(),
         calls.list_component_versions("c"),
         calls.list_batch_endpoints(),
