@@ -33,7 +33,7 @@ SUITES := tests/unit tests/integration tests/dags
 
 # Long tests of code that imports no Airflow: running them once is enough.
 WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
-	integration/client/test_call_faults.py)
+	integration/client/test_call_faults.py integration/state/test_postgres.py)
 
 UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed

@@ -222,7 +222,7 @@ def _started_by(dag_id: str, asset_name: str, payloads: list[Any], since: tuple[
     sa.event.remove(DagRun, "after_insert", consume)
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="an asset keeps something from Airflow 3.3 on")
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a state store for assets since 3.3")
 def test_asset_watcher(run_example, emulator, container):
     from aml_provider.blobs.events import split
 

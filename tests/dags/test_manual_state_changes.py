@@ -11,7 +11,7 @@ from airflow.utils.state import TaskInstanceState
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
-pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 only the task finds its submission record")
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a task state store since 3.3")
 
 
 @pytest.mark.parametrize("before", ["running", "deferred"])

@@ -6,7 +6,7 @@ import pytest
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
-pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before 3.3 only the task finds its submission record")
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a task state store since 3.3")
 
 
 def cleared_on_a_worker_that_dies(left):

@@ -30,7 +30,9 @@ INFO = get_provider_info()
 AIRFLOW = tuple(map(int, airflow.__version__.split(".")[:2]))
 OLD_FORM = AIRFLOW < (3, 0)
 ROOT = PACKAGE.parent
-NEWEST_SCHEMA = pytest.mark.skipif(AIRFLOW < (3, 2), reason="before Airflow 3.2 it lacks keys and tags that we have")
+NEWEST_SCHEMA = pytest.mark.skipif(
+    AIRFLOW < (3, 2), reason="Airflow's schema has all keys and tags that we use since 3.2"
+)
 
 
 def airflows_schema(name):

@@ -212,7 +212,7 @@ def test_a_task_that_has_ended_takes_its_run_along(workspace, task, airflow, sta
     assert (workspace.status() == "Canceled") is not left
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Before, nobody else hears of a mark")
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a task state store since 3.3")
 def test_a_failed_task_takes_its_run_along_where_the_api_server_cannot_read_its_record(
     workspace, task, airflow, monkeypatch
 ):
@@ -224,7 +224,7 @@ def test_a_failed_task_takes_its_run_along_where_the_api_server_cannot_read_its_
     assert workspace.status() == "Canceled"
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Before, a failed task always takes its run along")
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a task state store since 3.3")
 @pytest.mark.parametrize(
     ("others", "fail_fast", "canceled"),
     [
