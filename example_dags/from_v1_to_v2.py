@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 try:
     from airflow.sdk import DAG
@@ -18,7 +19,7 @@ except ImportError:  # Airflow 2
 from aml_provider.client.models import DataPath
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-TARGETS = {
+TARGETS: dict[str, dict[str, Any]] = {
     "v1": {"pipeline_name": "score-files"},
     "v2": {"component_name": "score_files"},
 }
