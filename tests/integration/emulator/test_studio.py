@@ -114,7 +114,7 @@ class TestEveryPage:
     def test_an_empty_workspace(self):
         with EmulatorServer("none") as emulator, httpx.Client(base_url=emulator.url) as client:
             pages = every_page(lambda path: Page(client.get(path)))
-        assert [page.status for page in pages.values()] == [200] * 6
+        assert [page.status for page in pages.values()] == [200] * 7
         assert "No runs yet." in pages["/"].text
 
 
