@@ -104,6 +104,7 @@ def read_settings(
         certificate_path=text("certificate_path"),
         certificate_password=_secret(text("certificate_password")),
         blob_endpoint=text("blob_endpoint"),
+        datastore_api=text("datastore_api") or "auto",
         allow_http=_flag("allow_http", fields.get("allow_http")),
         trusted_endpoints=trusted_endpoints,
     )

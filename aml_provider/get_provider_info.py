@@ -62,6 +62,13 @@ _CONNECTION_FIELDS = {
         "The base URL of the datastores' storage account, if it is not the public one: a private link, or Azurite "
         "(http://127.0.0.1:10000/devstoreaccount1).",
     ),
+    "datastore_api": _field(
+        "Datastore API",
+        "Where the credentials of datastores are read: v1 (its datastore service), arm (Azure Resource Manager), or "
+        "auto (v1 while that exists).",
+        enum=["auto", "v1", "arm"],
+        default="auto",
+    ),
     "allow_http": _field(
         "Allow plain http",
         "Only with static_token: allows a plain http endpoint that is not on this host.",
@@ -143,6 +150,7 @@ def get_provider_info() -> dict[str, Any]:
                         "certificate_path": "/run/secrets/azureml.pem",
                         "endpoint": "https://westeurope.api.azureml.ms",
                         "blob_endpoint": "https://mystorageaccount.blob.core.windows.net",
+                        "datastore_api": "auto",
                     },
                 },
                 "conn-fields": _CONNECTION_FIELDS,

@@ -155,7 +155,8 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
             cannot be used.
     """
     normalise_path(path)
-    store = yield from find_datastore(datastore, workspace=f"the workspace {settings.workspace_name!r}")
+    workspace = f"the workspace {settings.workspace_name!r}"
+    store = yield from find_datastore(datastore, workspace=workspace, api=settings.datastore_api)
     if store.kind not in _BLOB_KINDS:
         raise InvalidArgument(
             "datastore",

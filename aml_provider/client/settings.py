@@ -104,6 +104,11 @@ def _is_listed(origin: _Origin, entries: tuple[str, ...]) -> bool:
     return False
 
 
+#: Where the credentials of datastores are read: in v1's datastore service, in Azure Resource Manager, or in the first
+#: while that exists.
+DATASTORE_APIS = ("auto", "v1", "arm")
+
+
 class Cloud(NamedTuple):
     """The hosts of one Azure cloud.
 
@@ -176,6 +181,7 @@ class WorkspaceSettings(Portable):
         certificate_password: That file's password.
         blob_endpoint: The base URL of the storage account behind the datastores, if it is not the public one.
         allow_http: Allow a static token for a plain http endpoint that is not on loopback.
+        datastore_api: Where the credentials of datastores are read, one of :data:`DATASTORE_APIS`.
         trusted_endpoints: Hosts and host suffixes outside the cloud that may be ``endpoint`` or ``blob_endpoint``
             whatever the ``auth_method``; see :func:`read_trusted`. A connection cannot set it.
 
@@ -199,6 +205,7 @@ class WorkspaceSettings(Portable):
     blob_endpoint: str | None = None
     allow_http: bool = False
     trusted_endpoints: tuple[str, ...] = ()
+    datastore_api: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("secret", "certificate", "certificate_password"):
@@ -210,6 +217,8 @@ class WorkspaceSettings(Portable):
                 raise InvalidArgument(name, "is empty; set it in the connection, or paste config.json there")
         if self.auth_method not in AUTH_METHODS:
             raise InvalidArgument("auth_method", f"is {self.auth_method!r}; use one of {', '.join(AUTH_METHODS)}")
+        if self.datastore_api not in DATASTORE_APIS:
+            raise InvalidArgument("datastore_api", f"is {self.datastore_api!r}; use one of {', '.join(DATASTORE_APIS)}")
         if self.allow_http and self.auth_method != "static_token":
             raise InvalidArgument("allow_http", "works only together with auth_method static_token")
         token = self.secret if self.auth_method == "static_token" else None

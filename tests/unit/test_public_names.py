@@ -50,19 +50,20 @@ PUBLIC = {
     # The calls that the hook's client takes, and their results.
     "client.calls": """
         Call cancel_job cancel_run create_endpoint create_experiment create_schedule delete_datastore delete_experiment
-        delete_job_schedule find_history_run get_artifact_link get_batch_deployment get_batch_endpoint get_component
-        get_datastore get_default_datastore get_endpoint get_endpoint_by_name get_experiment get_experiment_by_id
-        get_graph get_history_run get_history_run_by_experiment_id get_interface get_job get_job_schedule
-        get_last_run_of_schedule get_metric get_pipeline get_pipeline_output get_pipeline_summary get_run
-        get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace list_artifact_links
-        list_artifacts list_batch_deployments list_batch_endpoints list_component_versions list_components
-        list_datastores list_endpoints list_job_schedules list_jobs list_jobs_of_schedule list_metrics
-        list_pipeline_summaries list_pipelines list_pipelines_of_endpoint list_run_artifacts list_runs_of_pipeline
-        list_runs_of_schedule list_schedules list_schedules_of_endpoint list_schedules_of_pipeline list_step_outputs
-        list_step_status_codes list_step_statuses list_steps publish_pipeline put_job_schedule query_experiments
-        query_runs register_datastore set_default_datastore set_pipeline_status set_run_description set_run_display_name
-        set_run_properties submit_endpoint submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment
-        untag_run update_datastore update_endpoint update_experiment update_schedule
+        delete_job_schedule find_history_run get_arm_datastore get_artifact_link get_batch_deployment get_batch_endpoint
+        get_component get_datastore get_default_datastore get_endpoint get_endpoint_by_name get_experiment
+        get_experiment_by_id get_graph get_history_run get_history_run_by_experiment_id get_interface get_job
+        get_job_schedule get_last_run_of_schedule get_metric get_pipeline get_pipeline_output get_pipeline_summary
+        get_run get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace
+        list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints list_component_versions
+        list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules list_jobs
+        list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
+        list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules list_schedules_of_endpoint
+        list_schedules_of_pipeline list_step_outputs list_step_status_codes list_step_statuses list_steps
+        publish_pipeline put_job_schedule query_experiments query_runs register_datastore set_default_datastore
+        set_pipeline_status set_run_description set_run_display_name set_run_properties submit_endpoint submit_job
+        submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run update_datastore update_endpoint
+        update_experiment update_schedule
     """,
     "client.entities": """
         Artifact BatchDeployment BatchEndpoint Component ComponentInput ComponentVersion Datastore Experiment HistoryRun

@@ -22,8 +22,10 @@ from aml_provider.client.calls.call import Call
 from aml_provider.client.calls.components import get_component, list_component_versions, list_components
 from aml_provider.client.calls.datastores import (
     delete_datastore,
+    get_arm_datastore,
     get_datastore,
     get_default_datastore,
+    list_datastore_secrets,
     list_datastores,
     register_datastore,
     set_default_datastore,
@@ -116,6 +118,7 @@ __all__ = [
     "delete_experiment",
     "delete_job_schedule",
     "find_history_run",
+    "get_arm_datastore",
     "get_artifact_link",
     "get_batch_deployment",
     "get_batch_endpoint",
@@ -150,6 +153,7 @@ __all__ = [
     "list_batch_endpoints",
     "list_component_versions",
     "list_components",
+    "list_datastore_secrets",
     "list_datastores",
     "list_endpoints",
     "list_job_schedules",

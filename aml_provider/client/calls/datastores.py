@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.calls.call import RIGHTS, WRITER, Call, Resource, flag, nothing, segment
+from aml_provider.client.calls.call import ARM_VERSION, RIGHTS, WRITER, Call, Resource, flag, nothing, segment
 from aml_provider.client.entities import Datastore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DATASTORES = Resource("datastore", "datastores")
+_IN_ARM = Resource("arm", "datastores")
 
 
 def _get(operation: str, path: str) -> Call[Datastore]:
@@ -27,6 +28,29 @@ def _path(name: str) -> str:
 def get_datastore(name: str) -> Call[Datastore]:
     """Read a datastore with its credentials."""
     return _get(f"get datastore {name!r}", _path(name))
+
+
+def get_arm_datastore(name: str) -> Call[Datastore]:
+    """Read a datastore in Azure Resource Manager, without its credentials."""
+    operation = f"get datastore {name!r} in Azure Resource Manager"
+    return _IN_ARM.read(operation, _path(name), Datastore.from_arm, query=ARM_VERSION)
+
+
+def list_datastore_secrets(store: Datastore) -> Call[Datastore]:
+    """Read the credentials of a datastore of Azure Resource Manager; returns the datastore with them.
+
+    Microsoft's SDK asks for credentials that expire after an hour, which this version of the API does not have.
+    """
+    return _IN_ARM.read(
+        f"list the secrets of datastore {store.name!r}",
+        f"{_path(store.name)}/listSecrets",
+        store.with_secrets,
+        method="POST",
+        query=ARM_VERSION,
+        right=f"{RIGHTS}/datastores/listsecrets/action",
+        role=WRITER,
+        secrets=lambda found: found.secrets,
+    )
 
 
 def list_datastores(*, secrets: bool = True) -> Call[tuple[Datastore, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aml_provider.client.entities.wire import read_id
@@ -95,6 +95,42 @@ class Datastore(Portable):
             sealed_sas=Secret(str(section.get("sasToken") or "")),
             principal=ServicePrincipal.from_wire(section.get("clientCredentials") or {}),
         )
+
+    @classmethod
+    def from_arm(cls, wire: dict[str, Any]) -> Datastore:
+        """Read it from Azure Resource Manager, which returns the secrets separately (azureml-v2-rest 7)."""
+        properties = wire["properties"]
+        credentials = properties.get("credentials") or {}
+        kind = str(credentials.get("credentialsType") or "None")
+        containers = (properties.get(key) for key in ("containerName", "filesystem", "fileShareName"))
+        return cls(
+            name=read_id(wire, "name"),
+            kind=str(properties.get("datastoreType") or ""),
+            account=str(properties.get("accountName") or ""),
+            container=str(next(filter(None, containers), "")),
+            protocol=str(properties.get("protocol") or "https"),
+            endpoint=str(properties.get("endpoint") or "core.windows.net"),
+            credential_type=_CREDENTIALS.get(kind, kind),
+            sealed_key=Secret(""),
+            sealed_sas=Secret(""),
+            principal=ServicePrincipal.from_wire(credentials),
+        )
+
+    def with_secrets(self, wire: dict[str, Any]) -> Datastore:
+        """The same with the secrets that Azure Resource Manager returned for it."""
+        # It must be there: an answer without it is not that of a datastore without secrets.
+        wire["secretsType"]
+        principal = replace(
+            self.principal,
+            sealed_secret=Secret(str(wire.get("clientSecret") or "")),
+            sealed_certificate=Secret(str(wire.get("certificate") or "")),
+        )
+        key, sas = Secret(str(wire.get("key") or "")), Secret(str(wire.get("sasToken") or ""))
+        return replace(self, sealed_key=key, sealed_sas=sas, principal=principal)
+
+
+# The kinds of credentials in Azure Resource Manager, in the words of v1's datastore service.
+_CREDENTIALS = {"ServicePrincipal": "ClientCredentials", "Certificate": "ClientCredentials"}
 
 
 @dataclass(frozen=True, slots=True)

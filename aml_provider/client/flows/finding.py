@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from unicodedata import normalize
 
@@ -15,6 +16,7 @@ from aml_provider.client.errors import (
     NotFound,
     PipelineError,
     ScheduleError,
+    ServiceError,
 )
 from aml_provider.client.text import some_of
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # Random ids share half of their digits by chance; mistyped ones nearly all.
 _NEAR_ID = 0.85
@@ -215,13 +219,58 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
     return found
 
 
-def find_datastore(name: str, *, workspace: str = "the workspace") -> Flow[Datastore]:
-    """Read the datastore that the argument ``datastore`` names.
+def find_datastore(name: str, *, workspace: str = "the workspace", api: str = "v1") -> Flow[Datastore]:
+    """Read the datastore that the argument ``datastore`` names, with its credentials.
+
+    Args:
+        name: Its name.
+        workspace: The workspace, for the error.
+        api: ``v1``: the datastore service; ``arm``: Azure Resource Manager; ``auto``: the second one if the first one
+            is gone, or does not know a datastore that the second one knows.
 
     Raises:
         InvalidArgument: It does not exist; the message suggests similar names.
     """
-    return read_by_id(DATASTORE, calls.get_datastore(name), name, "datastore", workspace)
+    if api == "arm":
+        return (yield from _with_secrets((yield from _read_store(calls.get_arm_datastore(name), name, workspace))))
+    try:
+        return (yield from _read_store(calls.get_datastore(name), name, workspace))
+    except (InvalidArgument, ServiceError) as error:
+        if api != "auto" or not _may_be_gone(error):
+            raise
+        try:
+            store: Datastore = yield calls.get_arm_datastore(name)
+        except AzureMLError:
+            if isinstance(error, InvalidArgument):
+                # The first service is there, and knows no such datastore.
+                raise error from None
+            raise
+        log.warning(
+            "The datastore service of Azure ML v1 does not return datastore %r any more; its credential is read from "
+            "Azure Resource Manager. With datastore_api=arm in the connection, the first request is saved. %s",
+            name,
+            error,
+        )
+        return (yield from _with_secrets(store))
+
+
+def _read_store(call: Call[Datastore], name: str, workspace: str) -> Flow[Datastore]:
+    return read_by_id(DATASTORE, call, name, "datastore", workspace)
+
+
+def _with_secrets(store: Datastore) -> Flow[Datastore]:
+    if store.credential_type == "None":
+        return store
+    found: Datastore = yield calls.list_datastore_secrets(store)
+    return found
+
+
+def _may_be_gone(error: AzureMLError) -> bool:
+    """Whether an answer of v1's datastore service may mean that the service has been shut down.
+
+    A service that is gone may answer 404 as well, which a service that works answers for an unknown datastore.
+    """
+    return isinstance(error, InvalidArgument) or (isinstance(error, ServiceError) and error.status in {410, 501})
 
 
 def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow[None]:

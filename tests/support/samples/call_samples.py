@@ -13,6 +13,7 @@ import httpx
 from support.drivers.driving import DATASTORES, HISTORY, PIPELINES, SCOPE
 
 from aml_provider import client
+from aml_provider.client.entities import Datastore
 from aml_provider.emulator.seeds import reader as seeds
 from aml_provider.emulator.server import EmulatorServer
 
@@ -196,6 +197,8 @@ class World:
             "run_id": run_id,
             "run_ids": [run_id, active_id],
             "schedule_id": "schedule-1",
+            "get_arm_datastore.name": "store",
+            "store": Datastore.from_wire({"name": "store"}),
             "set_default_datastore.name": "other",
             "status": "Disabled",
             "submit_job.body": job,

@@ -17,6 +17,7 @@ from support.drivers.driving import reply, session
 from support.samples.call_samples import every_call
 
 from aml_provider.client.calls.call import Call
+from aml_provider.client.entities import Datastore
 from aml_provider.client.errors import AzureMLError, MalformedReply
 from aml_provider.client.http.messages import Request, flow_of
 
@@ -67,7 +68,8 @@ class Samples(dict):
     """An argument for each parameter, whatever it is called."""
 
     def __missing__(self, name):
-        return {"top": 5, "names": ["k"], "tags": {"k": "v"}}.get(name, {} if name in MAPPINGS else name)
+        known = {"top": 5, "names": ["k"], "tags": {"k": "v"}, "store": Datastore.from_wire({"name": "s"})}
+        return known.get(name, {} if name in MAPPINGS else name)
 
 
 MAPPINGS = {"body", "wire", "changes", "properties"}
