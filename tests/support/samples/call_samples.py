@@ -191,7 +191,7 @@ class World:
             "prefix": "user_logs",
             "properties": {"commit": "abc"},
             "publish_pipeline.body": {"Name": "published", "GraphId": "graph-1"},
-            "put_job_schedule.name": "jobs-nightly",
+            "put_job_schedule.name": "jobs-weekly",
             "put_job_schedule.wire": {"properties": {**_JOB_SCHEDULE, "description": "each night"}},
             "register_datastore.wire": {**store, "name": "third"},
             "run_id": run_id,
