@@ -316,12 +316,14 @@ def test_a_dag_that_was_serialised_is_the_same(name):
         return {one["task_id"]: one for one in (item.get("__var", item) for item in whole["dag"]["tasks"])}
 
     def described(task):
-        names = ("_operator_extra_links",) if name == "links" else ("_task_module", "task_type", "template_fields")
+        names = ("_operator_extra_links",) if name == "links" else ("_task_module", "task_type")
         return {key: task[key] for key in names if key in task}
 
     assert tasks(now).keys() == tasks(stored).keys()
     for task_id, task in tasks(stored).items():
         assert says(described(tasks(now)[task_id]), described(task)), task_id
+        # Arguments are added, and none goes.
+        assert set(task["template_fields"]) <= set(tasks(now)[task_id]["template_fields"])
 
 
 @links

@@ -157,7 +157,7 @@ ARGUMENTS = {
     """,
     "emulator.server.EmulatorServer": """
         seed='demo' | host='127.0.0.1' port=0 blob_endpoint=None state_file=None speed=1.0 quirks=() token=None
-        control_token=None allowed_hosts=()
+        control_token=None allowed_hosts=() certificate=None key=None
     """,
 }
 

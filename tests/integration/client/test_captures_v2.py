@@ -189,7 +189,7 @@ def exchanges(known):
     found = []
     for path in sorted(CAPTURES.glob("*.json")):
         for number, item in enumerate(json.loads(path.read_text())["exchanges"]):
-            route, segments = route_of(item["request"])
+            route, _ = route_of(item["request"])
             if route in {*known, None} and "$skip" not in dict(item["request"]["query"]):
                 found.append(pytest.param(item, id=f"{path.stem}-{number}"))
     return found
@@ -341,6 +341,8 @@ def test_schedules_of_all_kinds_are_listed():
 def test_an_enabled_schedule_is_not_deleted():
     with pytest.raises(BadRequest, match="Please disable it first"):
         read("schedule_delete_enabled", 0, calls.delete_job_schedule("score-every-morning"))
+
+
 def test_a_datastore_and_its_secrets_are_read():
     store = read("datastore_get", 0, calls.get_arm_datastore("workspaceblobstore"))
     assert (store.kind, store.account, store.container) == ("AzureBlob", "demostorage", "azureml-blobstore-0001")

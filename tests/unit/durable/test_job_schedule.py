@@ -31,7 +31,7 @@ def test_another_task_takes_over_the_same_component_in_any_version():
     world.reconcile(wanted(), owner=OWNER._replace(task_id="before"))
     world.reconcile(wanted(), target=component("2"))
     is_as_wanted(world.one(), wanted(), component("2"))
-    assert "belonged to DAG 'dag', task 'before'; this task owns it now" in world.warned[0]
+    assert "was created by DAG 'dag', task 'before'; this task manages it now" in world.warned[0]
     with pytest.raises(ScheduleExists, match="belongs to DAG 'dag', task 'task', for something other than component"):
         world.reconcile(wanted(), target=component(name="other"), owner=OWNER._replace(task_id="after"))
 
