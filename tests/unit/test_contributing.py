@@ -29,7 +29,7 @@ def test_a_file_that_is_named_is_there(path):
         ("parsing/operators.py", ["check_run", "_check_request"]),
         ("worker/run_arguments.py", ["RunArguments", "check"]),
         ("client/specs/run.py", ["RunRequest", "of", "to_wire"]),
-        ("durable/submission.py", ["RunOrder", "fingerprint"]),
+        ("durable/order.py", ["RunOrder", "fingerprint"]),
         ("client/specs/target.py", ["PipelineReference", "to_text"]),
         ("triggers/base.py", ["StoredTrigger", "check_times", "serialize", "event"]),
         ("tests/unit/triggers/test_base.py", ["REQUIRED"]),
@@ -45,7 +45,7 @@ def test_a_name_that_a_how_to_gives_is_in_its_file(path, names):
 
 
 @pytest.mark.parametrize(
-    "argument", ["continue_on_step_failure", "parent_run_id", "endpoint_version", "cancel_on_kill"]
+    "argument", ["continue_on_step_failure", "parent_run_id", "component_version", "cancel_on_kill"]
 )
 def test_an_argument_that_serves_as_an_example_is_in_the_files_of_its_row(argument):
     """Where the code has moved on, the row of the table has to follow."""

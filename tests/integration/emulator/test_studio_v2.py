@@ -7,35 +7,12 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from support.drivers.studio_page import Page, every_page
-from support.samples.studio import HOSTILE, HOSTILE_ID
+from support.samples.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED
 from support.services.workspace_api import serving
 
 from aml_provider.emulator.server import EmulatorServer
 
 LITERAL = {"jobInputType": "literal", "value": HOSTILE}
-HOSTILE_SEED = {
-    "components": [
-        {
-            "name": HOSTILE_ID,
-            "display_name": HOSTILE,
-            "description": HOSTILE,
-            "inputs": [
-                {"name": HOSTILE, "default": HOSTILE, "description": HOSTILE, "enum": [HOSTILE], "min": HOSTILE}
-            ],
-            "outputs": {HOSTILE: HOSTILE},
-            "tags": {HOSTILE: HOSTILE},
-            "steps": [{"name": HOSTILE, "log": HOSTILE, "fails": HOSTILE}],
-        }
-    ],
-    "batch_endpoints": [
-        {
-            "name": HOSTILE,
-            "description": HOSTILE,
-            "default_deployment": HOSTILE,
-            "deployments": [{"name": HOSTILE, "component": f"{HOSTILE_ID}:1"}],
-        }
-    ],
-}
 
 
 @contextmanager

@@ -94,6 +94,27 @@ SEED = {
     ],
 }
 HOSTILE_SEED = {
+    "components": [
+        {
+            "name": HOSTILE_ID,
+            "display_name": HOSTILE,
+            "description": HOSTILE,
+            "inputs": [
+                {"name": HOSTILE, "default": HOSTILE, "description": HOSTILE, "enum": [HOSTILE], "min": HOSTILE}
+            ],
+            "outputs": {HOSTILE: HOSTILE},
+            "tags": {HOSTILE: HOSTILE},
+            "steps": [{"name": HOSTILE, "log": HOSTILE, "fails": HOSTILE}],
+        }
+    ],
+    "batch_endpoints": [
+        {
+            "name": HOSTILE,
+            "description": HOSTILE,
+            "default_deployment": HOSTILE,
+            "deployments": [{"name": HOSTILE, "component": f"{HOSTILE_ID}:1"}],
+        }
+    ],
     "datastores": [{"name": HOSTILE, "account_name": HOSTILE, "account_key": "a2V5", "container": HOSTILE}],
     "pipelines": [
         {

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from support.drivers.driving import reply, session
@@ -50,6 +51,7 @@ MORE = [
     {"error": {"code": "UserError", "message": "text", "details": []}, "correlation": {"request": "b"}},
     {"value": [{"metricKey": {"name": "loss"}, "columns": {"loss": "double"}}], "continuationToken": None},
     {"value": [{"createdUtc": "2026-11-22T11:18:28Z", "step": 1, "data": {"loss": 0.5}}], "continuationToken": None},
+    {"scheduleActionType": "CreateJob", "submissionId": "job"},
     "Running",
     3,
 ]
@@ -68,8 +70,14 @@ class Samples(dict):
     """An argument for each parameter, whatever it is called."""
 
     def __missing__(self, name):
-        known = {"top": 5, "names": ["k"], "tags": {"k": "v"}, "store": Datastore.from_wire({"name": "s"})}
-        return known.get(name, {} if name in MAPPINGS else name)
+        known = {
+            "top": 5,
+            "names": ["k"],
+            "tags": {"k": "v"},
+            "store": Datastore.from_wire({"name": "s"}),
+            "at": datetime.now(UTC),
+        }
+        return known.get(name, {"properties": {}} if name in MAPPINGS else name)
 
 
 MAPPINGS = {"body", "wire", "changes", "properties"}
