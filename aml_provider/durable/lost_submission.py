@@ -184,7 +184,7 @@ class RunFinder:
         return CANCEL_TAG in known.tags
 
     def read_run(self, record: SubmissionRecord, run_id: str) -> Flow[PipelineRun]:
-        """Read the run of a submission record, which exists; raises what :meth:`read` raises."""
+        """Read a run that exists; its submission record says whether it is a job. Raises what :meth:`read` raises."""
         return self.read(calls.get_job(run_id) if record.is_job else calls.get_run(run_id), run_id)
 
     def read(self, call: calls.Call[T], run_id: str) -> Flow[T]:

@@ -30,7 +30,7 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
     Args:
         pipeline_id: The published pipeline; exactly one of the six ids and names is required.
-        pipeline_name: The name of the one active published pipeline that has it.
+        pipeline_name: The name of a published pipeline; exactly one active one must have it.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
         endpoint_version: Its version; None: its default one.
@@ -217,7 +217,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
-        pipeline_name: The name of the one active published pipeline that has it.
+        pipeline_name: The name of a published pipeline; exactly one active one must have it.
         disable_schedules: Disable its active schedules first, as the service's rules require.
         azureml_conn_id: The connection.
 

@@ -28,7 +28,7 @@ def disable_pipeline(
 
     Args:
         pipeline_id: The published pipeline; or
-        pipeline_name: the name of the one active published pipeline that has it.
+        pipeline_name: the name of a published pipeline; exactly one active one must have it.
         disable_schedules: Disable its active schedules too.
         log: Called with a line about each change.
 

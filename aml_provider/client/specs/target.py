@@ -1,4 +1,4 @@
-"""The subject of a submission: what an author names, and what it is in the workspace."""
+"""The pipeline, endpoint or component that a submission runs: as an author names it, and as it was found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PipelineReference(NamedTuple):
 
     Args:
         pipeline_id: The published pipeline.
-        pipeline_name: The name of the one active published pipeline that has it.
+        pipeline_name: The name of a published pipeline; exactly one active one must have it.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
         endpoint_version: The pipeline endpoint's version; None: its default one.
