@@ -21,6 +21,7 @@ from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http.clients import AsyncClient, Client
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import WorkspaceSettings
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _peers(folder: Folder, connection: str, stalls: dict[str, float]) -> dict[st
     return {
         "walk": walk,
         "walk async": lambda: asyncio.run(walk_async()),
-        "WasbPrefixSensor": lambda: sensor.poke({}),  # type: ignore[arg-type]
+        "WasbPrefixSensor": lambda: sensor.poke({}),
     }
 
 
@@ -108,11 +109,12 @@ def _kept(folder: Folder, count: int, client: Client) -> dict[str, float]:
 
 def measure(name: str, count: int, url: str) -> dict[str, float]:
     """CPU microseconds for each blob by way, and more."""
-    names = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
     settings = WorkspaceSettings(
-        **names,
+        subscription_id="s",
+        resource_group="g",
+        workspace_name="w",
         auth_method="static_token",
-        secret="t",  # noqa: S106 - any will do
+        secret=Secret("t"),
         blob_endpoint=f"{url}/account",
     )
     folder = Folder.at(f"{url}/account/{name}", "in")

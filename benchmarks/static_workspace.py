@@ -12,11 +12,13 @@ import re
 import socket
 import sys
 from collections import Counter
+from typing import Any
 
 import httpx
 
 from aml_provider.client import calls
 from aml_provider.client.http.clients import Client
+from aml_provider.client.secret import Secret
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.server import EmulatorServer
 
@@ -27,7 +29,7 @@ _ASKED = re.compile(rb"\b(Parent)?RunId eq ([0-9A-Za-z-]+)")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 # https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/get
-_FACTORY_RUN = {
+_FACTORY_RUN: dict[str, Any] = {
     "runId": _ID,
     "debugRunId": None,
     "runGroupId": _ID,
@@ -64,7 +66,7 @@ def record_answers() -> dict[str, bytes]:
             workspace_name="w",
             auth_method="static_token",
             endpoint=workspace.url,
-            secret="t",  # noqa: S106 - any will do
+            secret=Secret("t"),
         )
         with Client(settings) as client:
             run_id = client.call(calls.submit_pipeline("long", {"ExperimentName": "exp", "tags": {"team": "a"}})).id

@@ -58,9 +58,9 @@ def rows() -> list[Row]:
 
     kept: dict[str, str] = {}
     # Airflow's Variables need a database; these requests go elsewhere.
-    variables.read = kept.get
+    variables.read = kept.get  # type: ignore[assignment]
     variables.write = lambda key, value, description: kept.__setitem__(key, value)  # noqa: ARG005 - as it is called
-    variables.delete = lambda key: kept.pop(key, None)
+    variables.delete = lambda key: kept.pop(key, None)  # type: ignore[assignment]
     os.environ["AIRFLOW__AZUREML__DEPLOYMENT_ID"] = "benchmark"
     with EmulatorServer(_SEED, speed=1000.0) as workspace:
         extra = {

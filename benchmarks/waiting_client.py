@@ -39,7 +39,7 @@ class SingleTrigger(BaseTrigger):
     """A GET for each run and poll over this provider's own client: what is left without shared queries."""
 
     def __init__(self, run_id: str, interval: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._run_id, self._interval = run_id, interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -85,13 +85,14 @@ def factory(run_id: str, interval: float) -> BaseTrigger:
     """Airflow's trigger for a run of Azure Data Factory: a GET for each run and poll, by Microsoft's SDK."""
     from airflow.providers.microsoft.azure.triggers.data_factory import ADFPipelineRunStatusSensorTrigger
 
-    return ADFPipelineRunStatusSensorTrigger(
+    trigger: BaseTrigger = ADFPipelineRunStatusSensorTrigger(
         run_id=run_id,
         azure_data_factory_conn_id="factory",
         poke_interval=interval,
         resource_group_name="g",
         factory_name="f",
     )
+    return trigger
 
 
 class ThreadTrigger(BaseTrigger):
@@ -100,7 +101,7 @@ class ThreadTrigger(BaseTrigger):
     hook: Any = None
 
     def __init__(self, run_id: str, interval: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._run_id, self._interval = run_id, interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -81,7 +81,9 @@ def _sensor(url: str) -> tuple[str, dict[str, Any]]:
     try:
         next(finishing)
     except StopIteration as stop:
-        os.environ["AIRFLOW_VAR_SEEN"] = Commit.of(stop.value, Owner("dag", "run", "task"), None).encode()
+        seen = stop.value
+        commit = Commit(1, Owner("dag", "run", "task"), seen.changes, seen.cursor.encode(), seen.undo.encode())
+        os.environ["AIRFLOW_VAR_SEEN"] = commit.encode()
     return "aml_provider.triggers.blob.AzureBlobLookTrigger", {
         "container_url": f"{url}/account/n1000",
         "path": "in",
