@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from aml_provider.client.errors import AzureMLError, InvalidArgument
 
@@ -316,14 +317,18 @@ def _problem_with_variable(name: str) -> str | None:
             f"{name} is set, but has {names}, which Airflow does not know; it knows {', '.join(sorted(_FIELDS))}, "
             "and a workspace's fields go into extra"
         )
-    try:
-        json.loads(fields["extra"])
-    except (ValueError, RecursionError) as error:
-        return f"{name} is set, but its extra is not JSON: {_damage(error)}"
-    except (KeyError, TypeError):
-        # It is missing, or is an object.
-        pass
+    if problem := _problem_with_extra(fields.get("extra")):
+        return f"{name} is set, but {problem}"
     return f"{name} is set, but Airflow cannot read its fields; port has to be a number, all others text"
+
+
+def _problem_with_extra(extra: Any) -> str | None:
+    """The problem with an extra because of which Airflow 3.1 counts the whole connection as missing."""
+    try:
+        value = json.loads(extra) if isinstance(extra, str) and not _is_blank(extra) else extra
+    except (ValueError, RecursionError) as error:
+        return f"its extra is not JSON: {_damage(error)}"
+    return None if isinstance(value, dict | str | None) else "its extra is not a JSON object"
 
 
 def _problem_with_uri(text: str) -> str:
@@ -332,6 +337,8 @@ def _problem_with_uri(text: str) -> str:
         return f"contains :// more than once, unencoded, as in an endpoint; {encoded}"
     if "://" not in text:
         return "is neither JSON nor a URI"
+    if problem := _problem_with_extra(dict(parse_qsl(text.partition("?")[2])).get("__extra__")):
+        return problem
     return f"cannot be read as a URI, perhaps because a secret contains reserved characters; {encoded}"
 
 

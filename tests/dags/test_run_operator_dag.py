@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from support.airflow.dags import variables as variables_with
 from support.airflow.run_operator_dags import load_dags
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
@@ -35,7 +36,7 @@ def rows(query, *values):
 
 
 def variables():
-    return {key for (key,) in rows("SELECT key FROM variable WHERE key LIKE 'azureml_submission_%'")}
+    return set(variables_with("azureml_submission_"))
 
 
 def records(dag_run):
@@ -46,10 +47,7 @@ def records(dag_run):
 
 def _ended(dag_run):
     """What is kept of a task that ended, where there is no task state store."""
-    from aml_provider.compat import Variable
-
-    keys = [key for (key,) in rows("SELECT key FROM variable WHERE key LIKE 'azureml_ended_%'")]
-    ended = [Variable.get(key, deserialize_json=True) for key in keys]
+    ended = [json.loads(value) for value in variables_with("azureml_ended_").values()]
     ((_, record),) = [runs[dag_run.run_id] for runs in ended if dag_run.run_id in runs]
     return record
 

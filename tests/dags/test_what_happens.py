@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,16 +41,38 @@ def little_waiting(monkeypatch):
 
 
 @pytest.fixture
+def lose_sight(workspace):
+    """Let the first poll of a run fail, and with it the try.
+
+    The workspace's time stands until the retry has done what is asked for, so that the run is active when it begins.
+    """
+    tests_end = threading.Event()
+    threads = []
+
+    def lose(is_done):
+        workspace.clock.hold()
+        for path in ("*/PipelineRuns/????????-*", "*/jobs/airflow-*"):
+            workspace.faults.add("status", status=503, method="GET", path=path)
+
+        def go_on():
+            while not tests_end.wait(0.01):
+                if is_done():
+                    workspace.clock.release()
+                    return
+
+        threads.append(threading.Thread(target=go_on))
+        threads[0].start()
+
+    yield lose
+    tests_end.set()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.fixture
 def play(airflow_db, monkeypatch, kind):
     dags = load_dags(monkeypatch)
     return lambda dag_id: PlayedDag(dags[dag_id]).play()
-
-
-def lose_sight(workspace):
-    """Let the first poll of a run fail, and with it the try; the retry begins before the run ends."""
-    workspace.clock.set(speed=5)
-    for path in ("*/PipelineRuns/????????-*", "*/jobs/airflow-*"):
-        workspace.faults.add("status", status=503, method="GET", path=path)
 
 
 def seen(workspace):
@@ -63,8 +86,12 @@ def seen(workspace):
 
 @BOTH
 @row("a retry while the run is active")
-def test_a_retry_takes_an_active_run_over(play, workspace, shape):
-    lose_sight(workspace)
+def test_a_retry_takes_an_active_run_over(play, workspace, lose_sight, shape):
+    def is_read_again():
+        runs = [run.id for run in workspace.runs()]
+        return sum(entry["path"].endswith(tuple(runs)) for entry in workspace.requests("GET") if runs) > 1
+
+    lose_sight(is_read_again)
     played = play(f"what_{shape}")
     assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
     assert seen(workspace) == ["Finished"]
@@ -88,8 +115,8 @@ def test_a_retry_after_a_failed_run_submits_again(play, workspace, shape):
 
 @BOTH
 @row("a retry whose templates render differently")
-def test_a_retry_that_asks_for_something_else_replaces_the_run(play, workspace, shape):
-    lose_sight(workspace)
+def test_a_retry_that_asks_for_something_else_replaces_the_run(play, workspace, lose_sight, shape):
+    lose_sight(lambda: any(workspace.status(run.id).startswith("Cancel") for run in workspace.runs()))
     played = play(f"what_changes_{shape}")
     assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
     assert seen(workspace) == ["Canceled", "Finished"]
@@ -168,8 +195,8 @@ def test_another_airflow_never_takes_our_run_over(play, workspace, monkeypatch):
 
 @BOTH
 @row("`durable=False`, a retry while the run is active")
-def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, shape):
-    lose_sight(workspace)
+def test_a_task_that_is_not_durable_submits_with_each_try(play, workspace, lose_sight, shape):
+    lose_sight(lambda: len(workspace.runs()) > 1)
     played = play(f"what_forgets_{shape}")
     assert (played.states, played.tries) == ({-1: "success"}, {-1: 2})
     assert len(workspace.runs()) == 2

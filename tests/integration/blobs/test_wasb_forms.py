@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob import generate_container_sas
+from support.airflow.unreadable_extra import UNREADABLE, names
 from support.samples.wasb_forms import FORMS
 
 from aml_provider.blobs.folder_state import FolderState
@@ -149,11 +150,11 @@ def test_a_value_in_the_wrong_field_is_an_error_that_says_so(fields, message, co
         async with location.async_open():
             pass
 
-    with pytest.raises(AirflowFailException) as caught, location.open():
+    with pytest.raises(UNREADABLE) as caught, location.open():
         pass
-    with pytest.raises(AirflowFailException) as twin:
+    with pytest.raises(UNREADABLE) as twin:
         asyncio.run(opened())
     for error in (caught.value, twin.value):
-        assert f"connection 'storage', {message}" in str(error).replace("'storage' has", "'storage', has")
+        assert names(str(error).replace("'storage' has", "'storage', has"), "storage", message)
         assert ACCOUNT_KEY not in str(error)
         assert "s3cret" not in str(error)
