@@ -63,7 +63,7 @@ class World:
         self.store = Store(self.service)
         self.shelf = []
         self.identity = TaskIdentity("here", "dag", "run", "task", -1, max_tries=2, retries=2)
-        self.submission = None
+        self.submission = self.known = None
         self.log = LOG
         self.jobs = jobs
         if learnt:
@@ -78,7 +78,8 @@ class World:
         self.shelf = other.shelf
 
     def evidence(self):
-        return KnownEvidence(SETTINGS, self.service, self.shelf)
+        self.known = KnownEvidence(SETTINGS, self.service, self.shelf)
+        return self.known
 
     def find_target(self):
         if self.jobs:

@@ -111,6 +111,7 @@ def test_whatever_crashes_and_happens_there_is_exactly_one_job(quirks):
     for world, history in histories(quirks):
         check(world, history)
         assert not world.service.calls("query|PipelineRuns"), history
+        assert world.known.reads == 0, history
         count += 1
     assert count > 500
 
