@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, submission_store
+from support.models.crashes import Crash
+from support.models.service_model import KnownEvidence, Service, Store, submission_store
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
@@ -155,23 +155,6 @@ class World:
                 run.id for run in self.service.runs if run.generation == generation and run.status == "Finished"
             ]
             assert len(finished) <= 1, f"generation {generation} has {finished}"
-
-
-def crashes(make, *, limit=400):
-    """All worlds in which ``make(fuse)`` was stopped at its first, second, … point; last the one where it was not."""
-    for at in range(1, limit):
-        fuse = Fuse(at)
-        yield at, fuse, make(fuse)
-        if fuse.points < at:
-            return
-    raise AssertionError("it never ended")
-
-
-def outcome(action):
-    try:
-        return action()
-    except (AzureMLError, Crash) as error:
-        return error
 
 
 def end_tries_after(seconds, world):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Fuse, Service
-from support.models.submissions import DOUBT, POLICY, QUIET, World, crashes, end_tries_after, outcome
+from support.models.crashes import Fuse, crashes, outcome
+from support.models.service_model import ACTIVE, Service
+from support.models.submissions import DOUBT, POLICY, QUIET, World, end_tries_after
 
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import (

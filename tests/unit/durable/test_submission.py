@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.models.service_model import Crash, Fuse, submission_store
-from support.models.submissions import GRACE, POLICY, World, crashes, outcome
+from support.models.crashes import Crash, Fuse, crashes, outcome
+from support.models.service_model import submission_store
+from support.models.submissions import GRACE, POLICY, World
 
 from aml_provider.client.errors import (
     AuthenticationRefused,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Crash, Fuse, submission_store
-from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, end_tries_after, outcome
+from support.models.crashes import Crash, Fuse, crashes, outcome
+from support.models.service_model import ACTIVE, submission_store
+from support.models.submissions import DOUBT, GRACE, QUIET, World, end_tries_after
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
 from aml_provider.client.http.messages import ON_ITS_WAY
