@@ -113,7 +113,8 @@ class SchedulePoke(HandoverPoke[str]):
                 schedule = client.run(read_schedule(str(self._schedule_id)))
                 operator, command = "AzureMLEnableScheduleOperator", "schedules"
             else:
-                schedule = job_schedule = client.run(read_job_schedule(str(self._job_schedule_name)))
+                reading = read_job_schedule(str(self._job_schedule_name), "job_schedule_name")
+                schedule = job_schedule = client.run(reading)
                 self._jobs.check(job_schedule)
                 operator, command = "AzureMLEnableJobScheduleOperator", "job-schedules"
         self._is_checked = True
