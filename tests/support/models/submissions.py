@@ -34,6 +34,19 @@ QUIET.disabled = True
 GRACE = 60.0
 POLICY = RetryPolicy(budget=120.0, throttled_budget=3600.0, jitter=lambda: 1.0)
 DOUBT = ("done, reply lost", "not done", "done late")
+#: What happens to a run between two tries, and what the second try is.
+MEANWHILE = {
+    "nothing": lambda world: None,
+    "finished": lambda world: world.end("Finished"),
+    "failed": lambda world: world.end("Failed"),
+    "cancelled in the workspace": lambda world: world.end("Canceled"),
+    "killed in Airflow": lambda world: world.kill(),
+}
+NEXT = {
+    "retry": lambda world: None,
+    "retry for something else": lambda world: setattr(world.service, "wants", "b"),
+    "clear": lambda world: world.clear(),
+}
 
 
 def submit(service, key="k1"):
