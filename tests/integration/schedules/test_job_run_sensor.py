@@ -126,3 +126,12 @@ def test_a_value_that_cannot_be_used_is_named(monkeypatch, owners, arguments, me
         hourly(workspace)
         with pytest.raises(AirflowFailException, match=message):
             poll("day1", **arguments)
+
+
+def test_a_record_that_cannot_be_read_is_blamed_on_the_argument_that_was_given(monkeypatch, owners, kept_in_memory):
+    with serving(monkeypatch) as workspace:
+        hourly(workspace)
+        assert poll("day1") is None
+        kept_in_memory |= dict.fromkeys(kept_in_memory, "{")
+        with pytest.raises(AirflowFailException, match=r"^job_schedule_name: .* no longer known"):
+            poll("day1")
