@@ -16,7 +16,7 @@
     │   ├── Throttled                      429
     │   ├── ServerFault                    5xx, 408
     │   └── MalformedReply                 a success whose body cannot be read
-    ├── PipelineError                   ✓  a published pipeline that cannot be run as requested
+    ├── PipelineError                   ✓  a pipeline, endpoint or component that cannot be run as requested
     │   ├── AmbiguousName               ✓  several of one name
     │   ├── PipelineDisabled            ✓
     │   └── InvalidParameters           ✓  names or types that its interface does not accept
@@ -26,7 +26,7 @@
     │   ├── RunTimedOut                    its deadline passed
     │   ├── RunUnwatched                   it could not be read, and continues
     │   └── RunStillActive                 it must end before the next one may start, but has not
-    ├── ScheduleError                   ✓  a native schedule that cannot be found, or cannot be managed as requested
+    ├── ScheduleError                   ✓  a schedule that cannot be found, or cannot be managed as requested
     │   ├── AmbiguousSchedule           ✓  several of one name
     │   ├── ScheduleExists              ✓  it exists already, or belongs to another Airflow
     │   ├── ScheduleStartedRun          ✓  a schedule that was created as disabled started a run
@@ -194,7 +194,7 @@ class MalformedReply(ServiceError):
 
 
 class PipelineError(AzureMLError):
-    """A published pipeline or endpoint that cannot be run as requested."""
+    """A pipeline, an endpoint or a component that cannot be run as requested."""
 
     permanent = True
 
@@ -267,7 +267,7 @@ class SubmissionUnknown(AzureMLError):
 
 
 class ScheduleError(AzureMLError):
-    """A native schedule that cannot be found, or cannot be managed as requested."""
+    """A schedule that cannot be found, or cannot be managed as requested."""
 
     permanent = True
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: The most characters of a text from outside in a message.
 LONGEST = 2000
+# The most texts of a list in a message.
+_MOST = 10
 # Any N consecutive letters and digits of a secret are masked: an echo may cut, wrap or split it.
 _PIECE = 12
 # A shorter secret could be an ordinary word.
@@ -56,10 +58,10 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def some_of(items: Sequence[str], separator: str = "; ", most: int = 10) -> str:
+def some_of(items: Sequence[str], separator: str = "; ") -> str:
     """The first of several texts for a message, and the number of the others."""
-    more = [f"and {len(items) - most} more"] if len(items) > most else []
-    return separator.join([*items[:most], *more])
+    more = [f"and {len(items) - _MOST} more"] if len(items) > _MOST else []
+    return separator.join([*items[:_MOST], *more])
 
 
 def quoted(text: str) -> str:

@@ -27,12 +27,16 @@ class Evidence:
     """The ways of looking up keys that have found a run of ours in this workspace, in time.
 
     Keys probably reach the run history and are found immediately, but that is not established for every workspace. So
-    "not found" proves absence only for a way that has found a run before. One Variable per workspace holds this.
+    "not found" proves absence only for a way that has found a run before. One Variable per workspace holds this. It is
+    read when it is needed for the first time; submissions of jobs never need it.
 
     Args:
         load: Reads a Variable; None where there is none.
         save: Writes a Variable: its name, its value, its description.
         monotonic: The clock for waiting.
+
+    Attributes:
+        name: The Variable.
     """
 
     def __init__(
@@ -43,18 +47,19 @@ class Evidence:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = f"azureml_evidence_{hashlib.sha256(settings.identity.encode()).hexdigest()[:16]}"
+        self.name = f"azureml_evidence_{hashlib.sha256(settings.identity.encode()).hexdigest()[:16]}"
         self._load = load
         self._save = save
         self._now = now
         self._monotonic = monotonic
         self._found: set[str] = set()
         self._missed: dict[str, float] = {}
-        self._read()
+        self._is_read = False
 
     def _read(self) -> str | None:
         """Merge what is stored, and return its text: another task may have learnt something meanwhile."""
-        text = self._load(self._name)
+        text = self._load(self.name)
+        self._is_read = True
         try:
             with reading(ValueError):
                 stored = parse(text or "{}")
@@ -72,18 +77,24 @@ class Evidence:
         return text
 
     @property
+    def _proven(self) -> set[str]:
+        if not self._is_read:
+            self._read()
+        return self._found
+
+    @property
     def due(self) -> tuple[str, ...]:
         """The ways that have to be tried."""
-        now = self._now()
-        return tuple(way for way in WAYS if way not in self._found and now - self._missed.get(way, 0.0) > _MISS_LASTS)
+        now, proven = self._now(), self._proven
+        return tuple(way for way in WAYS if way not in proven and now - self._missed.get(way, 0.0) > _MISS_LASTS)
 
     def proves_absence(self, result: Search) -> bool:
         """Whether a search that found nothing shows that there is nothing."""
-        return not result.run_ids and bool(self._found & result.answered)
+        return not result.run_ids and bool(self._proven & result.answered)
 
     def may_yet_prove(self, result: Search) -> bool:
         """Whether a later search could prove more: none of the ways, or not every proven one, answered this time."""
-        return not result.answered or bool(self._found - result.answered)
+        return not result.answered or bool(self._proven - result.answered)
 
     def gather(self, key: str, experiment: str, pipeline_id: str | None, *, timeout: float) -> Flow[None]:
         """Find out which of the ways that are due find a run that was submitted just now.
@@ -109,7 +120,7 @@ class Evidence:
                 self._missed[way] = self._now()
         before = self._read()
         text = json.dumps({"found": sorted(self._found), "missed": self._missed})
-        self._save(self._name, text, "Azure ML: the ways in which runs are found by their key in this workspace")
+        self._save(self.name, text, "Azure ML: the ways in which runs are found by their key in this workspace")
         # Another task may have written something else; what that overwrites is learnt again.
-        if self._load(self._name) == before != text:
-            raise overridden(self._name)
+        if self._load(self.name) == before != text:
+            raise overridden(self.name)

@@ -10,7 +10,7 @@ from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.flows.schedules import check_provisioned, wait_for_provisioning
 from aml_provider.client.flows.targets import Known, find_target_for
 from aml_provider.durable.job_schedule import JobScheduleReconciler
-from aml_provider.durable.schedule_owner import NoOwner
+from aml_provider.durable.schedule_owner import NO_OWNER
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import JobSchedule, Workspace
@@ -38,7 +38,7 @@ def create_job_schedule(
         wanted=wanted,
         target=target,
         workspace=workspace.id,
-        owner=NoOwner(deployment="", dag_id="", task_id="", run_id=""),
+        owner=NO_OWNER,
         if_exists=if_exists,
         log=log,
     )

@@ -8,10 +8,10 @@ from aml_provider.client import calls
 from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import Known, find_target
+from aml_provider.client.flows.targets import Known
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.durable.schedule import ScheduleReconciler
-from aml_provider.durable.schedule_owner import NoOwner
+from aml_provider.durable.schedule_owner import NO_OWNER
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import Schedule
@@ -59,12 +59,12 @@ def create_schedule(
     if (pipeline_id is None) == (endpoint_id is None):
         raise InvalidArgument("pipeline_id", "give either pipeline_id or endpoint_id")
     as_choice("if_exists", if_exists, IF_EXISTS)
-    find = find_target(PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id))
-    target = yield from prepare(wanted, find, Known(), warn=log.warning)
+    reference = PipelineReference(pipeline_id=pipeline_id, endpoint_id=endpoint_id)
+    target = yield from prepare(wanted, reference, Known(), warn=log.warning)
     reconciler = ScheduleReconciler(
         wanted=wanted,
         target=target,
-        owner=NoOwner(deployment="", dag_id="", task_id="", run_id=""),
+        owner=NO_OWNER,
         if_exists=if_exists,
         intent_slot=_MemorySlot(),
         lookup_timeout=lookup_timeout,

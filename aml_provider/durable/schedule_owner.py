@@ -121,7 +121,7 @@ class ScheduleOwner(NamedTuple):
         warn(f"Schedule {described} was created by {other}; this task manages it now.")
 
 
-class NoOwner(ScheduleOwner):
+class _NoOwner(ScheduleOwner):
     """No task owns the schedule: it carries no properties of ours, so it is found by its name alone."""
 
     __slots__ = ()
@@ -133,3 +133,7 @@ class NoOwner(ScheduleOwner):
     def created_by_properties(self) -> dict[str, str]:
         """None."""
         return {}
+
+
+#: The owner of schedules that are made outside of tasks.
+NO_OWNER = _NoOwner(deployment="", dag_id="", task_id="", run_id="")

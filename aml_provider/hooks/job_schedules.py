@@ -44,7 +44,7 @@ class JobScheduleMethods(WorkspaceHook):
         """
         from aml_provider.client.flows.job_schedules import read_job_schedule
 
-        return read_job_schedule(name, "name")
+        return read_job_schedule(name)
 
     async_get_job_schedule = in_event_loop(get_job_schedule)
 

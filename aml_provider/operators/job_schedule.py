@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.operators.deferring import DeferringOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
     from aml_provider.client.models import DataPath, Recurrence
     from aml_provider.compat import Context
     from aml_provider.worker.create_job_schedule import JobScheduleTry
-    from aml_provider.worker.wait import Wait
 
 
-class AzureMLCreateJobScheduleOperator(BaseOperator):
+class AzureMLCreateJobScheduleOperator(DeferringOperator):
     """Make sure that a job schedule of Azure ML v2 exists and is as the DAG describes it.
 
     The schedule starts jobs of a pipeline component by itself, even while Airflow is down. Its name is its identity:
@@ -149,28 +149,10 @@ class AzureMLCreateJobScheduleOperator(BaseOperator):
 
         check_job_schedule(self)
 
-    def execute(self, context: Context) -> str:
-        """Obtain the schedule, and wait until it is set up; Airflow calls this on a worker."""
-        return self._end_or_defer(self._begin(context).start())
-
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; the schedule is read again, never taken from the event.
-
-        Raises:
-            ValueError: The event is not one of the trigger.
-        """
-        return self._end_or_defer(self._begin(context).resume(event))
-
     def _begin(self, context: Context) -> JobScheduleTry:
         from aml_provider.worker.create_job_schedule import JobScheduleArguments, JobScheduleTry
 
         return JobScheduleTry(JobScheduleArguments.of(self), context, self.log)
-
-    def _end_or_defer(self, outcome: str | Wait) -> str:
-        if isinstance(outcome, str):
-            return outcome
-        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
-        raise AssertionError  # defer() never returns
 
 
 class _NamedJobScheduleOperator(BaseOperator):
@@ -188,7 +170,19 @@ class _NamedJobScheduleOperator(BaseOperator):
         check_named(self)
 
 
-class AzureMLDisableJobScheduleOperator(_NamedJobScheduleOperator):
+class _JobScheduleStatusOperator(_NamedJobScheduleOperator):
+    """Enables or disables a job schedule."""
+
+    _status: str
+
+    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Set the status; Airflow calls this on a worker."""
+        from aml_provider.worker.job_schedules import set_status
+
+        return set_status(self.name, self._status, azureml_conn_id=self.azureml_conn_id, log=self.log)
+
+
+class AzureMLDisableJobScheduleOperator(_JobScheduleStatusOperator):
     """Disable a job schedule of Azure ML v2, so that it starts no more jobs. Everything else is left unchanged.
 
     Args:
@@ -202,14 +196,10 @@ class AzureMLDisableJobScheduleOperator(_NamedJobScheduleOperator):
         AirflowFailException: There is no such schedule.
     """
 
-    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
-        """Disable the schedule; Airflow calls this on a worker."""
-        from aml_provider.worker.job_schedules import set_status
-
-        return set_status(self.name, "Disabled", azureml_conn_id=self.azureml_conn_id, log=self.log)
+    _status = "Disabled"
 
 
-class AzureMLEnableJobScheduleOperator(_NamedJobScheduleOperator):
+class AzureMLEnableJobScheduleOperator(_JobScheduleStatusOperator):
     """Enable a job schedule of Azure ML v2. Everything else is left unchanged.
 
     The service may start a job of a schedule without a start time immediately.
@@ -225,11 +215,7 @@ class AzureMLEnableJobScheduleOperator(_NamedJobScheduleOperator):
         AirflowFailException: There is no such schedule.
     """
 
-    def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
-        """Enable the schedule; Airflow calls this on a worker."""
-        from aml_provider.worker.job_schedules import set_status
-
-        return set_status(self.name, "Active", azureml_conn_id=self.azureml_conn_id, log=self.log)
+    _status = "Active"
 
 
 class AzureMLDeleteJobScheduleOperator(_NamedJobScheduleOperator):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.links import AzureMLPipelineRunLink
+from aml_provider.operators.deferring import DeferringOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from aml_provider.client.models import DataPath
     from aml_provider.compat import Context
     from aml_provider.worker.run_pipeline import RunTry
-    from aml_provider.worker.wait import Wait
 
 
-class AzureMLRunPipelineOperator(BaseOperator):
+class AzureMLRunPipelineOperator(DeferringOperator):
     """Run a published pipeline, a pipeline endpoint or a pipeline component, exactly once.
 
     A component is run as a pipeline job of Azure ML v2. Apart from the name, the arguments mean the same for all three.
@@ -158,18 +158,6 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
         check_run(self)
 
-    def execute(self, context: Context) -> str:
-        """Obtain the run and wait for it; Airflow calls this on a worker."""
-        return self._end_or_defer(self._begin(context).start())
-
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; the run is read again, as the event does not decide how it ended.
-
-        Raises:
-            ValueError: The event is not one of :class:`~aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger`.
-        """
-        return self._end_or_defer(self._begin(context).resume(event))
-
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where Airflow itself ended the wait, because the triggerer was unreachable, handle the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
@@ -204,12 +192,6 @@ class AzureMLRunPipelineOperator(BaseOperator):
 
         fails_fast = getattr(self.get_dag(), "fail_fast", False)
         return RunTry(RunArguments.of(self), context, self.log, fails_fast=fails_fast)
-
-    def _end_or_defer(self, outcome: str | Wait) -> str:
-        if isinstance(outcome, str):
-            return outcome
-        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
-        raise AssertionError  # defer() never returns
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):

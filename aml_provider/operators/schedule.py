@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.operators.deferring import DeferringOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
     from aml_provider.client.models import DataPath, Recurrence
     from aml_provider.compat import Context
     from aml_provider.worker.create_schedule import ScheduleTry
-    from aml_provider.worker.wait import Wait
 
 
-class AzureMLCreateScheduleOperator(BaseOperator):
+class AzureMLCreateScheduleOperator(DeferringOperator):
     """Make sure that a native schedule exists and is as the DAG describes it.
 
     The schedule starts runs by itself, on a recurrence or when a blob in a folder changes, even while Airflow is down.
@@ -133,28 +133,10 @@ class AzureMLCreateScheduleOperator(BaseOperator):
 
         check_schedule(self)
 
-    def execute(self, context: Context) -> str:
-        """Obtain the schedule, and wait until it is set up; Airflow calls this on a worker."""
-        return self._end_or_defer(self._begin(context).start())
-
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
-        """Resume after the trigger fired; the schedule is read again, never taken from the event.
-
-        Raises:
-            ValueError: The event is not one of the trigger.
-        """
-        return self._end_or_defer(self._begin(context).resume(event))
-
     def _begin(self, context: Context) -> ScheduleTry:
         from aml_provider.worker.create_schedule import ScheduleArguments, ScheduleTry
 
         return ScheduleTry(ScheduleArguments.of(self), context, self.log)
-
-    def _end_or_defer(self, outcome: str | Wait) -> str:
-        if isinstance(outcome, str):
-            return outcome
-        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
-        raise AssertionError  # defer() never returns
 
 
 class _ScheduleStatusOperator(BaseOperator):

@@ -62,21 +62,10 @@ class JobScheduleArguments(NamedTuple):
             InvalidArgument: A value cannot be used; the message names it.
         """
         as_choice("if_exists", self.if_exists, IF_EXISTS)
-        reference = PipelineReference.of(self)
-        request = RunRequest.of(
-            experiment_name=self.experiment_name,
-            parameters=self.parameters,
-            data_paths=self.data_paths,
-            datasets=self.datasets,
-            tags=self.tags,
-            description=self.description,
-            continue_on_step_failure=self.continue_on_step_failure,
-            compute=self.compute,
-        )
         return JobScheduleRequest.of(
             name=self.name,
-            reference=reference,
-            request=request,
+            reference=PipelineReference.of(self),
+            request=RunRequest.of_arguments(self),
             recurrence=self.recurrence,
             cron=self.cron,
             start_time=self.start_time,

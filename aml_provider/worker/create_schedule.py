@@ -11,7 +11,7 @@ from aml_provider.client import calls
 from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
-from aml_provider.client.flows.targets import find_target, known_of
+from aml_provider.client.flows.targets import known_of
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
@@ -78,17 +78,9 @@ class ScheduleArguments(NamedTuple):
         """
         as_choice("if_exists", self.if_exists, IF_EXISTS)
         reference = PipelineReference.of(self)
-        request = RunRequest.of(
-            experiment_name=self.experiment_name,
-            parameters=self.parameters,
-            data_paths=self.data_paths,
-            datasets=self.datasets,
-            description=self.description,
-            continue_on_step_failure=self.continue_on_step_failure,
-        )
         return reference, ScheduleRequest.of(
             name=self.name,
-            request=request,
+            request=RunRequest.of_arguments(self),
             recurrence=self.recurrence,
             datastore=self.datastore,
             path_on_datastore=self.path_on_datastore,
@@ -165,7 +157,7 @@ class ScheduleTry:
         """Make the schedule match what is wanted; ``checked`` is the result of the arguments' ``check``."""
         reference, wanted = checked
         known = known_of(client.settings.identity, client.settings.arm_id)
-        target = client.run(prepare(wanted, find_target(reference), known, warn=self._log.warning))
+        target = client.run(prepare(wanted, reference, known, warn=self._log.warning))
         reconciler = ScheduleReconciler(
             wanted=wanted,
             target=target,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import JobSchedule, PipelineRun, Schedule
     from aml_provider.compat import BaseOperator, Context
 
+# The arguments of which one names the schedule.
+_SUBJECTS = ("schedule_id", "schedule_name", "job_schedule_name")
+
 
 class ScheduleRunArguments(NamedTuple):
     """The rendered arguments of the schedule run sensor, as its class documents them."""
@@ -56,13 +59,13 @@ class SchedulePoke(HandoverPoke[str]):
         job_schedule = arguments.job_schedule_name
         with airflow_errors():
             as_name("azureml_conn_id", conn_id)
-            given_once(arguments, ("schedule_id", "schedule_name", "job_schedule_name"))
+            given_once(arguments, _SUBJECTS)
             self._since = None if arguments.since is None else as_moment("since", arguments.since)
         subject = f"schedule {schedule_id or name}" if job_schedule is None else f"job schedule {job_schedule}"
         key = variable_key(conn_id, subject, "", default_cursor_key(me))
         store = VariableCursorStore(key, "AzureMLScheduleRunSensor")
         super().__init__(Handover(me, store, states_for(task, me, owner_state), undone), task.log, deadline)
-        self._argument = "schedule_name" if schedule_id is None else "schedule_id"
+        self._argument = next(name for name in _SUBJECTS if getattr(arguments, name) is not None)
         self._hook = AzureMLHook(conn_id)
         self._schedule_id = schedule_id
         self._schedule_name = name
@@ -113,7 +116,8 @@ class SchedulePoke(HandoverPoke[str]):
                 schedule = client.run(read_schedule(str(self._schedule_id)))
                 operator, command = "AzureMLEnableScheduleOperator", "schedules"
             else:
-                schedule = job_schedule = client.run(read_job_schedule(str(self._job_schedule_name)))
+                reading = read_job_schedule(str(self._job_schedule_name), "job_schedule_name")
+                schedule = job_schedule = client.run(reading)
                 self._jobs.check(job_schedule)
                 operator, command = "AzureMLEnableJobScheduleOperator", "job-schedules"
         self._is_checked = True

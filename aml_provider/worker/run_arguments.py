@@ -61,16 +61,7 @@ class RunArguments(NamedTuple):
         reference = PipelineReference.of(self)
         if self.parent_run_id is not None:
             as_name("parent_run_id", self.parent_run_id)
-        request = RunRequest.of(
-            experiment_name=self.experiment_name,
-            parameters=self.parameters,
-            data_paths=self.data_paths,
-            datasets=self.datasets,
-            tags=self.tags,
-            description=self.description,
-            continue_on_step_failure=self.continue_on_step_failure,
-            compute=self.compute,
-        )
+        request = RunRequest.of_arguments(self)
         check_order(reference, request, self.parent_run_id)
         self.seconds_between_polls()
         return reference, request

@@ -266,9 +266,9 @@ class RunTry:
         self._log.info("Run %s: %s", run_id, url)
 
     def _learn(self, client: Client, submission: Submission) -> None:
-        if not submission.must_learn:
-            return
         try:
+            if not submission.must_learn:
+                return
             with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
                 brief.run(submission.learn())
         except Exception as error:  # noqa: BLE001 - the run continues, whatever cannot be learnt

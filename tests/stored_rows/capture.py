@@ -294,7 +294,7 @@ def evidence() -> object:
     (text,) = (text for key, text in story.load("records")["variables"].items() if key.startswith("azureml_evidence_"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variables, "read", lambda key: None)
-        key = Evidence(story.fixed_settings(), variables.read, variables.write)._name
+        key = Evidence(story.fixed_settings(), variables.read, variables.write).name
     return {"variables": {key: text}}
 
 

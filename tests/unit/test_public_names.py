@@ -77,7 +77,7 @@ PUBLIC = {
 }
 
 # Modules in the folders of authors that authors do not import.
-PRIVATE = {"sensors.polling", "triggers.sensor", "triggers.base"}
+PRIVATE = {"operators.deferring", "sensors.polling", "triggers.sensor", "triggers.base"}
 FOR_AUTHORS = ("operators", "sensors", "triggers")
 
 # Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _SET_UP = frozenset({"Succeeded", "Failed", "Canceled", ""})
-#: The action of a schedule that starts jobs, in small letters; the other kinds are not ours (azureml-v2-rest 6.1).
-CREATES_JOBS = "createjob"
+# The action of a schedule that starts jobs, in small letters; the other kinds are not ours (azureml-v2-rest 6.1).
+_CREATES_JOBS = "createjob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class JobSchedule(Portable):
     def creates_jobs(self) -> bool:
         """Whether it starts pipeline jobs; a schedule may also invoke an endpoint, import data or start a monitor."""
         kind = str(self.job.get("jobType") or "").lower()
-        return self.action.lower() == CREATES_JOBS and kind in {"pipeline", ""}
+        return self.action.lower() == _CREATES_JOBS and kind in {"pipeline", ""}
 
     @property
     def job(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def find_batch_endpoint(name: str) -> Flow[BatchEndpoint]:
     return read_by_id(BATCH_ENDPOINT, calls.get_batch_endpoint(name), name, "batch_endpoint_name")
 
 
-def find_deployment(endpoint_name: str, deployment_name: str | None = None) -> Flow[BatchDeployment]:
+def find_deployment(endpoint_name: str, deployment_name: str | None) -> Flow[BatchDeployment]:
     """Find a deployment of a batch endpoint that runs a component; None: the endpoint's default deployment.
 
     Raises:

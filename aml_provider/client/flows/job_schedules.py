@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import JobSchedule
 
+# Seconds between two polls of a schedule that is being deleted.
+_POLL_INTERVAL = 5.0
 
-def read_job_schedule(name: str, argument: str = "job_schedule_name") -> Flow[JobSchedule]:
+
+def read_job_schedule(name: str, argument: str = "name") -> Flow[JobSchedule]:
     """Read the job schedule of this name, which the argument has given.
 
     Raises:
@@ -45,7 +48,7 @@ def find_job_schedule(name: str) -> Flow[JobSchedule | None]:
     return found
 
 
-def set_job_schedule_status(name: str, status: str, argument: str = "name") -> Flow[tuple[JobSchedule, bool]]:
+def set_job_schedule_status(name: str, status: str) -> Flow[tuple[JobSchedule, bool]]:
     """Enable or disable a job schedule; everything else is left unchanged.
 
     Returns:
@@ -60,7 +63,7 @@ def set_job_schedule_status(name: str, status: str, argument: str = "name") -> F
         return None if schedule.status == status else with_status(schedule, status)
 
     schedule, written = yield from rewrite(
-        lambda: read_job_schedule(name, argument), edit, partial(calls.put_job_schedule, name)
+        partial(read_job_schedule, name), edit, partial(calls.put_job_schedule, name)
     )
     if written:
         check_provisioning(schedule)
@@ -72,7 +75,6 @@ def delete_job_schedule(
     *,
     deadline: float,
     check: Callable[[JobSchedule], None] = lambda _: None,
-    poll_interval: float = 5.0,
     now: Callable[[], float] = time.time,
 ) -> Flow[bool]:
     """Delete a job schedule: disable it first, as the service wants it, and wait until it cannot be read any more.
@@ -81,7 +83,6 @@ def delete_job_schedule(
         name: The schedule. One that does not exist is deleted already, perhaps by a request whose reply was lost.
         deadline: When to stop waiting, in seconds since the epoch.
         check: Called with the schedule before anything is changed; raises if it must not be deleted.
-        poll_interval: Seconds between two polls.
         now: The wall clock.
 
     Returns:
@@ -99,13 +100,13 @@ def delete_job_schedule(
         schedule, _ = yield from set_job_schedule_status(name, DISABLED)
         if schedule.is_provisioning:
             # While one change is carried out, the service may refuse another one.
-            yield from wait_for_provisioning(read, poll_interval=poll_interval, deadline=deadline, now=now)
+            yield from wait_for_provisioning(read, deadline=deadline, now=now)
     try:
         yield calls.delete_job_schedule(name)
     except NotFound:
         return True
     while (yield from find_job_schedule(name)) is not None:
-        pause = Pause.before(deadline, poll_interval, now())
+        pause = Pause.before(deadline, _POLL_INTERVAL, now())
         if pause is None:
             raise ProvisioningUnsettled(
                 f"Job schedule {name!r} is disabled, and its deletion was requested, but it still existed when the "

@@ -20,7 +20,7 @@ from aml_provider.client.flows.finding import (
     read_by_id,
 )
 from aml_provider.client.flows.read_modify_write import rewrite
-from aml_provider.client.flows.targets import Known, find_pipeline_of_id, inspect_target
+from aml_provider.client.flows.targets import Known, find_pipeline_of_id, find_target, inspect_target
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_status
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import JobSchedule, Schedule
     from aml_provider.client.specs.schedule import ScheduleRequest
-    from aml_provider.client.specs.target import Target
+    from aml_provider.client.specs.target import PipelineReference, Target
 
 S = TypeVar("S", "Schedule", "JobSchedule")
 
@@ -187,13 +187,17 @@ def settle_status(
 
 
 def prepare(
-    wanted: ScheduleRequest, find: Flow[Target], known: Known, *, warn: Callable[[str], None] = lambda _: None
+    wanted: ScheduleRequest,
+    reference: PipelineReference,
+    known: Known,
+    *,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Flow[Target]:
     """Find the pipeline or endpoint of a schedule and check that they fit, before anything is written.
 
     Args:
         wanted: The schedule.
-        find: Finds its pipeline or endpoint: :func:`aml_provider.client.flows.targets.find_target`.
+        reference: Its pipeline or endpoint.
         known: What is known of the workspace; what is read is added.
         warn: Called with a line about what perhaps will not work.
 
@@ -201,7 +205,8 @@ def prepare(
         PipelineError: There is no such pipeline or endpoint, it is not active, or rejects the parameters.
         InvalidArgument: The service cannot watch the datastore.
     """
-    target, pipeline, interface = yield from inspect_target((yield from find), known)
+    target = yield from find_target(reference, known)
+    target, pipeline, interface = yield from inspect_target(target, known)
     wanted.check(pipeline, interface)
     yield from check_datastores(wanted.request.datastores(), known.datastores)
     if wanted.datastore is None:

@@ -105,16 +105,15 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     return read_by_id(PIPELINE, calls.get_pipeline(pipeline_id), pipeline_id, subject)
 
 
-def find_target(reference: PipelineReference, known: Known | None = None) -> Flow[Target]:
+def find_target(reference: PipelineReference, known: Known) -> Flow[Target]:
     """Find the pipeline, endpoint or component of a reference, with no more requests than that needs.
 
-    Only for a component, what is known of the workspace is needed, and its new version is added.
+    A component's new version is added to what is known of the workspace.
 
     Raises:
         PipelineError: There is no such pipeline, endpoint or component, or several.
     """
     if reference.is_v2:
-        assert known is not None
         return (yield from _find_component(reference, known))
     version = reference.endpoint_version
     if reference.pipeline_id is not None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.arguments import as_name, as_plain, shown, wrong_type
@@ -91,6 +91,16 @@ class RunRequest:
             continue_on_step_failure=continue_on_step_failure,
             compute=None if compute is None else as_name("compute", compute),
         )
+
+    @classmethod
+    def of_arguments(cls, arguments: object) -> RunRequest:
+        """Build a request from the attributes of an object that have the names of the fields; others are not given.
+
+        Raises:
+            InvalidArgument: A value cannot be sent; the message names it.
+        """
+        given: dict[str, Any] = {item.name: getattr(arguments, item.name, None) for item in fields(cls)}
+        return cls.of(**given)
 
     def to_wire(self, *, own_tags: Mapping[str, str], notification: bool) -> dict[str, Any]:
         """The body of a published pipeline's submission, as Microsoft's SDK sends it; a job's is in ``job.py``.

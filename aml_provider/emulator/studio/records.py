@@ -143,9 +143,9 @@ class Records:
             found.append(StepRecord(step_run, step, seconds, shown, hidden=len(shown) < len(log), unfolded=unfolded))
         return found
 
-    def schedules(self, schedules: Iterable[Schedule], count: int = 1) -> list[ScheduleRecord]:
-        """Some schedules, each with its next ``count`` instants."""
-        return [self.schedule(schedule, count) for schedule in schedules]
+    def schedules(self, schedules: Iterable[Schedule]) -> list[ScheduleRecord]:
+        """Some schedules, each with its next instant."""
+        return [self.schedule(schedule, 1) for schedule in schedules]
 
     def schedule(self, schedule: Schedule, count: int) -> ScheduleRecord:
         """A schedule with its next ``count`` instants."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -56,6 +57,15 @@ class Core:
         with self.lock:
             yield
             self.changed()
+
+    def instant(self) -> float:
+        """The present instant in whole milliseconds, which survive the conversion to a datetime and back."""
+        # Rounded down: an instant after now would not be due yet.
+        return math.floor(self.clock.now() * 1000) / 1000
+
+    def provisioned(self, written: float) -> float:
+        """When a schedule is set up that was written at an instant; also in whole milliseconds."""
+        return round((written + self.quirks.provisioning) * 1000) / 1000
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
         """A published pipeline by id."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.errors import bad_request, conflict, not_found
 from aml_provider.emulator.workspace.models import Experiment, Run, stable_id
-from aml_provider.emulator.workspace.submission import check_experiment_name
+from aml_provider.emulator.workspace.submission import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ class Experiments:
 
     def ensure(self, name: str) -> Experiment:
         """The active experiment with a name, created if it does not exist."""
-        check_experiment_name(name)
+        check_name("experiment", name)
         with self._core.lock:
             active = self._active(name)
             if active is None:
@@ -76,7 +76,7 @@ class Experiments:
     ) -> None:
         """Change what is given; tags are added to the existing ones."""
         if name is not None:
-            check_experiment_name(name)
+            check_name("experiment", name)
         with self._core.changing():
             stays_archived = experiment.archived is not None if archive is None else archive
             wanted = experiment.name if name is None else name

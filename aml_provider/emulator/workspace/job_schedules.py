@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,15 @@ from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request
 from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
 from aml_provider.emulator.workspace.job_triggers import JobTrigger, job_fire_times
-from aml_provider.emulator.workspace.jobs import Jobs, check_name
 from aml_provider.emulator.workspace.models import Job
+from aml_provider.emulator.workspace.submission import check_name
 from aml_provider.emulator.workspace.times import wire_time
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aml_provider.emulator.workspace.jobs import Jobs
     from aml_provider.emulator.workspace.models import Run
 
 _TRIGGER_TIME = "${{creation_context.trigger_time}}"
@@ -72,13 +72,12 @@ class JobSchedules:
                 enabled = True
             stored = {key: value for key, value in properties.items() if key != "provisioningState"}
             stored["isEnabled"] = enabled
-            now = self._instant()
+            now = self._core.instant()
             schedule = current or JobSchedule(name, stored, created=now)
             changed = current is None or stored["trigger"] != schedule.properties.get("trigger")
             fires = {"changed": changed, "always": True, "never": current is None}[quirks.update_fires]
             schedule.properties, schedule.modified = stored, now
-            # Whole milliseconds survive the conversion to a datetime and back.
-            schedule.provisioned = round((now + quirks.provisioning) * 1000) / 1000
+            schedule.provisioned = self._core.provisioned(now)
             schedule.provisioning_error = quirks.provisioning_fails or None
             if changed or fires:
                 schedule.anchored = schedule.provisioned
@@ -162,10 +161,6 @@ class JobSchedules:
             minute_zero=quirks.minute_zero,
         )
         return itertools.dropwhile(lambda due: due < schedule.provisioned, (fire.timestamp() for fire in found))
-
-    def _instant(self) -> float:
-        # Rounded down: an instant after now would not be due yet.
-        return math.floor(self._core.clock.now() * 1000) / 1000
 
 
 def _definition(properties: Body | dict[str, Any]) -> dict[str, Any]:

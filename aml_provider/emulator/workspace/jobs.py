@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
 from aml_provider.emulator.workspace.job_request import JobRequest
 from aml_provider.emulator.workspace.models import Job, Run
 from aml_provider.emulator.workspace.new_run import step_runs
+from aml_provider.emulator.workspace.submission import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.core import Core
     from aml_provider.emulator.workspace.experiments import Experiments
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _IMMUTABLE = "Immutable/JobPropertyImmutable"
 _ACCEPTED = 200
 
@@ -142,14 +141,6 @@ class Jobs:
     def _immutable(self, message: str) -> ServiceError:
         status = self._core.quirks.put_again
         return ServiceError(400 if status == _ACCEPTED else status, message, inner=_IMMUTABLE)
-
-
-def check_name(kind: str, name: str) -> None:
-    """Refuse an invalid name of a job or job schedule (azureml-v2-rest 4.1)."""
-    if not _NAME.fullmatch(name):
-        raise bad_request(
-            f"Invalid {kind} name {name[:80]!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
-        )
 
 
 def _differences(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> str:

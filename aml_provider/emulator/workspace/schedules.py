@@ -13,7 +13,7 @@ from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request
 from aml_provider.emulator.workspace.models import DataPath, Pipeline
 from aml_provider.emulator.workspace.recurrence import fire_times
-from aml_provider.emulator.workspace.submission import Submission, check_experiment_name
+from aml_provider.emulator.workspace.submission import Submission, check_name
 from aml_provider.emulator.workspace.timetable import Timetable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Schedules:
         if wanted.status not in ("Active", "Disabled"):
             raise bad_request(f"{wanted.status} is not a status of a schedule; use Active or Disabled.")
         pipeline = self._pipeline_of(wanted)
-        check_experiment_name(wanted.submission.experiment)
+        check_name("experiment", wanted.submission.experiment)
         submission, trigger = wanted.submission, wanted.trigger
         if trigger is not None:
             store = self._core.datastores.get(trigger.datastore)
@@ -115,7 +115,7 @@ class Schedules:
         """
         self.check(wanted)
         with self._core.lock:
-            wanted.id, wanted.created = str(uuid.uuid4()), self._instant()
+            wanted.id, wanted.created = str(uuid.uuid4()), self._core.instant()
             wanted.seen, wanted.last_error = seen, error
             self._schedules[wanted.id] = wanted
             self._begin(wanted, wanted.created, fires=True)
@@ -133,7 +133,7 @@ class Schedules:
             schedule.name, schedule.submission, schedule.status = wanted.name, wanted.submission, wanted.status
             schedule.recurrence, schedule.trigger = wanted.recurrence, wanted.trigger
             fires = {"changed": changed, "always": True, "never": False}[self._core.quirks.update_fires]
-            self._begin(schedule, self._instant(), fires=fires, counts=changed or fires)
+            self._begin(schedule, self._core.instant(), fires=fires, counts=changed or fires)
         return schedule
 
     def changes(self, wanted: Schedule, schedule: Schedule) -> bool:
@@ -192,7 +192,7 @@ class Schedules:
     def _begin(self, schedule: Schedule, now: float, *, fires: bool, counts: bool = True) -> None:
         quirks = self._core.quirks
         schedule.modified = now
-        schedule.provisioned = _whole(now + quirks.provisioning)
+        schedule.provisioned = self._core.provisioned(now)
         schedule.provisioning_error = quirks.provisioning_fails or None
         if counts:
             schedule.anchored = schedule.provisioned
@@ -247,15 +247,6 @@ class Schedules:
         if must_run and pipeline.status != "Active":
             raise bad_request(f"Pipeline {pipeline.name} ({pipeline.id}) is {pipeline.status}.", "PipelineDisabled")
         return pipeline
-
-    def _instant(self) -> float:
-        # Rounded down: an instant after now would not be due yet.
-        return math.floor(self._core.clock.now() * 1000) / 1000
-
-
-def _whole(instant: float) -> float:
-    # Whole milliseconds survive the conversion to a datetime and back.
-    return round(instant * 1000) / 1000
 
 
 def _for_path(submission: Submission, parameter: str | None, place: DataPath) -> Submission:

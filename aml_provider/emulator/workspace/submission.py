@@ -20,7 +20,7 @@ FAIL_AT = "emulator.fail_at"
 FAIL_WITH = "emulator.fail_with"
 """A tag or property of a run: the message of that failure, which is also the last line of the step's log."""
 
-_EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ def dataset_values(given: Body) -> dict[str, Any]:
     return values
 
 
-def check_experiment_name(name: str) -> None:
-    """Refuse an invalid name of an experiment."""
-    if not _EXPERIMENT_NAME.fullmatch(name):
+def check_name(kind: str, name: str) -> None:
+    """Refuse an invalid name of an experiment, a job or a job schedule (azureml-v2-rest 4.1)."""
+    if not _NAME.fullmatch(name):
         raise bad_request(
-            f"Invalid experiment name {name!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
+            f"Invalid {kind} name {name[:80]!r}: 1 to 255 letters, digits, - and _, the first a letter or a digit."
         )
 
 

@@ -15,7 +15,7 @@ from azure.storage.blob import ContainerClient, generate_container_sas
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
-from support.drivers.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
+from support.drivers.watching import context_of, deferred, fire, look, sensor
 from support.services.authority import CLIENT, TENANT, Authority
 
 from aml_provider.client.http import routes
@@ -49,6 +49,9 @@ class StorageAuthority(Authority):
         return self.issued[-1]
 
 
+pytestmark = pytest.mark.usefixtures("variables", "no_retries")
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     with StorageAuthority(tmp_path_factory.mktemp("authority")) as running:
@@ -65,17 +68,6 @@ def https(authority, tmp_path_factory):
     authority.ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
     with Azurite(tls=pem) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def variables(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
-    return variables_in_memory(monkeypatch)
-
-
-@pytest.fixture
-def said(caplog, capsys):
-    return Said(caplog, capsys)
 
 
 @pytest.fixture

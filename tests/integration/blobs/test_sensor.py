@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
-from support.drivers.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
+from support.drivers.watching import context_of, deferred, fire, look, sensor
 from support.services.authority import CLIENT, TENANT, Authority
 from support.services.folder import ContainerServer
 
@@ -22,17 +22,7 @@ from aml_provider.state.cursor_stores import variable_key
 
 OTHER_KEY = base64.b64encode(b"another account's key, 64 bytes long as they are; not this one's").decode()
 
-
-@pytest.fixture(autouse=True)
-def variables(monkeypatch):
-    # A fault that stays is met at once and not after two minutes.
-    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
-    return variables_in_memory(monkeypatch)
-
-
-@pytest.fixture
-def said(caplog, capsys):
-    return Said(caplog, capsys)
+pytestmark = pytest.mark.usefixtures("variables", "no_retries")
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 
 import pytest
-from support.drivers.watching import Said, context_of, deferred, fire, look, sensor, variables_in_memory
-from support.services.folder import ContainerServer
+from support.drivers.watching import context_of, deferred, fire, look, sensor
 
 from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.blobs.rules import Rules
@@ -23,23 +21,7 @@ from aml_provider.triggerer.folder_stream import FolderStream
 # Azure Storage says 503 and ServerBusy, other services 429.
 busy = pytest.mark.parametrize("status", [429, 503])
 
-
-@pytest.fixture
-def variables(monkeypatch):
-    return variables_in_memory(monkeypatch)
-
-
-@pytest.fixture
-def container(monkeypatch, variables):
-    """A container that lists what the test writes, and the connection that leads to it."""
-    with ContainerServer() as server:
-        extra = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
-        extra |= {"auth_method": "static_token", "blob_endpoint": server.url}
-        connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
-        running = server.container("landing")
-        running.url = f"{server.url}/landing"
-        yield running
+pytestmark = pytest.mark.usefixtures("variables")
 
 
 @pytest.fixture
@@ -48,11 +30,6 @@ def watch(container):
         return sensor(**{"container_url": container.url, "poke_interval": 60, **arguments})
 
     return make
-
-
-@pytest.fixture
-def said(caplog, capsys):
-    return Said(caplog, capsys)
 
 
 @busy

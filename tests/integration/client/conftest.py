@@ -1,10 +1,16 @@
-"""A driver of each kind, a server that records, and a workspace there."""
+"""A driver of each kind, a server that records, a workspace there, and a Microsoft Entra."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.drivers.driving import DRIVERS, workspace
+from support.services.authority import Authority
 from support.services.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(params=list(DRIVERS))
@@ -21,3 +27,24 @@ def recorder():
 @pytest.fixture
 def settings(recorder):
     return workspace(endpoint=recorder.url)
+
+
+@pytest.fixture(scope="module")
+def running_authority(tmp_path_factory) -> Iterator[Authority]:
+    import aiohttp.connector
+
+    with Authority(tmp_path_factory.mktemp("authority")) as authority:
+        # aiohttp made its default context when it was imported, from SSL_CERT_FILE; a fresh process has its own test.
+        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(authority.ca_file)
+        yield authority
+
+
+@pytest.fixture
+def authority(running_authority: Authority, monkeypatch) -> Authority:
+    running_authority.reset()
+    monkeypatch.setenv("SSL_CERT_FILE", str(running_authority.ca_file))
+    # No test may ask the identity endpoint of the machine that it runs on.
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", running_authority.identity_url)
+    for name, value in running_authority.proxy.items():
+        monkeypatch.setenv(name, value)
+    return running_authority

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import inspect
 import json
-import re
-from pathlib import Path
 
 import pytest
 from support.drivers.driving import DRIVERS, one, workspace
-from support.services.recorder import Answer, Recorder
+from support.samples.captures import Captures, carry_out, literal
+from support.services.recorder import Recorder
 
 from aml_provider.client import calls
 from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, tag_equals
@@ -22,8 +19,7 @@ from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest, with_status
 from aml_provider.client.specs.target import Target
 
-SCOPED = re.compile(r"^(/(pipelines|history|datastore)/v1\.0|/artifact/v2\.0)?/subscriptions/.*/workspaces/ws-demo")
-CAPTURES = Path(__file__).parents[2] / "captures"
+SCOPED = r"^(/(pipelines|history|datastore)/v1\.0|/artifact/v2\.0)?/subscriptions/.*/workspaces/ws-demo"
 PIPELINE = "aaaaaaaa-0000-0000-0000-000000000001"
 ENDPOINT = "eeeeeeee-0000-0000-0000-000000000001"
 RUN = "e93be7ca-56b0-458a-ad04-ed55432aa0cf"
@@ -39,9 +35,7 @@ FILTER = (
 def exchange(capture, method, part):
     """The one exchange of a capture that our call stands for."""
     found = [
-        item
-        for item in json.loads((CAPTURES / f"{capture}.json").read_text())["exchanges"]
-        if item["request"]["method"] == method and part in item["request"]["path"]
+        item for item in CAPTURES.of(capture) if item["request"]["method"] == method and part in item["request"]["path"]
     ]
     assert found, f"{capture} has no {method} {part}"
     return found[0]
@@ -67,15 +61,8 @@ def without_marks(seen):
     return method, path, query, body
 
 
-def carry_out(drive, recorder, captured, call):
-    """Carry out a call against the reply that the SDK got."""
-    request, response = captured["request"], captured["response"]
-    recorder.answer(request["method"], request["path"], Answer(response["status"], response["json"]))
-    return drive(workspace(region=None, endpoint=recorder.url), one(call))
-
-
-# One of our calls for each kind of request that the SDK makes: its arguments are found in what the SDK sent, so that
-# what comes out has gone through what an author would write. ``{}`` stands for a segment.
+# The arguments of each call are found in what the SDK sent, so that what comes out has gone through what an author
+# would write.
 ROUTES = {
     "GET ": calls.get_workspace,
     "GET /Pipelines": lambda query: calls.list_pipelines(active_only=query["activeOnly"] == "true"),
@@ -114,7 +101,6 @@ ROUTES = {
     "GET /datastores": calls.list_datastores,
     "GET /datastores/{}": calls.get_datastore,
 }
-# What the SDK sends and we do not, each with its reason.
 NOT_OURS = {
     "GET /DataTypes": "what a new object of the SDK asks first; nothing that we do needs it",
     "POST /DataTypes": "what it does when an answer to that lacks a type",
@@ -122,6 +108,7 @@ NOT_OURS = {
     "GET /logs/": "a link with its own signature, not a call; test_log_files_are_fetched_without_a_token",
 }
 NO_EXCHANGES = {"schedule_matrix": "recorded in another form; tests/unit/client/specs/test_schedule_matrix.py"}
+CAPTURES = Captures("captures", ROUTES, NOT_OURS, SCOPED, NO_EXCHANGES)
 
 
 def run_request(body):
@@ -138,13 +125,6 @@ def run_request(body):
         description=None if description == body["ExperimentName"] else description,
         continue_on_step_failure=body.get("ContinueRunOnStepFailure"),
     )
-
-
-def literal(text):
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def schedule_body(body):
@@ -172,48 +152,10 @@ def schedule_body(body):
     return wanted.to_wire(Target("pipeline", body["PipelineId"]), MARKS)
 
 
-def route_of(request):
-    """The route that a request belongs to, None where it belongs to none, and what its segments are."""
-    asked = f"{request['method']} {SCOPED.sub('', request['path'])}"
-    found = []
-    for route in [*ROUTES, *NOT_OURS]:
-        pattern = re.escape(route).replace(r"\{\}", "([^/]+)") + (".*" if route.endswith("/") else "")
-        match = re.fullmatch(pattern, asked)
-        if match:
-            found.append((route.count("{}"), route, match.groups()))
-    # A fixed word goes before a segment of any name.
-    return min(found)[1:] if found else (None, (asked,))
-
-
-def exchanges(known):
-    """The exchanges of all captures, each with what was answered before it, whose routes are among these or unknown."""
-    found = []
-    for path in sorted(CAPTURES.glob("*.json")):
-        if path.stem in NO_EXCHANGES:
-            continue
-        before = None
-        for number, item in enumerate(json.loads(path.read_text())["exchanges"]):
-            if route_of(item["request"])[0] in {*known, None}:
-                found.append(pytest.param(item, before, id=f"{path.stem}-{number}"))
-            before = item["response"]["json"]
-    return found
-
-
-def call_for(item, before):
-    """Our call for what the SDK sent."""
-    request = item["request"]
-    route, segments = route_of(request)
-    assert route is not None, f"the SDK sends {segments}, and no call of ours does"
-    make = ROUTES[route]
-    known = {"query": dict(request["query"]), "body": request["json"], "before": before}
-    wanted = [name for name in inspect.signature(make).parameters if name in known]
-    return make(*segments, **{name: known[name] for name in wanted})
-
-
-@pytest.mark.parametrize(("item", "before"), exchanges(ROUTES))
+@pytest.mark.parametrize(("item", "before"), CAPTURES.exchanges())
 def test_what_we_send_is_what_the_sdk_sends(drive, item, before):
-    call = call_for(item, before)
     captured = item["request"]
+    call = CAPTURES.call_for(captured, before)
     with Recorder() as recorder, contextlib.suppress(NotFound):
         carry_out(drive, recorder, item, call)
     assert [without_marks(seen) for seen in recorder.seen] == [asked(captured)]
@@ -221,9 +163,7 @@ def test_what_we_send_is_what_the_sdk_sends(drive, item, before):
 
 
 def test_every_route_and_every_reason_is_needed():
-    used = {route_of(item.values[0]["request"])[0] for item in exchanges({*ROUTES, *NOT_OURS})}
-    assert used == {*ROUTES, *NOT_OURS}
-    assert {name for name in NO_EXCHANGES if (CAPTURES / f"{name}.json").exists()} == set(NO_EXCHANGES)
+    CAPTURES.check_tables()
 
 
 def test_discovery_is_asked_like_the_sdk_does_without_a_token():

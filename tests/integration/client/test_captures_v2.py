@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import inspect
 import json
 import re
-from pathlib import Path
 
 import pytest
 from support.drivers.driving import DRIVERS, SCOPE, one, workspace
+from support.samples.captures import Captures, carry_out, literal
 from support.services.recorder import Answer, Recorder
 
 from aml_provider.client import calls
@@ -22,7 +20,6 @@ from aml_provider.client.specs.job_schedule import SCHEDULE, JobScheduleRequest,
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.target import PipelineReference, Target
 
-CAPTURES = Path(__file__).parents[2] / "captures-v2"
 COMPONENT = Target(
     "component",
     f"{SCOPE}/components/score_pipeline/versions/1",
@@ -31,13 +28,6 @@ COMPONENT = Target(
     name="score_pipeline",
     data_inputs=(("input_path", "uri_folder"), ("config", "uri_file")),
 )
-
-
-def literal(text):
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def data_path(uri):
@@ -135,7 +125,6 @@ def properties_filter(query):
     return dict(item.split("=") for item in query["properties"].split(",")) if "properties" in query else None
 
 
-# One of our calls for each kind of request that the SDK makes; ``{}`` stands for a segment.
 ROUTES = {
     "PUT /jobs/{}": lambda job_id, body: calls.submit_job(job_id, job_body(body)),
     "GET /jobs": lambda query: calls.list_jobs(properties=properties_filter(query)),
@@ -157,7 +146,6 @@ ROUTES = {
     "GET /batchEndpoints/{}/deployments": calls.list_batch_deployments,
     "GET /batchEndpoints/{}/deployments/{}": calls.get_batch_deployment,
 }
-# What the SDK sends and we do not, each with its reason.
 NOT_OURS = {
     "GET ": "the workspace and discovery are requested as for v1; test_captures.py",
     "GET /discovery": "as before",
@@ -166,6 +154,7 @@ NOT_OURS = {
     "GET /datastores": "datastores are listed as for v1, as long as that answers; nothing depends on the list",
     "GET /logs/": "a link with its own signature, not a call",
 }
+CAPTURES = Captures("captures-v2", ROUTES, NOT_OURS, rf"(/history/v1\.0)?{SCOPE}")
 # What our queries have besides the SDK's; and they have a stable version.
 MORE = {
     "GET /jobs": {"jobType": "Pipeline"},
@@ -173,60 +162,14 @@ MORE = {
 }
 
 
-def route_of(request):
-    asked = f"{request['method']} {request['path'].replace(f'/history/v1.0{SCOPE}', '').replace(SCOPE, '')}"
-    found = []
-    for route in [*ROUTES, *NOT_OURS]:
-        pattern = re.escape(route).replace(r"\{\}", "([^/]+)") + (".*" if route.endswith("/") else "")
-        match = re.fullmatch(pattern, asked)
-        if match:
-            found.append((route.count("{}"), route, match.groups()))
-    return min(found)[1:] if found else (None, (asked,))
-
-
-def exchanges(known):
-    """The exchanges of all captures whose routes are among these, or unknown; of a list, its first page."""
-    found = []
-    for path in sorted(CAPTURES.glob("*.json")):
-        for number, item in enumerate(json.loads(path.read_text())["exchanges"]):
-            route, _ = route_of(item["request"])
-            if route in {*known, None} and "$skip" not in dict(item["request"]["query"]):
-                found.append(pytest.param(item, id=f"{path.stem}-{number}"))
-    return found
-
-
-def call_for(request):
-    route, segments = route_of(request)
-    assert route is not None, f"the SDK sends {segments}, and no call of ours does"
-    make = ROUTES[route]
-    known = {"query": dict(request["query"]), "body": request["json"]}
-    wanted = [name for name in inspect.signature(make).parameters if name in known]
-    return make(*segments, **{name: known[name] for name in wanted})
-
-
-def carry_out(drive, recorder, captured, call):
-    """Carry out a call against the reply that the SDK got, whose links lead to no further page."""
-    request, response = captured["request"], captured["response"]
-    answer = response["json"]
-    if isinstance(answer, dict):
-        answer = {key: value for key, value in answer.items() if key != "nextLink"}
-    recorder.answer(request["method"], request["path"], Answer(response["status"], answer))
-    return drive(workspace(region=None, endpoint=recorder.url), one(call))
-
-
-@pytest.fixture(params=list(DRIVERS))
-def drive(request):
-    return DRIVERS[request.param]
-
-
-@pytest.mark.parametrize("item", exchanges(ROUTES))
-def test_what_we_send_is_what_the_sdk_sends(drive, item):
+@pytest.mark.parametrize(("item", "before"), CAPTURES.exchanges())
+def test_what_we_send_is_what_the_sdk_sends(drive, item, before):
     captured = item["request"]
-    call = call_for(captured)
+    call = CAPTURES.call_for(captured, before)
     with Recorder() as recorder, contextlib.suppress(NotFound, BadRequest, MalformedReply):
         carry_out(drive, recorder, item, call)
     (seen,) = recorder.seen
-    query = {**dict(captured["query"]), **MORE.get(route_of(captured)[0], {}), "api-version": "2024-04-01"}
+    query = {**dict(captured["query"]), **MORE.get(CAPTURES.route_of(captured)[0], {}), "api-version": "2024-04-01"}
     body = None
     if captured["method"] == "PUT":
         is_job = "/jobs/" in captured["path"]
@@ -236,14 +179,12 @@ def test_what_we_send_is_what_the_sdk_sends(drive, item):
 
 
 def test_every_route_and_every_reason_is_needed():
-    used = {route_of(item.values[0]["request"])[0] for item in exchanges({*ROUTES, *NOT_OURS})}
-    assert used == {*ROUTES, *NOT_OURS}
+    CAPTURES.check_tables()
 
 
 def read(capture, number, call):
-    item = json.loads((CAPTURES / f"{capture}.json").read_text())["exchanges"][number]
     with Recorder() as recorder:
-        return carry_out(DRIVERS["sync"], recorder, item, call)
+        return carry_out(DRIVERS["sync"], recorder, CAPTURES.of(capture)[number], call)
 
 
 def test_a_job_is_read_as_a_run():
@@ -278,7 +219,7 @@ def test_the_step_of_a_job_is_not_a_run():
 
 def test_all_pages_of_a_list_are_read_with_the_token_of_each_link(drive):
     """The SDK follows the links; the token in them is all that we take."""
-    pages = json.loads((CAPTURES / "job_list.json").read_text())["exchanges"]
+    pages = CAPTURES.of("job_list")
     with Recorder() as recorder:
         answers = [Answer(200, item["response"]["json"]) for item in pages]
         recorder.answer("GET", pages[0]["request"]["path"], *answers)
@@ -325,14 +266,14 @@ def test_a_schedule_that_was_read_is_written_back_as_the_sdk_does_but_whole():
     assert (schedule.name, schedule.kind, schedule.status) == ("score-every-morning", "Cron", "Active")
     assert (schedule.component_id, schedule.experiment_name) == ("score_pipeline:1", "scoring")
     sent = calls.put_job_schedule(schedule.name, with_status(schedule, "Disabled")).body
-    captured = json.loads((CAPTURES / "schedule_disable.json").read_text())["exchanges"][1]["request"]["json"]
+    captured = CAPTURES.of("schedule_disable")[1]["request"]["json"]
     captured["properties"]["action"]["jobDefinition"]["description"] = "from Airflow"
     assert sent == captured
 
 
 def test_schedules_of_all_kinds_are_listed():
     """The SDK skips what it cannot read."""
-    pages = json.loads((CAPTURES / "schedule_list.json").read_text())["exchanges"]
+    pages = CAPTURES.of("schedule_list")
     for number, page in enumerate(pages):
         listed = read("schedule_list", number, calls.list_job_schedules())
         assert [item.name for item in listed] == [item["name"] for item in page["response"]["json"]["value"]]

@@ -287,8 +287,9 @@ def test_an_event_loop_makes_many_requests_at_once_over_one_client(recorder, set
 
 def story(endpoint_name):
     """A bit of everything, as the operator does it."""
-    target = yield from targets.find_target(PipelineReference(endpoint_name=endpoint_name))
-    target, _, interface = yield from targets.inspect_target(target, targets.Known())
+    known = targets.Known()
+    target = yield from targets.find_target(PipelineReference(endpoint_name=endpoint_name), known)
+    target, _, interface = yield from targets.inspect_target(target, known)
     request = RunRequest.of(experiment_name="parity", parameters={"input_string": "x"}, tags={"k": "v"})
     request.check(interface, "p")
     run = yield calls.submit_endpoint(target.id, request.to_wire(own_tags={"airflow.key": "1"}, notification=False))

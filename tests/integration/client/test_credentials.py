@@ -13,27 +13,20 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
 from azure.core.exceptions import ClientAuthenticationError
-from support.drivers.driving import DRIVERS, one
-from support.services.authority import CLIENT, TENANT, Authority
-from support.services.recorder import Answer, Recorder
+from support.services.authority import CLIENT, SECRET, TENANT, Authority, application, settings
 
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
-from aml_provider.client.calls import get_job, get_run, submit_job
-from aml_provider.client.errors import BadRequest, CredentialError, Unreachable
+from aml_provider.client.calls import get_run
+from aml_provider.client.errors import CredentialError, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client
-from aml_provider.client.settings import CLOUDS, WorkspaceSettings
+from aml_provider.client.settings import CLOUDS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SECRET = "entra-client-secret"
 KUBERNETES_TOKEN = "kubernetes-service-account-token"
 AZ = """#!/bin/sh
 echo "$@" >> "$AZ_LOG"
@@ -50,39 +43,8 @@ clouds = pytest.mark.parametrize("cloud", list(CLOUDS.values()), ids=list(CLOUDS
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory) -> Iterator[Authority]:
-    import aiohttp.connector
-
-    with Authority(tmp_path_factory.mktemp("authority")) as authority:
-        # aiohttp made its default context when it was imported, from SSL_CERT_FILE; a fresh process has its own test.
-        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(authority.ca_file)
-        yield authority
-
-
-@pytest.fixture
-def authority(running: Authority, monkeypatch) -> Authority:
-    running.reset()
-    monkeypatch.setenv("SSL_CERT_FILE", str(running.ca_file))
-    # No test may ask the identity endpoint of the machine that it runs on.
-    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", running.identity_url)
-    for name, value in running.proxy.items():
-        monkeypatch.setenv(name, value)
-    return running
-
-
-@pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> trustme.LeafCert:
     return trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
-
-
-def settings(auth_method, **fields):
-    return WorkspaceSettings(
-        subscription_id="s", resource_group="g", workspace_name="w", auth_method=auth_method, **fields
-    )
-
-
-def application(auth_method="client_secret", **fields):
-    return settings(auth_method, **{"tenant_id": TENANT, "client_id": CLIENT, "secret": SECRET, **fields})
 
 
 async def token(kind, connection):
@@ -483,62 +445,3 @@ async def test_only_our_own_sign_in_keeps_azure_identity_silent(authority, kind,
                 await credential.get_token(wrong.token_scope)
     [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "ClientSecretCredential.get_token failed" in warning.getMessage()
-
-
-@pytest.mark.parametrize("drive", DRIVERS.values(), ids=list(DRIVERS))
-class TestTheSecondTokenOfAJob:
-    """What Microsoft's SDK sends as ``x-azureml-token``, if the connection can get it."""
-
-    def submit(self, drive, **fields):
-        """Submit a job, then read it; the tokens of both requests, and why there is no second one."""
-
-        def flow():
-            yield submit_job("j", {})
-            yield get_job("j")
-
-        with Recorder() as recorder:
-            for method in ("PUT", "GET"):
-                recorder.answer(method, "*", Answer(200, {"name": "j", "properties": {"status": "Running"}}))
-            connection = application(endpoint=recorder.url, trusted_endpoints=("127.0.0.1",), **fields)
-            drive(connection, flow())
-            with Client(connection) as client:
-                problem = client.ml_problem()
-        return [(seen.headers["authorization"], seen.headers.get("x-azureml-token")) for seen in recorder.seen], problem
-
-    @clouds
-    def test_is_for_azure_machine_learning_itself(self, authority, drive, cloud):
-        authority.secrets[CLIENT] = SECRET
-        headers, problem = self.submit(drive, cloud=cloud)
-        arm, second, *_ = authority.issued
-        assert headers == [(f"Bearer {arm}", second), (f"Bearer {arm}", None)]
-        scopes = [seen.values["scope"].split()[0] for seen in authority.seen if "scope" in seen.values]
-        assert scopes[:2] == [f"{cloud.management}/.default", f"{cloud.ml_resource}/.default"]
-        assert problem is None
-
-    def test_is_left_out_where_nobody_issues_it(self, authority, drive):
-        authority.secrets[CLIENT] = SECRET
-        authority.unknown_scopes = {"https://ml.azure.com/.default"}
-        headers, problem = self.submit(drive)
-        assert headers == [(f"Bearer {authority.issued[0]}", None)] * 2
-        assert "AADSTS500011" in problem
-
-    def test_is_not_a_token_that_was_given_for_one_audience(self, authority, drive):
-        headers, problem = self.submit(drive, auth_method="static_token")
-        assert headers == [(f"Bearer {SECRET}", None)] * 2
-        assert problem == "auth_method 'static_token' has a token for one audience"
-
-    def test_is_shown_by_no_error(self, authority, drive):
-        """A service may repeat what it was sent."""
-        authority.secrets[CLIENT] = SECRET
-        with Recorder() as recorder:
-            take = recorder.take
-
-            def refuse(seen):
-                take(seen)
-                return Answer(400, {"error": {"code": "UserError", "message": seen.headers["x-azureml-token"]}})
-
-            recorder.take = refuse
-            connection = application(endpoint=recorder.url, trusted_endpoints=("127.0.0.1",))
-            with pytest.raises(BadRequest, match=r"\*\*\*") as caught:
-                drive(connection, one(submit_job("j", {})))
-        assert authority.issued[1] not in str(caught.value)

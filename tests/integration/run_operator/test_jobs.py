@@ -13,6 +13,7 @@ from aml_provider.client.errors import BadRequest, ForeignRun, RunCanceled, RunF
 from aml_provider.client.specs.job import is_own_job_id
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowFailException, TaskDeferred
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.state import variables
 
 JOBS = "*/jobs/*"
 
@@ -46,6 +47,16 @@ def test_a_job_is_submitted_waited_for_and_returned(workspace, task):
     assert (task.record["is_job"], task.record["finished"]) == (True, True)
     assert task.ti.xcoms["_link_AzureMLPipelineRunLink"].startswith(f"{workspace.url}/runs/{job_id}?wsid=")
     assert f"Submitting component quick version 2 as job {job_id}." in str(RunPipeline.log)
+
+
+@pytest.mark.parametrize(("target", "reads"), [({}, 0), ({"component_name": None, "pipeline_id": "quick"}, 1)])
+def test_evidence_is_read_only_for_a_published_pipeline(
+    workspace, learnt, task, kept_variables, monkeypatch, target, reads
+):
+    read = []
+    monkeypatch.setattr(variables, "read", lambda key: read.append(key) or kept_variables.get(key))
+    run(task, **target)
+    assert len([key for key in read if key.startswith("azureml_evidence")]) == reads
 
 
 @pytest.mark.parametrize(("deployment", "component"), [(None, "quick:2"), ("green", "long:1")])

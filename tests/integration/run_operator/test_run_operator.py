@@ -311,10 +311,11 @@ def test_evidence_is_gathered_from_a_run_of_this_try_only(workspace, task, kept_
     assert kept_variables == {}
 
 
-def test_what_cannot_be_learnt_does_not_stop_the_run(workspace, task, monkeypatch):
-    def broken(key, value, description):
-        raise RuntimeError("the Variable cannot be written")
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_what_cannot_be_learnt_does_not_stop_the_run(workspace, task, monkeypatch, access):
+    def broken(key, *_):
+        raise RuntimeError(f"the Variable {key} cannot be accessed")
 
-    monkeypatch.setattr(variables, "write", broken)
+    monkeypatch.setattr(variables, access, broken)
     run(task, pipeline_id="quick")
     assert workspace.status() == "Finished"

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
-from support.airflow.task import Log
+from support.drivers import schedule_sensor
+from support.drivers.schedule_sensor import Sensor, context_of, event_of
 from support.services.local_workspace import serving
 
 from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
-from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
-from aml_provider.worker import poke_schedule
-
-
-@pytest.fixture
-def owners(monkeypatch, kept_in_memory):
-    """The states of other task instances, by DAG run; the real ones need a database or a supervisor."""
-    states = {}
-    monkeypatch.setattr(poke_schedule, "owner_state", lambda owner: states.get(owner.run_id))
-    return states
 
 
 @pytest.fixture(params=["plain", "properties_filter=refused", "properties_filter=ignored", "schedule_filter=refused"])
@@ -57,18 +46,7 @@ def forget_our_property(workspace, name="hourly"):
         part["tags"], part["properties"] = {}, {}
 
 
-class Sensor(AzureMLScheduleRunSensor):
-    log = Log()
-
-
-def context_of(run_id, began):
-    ti = SimpleNamespace(dag_id="dag", run_id=run_id, task_id="watch", map_index=-1, max_tries=0)
-    return {"ti": ti, "dag_run": SimpleNamespace(data_interval_start=began, run_after=began)}
-
-
-def poll(run_id, began=None, **arguments):
-    task = Sensor(task_id="watch", **({"job_schedule_name": "hourly"} | arguments))
-    return task.poke(context_of(run_id, began or datetime(2020, 1, 1, tzinfo=UTC))).xcom_value
+poll = partial(schedule_sensor.poll, job_schedule_name="hourly")
 
 
 def jobs(workspace, schedule="hourly"):
@@ -95,7 +73,7 @@ def test_each_job_is_returned_once_and_in_order(workspace, owners):
 
 
 def test_a_deferred_sensor_is_woken_by_the_next_job(workspace, owners):
-    context = context_of("day1", datetime(2020, 1, 1, tzinfo=UTC))
+    context = context_of("day1")
     arguments = {"task_id": "watch", "job_schedule_name": "hourly", "deferrable": True, "poke_interval": 0.1}
     with pytest.raises(TaskDeferred) as deferred:
         Sensor(**arguments).execute(context)
@@ -103,15 +81,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_job(workspace, owners):
     assert (kwargs["job_schedule_name"], kwargs["schedule_id"], kwargs["only_wait"]) == ("hourly", None, False)
     assert "very-secret-token" not in json.dumps(kwargs)
 
-    async def first_event():
-        events = AzureMLScheduleLookTrigger(**json.loads(json.dumps(kwargs))).run()
-        first = asyncio.ensure_future(anext(events))
-        done, _ = await asyncio.wait({first}, timeout=0.5)
-        assert not done, "it fired for nothing"
-        await asyncio.to_thread(workspace.clock.advance, 3660)
-        return (await asyncio.wait_for(first, 60)).payload
-
-    event = asyncio.run(first_event())
+    event = event_of(kwargs, workspace)
     assert Sensor(**arguments).resume_execution("execute_complete", {"event": event}, context) == jobs(workspace)[0]
 
 
@@ -156,3 +126,12 @@ def test_a_value_that_cannot_be_used_is_named(monkeypatch, owners, arguments, me
         hourly(workspace)
         with pytest.raises(AirflowFailException, match=message):
             poll("day1", **arguments)
+
+
+def test_a_record_that_cannot_be_read_is_blamed_on_the_argument_that_was_given(monkeypatch, owners, kept_in_memory):
+    with serving(monkeypatch) as workspace:
+        hourly(workspace)
+        assert poll("day1") is None
+        kept_in_memory |= dict.fromkeys(kept_in_memory, "{")
+        with pytest.raises(AirflowFailException, match=r"^job_schedule_name: .* no longer known"):
+            poll("day1")

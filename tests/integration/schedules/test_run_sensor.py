@@ -6,34 +6,25 @@ import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
-from support.airflow.task import Log
+from support.drivers import schedule_sensor
+from support.drivers.schedule_sensor import Sensor, context_of, event_of
 from support.drivers.watching import Said, fire
 from support.services.local_workspace import serving
 
 from aml_provider.client import calls
 from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 from aml_provider.state import variables
 from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
-from aml_provider.worker import poke_schedule
 
 
 @pytest.fixture
 def workspace(monkeypatch, kept_in_memory):
     with serving(monkeypatch) as running:
         yield running
-
-
-@pytest.fixture
-def owners(monkeypatch):
-    """The states of other task instances, by DAG run; the real ones need a database or a supervisor."""
-    states = {}
-    monkeypatch.setattr(poke_schedule, "owner_state", lambda owner: states.get(owner.run_id))
-    return states
 
 
 @pytest.fixture
@@ -58,18 +49,7 @@ def _local(workspace, **later):
     return (_now(workspace) + timedelta(**later)).replace(tzinfo=None, microsecond=0).isoformat()
 
 
-class Sensor(AzureMLScheduleRunSensor):
-    log = Log()
-
-
-def context_of(run_id, began):
-    ti = SimpleNamespace(dag_id="dag", run_id=run_id, task_id="watch", map_index=-1, max_tries=0)
-    return {"ti": ti, "dag_run": SimpleNamespace(data_interval_start=began, run_after=began)}
-
-
-def poll(workspace, run_id, began=None, **arguments):
-    task = Sensor(task_id="watch", **({"schedule_name": "hourly"} | arguments))
-    return task.poke(context_of(run_id, began or datetime(2020, 1, 1, tzinfo=UTC))).xcom_value
+poll = partial(schedule_sensor.poll, schedule_name="hourly")
 
 
 def runs(workspace):
@@ -78,24 +58,24 @@ def runs(workspace):
 
 
 def test_each_run_is_returned_once_and_in_order(workspace, schedule, owners):
-    assert poll(workspace, "day0") is None
+    assert poll("day0") is None
     workspace.clock.advance(3 * 3600 + 60)
     taken = []
     for day in ("day1", "day2", "day3"):
-        taken.append(poll(workspace, day))
+        taken.append(poll(day))
         owners[day] = "success"
     assert taken == runs(workspace)
     assert len(set(taken)) == 3
-    assert poll(workspace, "day4") is None
+    assert poll("day4") is None
     workspace.clock.advance(3600)
-    assert poll(workspace, "day4") == runs(workspace)[-1]
+    assert poll("day4") == runs(workspace)[-1]
 
 
 def test_a_retried_or_cleared_task_gets_its_run_again(workspace, schedule, owners):
     workspace.clock.advance(2 * 3600 + 60)
-    first = poll(workspace, "day1")
+    first = poll("day1")
     assert first == runs(workspace)[0]
-    assert poll(workspace, "day1") == first
+    assert poll("day1") == first
 
 
 def test_a_busy_workspace_is_left_to_the_next_poll(workspace, schedule, owners, pauses, monkeypatch):
@@ -103,52 +83,52 @@ def test_a_busy_workspace_is_left_to_the_next_poll(workspace, schedule, owners, 
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
     workspace.clock.advance(2 * 3600 + 60)
     workspace.faults.add("status", status=429, retry_after=45, times=3)
-    assert poll(workspace, "day1") is None
+    assert poll("day1") is None
     assert pauses == [45.0, 45.0]
-    assert poll(workspace, "day1") == runs(workspace)[0]
+    assert poll("day1") == runs(workspace)[0]
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed", None])
 def test_a_run_whose_taker_did_not_succeed_is_taken_over(workspace, schedule, owners, state):
     workspace.clock.advance(2 * 3600 + 60)
-    first = poll(workspace, "day1")
+    first = poll("day1")
     owners["day1"] = state
-    assert poll(workspace, "day2") == first
+    assert poll("day2") == first
 
 
 def test_a_taker_that_has_not_ended_is_waited_for(workspace, schedule, owners):
     workspace.clock.advance(2 * 3600 + 60)
-    poll(workspace, "day1")
+    poll("day1")
     owners["day1"] = "running"
-    assert poll(workspace, "day2") is None
+    assert poll("day2") is None
     owners["day1"] = "success"
-    assert poll(workspace, "day2") == runs(workspace)[1]
+    assert poll("day2") == runs(workspace)[1]
 
 
 def test_a_run_is_not_returned_again_when_its_successful_taker_is_deleted(workspace, schedule, owners):
     workspace.clock.advance(3660)
-    first = poll(workspace, "day1")
+    first = poll("day1")
     owners["day1"] = "success"
-    assert poll(workspace, "day2") is None
+    assert poll("day2") is None
     del owners["day1"]
     workspace.clock.advance(3600)
-    assert poll(workspace, "day3") not in {None, first}
+    assert poll("day3") not in {None, first}
 
 
 def test_the_first_poll_begins_with_the_data_interval(workspace, schedule, owners):
     workspace.clock.advance(3 * 3600 + 60)
     began = _now(workspace) - timedelta(minutes=90)
-    assert poll(workspace, "day1", began) == runs(workspace)[1]
+    assert poll("day1", began) == runs(workspace)[1]
 
 
 def test_since_skips_earlier_runs(workspace, schedule, owners):
     workspace.clock.advance(3 * 3600 + 60)
     since = (_now(workspace) - timedelta(minutes=30)).isoformat()
-    assert poll(workspace, "day1", since=since) == runs(workspace)[2]
+    assert poll("day1", since=since) == runs(workspace)[2]
 
 
 def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners):
-    context = context_of("day1", datetime(2020, 1, 1, tzinfo=UTC))
+    context = context_of("day1")
     arguments = {"task_id": "watch", "schedule_name": "hourly", "deferrable": True, "poke_interval": 0.1}
     with pytest.raises(TaskDeferred) as deferred:
         Sensor(**arguments).execute(context)
@@ -157,15 +137,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_run(workspace, schedule, owners)
     assert "local-token" not in json.dumps(kwargs)
     assert kwargs["schedule_id"] == schedule.id
 
-    async def first_event():
-        events = AzureMLScheduleLookTrigger(**json.loads(json.dumps(kwargs))).run()
-        first = asyncio.ensure_future(anext(events))
-        done, _ = await asyncio.wait({first}, timeout=0.5)
-        assert not done, "it fired for nothing"
-        await asyncio.to_thread(workspace.clock.advance, 3660)
-        return (await asyncio.wait_for(first, 30)).payload
-
-    event = asyncio.run(first_event())
+    event = event_of(kwargs, workspace)
     assert Sensor(**arguments).resume_execution("execute_complete", {"event": event}, context) == runs(workspace)[0]
 
 
@@ -173,7 +145,7 @@ def test_a_busy_service_is_polled_from_the_triggerer_when_it_wants_it(
     workspace, schedule, owners, monkeypatch, caplog, capsys
 ):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0.5")
-    context = context_of("day1", datetime(2020, 1, 1, tzinfo=UTC))
+    context = context_of("day1")
     with pytest.raises(TaskDeferred) as deferred:
         Sensor(task_id="watch", schedule_name="hourly", deferrable=True, poke_interval=0.1).execute(context)
     workspace.clock.advance(3660)
@@ -202,7 +174,7 @@ def test_a_busy_service_is_polled_from_the_triggerer_when_it_wants_it(
 )
 def test_a_value_that_cannot_be_used_is_named(workspace, schedule, owners, arguments, message):
     with pytest.raises(AirflowFailException, match=message):
-        poll(workspace, "day1", **arguments)
+        poll("day1", **arguments)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"schedule_id": "a", "schedule_name": "b"}])
@@ -214,9 +186,9 @@ def test_one_schedule_has_to_be_given(arguments):
 def test_a_failed_poll_loses_no_run(workspace, schedule, owners):
     workspace.clock.advance(3660)
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
-    assert poll(workspace, "day1") is None
+    assert poll("day1") is None
     workspace.faults.clear()
-    assert poll(workspace, "day1") == runs(workspace)[0]
+    assert poll("day1") == runs(workspace)[0]
 
 
 def test_the_variables_description_names_the_sensor(schedule, owners, monkeypatch):
@@ -235,7 +207,7 @@ def test_the_variables_description_names_the_sensor(schedule, owners, monkeypatc
 def test_a_run_that_is_being_taken_over_is_not_missed_after_a_failed_poll(workspace, schedule, owners):
     """The stored cursor has the run in it: a trigger that compared with it would wait for the run after."""
     workspace.clock.advance(3660)
-    first = poll(workspace, "day1", schedule_id=schedule.id, schedule_name=None)
+    first = poll("day1", schedule_id=schedule.id, schedule_name=None)
     owners["day1"] = "failed"
     workspace.faults.add("status", status=503, method="GET", path="*/PipelineRuns/Schedule/*", times=50)
     task = {"task_id": "watch", "schedule_id": schedule.id, "deferrable": True, "poke_interval": 0.1}

@@ -1,32 +1,18 @@
 """A minimal service with job schedules: it answers calls from memory, and starts jobs whenever it may.
 
-Time is a number here. A schedule starts a job at each moment at which it is, or becomes, enabled: a schedule that was
+A schedule starts a job at each moment at which it is, or becomes, enabled: a schedule that was
 ever enabled has started one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import itertools
 import re
 from types import SimpleNamespace
 
-from support.models.schedule_model import EPOCH, moment
-from support.models.service_model import Crash, Fuse
+from support.models.schedule_service import ScheduleService
 
-from aml_provider.client.calls import Call
-from aml_provider.client.errors import (
-    AzureMLError,
-    BadRequest,
-    Conflict,
-    NotFound,
-    ReplyLost,
-    ServerFault,
-    Throttled,
-    Unreachable,
-)
-from aml_provider.client.http.messages import Pause
+from aml_provider.client.errors import BadRequest, NotFound
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.job_schedule import JobScheduleRequest
 from aml_provider.client.specs.run import RunRequest
@@ -74,84 +60,25 @@ WANTED = {
 }
 
 
-class Service:
+class Service(ScheduleService):
     """Answers the calls about job schedules.
 
     Args:
         drop_properties: Where properties are lost: ``schedule``, ``job`` or both.
         ignores_disabled: A creation makes the schedule enabled, whatever it says.
         embellish: Replies are written in the service's own way: nulls, other cases, defaults, a start.
-        late: Seconds until a request is carried out that has the fault "done late".
     """
 
-    def __init__(self, *, drop_properties=(), ignores_disabled=False, embellish=False, late=30.0):
+    def __init__(self, *, drop_properties=(), ignores_disabled=False, embellish=False):
+        super().__init__()
         self.drop_properties = drop_properties
         self.ignores_disabled = ignores_disabled
         self.embellish = embellish
-        self.late = late
         self.state = "Succeeded"
         #: How often a schedule that is being deleted can still be read.
         self.deletion_takes = 1
-        self.time = EPOCH.timestamp()
-        self.schedules = {}
         self.started = []
-        self.requests = []
-        self.faults = []
         self._deleting = {}
-        self._on_their_way = []
-
-    def now(self):
-        return self.time
-
-    def wait(self, seconds):
-        self.time += seconds
-        arrived = [item for item in self._on_their_way if item[0] <= self.time]
-        self._on_their_way = [item for item in self._on_their_way if item[0] > self.time]
-        for _, call in arrived:
-            with contextlib.suppress(AzureMLError):
-                self._answer(call)
-
-    def drive(self, flow, fuse=None):
-        fuse = fuse or Fuse()
-        try:
-            step = next(flow)
-            for _ in range(1000):
-                if isinstance(step, Pause):
-                    self.wait(step.seconds)
-                    step = flow.send(None)
-                    continue
-                assert isinstance(step, Call)
-                fuse.burn()
-                try:
-                    answer = self._receive(step)
-                except AzureMLError as error:
-                    fuse.burn()
-                    step = flow.throw(error)
-                    continue
-                # The request was carried out, but the client crashes before it gets the reply.
-                fuse.burn()
-                step = flow.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        raise AssertionError("it does not end")
-
-    def _receive(self, call):
-        self.requests.append(call)
-        fault = self.faults.pop(0) if call.method != "GET" and self.faults else None
-        if fault is None:
-            return self._answer(call)
-        if fault.startswith("done"):
-            if "late" in fault:
-                self._on_their_way.append((self.time + self.late, call))
-            else:
-                self._answer(call)
-        raise {
-            "lost": ReplyLost("lost"),
-            "500": ServerFault(call.operation, status=500),
-            "409": Conflict(call.operation, status=409),
-            "429": Throttled(call.operation, status=429),
-            "away": Unreachable("away"),
-        }[fault.split()[-1]]
 
     def _answer(self, call):
         if call.path == "/schedules":
@@ -189,7 +116,7 @@ class Service:
             properties["properties"] = {}
         if "job" in self.drop_properties:
             properties["action"]["jobDefinition"]["properties"] = {}
-        created = moment(self.time - EPOCH.timestamp()).isoformat() if before is None else before["created"]
+        created = self.moment() if before is None else before["created"]
         self.schedules[name] = {**body, "created": created}
         if properties["isEnabled"]:
             self.started.append(name)
@@ -219,13 +146,9 @@ class Service:
         definition = self.schedules[name]["properties"]["action"]["jobDefinition"]
         return {
             "name": f"job-{number}",
-            "systemData": {"createdAt": moment(self.time - EPOCH.timestamp()).isoformat()},
+            "systemData": {"createdAt": self.moment()},
             "properties": {**definition, "status": "Running"},
         }
-
-    def writes(self):
-        """The requests that change something."""
-        return [call for call in self.requests if call.method != "GET"]
 
 
 class World:
@@ -327,33 +250,3 @@ def is_as_wanted(properties, request, target=None):
         assert job["settings"]["default_compute"] == f"{WORKSPACE}/computes/{request.request.compute}"
     assert job["tags"]["airflow.job_schedule"] == request.name
     assert job["tags"]["airflow.schedule_key"] == OWNER.key(request.name)
-
-
-def outcome(action):
-    try:
-        return action()
-    except (AzureMLError, Crash) as error:
-        return error
-
-
-def crash_everywhere(make_world, action, check, *, twice=True, limit=100):
-    """Crash at each point of an action, and of its retry; then let one retry finish. Returns the number of crashes."""
-    count = 0
-    for first in itertools.count(1):
-        assert first < limit
-        fuse = Fuse(first)
-        world = make_world()
-        outcome(lambda world=world, fuse=fuse: action(world, fuse))
-        if fuse.points < first:
-            return count
-        halfway = copy.deepcopy(world)
-        for second in itertools.count(1):
-            world = copy.deepcopy(halfway)
-            fuse = Fuse(second)
-            outcome(lambda world=world, fuse=fuse: action(world, fuse))
-            action(world, None)
-            check(world)
-            count += 1
-            if fuse.points < second or not twice:
-                break
-    raise AssertionError

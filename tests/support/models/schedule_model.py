@@ -1,29 +1,23 @@
 """A minimal service with native schedules: it answers calls from memory, and starts runs when it should not.
 
-Time is a number here. Runs start at the worst moments that the documentation allows.
+Runs start at the worst moments that the documentation allows.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from support.models.service_model import Fuse
+from support.models.crashes import Fuse
+from support.models.schedule_service import ScheduleService
 
-from aml_provider.client.calls import Call
-from aml_provider.client.errors import Conflict, NotFound, ReplyLost, ServerFault, Throttled, Unreachable
-from aml_provider.client.http.messages import Pause
+from aml_provider.client.errors import NotFound
 
-EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FREQUENCIES = ["Month", "Week", "Day", "Hour", "Minute"]
 
 
-def moment(seconds):
-    return EPOCH + timedelta(seconds=seconds)
-
-
-class Service:
+class Service(ScheduleService):
     """Answers the calls about schedules.
 
     Args:
@@ -39,77 +33,18 @@ class Service:
     def __init__(
         self, *, fires=(), drop_properties=False, int_enums=False, embellish=False, lag=0.0, late=30.0, provisioning=""
     ):
+        super().__init__(late)
         self.fires = fires
         self.drop_properties = drop_properties
         self.int_enums = int_enums
         self.embellish = embellish
         self.lag = lag
-        self.late = late
         self.provisioning = provisioning or "Completed"
-        self.time = EPOCH.timestamp()
-        self.schedules = {}
         self.born = {}
         self.runs = []
         self.statuses = {"p-1": "Active", "p-2": "Active"}
-        self.requests = []
-        self.faults = []
-        self._on_their_way = []
         # Not an iterator: worlds are copied, and later Pythons copy no itertools.count().
         self._made = 0
-
-    def now(self):
-        return self.time
-
-    def wait(self, seconds):
-        self.time += seconds
-        arrived = [item for item in self._on_their_way if item[0] <= self.time]
-        self._on_their_way = [item for item in self._on_their_way if item[0] > self.time]
-        for _, call in arrived:
-            self._answer(call)
-
-    def drive(self, flow, fuse=None):
-        fuse = fuse or Fuse()
-        try:
-            step = next(flow)
-            for _ in range(1000):
-                if isinstance(step, Pause):
-                    self.wait(step.seconds)
-                    step = flow.send(None)
-                    continue
-                assert isinstance(step, Call)
-                fuse.burn()
-                try:
-                    answer = self._receive(step)
-                except (NotFound, Conflict, ReplyLost, ServerFault, Throttled, Unreachable) as error:
-                    fuse.burn()
-                    step = flow.throw(error)
-                    continue
-                # The request was carried out, but the client crashes before it gets the reply.
-                fuse.burn()
-                step = flow.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        raise AssertionError("it does not end")
-
-    def _receive(self, call):
-        self.requests.append(call)
-        if call.method == "GET" or not self.faults:
-            return self._answer(call)
-        fault = self.faults.pop(0)
-        if fault is None:
-            return self._answer(call)
-        if fault.startswith("done"):
-            if "late" in fault:
-                self._on_their_way.append((self.time + self.late, call))
-            else:
-                self._answer(call)
-        raise {
-            "lost": ReplyLost("lost"),
-            "500": ServerFault(call.operation, status=500),
-            "409": Conflict(call.operation, status=409),
-            "429": Throttled(call.operation, status=429),
-            "away": Unreachable("away"),
-        }[fault.split()[-1]]
 
     def _answer(self, call):
         path = call.path
@@ -144,7 +79,7 @@ class Service:
         schedule_id = f"s-{self._made}"
         wire |= {"Id": schedule_id, "EntityStatus": "Active", "ProvisioningStatus": self.provisioning}
         wire["ScheduleType"] = {"0": "Recurrence", "1": "DataStore"}[wire["ScheduleType"]]
-        wire["CreatedDate"] = moment(self.time - EPOCH.timestamp()).isoformat()
+        wire["CreatedDate"] = self.moment()
         wire["PipelineSubmissionInfo"] |= {"RunType": "Schedule", "ScheduleId": schedule_id}
         self._forget_properties(wire)
         self.schedules[schedule_id] = wire
@@ -206,10 +141,6 @@ class Service:
             if wire.get("Recurrence"):
                 wire["Recurrence"]["Frequency"] = FREQUENCIES.index(wire["Recurrence"]["Frequency"])
         return wire
-
-    def writes(self):
-        """The requests that change something."""
-        return [call for call in self.requests if call.method != "GET"]
 
 
 class Store(dict):

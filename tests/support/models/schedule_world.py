@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from types import SimpleNamespace
 
 import pytest
+from support.models.crashes import Fuse
 from support.models.schedule_model import Service, Store
-from support.models.service_model import Crash, Fuse
 
-from aml_provider.client.errors import AzureMLError
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
@@ -118,13 +116,6 @@ def is_as_wanted(wire, request, target=PIPELINE):
         assert wire["DataStoreTriggerInfo"] == request.trigger
 
 
-def outcome(action):
-    try:
-        return action()
-    except (AzureMLError, Crash) as error:
-        return error
-
-
 QUIRKS = {
     "plain": {},
     "fires on every occasion": {"fires": ("enable", "update")},
@@ -135,29 +126,6 @@ QUIRKS = {
 }
 everywhere = pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
 every_kind = pytest.mark.parametrize("request_", WANTED.values(), ids=WANTED)
-
-
-def crash_everywhere(make_world, action, check, *, twice=True, limit=400):
-    """Crash at each point of an action, and of its retry; then let one retry finish. Returns the number of crashes."""
-    count = 0
-    for first in itertools.count(1):
-        assert first < limit
-        fuse = Fuse(first)
-        world = make_world()
-        outcome(lambda world=world, fuse=fuse: action(world, fuse))
-        if fuse.points < first:
-            return count
-        halfway = copy.deepcopy(world)
-        for second in itertools.count(1):
-            world = copy.deepcopy(halfway)
-            fuse = Fuse(second)
-            outcome(lambda world=world, fuse=fuse: action(world, fuse))
-            action(world, None)
-            check(world)
-            count += 1
-            if fuse.points < second or not twice:
-                break
-    raise AssertionError
 
 
 def prepared(before, quirks, *, target=PIPELINE, name_only=False):

@@ -9,6 +9,8 @@ import itertools
 import re
 from dataclasses import dataclass, field
 
+from support.models.crashes import Fuse
+
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, ReplyLost, ServerFault, Throttled
 from aml_provider.client.http.messages import Pause
@@ -16,23 +18,6 @@ from aml_provider.durable.evidence import Evidence
 from aml_provider.state.task_records import TaskStateSubmissionStore
 
 ACTIVE = frozenset({"NotStarted", "Running"})
-
-
-class Crash(BaseException):
-    """The process is gone: kill -9."""
-
-
-class Fuse:
-    """Crashes at the n-th point; counts them if it is None."""
-
-    def __init__(self, at=None):
-        self.at = at
-        self.points = 0
-
-    def burn(self):
-        self.points += 1
-        if self.points == self.at:
-            raise Crash
 
 
 @dataclass
@@ -329,11 +314,13 @@ def submission_store(store):
 
 
 class KnownEvidence(Evidence):
-    """Evidence that is kept in a list."""
+    """Evidence that is kept in a list; ``reads`` counts how often it was read."""
+
+    reads = 0
 
     def __init__(self, settings, service, shelf):
         def load(name):
-            self.name = name
+            self.reads += 1
             return shelf[-1] if shelf else None
 
         def save(name, text, about):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from support.models.service_model import Crash, Fuse, KnownEvidence, Service, Store, submission_store
+from support.models.crashes import Crash
+from support.models.service_model import KnownEvidence, Service, Store, submission_store
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import CLOUDS, WorkspaceSettings
 from aml_provider.client.specs.run import RunRequest
@@ -34,6 +34,19 @@ QUIET.disabled = True
 GRACE = 60.0
 POLICY = RetryPolicy(budget=120.0, throttled_budget=3600.0, jitter=lambda: 1.0)
 DOUBT = ("done, reply lost", "not done", "done late")
+#: What happens to a run between two tries, and what the second try is.
+MEANWHILE = {
+    "nothing": lambda world: None,
+    "finished": lambda world: world.end("Finished"),
+    "failed": lambda world: world.end("Failed"),
+    "cancelled in the workspace": lambda world: world.end("Canceled"),
+    "killed in Airflow": lambda world: world.kill(),
+}
+NEXT = {
+    "retry": lambda world: None,
+    "retry for something else": lambda world: setattr(world.service, "wants", "b"),
+    "clear": lambda world: world.clear(),
+}
 
 
 def submit(service, key="k1"):
@@ -63,7 +76,7 @@ class World:
         self.store = Store(self.service)
         self.shelf = []
         self.identity = TaskIdentity("here", "dag", "run", "task", -1, max_tries=2, retries=2)
-        self.submission = None
+        self.submission = self.known = None
         self.log = LOG
         self.jobs = jobs
         if learnt:
@@ -78,7 +91,8 @@ class World:
         self.shelf = other.shelf
 
     def evidence(self):
-        return KnownEvidence(SETTINGS, self.service, self.shelf)
+        self.known = KnownEvidence(SETTINGS, self.service, self.shelf)
+        return self.known
 
     def find_target(self):
         if self.jobs:
@@ -154,23 +168,6 @@ class World:
                 run.id for run in self.service.runs if run.generation == generation and run.status == "Finished"
             ]
             assert len(finished) <= 1, f"generation {generation} has {finished}"
-
-
-def crashes(make, *, limit=400):
-    """All worlds in which ``make(fuse)`` was stopped at its first, second, … point; last the one where it was not."""
-    for at in range(1, limit):
-        fuse = Fuse(at)
-        yield at, fuse, make(fuse)
-        if fuse.points < at:
-            return
-    raise AssertionError("it never ended")
-
-
-def outcome(action):
-    try:
-        return action()
-    except (AzureMLError, Crash) as error:
-        return error
 
 
 def end_tries_after(seconds, world):

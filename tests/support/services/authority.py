@@ -24,12 +24,25 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from aml_provider.client.settings import WorkspaceSettings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOGIN_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn")
 TENANT = "11111111-1111-1111-1111-111111111111"
 CLIENT = "22222222-2222-2222-2222-222222222222"
+SECRET = "entra-client-secret"
+
+
+def settings(auth_method: str, **fields: Any) -> WorkspaceSettings:
+    return WorkspaceSettings(
+        subscription_id="s", resource_group="g", workspace_name="w", auth_method=auth_method, **fields
+    )
+
+
+def application(auth_method: str = "client_secret", **fields: Any) -> WorkspaceSettings:
+    return settings(auth_method, **{"tenant_id": TENANT, "client_id": CLIENT, "secret": SECRET, **fields})
 
 
 class Seen(NamedTuple):

@@ -94,6 +94,7 @@ def test_two_tasks_that_learn_at_once_lose_nothing():
     submit(service)
     shelf = []
     slow = evidence(service, shelf)
+    assert slow.due == WAYS
     gather(service, shelf)
     service.refusals = {"runs:query|Pipeline/pipe": ServerFault("query", status=503)}
     service.drive(slow.gather("k1", "exp", "pipe", timeout=0.0))

@@ -8,9 +8,7 @@ from support.models.job_schedule_model import OWNER, World, component, is_as_wan
 from aml_provider.client.errors import InvalidArgument, ScheduleExists
 from aml_provider.client.models import Recurrence
 from aml_provider.client.specs.target import PipelineReference
-from aml_provider.durable.schedule_owner import NoOwner
-
-NOBODY = NoOwner(deployment="", dag_id="", task_id="", run_id="")
+from aml_provider.durable.schedule_owner import NO_OWNER
 
 
 def test_a_schedule_of_another_airflow_is_not_changed():
@@ -20,7 +18,7 @@ def test_a_schedule_of_another_airflow_is_not_changed():
         world.reconcile(wanted(cron="0 8 * * *"))
     # What a person wants with the hook does not count for more.
     with pytest.raises(ScheduleExists, match="belongs to another Airflow"):
-        world.reconcile(wanted(cron="0 8 * * *"), owner=NOBODY)
+        world.reconcile(wanted(cron="0 8 * * *"), owner=NO_OWNER)
     assert world.one()["trigger"]["expression"] == "0 7 * * 1-5"
     assert world.reconcile(wanted(cron="0 8 * * *"), if_exists="reuse").name == "nightly"
     assert len(world.service.writes()) == 1
@@ -38,7 +36,7 @@ def test_another_task_takes_over_the_same_component_in_any_version():
 
 def test_a_schedule_that_somebody_has_made_is_taken_over_and_gets_our_properties():
     world = World()
-    world.reconcile(wanted(), owner=NOBODY)
+    world.reconcile(wanted(), owner=NO_OWNER)
     assert world.job()["properties"] == {"airflow.job_schedule": "nightly"}
     world.reconcile(wanted())
     is_as_wanted(world.one(), wanted())
@@ -57,7 +55,7 @@ def test_two_instances_of_a_mapped_task_need_two_names():
 def test_a_lost_creation_without_an_owner_is_recognised(fault, if_exists):
     world = World()
     world.service.faults = [fault]
-    world.reconcile(wanted(), owner=NOBODY, if_exists=if_exists)
+    world.reconcile(wanted(), owner=NO_OWNER, if_exists=if_exists)
     assert world.one()["trigger"]["expression"] == "0 7 * * 1-5"
     assert world.said == ["Job schedule 'nightly' was created, for component score version 1; it is Active."]
 
@@ -70,13 +68,13 @@ def test_a_schedule_that_somebody_makes_at_the_same_moment_is_not_taken_for_ours
     def others_create(seconds):
         world.service.wait = wait
         other = World()
-        other.reconcile(wanted(cron="0 9 * * *"), owner=NOBODY)
+        other.reconcile(wanted(cron="0 9 * * *"), owner=NO_OWNER)
         world.service.schedules |= other.service.schedules
         wait(seconds)
 
     world.service.wait = others_create
     with pytest.raises(ScheduleExists, match="exists already"):
-        world.reconcile(wanted(), owner=NOBODY, if_exists="fail")
+        world.reconcile(wanted(), owner=NO_OWNER, if_exists="fail")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +153,7 @@ def test_a_schedule_of_a_copied_job_becomes_one_of_the_component():
 )
 def test_a_schedule_that_does_something_else_is_refused(action):
     world = World()
-    world.reconcile(wanted(), owner=NOBODY)
+    world.reconcile(wanted(), owner=NO_OWNER)
     world.one()["action"] = action
     with pytest.raises(ScheduleExists, match="does not start pipeline jobs"):
         world.reconcile(wanted())

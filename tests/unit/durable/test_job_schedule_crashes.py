@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from support.models.crashes import crash_everywhere
 from support.models.job_schedule_model import (
     OWNER,
     WANTED,
     World,
     add_foreign,
     component,
-    crash_everywhere,
     is_as_wanted,
     prepared,
     survived,
     wanted,
 )
+from support.models.schedule_service import FAULTS
 
 from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.client.errors import AzureMLError
@@ -35,7 +36,6 @@ BEFORE = {
     "other parameters": wanted(parameters={"q": "x"}, compute="gpu"),
     "other status": wanted(status="Disabled"),
 }
-FAULTS = ["lost", "done lost", "500", "done 500", "409", "429", "away", "done late lost"]
 everywhere = pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
 every_kind = pytest.mark.parametrize("request_", WANTED.values(), ids=WANTED)
 AGAIN = OWNER._replace(run_id="run-2")

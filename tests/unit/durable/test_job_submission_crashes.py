@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Fuse, Service
-from support.models.submissions import DOUBT, POLICY, QUIET, World, crashes, end_tries_after, outcome
+from support.models.crashes import Fuse, crashes, outcome
+from support.models.service_model import ACTIVE, Service
+from support.models.submissions import DOUBT, MEANWHILE, NEXT, POLICY, QUIET, World, end_tries_after
 
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import (
@@ -30,18 +31,6 @@ WORLDS = {
     "the same request again is accepted": {"drop_tags": True},
     "the same request again is refused": {"put_again": 400},
     "properties are dropped": {"drop_properties": True},
-}
-MEANWHILE = {
-    "nothing": lambda world: None,
-    "finished": lambda world: world.end("Finished"),
-    "failed": lambda world: world.end("Failed"),
-    "cancelled in the workspace": lambda world: world.end("Canceled"),
-    "killed in Airflow": lambda world: world.kill(),
-}
-NEXT = {
-    "retry": lambda world: None,
-    "retry for something else": lambda world: setattr(world.service, "wants", "b"),
-    "clear": lambda world: world.clear(),
 }
 MOVE = {"retry of the other kind": lambda world: world.move()}
 #: What becomes of the first requests, and by how many seconds a late one is late: before the second request, or after.
@@ -111,6 +100,7 @@ def test_whatever_crashes_and_happens_there_is_exactly_one_job(quirks):
     for world, history in histories(quirks):
         check(world, history)
         assert not world.service.calls("query|PipelineRuns"), history
+        assert world.known.reads == 0, history
         count += 1
     assert count > 500
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from support.models.crashes import crash_everywhere, outcome
 from support.models.schedule_world import (
     EVERY_HOUR,
     LATER,
@@ -12,10 +13,8 @@ from support.models.schedule_world import (
     OWNER,
     WANTED,
     World,
-    crash_everywhere,
     every_kind,
     is_as_wanted,
-    outcome,
     prepared,
     survived,
     wanted,

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from support.models.crashes import Crash, crash_everywhere, outcome
+from support.models.schedule_service import FAULTS
 from support.models.schedule_world import (
     ENDPOINT,
     EVERY_HOUR,
     OTHER_PIPELINE,
     OWNER,
     World,
-    crash_everywhere,
     every_kind,
     everywhere,
     is_as_wanted,
-    outcome,
     prepared,
     state,
     survived,
     wanted,
 )
-from support.models.service_model import Crash
 
 from aml_provider.client.errors import AzureMLError
 
@@ -117,8 +116,6 @@ def test_another_pipeline_is_another_schedule_and_the_old_one_is_disabled(target
 
 
 # Each way in which a write can fail
-
-FAULTS = ["lost", "done lost", "500", "done 500", "409", "429", "away", "done late lost"]
 
 
 @everywhere

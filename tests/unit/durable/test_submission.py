@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.models.service_model import Crash, Fuse, submission_store
-from support.models.submissions import GRACE, POLICY, World, crashes, outcome
+from support.models.crashes import Crash, Fuse, crashes, outcome
+from support.models.service_model import submission_store
+from support.models.submissions import GRACE, POLICY, World
 
 from aml_provider.client.errors import (
     AuthenticationRefused,
@@ -28,6 +29,8 @@ def test_the_first_try_submits_once_and_looks_nothing_up():
     world = World()
     assert world.obtain() == "run-1"
     assert world.service.log == ["POST /PipelineRuns/PipelineSubmit/pipe"]
+    assert not world.submission.must_learn
+    assert world.known.reads == 1
 
 
 def test_each_submission_carries_its_key_in_tags_and_properties():
@@ -46,6 +49,8 @@ def test_a_retry_takes_the_run_over_without_resolving_its_pipeline():
         yield
 
     assert world.obtain(find_target=gone) == "run-1"
+    assert not world.submission.must_learn
+    assert world.known.reads == 0
 
 
 @pytest.mark.parametrize("refused", [PermissionDenied("get", status=403), AuthenticationRefused("get", status=401)])

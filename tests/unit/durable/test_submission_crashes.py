@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support.models.service_model import ACTIVE, Crash, Fuse, submission_store
-from support.models.submissions import DOUBT, GRACE, QUIET, World, crashes, end_tries_after, outcome
+from support.models.crashes import Crash, Fuse, crashes, outcome
+from support.models.service_model import ACTIVE, submission_store
+from support.models.submissions import DOUBT, GRACE, MEANWHILE, NEXT, QUIET, World, end_tries_after
 
 from aml_provider.client.errors import AzureMLError, RunCanceled, SubmissionUnknown
 from aml_provider.client.http.messages import ON_ITS_WAY
@@ -18,18 +19,6 @@ WORLDS = {
     "tags are dropped": {"drop_tags": True, "lag": 20.0},
     "properties are dropped": {"drop_properties": True},
     "nothing is ever found": {"drop_tags": True, "drop_properties": True},
-}
-MEANWHILE = {
-    "nothing": lambda world: None,
-    "finished": lambda world: world.end("Finished"),
-    "failed": lambda world: world.end("Failed"),
-    "cancelled in the workspace": lambda world: world.end("Canceled"),
-    "killed in Airflow": lambda world: world.kill(),
-}
-NEXT = {
-    "retry": lambda world: None,
-    "retry for something else": lambda world: setattr(world.service, "wants", "b"),
-    "clear": lambda world: world.clear(),
 }
 
 

@@ -6,8 +6,9 @@ import copy
 import itertools
 
 import pytest
+from support.models.crashes import Crash, Fuse
 from support.models.schedule_model import Service
-from support.models.service_model import Crash, Fuse
+from support.models.schedule_service import FAULTS
 
 from aml_provider.client.calls import create_schedule
 from aml_provider.client.errors import AmbiguousName, AmbiguousSchedule, AzureMLError, PipelineError, ScheduleError
@@ -89,9 +90,6 @@ def test_only_the_status_changes_and_only_if_it_has_to(service, before, status):
     writes = len(service.writes())
     assert service.drive(set_status(schedule_id, status))[1] is False
     assert len(service.writes()) == writes == 1
-
-
-FAULTS = ["lost", "done lost", "500", "done 500", "409", "429", "away", "done late lost"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

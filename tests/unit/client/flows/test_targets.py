@@ -91,7 +91,7 @@ class TestFindPipeline:
 
 
 def find_target(**reference):
-    return targets.find_target(PipelineReference(**reference))
+    return targets.find_target(PipelineReference(**reference), targets.Known())
 
 
 class TestFindTarget:

@@ -18,7 +18,7 @@ from aml_provider.client.flows.targets import Known
 from aml_provider.client.models import DataPath, Recurrence
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
-from aml_provider.client.specs.target import Target
+from aml_provider.client.specs.target import PipelineReference, Target
 from aml_provider.client.specs.time_zones import KNOWN_ZONES
 
 CAPTURES = Path(__file__).parents[3] / "captures"
@@ -76,17 +76,13 @@ def check_datastore(wanted):
     pipeline = PublishedPipeline.from_wire({"Id": "p", "GraphId": "g", "EntityStatus": "Active"})
     interface = PipelineInterface({}, frozenset({"changed_blob", "input_data"}), frozenset())
 
-    def find():
-        return Target("pipeline", "p", pipeline_id="p")
-        yield
-
     wanted = ScheduleRequest.of(
         name=wanted.name,
         request=RunRequest.of(experiment_name="e"),
         recurrence=Recurrence("Day", 1) if wanted.datastore is None else None,
         datastore=wanted.datastore,
     )
-    flow = prepare(wanted, find(), Known({"g": interface}))
+    flow = prepare(wanted, PipelineReference(pipeline_id="p"), Known({"g": interface}))
     try:
         assert next(flow).path == "/Pipelines/p"
         flow.send(pipeline)

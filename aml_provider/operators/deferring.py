@@ -1,0 +1,43 @@
+"""The base of the operators that obtain a run or a schedule and wait for it, on a worker or in the triggerer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from aml_provider.compat import BaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aml_provider.compat import Context
+    from aml_provider.worker.create_schedule import ScheduleTry
+    from aml_provider.worker.run_pipeline import RunTry
+    from aml_provider.worker.wait import Wait
+
+
+class DeferringOperator(BaseOperator):
+    """Airflow's own operator; what it does is a try of the worker, which a deferral may interrupt."""
+
+    def execute(self, context: Context) -> str:
+        """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
+        return self._end_or_defer(self._begin(context).start())
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
+        """Resume after the trigger fired; the run or schedule is read again, never taken from the event.
+
+        Raises:
+            ValueError: The event is not one of the operator's trigger.
+        """
+        return self._end_or_defer(self._begin(context).resume(event))
+
+    @abstractmethod
+    def _begin(self, context: Context) -> RunTry | ScheduleTry:
+        """Prepare a try with the rendered arguments."""
+
+    def _end_or_defer(self, outcome: str | Wait) -> str:
+        if isinstance(outcome, str):
+            return outcome
+        # Airflow stores the method's name with the deferral, so it must never change.
+        self.defer(trigger=outcome.trigger, method_name="execute_complete", timeout=outcome.timeout)
+        raise AssertionError  # defer() never returns
