@@ -24,7 +24,7 @@ _MISS_LASTS = 86_400.0
 
 
 class Evidence:
-    """The ways of looking up keys that have found a run of ours in this workspace soon enough.
+    """The ways of looking up keys that have found one of our runs in this workspace soon enough.
 
     Keys probably reach the run history and are found immediately, but that is not established for every workspace. So
     "not found" proves absence only for a way that has found a run before. One Variable for each workspace holds these

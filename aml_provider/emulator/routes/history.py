@@ -27,7 +27,7 @@ _CANCELS = (f"{_EVENT}Canceled", f"{_EVENT}CancelRequested")
 
 
 class HistoryRoutes:
-    """``/runs``, below an experiment and without one."""
+    """``/runs``, with an experiment in the path and without."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._emulation = emulation
