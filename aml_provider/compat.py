@@ -1,4 +1,4 @@
-"""Names of Airflow that are in other places in other versions, from 2.11 to 3.3.
+"""Airflow's names that are in different places in its versions, from 2.11 to 3.3.
 
 Airflow's own package for this, ``apache-airflow-providers-common-compat``, is not used: each Airflow's constraints pin
 the version that was current at its release, and those of 3.0 and 2.11 have few of these names. See decision 34.
@@ -143,8 +143,8 @@ def __getattr__(name: str) -> Any:
 def is_tasks_test(ti: Any = None) -> bool:
     """Whether a person tests the task of this process (``airflow tasks test``).
 
-    Airflow 2 says so in the task instance, Airflow 3.3 in the environment. The versions between them do so only if the
-    command has ``--env-vars``, so the command line counts too.
+    Airflow 2 says so in the task instance, Airflow 3.3 in the environment. The versions between them say so only if the
+    command has ``--env-vars``, so the command line is read too.
     """
     said = bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
     return said or sys.argv[1:3] == ["tasks", "test"]
@@ -154,7 +154,7 @@ async def get_async_connection(conn_id: str) -> Connection:
     """Look up a connection on an event loop.
 
     Before Airflow 3.3.2, the asynchronous look-up masks secrets with a synchronous call, which raises a deadlock error
-    while another call of the loop is under way. There, the synchronous look-up runs in a thread.
+    while another call of the loop is under way. In these versions the synchronous look-up is used, in a thread.
     """
     hook: type[BaseHook] = __getattr__("BaseHook")
     if hasattr(__getattr__("Connection"), "aextra_dejson"):
@@ -163,7 +163,7 @@ async def get_async_connection(conn_id: str) -> Connection:
 
 
 async def get_async_extra_dejson(connection: Connection) -> dict[str, Any]:
-    """Parse the extra of a connection on an event loop, where it must not mask its secrets synchronously either."""
+    """Parse the extra of a connection on an event loop, where its secrets must not be masked synchronously either."""
     if hasattr(connection, "aextra_dejson"):
         return await connection.aextra_dejson()
     return await in_thread(lambda: connection.extra_dejson)
@@ -173,7 +173,7 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
     """Run a function that calls Airflow in a thread.
 
     Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach. An answer that
-    nobody reads ends their whole triggerer, so the thread continues when the caller is cancelled.
+    nobody reads ends the whole triggerer there, so the thread continues if the caller is cancelled.
     """
     import asyncio
 

@@ -54,8 +54,8 @@ def read_settings(
     """Read the workspace settings from a connection's fields.
 
     The workspace is named by ``subscription_id``, ``resource_group`` and ``workspace_name``. Each is read from the
-    extra field of that name, else from ``config_json``: the workspace's ``config.json``, as text or as an object, also
-    in its old form with the single key ``Scope``.
+    extra field of that name, else from ``config_json``: the content of the workspace's ``config.json``, as text or as
+    an object, also in its old form with the single key ``Scope``.
 
     Args:
         login: The client id.
@@ -114,7 +114,7 @@ def read_settings(
 def plain_fields(conn_type: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     """The extra fields by their plain names: Airflow 2 may store ``name`` as ``extra__TYPE__name``.
 
-    Where both are stored, the plain name wins unless it is blank.
+    If both are stored, the plain name takes precedence unless its value is blank.
     """
     prefix = f"extra__{conn_type}__"
     fields = {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
@@ -128,7 +128,7 @@ def _secret(value: str | None) -> Secret[str] | None:
 
 
 def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
-    """The names of extra fields that are filled in and unknown, except those of other connection types' forms."""
+    """The names of unknown extra fields that are filled in, except fields from the forms of other connection types."""
     from aml_provider.get_provider_info import get_provider_info
 
     known = get_provider_info()["connection-types"][0]["conn-fields"]
@@ -200,7 +200,7 @@ def settings_of(
     Args:
         connection: The connection.
         extra: Its extra, if that was read already (in an event loop the connection must not read it itself).
-        named: Whether errors name the connection, next to the field.
+        named: Whether errors name the connection in addition to the field.
 
     Raises:
         InvalidArgument: A field cannot be used; the message names it.
@@ -238,7 +238,7 @@ def check_readable(where: str, connection: Connection) -> None:
     """Check that a connection's extra is JSON: Airflow treats other text as empty.
 
     Raises:
-        InvalidArgument: It is not JSON; the message shows nothing of it.
+        InvalidArgument: It is not JSON; the message shows no part of it.
     """
     try:
         # Airflow 2 parses it when it is read.
@@ -254,7 +254,7 @@ def _damage(error: Exception) -> str:
 
 
 def extra_of(connection: Connection) -> Any:
-    """The extra as Airflow reads it: empty where it is not JSON, and where it is nested too deeply."""
+    """The extra as Airflow reads it: empty if it is not JSON, or is nested too deeply."""
     try:
         return connection.extra_dejson
     except RecursionError:
@@ -280,7 +280,7 @@ def _warn_of(conn_id: str, *fields: str) -> None:
 
 @contextmanager
 def explained_not_found(conn_id: str) -> Iterator[None]:
-    """Give the reason where a connection is not found because it cannot be read: Airflow ignores such a variable.
+    """Explain why a connection was not found, if it exists but cannot be read: Airflow ignores such a variable.
 
     Raises:
         AirflowNotFoundException: There is no such connection.
@@ -344,7 +344,7 @@ def _problem_with_uri(text: str) -> str:
 
 @contextmanager
 def airflow_errors() -> Iterator[None]:
-    """Turn permanent errors into Airflow's own, so that they consume no retries. This is done here only.
+    """Turn permanent errors into Airflow's own, so that they use up no retries. No other code does this.
 
     Raises:
         AirflowFailException: The error is permanent: a retry would fail the same way.

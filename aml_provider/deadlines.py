@@ -30,7 +30,7 @@ _LAST_MOMENT = 1.0
 
 
 def has_passed(deadline: float) -> bool:
-    """Whether a deadline, in seconds since the epoch, has passed by our clock, or is about to."""
+    """Whether a deadline, in seconds since the epoch, has passed by our clock, or is about to pass."""
     return time.time() >= deadline - _LAST_MOMENT
 
 
@@ -38,11 +38,11 @@ def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | 
     """The instant at which a try must end, in seconds since the epoch; a deferral does not move it.
 
     Args:
-        started: The task instance's ``start_date``. ``dag.test()`` on Airflow 2.11 gives none: then it is now.
+        started: The task instance's ``start_date``. ``dag.test()`` on Airflow 2.11 gives None, which means now.
         timeout: The task's ``execution_timeout``; None: no limit.
 
     Returns:
-        None where there is no limit.
+        None if there is no limit.
     """
     if timeout is None or timeout > LONGEST_TIMEOUT:
         return None
@@ -53,8 +53,8 @@ def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float 
     """Whether the deadline of a resumed try has passed by our clock.
 
     The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
-    since then, so the task's present deadline decides. ``dag.test()`` begins a new try with each deferral: only there
-    the trigger's deadline, which is the first one, decides.
+    since then, so the task's present deadline decides. Only under ``dag.test()``, which begins a new try with each
+    deferral, the trigger's deadline decides, because it is the first one.
     """
     fired_at = _instant(event, FIRED_AT)
     if started is None or (fired_at is not None and started.timestamp() >= fired_at):
@@ -65,12 +65,12 @@ def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float 
 
 
 def trigger_deadline(event: Mapping[str, Any]) -> float | None:
-    """The deadline that a trigger was given, in seconds since the epoch; a trigger of an earlier version sends none."""
+    """The deadline that a trigger was given, in seconds since the epoch; None for a trigger of an earlier version."""
     return _instant(event, "deadline")
 
 
 def deferral_timeout(deadline: float) -> timedelta:
-    """The time that Airflow itself allows for a deferral whose trigger fires by the deadline.
+    """The time that Airflow itself allows for a deferral whose trigger fires at the deadline at the latest.
 
     The deadline is in seconds since the epoch, by our clock.
     """
@@ -78,13 +78,13 @@ def deferral_timeout(deadline: float) -> timedelta:
 
 
 def clock_ahead(event: Mapping[str, Any] | None) -> float:
-    """The least by which the clock of the triggerer that has sent an event is ahead of ours.
+    """The least time by which the clock of the triggerer that has sent an event is ahead of ours.
 
     A trigger whose deadline is later by this much fires at the right time. Otherwise a triggerer whose clock is ahead
     would fire again and again until the deadline has passed.
 
     Returns:
-        Seconds; 0 where the clocks agree or ours is ahead, and for a trigger of an earlier version, which does not say
+        Seconds; 0 if the clocks agree or ours is ahead, and for a trigger of an earlier version, which does not say
         when it fired.
     """
     fired_at = _instant(event or {}, FIRED_AT)

@@ -1,4 +1,4 @@
-"""Durations that an author gives as seconds or as a timedelta."""
+"""Durations, which an author gives as seconds or as a timedelta."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-azureml",
         "name": "Azure Machine Learning pipelines",
-        "description": "Run, watch and schedule Azure Machine Learning published pipelines (v1).",
+        "description": "Run, watch and schedule Azure Machine Learning pipelines (v1 and v2).",
         "versions": [__version__],
         "integrations": [
             {

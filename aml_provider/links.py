@@ -23,10 +23,10 @@ class AzureMLPipelineRunLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        """The XCom that holds the link; Airflow uses the same name, so that nothing is written twice."""
+        """The name of the XCom that holds the link: the name that Airflow uses, so that nothing is written twice."""
         return f"_link_{type(self).__name__}"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Read the link; empty before the run exists."""
+        """Read the link; it is empty before the run exists."""
         value: Any = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
         return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Registers every secret that this provider handles with Airflow's masker, before it can reach a log."""
+"""Registers every secret that this provider handles with Airflow's masker, before the secret can reach a log."""
 
 from __future__ import annotations
 

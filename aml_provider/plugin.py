@@ -1,6 +1,6 @@
 """The plugin, which Airflow loads in each of its processes.
 
-Loading it imports Airflow's own deserialiser, about 0.1 s on 2.11 where nothing else has imported it yet.
+Loading it imports Airflow's own deserialiser. On 2.11 that takes about 0.1 s, if nothing else has imported it yet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from aml_provider.xcom import allow_classes
 class AzureMLPlugin(AirflowPlugin):
     """Makes Airflow's API server notify :mod:`aml_provider.api_server.listener` of manual state changes.
 
-    It is an entry point, because Airflow makes no instances of the plugins that a provider's description names.
+    It is registered as an entry point, because Airflow does not instantiate plugins that only a provider's description
+    names.
     """
 
     name = "azureml"

@@ -19,10 +19,10 @@ _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 
 
 class Slot(Protocol):
-    """A place for one text that survives a crash. Converted to text it names itself, for people."""
+    """A place for one text that survives a crash. Its text form names the place, for people."""
 
     def load(self) -> str | None:
-        """Read the text; None only when there is certainly none."""
+        """Read the text. Returns None only if it is certain that none is stored."""
 
     def save(self, text: str) -> None:
         """Replace the text; when this returns, it is stored.
@@ -46,7 +46,7 @@ class StoredRecordDamaged(AzureMLError):
 
 @contextmanager
 def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn every error that damaged data causes into the one that ``refuse`` makes of the problem's description."""
+    """Turn each error that damaged data causes into the one that ``refuse`` makes from a description of the problem."""
     try:
         yield
     except _DAMAGE as error:
@@ -82,7 +82,7 @@ def made(kind: Callable[..., T], fields: Any) -> T:
 
 
 def overridden(key: str) -> RuntimeError:
-    """The error of a Variable that reads otherwise than it was written."""
+    """The error for a Variable that cannot be read as it was written."""
     return RuntimeError(
         f"The Variable {key} was written, but does not read as written: a secrets backend or the environment overrides "
         "it. Remove it there"

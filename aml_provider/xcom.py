@@ -1,7 +1,7 @@
-"""Allows Airflow to read our classes back from XCom, so that nobody has to list them in its configuration.
+"""Allows Airflow to read our classes back from XCom, so that nobody has to list them in Airflow's configuration.
 
-Airflow builds objects only of allowed classes. The plugin allows ours in every process of Airflow's before a task runs;
-the hook does it again, for processes that load no plugins.
+Airflow creates objects of allowed classes only. The plugin allows ours in each process of Airflow before a task runs;
+the hook does the same for processes that load no plugins.
 """
 
 from __future__ import annotations

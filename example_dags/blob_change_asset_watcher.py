@@ -2,12 +2,15 @@
 
 An asset watches the folder. When blobs arrive, the triggerer creates asset events that contain them, and these start a
 DAG run. Several events can start one DAG run, so it takes the changes of all of them. If a triggerer dies, an event may
-be created again. It has the same id then, and a DAG run drops the events that another one has taken.
+be created again. It has the same id then, and a DAG run drops the events that another DAG run has taken.
 
 Before Airflow 3.4 an event that arrives while another one waits for its DAG run may start none (apache/airflow#56050).
-So the DAG run also takes later events. If such an event starts a DAG run after all, that run drops it.
+So on Airflow 3.3 and later the DAG run also takes later events. If such an event starts a DAG run after all, that run
+drops it. Airflow 3.0 to 3.2 cannot remember which events were taken; there the DAG run only drops events that it gets
+twice itself.
 
-A hundred such DAGs on one folder cost one listing. Give each asset a watcher with its own ``pattern``.
+Since Airflow 3.3 a hundred such DAGs on one folder cost one listing. Give each asset a watcher with its own
+``pattern``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Airflow notifies a task of a manual state change through the heartbeats of its p
 does not notify a task that defers at that moment, one whose worker or triggerer has just died, or one that waits for
 its next try: their runs would continue. The API server, which makes the change, notifies plugins of it (3.3:
 ``_emit_state_listener_hooks``), but before its transaction ends. So the run is cancelled in a thread, some seconds
-later. By then the task's own process or trigger has usually done it.
+later. By then the task's own process or trigger has usually cancelled it already.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ class ManualStateChange(NamedTuple):
     """A person has set the state of a task instance to success, failed or skipped.
 
     Args:
-        end_date: The end that Airflow shows since then: that of the change itself, or an earlier one that it kept.
+        end_date: The task's end date as Airflow shows it since the change: the time of the change, or an earlier end
+            date.
         was_at_work: Whether the change ended the task. If not, the task had ended before, or waited for its next try.
-        record: Its submission record, where Airflow deletes that together with the change; else None.
+        record: The submission record of the task instance, if Airflow deletes it together with the change; else None.
     """
 
     dag_id: str

@@ -15,7 +15,7 @@ _MANUAL_STATES = frozenset({"success", "failed", "skipped"})
 
 
 class Try(NamedTuple):
-    """A try as Airflow has archived it, or the one that it shows.
+    """A try of a task instance: one that Airflow has archived, or the one that Airflow shows.
 
     Args:
         scheduled_dttm: When the scheduler scheduled the try; None if it did not.

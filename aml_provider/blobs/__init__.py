@@ -1,1 +1,1 @@
-"""One folder level of a blob container: list it, and say what changed since last time."""
+"""Lists one folder level of a blob container, and finds what has changed since the last time."""

@@ -1,6 +1,6 @@
 """Access to a container's blobs: its address, and the right to use it.
 
-The right is a bearer token of an identity, a SAS that somebody gave, or a short-lived SAS made from an account key.
+The right is a bearer token of an identity, a given SAS, or a short-lived SAS that is made from an account key.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ContainerAccess:
         sas: A SAS token; it may have a leading question mark, line breaks, or plus signs that are not encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
-        identity: With neither of them: the identity whose bearer token is sent, for messages.
+        identity: Without a SAS or a key: the identity whose bearer token is sent; its name is for messages.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ContainerAccess:
         return self.uses_identity and self._identity == _OWN_IDENTITY
 
     def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
-        """The query parameters that sign a request; empty when a bearer token does.
+        """The query parameters that sign a request; empty if it carries a bearer token.
 
         A SAS that is made from a key is cached, and renewed long before it expires. The first one imports for some
         150 ms: event loops call this in a thread.
@@ -242,10 +242,10 @@ def _certificate(name: str, text: str) -> bytes:
 
 
 def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
-    """Send a request that is signed already, or with a token.
+    """Send a request that is signed already, or that carries a token.
 
     Raises:
-        CredentialError: No token; the message names the identity if it is not the connection's.
+        CredentialError: No token could be obtained; the message names the identity if it is not the connection's.
     """
     try:
         reply: Reply = yield request._replace(scope=STORAGE_SCOPE if access.uses_identity else None)

@@ -44,8 +44,8 @@ class Detection(NamedTuple):
 
     @property
     def must_save(self) -> bool:
-        """Whether something was decided that a later process must know, even if nothing is reported.
+        """Whether the poll has decided something that a later process must know, even if it reports nothing.
 
-        Versions that are gone do not count: they stay decided.
+        Versions that have disappeared do not count, because they stay decided.
         """
         return self.first or bool(self.changes or self.counts.filtered)

@@ -8,7 +8,8 @@ then the cursor keeps the name's older version, so that an overwritten blob is r
 
 A version that is no longer listed stays decided: it was delivered, and must not be delivered again if it comes back
 (undeleted, renamed back, or missed by one listing). Nothing is forgotten between two writes of the cursor, so a process
-can continue from its memory as well as from the stored cursor. A write keeps the latest 1,000 versions that are gone.
+can continue from its memory as well as from the stored cursor. A write keeps the latest 1,000 versions that have
+disappeared.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class Scan:
     def repeat(self, digest: bytes) -> bool:
         """Reuse a page that was seen before; False if it must be parsed and added.
 
-        A page is reused only if its decisions cannot differ this time: none of its versions waits for ``settle`` or
-        ``max_changes``, and no earlier page of this listing can contain a blob that is on this page too.
+        A page is reused only if this poll cannot decide anything else about it: none of its versions waits for
+        ``settle`` or ``max_changes``, and no earlier page of this listing can contain a blob that is on this page too.
         """
         page = self._repeatable.get(digest)
         if page is None or digest in self._repeated or (page.last and page.first <= self._farthest):

@@ -1,4 +1,4 @@
-"""A small text stored in a blob, which is replaced only if it has not changed since it was read."""
+"""A small text in a blob. The blob is replaced only if it has not changed since it was read."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _ENVELOPE = len(json.dumps(ChangeEvent(id="0" * 64, changes=[])))
 
 
 def event_id(changes: Iterable[Change]) -> str:
-    """The SHA-256 of the sorted versions: container, path and ETag of each blob."""
+    """The SHA-256 of the sorted blob versions: the container, path and ETag of each."""
     versions = sorted((change["container_url"], change["path"], change["etag"]) for change in changes)
     return sha256(json.dumps(versions).encode()).hexdigest()
 
@@ -63,9 +63,9 @@ def split(changes: Sequence[Change], limit: int = EVENT_BYTES) -> list[ChangeEve
     """Make events of changes, in their order, none larger than the limit.
 
     Args:
-        changes: The changes; none make no event.
-        limit: The most bytes of an event as JSON. A single change that is larger is an event anyway; since the service
-            limits names to 1,024 characters, none comes near the default.
+        changes: The changes; without changes there are no events.
+        limit: The most bytes of an event as JSON. A single change that is larger becomes an event anyway; since the
+            service limits names to 1,024 characters, no change comes near the default.
     """
     parts: list[list[Change]] = []
     room = 0

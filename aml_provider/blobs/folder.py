@@ -19,7 +19,7 @@ class Folder(NamedTuple):
 
     Attributes:
         container_url: The container's address, without query and final slash.
-        prefix: What the names in the folder begin with: empty for the container's root, else ending in ``/``.
+        prefix: The beginning of all names in the folder: empty for the container's root; otherwise it ends in ``/``.
         datastore: The workspace datastore that the container belongs to, if the author named one.
     """
 
@@ -47,10 +47,11 @@ class Folder(NamedTuple):
         return cls(_checked_container(container_url, allow_http=allow_http), normalise_path(path), datastore)
 
     def is_same_as(self, other: Folder) -> bool:
-        """Whether the other is the same folder, perhaps by another address.
+        """Whether another object is the same folder, perhaps with another address.
 
         An account of Azure has several addresses: over a private link, as its secondary, behind a gateway that has the
-        account in the path. Two servers that are not Azure's (two Azurites) are different, even with equal accounts.
+        account in the path. Two servers that are not Azure's (two Azurites) are different, even if their accounts have
+        the same name.
         """
         if self.prefix != other.prefix:
             return False
@@ -59,7 +60,7 @@ class Folder(NamedTuple):
 
 
 def normalise_path(path: str, argument: str = "path") -> str:
-    """Turn a folder path into the prefix of the names in it: no leading slash, one final slash, empty for the root.
+    """Turn a folder's path into the prefix of the names in it: no leading slash, one final slash; empty for the root.
 
     Raises:
         ValueError: The path holds a backslash, or a segment that is empty, ``.`` or ``..``; or it is not a string. The
@@ -90,7 +91,7 @@ def as_store_path(argument: str, value: Any) -> tuple[str, str]:
     """Split ``STORE/FOLDER`` into the datastore and the folder in it.
 
     Raises:
-        ValueError: It is something else, or the folder cannot be used; the message names ``argument``.
+        ValueError: The text has another form, or the folder cannot be used; the message names ``argument``.
     """
     from aml_provider.client.specs.run import as_data_path  # noqa: PLC0415 - triggers do not need it
 

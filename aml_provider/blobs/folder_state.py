@@ -21,7 +21,7 @@ class FolderState:
         folder: The folder.
         rules: Which versions are reported, and when.
         cursor: The versions that were decided so far; None before the first poll.
-        keeps_gone: Whether versions that are gone stay decided.
+        keeps_gone: Whether versions that have disappeared stay decided.
     """
 
     __slots__ = ("_first", "_keeps_gone", "_pages", "folder", "rules")
@@ -39,10 +39,10 @@ class FolderState:
         return None if self._first else Cursor(page.chunk for page in self._pages)
 
     def scan(self) -> Scan:
-        """Begin a poll; nothing moves before :meth:`accept`."""
+        """Begin a poll; the state does not change before :meth:`accept`."""
         return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
 
     def accept(self, detection: Detection) -> None:
-        """Continue from a poll's result, once its changes are delivered and it is stored if it must be."""
+        """Continue from a poll's result, after its changes are delivered and, if it must be, the result is stored."""
         self._pages = detection.pages
         self._first = False

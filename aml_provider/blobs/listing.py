@@ -30,7 +30,7 @@ _MOST_PAGES = 5000
 
 
 def list_request(folder: Folder, access: ContainerAccess, marker: str = "", *, metadata: bool = False) -> Request:
-    """Request one page of the folder's own level; the marker is the previous page's, empty for the first page.
+    """Request one page of the folder's own level; the marker is from the previous page, and empty for the first one.
 
     With ``metadata`` also request the blobs' metadata, which distinguishes directory markers from empty blobs.
     """
@@ -54,15 +54,15 @@ def list_request(folder: Folder, access: ContainerAccess, marker: str = "", *, m
 def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
     """List the folder to its end and compare it with what the state knows.
 
-    A page whose bytes were seen before, with nothing in them left to decide, is not parsed again. To read and compare
-    5,000 blobs takes some 25 ms, so the flow pauses in between: an event loop can run other tasks. The state does not
-    change: pass the result to :meth:`FolderState.accept` once it is stored.
+    A page is not parsed again if its bytes were seen before and nothing in them remains to be decided. To read and
+    compare 5,000 blobs takes some 25 ms, so the flow pauses in between: an event loop can run other tasks. The state
+    does not change: pass the result to :meth:`FolderState.accept` once it is stored.
 
     Raises:
-        ServiceError: A page could not be read: the poll is void and nothing moves.
+        ServiceError: A page could not be read. The poll is discarded and the state does not change.
         Unreachable: No connection could be made.
         ReplyLost: The connection broke.
-        CredentialError: No token.
+        CredentialError: No token could be obtained.
     """
     folder, scan = state.folder, state.scan()
     marker, seen = "", {""}

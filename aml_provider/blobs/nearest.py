@@ -1,4 +1,4 @@
-"""The hint for a folder that holds nothing at all: its name may be misspelt."""
+"""The warning about a folder that holds nothing at all, because its name may be misspelt."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _GLOB = frozenset("*?[")
 
 
 def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection) -> Flow[str]:
-    """Describe what exists instead, after the very first poll only: later an empty folder is nothing special.
+    """Describe what exists instead; only after the very first poll, because later an empty folder is nothing special.
 
-    It lists the first page of the parent folder, and of its parent if that holds nothing either, and so on.
+    It lists the first page of the parent folder; if that folder holds nothing either, of the next parent, and so on.
 
     Returns:
         A warning; empty if there is no reason for one, or the parent folder cannot be listed.

@@ -1,8 +1,8 @@
 """One watcher of a shared folder: the events that it fires, and the record that it stores first. No I/O, no clock.
 
 The watcher record holds the cursor and an outbox: the events that follow from the cursor. It is stored before these
-events are fired, and events leave the outbox only when they are known to be stored. So whatever process dies in
-between, the next watcher fires the same events again, with the same ids, and then continues from the cursor.
+events are fired, and events leave the outbox only when they are known to be stored. So if a process dies in between,
+the next watcher fires the same events again, with the same ids, and then continues from the cursor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class WatcherRecord(NamedTuple):
 
     Attributes:
         cursor_text: The cursor: what was decided; None before the first poll.
-        outbox: Events that are not known to be stored, in the order in which they are fired.
+        outbox: The events of which it is not known whether they are stored, in the order in which they are fired.
     """
 
     cursor_text: str | None = None
@@ -90,7 +90,7 @@ class Watcher:
         """Process a poll. Every poll must be passed, in order.
 
         Returns:
-            The events to fire now, once the record is stored if it must be.
+            The events to fire now, after the record is stored, if it must be stored.
         """
         outbox = self.record.outbox
         # First the events that a previous process may have fired already.

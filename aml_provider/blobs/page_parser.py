@@ -1,7 +1,7 @@
 """Reads a page of a List Blobs reply: its blobs, its sub-folders, and where the next page begins.
 
 The parser reads bytes with one regular expression per blob, because building the SDK's models costs a hundred times the
-CPU. A page that the expression does not fit goes through an XML parser instead.
+CPU. A page that does not match the expression is read with an XML parser instead.
 """
 
 from __future__ import annotations

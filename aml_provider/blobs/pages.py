@@ -18,7 +18,7 @@ _PIECE = 20_000
 
 
 class KnownPage(NamedTuple):
-    """A page that was listed before; without a digest, the blobs of a decoded cursor, or versions that are gone."""
+    """A page that was listed before; without a digest, the blobs of a decoded cursor, or versions that disappeared."""
 
     digest: bytes | None
     chunk: Chunk
@@ -46,7 +46,7 @@ class Draft:
         self.folders = folders
 
     def remember(self, rows: Sequence[Row]) -> None:
-        """Hash the versions of all rows, except those that are open, which a later poll will compare again."""
+        """Hash the versions of all rows, except the open ones, which a later poll compares again."""
         if not self.open:
             self.versions = array("Q", b"".join(_hashes(rows)))
             self.names = array("I", [crc32(row[0]) for row in rows])
@@ -58,7 +58,7 @@ class Draft:
             self.names[i] = crc32(rows[i][0])
 
     def hold(self, positions: Iterable[int]) -> None:
-        """Leave versions to a later poll, which will compare them again."""
+        """Leave versions to a later poll, which compares them again."""
         before = len(self.open)
         self.open.update(positions)
         self.waits |= len(self.open) > before
@@ -98,7 +98,7 @@ def _hashes(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def pieces(chunk: Chunk) -> Iterator[Chunk]:
-    """A chunk in pieces; between two of them an event loop can run other tasks."""
+    """Split a chunk into pieces; between two pieces an event loop can run other tasks."""
     versions, names = chunk
     for at in range(0, len(versions), _PIECE):
         yield versions[at : at + _PIECE], names[at : at + _PIECE]

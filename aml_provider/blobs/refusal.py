@@ -1,4 +1,4 @@
-"""The error for a reply with which a storage account refuses a request: the reason, and what to do."""
+"""The error for a request that a storage account refuses: it names the reason and the next step."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _BY_CODE = {
 def refusal(
     operation: str, url: str, access: ContainerAccess, right: Right, reply: Reply, *, begun: bool = False
 ) -> ServiceError:
-    """The error for a refused request, with what a person can do about it.
+    """The error for a refused request; it says what a person can do about it.
 
-    With ``begun``, the same access was enough for the previous request.
+    ``begun`` means that the same access was enough for the previous request.
     """
     kind: type[ServiceError] = BadRequest
     hint = ""
@@ -128,7 +128,7 @@ def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], rig
         kind: The kind of access, see :attr:`ContainerAccess.kind`.
         signed: The parameters of the SAS; empty where a bearer token was sent.
         right: The right that the operation needs.
-        there: When it was refused, by the service's clock.
+        there: When the request was refused, by the service's clock.
     """
     begins, ends = _moment(signed.get("st")), _moment(signed.get("se"))
     key_ends = _moment(signed.get("ske"))

@@ -22,12 +22,12 @@ class Rules(NamedTuple):
     """The rules for which versions are reported, and when. Make it with :meth:`of`, which checks the values.
 
     Attributes:
-        settle: Seconds that must have passed since a version's last write, by the server's clock; in whole seconds,
-            which is the resolution of Last-Modified.
+        settle: Seconds that must have passed since a version's last write, by the server's clock; whole seconds,
+            because Last-Modified has no fractions.
         ignore_empty: Ignore empty blobs until they are not empty.
         patterns: Globs; the last segment of the name must match one of them. None accepts every name.
-        max_changes: The most changes in one result; the oldest go first, so that none waits for ever.
-        report_first: Without a cursor, report every existing blob; otherwise remember them silently.
+        max_changes: The most changes in one result; the oldest ones come first, so that no change waits for ever.
+        report_first: Whether the very first poll reports every existing blob; otherwise it only remembers them.
     """
 
     settle: float = 0.0
@@ -83,9 +83,9 @@ class Counts:
         unchanged: Versions that the cursor held.
         remembered: Versions of the first poll that are remembered and not reported.
         filtered: New versions that the pattern refused; the next poll counts them as unchanged.
-        unsettled: Too young for ``settle``.
-        empty: Empty, and ``ignore_empty``.
-        held: Beyond ``max_changes``; a later result has them.
+        unsettled: Versions that are too young for ``settle``.
+        empty: Empty blobs, with ``ignore_empty``.
+        held: Changes beyond ``max_changes``; a later result has them.
         markers: Directory markers.
         records: Blobs in which this provider stores a cursor.
         twice: Versions whose name was listed again later in the same listing; only the later one counts.
@@ -191,7 +191,7 @@ _HOURS, _SECONDS = _Written(_hour), _Written(_second)
 def settled_until(now: str | None, settle: float) -> str:
     """The latest ISO 8601 date that is at least ``settle`` seconds ago.
 
-    Now is the ``Date`` of the server's reply, so that no other clock matters.
+    ``now`` is the ``Date`` of the server's reply, so that no other clock matters.
 
     Raises:
         MalformedReply: ``now`` is not a date.

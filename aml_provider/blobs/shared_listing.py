@@ -31,7 +31,7 @@ _NOWHERE = Folder("", "")
 class Knowledge:
     """The decisions that some watchers have in common, and the rules by which they were made.
 
-    It lasts as long as one of them holds a reference to it.
+    It exists as long as one of these watchers holds a reference to it.
     """
 
     def __init__(self, state: FolderState, cursor_text: str | None) -> None:
@@ -45,7 +45,7 @@ class Knowledge:
         return self._text if self._step is None else self._step.cursor_text
 
     def is_of(self, rules: Rules) -> bool:
-        """Whether these are its rules; ``report_first`` counts only before the first poll."""
+        """Whether it was made by these rules; ``report_first`` matters only before the first poll."""
         own = self.state.rules
         return own == rules if self.cursor_text is None else own._replace(report_first=rules.report_first) == rules
 
@@ -73,10 +73,11 @@ class FolderPoll:
 
     Attributes:
         number: Counts the polls.
-        steps: The step of each knowledge that existed when it began.
-        merged_into: After this poll some knowledges are the same as another one: which other one replaces them.
-        has_fired: A watcher has fired an event because of it.
-        is_stored: Those events are stored safely.
+        steps: The step of each knowledge that existed when the poll began.
+        merged_into: The knowledges that have become equal to another one in this poll, each with the one that replaces
+            it.
+        has_fired: Whether a watcher has fired an event because of this poll.
+        is_stored: Whether these events are stored safely.
     """
 
     number: int
@@ -87,7 +88,7 @@ class FolderPoll:
 
     @property
     def is_partial(self) -> bool:
-        """There are more changes than one poll may report."""
+        """Whether there are more changes than one poll may report."""
         return any(step.detection.counts.held for step in self.steps.values())
 
 
@@ -106,11 +107,11 @@ class SharedFolder:
         return bool(self._all)
 
     def join(self, rules: Rules, cursor_text: str | None) -> Knowledge:
-        """Add a watcher, which takes part beginning with the next poll.
+        """Add a watcher, which takes part from the next poll.
 
         Args:
             rules: Rules without a pattern: each watcher applies its own.
-            cursor_text: What the watcher has decided before; None for nothing.
+            cursor_text: The cursor that the watcher has stored; None if it has none.
 
         Returns:
             The key of this watcher's step in :attr:`FolderPoll.steps`.
@@ -130,7 +131,7 @@ class SharedFolder:
         """List the folder once and compare; its address may have changed, since a datastore can be moved.
 
         Raises:
-            AzureMLError: As :func:`poll_folder` does: the poll is void and nothing moves.
+            AzureMLError: As in :func:`poll_folder`: the poll is discarded and nothing changes.
         """
         everybody = list(self._all)
         for knowledge in everybody:

@@ -41,9 +41,9 @@ class Rights(NamedTuple):
 
 
 def rights_of(login: str, password: str, host: str, fields: Mapping[str, Any]) -> Rights:
-    """Find the rights in a connection, in the order of Airflow's provider.
+    """Find the rights in a connection, in the same order as Airflow's provider.
 
-    The host may be an address with a SAS. The extra fields have names without prefix.
+    The host may be an address with a SAS. The names of the extra fields have no prefix.
 
     Raises:
         InvalidArgument: The connection string cannot be read; the message shows nothing of it.
@@ -80,7 +80,7 @@ def account_of(url: str) -> str:
 
 
 def without_side(name: str) -> str:
-    """The primary name of an account, from any of its names."""
+    """Turn any name of an account into its primary name."""
     return _SIDE_NAMES.sub("", name)
 
 

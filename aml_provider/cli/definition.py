@@ -54,7 +54,7 @@ _CONN_ID = Arg(
     ("--conn-id",), help="The Airflow connection of the workspace (default: azureml_default)", default="azureml_default"
 )
 _COMMON = (_CONN_ID, ARG_OUTPUT, ARG_VERBOSE)
-_ALL = Arg(("--all",), help="Include inactive ones", action="store_true")
+_ALL = Arg(("--all",), help="Include the inactive ones", action="store_true")
 _PIPELINE = Arg(("pipeline",), help="Id or name of the published pipeline")
 _ENDPOINT = Arg(("endpoint",), help="Id or name of the pipeline endpoint")
 _COMPONENT = Arg(("component",), help="Name of the registered component")
@@ -95,7 +95,7 @@ _PIPELINES = GroupCommand(
         _command(
             "disable",
             "pipelines.disable",
-            "Disable a published pipeline and, before it, its native schedules",
+            "Disable the native schedules of a published pipeline, then the pipeline",
             _PIPELINE,
             ARG_YES,
         ),
@@ -136,10 +136,12 @@ _SCHEDULES = GroupCommand(
             "schedules.list_",
             "List the active native schedules",
             _ALL,
-            Arg(("--pipeline",), help="Only those of this published pipeline (id or name)"),
-            Arg(("--endpoint",), help="Only those of this pipeline endpoint (id or name)"),
+            Arg(("--pipeline",), help="Only schedules of this published pipeline (id or name)"),
+            Arg(("--endpoint",), help="Only schedules of this pipeline endpoint (id or name)"),
         ),
-        _command("show", "schedules.show", "Show a native schedule, what it runs, and when", _SCHEDULE),
+        _command(
+            "show", "schedules.show", "Show a native schedule: what it runs and when, and its last run", _SCHEDULE
+        ),
         _command("disable", "schedules.disable", "Disable a native schedule", _SCHEDULE, ARG_YES),
         _command("enable", "schedules.enable", "Enable a native schedule", _SCHEDULE),
     ),
@@ -149,7 +151,7 @@ _JOB_SCHEDULES = GroupCommand(
     help="Job schedules (Azure ML v2)",
     subcommands=(
         _command("list", "job_schedules.list_", "List the active job schedules", _ALL),
-        _command("show", "job_schedules.show", "Show a job schedule, what it runs, when, and its last job", _NAME),
+        _command("show", "job_schedules.show", "Show a job schedule: what it runs and when, and its last job", _NAME),
         _command("disable", "job_schedules.disable", "Disable a job schedule", _NAME, ARG_YES),
         _command("enable", "job_schedules.enable", "Enable a job schedule", _NAME),
         _command("trigger", "job_schedules.trigger", "Start a job of a job schedule now", _NAME),
@@ -171,7 +173,7 @@ _RUNS = GroupCommand(
             _LIMIT,
             description="Give one of --experiment, --pipeline and --schedule. The newest run comes first.",
         ),
-        _command("show", "runs.show", "Show a run, its steps and why it failed", _RUN_ID),
+        _command("show", "runs.show", "Show a run, its steps and, if it failed, the reason", _RUN_ID),
         _command(
             "logs",
             "runs.logs",
@@ -223,7 +225,7 @@ _JOBS = GroupCommand(
             _LIMIT,
             description="`runs list --experiment` lists the jobs of one experiment, the newest first.",
         ),
-        _command("show", "runs.show", "Show a job, its steps and why it failed", _JOB_ID),
+        _command("show", "runs.show", "Show a job, its steps and, if it failed, the reason", _JOB_ID),
         _command("logs", "runs.logs", "Print the full logs of a job's steps", _JOB_ID, _STEP),
         _command("cancel", "runs.cancel", "Cancel a job and wait up to a minute for its end", _JOB_ID, ARG_YES),
     ),
@@ -239,17 +241,20 @@ _SUBMIT = _command(
     _COMPONENT_VERSION,
     Arg(("--batch-endpoint",), help="Name of a batch endpoint, whose deployment names a component"),
     Arg(("--deployment",), help="Deployment of the batch endpoint (default: its default deployment)"),
-    Arg(("--compute",), help="Compute of the component's steps that name none (default: as deployed)"),
+    Arg(("--compute",), help="Compute for the steps that name no compute (default: that of the deployment's settings)"),
     Arg(("--experiment",), help="Experiment that the run belongs to; created if it does not exist", required=True),
     _assignments("-p", "--parameter", form="NAME=VALUE", summary="A plain parameter"),
     _assignments("--data-path", form="NAME=DATASTORE/PATH", summary="A data path parameter"),
     _assignments(
         "--dataset",
         form="NAME=ID",
-        summary="A dataset parameter and the id of a saved dataset, or a component's input and ASSET:VERSION",
+        summary="A dataset parameter, with the id of a saved dataset; or a component's input, with ASSET:VERSION",
     ),
     _assignments("--tag", form="NAME=VALUE", summary="A tag of the run"),
-    Arg(("--description",), help="Description of the run (default: the experiment's name)"),
+    Arg(
+        ("--description",),
+        help="Description of the run (default: the experiment's name; with --component or --batch-endpoint: none)",
+    ),
     Arg(("--wait",), help="Wait until the run ends; the exit code is 0 only on success", action="store_true"),
     Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),
     Arg(("--timeout",), help="With --wait: seconds after which to stop waiting; the run continues", type=seconds),

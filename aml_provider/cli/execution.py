@@ -34,7 +34,7 @@ class CommandError(Exception):
 
     Args:
         message: The message for the person.
-        answer: Printed anyway, such as the run that has failed.
+        answer: An answer that is printed anyway, such as the run that has failed.
     """
 
     exit_code = 1
@@ -58,13 +58,13 @@ class Prose(NamedTuple):
 
 
 def say(message: str) -> None:
-    """Write a message to standard error, for the person; programs read standard output."""
+    """Write a message for the person to standard error; programs read standard output."""
     sys.stderr.write(f"{printable(message.expandtabs(), lines=True)}\n")
     sys.stderr.flush()
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask for a yes, unless it was given with ``--yes``.
+    """Ask the person to confirm, unless ``--yes`` was given.
 
     Raises:
         CommandError: A person refused, or standard input is closed.

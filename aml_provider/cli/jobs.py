@@ -1,4 +1,4 @@
-"""``jobs``: pipeline jobs. One of them is shown, read and cancelled as any other run is."""
+"""``jobs``: pipeline jobs. To show, read or cancel a job, the commands of ``runs`` are used."""
 
 from __future__ import annotations
 

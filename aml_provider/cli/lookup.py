@@ -1,4 +1,4 @@
-"""One thing of several, by the id or the name that a person typed."""
+"""Finds an item by the id or the name that a person typed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 def pick(kind: Kind, wanted: str, items: Sequence[T]) -> T:
-    """Return the item with this id; else the one with this name, where an active one wins over inactive ones.
+    """Return the item with this id, else the item with this name; an active item takes precedence over inactive ones.
 
     Args:
         kind: The kind of the items.
         wanted: The id or the name.
-        items: All that there are, inactive ones included.
+        items: All items, inactive ones included.
 
     Raises:
-        AzureMLError: There is none, or several have the name; the message lists them.
+        AzureMLError: There is no such item, or several have the name; the message lists them.
     """
     by_id = next((item for item in items if item.id.casefold() == wanted.casefold()), None)  # type: ignore[attr-defined]
     found = only_named(kind, wanted, items) if by_id is None else by_id

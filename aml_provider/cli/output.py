@@ -33,7 +33,7 @@ def render(data: Record | Sequence[Record], form: str, stream: TextIO) -> str:
     """Write rows as text.
 
     Args:
-        data: One thing, or a list of things with the same names.
+        data: One item, or a list of items with the same names.
         form: ``table``, ``json``, ``yaml`` or ``plain``.
         stream: The destination; on a terminal, its width and colours are used.
     """

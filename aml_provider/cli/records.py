@@ -1,4 +1,4 @@
-"""The fields that commands show of pipelines, endpoints, runs …; scripts rely on their names (docs/command-line.md)."""
+"""The fields of pipelines, endpoints, runs … that commands show; scripts rely on their names (docs/command-line.md)."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def of_run(run: PipelineRun) -> Record:
 
 
 def status_of(run: PipelineRun) -> str:
-    """A run's status, in one vocabulary although the service has two; an unknown status is returned unchanged."""
+    """A run's status in one vocabulary, although the service has two; an unknown status is returned unchanged."""
     return run.status if run.state is RunState.UNKNOWN else run.state.value
 
 

@@ -96,7 +96,7 @@ def _is_given(options: Namespace, option: str) -> bool:
 
 
 def mapping(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Read assignments.
+    """Read assignments of values to names.
 
     Raises:
         UsageError: A name is given more than once.

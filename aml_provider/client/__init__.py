@@ -1,1 +1,1 @@
-"""The Azure Machine Learning v1 workspace REST API, without Airflow."""
+"""The REST APIs of an Azure Machine Learning workspace (v1 and v2), without Airflow."""

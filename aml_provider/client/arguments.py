@@ -25,7 +25,7 @@ ON_TIMEOUT = ("cancel", "leave")
 
 
 def as_name(argument: str, value: Any) -> str:
-    """A text that names something.
+    """Check that a value is a text that names something.
 
     Raises:
         InvalidArgument: It is not text, or is blank; the message names ``argument``.
@@ -38,7 +38,7 @@ def as_name(argument: str, value: Any) -> str:
 
 
 def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
-    """One of several words.
+    """Check that a value is one of several words.
 
     Raises:
         InvalidArgument: It is not one of them; the message names ``argument`` and the words.
@@ -50,7 +50,7 @@ def as_choice(argument: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def as_flag(argument: str, value: Any) -> bool:
-    """True or False; text such as "True" is refused.
+    """Check that a value is True or False; text such as "True" is refused.
 
     Raises:
         InvalidArgument: The value is neither True nor False; the message names ``argument``.
@@ -61,7 +61,7 @@ def as_flag(argument: str, value: Any) -> bool:
 
 
 def as_version(argument: str, value: Any) -> str:
-    """An endpoint's version: text, or a whole number.
+    """Read an endpoint's version: text, or a whole number.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -73,7 +73,7 @@ def as_version(argument: str, value: Any) -> str:
 
 
 def as_moment(argument: str, value: Any) -> datetime:
-    """A point in time: a datetime or ISO 8601 text; without a zone it is UTC.
+    """Read a point in time: a datetime or ISO 8601 text; without a zone it is in UTC.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -89,7 +89,7 @@ def as_moment(argument: str, value: Any) -> datetime:
 
 
 def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool") -> str:
-    """A plain value as text, in Python's ``str`` form.
+    """Convert a plain value to text, in Python's ``str`` form.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -135,14 +135,14 @@ def shown(value: Any) -> str:
 
 
 def given_once(task: object, names: tuple[str, ...]) -> dict[str, Any]:
-    """Read arguments of which exactly one must be given, after rendering.
+    """Read rendered arguments of which exactly one must be given.
 
     Args:
         task: The task; its attributes are the arguments.
         names: The arguments' names.
 
     Returns:
-        All of them, by name.
+        All of these arguments, by name.
 
     Raises:
         InvalidArgument: Several or none are given, or the given one is not text, or is blank.

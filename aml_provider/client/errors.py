@@ -38,7 +38,7 @@
 
 ``permanent``: whether a retry is pointless until a person acts. ``in_doubt``: whether the request may have been carried
 out although it failed; that decides whether a submission may be repeated. ``retry_after``: the seconds after which the
-service wants the next request; None if it did not say.
+service accepts the next request; None if it did not say.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _restored(kind: type[AzureMLError], args: tuple[object, ...]) -> AzureMLErro
 
 
 def ends_a_wait(error: AzureMLError) -> bool:
-    """Whether an error ends the wait for a run. A refused identity does not: that may be temporary."""
+    """Whether an error ends the wait for a run. A refused identity does not, because the refusal may be temporary."""
     return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))
 
 
@@ -116,7 +116,7 @@ class ServiceError(AzureMLError):
 
     Attributes:
         status: The HTTP status.
-        code: The service's error code, such as ``UserError``; empty: it gave none.
+        code: The service's error code, such as ``UserError``; empty if it gave none.
         message: The service's message.
         request_ids: ``name=value`` facts that Azure support asks for.
         hint: The next step, if we know one.
@@ -178,7 +178,7 @@ class Conflict(ServiceError):
 
 
 class Throttled(ServiceError):
-    """429: too many requests, even after the retry budget was used up. The request was not carried out."""
+    """429: too many requests, and the retry budget is used up. The request was not carried out."""
 
 
 class ServerFault(ServiceError):
@@ -232,7 +232,7 @@ class RunFailed(RunError):
 class RunCanceled(RunError):
     """Somebody cancelled the run in the workspace.
 
-    Permanent, because a retry would restart what a person stopped.
+    It is permanent, because a retry would restart what a person has stopped.
     """
 
     permanent = True

@@ -29,16 +29,16 @@ class Recurrence(NamedTuple):
 
     Args:
         frequency: ``Minute``, ``Hour``, ``Day``, ``Week`` or ``Month``.
-        interval: How many of them lie between two runs; at least 1.
-        start_time: The first moment that counts, without an offset: it is local to ``time_zone``. Without it, the
-            service starts a run immediately.
+        interval: The number of minutes, hours, days, weeks or months from one run to the next; at least 1.
+        start_time: The first moment at which a run may start, without an offset: it is local to ``time_zone``. Without
+            it, the service starts a run immediately.
         time_zone: An IANA name (``Asia/Seoul``) or a Windows one (``Korea Standard Time``).
-        hours: Hours of the day, 0 to 23; with ``Day`` and ``Week`` only, and with ``Month`` in a job schedule.
+        hours: Hours of the day, 0 to 23; only with ``Day`` and ``Week``, in a job schedule also with ``Month``.
         minutes: Minutes of the hour, 0 to 59; with the same frequencies.
-        week_days: ``Monday`` to ``Sunday``; with ``Week`` only, and with ``Month`` in a job schedule.
+        week_days: ``Monday`` to ``Sunday``; only with ``Week``, in a job schedule also with ``Month``.
         time_of_day: ``"h:mm"``, in place of hours and minutes.
-        month_days: Days of the month, 1 to 31; with ``Month`` and in a job schedule (Azure ML v2) only. The service
-            leaves out the months that do not have the day.
+        month_days: Days of the month, 1 to 31; only with ``Month``, and only in a job schedule (Azure ML v2). The
+            service leaves out the months that do not have the day.
     """
 
     frequency: str

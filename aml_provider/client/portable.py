@@ -1,8 +1,9 @@
 """Values that tasks pass to each other: Airflow's XCom stores them and reads them back unchanged.
 
 All versions of Airflow's serialisation call the two methods of :class:`Portable`, which need nothing of Airflow. By
-default it would turn the content of a dataclass into plain maps, fail at an enum, change tuples on one version and
-times on the other, and take a tag that is named like one of its own keys for an instruction to build an object.
+default Airflow's serialisation would turn the content of a dataclass into plain maps, fail at an enum, change tuples on
+one version and times on another, and treat a tag with the name of one of its own keys as an instruction to build an
+object.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Portable:
     __version__ = 1
 
     def serialize(self) -> dict[str, Any]:
-        """For Airflow: its fields as JSON values; objects inside it are left to Airflow."""
+        """Return the fields as JSON values, for Airflow, which serialises the objects inside them itself."""
         return {item.name: pack(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
@@ -46,7 +47,7 @@ class Portable:
 
 
 def pack(value: Any) -> Any:
-    """A value in a form that XCom does not change: one that is not plain becomes a map with one key."""
+    """Convert a value to a form that XCom does not change: a value that is not plain becomes a map with one key."""
     if isinstance(value, DataPath):
         return {"data_path": [pack(part) for part in value]}
     if isinstance(value, datetime):
@@ -74,7 +75,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def unpack(value: Any) -> Any:
-    """The value that :func:`pack` was given."""
+    """Return the value that :func:`pack` has converted."""
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()

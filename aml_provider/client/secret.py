@@ -16,9 +16,9 @@ class Secret(Generic[V]):
     """A key, token or signed address: ``reveal()`` returns it, and nothing else does.
 
     Neither ``repr``, ``str`` and ``format`` nor ``dataclasses.asdict``, :mod:`json`, :mod:`pickle` and Airflow's XCom
-    show it. The latter two transport only a placeholder; a task that needs the value reads it again.
+    show it. Pickle and XCom transport only a placeholder; a task that needs the value reads it again.
 
-    It equals a text or bytes of its value, and is false if that is empty.
+    It equals a text or bytes with the same value, and is false if its value is empty.
     """
 
     __slots__ = ("_value",)
@@ -77,7 +77,7 @@ class Secret(Generic[V]):
         """Nothing, for code that does not use ``__reduce__``."""
 
     def serialize(self) -> str:
-        """For Airflow's XCom: whether there is one."""
+        """Return whether there is a value, for Airflow's XCom."""
         return str(self)
 
     @classmethod

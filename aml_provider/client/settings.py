@@ -1,4 +1,4 @@
-"""The workspace, cloud and identity of a connection as plain values, and the hosts that a token may be sent to."""
+"""The workspace, cloud and identity of a connection as plain values, and the hosts to which a token may be sent."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class WorkspaceSettings(Portable):
         subscription_id: The workspace's subscription.
         resource_group: The workspace's resource group.
         workspace_name: The workspace.
-        region: The Azure region, such as ``westeurope``; None: discovered through Azure Resource Manager.
+        region: The Azure region, such as ``westeurope``; None: it is read from Azure Resource Manager.
         endpoint: The base URL of the workspace API, if it is not the region's own.
         cloud: One of :data:`CLOUDS`.
         auth_method: One of :data:`AUTH_METHODS`.
@@ -234,7 +234,7 @@ class WorkspaceSettings(Portable):
                 self._check_base_url(name, url)
 
     def serialize(self) -> dict[str, Any]:
-        """For Airflow's XCom: everything except the secrets."""
+        """Return everything except the secrets, for Airflow's XCom."""
         return {**super().serialize(), "cloud": self.cloud.name}
 
     @classmethod
@@ -272,7 +272,7 @@ class WorkspaceSettings(Portable):
         return _is_listed(origin, self.trusted_endpoints) or self._is_clouds_own(origin, storage=storage)
 
     def knows(self, url: str) -> bool:
-        """Whether a host's replies may be shown: one of the cloud's, a listed one or this machine.
+        """Whether a host's replies may be shown: it is a host of the cloud, a trusted host, or this machine.
 
         People who can edit a connection must not be able to read the replies of arbitrary servers with it.
         """
@@ -282,7 +282,7 @@ class WorkspaceSettings(Portable):
         )
 
     def may_fetch(self, url: str) -> bool:
-        """Whether a link in a reply may be followed, without a token: to known hosts and the connection's own.
+        """Whether a link in a reply may be followed, without a token: it leads to a known host or the connection's own.
 
         Links to this machine are followed only if the workspace is on it.
         """
@@ -308,17 +308,17 @@ class WorkspaceSettings(Portable):
 
     @property
     def arm_id(self) -> str:
-        """The workspace's Azure Resource Manager id, as it begins the ids of its components and computes."""
+        """The workspace's Azure Resource Manager id, with which the ids of its components and computes begin."""
         return unquote(self.scope_path)
 
     @property
     def identity(self) -> str:
-        """Text that only this workspace has, in whatever case a connection writes its ids. It is stored, hashed."""
+        """A text that identifies the workspace, whatever the letter case in the connection. Its hash is stored."""
         return "|".join([self.cloud.name, self.endpoint or "", self.scope_path.lower()])
 
     @property
     def api_url(self) -> str | None:
-        """The base URL of the workspace API, or None if only discovery knows it."""
+        """The base URL of the workspace API; None if it has to be read from discovery."""
         if self.endpoint:
             return self.endpoint.rstrip("/")
         return f"https://{self.region}.{self.cloud.api_suffix}" if self.region else None
@@ -345,7 +345,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def blob_hosts(self) -> tuple[str, ...]:
-        """The host of ``blob_endpoint``, as an entry of ``trusted_endpoints``; empty without that field."""
+        """The host of ``blob_endpoint``, as an entry of ``trusted_endpoints``; empty if the field is empty."""
         return (urlsplit(self.blob_endpoint).netloc.lower(),) if self.blob_endpoint else ()
 
     @property
@@ -360,7 +360,7 @@ class WorkspaceSettings(Portable):
 
     @property
     def ml_token_scope(self) -> str | None:
-        """The audience of the second token of a job's submission; None: a token that was given is for one audience."""
+        """The audience of the second token for submitting jobs; None with a static token, which has one audience."""
         return None if self.auth_method == "static_token" else f"{self.cloud.ml_resource}/.default"
 
     def run_url(self, run_id: str) -> str:

@@ -43,7 +43,7 @@ _PATTERNS = (
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """A text whose control characters are escaped, and its line breaks too, except with ``lines``."""
+    """Escape the control characters of a text, and its line breaks too, except with ``lines``."""
     if text.isprintable():
         return text
     return "".join(
@@ -53,24 +53,24 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """A printable text on one line, cut if it is too long."""
+    """Make a text printable, on one line, and cut it if it is too long."""
     text = printable(text[: longest + 1])
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def some_of(items: Sequence[str], separator: str = "; ") -> str:
-    """The first of several texts for a message, and the number of the others."""
+    """The first few of several texts, for a message, and the number of the others."""
     more = [f"and {len(items) - _MOST} more"] if len(items) > _MOST else []
     return separator.join([*items[:_MOST], *more])
 
 
 def quoted(text: str) -> str:
-    """Lines of a log inside a message, each with a prefix, so that none looks like a line of our own."""
+    """Put a prefix before each line of a log in a message, so that none looks like a line of our own."""
     return "\n".join(f"  | {printable(line.expandtabs())}" for line in text.splitlines())
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without the given secrets, which it may echo in any form, and without values named token or similar."""
+    """Mask the given secrets in a text, which may echo them in any form, and all values named token or similar."""
     secrets = [secret for secret in secrets if len(secret) >= _WORD]
     if secrets:
         letters, places = _plain(text)

@@ -1,4 +1,4 @@
-"""Operations that fail and are tried again: when, and what the log says of it."""
+"""When an operation that failed is tried again, and what is logged about its failures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ EVERY = 60.0
 
 
 def pause_after(error: AzureMLError, interval: float) -> float:
-    """Seconds from a failed poll to the next one: the usual interval, or longer where the service asks for more."""
+    """Seconds from a failed poll to the next one: the usual interval, or longer if the service asks for that."""
     return max(interval, error.retry_after or 0.0)
 
 
 class Troubles:
-    """The failures that last, by operation: each is logged immediately, then once a minute, and when it is over.
+    """The operations that are failing. A failure is logged immediately, then once a minute, and when it is over.
 
     Times are seconds of a monotonic clock.
     """

@@ -1,1 +1,1 @@
-"""Exactly-once protocols. No Airflow in here: stores and callbacks are passed in."""
+"""Exactly-once protocols, without Airflow: stores and callbacks are passed in."""

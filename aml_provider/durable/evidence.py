@@ -24,14 +24,14 @@ _MISS_LASTS = 86_400.0
 
 
 class Evidence:
-    """The ways of looking up keys that have found a run of ours in this workspace, in time.
+    """The ways of looking up keys that have found one of our runs in this workspace soon enough.
 
     Keys probably reach the run history and are found immediately, but that is not established for every workspace. So
-    "not found" proves absence only for a way that has found a run before. One Variable per workspace holds this. It is
-    read when it is needed for the first time; submissions of jobs never need it.
+    "not found" proves absence only for a way that has found a run before. One Variable for each workspace holds these
+    ways. It is read when it is needed for the first time; submissions of jobs never need it.
 
     Args:
-        load: Reads a Variable; None where there is none.
+        load: Reads a Variable; returns None if there is no such Variable.
         save: Writes a Variable: its name, its value, its description.
         monotonic: The clock for waiting.
 
@@ -93,13 +93,13 @@ class Evidence:
         return not result.run_ids and bool(self._proven & result.answered)
 
     def may_yet_prove(self, result: Search) -> bool:
-        """Whether a later search could prove more: none of the ways, or not every proven one, answered this time."""
+        """Whether a later search could prove more, because this time no way, or not every proven way, answered."""
         return not result.answered or bool(self._proven - result.answered)
 
     def gather(self, key: str, experiment: str, pipeline_id: str | None, *, timeout: float) -> Flow[None]:
-        """Find out which of the ways that are due find a run that was submitted just now.
+        """Test which of the ways that are due find a run that was just submitted.
 
-        The run must be new, because the time until it is found matters: an old one proves nothing. This waits only
+        The run must be new, because the time until it is found matters: an old run proves nothing. This waits only
         while no way is known to work, which happens once for a workspace.
 
         Raises:

@@ -1,8 +1,8 @@
-"""Batches that pass from a sensor's cursor record to task instances: each to one, and to the same one again.
+"""Passes batches from a sensor's cursor record to task instances: each batch to one task instance, and to it again.
 
-The record holds the cursor, the last batch, the task instance that took it, and the way back to the cursor without that
-batch. It is written as a whole. So the next task instance can find out whether the batch arrived: its owner gets the
-same batch again, and if the owner ended without success, another task instance takes it over.
+The record holds the cursor, the last batch, the task instance that took it, and the data that restores the cursor
+without that batch. It is written as a whole. So each task instance can find out what happened to the batch: its owner
+gets the same batch again, and if the owner has ended without success, another task instance takes the batch over.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ class Commit(NamedTuple):
 
     Attributes:
         serial: Counts the writes, for the log.
-        owner: The task instance that took ``batch``; after a first, silent poll the one that made that poll.
-        batch: The changes, or runs, that were handed over last; may be empty.
+        owner: The task instance that took ``batch``; after a first poll that reported nothing, the one that made the
+            poll.
+        batch: The changes, or runs, that were passed to a task instance last; may be empty.
         cursor_text: The cursor including the batch.
-        undo_text: What the sensor's kind of cursor needs to take the batch out again.
-        arrived: The owner was seen to succeed. It may be gone by now, since old DAG runs are deleted.
+        undo_text: The data from which the sensor's kind of cursor takes the batch out again.
+        arrived: Whether another task instance has noticed the owner's success. The owner may have been deleted since.
     """
 
     serial: int
@@ -144,7 +145,7 @@ _LOST = frozenset({"failed", "upstream_failed", "removed", "skipped", BEHIND})
 
 
 def decide(commit: Commit | None, me: Owner, state_of: Callable[[Owner], str | None]) -> Decision:
-    """Decide what to do with the stored batch.
+    """Decide what happens to the stored batch.
 
     Args:
         commit: The record, or None if there is none yet.
@@ -169,7 +170,7 @@ class Handover:
 
     Args:
         state_of: As for :func:`decide`.
-        take_back: Takes a cursor text and its undo text; returns both as they are without the batch.
+        take_back: Takes a cursor text and its undo text; returns both without the batch.
     """
 
     def __init__(
@@ -193,12 +194,12 @@ class Handover:
 
     @property
     def cursor_text(self) -> str | None:
-        """The cursor to continue from; None when there is no record yet."""
+        """The cursor to continue from; None if there is no record yet."""
         return None if self._commit is None else self._commit.cursor_text
 
     @property
     def serial(self) -> int:
-        """The serial of the record; 0 when there is none yet."""
+        """The serial of the record; 0 if there is no record yet."""
         return 0 if self._commit is None else self._commit.serial
 
     def begin(self) -> Decision:
@@ -242,9 +243,9 @@ class Handover:
         """Write in one step that this task instance takes a batch; only then may it return the batch.
 
         Args:
-            batch: The items; empty: only the cursor has moved, and the last batch and its owner stay.
+            batch: The items. If it is empty, only the cursor has changed, and the last batch and its owner stay.
             cursor_text: The cursor with the batch in it.
-            undo_text: What takes the batch out of it.
+            undo_text: The data that takes the batch out of the cursor.
 
         Raises:
             CursorMoved: Somebody else has written the record.
@@ -265,10 +266,10 @@ class CursorMoved(Exception):
 
 
 class CursorStore(Protocol):
-    """Stores the record of one folder. One object serves one wait: it remembers what it loaded.
+    """Stores the record of one folder. Each object serves one wait, because it remembers the text that it loaded.
 
-    Unlike a :class:`~aml_provider.stored.Slot`, it replaces only the text that it loaded. Converted to text it names
-    the place of the record, for people.
+    Unlike a :class:`~aml_provider.stored.Slot`, it replaces only the text that it loaded. Its text form names the place
+    of the record, for people.
 
     Attributes:
         key: The record's name.
@@ -277,13 +278,13 @@ class CursorStore(Protocol):
     key: str
 
     def load(self) -> str | None:
-        """Read the record; None only if there is certainly none."""
+        """Read the record. Returns None only if it is certain that none is stored."""
 
     def save(self, text: str) -> None:
         """Replace the record that :meth:`load` returned.
 
         Raises:
-            CursorMoved: It has changed since; the caller must not act on the save.
+            CursorMoved: The record has changed since; the caller must behave as if nothing had been saved.
         """
 
     def is_in(self, folder: Folder) -> bool:

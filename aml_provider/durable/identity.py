@@ -40,24 +40,25 @@ class TaskIdentity(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def wrote(self, record: SubmissionRecord) -> bool:
-        """Whether a submission record is this task's; another Airflow's comes with a copy of its database."""
+        """Whether a submission record is this task's; a copy of a database contains those of another Airflow."""
         return record.key == self.key(record.generation, record.ordinal)
 
     def was_cleared_since(self, record: SubmissionRecord) -> bool:
         """Whether the task was cleared since this submission record.
 
         A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry does not change it. The sum can be the
-        same as before only if the DAG's ``retries`` were changed in between; then a task that had ended was cleared.
+        same as before only if the DAG's ``retries`` were changed in between. In that case a task whose record says that
+        it had ended was cleared.
         """
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
 
 
 class Deployment(NamedTuple):
-    """One Airflow, as its runs name it.
+    """One Airflow, with the facts by which its runs name it.
 
     Args:
         name: The deployment id.
-        url: Its address, where the id is random: a copy of the database has the same id, but usually another address.
+        url: Its address, if the id is random: a copy of the database has the same id, but usually another address.
             None: the address is not known, or not needed because somebody has chosen the id.
     """
 
@@ -78,7 +79,7 @@ class Deployment(NamedTuple):
         """Make sure that a run is this Airflow's, before it is cancelled.
 
         Raises:
-            ForeignRun: It is another one's.
+            ForeignRun: The run belongs to another Airflow.
         """
         if self.submitted(run):
             return
@@ -99,7 +100,7 @@ class Deployment(NamedTuple):
 
 
 def place_of(url: str) -> tuple[str, int | None, str] | None:
-    """The parts of an address that distinguish two Airflows: host, unusual port, path; None where they do not.
+    """The parts of an address that distinguish two Airflows: host, unusual port, path; None if it has no such part.
 
     An Airflow that changes from http to https stays the same.
     """

@@ -1,13 +1,12 @@
 """Reconciles one job schedule with its author's arguments: one read and at most one write.
 
-The name is the schedule's identity, so two of one name cannot exist, and a repeated request makes no second one. No
-intent is stored: a try after a crash reads the schedule, and finds what the earlier try has written or has not.
+The name is the schedule's identity, so two schedules cannot have the same name, and a repeated request makes no second
+schedule. No intent is stored: a try after a crash reads the schedule, and sees whether the earlier try has written it.
 
-Two writers: there is no ETag, so of two writes after the same state the later one wins as a whole. Tasks of this
-Airflow and of others are kept apart by the owner's properties. For people and other tools, the window is the time
-between our read and our write, usually one request's; what they write then is lost. A lost request of an interrupted
-try may be carried out up to ``ON_ITS_WAY`` seconds later, and undo what was written meanwhile; the next run of the DAG
-corrects that.
+Two writers: there is no ETag, so of two writes that follow the same read the later one wins as a whole. The owner's
+properties keep tasks of this Airflow and of others apart. What people and other tools write between our read and our
+write is lost; that is usually the time of one request. A lost request of an interrupted try may be carried out up to
+``ON_ITS_WAY`` seconds later, and undo what was written meanwhile; the next run of the DAG corrects that.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ class JobScheduleReconciler:
     """Makes one job schedule match what is wanted.
 
     Args:
-        target: The version of the component that it should run.
+        target: The version of the component that the schedule should run.
         workspace: The workspace's id in Azure Resource Manager.
-        if_exists: What to do with one that exists already: ``update``, ``reuse`` or ``fail``.
+        if_exists: What to do if the schedule exists already: ``update``, ``reuse`` or ``fail``.
     """
 
     def __init__(
@@ -73,9 +72,9 @@ class JobScheduleReconciler:
         """Create the schedule or make it match what is wanted.
 
         Raises:
-            ScheduleExists: It exists and must not (``fail``), another Airflow or task owns it, or it does not start
-                jobs of a pipeline.
-            ScheduleStartedRun: It should have been created as Disabled, but it has started a job.
+            ScheduleExists: It exists although it must not (``fail``), another Airflow or task owns it, or it does not
+                start jobs of a pipeline.
+            ScheduleStartedRun: It should have been created as disabled, but it has started a job.
             ProvisioningFailed: The service replies that it cannot set it up.
             AzureMLError: The service refused, or could not be reached.
         """

@@ -1,6 +1,6 @@
 """The submission of a pipeline job, whose id the client chooses: in doubt, the job is read by that id.
 
-An id names one job for ever, so a second request under the same id never starts a second job (azureml-v2-rest 4.3). So
+An id names one job for ever: a second request under the same id never starts a second job (azureml-v2-rest 4.3). So
 nothing is looked up by key here, and "not found" needs no evidence: it only means that the request is sent again.
 """
 
@@ -39,21 +39,21 @@ def id_of(record: SubmissionRecord) -> str:
 
 
 def leaves_doubt(error: AzureMLError) -> bool:
-    """Whether there may be a job although its submission has failed in this way.
+    """Whether a job may exist although its submission has failed with this error.
 
     A request for an id that exists is refused unless it is the same as the first one, and perhaps even then. The status
-    of that refusal is not established (azureml-v2-rest 4.3). So of all refusals, only those prove something that come
-    before the service compares the two: of the identity, and of a request among too many.
+    of that refusal is not established (azureml-v2-rest 4.3). So only those refusals prove something that come before
+    the service compares the two requests: a refused identity, and too many requests.
     """
     certain = (AuthenticationRefused, PermissionDenied, Throttled)
     return error.in_doubt or (isinstance(error, ServiceError) and not isinstance(error, certain))
 
 
 def fingerprint_of(run: PipelineRun, record: SubmissionRecord) -> str:
-    """The fingerprint of the request that a job was made of; the submission record's if the job does not say.
+    """The fingerprint of the request that has become a job; that of the submission record if the job has none.
 
-    They differ if an earlier request under the same id arrived late, and first. A later one may have changed the job's
-    tags, but not its properties (azureml-v2-rest 4.3).
+    The two differ if an earlier request under the same id has arrived before this one. The later request may have
+    changed the job's tags, but not its properties (azureml-v2-rest 4.3).
     """
     return run.properties.get(FINGERPRINT) or run.tags.get(FINGERPRINT) or record.fingerprint
 
@@ -67,8 +67,8 @@ def find_job(
 ) -> Flow[PipelineRun | None]:
     """Read the job of a submission by its id, for ``timeout`` seconds or until it exists.
 
-    None after 0 seconds means: submit it again. None after as long as a request can be on its way means that there will
-    be no such job.
+    None with a ``timeout`` of 0 means: submit it again. If the ``timeout`` is as long as a request can be on its way,
+    None means that there will be no such job.
 
     Raises:
         ForeignRun: Something else has this id.

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Log(Protocol):
-    """Takes lines for the task's log, with the values of their ``%`` formats."""
+    """Takes lines for the task's log, and the values for their ``%`` formats."""
 
     def info(self, message: str, /, *values: Any) -> Any:
         """Log progress."""

@@ -32,10 +32,10 @@ class Search(NamedTuple):
     """The result of a search.
 
     Args:
-        run_ids: The runs that carry the key, newest first.
-        way: The way that found them; empty if none did.
+        run_ids: The ids of the runs that carry the key, newest first.
+        way: The way that found them; empty if no way did.
         answered: The ways that answered in the last round, whether they found a run or not.
-        error: Why a way did not answer in the last round; None if all did.
+        error: The reason why a way did not answer in the last round; None if all ways answered.
     """
 
     run_ids: tuple[str, ...]
@@ -45,7 +45,7 @@ class Search(NamedTuple):
 
 
 def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
-    """Look up the runs that carry a key, in one way.
+    """Look up the runs that carry a key in one way.
 
     Raises:
         AzureMLError: This way did not answer.
@@ -77,7 +77,7 @@ def search(
     now: Callable[[], float] = time.monotonic,
     keep: Callable[[float], None] | None = None,
 ) -> Flow[Search]:
-    """Look up a key in every way, in rounds as :func:`repeat_until_found` has them."""
+    """Look up a key in every way, in rounds, as in :func:`repeat_until_found`."""
     last = Search((), "", frozenset())
 
     def look_up_in_every_way() -> Flow[Search | None]:
@@ -109,8 +109,9 @@ def repeat_until_found(
 ) -> Flow[T | None]:
     """Repeat a look-up until it finds something or ``timeout`` seconds have passed.
 
-    The last round begins no earlier, and there is at least one. The time that replies take counts too. After each other
-    round, ``keep`` is called with the seconds that have passed since the first one began.
+    There is at least one round. If nothing is found, the last round does not begin before the ``timeout`` has passed.
+    The time that replies take counts too. After each round except the last, ``keep`` is called with the seconds since
+    the first round began.
     """
     start = now()
     end = start + timeout
@@ -127,7 +128,7 @@ def repeat_until_found(
 
 
 def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up: float) -> float:
-    """The time for which a request of another process is looked up: that process can have sent it until it died.
+    """For how long a request of another process is looked up, which it may have sent at any time until it died.
 
     The other clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer
     than it can take to arrive: a look-up that ends too early leads to a second submission.
@@ -136,11 +137,12 @@ def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up
         sent_at: The time just before the request, by the other clock, in seconds since the epoch.
         lookup_timeout: Seconds for which something is looked up before it counts as absent.
         now: The time by our clock.
-        looked_up: Seconds for which other tries have looked it up. These are durations, so no clock changes them.
+        looked_up: Seconds for which other tries have looked it up. They are durations, so clocks that differ do not
+            matter.
 
     Returns:
-        Seconds; 0 for a request that is older than the full time plus a quarter of an hour, or that was looked up for
-        the full time: then one look-up is enough.
+        Seconds. 0 means that one look-up is enough: the request was looked up for the full time (``lookup_timeout`` and
+        a minute), or is older than the full time plus a quarter of an hour.
     """
     longest = lookup_timeout + ON_ITS_WAY
     return max(0.0, min(longest - looked_up, sent_at + longest + _SKEW - now))

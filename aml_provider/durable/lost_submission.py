@@ -28,10 +28,10 @@ class RunFinder:
     """Finds runs that this try or an earlier one has submitted.
 
     Args:
-        evidence: What "not found" proves; None where no submission in doubt is resolved.
+        evidence: Decides what "not found" proves; None if this object resolves no submissions in doubt.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         monotonic: The clock for waiting.
-        store: Keeps how long a look-up has lasted, so that the next try continues it; None: nothing is kept.
+        store: Stores how long a look-up has lasted, so that the next try continues it; None: this is not stored.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class RunFinder:
         self._store = store
 
     def run_of_earlier_try(self, record: SubmissionRecord, *, submits_jobs: bool) -> Flow[PipelineRun | None]:
-        """The run of an earlier try, or None if there is none and, unless this try submits its job again, will be none.
+        """Find the run of an earlier try. None: there is none, and none can appear if this try does not submit.
 
         Args:
             record: The submission record of that try.
-            submits_jobs: Whether this try submits a job, under the same id if that does not exist. Then it does not
+            submits_jobs: Whether this try submits a job; if the job does not exist, under the same id. Then it does not
                 matter whether the earlier request still arrives.
 
         Raises:
-            SubmissionUnknown: The run is gone, or whether there is one cannot be established.
-            SubmissionUnsettled: Whether there is one cannot be established yet.
+            SubmissionUnknown: The run does not exist any more, or it cannot be established whether there is a run.
+            SubmissionUnsettled: It cannot be established yet whether there is a run.
             RunUnwatched: The run cannot be read at the moment.
             ForeignRun: Something else has the job's id.
         """
@@ -102,13 +102,14 @@ class RunFinder:
     def run_in_doubt(
         self, record: SubmissionRecord, timeout: float | None = None, *, cause: AzureMLError | None
     ) -> Flow[PipelineRun | None]:
-        """The run of a submission whose reply was lost; None proves that it was not carried out.
+        """Find the run of a submission whose reply was lost; None proves that it was not carried out.
 
-        Its key is looked up for ``timeout`` seconds; without it, until a run of this moment counts as absent.
+        The key is looked up for ``timeout`` seconds; without a ``timeout``, until a run that was submitted now counts
+        as absent.
 
         Raises:
-            SubmissionUnknown: Whether there is a run cannot be established.
-            SubmissionUnsettled: Whether there is a run cannot be established yet.
+            SubmissionUnknown: It cannot be established whether there is a run.
+            SubmissionUnsettled: It cannot be established yet whether there is a run.
             RunUnwatched: The run cannot be read at the moment.
         """
         timeout = self._lookup_timeout if timeout is None else timeout
@@ -136,7 +137,7 @@ class RunFinder:
         ) from cause
 
     def job_now(self, record: SubmissionRecord) -> Flow[PipelineRun | None]:
-        """The job of a submission in doubt; None: submit it again under the same id.
+        """Read the job of a submission in doubt; None: submit it again under the same id.
 
         Raises:
             SubmissionUnsettled: It cannot be read at the moment.
@@ -150,14 +151,14 @@ class RunFinder:
     def find_id(
         self, record: SubmissionRecord, timeout: float | None = None, *, is_strict: bool = False
     ) -> Flow[str | None]:
-        """The id of a submission's run, if it can be found; finding none proves nothing.
+        """Find the id of a submission's run. None proves nothing.
 
         Args:
             record: Its submission record.
-            timeout: Seconds for which the key is looked up; None: as long as the submission may still arrive, and the
-                next try continues a look-up that is interrupted.
-            is_strict: Raise the error if a look-up does not answer and no other one finds the run. For a job there is
-                one way only, and its error is always raised.
+            timeout: Seconds for which the key is looked up; None: for as long as the submission may still arrive. In
+                that case the next try continues an interrupted look-up.
+            is_strict: Raise the error of a look-up that does not answer, if no other look-up finds the run. For a job
+                there is one way only, and its error is always raised.
 
         Raises:
             SubmissionUnsettled: The job cannot be read at the moment.
@@ -192,8 +193,8 @@ class RunFinder:
 
         Raises:
             NotFound: The workspace does not know it.
-            RunUnwatched: A right is missing, for example. That says nothing about the run, so the task keeps its
-                retries.
+            RunUnwatched: The run cannot be read, for example because a right is missing. That says nothing about the
+                run, so the task keeps its retries.
         """
         try:
             found: T = yield call

@@ -16,9 +16,9 @@ class RunOrder(NamedTuple):
     """The run that one try of a task asks for.
 
     Args:
-        reference: The pipeline, as the author named it; a retry that names another one asks for something else.
-        find_target: Finds the pipeline, and makes sure that it accepts the request, just before a submission. A run
-            that exists already is taken over without it: its pipeline may have been renamed or disabled since.
+        reference: The pipeline, as the author named it. A retry that names another pipeline asks for another run.
+        find_target: Finds the pipeline, and makes sure that it accepts the request, just before a submission. It is not
+            called when an existing run is taken over: the pipeline may have been renamed or disabled since.
     """
 
     reference: PipelineReference

@@ -11,20 +11,21 @@ class SubmissionRecord(NamedTuple):
     Args:
         generation: A random token, new with each generation. A clear begins a generation, a retry does not.
         max_tries: The task instance's ``max_tries`` at that time: a clear raises it, a retry does not change it.
-        retries: The task's ``retries`` at that time: a clear can repeat ``max_tries`` only if they were changed since.
+        retries: The task's ``retries`` at that time: a clear can leave ``max_tries`` the same only if they were changed
+            since.
         ordinal: The number of unsuccessful runs of this generation before this one.
         key: The key that the run carries, so that it can be found.
         fingerprint: Shows whether a retry asks for the same run.
         experiment: The run's experiment.
-        pipeline_id: The published pipeline, where it is known; of a job, the version of the component.
+        pipeline_id: The published pipeline, if it is known; for a job, the version of the component.
         submitted_at: The time just before the submission was sent, in seconds since the epoch.
         run_id: The run; None while it is not known.
-        sent: Whether the submission may have been sent. False after one that certainly was not, or was refused.
+        sent: Whether the submission may have been sent. False if it certainly was not sent, or was refused.
         finished: Whether the task ended with this run.
         azureml_conn_id: The connection used; None in a submission record of an earlier version.
         cancel_on_kill: Whether the run is cancelled when a person ends the task.
-        looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there:
-            else a task whose ``execution_timeout`` is shorter than a look-up would never complete one.
+        looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there.
+            Otherwise a task whose ``execution_timeout`` is shorter than a look-up would never complete a look-up.
         is_job: Whether it was submitted as a pipeline job, whose id follows from the key.
     """
 
@@ -50,7 +51,7 @@ class SubmissionStore(Protocol):
     """Keeps the submission record of a task instance through crashes and retries."""
 
     def load(self) -> SubmissionRecord | None:
-        """Read the record."""
+        """Read the submission record; None if there is none."""
 
     def save(self, record: SubmissionRecord) -> None:
         """Replace the record. When this returns, it is stored."""

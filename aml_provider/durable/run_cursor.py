@@ -1,4 +1,4 @@
-"""The runs of a native schedule that were delivered already. Pure: from runs and a cursor it finds the next run."""
+"""The cursor of a native schedule: the runs that were delivered already. It finds the next run, without any I/O."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RunCursor(NamedTuple):
     Args:
         since: Runs that began earlier are ignored.
         latest: When the latest delivered run began; None before the first one.
-        seen: The delivered runs that began within :data:`LATENESS` before that: id and begin.
+        seen: The id and begin of each delivered run that began within :data:`LATENESS` before ``latest``.
     """
 
     since: datetime
@@ -33,7 +33,7 @@ class RunCursor(NamedTuple):
     seen: tuple[tuple[str, datetime], ...] = ()
 
     def next_run(self, runs: Iterable[PipelineRun], since: datetime | None = None) -> PipelineRun | None:
-        """The first run that was not delivered yet, in the order in which the runs began.
+        """Find the first run that was not delivered yet, in the order in which the runs began.
 
         Args:
             runs: The schedule's runs, in any order.
@@ -85,7 +85,7 @@ def undone(cursor_text: str, undo_text: str) -> tuple[str, str]:  # noqa: ARG001
     """Take the last run out of a stored cursor: the undo text is the cursor before that run.
 
     Returns:
-        The cursor without the run, twice: it is its own undo text too.
+        The cursor without the run, and the same text as its undo text.
     """
     return undo_text, undo_text
 

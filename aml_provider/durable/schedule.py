@@ -1,7 +1,8 @@
 """Reconciles one native schedule with its author's arguments: created once, updated in place, replaced only if needed.
 
-The service has no idempotency key for a creation and allows two schedules of one name. So each creation carries a key,
-and an intent is stored before it is sent: a try that finds an intent searches for the schedule before it creates one.
+The service has no idempotency key for a creation and allows two schedules with the same name. So each creation carries
+a key, and an intent is stored before it is sent. A try that finds an intent searches for the schedule before it creates
+one.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ class ScheduleReconciler:
     """Makes one schedule match what is wanted.
 
     Args:
-        target: The pipeline or endpoint that it should run.
-        if_exists: What to do with one that exists already: ``update``, ``reuse`` or ``fail``.
-        intent_slot: Where the intent to create it is stored.
-        lookup_timeout: Seconds for which a creation whose reply was lost is searched for.
+        target: The pipeline or endpoint that the schedule should run.
+        if_exists: What to do if the schedule exists already: ``update``, ``reuse`` or ``fail``.
+        intent_slot: The place where the intent to create the schedule is stored.
+        lookup_timeout: Seconds for which the schedule is searched for if the reply to its creation was lost.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class ScheduleReconciler:
 
         Raises:
             AmbiguousSchedule: Several have the name; the message lists them.
-            ScheduleExists: It exists and must not (``fail``), or another Airflow or task owns it.
-            ScheduleStartedRun: It should have been created as Disabled, but it has started a run.
+            ScheduleExists: It exists although it must not (``fail``), or another Airflow or task owns it.
+            ScheduleStartedRun: It should have been created as disabled, but it has started a run.
             ProvisioningFailed: The service reports immediately that it cannot set it up.
             AzureMLError: The service refused, or could not be reached.
         """

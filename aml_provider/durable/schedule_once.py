@@ -48,12 +48,12 @@ def create_schedule(
 ) -> Flow[Schedule]:
     """Create a schedule of a published pipeline or of a pipeline endpoint, or find the one that has its name.
 
-    The service must have set it up by the ``deadline``, in seconds since the epoch; without one, that is not awaited. A
-    creation whose reply was lost is searched for during ``lookup_timeout`` seconds.
+    The service must have set it up by the ``deadline``, in seconds since the epoch; None: do not wait for that. If the
+    reply to the creation was lost, the schedule is searched for during ``lookup_timeout`` seconds.
 
     Raises:
         InvalidArgument: A value cannot be used.
-        PipelineError: There is no such pipeline or endpoint, it is not active, or does not accept the given parameters.
+        PipelineError: There is no such pipeline or endpoint, it is not active, or it does not accept the parameters.
         ScheduleError: The schedule cannot be found, or cannot be managed as requested.
     """
     if (pipeline_id is None) == (endpoint_id is None):

@@ -45,7 +45,7 @@ class ScheduleOwner(NamedTuple):
     """The task that owns a schedule, through all runs of its DAG.
 
     Args:
-        run_id: The current DAG run: it identifies the schedules that this task instance has created.
+        run_id: The current DAG run, which identifies the schedules that this task instance has created.
         map_index: The index of a mapped task, else -1.
     """
 
@@ -103,11 +103,12 @@ class ScheduleOwner(NamedTuple):
             properties: The schedule's properties.
             key: The key of the schedule that this owner wants.
             described: The schedule, for the message.
-            other_target: What this owner wants the schedule to run, if it runs something else now.
+            other_target: The pipeline or component that this owner wants the schedule to run, if the schedule runs
+                another one now.
             warn: Called with a line about a take-over.
 
         Raises:
-            ScheduleExists: It belongs to another Airflow; or to another task, for something else.
+            ScheduleExists: It belongs to another Airflow, or to another task that runs something else.
         """
         if properties.get(KEY, key) == key:
             return
@@ -122,16 +123,16 @@ class ScheduleOwner(NamedTuple):
 
 
 class _NoOwner(ScheduleOwner):
-    """No task owns the schedule: it carries no properties of ours, so it is found by its name alone."""
+    """The schedule is owned by no task: it has no properties of ours, so it is found by its name alone."""
 
     __slots__ = ()
 
     def owner_properties(self, name: str) -> dict[str, str]:  # noqa: ARG002 - the owner's signature
-        """None."""
+        """There are no such properties."""
         return {}
 
     def created_by_properties(self) -> dict[str, str]:
-        """None."""
+        """There are no such properties."""
         return {}
 
 

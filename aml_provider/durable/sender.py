@@ -37,8 +37,8 @@ class Sender:
     Args:
         identity: The task instance.
         finder: Finds the run of a submission in doubt.
-        policy: How long a submission is repeated: one that the service was too busy to accept, and that of a job that
-            does not exist after a failure.
+        policy: For how long a submission is repeated if the service was too busy to accept it, or if it failed and its
+            job does not exist.
         looks_up: Whether the run of a lost reply is looked up by its key, as for a durable task.
         keep: Stores a submission record.
 
@@ -84,12 +84,13 @@ class Sender:
             order: The run that is asked for.
             target: The pipeline, as it was found in the workspace.
             record: Its submission record, which is stored before each request.
-            before: The submission record of an earlier request for the same job, whose fate is not known.
+            before: The submission record of an earlier request for the same job, if it is not known what happened to
+                that request.
 
         Raises:
             AzureMLError: The service refused, or could not be reached; or the job does not exist yet, and the next try
                 submits it again under the same id.
-            SubmissionUnknown: Whether it was carried out cannot be established.
+            SubmissionUnknown: It cannot be established whether the submission was carried out.
             SubmissionUnsettled: The same, but a retry may be able to establish it.
             ForeignRun: Something else has the job's id.
         """

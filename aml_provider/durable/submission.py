@@ -1,9 +1,9 @@
 """Exactly one run for each task instance and generation.
 
 The service has no idempotency key and never lets a client choose the id of a published pipeline's run. So each
-submission carries a key, the submission record is stored before it is sent, and whenever its fate is in doubt the key
-is looked up instead of sending it again. A job has an id of our choice: in doubt, that id is read, and the job may be
-submitted again. ``docs/reliability-protocol.md`` describes the whole protocol.
+submission carries a key, the submission record is stored before the request is sent, and whenever the outcome is in
+doubt, the key is looked up instead of sending the request again. A job has an id of our choice: in doubt, that id is
+read, and the job may be submitted again. ``docs/reliability-protocol.md`` describes the whole protocol.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 class Submission:
-    """The submission of one task instance: sends it, takes over the run of an earlier try, keeps the record of both.
+    """Obtains the run of one task instance: submits it, or takes over the run of an earlier try, and stores the record.
 
     Args:
         identity: The task instance.
         store: Keeps the submission record through crashes. None if the task is not durable: then nothing is looked up
-            or taken over, and each try submits.
+            or taken over, and each try submits a run.
         evidence: Decides what "not found" proves; only :meth:`obtain` of a durable task needs it.
         cancel_older: Whether a run that an older generation left active is cancelled.
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
-        policy: How long a submission is repeated that the service was too busy to accept, and how long that of a job
-            whose fate is in doubt.
+        policy: For how long a submission is repeated if the service was too busy to accept it, or if its job does not
+            exist although the submission may have been carried out.
         monotonic: The clock for waiting.
     """
 
@@ -97,7 +97,7 @@ class Submission:
         return self._sender.has_sent
 
     def stop(self) -> None:
-        """Submit nothing from now on: the task is being killed, which does not end it immediately on Airflow 3."""
+        """Submit nothing from now on: the task is being killed, but on Airflow 3 it continues for some time."""
         self._sender.stop()
 
     def resume(self, run_id: str) -> None:
@@ -105,16 +105,16 @@ class Submission:
         self.run_id = run_id
 
     def obtain(self, order: RunOrder) -> Flow[str]:
-        """Obtain the one run of this generation: take over the one that exists, else submit.
+        """Obtain the one run of this generation: take over the existing one, else submit it.
 
         Returns:
             The run's id.
 
         Raises:
-            SubmissionUnknown: Whether a submission was carried out cannot be established.
+            SubmissionUnknown: It cannot be established whether a submission was carried out.
             SubmissionUnsettled: The same, but a retry may be able to establish it.
-            ForeignRun: An earlier try was another Airflow's, or a run that has to end first is, or something else has
-                the job's id.
+            ForeignRun: The earlier try, or a run that has to end first, belongs to another Airflow; or something else
+                has the job's id.
             RunUnwatched: The run of an earlier try cannot be read at the moment.
             RunCanceled: Somebody cancelled the run of an earlier try in the workspace.
             RunStillActive: A run that has to end first has not ended in time.
@@ -144,7 +144,7 @@ class Submission:
         return self.run_id is not None or (self._store is not None and record is not None and record.sent)
 
     def find(self, timeout: float) -> Flow[str | None]:
-        """The run of this try; where its submission is under way, its key is looked up for ``timeout`` seconds."""
+        """Find the run of this try; if its submission is under way, look its key up for ``timeout`` seconds."""
         record = self._record
         if self.run_id is not None or record is None or not self.may_have_run:
             return self.run_id
@@ -167,7 +167,7 @@ class Submission:
         return self.submitted and looks_up and self._evidence is not None and bool(self._evidence.due)
 
     def learn(self) -> Flow[None]:
-        """Find out, with the run that this try has submitted, in which ways runs are found by their key.
+        """Test, with the run that this try has submitted, in which ways runs are found by their key.
 
         Raises:
             RuntimeError: The evidence cannot be read back.
@@ -179,7 +179,7 @@ class Submission:
             )
 
     def finish(self) -> None:
-        """Store that the task ends with this run; the last step before it does."""
+        """Store that the task ends with this run; this is the last step before the task ends."""
         record = self._store.load() if self._store is not None else None
         if self._store is not None and record is not None and record.run_id == self.run_id:
             self._store.close(record)

@@ -1,1 +1,1 @@
-"""A local Azure Machine Learning workspace that speaks the v1 REST API: ``python -m aml_provider.emulator``."""
+"""A local Azure Machine Learning workspace with the REST APIs of v1 and v2: ``python -m aml_provider.emulator``."""

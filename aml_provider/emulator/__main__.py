@@ -1,4 +1,4 @@
-"""The command line: ``python -m aml_provider.emulator``."""
+"""The command line of the local workspace: ``python -m aml_provider.emulator``."""
 
 from __future__ import annotations
 

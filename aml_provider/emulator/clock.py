@@ -44,7 +44,7 @@ class Clock:
         ValueError: The speed is out of range.
 
     Attributes:
-        agendas: The work on the way of a move; at each instant, one finishes before the next one begins.
+        agendas: The work that a move must not skip; at each instant, one agenda finishes before the next one begins.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -66,7 +66,7 @@ class Clock:
         return self._held
 
     def now(self) -> float:
-        """The current instant."""
+        """The present instant."""
         with self._lock:
             return self._now()
 
@@ -105,12 +105,12 @@ class Clock:
         self._wake()
 
     def not_before(self, instant: float) -> None:
-        """Move time forward to an instant, for example to one that an earlier process already reached."""
+        """Move time forward to an instant, for example to an instant that an earlier process has already reached."""
         with self._lock:
             self._move_to(min(max(instant, self._now()), LAST_INSTANT))
 
     def advance(self, seconds: float) -> None:
-        """Move time forward, stopping at everything that is due on the way.
+        """Move time forward, and stop at everything that is due on the way.
 
         A step function takes no time on this clock: it starts when it is due, and time moves on only after it has
         returned.

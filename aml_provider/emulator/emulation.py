@@ -1,4 +1,4 @@
-"""One emulated workspace with everything around it: clock, faults, request log, step functions, file."""
+"""One emulated workspace with everything around it: clock, faults, request log, step functions, state file."""
 
 from __future__ import annotations
 

@@ -99,11 +99,11 @@ class Fault:
         query: A glob for the query as sent, still encoded.
         body: A glob for the body's text.
         times: How many more requests it applies to.
-        after: How many matching requests it lets pass before that.
+        after: How many matching requests it lets pass first.
         status: The HTTP status that ``status``, ``html`` and ``redirect`` answer.
         retry_after: The ``Retry-After`` header of ``status``, seconds or an HTTP date.
         after_commit: ``status`` and ``html`` carry out the request before they answer.
-        envelope: The casing of the error of ``status``: ``camel`` or ``pascal``; None: that of the service.
+        envelope: The casing of the error of ``status``: ``camel`` or ``pascal``; None: the service's casing.
         location: The target of ``redirect``; None: the address of the request itself.
         content_type: The type that ``content_type`` declares.
         seconds: The duration of ``delay`` and ``slow``.
@@ -148,7 +148,7 @@ class Faults:
         """Add a fault; the details are the fields of ``Fault``.
 
         Raises:
-            ValueError: The kind is unknown, it does not have a detail, or a value is invalid.
+            ValueError: The kind is unknown, the kind does not have one of the details, or a value is invalid.
         """
         if not isinstance(kind, str) or kind not in _KINDS:
             raise ValueError(f"kind: {shown(kind)} is not one of {', '.join(KINDS)}")
@@ -165,7 +165,7 @@ class Faults:
         return fault
 
     def take(self, method: str, path: str, query: str = "", body: str = "") -> Fault | None:
-        """The fault that applies to this request, counted down."""
+        """Find the fault that applies to this request, and count it down."""
         with self._lock:
             for fault in self._faults:
                 if not fault.matches(method, path, query, body):

@@ -43,7 +43,8 @@ class Quirks:
         drop_tags: The tags of a submission do not reach the run.
         epoch_dates: The dates of pipeline runs are in 1970; only their ``Status`` has the real times.
         exact_keys: The keys of a body count only in the case that Microsoft's SDK uses.
-        first_job_at_once: A new job schedule without a start time starts a job immediately, also with lists or cron.
+        first_job_at_once: A new job schedule without a start time starts a job immediately, even with lists or a cron
+            expression.
         history_lag: Seconds until ``runs:query`` and the list of runs of its pipeline contain a new run.
         history_late: Seconds during which run history answers 404 to a GET of a new run by its id.
         iana_zones_refused: A job schedule with an IANA time zone, such as ``Asia/Seoul``, is refused.
@@ -61,8 +62,8 @@ class Quirks:
         omit_nulls: Replies leave out null values.
         one_run_per_poll: A datastore trigger starts one run for all changed blobs, with the folder as its data path.
         page_size: The most items in a page.
-        properties_filter: Whether ``properties=`` filters the list of jobs: by names and values (``supported``), by
-            names only (``names``), as a 400 (``refused``), or not at all (``ignored``).
+        properties_filter: How ``properties=`` filters the list of jobs: by names and values (``supported``), by names
+            only (``names``), or not at all (``ignored``); with ``refused`` it is a 400.
         property_filters: Whether filters can use properties other than ``azureml.…``: with ``refused`` they are a 400,
             with ``ignored`` they match everything.
         provisioning: Seconds for which a schedule is provisioned after each change.
@@ -78,7 +79,7 @@ class Quirks:
         tag_filters: Whether filters can use tags; values as for ``property_filters``.
         update_fires: Which updates of an active schedule without a start time start a run immediately: those that
             change the recurrence (``changed``), all (``always``) or none (``never``).
-        v1_gone: The pipelines and datastore services answer 410 to everything; the v2 API and run history are there.
+        v1_gone: The pipelines and datastore services answer every request with a 410; the v2 API and run history work.
     """
 
     active_only_default: bool = False

@@ -19,7 +19,7 @@ _SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
-    """One request. ``query`` holds pairs, as a name may occur twice; ``body`` is JSON, or text if it is not."""
+    """One request. ``query`` holds pairs, because a name may occur twice; ``body`` is JSON, or else a text."""
 
     n: int = 0
     time: str
@@ -50,7 +50,7 @@ class RequestLog:
             self._entries.append(entry)
 
     def find(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
-        """The requests, oldest first; only those with a method, or with a text in their path, if given."""
+        """Find requests, oldest first; if given, only those with this method, or with this text in their path."""
         with self._lock:
             entries = list(self._entries)
         return [

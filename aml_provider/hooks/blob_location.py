@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class BlobLocation(NamedTuple):
-    """A folder as its author names it, in plain values that a trigger can carry.
+    """A folder as an author names it, in plain values that a trigger can store.
 
     Args:
         datastore: A datastore of the workspace; give either this or ``container_url``.
@@ -64,7 +64,7 @@ class BlobLocation(NamedTuple):
         return cls(datastore, None, path, None, azureml_conn_id)
 
     def is_same_folder(self, other: BlobLocation) -> bool:
-        """Whether the other has the same name. Two different names may still be those of one folder."""
+        """Whether another folder has the same name. Two different names may still belong to one folder."""
         from aml_provider.blobs.folder import normalise_path
 
         return self.name == other.name and normalise_path(self.path) == normalise_path(other.path)
@@ -78,7 +78,7 @@ class BlobLocation(NamedTuple):
         """Check what can be checked without a connection.
 
         Raises:
-            InvalidArgument: A value cannot be used; the message shows no possible secret.
+            InvalidArgument: A value cannot be used; the message shows nothing that may be a secret.
         """
         from aml_provider.blobs.folder import Folder, normalise_path
 
@@ -104,7 +104,7 @@ class BlobLocation(NamedTuple):
         """Open a client that may list the folder, on a worker.
 
         Args:
-            timeout: The most seconds of retries; None: as ``[azureml] retry_budget`` says.
+            timeout: The most seconds for retries; None: those of ``[azureml] retry_budget``.
         """
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
@@ -194,7 +194,8 @@ class WasbRights(NamedTuple):
         """Read a connection.
 
         Raises:
-            InvalidArgument: It is of our own type, or its extra is not a JSON object and nothing else holds a right.
+            InvalidArgument: It has this provider's own type, or its extra is not a JSON object and no other field holds
+                a right.
         """
         where = f"connection {connection.conn_id!r}, "
         if getattr(connection, "conn_type", None) == CONN_TYPE:
@@ -225,7 +226,7 @@ class WasbRights(NamedTuple):
         """The values that no log may show.
 
         Raises:
-            InvalidArgument: The connection cannot be read; the message shows nothing of it.
+            InvalidArgument: The connection cannot be read; the message shows no part of it.
         """
         from aml_provider.client.secret import Secret
 
@@ -257,7 +258,7 @@ class WasbRights(NamedTuple):
         """The right to list a container.
 
         Raises:
-            InvalidArgument: The connection holds none.
+            InvalidArgument: The connection holds no right.
         """
         from aml_provider.blobs.access import ContainerAccess
         from aml_provider.blobs.wasb import account_of
@@ -283,7 +284,7 @@ class WasbRights(NamedTuple):
 
 
 class FolderKey(NamedTuple):
-    """Identifies the watchers that share a listing: the same one at the same times.
+    """Identifies the watchers that share a listing, because they need the same one at the same times.
 
     Attributes:
         location: The folder, its path normalised.

@@ -18,7 +18,7 @@ class ComponentMethods(WorkspaceHook):
 
     @operation
     def list_components(self, *, active_only: bool = True) -> Call[tuple[Component, ...]]:
-        """List the workspace's registered components; with ``active_only``, without those that are archived."""
+        """List the workspace's registered components; with ``active_only``, without archived components."""
         from aml_provider.client import calls
 
         return calls.list_components(active_only=active_only)
@@ -31,7 +31,7 @@ class ComponentMethods(WorkspaceHook):
 
         Args:
             name: The component.
-            version: The version; None: the newest one that is not archived.
+            version: The version; None: the newest version that is not archived.
 
         Raises:
             PipelineError: There is no such component or version; the message suggests others.
@@ -66,7 +66,7 @@ class ComponentMethods(WorkspaceHook):
 
     @operation
     def list_batch_deployments(self, endpoint_name: str) -> Call[tuple[BatchDeployment, ...]]:
-        """List the deployments of a batch endpoint: the component that each of them runs, and its settings."""
+        """List the deployments of a batch endpoint, each with the component that it runs and its settings."""
         from aml_provider.client import calls
 
         return calls.list_batch_deployments(endpoint_name)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class EndpointMethods(WorkspaceHook):
     """Methods for pipeline endpoints.
 
-    A change reads the endpoint and writes it back whole, so that what others have set is kept. After a lost reply it is
-    read again, and written again only if that is still needed. Azure ML has no lock for this: of two simultaneous
-    changes, the later one wins.
+    A change reads the endpoint and writes it back whole, so that what others have set is kept. After a lost reply the
+    endpoint is read again, and written again only if that is still needed. Azure ML has no lock for this: of two
+    simultaneous changes, the later one wins.
     """
 
     @operation
     def list_endpoints(self, *, active_only: bool = True) -> Flow[tuple[PipelineEndpoint, ...]]:
-        """List the workspace's pipeline endpoints; with ``active_only``, without those that are disabled."""
+        """List the workspace's pipeline endpoints; with ``active_only``, without disabled endpoints."""
         from aml_provider.client.flows.endpoints import list_endpoints
 
         return list_endpoints(active_only=active_only)
@@ -58,7 +58,7 @@ class EndpointMethods(WorkspaceHook):
     def list_pipelines_of_endpoint(
         self, endpoint_id: str, *, active_only: bool = True
     ) -> Call[tuple[PublishedPipeline, ...]]:
-        """List the published pipelines behind an endpoint; its ``versions`` map them.
+        """List the published pipelines behind an endpoint; its ``versions`` map each version to a pipeline.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -77,7 +77,7 @@ class EndpointMethods(WorkspaceHook):
         Args:
             name: Its name, which no other endpoint of the workspace may have.
             pipeline_id: The published pipeline.
-            description: What it is for.
+            description: The description of the endpoint.
 
         Raises:
             PipelineError: The name is taken.
@@ -99,7 +99,7 @@ class EndpointMethods(WorkspaceHook):
         Args:
             endpoint_id: The pipeline endpoint.
             pipeline_id: The published pipeline.
-            set_default: Make this version the default one.
+            set_default: Make this version the default version.
         """
         from aml_provider.client.flows.endpoints import add_version
 
@@ -109,7 +109,7 @@ class EndpointMethods(WorkspaceHook):
 
     @operation
     def set_default_endpoint_version(self, endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
-        """Set the version that runs when none is given.
+        """Set the version that runs if a submission names none.
 
         Args:
             endpoint_id: The pipeline endpoint.
@@ -161,7 +161,7 @@ class EndpointMethods(WorkspaceHook):
 
     @operation
     def archive_endpoint(self, endpoint_id: str) -> Flow[PipelineEndpoint]:
-        """Disable a pipeline endpoint and free its name: it gets a random one, as in Microsoft's SDK.
+        """Disable a pipeline endpoint and free its name: it gets a random name, as with Microsoft's SDK.
 
         Only :meth:`update_endpoint` can restore the old name.
         """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExperimentMethods(WorkspaceHook):
-    """Methods for experiments, by their names."""
+    """Methods for experiments, which are named by their names, not by their ids."""
 
     @operation
     def list_experiments(
@@ -24,8 +24,8 @@ class ExperimentMethods(WorkspaceHook):
         """List the workspace's experiments.
 
         Args:
-            view: ``ActiveOnly``, ``ArchivedOnly``, ``All`` or ``Default`` (the service decides).
-            tags: Only those that have all of these tags; None as value: any value.
+            view: ``ActiveOnly``, ``ArchivedOnly``, ``All`` or ``Default`` (the service chooses).
+            tags: Only experiments that have all of these tags; None as a value means any value.
             limit: The most experiments to return; None: all.
 
         Raises:

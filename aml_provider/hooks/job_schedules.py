@@ -27,7 +27,7 @@ class JobScheduleMethods(WorkspaceHook):
         """List the workspace's job schedules.
 
         Args:
-            active_only: Leave out those that are disabled.
+            active_only: Leave out disabled schedules.
         """
         from aml_provider.client import calls
 
@@ -82,34 +82,34 @@ class JobScheduleMethods(WorkspaceHook):
 
         Args:
             name: Its name: 1 to 255 letters, digits, ``-`` and ``_``.
-            experiment_name: The experiment of its jobs.
+            experiment_name: The experiment of the schedule's jobs.
             component_name: The registered pipeline component; give this or ``batch_endpoint_name``.
-            component_version: Its version; None: the newest one now.
+            component_version: The component's version; None: the version that is newest now.
             batch_endpoint_name: The batch endpoint whose deployment names the component.
-            deployment_name: The endpoint's deployment; None: its default one.
-            compute: The compute of the steps that name none.
-            recurrence: When it starts jobs: a :class:`~aml_provider.client.models.Recurrence`; or
+            deployment_name: The endpoint's deployment; None: its default deployment.
+            compute: The compute for the steps that name no compute.
+            recurrence: The times at which it starts jobs: a :class:`~aml_provider.client.models.Recurrence`; or
             cron: a cron expression, with ``*`` for day of month and month.
-            start_time: The first moment that counts, without an offset.
-            end_time: The last moment that counts, without an offset.
+            start_time: The first moment at which a job may start, without an offset.
+            end_time: The last moment at which a job may start, without an offset.
             time_zone: The zone of all times; None: UTC.
-            parameters: Literal inputs of its jobs.
-            data_paths: Inputs that take data.
+            parameters: Literal inputs of its jobs, by name.
+            data_paths: Inputs that take data, by name.
             datasets: Data assets as ``name:version``, by input.
             tags: Tags of the schedule and of its jobs.
-            description: What it is for.
+            description: The description of the schedule and of its jobs.
             continue_on_step_failure: Whether other steps continue when one fails.
             status: ``Active`` or ``Disabled``.
-            if_exists: What happens to a schedule that has the name: ``fail``, ``reuse`` or ``update``.
+            if_exists: What to do if a schedule has the name: ``fail``, ``reuse`` or ``update``.
             wait_for_provisioning: Wait until the service has set it up.
-            timeout: Seconds for that.
+            timeout: Seconds for this wait.
 
         Raises:
             InvalidArgument: A value cannot be used.
             PipelineError: There is no such component or batch endpoint, or it does not accept the inputs.
-            ScheduleExists: One has the name (``fail``), or a DAG's task owns it.
+            ScheduleExists: A schedule has the name (``fail``), or a task of a DAG owns it.
             ProvisioningFailed: The service could not set it up.
-            ProvisioningUnsettled: The timeout passed.
+            ProvisioningUnsettled: The timeout has passed.
         """
         from aml_provider.client.specs.job_schedule import JobScheduleRequest
         from aml_provider.client.specs.run import RunRequest
@@ -189,7 +189,7 @@ class JobScheduleMethods(WorkspaceHook):
             timeout: Seconds to wait.
 
         Returns:
-            Whether it existed.
+            Whether the schedule existed.
 
         Raises:
             ProvisioningUnsettled: It still existed when the timeout had passed.
@@ -202,7 +202,7 @@ class JobScheduleMethods(WorkspaceHook):
 
     @operation
     def trigger_job_schedule(self, name: str) -> Call[str]:
-        """Start a job of a schedule now, once; returns the job's id. Only preview versions of the service can do it."""
+        """Start a job of a schedule now; returns the job's id. Only preview versions of the service can do this."""
         from aml_provider.client import calls
 
         return calls.trigger_job_schedule(name, datetime.now(UTC))

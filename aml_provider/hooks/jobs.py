@@ -41,25 +41,26 @@ class JobMethods(WorkspaceHook):
     ) -> Flow[PipelineRun]:
         """Submit one pipeline job of a component, once.
 
-        Unlike the operator, this keeps no submission record. After a lost reply (``AzureMLError.in_doubt``)
-        :meth:`get_job` shows whether the job exists; the error's message has its id.
+        Unlike the operator, this keeps no submission record. After a lost reply (``AzureMLError.in_doubt``),
+        :meth:`get_job` with the id in the error's message shows whether the job exists.
 
         Args:
             component_name: The registered pipeline component; give this or ``batch_endpoint_name``.
-            component_version: Its version; None: the newest one that is not archived.
-            batch_endpoint_name: The batch endpoint whose deployment names the component. The job is not one of the
-                endpoint's own.
-            deployment_name: The endpoint's deployment; None: its default one.
+            component_version: The component's version; None: the newest version that is not archived.
+            batch_endpoint_name: The batch endpoint whose deployment names the component. The job is not a job of the
+                endpoint.
+            deployment_name: The endpoint's deployment; None: its default deployment.
             experiment_name: The experiment that the job belongs to.
             job_id: The job's id, which no other job of the workspace has: 1 to 255 letters, digits, ``-`` and ``_``, a
                 letter or digit first. None: a random one.
-            parameters: Literal inputs.
-            data_paths: Inputs that take data; see :class:`aml_provider.client.models.DataPath`.
+            parameters: Literal inputs, by name.
+            data_paths: Inputs that take data, by name; see :class:`aml_provider.client.models.DataPath`.
             datasets: Data assets as ``name:version``, by input.
             tags: Tags of the job.
             description: The job's description.
-            continue_on_step_failure: Whether other steps continue when one fails; None: as deployed.
-            compute: The compute of the steps that name none; None: as deployed.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as in the deployment's
+                settings.
+            compute: The compute for the steps that name no compute; None: as in the deployment's settings.
 
         Raises:
             InvalidArgument: A value cannot be sent; nothing was submitted.
@@ -107,7 +108,7 @@ class JobMethods(WorkspaceHook):
         For the jobs of one experiment, newest first, use :meth:`list_runs`.
 
         Args:
-            properties: Only jobs that have all of these properties; None as value: any value.
+            properties: Only jobs that have all of these properties; None as a value means any value.
             tag: Only jobs that have a tag of this name.
             limit: The most jobs to return; None: all.
 

@@ -1,4 +1,4 @@
-"""Hook methods for workers and for event loops, from one definition."""
+"""Makes hook methods for workers and for event loops from one definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 
 def operation(flow: Callable[Concatenate[H, P], Flow[T] | Call[T]]) -> Callable[Concatenate[H, P], T]:
-    """Make a method from a flow, or a single call: it opens a client, carries out the flow and returns its result.
+    """Make a method of a flow, or of a single call: it opens a client, carries out the flow and returns its result.
 
     Permanent errors are raised as ``AirflowFailException``, all others unchanged.
     """

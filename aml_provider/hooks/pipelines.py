@@ -18,7 +18,7 @@ class PipelineMethods(WorkspaceHook):
 
     @operation
     def list_pipelines(self, *, active_only: bool = True) -> Call[tuple[PublishedPipeline, ...]]:
-        """List the workspace's published pipelines; with ``active_only``, without those that are disabled."""
+        """List the workspace's published pipelines; with ``active_only``, without disabled pipelines."""
         from aml_provider.client import calls
 
         return calls.list_pipelines(active_only=active_only)
@@ -29,8 +29,8 @@ class PipelineMethods(WorkspaceHook):
     def list_pipeline_summaries(self, *, active_only: bool = True) -> Call[tuple[PipelineSummary, ...]]:
         """List the workspace's published pipelines, each with its latest run and the number of its runs.
 
-        The operation is in Microsoft's SDK but in no documentation: :meth:`list_pipelines` is the safe choice. With
-        ``active_only``, those that are disabled are left out.
+        Microsoft's SDK has this operation, but no documentation describes it: :meth:`list_pipelines` is the safe
+        choice. With ``active_only``, disabled pipelines are left out.
         """
         from aml_provider.client import calls
 
@@ -53,7 +53,7 @@ class PipelineMethods(WorkspaceHook):
         """Find the one active published pipeline of this name.
 
         Raises:
-            AmbiguousName: Several have it; the message lists their ids, versions and dates.
+            AmbiguousName: Several active ones have the name; the message lists their ids, versions and dates.
             PipelineError: It does not exist; the message suggests similar names.
         """
         from aml_provider.client.flows.targets import find_pipeline
@@ -73,11 +73,11 @@ class PipelineMethods(WorkspaceHook):
 
     @operation
     def disable_pipeline(self, pipeline_id: str, *, disable_schedules: bool = True) -> Flow[None]:
-        """Disable a published pipeline, its native schedules first, as Azure ML's documentation requires.
+        """Disable a published pipeline; before it, its native schedules, as Azure ML's documentation requires.
 
         Args:
             pipeline_id: The published pipeline.
-            disable_schedules: Disable its active schedules too.
+            disable_schedules: Disable the pipeline's active schedules too.
 
         Raises:
             PipelineError: There is no such pipeline.

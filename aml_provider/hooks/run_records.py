@@ -38,8 +38,8 @@ class RunRecordMethods(WorkspaceHook):
             max_bytes: The bytes to read from the end of each file; None: the whole file.
 
         Returns:
-            Texts by ``step/file``, in the order of the steps; a step whose name another one has too is named by
-            the id of its run.
+            Texts by ``step/file``, in the order of the steps. A step with the same name as another one is named by the
+            id of its run.
 
         Raises:
             InvalidArgument: The run has no such step; the message names those that it has.
@@ -53,7 +53,7 @@ class RunRecordMethods(WorkspaceHook):
 
     @operation
     def get_run_outputs(self, run_id: str, step: str | None = None) -> Flow[dict[str, Output]]:
-        """Read where the outputs of a run's steps are.
+        """Read the places of the outputs of a run's steps.
 
         An output's ``data_path`` can be passed to another run as the value of a DataPath parameter.
 
@@ -84,7 +84,7 @@ class RunRecordMethods(WorkspaceHook):
             step: Only the metrics of this step: its name, or the id of its run.
 
         Returns:
-            Values in the service's order, by ``metric`` for the run's own and by ``step/metric`` for the steps'.
+            Values in the service's order, by ``metric`` for the run itself, and by ``step/metric`` for its steps.
 
         Raises:
             InvalidArgument: The run has no such step; the message names those that it has.
@@ -97,7 +97,7 @@ class RunRecordMethods(WorkspaceHook):
 
     @operation
     def get_pipeline_output(self, run_id: str, name: str) -> Call[Output]:
-        """Read where an output of the pipeline itself is.
+        """Read the place of an output of the pipeline itself.
 
         Args:
             run_id: The pipeline run.
@@ -113,12 +113,12 @@ class RunRecordMethods(WorkspaceHook):
     def tag_run(
         self, run_id: str, tags: Mapping[str, str | None], *, experiment_name: str | None = None
     ) -> Flow[HistoryRun]:
-        """Add tags to a run or to a step; existing ones are kept, or get a new value.
+        """Add tags to a run or to a step; other tags are kept.
 
         Args:
             run_id: The pipeline run, or the run of a step.
-            tags: Tags; None as value makes one without a value.
-            experiment_name: Its experiment; None: look it up.
+            tags: Tags by name; None makes a tag without a value.
+            experiment_name: The run's experiment; None: it is looked up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -137,7 +137,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             names: The tags' names.
-            experiment_name: Its experiment; None: look it up.
+            experiment_name: The run's experiment; None: it is looked up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -152,12 +152,12 @@ class RunRecordMethods(WorkspaceHook):
     def set_run_properties(
         self, run_id: str, properties: Mapping[str, str], *, experiment_name: str | None = None
     ) -> Flow[HistoryRun]:
-        """Add properties to a run or to a step. An existing one cannot be changed; use tags for values that change.
+        """Add properties to a run or to a step. Existing properties cannot be changed; use tags for values that change.
 
         Args:
             run_id: The pipeline run, or the run of a step.
             properties: Properties by name.
-            experiment_name: Its experiment; None: look it up.
+            experiment_name: The run's experiment; None: it is looked up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -175,7 +175,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             display_name: The name.
-            experiment_name: Its experiment; None: look it up.
+            experiment_name: The run's experiment; None: it is looked up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment
@@ -195,7 +195,7 @@ class RunRecordMethods(WorkspaceHook):
         Args:
             run_id: The pipeline run, or the run of a step.
             description: The text.
-            experiment_name: Its experiment; None: look it up.
+            experiment_name: The run's experiment; None: it is looked up.
         """
         from aml_provider.client import calls
         from aml_provider.client.flows.run_results import in_experiment

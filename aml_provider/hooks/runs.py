@@ -46,7 +46,7 @@ class RunMethods(WorkspaceHook):
             datasets: Ids of saved datasets, by parameter.
             tags: Tags of the run.
             description: The run's description.
-            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as the pipeline was published.
             parent_run_id: A run of the same experiment that this one belongs to.
 
         Raises:
@@ -89,13 +89,13 @@ class RunMethods(WorkspaceHook):
         Args:
             endpoint_id: The pipeline endpoint.
             experiment_name: The experiment that the run belongs to.
-            version: The endpoint's version; None: its default one.
+            version: The endpoint's version; None: its default version.
             parameters: Plain parameters.
             data_paths: DataPath parameters; see :class:`aml_provider.client.models.DataPath`.
             datasets: Ids of saved datasets, by parameter.
             tags: Tags of the run.
             description: The run's description.
-            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as the pipeline was published.
             parent_run_id: A run of the same experiment that this one belongs to.
 
         Raises:
@@ -140,21 +140,22 @@ class RunMethods(WorkspaceHook):
     ) -> Flow[tuple[PipelineRun, ...]]:
         """List pipeline runs, newest first: those of an experiment, of a published pipeline or of a native schedule.
 
-        The runs of an experiment come from the run history, which does not have a run's schedule and
-        parameters, and calls ``Finished`` ``Completed``: use ``state``, which is the same in both.
+        The runs of an experiment come from the run history. It does not have a run's schedule and parameters, and its
+        ``status`` of a finished run is ``Completed``; ``state`` is the same in both services.
 
         Args:
-            experiment_name: The experiment; give one of this and the next two.
+            experiment_name: The experiment; give exactly one of ``experiment_name``, ``pipeline_id`` and
+                ``schedule_id``.
             pipeline_id: The published pipeline.
             schedule_id: The native schedule.
             status: Only runs with this status: ``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed`` or
                 ``Canceled``.
-            tags: Only runs that have all of these tags; None as value: any value.
+            tags: Only runs that have all of these tags; None as a value means any value.
             limit: The most runs to return; None: all.
 
         Raises:
-            InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be
-                searched for.
+            InvalidArgument: Not exactly one of experiment, pipeline and schedule is given, there is no such status, or
+                a tag cannot be searched for.
         """
         from aml_provider.client.flows.run_results import list_runs
 
@@ -190,7 +191,7 @@ class RunMethods(WorkspaceHook):
             timeout: Seconds after which to stop; None: wait for ever.
 
         Returns:
-            The run as it was read last: final, unless the timeout passed. Check its ``state``.
+            The run as it was read last: final, unless the timeout has passed. Check its ``state``.
         """
         from aml_provider.client.flows.runs import wait_for_run
         from aml_provider.client.flows.runs_or_jobs import get_run

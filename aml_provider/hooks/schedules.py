@@ -28,7 +28,7 @@ class ScheduleMethods(WorkspaceHook):
         """List native schedules: all, or those of one published pipeline or pipeline endpoint.
 
         Args:
-            active_only: Leave out those that are disabled.
+            active_only: Leave out disabled schedules.
             pipeline_id: The published pipeline.
             endpoint_id: The pipeline endpoint.
         """
@@ -50,10 +50,10 @@ class ScheduleMethods(WorkspaceHook):
 
     @operation
     def find_schedule(self, name: str) -> Flow[Schedule]:
-        """Find the one native schedule of this name: the active one, else the disabled one.
+        """Find the native schedule of this name: the only active one; if none is active, the only disabled one.
 
         Raises:
-            AmbiguousSchedule: There are several; the message lists them.
+            AmbiguousSchedule: Several are active, or none is active and several are disabled; the message lists them.
             ScheduleError: It does not exist.
         """
         from aml_provider.client.flows.schedules import find_schedule
@@ -87,36 +87,37 @@ class ScheduleMethods(WorkspaceHook):
     ) -> Flow[Schedule]:
         """Create a native schedule that starts runs by itself.
 
-        The service does not require unique names; here the name makes the call safe to repeat. A schedule that a DAG
+        The service does not require unique names. Here the name makes the call safe to repeat. A schedule that a DAG
         manages with ``AzureMLCreateScheduleOperator`` is not changed.
 
         Args:
             name: Its name.
-            experiment_name: The experiment of its runs.
+            experiment_name: The experiment of the schedule's runs.
             pipeline_id: The published pipeline that it runs; or
             endpoint_id: the pipeline endpoint.
             recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
             datastore: the blob datastore that it watches.
-            path_on_datastore: The folder there; None: the container itself. Sub-folders do not count.
+            path_on_datastore: The folder in that datastore, without its sub-folders; None: the container itself.
             polling_interval: Minutes between two polls of the folder.
             data_path_parameter_name: The DataPath parameter that gets the changed blob.
             parameters: Plain parameters of its runs.
             data_paths: DataPath parameters of its runs.
             datasets: Ids of saved datasets, by parameter.
-            description: What it is for.
-            continue_on_step_failure: Whether other steps continue when one fails; None: as published.
-            status: ``Active`` or ``Disabled``; the service makes every schedule active, so it is disabled next.
-            if_exists: What happens to a schedule that has the name: ``fail``, ``reuse`` or ``update``.
+            description: The description of the schedule.
+            continue_on_step_failure: Whether other steps continue when one fails; None: as the pipeline was published.
+            status: ``Active`` or ``Disabled``. The service makes every new schedule active; with ``Disabled`` it is
+                then disabled.
+            if_exists: What to do if a schedule has the name: ``fail``, ``reuse`` or ``update``.
             wait_for_provisioning: Wait until the service has set it up.
-            timeout: Seconds for that.
+            timeout: Seconds for this wait.
 
         Raises:
             InvalidArgument: A value cannot be used.
-            PipelineError: There is no such pipeline or endpoint, it is not active, or does not take what it would get.
-            ScheduleExists: One has the name (``fail``), or a DAG's task owns it.
+            PipelineError: There is no such pipeline or endpoint, it is not active, or it does not accept the arguments.
+            ScheduleExists: A schedule has the name (``fail``), or a task of a DAG owns it.
             AmbiguousSchedule: Several have the name.
             ProvisioningFailed: The service could not set it up.
-            ProvisioningUnsettled: The timeout passed.
+            ProvisioningUnsettled: The timeout has passed.
         """
         from aml_provider.client.specs.run import RunRequest
         from aml_provider.client.specs.schedule import ScheduleRequest

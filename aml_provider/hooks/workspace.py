@@ -1,4 +1,4 @@
-"""From a connection to a client: the basis of all of the hook's methods."""
+"""Makes clients from a connection; all methods of the hook are built on it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class WorkspaceHook(BaseHook):
         """Open a client for several requests; permanent errors are raised as ``AirflowFailException``.
 
         Args:
-            policy: How long requests are repeated; None: as the configuration says.
+            policy: For how long requests are repeated; None: as configured.
         """
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
@@ -157,7 +157,7 @@ class WorkspaceHook(BaseHook):
 
 
 def lookup_timeout() -> float:
-    """Seconds for which a run or schedule that was requested may take to show, as ``[azureml] lookup_grace`` says."""
+    """The seconds after which a requested run or schedule counts as absent: ``[azureml] lookup_grace``."""
     from aml_provider.compat import conf
 
     seconds: float = conf.getfloat("azureml", "lookup_grace", fallback=60.0)
@@ -165,11 +165,11 @@ def lookup_timeout() -> float:
 
 
 def retry_policy(budget: float | None = None) -> RetryPolicy:
-    """How long repeatable requests are repeated.
+    """For how long repeatable requests are repeated.
 
     Args:
-        budget: Seconds, whatever the failure; None: as ``[azureml] retry_budget`` says, and under throttling as
-            ``[azureml] throttled_budget`` says.
+        budget: Seconds, whatever the failure. None: as configured, by ``retry_budget`` and, after a 429,
+            ``throttled_budget``.
     """
     from aml_provider.client.http.retry import RetryPolicy
     from aml_provider.compat import conf
@@ -183,9 +183,9 @@ def retry_policy(budget: float | None = None) -> RetryPolicy:
 
 
 def poll_policy(timeout: float | None = None) -> RetryPolicy:
-    """How long the requests of one poll are repeated; also those to a busy service, since there is a next poll.
+    """For how long the requests of one poll are repeated, whatever the failure: there will be another poll.
 
-    That is as long as ``[azureml] retry_budget`` says, but at most ``timeout`` seconds.
+    It is ``[azureml] retry_budget``, but at most ``timeout`` seconds.
     """
     budget = retry_policy().budget
     return retry_policy(budget if timeout is None else max(0.0, min(budget, timeout)))

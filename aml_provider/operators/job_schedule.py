@@ -21,35 +21,36 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
     """Make sure that a job schedule of Azure ML v2 exists and is as the DAG describes it.
 
     The schedule starts jobs of a pipeline component by itself, even while Airflow is down. Its name is its identity:
-    however often this task runs, is retried or cleared, there is one schedule. It is read once, and written at most
-    once: not at all if it is as described. Everything else that others have set on it stays as it is.
+    however often this task runs, is retried or cleared, there is one schedule. The task reads it once, and writes it at
+    most once: not at all if it is as described. Everything else that others have set on it stays as it is.
 
     Args:
-        name: The schedule's name: 1 to 255 letters, digits, ``-`` and ``_``. No other schedule of the workspace has it.
+        name: The schedule's name: 1 to 255 letters, digits, ``-`` and ``_``. No other schedule of the workspace has
+            this name.
         component_name: The registered pipeline component; either this or ``batch_endpoint_name`` is required.
-        component_version: The component's version; None: the newest one whenever this task runs.
-        batch_endpoint_name: A batch endpoint, as a pointer to the component and the settings of its deployment. They
-            are read whenever this task runs; the schedule's jobs are not jobs of the endpoint.
-        deployment_name: The endpoint's deployment; None: its default one.
-        experiment_name: The experiment of its jobs.
-        compute: The compute of the steps that name none, by its name or its id; None keeps the one that it has.
-        recurrence: When it starts jobs: a :class:`~aml_provider.client.models.Recurrence`. Either this or ``cron`` is
-            required.
-        cron: The same as a cron expression of five fields, such as ``0 7 * * 1-5``. The service ignores the fields for
-            day of month and month, so both must be ``*``.
-        start_time: The first moment that counts, without an offset: a datetime, or text such as
-            ``2026-12-01T07:00:00``. None keeps the one that it has. Without one, the service may start a job
-            immediately; its documentation has both.
-        end_time: The last moment that counts, in the same form; None: there is none.
+        component_version: The component's version; None: whenever this task runs, the version that is newest then.
+        batch_endpoint_name: A batch endpoint, whose deployment names the component and the settings. They are read
+            whenever this task runs; the schedule's jobs are not jobs of the endpoint.
+        deployment_name: The endpoint's deployment; None: its default deployment.
+        experiment_name: The experiment of the schedule's jobs.
+        compute: The compute for the steps that name no compute, by its name or its id; None changes nothing.
+        recurrence: The times at which it starts jobs: a :class:`~aml_provider.client.models.Recurrence`. Either this or
+            ``cron`` is required.
+        cron: A cron expression of five fields instead, such as ``0 7 * * 1-5``. The service ignores the fields for day
+            of month and month, so both must be ``*``.
+        start_time: The first moment at which a job may start, without an offset: a datetime, or text such as
+            ``2026-12-01T07:00:00``. None changes nothing. If the schedule has no start time, the service may start a
+            job immediately; the documentation is not clear about this.
+        end_time: The last moment at which a job may start, in the same form; None: the schedule has no end.
         time_zone: The zone of all times: an IANA name (``Asia/Seoul``) or a Windows one; None: UTC.
         parameters: Literal inputs, by name: text, numbers, bools.
         data_paths: Inputs that are files or folders, by name; see the run operator.
-        datasets: Data assets, by input: ``"name:version"``.
+        datasets: Data assets, by the name of the input: ``"name:version"``.
         tags: Tags of the schedule and of its jobs. Other tags stay.
-        description: The description of the schedule and of its jobs; None keeps the one that it has.
-        continue_on_step_failure: Whether other steps continue when one fails; None keeps the setting that it has.
+        description: The description of the schedule and of its jobs; None changes nothing.
+        continue_on_step_failure: Whether other steps continue when one fails; None changes nothing.
         validate: Compare names and types with the component's interface before anything is written.
-        status: ``Active`` or ``Disabled``. A ``Disabled`` schedule is created as such, so it starts nothing.
+        status: ``Active`` or ``Disabled``. With ``Disabled`` the schedule is created as disabled, so it starts nothing.
         wait_for_provisioning: Wait until the service has set the schedule up, for ``execution_timeout`` or, without it,
             for an hour.
         if_exists: What happens if the schedule exists already: ``update`` it, ``reuse`` it as it is, or ``fail``.
@@ -61,11 +62,11 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
 
     Raises:
         AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, a component that
-            does not exist or rejects the inputs, a schedule that exists although it must not or that another Airflow
+            does not exist or rejects the inputs, a schedule that exists although it must not, or that another Airflow
             owns.
         ProvisioningFailed: The service could not set it up.
-        ProvisioningUnsettled: The service has not set it up in time, or its state could not be read; a retry continues
-            the wait.
+        ProvisioningUnsettled: The service has not set the schedule up in time, or the schedule could not be read; a
+            retry continues the wait.
     """
 
     template_fields: Sequence[str] = (
@@ -202,7 +203,7 @@ class AzureMLDisableJobScheduleOperator(_JobScheduleStatusOperator):
 class AzureMLEnableJobScheduleOperator(_JobScheduleStatusOperator):
     """Enable a job schedule of Azure ML v2. Everything else is left unchanged.
 
-    The service may start a job of a schedule without a start time immediately.
+    If the schedule has no start time, the service may start a job immediately.
 
     Args:
         name: The schedule's name.
@@ -219,10 +220,10 @@ class AzureMLEnableJobScheduleOperator(_JobScheduleStatusOperator):
 
 
 class AzureMLDeleteJobScheduleOperator(_NamedJobScheduleOperator):
-    """Delete a job schedule of Azure ML v2. It is disabled first, because the service deletes no active one.
+    """Delete a job schedule of Azure ML v2. It is disabled first, because the service does not delete active schedules.
 
-    Jobs that it has started continue. A schedule that does not exist is logged, and is not an error: it may have been
-    deleted by a try whose reply was lost.
+    Jobs that it has started continue. If the schedule does not exist, that is logged and is not an error: an earlier
+    try may have deleted it and lost the reply.
 
     Args:
         name: The schedule's name.
@@ -230,8 +231,8 @@ class AzureMLDeleteJobScheduleOperator(_NamedJobScheduleOperator):
 
     Raises:
         AirflowFailException: Another Airflow owns the schedule.
-        ProvisioningUnsettled: It still existed after ``execution_timeout`` or, without it, ten minutes; a retry
-            continues the wait.
+        ProvisioningUnsettled: The schedule still existed after ``execution_timeout`` or, without it, ten minutes; a
+            retry continues the wait.
     """
 
     def execute(self, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Operators for published pipelines, and the one that also runs components."""
+"""The operator that runs published pipelines and components, and those that enable and disable published pipelines."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ if TYPE_CHECKING:
 class AzureMLRunPipelineOperator(DeferringOperator):
     """Run a published pipeline, a pipeline endpoint or a pipeline component, exactly once.
 
-    A component is run as a pipeline job of Azure ML v2. Apart from the name, the arguments mean the same for all three.
+    A component is run as a pipeline job of Azure ML v2. Apart from the names and ids, the arguments mean the same for
+    pipelines, endpoints and components.
 
     At most one run of each task instance is active at any time, and at most one ends successfully, whatever happens:
     retries, killed workers, lost replies. A retry takes over the run that an earlier try submitted. A clear starts a
     new run, after the old one was cancelled.
 
     Args:
-        pipeline_id: The published pipeline; exactly one of the six ids and names is required.
-        pipeline_name: The name of a published pipeline; exactly one active one must have it.
+        pipeline_id: The published pipeline. Exactly one id or name of a pipeline, endpoint, component or batch endpoint
+            is required.
+        pipeline_name: The name of a published pipeline. Exactly one active pipeline must have this name.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
-        endpoint_version: Its version; None: its default one.
+        endpoint_version: The endpoint's version; None: its default version.
         component_name: The registered pipeline component.
-        component_version: Its version; None: the newest one at the time of the submission.
-        batch_endpoint_name: A batch endpoint, as a pointer to the component of one of its deployments and to that
-            deployment's settings. The job is the task's own, it does not count as one of the endpoint's.
-        deployment_name: The batch endpoint's deployment; None: its default one.
+        component_version: The component's version; None: the version that is newest at the time of the submission.
+        batch_endpoint_name: A batch endpoint; one of its deployments names the component and the settings. The job is
+            not a job of the endpoint.
+        deployment_name: The batch endpoint's deployment; None: its default deployment.
         experiment_name: The experiment that the run belongs to; created if it is new.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name: :class:`~aml_provider.client.models.DataPath`, a mapping with
             ``datastore`` and ``path`` (such as a change from the blob sensor), or ``"store/path"``.
-        datasets: Ids of saved datasets, by parameter; for a component, ``"name:version"`` of data assets, by input.
+        datasets: The ids of saved datasets, by parameter; for a component, data assets as ``"name:version"``, by input.
         tags: Tags of the run.
         description: The run's description.
         continue_on_step_failure: Overrides the pipeline's own setting.
         parent_run_id: A run of the same experiment that becomes the parent. A component's job cannot have one.
-        compute: For a component: the compute of those of its steps that name none.
+        compute: For a component: the name of the compute for those steps that name no compute.
         validate: Compare names and types with the pipeline's interface before submitting.
         wait_for_completion: Wait until the run ends. False: the task ends as soon as the run exists.
         deferrable: Wait in the triggerer instead of on a worker.
@@ -63,10 +65,11 @@ class AzureMLRunPipelineOperator(DeferringOperator):
 
     Raises:
         AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, an ambiguous name,
-            a run that was cancelled in the workspace, a submission whose fate cannot be established.
+            a run that was cancelled in the workspace, a submission of which it cannot be established whether it was
+            carried out.
         RunFailed: The run failed; the message has the failed step, its error and the end of its log.
-        RunTimedOut: ``execution_timeout`` passed.
-        SubmissionUnsettled: Whether an earlier submission was carried out is not known yet; a retry checks again.
+        RunTimedOut: ``execution_timeout`` has passed.
+        SubmissionUnsettled: It is not known yet whether an earlier submission was carried out; a retry checks again.
         RunUnwatched: The run could not be read; it continues, and a retry takes it over.
     """
 
@@ -159,7 +162,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
         check_run(self)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow itself ended the wait, because the triggerer was unreachable, handle the run first."""
+        """Resume; if Airflow itself has ended the wait, because the triggerer was unreachable, handle the run first."""
         # "Trigger timeout", or on Airflow 2 "Trigger/execution timeout": there it is execution_timeout itself.
         if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
             run_id = self._begin(context).end_abandoned_wait()
@@ -195,12 +198,12 @@ class AzureMLRunPipelineOperator(DeferringOperator):
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):
-    """Disable a published pipeline, its native schedules first. A disabled pipeline or schedule stays as it is.
+    """Disable the native schedules of a published pipeline, then the pipeline. Disabled ones are not changed.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
-        pipeline_name: The name of a published pipeline; exactly one active one must have it.
-        disable_schedules: Disable its active schedules first, as the service's rules require.
+        pipeline_name: The name of a published pipeline. Exactly one active pipeline must have this name.
+        disable_schedules: Disable the pipeline's active schedules first, as the service's rules require.
         azureml_conn_id: The connection.
 
     Returns:
@@ -232,7 +235,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
         check_one_of(self, "pipeline_id", "pipeline_name")
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
-        """Disable it; Airflow calls this on a worker."""
+        """Disable the pipeline; Airflow calls this on a worker."""
         from aml_provider.client.specs.target import PipelineReference
         from aml_provider.worker.set_status import set_status_of_pipeline
 
@@ -246,7 +249,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
 
 class AzureMLEnablePipelineOperator(BaseOperator):
-    """Enable a published pipeline; its native schedules stay as they are, and so does an enabled pipeline.
+    """Enable a published pipeline. An enabled pipeline is not changed, and neither are the pipeline's native schedules.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.
@@ -280,7 +283,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
         check_one_of(self, "pipeline_id", "pipeline_name")
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
-        """Enable it; Airflow calls this on a worker."""
+        """Enable the pipeline; Airflow calls this on a worker."""
         from aml_provider.client.specs.target import PipelineReference
         from aml_provider.worker.set_status import set_status_of_pipeline
 

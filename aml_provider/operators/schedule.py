@@ -20,30 +20,30 @@ class AzureMLCreateScheduleOperator(DeferringOperator):
     """Make sure that a native schedule exists and is as the DAG describes it.
 
     The schedule starts runs by itself, on a recurrence or when a blob in a folder changes, even while Airflow is down.
-    However often this task runs, is retried or cleared, there is one schedule. A schedule that exists is not changed if
-    it is as described, and updated if it differs. It is replaced if its pipeline or kind differs, since the service
-    cannot change those.
+    However often this task runs, is retried or cleared, there is one schedule. An existing schedule is not changed if
+    it is as described, and is updated if it differs. If its pipeline or kind differs, it is replaced, since the service
+    cannot change these.
 
     Args:
         name: The schedule's name.
         pipeline_id: The published pipeline; either this or one of the next three is required.
-        pipeline_name: The name of a published pipeline, which no other active one may have.
+        pipeline_name: The name of a published pipeline, which no other active pipeline may have.
         endpoint_id: The pipeline endpoint; its default version runs.
         endpoint_name: The pipeline endpoint's name.
-        experiment_name: The experiment of its runs.
-        recurrence: When it starts runs: a :class:`~aml_provider.client.models.Recurrence`. Without a ``start_time`` the
-            service starts a run immediately. Either this or ``datastore`` is required.
+        experiment_name: The experiment of the schedule's runs.
+        recurrence: The times at which it starts runs: a :class:`~aml_provider.client.models.Recurrence`. Without a
+            ``start_time`` the service starts a run immediately. Either this or ``datastore`` is required.
         datastore: The blob datastore that it watches for added or modified blobs.
-        path_on_datastore: The folder there, without its sub-folders; None: the container itself.
+        path_on_datastore: The folder in that datastore, without its sub-folders; None: the container itself.
         polling_interval: Minutes between two polls of the folder.
         data_path_parameter_name: The pipeline's DataPath parameter that receives the changed blob.
         parameters: Plain parameters, by name: text, numbers, bools.
         data_paths: DataPath parameters, by name; see the run operator.
         datasets: Ids of saved datasets, by parameter.
-        description: The schedule's description; None keeps the description that it has.
+        description: The schedule's description; None changes nothing.
         continue_on_step_failure: Overrides the pipeline's own setting.
-        status: ``Active`` or ``Disabled``. A ``Disabled`` schedule is created without starting a run, although the
-            service can only create active schedules.
+        status: ``Active`` or ``Disabled``. With ``Disabled`` the new schedule starts no run, although the service can
+            only create active schedules.
         wait_for_provisioning: Wait until the service has set the schedule up, for ``execution_timeout`` or, without it,
             for an hour.
         if_exists: What happens if the schedule exists already: ``update`` it, ``reuse`` it as it is, or ``fail``.
@@ -56,9 +56,9 @@ class AzureMLCreateScheduleOperator(DeferringOperator):
     Raises:
         AirflowFailException: An error that a retry cannot fix: a bad argument, a missing permission, an ambiguous name,
             a schedule that exists although it must not.
-        ProvisioningFailed: The service could not set it up; the message has what the service says.
-        ProvisioningUnsettled: The service has not set it up in time, or its status could not be read; a retry continues
-            the wait.
+        ProvisioningFailed: The service could not set it up; the message has the service's explanation.
+        ProvisioningUnsettled: The service has not set the schedule up in time, or the schedule could not be read; a
+            retry continues the wait.
     """
 
     template_fields: Sequence[str] = (
@@ -173,18 +173,18 @@ class _ScheduleStatusOperator(BaseOperator):
 
 
 class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
-    """Disable a native schedule, or all of a published pipeline. Disabled schedules are not changed.
+    """Disable a native schedule, or all schedules of a published pipeline. Disabled schedules are not changed.
 
     The service cannot delete schedules: a disabled one starts no more runs, and stays in the workspace.
 
     Args:
-        schedule_id: The schedule; one of the three is required.
+        schedule_id: The schedule. Exactly one of ``schedule_id``, ``schedule_name`` and ``pipeline_id`` is required.
         schedule_name: The schedule's name, which no other active schedule may have.
         pipeline_id: All schedules of this published pipeline.
         azureml_conn_id: The connection.
 
     Returns:
-        The ids of the schedules, which are disabled now.
+        The ids of the schedules that are disabled now.
 
     Raises:
         AirflowFailException: There is no such schedule, or several active ones have the name.
@@ -194,18 +194,18 @@ class AzureMLDisableScheduleOperator(_ScheduleStatusOperator):
 
 
 class AzureMLEnableScheduleOperator(_ScheduleStatusOperator):
-    """Enable a native schedule, or all of a published pipeline. Enabled schedules are not changed.
+    """Enable a native schedule, or all schedules of a published pipeline. Enabled schedules are not changed.
 
-    A recurrence without a start time may start a run immediately.
+    If a recurrence has no start time, the service may start a run immediately.
 
     Args:
-        schedule_id: The schedule; one of the three is required.
+        schedule_id: The schedule. Exactly one of ``schedule_id``, ``schedule_name`` and ``pipeline_id`` is required.
         schedule_name: The schedule's name; if several schedules have it, exactly one of them must be active.
         pipeline_id: All schedules of this published pipeline, except those that this provider has replaced.
         azureml_conn_id: The connection.
 
     Returns:
-        The ids of the schedules, which are enabled now.
+        The ids of the schedules that are enabled now.
 
     Raises:
         AirflowFailException: There is no such schedule, or several have the name.

@@ -1,1 +1,1 @@
-"""Runs where DAG files are parsed: checks of arguments that no template will change."""
+"""Checks of arguments that no template changes; they run where DAG files are parsed."""

@@ -1,4 +1,4 @@
-"""Mistakes that can be found when a DAG file is parsed: in arguments that no template will change."""
+"""Finds mistakes when a DAG file is parsed, in arguments that no template changes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _TEMPLATE_STARTS = ("{{", "{%", "{#")
 
 
 class InvalidTask(InvalidArgument, AirflowFailException):
-    """Arguments of a task cannot be used as they stand in its DAG file; the message names all of them.
+    """Arguments of a task cannot be used as they are written in its DAG file; the message names all of them.
 
-    For a mapped task it is raised on the worker, where the values are first known. It costs no retry there either.
+    For a mapped task this error is raised on the worker, where the values are first known. It uses up no retries there
+    either.
 
     Args:
         task_id: The task.
@@ -39,8 +40,9 @@ class InvalidTask(InvalidArgument, AirflowFailException):
 class Literals:
     """Checks a task's arguments at the end of its constructor, and raises one error for all mistakes.
 
-    It only checks values that rendering does not change: no XComArg, no text with a template, and no text that native
-    rendering would read as a number or a list. After rendering, the same functions check all values again.
+    It checks only values that rendering does not change. It does not check an XComArg, a text with a template, or a
+    text that native rendering would read as a number or a list. After rendering, the same functions check all values
+    again.
 
     Args:
         task: The operator or sensor, with its arguments as attributes; they are only read.
@@ -119,7 +121,7 @@ class Literals:
             self._wrong(f": {error.argument}: {error.problem}")
 
     def check_each(self, name: str, check: Callable[[str, Any], object]) -> None:
-        """Check each entry of a mapping as a mapping of its own; check any other value as it is."""
+        """Check each entry of a mapping alone, as a mapping with one entry; check any other value as it is."""
         value = getattr(self._task, name)
         entries = [{key: item} for key, item in value.items()] if isinstance(value, Mapping) else [value]
         for entry in entries:

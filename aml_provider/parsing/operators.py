@@ -1,4 +1,4 @@
-"""Checks of operators' arguments where the DAG file is parsed; loaded when an operator is made, not with its module."""
+"""Checks of operators' arguments when the DAG file is parsed. Loaded when an operator is made, not with its class."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def check_job_schedule(task: Any) -> None:
 
 
 def check_named(task: Any) -> None:
-    """Check an operator whose subject is given by its name; raises as :func:`check_one_of` does."""
+    """Check an operator whose argument ``name`` names what it acts on; raises as :func:`check_one_of` does."""
     with Literals(task) as literals:
         literals.check("name", as_name)
         literals.check("azureml_conn_id", as_name)
 
 
 def check_one_of(task: Any, *names: str) -> None:
-    """Check an operator whose subject is given by exactly one of several arguments.
+    """Check an operator that needs exactly one of several arguments, which name what it acts on.
 
     Raises:
         InvalidTask: Some arguments cannot be used; the message names all of them.

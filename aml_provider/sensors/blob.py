@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 class AzureBlobChangeSensor(PollingSensor):
     """Wait until blobs directly in a folder were added or modified, and return them.
 
-    Sub-folders are ignored. The sensor compares the folder's listing with the versions that it already knows, not with
-    a clock: it notices a blob that is overwritten, even within the same second, or renamed into the folder with an old
-    date. Each version is returned to exactly one consumer; a retried or cleared task gets its batch again.
+    Sub-folders are ignored. The sensor compares the folder's listing with the versions that it already knows, and not
+    with a clock. So it notices a blob that is overwritten, even within the same second, or renamed into the folder with
+    an old date. Each version is returned to exactly one consumer; a retried or cleared task gets its batch again.
 
     The known versions are kept in one Airflow Variable, or blob, for each connection, folder and ``cursor_key``. The
     very first poll only remembers the blobs that are there, unless ``on_first_poll`` is ``"report"``.
 
-    Use the sensor with ``max_active_runs=1``: two active runs of a DAG share the cursor, and the later one waits until
-    it is known whether the other one's batch arrived.
+    Use the sensor with ``max_active_runs=1``: two active runs of a DAG share the cursor, and the later run waits until
+    it is known whether the batch of the other run arrived.
 
     An asset among its ``outlets`` gets an event with the changes as its ``extra``, like the events of
-    :class:`~aml_provider.triggers.blob.AzureBlobChangeTrigger`: ``id``, ``count`` and ``changes``; the last one only if
-    they fit into 512 KiB.
+    :class:`~aml_provider.triggers.blob.AzureBlobChangeTrigger`: ``id``, ``count`` and, if they fit into 512 KiB,
+    ``changes``.
 
     Args:
-        datastore: A blob datastore of the workspace; the sensor uses its credential, or the connection's identity if it
-            has none. Either this or ``container_url`` is required.
+        datastore: A blob datastore of the workspace. The sensor uses its credential, or the connection's identity if
+            the datastore has none. Either this or ``container_url`` is required.
         container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
         path: The folder in the container; empty for its root.
         pattern: One or several globs for the blob's name within the folder; case-sensitive.
@@ -46,21 +46,21 @@ class AzureBlobChangeSensor(PollingSensor):
             seconds or a timedelta.
         ignore_empty: Wait until an empty blob has content.
         on_first_poll: ``"remember"`` or ``"report"`` the blobs that the very first poll finds.
-        max_changes: The most changes in one result; the next DAG run gets the rest. Never more than Airflow's
-            ``max_map_length`` where a task is mapped over the result.
+        max_changes: The most changes in one result; the next DAG run gets the rest. If a task is mapped over the
+            result, the result is never longer than Airflow's ``max_map_length``.
         cursor_key: Names the set of known versions; default: the DAG, task and map index. Two sensors with the same key
             share the changes between them.
         cursor_store: The place for the known versions: ``"STORE/FOLDER"``, a blob datastore of the workspace and a
-            folder in it, or None for Airflow's Variables. Blobs are compared and swapped, so that several active DAG
-            runs cannot both take one batch.
+            folder in it, or None for Airflow's Variables. A blob is replaced only if it has not changed, so that two
+            active DAG runs cannot both take one batch.
         poke_interval: Seconds between two polls.
-        deferrable: Poll from the triggerer; a worker is needed only when there is something to decide.
+        deferrable: Poll in the triggerer; a worker is needed only when there is something to decide.
         azureml_conn_id: The connection.
 
     Returns:
         The changes, each a mapping with ``datastore``, ``container_url``, ``path``, ``name``, ``etag``,
-        ``last_modified`` (ISO 8601, UTC), ``size`` and ``change`` (``added`` or ``modified``). It can be used as a
-        data path of :class:`~aml_provider.operators.pipeline.AzureMLRunPipelineOperator` as it is.
+        ``last_modified`` (ISO 8601, UTC), ``size`` and ``change`` (``added`` or ``modified``). A change can be used
+        without modification as a data path of :class:`~aml_provider.operators.pipeline.AzureMLRunPipelineOperator`.
 
     Raises:
         AirflowFailException: A bad argument, a missing permission or container, a damaged cursor.

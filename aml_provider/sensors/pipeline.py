@@ -22,7 +22,7 @@ class AzureMLPipelineRunSensor(PollingSensor):
     The run was started elsewhere, so this sensor never cancels it.
 
     Args:
-        run_id: The pipeline run.
+        run_id: The pipeline run or job.
         poke_interval: Seconds between two polls.
         deferrable: Wait in the triggerer instead of on a worker.
         azureml_conn_id: The connection.

@@ -1,4 +1,4 @@
-"""The base of the sensors: how they poll, defer, and are skipped, in all modes alike."""
+"""The base of the sensors, which poll, defer and are skipped in the same way in all modes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 class PollingSensor(BaseSensorOperator):
     """Airflow's own sensor, which can also defer between two polls.
 
-    It defers from ``poke``, so that Airflow's loop around it gives ``soft_fail`` and the like one meaning in all modes.
-    With ``never_fail`` it is skipped in all modes when its time is up. Airflow itself skips it only if ``poke`` raises,
-    not when the time ends in Airflow's own loop; Airflow 2 does not skip it after a deferral either.
+    It defers from ``poke``, so that ``soft_fail`` and similar arguments have the same meaning in all modes: Airflow's
+    loop around ``poke`` handles them. With ``never_fail`` it is skipped in all modes when its time is up. Airflow
+    itself skips it only if ``poke`` raises, not when the time ends in Airflow's own loop; Airflow 2 does not skip it
+    after a deferral either.
     """
 
     def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:
@@ -54,7 +55,7 @@ class PollingSensor(BaseSensorOperator):
             return _unguarded(BaseSensorOperator)(self, context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume after a deferral, or end after one that no triggerer answered in time."""
+        """Resume after a deferral, or end if no triggerer has answered in time."""
         with _never_failing(self):
             return super().resume_execution(next_method, next_kwargs, context)
 

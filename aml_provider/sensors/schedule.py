@@ -19,30 +19,32 @@ if TYPE_CHECKING:
 class AzureMLScheduleRunSensor(PollingSensor):
     """Wait for the next run that a native schedule or a job schedule (Azure ML v2) starts, and return its id.
 
-    Each run is returned once, in the order of their starts; a retried or cleared task gets its run again. One Airflow
-    Variable for each connection, schedule and task keeps the returned runs. Use the sensor with ``max_active_runs=1``.
+    Each run is returned once, in the order of the starts; a retried or cleared task gets its run again. The returned
+    runs are stored in one Airflow Variable for each connection, schedule and task. Use the sensor with
+    ``max_active_runs=1``.
 
     The sensor waits until the run exists. To wait until it ends, pass its id to
     :class:`~aml_provider.sensors.pipeline.AzureMLPipelineRunSensor`.
 
     Args:
-        schedule_id: The schedule; either this or one of the next two is required.
+        schedule_id: The schedule. Exactly one of ``schedule_id``, ``schedule_name`` and ``job_schedule_name`` is
+            required.
         schedule_name: The schedule's name, which no other active schedule may have.
         job_schedule_name: The name of a job schedule of Azure ML v2. Its jobs are found by a property that
-            ``AzureMLCreateJobScheduleOperator`` gives them, else by a filter that only a preview version of the service
-            has.
+            ``AzureMLCreateJobScheduleOperator`` gives them; without that property, by a filter that only a preview
+            version of the service has.
         since: Runs that began earlier are skipped: a datetime, or ISO 8601 text. Default: the start of the data
-            interval of the task's very first DAG run, or its ``run_after`` where it has none.
+            interval of the task's very first DAG run, or the DAG run's ``run_after`` if it has no data interval.
         poke_interval: Seconds between two polls.
-        deferrable: Poll from the triggerer; a worker is needed only when there is a run.
+        deferrable: Poll in the triggerer; a worker is needed only when there is a run.
         azureml_conn_id: The connection.
 
     Returns:
         The run's id.
 
     Raises:
-        AirflowFailException: A bad argument, no such schedule, several of its name, a missing permission, a damaged
-            cursor.
+        AirflowFailException: A bad argument, no such schedule, several schedules with the name, a missing permission, a
+            damaged cursor.
     """
 
     template_fields: Sequence[str] = (

@@ -1,14 +1,14 @@
-"""A watcher record in one asset's state store. Only its latest reader can replace it.
+"""A watcher record in one asset's state store, which only its latest reader can replace.
 
 The store cannot compare and swap. If a triggerer stalls in the middle of a write (its machine was paused), the write
 may arrive after another triggerer has read the previous record and continued from it. So each reader first stores a
-claim: that it owns the record now, and under which key it will write. That key is neither the one that holds the record
-nor the one that the previous owner writes to. A late write of the previous owner goes to a key that nobody reads, and
-since each writer checks the claim after its write, the previous owner notices.
+claim, which says that it owns the record now, and under which key it will write. That key neither contains the record,
+nor is it the key to which the previous owner writes. A late write of the previous owner goes to a key that nobody
+reads, and since each writer checks the claim after its write, the previous owner notices.
 
-A reader that stalls before it stores its claim then finds what others have saved meanwhile, and starts again. The known
-limitations are a write so late that several others have taken over since, and a write by one of two readers that read
-at the same moment: then some versions may be reported again, in another event.
+If a reader stalls before it stores its claim, it then finds what others have saved meanwhile, and starts again. There
+are two known limitations: a write that is so late that several others have taken over since, and a write by one of two
+readers that read at the same moment. In these cases some versions may be reported again, in another event.
 """
 
 from __future__ import annotations

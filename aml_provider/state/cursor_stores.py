@@ -1,4 +1,4 @@
-"""Stores for a sensor's cursor: an Airflow Variable, or a blob, which can be compared and swapped."""
+"""Stores for a sensor's cursor: an Airflow Variable, or a blob, which is replaced only if it has not changed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class BlobCursorStore:
         self._seen = stored
 
     def is_in(self, folder: Folder) -> bool:
-        """Compare the place where the blob was found, since one folder has many addresses."""
+        """Whether the blob is in this folder, perhaps under another address: its place is compared."""
         return self._place is not None and self._place.is_same_as(folder)
 
 
@@ -121,8 +121,8 @@ _NOT_LOADED = b"not loaded"
 class VariableCursorStore(VariableSlot):
     """Stores the cursor in an Airflow Variable.
 
-    Airflow cannot compare and swap. So the stored text is compared just before it is replaced, and read back just
-    after. If two writers do so within the same few milliseconds, both can still believe that they won.
+    Airflow has no conditional write. So the stored text is compared just before it is replaced, and read back just
+    after. If two writers do this within the same few milliseconds, both can still believe that they were first.
 
     Args:
         key: The Variable's key.
@@ -164,7 +164,7 @@ class VariableCursorStore(VariableSlot):
         self._seen = after
 
     def is_in(self, folder: Folder) -> bool:
-        """Never."""
+        """A Variable is never in a folder."""
         del folder
         return False
 

@@ -18,11 +18,11 @@ DEPLOYMENT_VARIABLE = "azureml_deployment_id"
 
 
 def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployment:
-    """This Airflow, by its configured name, else by a random one that a Variable holds.
+    """This Airflow, by its configured name, else by a random name in a Variable.
 
     Args:
-        read: Reads a Variable in the API server, where tasks' means are not available and no name is created; None: as
-            in a task.
+        read: Reads a Variable in the API server, which cannot read it as a task does, and creates no name. None: as in
+            a task.
 
     Raises:
         RuntimeError: The Variable cannot be read, or is empty.

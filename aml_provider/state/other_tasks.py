@@ -20,7 +20,7 @@ def owner_state(owner: Owner) -> str | None:
     """Look up a task instance's state, from a worker.
 
     Returns:
-        The state; :data:`NO_STATUS` if it has none; None if there is no such task instance or DAG run.
+        The state; :data:`NO_STATUS` if the task instance has none; None if there is no such task instance or DAG run.
 
     Raises:
         Exception: Airflow's error when the look-up fails; a failure never counts as absence.
@@ -38,7 +38,7 @@ def owner_state(owner: Owner) -> str | None:
 
 
 def other_task_failed(owner: Owner) -> bool:
-    """Whether another task of the same DAG run has failed; asks Airflow 3, from a worker.
+    """Whether another task of the same DAG run has failed; it asks Airflow 3 from a worker.
 
     Raises:
         Exception: Airflow's error when the look-up fails.

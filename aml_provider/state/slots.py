@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TaskStateSlot:
-    """A key of Airflow's task state store (since 3.3), which holds JSON values; it outlives retries and clears."""
+    """A key of Airflow's task state store (3.3 and later). Its JSON value survives retries and clears."""
 
     def __init__(self, store: Any, key: str) -> None:
         self._store = store
@@ -25,12 +25,12 @@ class TaskStateSlot:
         return f"key {self._key} in its task state store"
 
     def load(self) -> str | None:
-        """Read the value as JSON text; None when there is none."""
+        """Read the value as JSON text; None if there is none."""
         stored = self._store.get(self._key)
         return stored if stored is None or isinstance(stored, str) else json.dumps(stored)
 
     def save(self, text: str) -> None:
-        """Replace the value by what this JSON text says."""
+        """Replace the value by the value of this JSON text."""
         self._store.set(self._key, json.loads(text))
 
     def delete(self) -> None:
@@ -53,7 +53,7 @@ class VariableSlot:
         return f"Variable {self.key}"
 
     def load(self) -> str | None:
-        """Read the Variable; None only when it certainly does not exist.
+        """Read the Variable. Returns None only if it is certain that it does not exist.
 
         Raises:
             RuntimeError: It exists and cannot be read at the moment.
@@ -84,7 +84,7 @@ class VariableSlot:
 def intent_slot(context: Context) -> Slot:
     """The place where a task instance stores its intent to create a native schedule.
 
-    It is the best one that this Airflow has: the task state store since 3.3, before that a Variable.
+    It is the best place that this Airflow has: since 3.3 the task state store, before 3.3 a Variable.
     """
     store = context.get("task_state_store")
     if store is not None:
@@ -95,5 +95,5 @@ def intent_slot(context: Context) -> Slot:
 
 
 def short_hash(names: list[Any]) -> str:
-    """Thirty-two hexadecimal digits that stand for these names in the key of a Variable."""
+    """A hash of 32 hexadecimal digits, which replaces these names in the key of a Variable."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Did a person end the task, or does Airflow only interrupt the wait for its run?
+"""Finds out whether a person has ended the task, or Airflow only interrupts the wait for its run.
 
 Airflow signals both in the same way. A process gets the same signal when a person changes its task's state and when
 heartbeats fail or its worker is shut down. A trigger is cancelled when its task has ended, when it moves to another
@@ -25,8 +25,9 @@ _WAIT_ENDED = "wait_ended"
 def leaves_failed(*, durable: bool) -> bool:
     """Whether Airflow's API server handles the run of a failed task.
 
-    It is notified of manual state changes, and can read the submission record. A task fails not only when a person sets
-    its state, but also when Airflow gives up its worker for the last time, and under ``airflow tasks test``.
+    The API server is notified of manual state changes, and can read the submission record. A task fails not only if a
+    person sets its state, but also if Airflow gives up its worker and no retries are left, or under ``airflow tasks
+    test``.
     """
     return AIRFLOW_V_3_3_PLUS and durable and not conf.get("workers", "state_store_backend", fallback="")
 
@@ -56,12 +57,13 @@ def still_wants(
         state: The task instance's state now; None if it no longer exists.
         known_run_id: The run that its XCom names.
         pipeline_run_id: The run in question.
-        durable: The task's next try knows of the run.
+        durable: Whether the task's next try knows of the run.
         leaves_failed: The result of :func:`leaves_failed`.
 
     Returns:
-        True as long as the task has not ended, because then the next try decides. For a task that is not durable only
-        if it is deferred for this very run, or waits for a retry, or resumes because Airflow itself has ended the wait.
+        True as long as the task has not ended, because then the next try decides. For a task that is not durable, True
+        only if it is deferred for this very run, waits for a retry, or resumes because Airflow itself has ended the
+        wait.
     """
     if state == "failed":
         return leaves_failed
@@ -71,7 +73,7 @@ def still_wants(
 
 
 def task_state(ti: Any) -> tuple[str | None, object]:
-    """The state of a task instance now, and the run that its XCom names; asks Airflow, so not in an event loop."""
+    """Read the state of a task instance, and the run that its XCom names. It asks Airflow, so not in an event loop."""
     from aml_provider.compat import XCom
     from aml_provider.durable.handover import Owner
     from aml_provider.state.other_tasks import owner_state

@@ -41,16 +41,16 @@ class TaskStateSubmissionStore:
         self._slot.save(json.dumps(record._asdict()))
 
     def close(self, record: SubmissionRecord) -> None:
-        """Store the record as finished; it stays, so that a clear can be distinguished from a retry."""
+        """Store the record as finished. It is not deleted, so that a clear can be distinguished from a retry."""
         self.save(record._replace(finished=True))
 
 
 class VariableSubmissionStore:
     """Keeps the record in an Airflow Variable, for versions without a task state store.
 
-    When the task ends, its record moves into the archive, a Variable with the task's last DAG runs. It is still needed:
-    Airflow may crash before it stores that end, and then retries the task; or a person clears the task while its run is
-    still active.
+    When the task ends, its record moves into the archive, a Variable with the records of the task's last DAG runs. The
+    record is still needed if Airflow crashes before it stores the end of the task, and then retries the task, or if a
+    person clears the task while its run is still active.
 
     Args:
         key: The Variable of this task instance.
@@ -69,7 +69,7 @@ class VariableSubmissionStore:
         self._is_test = is_test
 
     def load(self) -> SubmissionRecord | None:
-        """Read the record; if the task had ended, from the archive."""
+        """Read the record; if the task has ended, from the archive."""
         record = _decode(self._slot.load(), f"the {self._slot}")
         if record is not None:
             return record
@@ -88,12 +88,12 @@ class VariableSubmissionStore:
         """Replace the record.
 
         Raises:
-            RuntimeError: It cannot be read back, so no submission may follow.
+            RuntimeError: The record cannot be read back, so no submission may follow.
         """
         self._slot.save(json.dumps(record._asdict()))
 
     def close(self, record: SubmissionRecord) -> None:
-        """Move the record to the archive; only once it is there, delete the Variable."""
+        """Move the record to the archive; the Variable is deleted only when the archive has the record."""
         finished = record._replace(finished=True)
         entry = (self._try_number, finished._asdict())
         # If that fails, the record stays where it is: the task has ended, and must not fail because of the archive.
@@ -140,7 +140,7 @@ def open_submission_store(context: Context) -> SubmissionStore:
 
 
 def stored_record(dag_id: str, run_id: str, task_id: str, map_index: int) -> SubmissionRecord | None:
-    """Read the submission record of a task instance in Airflow's API server, since 3.3.
+    """Read the submission record of a task instance in Airflow's API server (3.3 and later).
 
     A task uses :func:`open_submission_store` instead.
 

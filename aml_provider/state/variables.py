@@ -1,15 +1,15 @@
-"""Airflow Variables, the same way on Airflow 2 and 3."""
+"""Reads and writes Airflow Variables in the same way on Airflow 2 and 3."""
 
 from __future__ import annotations
 
 
 def read(key: str) -> str | None:
-    """Read a Variable; None only when it certainly does not exist.
+    """Read a Variable. Returns None only if it is certain that it does not exist.
 
     Airflow answers "not found" also when a secrets backend, its own API or its database failed (2.11:
     ``Variable.get_variable_from_secrets``, 3.x: ``airflow.sdk.execution_time.context._get_variable``; both log it and
-    continue). An intent or a cursor that only seems absent would cost a second run or lose changes, so absence is
-    checked in a second way.
+    continue). If an intent or a cursor only seemed absent, there would be a second run, or changes would be lost. So
+    absence is checked in a second way.
 
     Raises:
         RuntimeError: It exists and cannot be read at the moment.

@@ -20,13 +20,13 @@ class SeveralAssets(RuntimeError):
 
 
 class WatcherRecords(Protocol):
-    """Stores the record of one watcher. One object serves one watcher: it remembers what it loaded.
+    """Stores the record of one watcher. Each object serves one watcher, because it remembers what it loaded.
 
-    Converted to text it names the place of the record, for people.
+    Its text form names the place of the record, for people.
     """
 
     async def load(self) -> WatcherRecord:
-        """Read the record; an empty one only when there is certainly none.
+        """Read the record. Returns an empty record only if it is certain that none is stored.
 
         Raises:
             CursorUnreadable: It is damaged, or of a newer format.

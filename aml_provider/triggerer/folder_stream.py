@@ -1,6 +1,6 @@
-"""The polls of one folder, shared by all its watchers in this event loop.
+"""The polls of one folder, shared by its watchers with the same key in this event loop.
 
-It is imported at run time only, in a thread: it imports all that a client needs.
+This module is imported at run time only, and in a thread, because it imports everything that a client needs.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _REST = 5.0
 _STORING = 10.0
 # Seconds with one connection; after that, its settings and the place of the datastore are read again.
 _SESSION = 3600.0
-# The most seconds until a folder that could not be listed is tried again. A watcher that ends is not restarted, so it
-# continues even if a person has to fix something.
+# The most seconds until a folder that could not be listed is tried again. Airflow starts a watcher that has ended
+# again, and without a pause. So a watcher does not end, even if a person has to fix something.
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
@@ -52,7 +52,7 @@ _STREAMS: PerLoop[WeakValueDictionary[FolderKey, FolderStream]] = PerLoop(WeakVa
 
 
 def stream_of(key: FolderKey) -> FolderStream:
-    """This event loop's stream of a folder; it exists as long as something refers to it."""
+    """Find or make this event loop's stream of a folder; the stream exists as long as something refers to it."""
     streams = _STREAMS.here
     return streams.get(key) or streams.setdefault(key, FolderStream(key))
 
@@ -74,7 +74,7 @@ class FolderStream:
         self._session: _Session | None = None
 
     def join(self, rules: Rules, record: WatcherRecord) -> Watcher:
-        """Add a watcher, beginning with the next poll, which comes soon rather than after a whole interval.
+        """Add a watcher. It takes part from the next poll, which begins soon and not after a whole interval.
 
         Raises:
             CursorUnreadable: The watcher record's cursor is damaged, or has a newer format.
@@ -89,7 +89,7 @@ class FolderStream:
         """Poll for ever; a poll that fails is tried again later.
 
         Yields:
-            Each poll, for all watchers; also an empty one after :meth:`confirm`.
+            Each poll, for all watchers, and an empty poll after :meth:`confirm`.
         """
         while True:
             await self._sleep()
@@ -134,7 +134,7 @@ class FolderStream:
         """Poll once; None if that failed."""
         try:
             poll = await self._list() if self._folder else FolderPoll(self._folder.polls)
-        except Exception as error:  # noqa: BLE001 - watchers that end are not restarted
+        except Exception as error:  # noqa: BLE001 - a watcher that ends is started again without a pause
             await self._fail(error)
             return None
         if (text := self._troubles.over(self._key, self._clock())) is not None:

@@ -1,6 +1,6 @@
-"""One poller for all runs of an experiment that triggers in this event loop wait for.
+"""One poller for all runs of an experiment for which triggers in this event loop wait.
 
-It is imported at run time only, in a thread: it imports all that a client needs.
+This module is imported at run time only, and in a thread, because it imports everything that a client needs.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _POLLERS: PerLoop[dict[_Key, RunPoller]] = PerLoop(dict)
 
 
 async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller:
-    """This event loop's poller for an experiment.
+    """Find or make this event loop's poller for an experiment.
 
     The caller must start a wait immediately: the poller stops when its last wait ends.
 
     Raises:
         AirflowNotFoundException: There is no such connection.
-        AirflowFailException: The connection does not make a workspace.
+        AirflowFailException: The connection does not describe a workspace.
     """
     key = _Key(azureml_conn_id, await AzureMLHook(azureml_conn_id).async_settings(), experiment_name)
     pollers = _POLLERS.here
@@ -66,11 +66,11 @@ async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller
 
 
 class RunPoller:
-    """Polls runs until the last wait for one has ended.
+    """Polls runs until the last wait has ended.
 
     Args:
         key: The experiment, and the identity that polls it.
-        policy: How long a run that cannot be read is tried again.
+        policy: For how long a run that cannot be read is tried again.
     """
 
     def __init__(self, key: _Key, policy: RetryPolicy) -> None:
@@ -100,8 +100,8 @@ class RunPoller:
             run_id: The pipeline run.
             poll_interval: The least seconds between two polls.
             deadline: Seconds since the epoch; None: wait for ever.
-            log: Called with a level and a line: with the progress whenever it has changed, with the first failure of a
-                trouble, then once a minute while it lasts, and when it is over.
+            log: Called with a level and a line: with the progress whenever it has changed; if polls fail, with the
+                first failure, then once a minute, and when polls succeed again.
 
         Returns:
             The run; None when the deadline has passed.
@@ -109,8 +109,8 @@ class RunPoller:
         Raises:
             AzureMLError: The run could not be read within the retry budget; the run continues anyway.
 
-        Each wait takes few objects: those of hundreds that begin together make Python's garbage collector scan the
-        whole triggerer.
+        Each wait takes few objects: the objects of hundreds of waits that begin together make Python's garbage
+        collector scan the whole triggerer.
         """
         if self.is_over:
             raise RuntimeError("this poller has ended with its last wait; get another one")

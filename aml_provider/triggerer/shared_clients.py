@@ -1,4 +1,4 @@
-"""One client for each connection in an event loop, shared by all its triggers."""
+"""One client for each connection in an event loop, shared by all triggers of the connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CLIENTS: PerLoop[dict[tuple[str, WorkspaceSettings], SharedClient]] = PerLoop(d
 
 
 class SharedClient:
-    """A client with several users, which runs only a few of their flows at the same time."""
+    """A client with several users. It runs only a few of their flows at the same time."""
 
     def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
         self._client = AsyncClient(settings, policy=policy, hide=async_mask)
@@ -36,7 +36,7 @@ class SharedClient:
         self.users = 0
 
     async def open(self) -> None:
-        """Build what a client needs, once for all users."""
+        """Open the client, once for all users."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._client.__aenter__())
         # A user that is cancelled must not cancel it for the others.
@@ -67,7 +67,7 @@ async def shared_client(conn_id: str, settings: WorkspaceSettings, policy: Retry
     Args:
         conn_id: The connection.
         settings: The connection's settings. Other settings, such as another secret, make another client.
-        policy: How long requests are repeated; the first user's counts.
+        policy: For how long requests are repeated; that of the first user applies.
     """
     clients = _CLIENTS.here
     key = (conn_id, settings)

@@ -1,4 +1,4 @@
-"""A folder's polls for Airflow's shared stream, which confirms that their events are stored (Airflow 3.3)."""
+"""Delivers a folder's polls to Airflow's shared stream, which confirms that their events are stored (Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConfirmedPolls(SharedStreamProducer):
         self._stream: FolderStream | None = None
 
     async def open_stream(self) -> AsyncIterator[tuple[FolderPoll, FolderPoll]]:
-        """Poll for ever; a poll is also the token by which Airflow confirms it."""
+        """Poll for ever; Airflow confirms a poll by returning it as a token."""
         await load("aml_provider.triggerer.folder_stream")
         from aml_provider.triggerer.folder_stream import stream_of
 
@@ -37,8 +37,8 @@ class ConfirmedPolls(SharedStreamProducer):
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Confirm polls whose events are all stored, except those of watchers that were stopped.
 
-        Airflow does not say which watchers those are, only how many. But it fails a watcher whose event was not stored
-        in time: that watcher gets no further poll, so it never sees this confirmation.
+        Airflow does not say which watchers these are, only how many. But it fails a watcher whose event was not stored
+        in time. That watcher gets no further poll, so it never sees this confirmation.
         """
         assert self._stream is not None
         for item in batch:

@@ -1,4 +1,4 @@
-"""The base of all triggers, which accepts arguments that another version of this package has stored.
+"""The base of all triggers; it accepts arguments that another version of this package has stored.
 
 During a rolling upgrade or downgrade, two versions run at the same time.
 """
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class StoredTrigger:
-    """Makes its subclasses tolerate what another version of them has stored.
+    """Makes its subclasses tolerate arguments that another version of them has stored.
 
-    Airflow fails a trigger whose class refuses an argument, and with it the task, without checking its run. So unknown
-    arguments are left out, with a warning. An author's misspelt argument is still a ``TypeError``: a stored trigger has
-    each of its arguments, since ``serialize`` writes them all, whereas an author leaves out at least the misspelt one.
-    This holds as long as no released argument is ever removed.
+    If the class of a trigger refuses an argument, Airflow fails the trigger and its task, without checking the run. So
+    unknown arguments are left out, with a warning. An author's misspelt argument is still a ``TypeError``: a stored
+    trigger has each of its arguments, since ``serialize`` writes them all, whereas an author leaves out at least the
+    misspelt one. This holds as long as no released argument is ever removed.
 
     A class that sets ``_path`` is stored under it, with the arguments of its constructor, which are attributes too.
     """
@@ -47,7 +47,7 @@ class StoredTrigger:
         return self._path, {name: getattr(self, name) for name in self._stored}
 
     def check_times(self) -> None:
-        """Check what the constructor must not: an error there would end the whole triggerer.
+        """Check what the constructor must not check, because an error there would end the whole triggerer.
 
         Raises:
             InvalidArgument: The stored poll interval or deadline makes no sense.

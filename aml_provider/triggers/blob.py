@@ -28,18 +28,18 @@ class AzureBlobLookTrigger(SensorTrigger):
     where changes are taken, whatever the sensor's mode.
 
     Args:
-        datastore: The datastore, or None.
-        container_url: The container, or None.
+        datastore: The datastore; None with ``container_url``.
+        container_url: The container's address; None with ``datastore``.
         path: The folder.
         wasb_conn_id: The connection whose credential is used, or None.
         azureml_conn_id: The connection.
-        settle: As the sensor's, in seconds.
-        ignore_empty: As the sensor's.
-        pattern: As the sensor's.
+        settle: The sensor's argument, in seconds.
+        ignore_empty: The sensor's argument.
+        pattern: The sensor's argument.
         cursor_variable: Names the sensor's record; read once.
-        cursor_store: As the sensor's: where that record is.
-        serial: The number of the record that the sensor found there. If it has changed, another task instance may have
-            taken a batch, and the sensor has to decide what that means.
+        cursor_store: The sensor's argument: the place of that record.
+        serial: The number of the record that the sensor found there. If the number has changed, another task instance
+            may have taken a batch, and the sensor has to decide what that means.
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.

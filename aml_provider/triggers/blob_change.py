@@ -44,18 +44,19 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
 
     The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
     list as the sensor returns it. Changes of one poll are split into events of at most
-    :data:`~aml_provider.blobs.events.EVENT_BYTES`. After a crash, an event can come twice, with the same ``id``, which
-    is made of the blob versions in it. No event is lost.
+    :data:`~aml_provider.blobs.events.EVENT_BYTES`. After a crash, an event can be fired twice, with the same ``id``,
+    which is made of the blob versions in it. No event is lost.
 
-    The watcher record is kept in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3, all
-    watchers of a folder in one triggerer share one listing, whatever their filters.
+    The watcher record is stored in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3,
+    watchers in one triggerer that have the same folder, connection, ``poll_interval`` and ``ignore_empty`` share one
+    listing.
 
     Args:
-        datastore: A blob datastore of the workspace; its own credential is used, or the connection's identity where it
-            has none. One of this and ``container_url`` is required.
+        datastore: A blob datastore of the workspace. Its own credential is used, or the connection's identity if it has
+            none. Either this or ``container_url`` is required.
         container_url: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, without a query string.
         path: The folder in the container; empty for its root.
-        pattern: A glob, or several, for the blob's name within the folder; case matters.
+        pattern: One or several globs for the blob's name within the folder; case-sensitive.
         wasb_conn_id: With ``container_url``: list with the credential of this connection (Airflow's own type ``wasb``),
             not with the identity of ``azureml_conn_id``.
         settle: Report a blob only when it was last written this many seconds ago, by the storage service's own clock.
@@ -64,7 +65,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         poll_interval: Seconds between two polls.
         state_key: Names the watcher record. Two watchers of one asset on one folder need different ones.
         azureml_conn_id: The connection.
-        asset: Not for DAG authors: the asset that is watched, which this class finds out when a DAG file is read.
+        asset: The watched asset. DAG authors do not set it; this class finds it when a DAG file is read.
 
     Raises:
         RuntimeError: Airflow is older than 3.0.
@@ -112,8 +113,8 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database.
 
-        They are checked here and not in the constructor: in a DAG file that shows as an import error anyway, whereas an
-        error in the constructor would end the whole triggerer.
+        They are checked here and not in the constructor. In a DAG file the result is an import error anyway, but in a
+        triggerer an error in the constructor would end the whole triggerer.
 
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
@@ -166,7 +167,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
             yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll for this watcher alone: before Airflow 3.3 nothing is shared."""
+        """Poll for this watcher alone; Airflow calls this before 3.3, where nothing is shared."""
         await load(_STREAM)
         from aml_provider.triggerer.folder_stream import FolderStream
 

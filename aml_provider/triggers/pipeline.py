@@ -37,13 +37,13 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     Its arguments are ids and no secrets: Airflow 3 stores them in clear text.
 
     Args:
-        run_id: The pipeline run.
+        run_id: The pipeline run or job.
         experiment_name: Its experiment.
         poll_interval: The least seconds between two polls; a run that takes long is polled less often.
         deadline: When to stop, in seconds since the epoch; None: never.
         azureml_conn_id: The connection.
         cancel_on_kill: Cancel the run when a person ends the task while it waits here.
-        durable: The task's next try knows of the run, and cancels it after a clear.
+        durable: Whether the task's next try knows of the run; if so, it cancels the run after a clear.
     """
 
     _path = "aml_provider.triggers.pipeline.AzureMLPipelineRunTrigger"
@@ -101,7 +101,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         return self.event(run_id=self.run_id, experiment_name=self.experiment_name, outcome=outcome, message=message)
 
     async def on_kill(self) -> None:
-        """Cancel the run if a person ended the task; Airflow 3.3.0 to 3.3.2 calls this also when a trigger moves."""
+        """Cancel the run if a person ended the task; Airflow 3.3.0 to 3.3.2 also calls this when a trigger moves."""
         await self._cancel_if_unwanted()
 
     async def _cancel_if_unwanted(self) -> None:
@@ -143,7 +143,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         return still_wants(state, known_run_id, self.run_id, durable=self.durable, leaves_failed=left)
 
     def task_state(self) -> tuple[str | None, object]:
-        """The task instance's state, and the run that its XCom names."""
+        """Read the task instance's state, and the run that its XCom names."""
         from aml_provider.state.task_end import task_state
 
         return task_state(self.task_instance)

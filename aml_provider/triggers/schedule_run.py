@@ -24,12 +24,12 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
 
     Args:
         cursor_variable: The Variable that holds the runs that were delivered; read once.
-        schedule_id: The schedule; None where the sensor could not find it yet.
+        schedule_id: The schedule; None if the sensor could not find it yet.
         since: Runs that began earlier are skipped; ISO 8601.
         azureml_conn_id: The connection.
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.
-        only_wait: Fire after one interval, whatever there is: the sensor waits for another task.
+        only_wait: Fire after one interval, whatever runs there are: the sensor waits for another task.
         job_schedule_name: The job schedule (Azure ML v2), in place of ``schedule_id``.
     """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class JobScheduleArguments(NamedTuple):
-    """The operator's arguments, by their names; templates may have rendered to anything."""
+    """The operator's arguments, by their names; a rendered value can be anything."""
 
     name: Any
     component_name: Any

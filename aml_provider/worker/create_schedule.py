@@ -40,7 +40,7 @@ _POLL_INTERVAL = 5.0
 
 
 class ScheduleArguments(NamedTuple):
-    """The operator's arguments, by their names; templates may have rendered to anything."""
+    """The operator's arguments, by their names; a rendered value can be anything."""
 
     name: Any
     pipeline_id: Any
@@ -71,7 +71,7 @@ class ScheduleArguments(NamedTuple):
         return cls(*(getattr(operator, name) for name in cls._fields))
 
     def check(self) -> tuple[PipelineReference, ScheduleRequest]:
-        """Check the arguments; returns what the schedule runs, and the schedule.
+        """Check the arguments; returns the pipeline that the schedule runs, and the schedule.
 
         Raises:
             InvalidArgument: A value cannot be used; the message names it.
@@ -125,7 +125,7 @@ class ScheduleTry:
         """Continue after the trigger fired; returns the schedule's id, or another wait.
 
         Raises:
-            ValueError: The event is not one of the trigger.
+            ValueError: The event does not come from the operator's trigger.
             ProvisioningUnsettled: The triggerer or this worker could not read the schedule.
         """
         if not event or "schedule_id" not in event or event.get("outcome") not in {"settled", "deadline", "unwatched"}:

@@ -1,9 +1,9 @@
-"""Airflow interrupts a try: has the task ended, or only its worker?
+"""Handles an interruption by Airflow: either the task was ended, or Airflow only has trouble.
 
 A task's process gets the same signal when a person clears its task or sets its state, and when Airflow has trouble:
 heartbeats fail, a worker is shut down, a node is drained, a worker is considered dead. Only the task instance's state
-shows which. A signal handler must not read it: the code that it interrupts may hold the lock of Airflow's client, which
-would then never be released.
+shows the difference. A signal handler must not read it: the code that it interrupts may hold the lock of Airflow's
+client, which would then never be released.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Interruption:
-    """One such signal. In a thread it asks Airflow, and ends the run if the task has ended.
+    """One such signal. It asks Airflow in a thread, and ends the run if the task has ended.
 
     Args:
         ti: The task instance.
         durable: Whether the task has a submission record.
-        fails_fast: Whether its DAG has ``fail_fast``: when one task fails, Airflow fails those that run.
+        fails_fast: Whether the DAG has ``fail_fast``: if one task fails, Airflow fails those that run.
         end_run: Ends the run; raises nothing.
         log: The task's log.
     """

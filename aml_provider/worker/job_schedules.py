@@ -1,4 +1,4 @@
-"""Enabling, disabling and deleting of job schedules. Loaded on the worker only."""
+"""Enables, disables and deletes job schedules. Loaded on the worker only."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def delete(name: str, timeout: timedelta | None, context: Context, *, azureml_co
     """Delete a job schedule and wait until it is gone.
 
     Raises:
-        AirflowFailException: Another Airflow owns it.
-        ProvisioningUnsettled: It still existed when the timeout had passed.
+        AirflowFailException: Another Airflow owns the schedule.
+        ProvisioningUnsettled: The schedule still existed when the timeout had passed.
     """
     with airflow_errors():
         as_name("name", name)

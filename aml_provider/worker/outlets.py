@@ -20,8 +20,8 @@ def announce(changes: Sequence[Change], outlets: Sequence[Any], context: Context
         changes: At least one.
         outlets: The task's outlets. Aliases are ignored, since only the author knows which asset they stand for.
         context: Airflow's context.
-        log: The task's log. It gets a warning when an event would be too large: then the event has only the number of
-            changes, because a part of the changes could be taken for all of them.
+        log: The task's log. It gets a warning if an event would be too large. Then the event has only the number of
+            changes, because a part of the changes could be mistaken for all of them.
     """
     from aml_provider.compat import Asset
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def deadline_of_sensor(sensor: BaseSensorOperator, context: Context) -> float:
-    """The instant at which a sensor's ``timeout`` ends, in seconds since the epoch, as Airflow's own loop counts it.
+    """The instant at which a sensor's ``timeout`` ends in Airflow's own loop, in seconds since the epoch.
 
     In reschedule mode each poll is a process of its own, and the time starts with the first process of the first try.
 
@@ -70,7 +70,7 @@ class Poke(ABC, Generic[T]):
         """Poll once.
 
         Returns:
-            What the sensor returns; None when there is nothing yet, or the poll failed.
+            The sensor's result; None if there is no result yet, or the poll failed.
 
         Raises:
             AirflowFailException: An error that waiting longer cannot fix.
@@ -98,7 +98,7 @@ class Poke(ABC, Generic[T]):
 
     @abstractmethod
     def trigger(self, poll_interval: float, deadline: float) -> BaseTrigger | None:
-        """The trigger that continues to poll; None when the worker must poll again itself.
+        """The trigger that continues to poll; None if the worker must poll again itself.
 
         Args:
             poll_interval: Seconds between two polls.

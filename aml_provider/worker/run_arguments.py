@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RunArguments(NamedTuple):
-    """The author's values, by the names of the operator's arguments; templates may have rendered to anything."""
+    """The author's values, by the names of the operator's arguments; a rendered value can be anything."""
 
     pipeline_id: Any
     pipeline_name: Any
@@ -52,10 +52,10 @@ class RunArguments(NamedTuple):
         return cls(*(getattr(operator, name) for name in cls._fields))
 
     def check(self) -> tuple[PipelineReference, RunRequest]:
-        """Check the arguments; returns what is run, and what the run is asked to do.
+        """Check the arguments; returns the pipeline that is run, and the request for the run.
 
         Raises:
-            InvalidArgument: One cannot be used; the message names it.
+            InvalidArgument: An argument cannot be used; the message names it.
         """
         as_choice("on_timeout", self.on_timeout, ON_TIMEOUT)
         reference = PipelineReference.of(self)

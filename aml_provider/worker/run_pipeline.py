@@ -135,10 +135,10 @@ class RunTry:
         return self._wait.in_triggerer(run_id, clock_ahead(event))
 
     def end_abandoned_wait(self) -> str | None:
-        """Airflow has ended the wait: do to the run what ``on_timeout`` asks for.
+        """Handle the run as ``on_timeout`` says, after Airflow has ended the wait.
 
         Returns:
-            The run's id if there was time left and it ended successfully; None if Airflow should fail the task.
+            The run's id if there was time left and the run ended successfully; None if Airflow should fail the task.
         """
         run_id = self._known_run()
         if run_id is None:
@@ -154,11 +154,11 @@ class RunTry:
             return self._conclude(client, submission, run)
 
     def kill(self) -> None:
-        """Airflow interrupts the try: end its run if ``execution_timeout`` passed, or if a person has ended the task.
+        """Handle an interruption: end the run if ``execution_timeout`` has passed, or if a person has ended the task.
 
-        Airflow calls it in a signal handler, at any point of the try: perhaps in the middle of a request to the
-        service or to Airflow. So it has a thread and an HTTP client of its own, and raises nothing. Airflow 3 lets the
-        task continue afterwards; Airflow 2 ends it.
+        Airflow calls this in a signal handler, at any point of the try, perhaps in the middle of a request to the
+        service or to Airflow. So this method uses a thread and an HTTP client of its own, and raises nothing. Airflow 3
+        lets the task continue afterwards; Airflow 2 ends it.
         """
         if self._leave_run or not (self._arguments.cancel_on_kill or self._timed_out):
             return

@@ -37,7 +37,7 @@ class RunWait:
 
     @property
     def deadline(self) -> float | None:
-        """When this try has to end, in seconds since the epoch; a deferral does not move it. None: never."""
+        """The instant at which this try has to end, in seconds since the epoch, whatever the deferrals; None: never."""
         return deadline_of(self._ti.start_date, self._arguments.execution_timeout)
 
     @property
@@ -55,7 +55,7 @@ class RunWait:
 
         Args:
             component: The component's name.
-            fired: The deadline that the component was given, where that is known.
+            fired: The deadline that the component was given, if that is known.
         """
         deadline = self.deadline
         if deadline is None:
@@ -73,7 +73,7 @@ class RunWait:
         )
 
     def in_triggerer(self, run_id: str, ahead: float = 0.0) -> Wait:
-        """Wait for the run in the triggerer, whose clock is known to be ahead by this many seconds."""
+        """Wait for the run in the triggerer, whose clock is ahead by at least this many seconds."""
         deadline, arguments = self.deadline, self._arguments
         trigger = AzureMLPipelineRunTrigger(
             run_id=run_id,
@@ -90,7 +90,7 @@ class RunWait:
         """Read the run.
 
         Raises:
-            RunUnwatched: It could not be read.
+            RunUnwatched: The run could not be read.
         """
         with _unwatched_on_error(run_id):
             return client.run(read_run(run_id, policy=retry_policy()))
@@ -99,7 +99,7 @@ class RunWait:
         """Wait until the run has ended, or the deadline has passed.
 
         Raises:
-            RunUnwatched: It could not be read.
+            RunUnwatched: The run could not be read.
         """
         poll_interval = self._arguments.seconds_between_polls()
         with _unwatched_on_error(run_id):
@@ -133,7 +133,7 @@ class RunWait:
 
 
 def unwatched(run_id: str, why: object) -> RunUnwatched:
-    """The error of a task whose run could not be read any more."""
+    """The error for a task whose run could not be read any more."""
     return RunUnwatched(
         f"Run {run_id} could not be read: {why} The run continues; a retry takes it over.", run_id=run_id
     )

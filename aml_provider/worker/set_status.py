@@ -1,4 +1,4 @@
-"""Enabling and disabling of schedules and published pipelines. Loaded on the worker only."""
+"""Enables and disables schedules and published pipelines. Loaded on the worker only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ScheduleReference(NamedTuple):
-    """One schedule, or all schedules of a published pipeline, as an author names them; one field is given."""
+    """One schedule, or all schedules of a published pipeline, as an author names them; exactly one field is given."""
 
     schedule_id: str | None
     schedule_name: str | None
@@ -39,7 +39,7 @@ def set_status_of_schedules(reference: ScheduleReference, status: str, *, azurem
 def set_status_of_pipeline(
     reference: PipelineReference, status: str, *, azureml_conn_id: str, log: Any, disable_schedules: bool = True
 ) -> str:
-    """Make a published pipeline ``Active``, or ``Disabled`` with its schedules if asked; returns its id.
+    """Make a published pipeline ``Active`` or ``Disabled``, if wanted with its schedules; returns its id.
 
     Raises:
         AirflowFailException: There is no such pipeline, or several have the name.

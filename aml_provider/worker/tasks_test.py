@@ -1,4 +1,4 @@
-"""``airflow tasks test``: a person tests a task, perhaps in a DAG run that Airflow itself is running."""
+"""Handles ``airflow tasks test``, perhaps of a task in a DAG run that Airflow itself is running."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ def refuse_active(
 ) -> None:
     """Refuse to test a task instance whose run may be active: Airflow's own try waits for that run.
 
-    A test that took the run over would cancel it where its request differs, and end it with the test's own mistakes.
-    Airflow 3 takes the end of the test for the task's own end, so every error here leaves the task its retries.
+    A test that took the run over would cancel it if the test's request differs, and its own mistakes could end the run.
+    Airflow 3 treats the end of the test as the end of the task. So no error here is permanent, and the task keeps its
+    retries.
 
     Raises:
-        RunStillActive: The run may be active, or that cannot be established.
+        RunStillActive: The run is active, or it cannot be established whether it is.
     """
     try:
         record = load()

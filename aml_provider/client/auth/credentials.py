@@ -1,4 +1,4 @@
-"""Credentials: a table with one row per ``auth_method`` says how each is built, for workers and for event loops.
+"""Credentials for workers and for event loops, from a table with one row for each ``auth_method``.
 
 azure-identity does the work. This module adds what it leaves to its callers: the fields that a method requires, tokens
 that are kept until they are about to expire, and errors that say what to change in the connection. Nothing of ``azure``

@@ -91,7 +91,7 @@ def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
 
 
 def drop_own_warnings() -> None:
-    """Drop azure-identity's warnings of our own sign-ins, and of nobody else's in this process.
+    """Drop azure-identity's warnings about our own sign-ins, but not about others in this process.
 
     A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
     """

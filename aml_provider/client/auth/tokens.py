@@ -39,8 +39,8 @@ class Credential:
 class AsyncCredential:
     """A credential for one event loop, the twin of :class:`Credential`.
 
-    Callers that need a token that is already being requested share its result or error: a triggerer that starts with a
-    thousand waits requests one token.
+    Callers that need the same token at the same time share one request and its result or error: a triggerer that starts
+    with a thousand waits requests one token.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -82,7 +82,7 @@ class AsyncCredential:
 
 
 class StaticToken:
-    """The connection's password, used as the token as it is."""
+    """The connection's password, which is the token."""
 
     def __init__(self, token: str) -> None:
         from azure.core.credentials import AccessToken  # noqa: PLC0415 - see the module's docstring
@@ -90,7 +90,7 @@ class StaticToken:
         self._token = AccessToken(token, _FOREVER)
 
     def get_token(self, _scope: str) -> AccessToken:
-        """Return it, whatever the audience."""
+        """Return the password, whatever the audience."""
         return self._token
 
     def close(self) -> None:
@@ -98,13 +98,13 @@ class StaticToken:
 
 
 class AsyncStaticToken:
-    """The same for an event loop."""
+    """The twin of :class:`StaticToken` for an event loop."""
 
     def __init__(self, token: str) -> None:
         self._sync = StaticToken(token)
 
     async def get_token(self, scope: str) -> AccessToken:
-        """Return it, whatever the audience."""
+        """Return the password, whatever the audience."""
         return self._sync.get_token(scope)
 
     async def close(self) -> None:

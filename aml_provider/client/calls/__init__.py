@@ -1,7 +1,7 @@
-"""One pure function for each operation of the workspace API: what is requested, and how the reply is read.
+"""One pure function for each operation of the workspace API; it says what is requested, and how the reply is read.
 
-A :class:`Call` says everything that a driver needs to know, also whether it is safe to send twice. Paths, methods and
-bodies are those that Microsoft's own SDK sends (``tests/captures``).
+A :class:`Call` says everything that a driver needs to know, including whether it is safe to send it twice. Paths,
+methods and bodies are those that Microsoft's own SDK sends (``tests/captures``).
 """
 
 from __future__ import annotations

@@ -66,10 +66,11 @@ class Call(Generic[T]):
         right: The action that a role must grant, for the message of a 403.
         role: A built-in role that grants it.
         text: Whether the reply is plain text, not JSON.
-        ml_token: Whether a token for Azure Machine Learning itself goes with it, if the credential can get one.
+        ml_token: Whether the request also carries a token for Azure Machine Learning itself, if the credential can get
+            one.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
-            body where there is one, else in the query. The result is then a tuple of the items of all pages.
-        limit: With ``page_key``: the most items to return; reading stops as soon as they are there.
+            body if there is one, else in the query. The result is then a tuple of the items of all pages.
+        limit: With ``page_key``: the most items to return; no further pages are read when they are complete.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
             read.
@@ -94,7 +95,7 @@ class Call(Generic[T]):
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 
     def page(self, token: str) -> Call[T]:
-        """The same list's page of this token."""
+        """The call for the page of the same list that this token names."""
         assert self.page_key is not None
         if isinstance(self.body, dict):
             return replace(self, body={**self.body, self.page_key: token})
@@ -113,31 +114,32 @@ class Resource(NamedTuple):
     def read(
         self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
     ) -> Call[T]:
-        """A call that changes nothing."""
+        """Make a call that changes nothing."""
         options.setdefault("right", f"{RIGHTS}/{self.actions}/read")
         return Call(operation, method, self.service, path, parse, **options)
 
     def read_list(
         self, operation: str, path: str, parse: Callable[[Any], T], *, method: str = "GET", **options: Unpack[Options]
     ) -> Call[tuple[T, ...]]:
-        """A call that reads a list; ``parse`` reads one item."""
+        """Make a call that reads a list; ``parse`` reads one item."""
         options.setdefault("page_key", "continuationToken")
         return self.read(operation, path, lambda wire: each(parse, wire), method=method, **options)
 
     def write(
         self, operation: str, method: str, path: str, parse: Callable[[Any], T], **options: Unpack[Options]
     ) -> Call[T]:
-        """A call that changes something."""
+        """Make a call that changes something."""
         options.setdefault("right", f"{RIGHTS}/{self.actions}/write")
         options.setdefault("role", WRITER)
         return Call(operation, method, self.service, path, parse, **options)
 
 
 def segment(argument: str, value: str) -> str:
-    """A value as one segment of a path.
+    """Encode a value as one segment of a path.
 
     Raises:
-        InvalidArgument: It would lead to another path: nothing, or one of the two dots that URLs resolve.
+        InvalidArgument: The value would lead to another path: it is empty, or it is ``.`` or ``..``, which URLs
+            resolve.
     """
     if not isinstance(value, str) or value.strip() in {"", ".", ".."}:
         raise InvalidArgument(argument, f"is {value!r}; it must name something")
@@ -153,7 +155,7 @@ def flag(*, value: bool) -> str:
 
 
 def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
-    """The items of a list, which may be in one of the services' envelopes.
+    """Read the items of a list, which may be in an envelope of the service.
 
     Anything else is an error, and not an empty list: decisions depend on an empty answer.
     """
@@ -166,9 +168,10 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
 
 
 def next_token(wire: Any, page_key: str = "") -> str | None:
-    """The token of a list's next page; None at its end.
+    """Read the token of a list's next page; None at the end of the list.
 
-    ``page_key`` is the name under which the token is sent. With ``$skip``, the links have it under the same name.
+    ``page_key`` is the name under which the token is sent. If it is ``$skip``, the link has the token under the same
+    name.
 
     Raises:
         ValueError: There is a next page, but its token cannot be sent.

@@ -37,7 +37,7 @@ def get_arm_datastore(name: str) -> Call[Datastore]:
 
 
 def list_datastore_secrets(store: Datastore) -> Call[Datastore]:
-    """Read the credentials of a datastore of Azure Resource Manager; returns the datastore with them.
+    """Read the credentials of a datastore in Azure Resource Manager; returns the datastore with its credentials.
 
     Microsoft's SDK asks for credentials that expire after an hour, which this version of the API does not have.
     """
@@ -54,7 +54,7 @@ def list_datastore_secrets(store: Datastore) -> Call[Datastore]:
 
 
 def list_datastores(*, secrets: bool = True) -> Call[tuple[Datastore, ...]]:
-    """List the workspace's datastores; without their credentials where ``secrets`` is False."""
+    """List the workspace's datastores; without their credentials if ``secrets`` is False."""
     return _DATASTORES.read_list(
         "list datastores",
         "/datastores",
@@ -109,7 +109,7 @@ def update_datastore(
 
 
 def delete_datastore(name: str) -> Call[None]:
-    """Unregister a datastore; what it points to stays."""
+    """Unregister a datastore; the storage that it points to stays."""
     return _DATASTORES.write(
         f"delete datastore {name!r}",
         "DELETE",

@@ -1,6 +1,6 @@
 """The operations on experiments.
 
-One is read and created by its name, and changed by its id.
+An experiment is read and created by its name, and changed by its id.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _path(experiment_id: str) -> str:
 
 
 def get_experiment(name: str, *, view: str | None = None) -> Call[Experiment]:
-    """Read one experiment by its name; where ``view`` is given, only one that it shows."""
+    """Read one experiment by its name; if ``view`` is given, only if the view shows it."""
     path = f"/experiments/{segment('experiment_name', name)}"
     query = () if view is None else (("viewType", _view(view)),)
     return _EXPERIMENTS.read(f"get experiment {name!r}", path, Experiment.from_wire, query=query)
@@ -44,7 +44,7 @@ def get_experiment_by_id(experiment_id: str) -> Call[Experiment]:
 def query_experiments(
     *, view: str = "ActiveOnly", filter_text: str | None = None, limit: int | None = None
 ) -> Call[tuple[Experiment, ...]]:
-    """List experiments: all that a view shows, or those that a filter in the history's OData-like syntax lets pass."""
+    """List the experiments that a view shows, or only those that match a filter in the history's OData-like syntax."""
     body: dict[str, Any] = {"viewType": _view(view)}
     if filter_text is not None:
         body["filter"] = filter_text
@@ -79,7 +79,7 @@ def untag_experiment(experiment_id: str, names: Iterable[str]) -> Call[None]:
 
 
 def delete_experiment(experiment_id: str) -> Call[None]:
-    """Delete an experiment; the service may take its time (202) and refuses one that has runs."""
+    """Delete an experiment; this may take some time (202), and the service refuses it if the experiment has runs."""
     return _EXPERIMENTS.write(
         f"delete experiment {experiment_id!r}",
         "DELETE",

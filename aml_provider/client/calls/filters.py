@@ -21,10 +21,10 @@ _UNQUOTED = re.compile(r"[\w.:/@+-]+")
 
 
 def tag_equals(name: str, value: str | None, *, quoted: bool = True) -> str:
-    """A tag that has a value, or, for None, a tag that is there; runs want the value in quotes, experiments do not.
+    """The filter for a tag with a value, or with any (None); the value is quoted for runs, but not for experiments.
 
     Raises:
-        InvalidArgument: The tag or its value cannot stand in a filter.
+        InvalidArgument: The tag or its value cannot be written in a filter.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidArgument(f"tags[{name!r}]", "cannot be searched for; use letters, digits, '_', '-', '.' and ':'")
@@ -37,10 +37,10 @@ def tag_equals(name: str, value: str | None, *, quoted: bool = True) -> str:
 
 
 def status_is(words: Iterable[str]) -> str:
-    """A run whose status is one of the history's words."""
+    """The filter for a run whose status is one of the history's words."""
     return f"({' or '.join(f'Status eq {word}' for word in words)})"
 
 
 def all_of(terms: Iterable[str]) -> str:
-    """All of these hold."""
+    """The filter for items that match all of these filters."""
     return f"({' and '.join(terms)})"

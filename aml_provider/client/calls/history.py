@@ -1,4 +1,4 @@
-"""The operations on runs, as the run history has them: pipeline runs and their steps alike."""
+"""The operations on pipeline runs and their steps in the run history."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def list_steps(experiment: str, run_id: str) -> Call[tuple[HistoryRun, ...]]:
 
 
 def get_history_run(experiment: str, run_id: str) -> Call[HistoryRun]:
-    """Read a run as the run history knows it, with the tags that people and we may change."""
+    """Read a run in the run history, with the tags that people and this provider may change."""
     operation = f"get run {run_id!r} of experiment {experiment!r}"
     return _RUNS.read(operation, _path(experiment, run_id), HistoryRun.from_wire)
 
 
 def get_history_run_by_experiment_id(experiment_id: str, run_id: str) -> Call[HistoryRun]:
-    """Read a run as the run history knows it, below its experiment's id."""
+    """Read a run in the run history, by the id of its experiment and its own."""
     path = f"/experimentids/{segment('experiment_id', experiment_id)}/runs/{segment('run_id', run_id)}"
     return _RUNS.read(f"get run {run_id!r} of experiment {experiment_id!r}", path, HistoryRun.from_wire)
 
 
 def find_history_run(run_id: str) -> Call[HistoryRun]:
-    """Read a run as the run history knows it, whatever its experiment."""
+    """Read a run in the run history by its own id alone."""
     return _RUNS.read(f"find run {run_id!r}", f"/runs/{segment('run_id', run_id)}", HistoryRun.from_wire)
 
 
@@ -73,7 +73,7 @@ def _patch(operation: str, experiment: str, run_id: str, changes: Mapping[str, A
 
 
 def tag_run(experiment: str, run_id: str, tags: Mapping[str, str | None]) -> Call[HistoryRun]:
-    """Add tags to a run; the service merges them into those that are there. None is a tag without a value."""
+    """Add tags to a run; the service merges them into the existing ones. None makes a tag without a value."""
     return _patch(f"tag run {run_id!r}", experiment, run_id, {"tags": dict(tags)})
 
 
@@ -84,7 +84,7 @@ def untag_run(experiment: str, run_id: str, names: Iterable[str]) -> Call[Histor
 
 
 def set_run_properties(experiment: str, run_id: str, properties: Mapping[str, str]) -> Call[HistoryRun]:
-    """Add properties to a run; one that is there cannot be changed."""
+    """Add properties to a run; an existing property cannot be changed."""
     return _patch(f"set properties of run {run_id!r}", experiment, run_id, {"properties": dict(properties)})
 
 

@@ -38,7 +38,7 @@ def list_job_schedules(*, active_only: bool = True) -> Call[tuple[JobSchedule, .
 
 
 def put_job_schedule(name: str, wire: Mapping[str, Any]) -> Call[JobSchedule]:
-    """Create a job schedule, or replace it as a whole: what is not sent is gone.
+    """Create a job schedule, or replace it as a whole: it loses everything that is not sent.
 
     Sent once: a repetition after a failure would also undo what somebody else has written in between, and there is no
     ETag to prevent that. In doubt, the caller reads the schedule again.
@@ -55,7 +55,7 @@ def put_job_schedule(name: str, wire: Mapping[str, Any]) -> Call[JobSchedule]:
 
 
 def delete_job_schedule(name: str) -> Call[None]:
-    """Delete a job schedule, which must be disabled. It may take some time, in which the schedule can still be read."""
+    """Delete a job schedule, which must be disabled. Until the deletion has ended, the schedule can still be read."""
     return _SCHEDULES.write(
         f"delete job schedule {name!r}",
         "DELETE",
@@ -67,9 +67,9 @@ def delete_job_schedule(name: str) -> Call[None]:
 
 
 def trigger_job_schedule(name: str, at: datetime) -> Call[str]:
-    """Start a job of a schedule now; ``at`` is the time that the job is given as its trigger time.
+    """Start a job of a schedule now; ``at`` is its trigger time.
 
-    Returns the job's id: Microsoft's SDK takes the submission's id for it (azureml-v2-rest 6.2).
+    Returns the job's id, which is the submission's id in the reply, as Microsoft's SDK assumes (azureml-v2-rest 6.2).
     """
     return _SCHEDULES.write(
         f"trigger job schedule {name!r}",
@@ -83,7 +83,7 @@ def trigger_job_schedule(name: str, at: datetime) -> Call[str]:
 
 
 def list_jobs_of_schedule(name: str, *, limit: int | None = None) -> Call[tuple[PipelineRun, ...]]:
-    """List the jobs that a schedule has started, by a filter that only preview versions have.
+    """List the jobs that a schedule has started, with a filter that only preview versions of the API have.
 
     Whether the service wants the schedule's name or its id is not established; Microsoft's SDK sends the name
     (azureml-v2-rest 6.3).

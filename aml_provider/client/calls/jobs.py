@@ -22,10 +22,11 @@ def submit_job(job_id: str, body: Mapping[str, Any]) -> Call[PipelineRun]:
     """Submit a pipeline job under an id of the client's choice.
 
     A second request never starts a second job, but it may be refused although it is the same, and it would change the
-    tags of a job that is not ours (azureml-v2-rest 4.3). So it is sent once: in doubt, the caller reads the job.
+    tags of a job that is not ours (azureml-v2-rest 4.3). So the request is sent once: in doubt, the caller reads the
+    job.
 
-    As Microsoft's SDK does, it carries a second token. The use of that is not established; perhaps jobs need it that
-    run as the user who submits them (azureml-v2-rest 2.1).
+    As with Microsoft's SDK, the request carries a second token. Its purpose is not established; perhaps it is for jobs
+    that run as the user who submits them (azureml-v2-rest 2.1).
     """
     return _JOBS.write(
         f"submit job {job_id!r}",
@@ -45,7 +46,7 @@ def get_job(job_id: str) -> Call[PipelineRun]:
 
 
 def cancel_job(job_id: str) -> Call[None]:
-    """Request the cancellation of a pipeline job. It takes some time; its effect is seen in the job, not in the reply.
+    """Request the cancellation of a pipeline job. This takes some time; only the job shows its effect, not the reply.
 
     Whether the service refuses to cancel a job that has ended is not established.
     """
@@ -59,7 +60,7 @@ def list_jobs(
     """List the pipeline jobs that are not archived. Their order is not established.
 
     Args:
-        properties: Only jobs that have all of these properties; None as value: any value.
+        properties: Only jobs that have all of these properties; None as a value means any value.
         tag: Only jobs that have a tag of this name.
         limit: The most jobs to return; None: all.
 

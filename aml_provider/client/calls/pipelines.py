@@ -55,7 +55,7 @@ def publish_pipeline(body: Mapping[str, Any]) -> Call[PublishedPipeline]:
 
 
 def set_pipeline_status(pipeline_id: str, status: str) -> Call[None]:
-    """Make a published pipeline ``Active`` or ``Disabled``; the body is that word, as JSON."""
+    """Make a published pipeline ``Active`` or ``Disabled``; the body of the request is that word, as JSON."""
     operation = f"set published pipeline {pipeline_id!r} to {status}"
     path = f"/Pipelines/{segment('pipeline_id', pipeline_id)}/status"
     return _PIPELINES.write(operation, "PUT", path, nothing, body=status)

@@ -44,7 +44,7 @@ def submit_pipeline(
 def submit_endpoint(
     endpoint_id: str, body: Mapping[str, Any], *, version: str | None = None, parent_run_id: str | None = None
 ) -> Call[PipelineRun]:
-    """Submit a run of a pipeline endpoint: of the given version, else of its default one."""
+    """Submit a run of a pipeline endpoint: of the given version, else of the default version."""
     path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{segment('endpoint_id', endpoint_id)}"
     query: tuple[tuple[str, str], ...] = ()
     if version is not None:
@@ -126,7 +126,7 @@ def get_step_log(run_id: str, node_id: str, stream: Literal["STDOUT", "STDERR", 
 
 
 def list_step_outputs(run_id: str, node_id: str) -> Call[dict[str, Output]]:
-    """Read where a step's outputs are, by name."""
+    """Read the places of a step's outputs, by name."""
     return _of_steps(
         f"list the outputs of step {node_id!r} of run {run_id!r}",
         run_id,
@@ -138,7 +138,7 @@ def list_step_outputs(run_id: str, node_id: str) -> Call[dict[str, Output]]:
 
 
 def get_pipeline_output(run_id: str, name: str) -> Call[Output]:
-    """Read where an output of the pipeline itself is."""
+    """Read the place of an output of the pipeline itself."""
     operation = f"get output {name!r} of run {run_id!r}"
     path = f"/PipelineRuns/{segment('run_id', run_id)}/PipelineRunOutputs/{segment('name', name)}"
     return _RUNS.read(operation, path, Output.from_wire, secrets=lambda output: output.secrets)

@@ -47,7 +47,7 @@ class ComponentInput(Portable):
 
     ``type`` is string, number, integer or boolean for a literal; else one of the types of data: uri_file, uri_folder,
     mltable, custom_model, mlflow_model, triton_model. ``default`` is None if there is no default; ``minimum``,
-    ``maximum`` and ``choices`` are empty if there is no such limit. All are texts.
+    ``maximum`` and ``choices`` are empty if there is no such limit. All of these are texts.
     """
 
     name: str
@@ -96,7 +96,7 @@ class ComponentVersion(Portable):
 
     @property
     def is_pipeline(self) -> bool:
-        """Whether a pipeline job can be made of it alone; a component of another type is only a step."""
+        """Whether a pipeline job can run it alone; a component of another type can only be a step."""
         return self.type.lower() == "pipeline"
 
     @property
@@ -129,7 +129,7 @@ class ComponentVersion(Portable):
 
 @dataclass(frozen=True, slots=True)
 class BatchEndpoint(Portable):
-    """A batch endpoint; ``default_deployment`` is empty without one."""
+    """A batch endpoint; ``default_deployment`` is empty if it has none."""
 
     id: str
     name: str

@@ -21,7 +21,7 @@ _CREATES_JOBS = "createjob"
 class JobSchedule(Portable):
     """A job schedule: the service starts jobs of a pipeline component at its times.
 
-    Its name is its identity: the path of its requests has it, so two schedules cannot have the same one.
+    Its name is its identity: requests name it in their path, so two schedules cannot have the same name.
 
     ``wire`` is the whole reply of the service, because a schedule can only be written as a whole: a change must send
     back what others have set, also under keys that this version does not know.
@@ -54,7 +54,7 @@ class JobSchedule(Portable):
 
     @property
     def is_provisioning(self) -> bool:
-        """Whether the service is still setting it up; an unknown state counts as that."""
+        """Whether the service is still setting it up, or its state is unknown."""
         return self.provisioning not in _SET_UP
 
     @property
@@ -70,12 +70,12 @@ class JobSchedule(Portable):
 
     @property
     def job(self) -> dict[str, Any]:
-        """The definition of the jobs that it starts, as the service has it."""
+        """The definition of the jobs that it starts, as the service wrote it."""
         return self._action.get("jobDefinition") or {}
 
     @property
     def trigger(self) -> dict[str, Any]:
-        """When it starts jobs, as the service has it."""
+        """When it starts jobs, as the service wrote it."""
         return self.wire["properties"].get("trigger") or {}
 
     @property
@@ -91,7 +91,7 @@ class JobSchedule(Portable):
     def from_wire(cls, wire: dict[str, Any]) -> JobSchedule:
         """Read it from Azure Resource Manager's JSON. Any kind of trigger or action is accepted.
 
-        ``properties`` are its own, and those of its jobs, which are the same for a schedule that this provider made.
+        ``properties`` are those of the schedule and those of its jobs; this provider gives both the same properties.
         """
         properties = wire["properties"]
         action = properties.get("action") or {}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class MetricValue(Portable):
     """One logged number or text, or one row of a logged table.
 
-    ``data`` has its values by column; a number or a text has one column, named like the metric. ``step`` is the
-    training step, if its author logged one.
+    ``data`` has its values by column; a number or a text has one column, which has the metric's name. ``step`` is the
+    training step, if it was logged.
     """
 
     data: dict[str, Any]

@@ -19,7 +19,7 @@ _PARAMETER_CODES = ("Int", "Double", "Bool", "String", "Undefined")
 
 @dataclass(frozen=True, slots=True)
 class PublishedPipeline(Portable):
-    """A published pipeline; ``defaults`` are the parameters' values that were published with it."""
+    """A published pipeline; ``defaults`` are the parameter values that were published with it."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ class PublishedPipeline(Portable):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary(Portable):
-    """A published pipeline and its latest run; ``last_run_status`` is the service's text, empty without a run."""
+    """A published pipeline and its latest run; ``last_run_status`` is the service's text, or empty if there is none."""
 
     pipeline: PublishedPipeline
     last_run_id: str
@@ -103,7 +103,7 @@ class PipelineInterface(Portable):
     data_path_defaults: Mapping[str, DataPath] = field(default_factory=dict)
 
     def with_defaults(self, defaults: Mapping[str, str]) -> PipelineInterface:
-        """The same with these defaults added: the service keeps a default in either of two places."""
+        """A copy with these defaults added: the service stores a default in one of two places."""
         parameters = {
             name: replace(item, required=False, default=defaults[name] if item.default is None else item.default)
             if name in defaults

@@ -33,17 +33,17 @@ class RunState(Enum):
         return self in _FINAL
 
     def serialize(self) -> str:
-        """For Airflow's XCom: its value."""
+        """Return the value, for Airflow's XCom."""
         return self.value
 
     @classmethod
     def deserialize(cls, data: str, _version: int) -> RunState:
-        """Read the value from Airflow's XCom: one of this version's states, else ``UNKNOWN``."""
+        """Read the value from Airflow's XCom; a state that this version does not know is ``UNKNOWN``."""
         return cls(data) if data in _STATE_VALUES else cls.UNKNOWN
 
     @property
     def history_words(self) -> tuple[str, ...]:
-        """The run history's names for it, which are more, and different."""
+        """The run history's names for the state, which are different, and can be several."""
         return tuple(word for word, state in _HISTORY_STATES.items() if state is self)
 
 
@@ -98,7 +98,7 @@ class PipelineRun(Portable):
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> PipelineRun:
-        """Read it from the pipelines service's JSON; no status yet means not started."""
+        """Read it from the pipelines service's JSON; without a status the run has not started."""
         status = wire.get("Status") or {}
         raw = enum_name(status.get("StatusCode"), _STATE_CODES) or "NotStarted"
         return cls(
@@ -122,7 +122,7 @@ class PipelineRun(Portable):
         """Read it from a job in Azure Resource Manager (azureml-v2-rest 4.2), whose statuses are the run history's.
 
         Raises:
-            TypeError: It has no properties: it is the step of a job, whose run only the run history knows.
+            TypeError: It has no properties, so it is the step of a job; only the run history knows the run of a step.
         """
         properties = wire["properties"]
         if not isinstance(properties, dict):
@@ -145,7 +145,7 @@ class PipelineRun(Portable):
 
     @classmethod
     def from_history(cls, run: HistoryRun, experiment_name: str) -> PipelineRun:
-        """The same run as the run history knows it, which does not have its schedule and parameters."""
+        """The run as the run history knows it, without its schedule and parameters."""
         return cls(
             id=run.id,
             state=_HISTORY_STATES.get(run.status, RunState.UNKNOWN),
@@ -190,13 +190,13 @@ class StepStatus(Portable):
 
 
 def step_status_code(value: Any) -> str:
-    """A step's status by name; its codes differ from a run's."""
+    """A step's status by name; the codes of steps differ from those of runs."""
     return enum_name(value, _STEP_CODES) or "NotStarted"
 
 
 @dataclass(frozen=True, slots=True)
 class Output(Portable):
-    """An output of a step or a pipeline: its place and, if the service gives it, its size.
+    """An output of a step or a pipeline: its place and, if the service states it, its size.
 
     ``type`` is the service's kind of storage (AzureBlob, AzureDataLakeGen2, …). ``uri`` may carry a signature, so it
     is a secret. ``size`` is in bytes.
@@ -217,7 +217,7 @@ class Output(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """Its address, if that is signed and has not stayed in another task."""
+        """Its address, if it is signed and was not lost on the way from another task."""
         return () if self.sealed_uri.is_withheld or "sig=" not in self.uri else (self.sealed_uri,)
 
     @property
@@ -291,7 +291,7 @@ class HistoryRun(Portable):
 
 @dataclass(frozen=True, slots=True)
 class RunDetails(Portable):
-    """A run's error and where its log files are (URLs that carry their own signature)."""
+    """A run's error, and the addresses of its log files (URLs that carry their own signature)."""
 
     error: str
     sealed_log_files: Mapping[str, str | Secret[str]]

@@ -48,7 +48,7 @@ class Schedule(Portable):
 
     @property
     def is_provisioning(self) -> bool:
-        """Whether the service is still setting it up; an unknown status counts as that."""
+        """Whether the service is still setting it up, or its status is unknown."""
         return self.provisioning not in {"Completed", "Failed", ""}
 
     @property
@@ -58,7 +58,7 @@ class Schedule(Portable):
 
     @property
     def description(self) -> str:
-        """Its author's description, which the service keeps with the request for its runs."""
+        """The description from its author, which the service stores in the request for its runs."""
         return str((self.wire.get("PipelineSubmissionInfo") or {}).get("Description") or "")
 
     @classmethod

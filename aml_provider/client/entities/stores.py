@@ -1,4 +1,4 @@
-"""Where data is: datastores of the workspace, and the artifacts of runs."""
+"""The places of data: datastores of the workspace, and the artifacts of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aml_provider.client.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class ServicePrincipal(Portable):
-    """An application that a datastore signs in as, with a secret or with a certificate and its key (sealed)."""
+    """The application as which a datastore signs in, with a secret or with a certificate and its key (sealed)."""
 
     tenant_id: str
     client_id: str
@@ -21,12 +21,12 @@ class ServicePrincipal(Portable):
 
     @property
     def client_secret(self) -> str:
-        """The application's secret; empty without one."""
+        """The application's secret; empty if it has none."""
         return self.sealed_secret.reveal()
 
     @property
     def certificate(self) -> str:
-        """The application's certificate with its key; empty without one."""
+        """The application's certificate with its key; empty if it has none."""
         return self.sealed_certificate.reveal()
 
     @classmethod
@@ -44,8 +44,8 @@ class ServicePrincipal(Portable):
 class Datastore(Portable):
     """A datastore of the workspace, its credentials included.
 
-    They are sealed: neither shown nor passed on to other tasks, where ``account_key`` and its like raise
-    InvalidArgument.
+    The credentials are sealed: they are neither shown nor passed to other tasks. In other tasks ``account_key`` and
+    similar attributes raise InvalidArgument.
 
     ``kind`` is the service's ``dataStoreType``: AzureBlob, AzureDataLakeGen2, AzureFile, …; ``credential_type`` is
     None, Sas, AccountKey or ClientCredentials.
@@ -64,19 +64,19 @@ class Datastore(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """Its credentials, those that it has."""
+        """Those credentials that it has."""
         principal = self.principal
         found = (self.sealed_key, self.sealed_sas, principal.sealed_secret, principal.sealed_certificate)
         return tuple(filter(None, found))
 
     @property
     def account_key(self) -> str:
-        """The key of its account; empty without one."""
+        """The key of its account; empty if it has none."""
         return self.sealed_key.reveal()
 
     @property
     def sas_token(self) -> str:
-        """Its SAS; empty without one."""
+        """Its SAS; empty if it has none."""
         return self.sealed_sas.reveal()
 
     @classmethod
@@ -117,7 +117,7 @@ class Datastore(Portable):
         )
 
     def with_secrets(self, wire: dict[str, Any]) -> Datastore:
-        """The same with the secrets that Azure Resource Manager returned for it."""
+        """A copy with the secrets that Azure Resource Manager returned for it."""
         # It must be there: an answer without it is not that of a datastore without secrets.
         wire["secretsType"]
         principal = replace(

@@ -36,8 +36,8 @@ def enum_name(value: Any, names: tuple[str, ...]) -> str:
 def read_time(value: Any) -> datetime | None:
     """Read an instant in any form in which a service may write it; without an offset it is in UTC.
 
-    The services write ISO 8601 with up to seven fractional digits. The form of mail headers and ``/Date(…)/`` are the
-    other forms that .NET writes.
+    The services write ISO 8601 with up to seven fractional digits. The other two forms, that of mail headers and
+    ``/Date(…)/``, are forms that .NET writes.
     """
     if not isinstance(value, str) or not value:
         return None

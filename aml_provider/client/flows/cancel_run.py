@@ -31,14 +31,14 @@ def cancel_run(
     log: Callable[[str], None] = lambda _: None,
     check: Callable[[PipelineRun], None] = lambda _: None,
 ) -> Flow[PipelineRun]:
-    """Set the cancel tag on a run, cancel it and wait for its end. Doing it twice does no harm.
+    """Set the cancel tag on a run, cancel it and wait for its end. A second call does no harm.
 
     Args:
         run_id: The pipeline run or job.
-        experiment: Its experiment, in case the service does not say.
+        experiment: Its experiment, in case the service does not name it.
         reason: The value of the tag, for people who read it in the studio.
         timeout: Seconds to wait for its end.
-        log: Called with what went wrong.
+        log: Called with a line about each failure.
         check: Called with a run that has not ended; if it raises, the run is not cancelled.
 
     Returns:

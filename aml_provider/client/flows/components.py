@@ -21,10 +21,11 @@ _BROKEN = frozenset({"failed", "canceled", "deleting"})
 
 
 def find_component(name: str, version: str | None = None) -> Flow[ComponentVersion]:
-    """Find a version of a component; None: the newest one by its time of creation that is not archived.
+    """Find a version of a component; None: of those that are not archived, the one that was created last.
 
     Raises:
-        PipelineError: It does not exist, or only archived versions do; the message suggests similar names.
+        PipelineError: The component or the version does not exist, or all versions are archived; the message names
+            others.
     """
     if version is not None:
         try:

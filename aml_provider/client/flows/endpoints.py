@@ -109,7 +109,7 @@ def add_version(endpoint_id: str, pipeline_id: str, *, set_default: bool = False
 
 
 def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint]:
-    """Set the version that runs when none is given.
+    """Set the version that runs if a submission names none.
 
     Raises:
         PipelineError: The endpoint has no such version.

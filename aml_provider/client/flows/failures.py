@@ -1,4 +1,4 @@
-"""The explanation of a failed run: its failed steps, their errors, and the end of their logs."""
+"""Explains a failed run: its failed steps, their errors, and the end of their logs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/a
 
 
 def explain_failure(run: PipelineRun) -> Flow[str]:
-    """Explain why a run failed: its failed steps, their errors and the tail of the first one's log.
+    """Explain why a run failed: its failed steps, their errors, and the end of the first failed step's log.
 
-    What cannot be read is left out: the failure itself matters more.
+    What cannot be read is left out, because the failure itself matters more.
     """
     try:
         steps = yield from list_steps(run.experiment_name, run.id)

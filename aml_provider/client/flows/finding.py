@@ -1,4 +1,4 @@
-"""Finding one thing by its name or id, and the errors where that fails: they suggest what was meant."""
+"""Finding an item by its name or id, and the errors if that fails, which suggest what was meant."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _NEAR_ID = 0.85
 
 
 class Kind(NamedTuple):
-    """A kind of thing in the workspace.
+    """A kind of item in the workspace.
 
     Args:
         noun: Its name in messages.
-        argument: The beginning of the arguments that name it, such as ``pipeline_id`` and ``pipeline_name``. Empty: it
-            has a name only.
-        listing: Lists all of them, inactive ones included.
-        missing: The error where none has a name or id.
-        ambiguous: The error where several have a name.
+        argument: The first word of the arguments that name an item, such as ``pipeline_id`` and ``pipeline_name``.
+            Empty: an item has a name only.
+        listing: Lists all items, inactive ones included.
+        missing: The error if no item has a name or id.
+        ambiguous: The error if several items have a name.
     """
 
     noun: str
@@ -67,10 +67,10 @@ EXPERIMENT = Kind("experiment", "", lambda: calls.query_experiments(limit=1000))
 
 
 def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None = None) -> T | None:
-    """The one listed thing of this name, or None. An active one wins over inactive ones.
+    """Find the one listed item with this name, or None. An active item takes precedence over inactive ones.
 
-    All things have ``id``, ``name``, ``status`` and ``is_active``. An error names the ``argument`` that holds the name;
-    it is None if a person typed the name.
+    All items have ``id``, ``name``, ``status`` and ``is_active``. An error names the ``argument`` that holds the name;
+    the argument is None if a person typed the name.
 
     Raises:
         AmbiguousName: Several have the name; the message lists them. For schedules, AmbiguousSchedule.
@@ -90,7 +90,7 @@ def only_named(kind: Kind, name: str, listed: Iterable[T], argument: str | None 
 
 
 def describe(item: Any) -> str:
-    """A thing by its id and the facts that distinguish it from others of its name."""
+    """Describe an item by its id and the facts that distinguish it from others with the same name."""
     facts = [item.status]
     if version := getattr(item, "version", ""):
         facts.append(f"version {version}")
@@ -105,9 +105,10 @@ def describe(item: Any) -> str:
 
 
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
-    """The error where nothing has a name; it suggests similar ones from the list of all.
+    """The error if no item has a name; it suggests similar names from the list of all items.
 
-    It names the ``argument`` that holds the name; that is None if a person typed the name, which may be an id.
+    It names the ``argument`` that holds the name. The argument is None if a person typed the name; then it may be an
+    id.
     """
     listed = list(listed)
     hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))
@@ -124,13 +125,14 @@ def _missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "
 
 
 def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", workspace: str = "the workspace") -> Flow[T]:
-    """Read one thing, active or not, by its id, or by its name if that is its id.
+    """Read one item, active or not, by its id, or by its name if the name is the id.
 
     Args:
         kind: Its kind.
-        call: Reads it.
+        call: Reads the item.
         wanted: Its id.
-        subject: Begins the error: the argument, or what referred to the thing. Empty: the argument of the kind's id.
+        subject: The beginning of the error: the argument, or what refers to the item. Empty: the argument of the kind's
+            id.
         workspace: The workspace, for the error.
 
     Raises:
@@ -151,7 +153,7 @@ def same_letters(name: str) -> str:
 
 
 def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three names that are similar to the wanted one, the nearest first; case and Unicode form do not matter."""
+    """Find up to three names that are similar to the wanted one, nearest first; case and Unicode form do not matter."""
     folded = {same_letters(name): name for name in sorted(names, reverse=True)}
     return [folded[found] for found in difflib.get_close_matches(same_letters(wanted), folded, n=3, cutoff=cutoff)]
 
@@ -168,7 +170,7 @@ def _how_many(count: int) -> str:
 
 
 def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = "") -> str:
-    """A hint for a name or id that was not found among all things of a kind; ``otherwise`` if nothing helps."""
+    """A hint about a name or id that no item of a kind has; ``otherwise`` if there is no hint."""
     items = list(items)
     if kind.argument:
         for item in items:
@@ -196,10 +198,10 @@ def _advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
 
 
 def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
-    """Carry out a call; if the service does not find the thing, the error also suggests similar ones.
+    """Carry out a call; if the service does not find the item, the error also suggests similar ones.
 
     Raises:
-        NotFound: There is no such thing.
+        NotFound: There is no such item.
     """
     try:
         found: T = yield call
@@ -225,8 +227,8 @@ def find_datastore(name: str, *, workspace: str = "the workspace", api: str = "v
     Args:
         name: Its name.
         workspace: The workspace, for the error.
-        api: ``v1``: the datastore service; ``arm``: Azure Resource Manager; ``auto``: the second one if the first one
-            is gone, or does not know a datastore that the second one knows.
+        api: ``v1``: the datastore service. ``arm``: Azure Resource Manager. ``auto``: the datastore service; if that is
+            gone, or does not know a datastore that Azure Resource Manager knows, the latter.
 
     Raises:
         InvalidArgument: It does not exist; the message suggests similar names.
@@ -278,11 +280,11 @@ def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow
 
     Args:
         wanted: Pairs of an argument and the datastore that it names.
-        known: Names that were found before; new ones are added. Only others are checked.
+        known: Names that were found before, which are not checked again; new ones are added.
 
     Raises:
-        InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, for whatever
-            reason, the service itself decides.
+        InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, nothing is checked,
+            and the service itself decides.
     """
     # The service ignores case.
     asked = [(argument, name) for argument, name in wanted if name.casefold() not in known]

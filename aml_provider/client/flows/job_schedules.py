@@ -1,9 +1,9 @@
 """Flows for job schedules; each may be repeated after a crash at any point.
 
 A schedule is written as a whole, and the service has no ETag for it (azureml-v2-rest 6.2). Each write here follows a
-read, and keeps everything that it was not asked to change. What somebody else writes between that read and our write is
-lost, and so is ours if theirs arrives last; the next reconciliation corrects it. A write whose reply was lost is
-repeated only after a read, for as long as the lost request may still be on its way (``rewrite``).
+read, and keeps everything that it was not asked to change. A change that somebody else writes between that read and our
+write is lost. If the other write arrives last, ours is lost, until the next reconciliation. A write whose reply was
+lost is repeated only after a read, for as long as the lost request may still be on its way (``rewrite``).
 """
 
 from __future__ import annotations
@@ -77,19 +77,19 @@ def delete_job_schedule(
     check: Callable[[JobSchedule], None] = lambda _: None,
     now: Callable[[], float] = time.time,
 ) -> Flow[bool]:
-    """Delete a job schedule: disable it first, as the service wants it, and wait until it cannot be read any more.
+    """Disable a job schedule, because the service requires it, delete it, and wait until it cannot be read any more.
 
     Args:
-        name: The schedule. One that does not exist is deleted already, perhaps by a request whose reply was lost.
+        name: The schedule. If it does not exist, it is deleted already, perhaps by a request whose reply was lost.
         deadline: When to stop waiting, in seconds since the epoch.
-        check: Called with the schedule before anything is changed; raises if it must not be deleted.
+        check: Called with the schedule before anything is changed; raises an error if the schedule must not be deleted.
         now: The wall clock.
 
     Returns:
-        Whether it existed.
+        Whether the schedule existed.
 
     Raises:
-        ProvisioningUnsettled: It still existed at the deadline.
+        ProvisioningUnsettled: The schedule still existed at the deadline.
     """
     schedule = yield from find_job_schedule(name)
     if schedule is None:

@@ -24,11 +24,11 @@ def disable_pipeline(
     disable_schedules: bool = True,
     log: Callable[[str], None] = lambda _: None,
 ) -> Flow[str]:
-    """Disable a published pipeline: its schedules first, as the service's rules require.
+    """Disable the schedules of a published pipeline, as the service's rules require, and then the pipeline.
 
     Args:
         pipeline_id: The published pipeline; or
-        pipeline_name: the name of a published pipeline; exactly one active one must have it.
+        pipeline_name: its name, which exactly one active published pipeline must have.
         disable_schedules: Disable its active schedules too.
         log: Called with a line about each change.
 

@@ -28,7 +28,7 @@ def rewrite(
 
     Args:
         read: Reads it.
-        edit: Returns the changed entity; None: nothing must be changed. After a write whose result is unknown, the
+        edit: Returns the changed entity; None if nothing must be changed. After a write whose result is unknown, the
             entity is read and edited again, so that nothing is written twice.
         write: Writes it.
 

@@ -20,7 +20,7 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
 
     Args:
         run: The run, which has ended.
-        experiment: Its experiment, in case the service does not say.
+        experiment: Its experiment, in case the service does not name it.
         link: Its page in the studio, for messages.
         own: Whether the task submitted the run. If so, a retry may submit another one after Airflow has cancelled it.
 
@@ -62,8 +62,8 @@ def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | Non
         cancel: Cancels the run; None: the run continues.
 
     Raises:
-        RunTimedOut: Always, unless:
-        ForeignRun: The run is another Airflow's, so it was not cancelled.
+        RunTimedOut: Always, except:
+        ForeignRun: The run belongs to another Airflow, so it was not cancelled.
     """
     late = f"Run {run.id} was {run.status} when execution_timeout passed"
     continues = "The run continues"

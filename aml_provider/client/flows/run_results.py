@@ -43,19 +43,19 @@ def list_runs(
     tags: Mapping[str, str | None] | None = None,
     limit: int | None = None,
 ) -> Flow[tuple[PipelineRun, ...]]:
-    """List pipeline runs, newest first: of an experiment, of a published pipeline or of a schedule.
+    """List the pipeline runs of an experiment, of a published pipeline or of a schedule, newest first.
 
     Args:
         experiment_name: The experiment; or
         pipeline_id: the published pipeline; or
         schedule_id: the native schedule.
         status: Only runs with this status, in either service's vocabulary.
-        tags: Only runs that have all of these tags; None as value: any value.
+        tags: Only runs that have all of these tags; None as a value means any value.
         limit: The most runs to return; None: all.
 
     Raises:
-        InvalidArgument: Not exactly one of the three is given, there is no such status, or a tag cannot be searched
-            for.
+        InvalidArgument: Not exactly one of experiment, pipeline and schedule is given, there is no such status, or a
+            tag cannot be searched for.
     """
     given = [item for item in (experiment_name, pipeline_id, schedule_id) if item is not None]
     if len(given) != 1:
@@ -102,7 +102,7 @@ def _runs_of_experiment(
 
 
 def in_experiment(run_id: str, experiment_name: str | None, call_of: Callable[[str], Call[T]]) -> Flow[T]:
-    """Carry out a call that requires the experiment of a run or a step; looks it up if ``experiment_name`` is None."""
+    """Carry out a call that needs the experiment of a run or step; looks the experiment up if the name is None."""
     if experiment_name is None:
         experiment_name = yield from _experiment_of(run_id)
     result: T = yield call_of(experiment_name)
@@ -244,7 +244,7 @@ def read_metrics(run_id: str, step: str | None = None) -> Flow[dict[str, tuple[M
     """Read the metrics that a run and its steps have logged.
 
     Returns:
-        Values by ``metric`` for the run's own, by ``step/metric`` for the steps'.
+        Values by ``metric`` for the run itself, and by ``step/metric`` for its steps.
 
     Raises:
         InvalidArgument: There is no such step.
@@ -263,7 +263,7 @@ def read_metrics(run_id: str, step: str | None = None) -> Flow[dict[str, tuple[M
 
 
 def read_outputs(run_id: str, step: str | None = None) -> Flow[dict[str, Output]]:
-    """Read where the outputs of a run's steps are.
+    """Read the places of the outputs of a run's steps.
 
     Returns:
         Outputs by ``step/output``.

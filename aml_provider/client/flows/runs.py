@@ -56,7 +56,7 @@ def wait_for_run(
         poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
         log: Called with the progress whenever it has changed.
-        policy: How long reading the run is repeated after an error, and where that is logged.
+        policy: For how long the run is read again after an error, and where the errors are logged.
         now: The wall clock.
 
     Returns:
@@ -79,10 +79,10 @@ def wait_for_run(
 
 
 def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
-    """Read a run that exists; all waits do it in this way, on a worker and in the triggerer.
+    """Read a run that exists. All waits read runs in this way, on a worker and in the triggerer.
 
-    Errors that may pass by themselves are retried within the budget, also those after which a single request is not
-    repeated: a refused token, a conflict, a reply that cannot be parsed.
+    After an error that may be temporary the run is read again, within the budget. This includes errors after which a
+    single request is not repeated: a refused token, a conflict, a reply that cannot be parsed.
 
     Args:
         run_id: The pipeline run or job.

@@ -1,8 +1,8 @@
-"""A run by its id alone, which is that of a published pipeline's run or of a pipeline job.
+"""Finds a run by its id alone, whether it is a run of a published pipeline or a pipeline job.
 
-The ids of our own jobs have a form that no other run has. Any other id may be of either kind: then the pipelines
-service is asked first, and Azure Resource Manager if the pipelines service does not know the run. Nobody stores the
-answer.
+The ids of our own jobs have a form that no other run has. Any other id may belong to either kind. Then the pipelines
+service is asked first, and Azure Resource Manager if the pipelines service does not know the run. The answer is not
+stored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def get_run(run_id: str) -> Flow[PipelineRun]:
 
     Raises:
         NotFound: It is neither.
-        PermissionDenied: It may be one that the identity must not read.
+        PermissionDenied: The identity may not read runs of one kind, so it may be one of these.
     """
     return _either(run_id, calls.get_run(run_id), calls.get_job(run_id))
 
@@ -36,7 +36,7 @@ def request_cancel(run_id: str) -> Flow[None]:
 
     Raises:
         NotFound: It is neither.
-        PermissionDenied: It may be one that the identity must not cancel.
+        PermissionDenied: The identity may not cancel runs of one kind, so it may be one of these.
     """
     return _either(run_id, calls.cancel_run(run_id), calls.cancel_job(run_id))
 

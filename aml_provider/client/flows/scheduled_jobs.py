@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class ScheduledJobs:
     """Reads the jobs of one schedule, and remembers which filters the service refuses.
 
-    The first way is our own property, which each job has from the definition in its schedule. That it has is likely,
-    but not established ``[guess]``; nor is the form of the filter. So each job that the filter returns is checked here,
-    and if the filter is refused, the whole list is. Only if no job has the property, the second way is the preview
-    filter by schedule (azureml-v2-rest 6.3), also for schedules that somebody else has made.
+    The first way is our own property, which each job probably gets from the definition in its schedule. Neither that
+    nor the form of the filter is established ``[guess]``. So each job that the filter returns is checked here; if the
+    service refuses the filter, each job of the whole list is checked. If no job has the property, the second way is the
+    preview filter by schedule (azureml-v2-rest 6.3). It also works for schedules that somebody else has made.
 
     Args:
         name: The schedule.

@@ -58,10 +58,10 @@ def list_schedules(
 
 
 def find_schedule(name: str) -> Flow[Schedule]:
-    """Find the one schedule of this name: the active one, else the disabled one.
+    """Find the schedule of this name: the only active one; if none is active, the only disabled one.
 
     Raises:
-        AmbiguousSchedule: There are several; the message lists them.
+        AmbiguousSchedule: Several are active, or none is active and several are disabled; the message lists them.
         ScheduleError: It does not exist; the message suggests similar names.
     """
     return _named(name, (yield calls.list_schedules(active_only=False)))
@@ -75,12 +75,12 @@ def _named(name: str, listed: tuple[Schedule, ...]) -> Schedule:
 
 
 def is_replaced(schedule: Schedule) -> bool:
-    """Whether another schedule of ours has replaced it; such a schedule is left disabled."""
+    """Whether this provider has replaced it by another schedule; a replaced schedule stays disabled."""
     return schedule.properties.get(STATE) == RETIRED
 
 
 def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule | None:
-    """The one schedule of a name: the active one, else the disabled one; None if no schedule has the name.
+    """Find the only active schedule of a name, else the only disabled one; None if no schedule has the name.
 
     The service cannot delete schedules, so disabled ones of the same name accumulate over the years. Those that we have
     replaced do not count.
@@ -92,7 +92,7 @@ def only_one(argument: str, name: str, listed: Iterable[Schedule]) -> Schedule |
 
 
 def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) -> Flow[tuple[Schedule, bool]]:
-    """Read a schedule, change it, write it back whole; ``edit`` is that of :func:`rewrite`.
+    """Read a schedule, change it and write it back whole; ``edit`` is the argument of :func:`rewrite`.
 
     Returns:
         The schedule, and whether it was written.
@@ -193,16 +193,16 @@ def prepare(
     *,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Flow[Target]:
-    """Find the pipeline or endpoint of a schedule and check that they fit, before anything is written.
+    """Find the pipeline or endpoint of a schedule, and check that it fits the schedule, before anything is written.
 
     Args:
         wanted: The schedule.
         reference: Its pipeline or endpoint.
-        known: What is known of the workspace; what is read is added.
-        warn: Called with a line about what perhaps will not work.
+        known: The parts of the workspace that have been read; new ones are added.
+        warn: Called with a line about something that may not work.
 
     Raises:
-        PipelineError: There is no such pipeline or endpoint, it is not active, or rejects the parameters.
+        PipelineError: There is no such pipeline or endpoint, it is not active, or it rejects the parameters.
         InvalidArgument: The service cannot watch the datastore.
     """
     target = yield from find_target(reference, known)
@@ -261,7 +261,7 @@ def wait_for_provisioning(
         now: The wall clock.
 
     Returns:
-        The schedule as it was read last; see :func:`check_provisioning` and its ``is_provisioning``.
+        The schedule as it was read last; :func:`check_provisioned` shows whether it is set up.
     """
     while True:
         schedule: S = yield read()

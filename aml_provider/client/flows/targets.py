@@ -64,9 +64,9 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
     """Find the one active published pipeline of this name.
 
     Raises:
-        AmbiguousName: There are several; the message lists their ids, versions and dates.
+        AmbiguousName: Several are active; the message lists their ids, versions and dates.
         PipelineDisabled: It is not active; the message says how to enable it.
-        PipelineError: There is none; the message names similar ones.
+        PipelineError: There is no such pipeline; the message suggests similar names.
     """
     pipelines: tuple[PublishedPipeline, ...] = yield calls.list_pipelines()
     found = only_named(PIPELINE, name, (item for item in pipelines if item.is_active), "pipeline_name")
@@ -81,7 +81,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
 
 
 def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
-    """The text that all published pipelines of a name, or the one of an id, are not active, and how to enable one."""
+    """The text which says that no published pipeline of a name or id is active, and how to enable one."""
     name, last = pipelines[0].name, pipelines[-1].id
     if len(pipelines) == 1:
         problem = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
@@ -100,18 +100,18 @@ def find_pipeline_of_id(pipeline_id: str, subject: str = "pipeline_id") -> Flow[
     An error message begins with ``subject``: the argument, or what refers to the pipeline.
 
     Raises:
-        PipelineError: There is none; the message says if the id is a name, and lists similar ids.
+        PipelineError: There is no such pipeline; the message says if the id is a name, and lists similar ids.
     """
     return read_by_id(PIPELINE, calls.get_pipeline(pipeline_id), pipeline_id, subject)
 
 
 def find_target(reference: PipelineReference, known: Known) -> Flow[Target]:
-    """Find the pipeline, endpoint or component of a reference, with no more requests than that needs.
+    """Find the pipeline, endpoint or component of a reference, with as few requests as possible.
 
-    A component's new version is added to what is known of the workspace.
+    A version of a component that is read is added to ``known``.
 
     Raises:
-        PipelineError: There is no such pipeline, endpoint or component, or several.
+        PipelineError: There is no such pipeline, endpoint or component, or there are several.
     """
     if reference.is_v2:
         return (yield from _find_component(reference, known))
@@ -134,14 +134,14 @@ def find_target_for(
 ) -> Flow[Target]:
     """Find the pipeline, endpoint or component of a reference, and make sure that it accepts a request.
 
-    What is read is added to what is known of the workspace.
+    The parts of the workspace that are read are added to ``known``.
 
     Args:
         request: The request.
         reference: The pipeline, endpoint or component.
         known: The parts of the workspace that have been read.
-        validate: False: find it only, with no more requests than that needs. A component that is given data is read
-            anyway, because a job says for each of its inputs whether that is a file or a folder.
+        validate: False: only find it, with as few requests as possible. A component that gets data is read anyway,
+            because a job says for each of its inputs whether it is a file or a folder.
 
     Raises:
         PipelineError: There is no such pipeline, endpoint or component, there are several, or it cannot be run.
@@ -158,7 +158,7 @@ def find_target_for(
 
 
 def accept(request: RunRequest, target: Target, known: Known) -> Flow[Target]:
-    """Make sure that a target can be run and that its interface accepts a request; returns what was learned of it.
+    """Make sure that a target can be run and that its interface accepts a request; returns the target as it was read.
 
     Raises:
         PipelineError: The target does not exist, or it cannot be run.

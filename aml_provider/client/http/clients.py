@@ -104,11 +104,11 @@ class Client:
             self._credential.close()
 
     def authenticate(self) -> None:
-        """Get a token now, to find out whether that works; later requests use it."""
+        """Get a token now, to find out whether that works; later requests use the same token."""
         credentials.get_token(self._credential, self.settings, self.settings.token_scope)
 
     def ml_problem(self) -> str | None:
-        """Why pipeline jobs are submitted without a token for Azure Machine Learning itself; None: they have one."""
+        """Why jobs are submitted without a token for Azure Machine Learning itself; None if they carry one."""
         scope = self.settings.ml_token_scope
         if scope is None:
             return "auth_method 'static_token' has a token for one audience"

@@ -1,8 +1,9 @@
 """The proxies and trusted certificates that this process's environment variables name.
 
-httpx, requests and aiohttp each read these variables differently, and fail on values that are meant for another one.
-Here they are read once, for all of our requests. Entries that cannot be understood are ignored. A variable that cannot
-be used is named when it is needed; its value is not shown, because a proxy's address may hold a password.
+httpx, requests and aiohttp each read these variables differently, and each fails on values that are meant for another
+library. Here the variables are read once, for all of our requests. Entries that cannot be understood are ignored. If a
+variable is needed and cannot be used, the error names it, but does not show its value, because a proxy's address may
+hold a password.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Proxy(NamedTuple):
 
     Attributes:
         variable: The variable.
-        url: Its address, with user name and password where it has them.
+        url: The proxy's address, with its user name and password if it has them.
     """
 
     variable: str
@@ -61,7 +62,7 @@ class Proxy(NamedTuple):
         return f"the proxy {urlsplit(self.url).netloc.rpartition('@')[2]} ({self.variable})"
 
     def hidden(self, text: str) -> str:
-        """A text without the proxy's user name and password, which errors may show and the proxy may echo."""
+        """Remove the proxy's user name and password from a text: errors may show them, and the proxy may echo them."""
         text = _LOGIN.sub("***@", text)
         login = self.url.rpartition("@")[0].rpartition("//")[2]
         password = login.partition(":")[2]
@@ -149,10 +150,10 @@ class Proxies:
         return cls({name: proxy for name, proxy in named.items() if proxy.url}, _variable("no")[1])
 
     def to(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
-        """The proxy for a server, or None. Requests to this host never go through a proxy.
+        """Find the proxy for a server, or None. Requests to this host never go through a proxy.
 
         Raises:
-            InvalidArgument: The proxy's address cannot be used; names the variable.
+            InvalidArgument: The proxy's address cannot be used; the message names the variable.
         """
         key = (scheme, host, port)
         if key not in self._known:
@@ -161,13 +162,13 @@ class Proxies:
         return self._known[key]
 
     def hidden(self, text: str) -> str:
-        """A text without the user names and passwords of any proxy."""
+        """Remove the user names and passwords of all proxies from a text."""
         for proxy in self._named.values():
             text = proxy.hidden(text)
         return text
 
     def to_url(self, url: str) -> Proxy | None:
-        """The proxy for a URL; as :meth:`to`."""
+        """Find the proxy for a URL, as :meth:`to` does for a server."""
         parts = urlsplit(url)
         return self.to(parts.scheme, parts.hostname or "", parts.port)
 
@@ -187,8 +188,8 @@ class Trust(NamedTuple):
     """The place of the certificates of trusted authorities.
 
     Attributes:
-        variable: The variable that names it; empty: the certificates of a Python package are used.
-        path: A file, or a directory; in SSL_CERT_DIR, also several.
+        variable: The variable that names the place; empty: the certificates of a Python package are used.
+        path: A file, or a directory; SSL_CERT_DIR can name several directories.
     """
 
     variable: str = ""
@@ -199,7 +200,7 @@ class Trust(NamedTuple):
         """Read the variables of this process.
 
         Raises:
-            InvalidArgument: The path does not exist or cannot be read; names the variable.
+            InvalidArgument: The path does not exist or cannot be read; the message names the variable.
         """
         variable = next((name for name in _BUNDLES if os.environ.get(name)), "")
         if not variable:
@@ -227,7 +228,7 @@ class Trust(NamedTuple):
         """Load the certificates, which takes 20 to 50 ms of CPU; returns None if no variable names any.
 
         Raises:
-            InvalidArgument: They cannot be used; names the variable.
+            InvalidArgument: They cannot be used; the message names the variable.
         """
         if not self.variable:
             return None
@@ -313,7 +314,7 @@ def _checked(proxy: Proxy) -> Proxy:
 
 
 def way_to(url: str, reason: str) -> str:
-    """A phrase about the proxy or certificates of a connection that failed for this reason; often empty."""
+    """A phrase about the proxy or the certificates of a failed connection, if they may be the reason; often empty."""
     proxy = Proxies.of_environment().to_url(url)
     through = f" through {proxy.place}" if proxy is not None else ""
     if "CERTIFICATE_VERIFY_FAILED" not in reason:
@@ -325,7 +326,7 @@ def check_key_log() -> None:
     """Check that TLS can log its keys, if SSLKEYLOGFILE is set: ``ssl`` opens the file with each context.
 
     Raises:
-        InvalidArgument: The file cannot be written; names the variable.
+        InvalidArgument: The file cannot be written; the message names the variable.
     """
     path = os.environ.get("SSLKEYLOGFILE")
     if not path:

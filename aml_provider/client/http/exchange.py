@@ -1,4 +1,4 @@
-"""Limits of one request and its reply: time, from the first byte to the last, and memory."""
+"""Limits of one request and its reply: the time from the first byte to the last, and the memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class TooLarge(ValueError):
-    """The body has more bytes than are allowed for its kind of reply."""
+    """The body has more bytes than its kind of reply may have."""
 
 
 class Unreadable(ValueError):
@@ -44,7 +44,7 @@ class Deadline:
     """The instant at which an exchange is given up.
 
     Args:
-        seconds: From now; None: never.
+        seconds: The seconds from now until that instant; None: the exchange is never given up.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -52,7 +52,7 @@ class Deadline:
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def left(self, timeout: float | None = None) -> float | None:
-        """The seconds that are left, ``timeout`` at most.
+        """The seconds that remain, at most ``timeout``.
 
         Raises:
             TimeoutError: The deadline has passed.
@@ -78,7 +78,7 @@ CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 class TimedSocket:
-    """A socket for TLS inside of TLS, which reads piece by piece; the timeout would restart with each piece."""
+    """A socket for TLS inside of TLS, which reads in pieces. Without it, the timeout would restart with each piece."""
 
     def __init__(self, inner: ssl.SSLSocket) -> None:
         self._inner = inner
@@ -94,7 +94,7 @@ class TimedSocket:
         return self._inner.recv(size)
 
     def sendall(self, data: bytes) -> None:
-        """Send data before the timeout and the deadline of the exchange."""
+        """Send data, within the timeout and the deadline of the exchange."""
         self._inner.settimeout(_left(self._timeout))
         self._inner.sendall(data)
 
@@ -196,7 +196,7 @@ class Body:
         self._unpack = _unpacker()
 
     def add(self, piece: bytes) -> bool:
-        """Take the next piece; return whether more are wanted.
+        """Take the next piece; return whether more pieces are needed.
 
         Raises:
             TooLarge: The body is too large.

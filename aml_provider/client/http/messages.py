@@ -1,4 +1,4 @@
-"""The requests and pauses that a session asks its driver for, and the flows that it turns into them."""
+"""The requests and pauses that a session asks its driver for, and the flows that the session turns into them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Request(NamedTuple):
         scope: The audience of the token that it carries; None: it carries none.
         ml_scope: The audience of a second token, which goes into ``x-azureml-token`` if the credential can get one.
         repeatable: Whether it is safe to send it again after a failure.
-        tail: Keep only the last N bytes of the body.
+        tail: Keep only the last N bytes of the body; None: keep all.
         most: The most bytes that are read of the body of a success; a longer one is an error.
         is_link: The address comes from a reply: it is requested only if the host is trusted.
     """
@@ -49,7 +49,7 @@ class Request(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for N seconds; for 0: let others in the event loop run first, which means nothing in a worker."""
+    """Wait for N seconds. A pause of 0 lets other tasks of the event loop run first; on a worker it has no effect."""
 
     seconds: float
 

@@ -2,7 +2,7 @@
 
 Every decision is in a generator that yields a :class:`Request` or a :class:`Pause`, and is sent a
 :class:`~aml_provider.client.http.reply.Reply`. The two clients in :mod:`aml_provider.client.http.clients` carry out
-these two and nothing else, so that sync and async cannot differ.
+requests and pauses and nothing else, so that sync and async cannot differ.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Session:
     def run(self, flow: Flow[T]) -> Machine[T]:
         """Turn a flow's calls into requests; its requests and pauses pass through.
 
-        Each call has a budget for repetitions of its own. A flow's bare requests, such as the pages of a folder's
-        listing, share one, because a caller waits for them as a whole.
+        Each call has its own budget for repetitions. A flow's bare requests, such as the pages of a folder's listing,
+        share one budget, because a caller waits for all of them.
         """
         spent: dict[bool, float] = {}
         try:
@@ -102,15 +102,15 @@ class Session:
             flow.close()
 
     def perform(self, call: Call[T]) -> Machine[T]:
-        """Carry out one call; of a list, all pages, or as many as its limit needs.
+        """Carry out one call; for a list, request all pages, or as many as its limit needs.
 
         Returns:
             What the call's ``parse`` makes of the reply.
 
         Raises:
             ServiceError: The service refused or failed.
-            Unreachable: No connection came about.
-            ReplyLost: The request left, but no answer came back.
+            Unreachable: No connection was established.
+            ReplyLost: The request was sent, but no complete reply was received.
         """
         result = yield from self._perform(call)
         if call.secrets is not None:

@@ -40,7 +40,7 @@ class Reply(NamedTuple):
     sent: tuple[Secret[str], ...] = ()
 
     def clean(self, text: str, longest: int = LONGEST) -> str:
-        """A text of the reply as it may be shown: without secrets, on one line, not too long."""
+        """Make a text of the reply fit to be shown: without secrets, on one line, not too long."""
         return one_line(masked(text[:_SEARCHED], [secret.reveal() for secret in self.sent]), longest)
 
     @property
@@ -54,7 +54,7 @@ class Reply(NamedTuple):
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
 
     def json(self, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-        """Its body; None also if it is not JSON. The hook is that of :func:`json.loads`."""
+        """Parse the body; None if it is not JSON. The hook is that of :func:`json.loads`."""
         try:
             return json.loads(self.body, object_hook=object_hook)
         except (ValueError, RecursionError):
@@ -63,7 +63,7 @@ class Reply(NamedTuple):
     def retry_after(self) -> float | None:
         """The seconds that a Retry-After header requests, an hour at most; None if it cannot be read.
 
-        For a date, they count from the reply's own Date.
+        If the header is a date, the seconds count from the reply's own Date.
         """
         value = self.headers.get("retry-after", "").strip()
         try:
@@ -76,7 +76,7 @@ class Reply(NamedTuple):
         return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
 
     def date(self) -> datetime | None:
-        """When the service answered, by its own clock; None if it does not say."""
+        """The time of the reply by the service's clock; None if the reply does not have it."""
         return _instant(self.headers.get("date", ""))
 
     def on_clocks(self, now: datetime) -> str:
@@ -95,7 +95,7 @@ class Reply(NamedTuple):
         return self.clean(" ".join(self.body[:4000].decode("utf-8", "replace").split()), 200)
 
     def ids(self, wire: Any) -> list[str]:
-        """The ids that Azure support asks for, ours and the service's; the body's JSON may have some too."""
+        """The ids that Azure support asks for, ours and the service's; some of them may be in the body's JSON."""
         ids = [f"x-ms-client-request-id={self.request_id}"]
         ids += [f"{name}={self.headers[name]}" for name in _ID_HEADERS if self.headers.get(name)]
         if isinstance(wire, dict):

@@ -24,16 +24,16 @@ _LONGEST_PAUSE = 30.0
 
 
 class RetryPolicy(NamedTuple):
-    """How long a repeatable request is repeated: until the sum of its pauses would exceed a budget.
+    """For how long a repeatable request is repeated: until the sum of its pauses would exceed a budget.
 
     Args:
         budget: Seconds for failures of all kinds.
-        throttled_budget: Seconds for replies of 429, if that is more: a busy service has not failed.
+        throttled_budget: Seconds for replies of 429, if that is more than ``budget``: a busy service has not failed.
         jitter: A random number from 0 to 1.
-        is_brief: Whether only short failures are retried, without a log line: the caller repeats the request later, and
-            logs that. A failure that took longer than the budget is not short.
+        is_brief: Whether a request is repeated only after short failures, and without a log line, because the caller
+            repeats it later and logs that. A failure that took longer than the budget is not short.
         now: A monotonic clock.
-        log: Called with a level and a line: about repetitions, and when they are over.
+        log: Called with a level and a line, about repetitions and about their end.
     """
 
     budget: float = 120.0
@@ -57,14 +57,14 @@ def _may_pass(status: int) -> bool:
 
 
 def may_pass(error: AzureMLError) -> bool:
-    """Whether it is one of the errors after which a repeatable request is repeated."""
+    """Whether a repeatable request is repeated after this error."""
     return isinstance(error, (Unreachable, ReplyLost)) or (isinstance(error, ServiceError) and _may_pass(error.status))
 
 
 def attempt(
     request: Request, policy: RetryPolicy, troubles: Troubles, spent: dict[bool, float] | None = None
 ) -> Machine[Reply]:
-    """Send a request, again after 429, 5xx and connection errors if that is safe and the budget allows.
+    """Send a request; repeat it after 429, 5xx and connection errors if that is safe and the budget allows.
 
     Repetitions are logged as a warning: with the first failure, then once a minute.
 
@@ -72,7 +72,8 @@ def attempt(
         request: The request.
         policy: The budget.
         troubles: The troubles of earlier requests.
-        spent: The seconds that earlier requests used of the budgets: False for failures, True for throttling.
+        spent: The seconds of the budgets that earlier requests have used: under False for failures, under True for
+            throttling.
 
     Returns:
         The last reply, whatever its status.

@@ -1,4 +1,4 @@
-"""Routes to servers, over httpx: direct, or through the proxy that the environment names."""
+"""Routes to servers, over httpx: direct ones, or through the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """The context of this process: reading the certificates of all authorities takes 20 to 50 ms of CPU.
+    """The TLS context of this process, made once: to read the certificates of all authorities takes 20 to 50 ms of CPU.
 
     Raises:
-        InvalidArgument: Those that the environment names cannot be used; names the variable.
+        InvalidArgument: The certificates that the environment names cannot be used; the message names the variable.
     """
     check_key_log()
     return Trust.of_environment().context() or httpx.create_ssl_context(trust_env=False)

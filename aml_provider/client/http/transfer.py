@@ -1,4 +1,4 @@
-"""One request on its way and its reply: everything about it that both drivers share."""
+"""One request on its way, and its reply: everything about them that both drivers share."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ _LONGEST_HOST = 300
 class Transfer:
     """One request, from its headers to its reply; a context manager around the driver's I/O.
 
-    The HTTP library's error is neither the cause nor the context of ours: it holds what was received, in clear and at
-    any length, and Airflow logs causes. So leaving the context swallows it, and :meth:`reply` raises our error.
+    The HTTP library's error is neither the cause nor the context of our error, because it holds what was received, in
+    clear and at any length, and Airflow logs causes. So the context manager swallows it at its end, and :meth:`reply`
+    raises our error.
 
     Args:
         request: The request.
@@ -118,7 +119,7 @@ class Transfer:
             self._body = Body(encoding, MOST_OF_AN_ERROR, cut=True)
 
     def add(self, piece: bytes) -> bool:
-        """Take the next piece of the body; return whether more are wanted.
+        """Take the next piece of the body; return whether more pieces are needed.
 
         Raises:
             TimeoutError: The deadline has passed.

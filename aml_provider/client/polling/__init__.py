@@ -1,1 +1,1 @@
-"""Many waits for runs in one process: what a round of polling requests, and which wait each answer concerns."""
+"""Many waits for runs in one process: which requests a round of polling sends, and which waits the replies concern."""

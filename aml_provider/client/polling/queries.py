@@ -57,7 +57,7 @@ _Row = TypeVar("_Row", StatusRow, _StepRow)
 
 
 def filter_of(field: str, run_ids: Iterable[str]) -> str:
-    """The run history's filter for all runs whose ``RunId``, or ``ParentRunId``, is one of these."""
+    """The run history's filter for all runs whose ``RunId``, or ``ParentRunId``, is one of these ids."""
     return f"({' or '.join(f'{field} eq {run_id}' for run_id in run_ids)})"
 
 

@@ -1,8 +1,8 @@
-"""One round of polling many waiting runs: what is requested, and what the replies mean. Decisions, without I/O.
+"""Decides, without I/O, what one round of polling many waiting runs requests, and what the replies mean.
 
-The run history returns the states of hundreds of runs in one answer. But it is a copy: only the pipelines service
-decides what a run ended as. Its run is read when the history says that a run has ended or does not know it, and in turn
-for a few of the others, so that even a copy that is no longer updated makes nobody wait for ever.
+The run history returns the states of hundreds of runs in one answer. But it is a copy: how a run ended is decided by
+the pipelines service alone. So a run is read from that service when the history says that it has ended, or does not
+know it. A few of the other runs are read too, in turn, so that no task waits for ever if the copy is no longer updated.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class PollRound:
 
     Args:
         queue: The queue of all waits.
-        waits: Those that are due.
+        waits: The waits that are due.
         now: When the round begins.
 
     Attributes:
-        batches: Ids to query for, a tuple for each query; a query that is too long comes back as two.
+        batches: Ids to query for, a tuple for each query; a query that is too long is replaced by two.
     """
 
     def __init__(self, queue: WaitQueue, waits: Sequence[Wait], now: float) -> None:
@@ -95,7 +95,7 @@ class PollRound:
                 self._statuses[run_id] = status if state is RunState.UNKNOWN else state.value
 
     def query_failed(self, run_ids: tuple[str, ...], error: AzureMLError, now: float) -> None:
-        """Take a query's failure: its runs are read one by one, except under throttling."""
+        """Take a query's failure: its runs are read one by one, unless the service throttles."""
         if self._throttles(error, now):
             return
         self._queue.defer_queries(error, now)
@@ -109,7 +109,7 @@ class PollRound:
         self._outage = error
 
     def to_read(self) -> list[str]:
-        """Ids of the runs that are to be read: those that may have ended come first."""
+        """Ids of the runs that have to be read; those that may have ended come first."""
         if self.is_throttled:
             return []
         unknown = [run_id for run_id in self._by_run if run_id not in self._statuses]
@@ -136,7 +136,7 @@ class PollRound:
         self._outage = self._outage or error
 
     def to_list(self) -> list[str]:
-        """Ids of the runs whose steps are to be listed: those that have changed, then in turn, one page in all."""
+        """Ids of the runs whose steps have to be listed, one page in all: first changed runs, then others in turn."""
         if self.is_down or not self._queue.may_query(self._start):
             return []
         known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
@@ -167,7 +167,7 @@ class PollRound:
         """Update the waits, and schedule their next poll.
 
         Returns:
-            Those with news, of which their waiters are still to be notified.
+            The waits with news, whose waiters still have to be notified.
         """
         polled = [wait for wait in self._waits if self._update(wait, now)]
         self._queue.schedule(polled, self._start, now)

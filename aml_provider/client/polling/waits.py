@@ -1,4 +1,4 @@
-"""The queue of waiting runs: which are polled when. Decisions, without a clock and without I/O."""
+"""The queue of waiting runs: decides, without a clock and without I/O, which runs are polled when."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Wait:
         progress: How far the run is; None before the first poll.
         run: The run, once it has ended.
         error: Why the wait has failed, once it has.
-        notice: A failure, or its end, that is still to be logged: the level and the line.
+        notice: The level and the line of a failure, or of its end, that still has to be logged.
         is_late: True once the waiter's deadline has passed. Set by the waiter; polling ignores it.
     """
 
@@ -87,7 +87,7 @@ class Wait:
         self.failures = 0
 
     def poll_at(self, due: float) -> None:
-        """Poll the run then, without regard to the other waits."""
+        """Poll the run at this time, without regard to the other waits."""
         self.due = due
         self.lateness = 0.0
         self.in_step = False
@@ -105,13 +105,13 @@ class WaitQueue:
 
     Args:
         policy: How long a run that cannot be read is tried again before its wait fails. Throttling does not count.
-        stagger: Draws a number below 1: by how much the intervals of this queue are stretched, a twentieth at most, so
-            that many queues do not poll at the same time.
+        stagger: Draws a number below 1, which decides by how much the intervals of this queue are stretched (a
+            twentieth at most), so that many queues do not poll at the same time.
 
     Attributes:
         width: The most runs in one query.
         queries_steps: Whether the service accepts a query for the steps of several runs.
-        troubles: The failures of its waits.
+        troubles: The failures of the waits.
     """
 
     def __init__(self, policy: RetryPolicy, *, stagger: Callable[[], float] = random.random) -> None:
@@ -154,7 +154,7 @@ class WaitQueue:
         return [wait for wait in self._waits if wait.due <= now + _EPSILON]
 
     def throttle(self, error: AzureMLError, now: float) -> None:
-        """Send no request for as long as the service wants, or for longer and longer."""
+        """Send no request for as long as the service wants; if it does not say, for longer with each refusal."""
         self._not_before = now + pause_after(error, self.policy.pause(self._throttled, None))
         self._throttled += 1
 
@@ -165,7 +165,7 @@ class WaitQueue:
     def defer_queries(self, error: AzureMLError, now: float) -> None:
         """Do not query the run history for as long as it wants, but no longer than the retry budget.
 
-        Meanwhile each run costs a request.
+        Meanwhile each run is read with a request of its own.
         """
         if error.retry_after is not None:
             self._no_queries_before = now + min(error.retry_after, self.policy.budget)
@@ -173,8 +173,8 @@ class WaitQueue:
     def schedule(self, polled: Sequence[Wait], start: float, now: float) -> None:
         """Schedule the next poll of each of these waits, in as few rounds as possible.
 
-        Never sooner than its interval, except for the poll after the first one or after a failure, which joins the next
-        round of the others.
+        A poll is never sooner than the wait's interval, except for the poll after the first one or after a failure,
+        which joins the next round of the others.
 
         Args:
             polled: The waits that were polled with success.

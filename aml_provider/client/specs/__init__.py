@@ -1,1 +1,1 @@
-"""Specifications: what an author asks for, checked and turned into request bodies."""
+"""Specifications: the requests of authors, checked and turned into request bodies."""

@@ -21,7 +21,7 @@ def check_inputs(request: RunRequest, component: ComponentVersion) -> None:
     """Compare names, types and limits with the component's inputs.
 
     Raises:
-        InvalidParameters: Something does not fit; the message lists all of it, and what the component accepts.
+        InvalidParameters: Something does not fit; the message lists all mistakes, and what the component accepts.
     """
     inputs = component.inputs
     given = Counter([*request.parameters, *request.data_paths, *request.datasets])

@@ -23,7 +23,7 @@ _FLAGS = frozenset({"continue_on_step_failure", "force_rerun"})
 
 
 def job_id(key: str, ordinal: int) -> str:
-    """The id of the job that a submission with this key and ordinal makes; the client chooses it.
+    """The id of the job of a submission with this key and ordinal; the client chooses the id.
 
     Args:
         key: The submission's key, 32 hexadecimal digits.
@@ -33,12 +33,12 @@ def job_id(key: str, ordinal: int) -> str:
 
 
 def is_own_job_id(run_id: str) -> bool:
-    """Whether a run's id has the form of :func:`job_id`, so that the run is a pipeline job."""
+    """Whether a run's id has the form of :func:`job_id`, which shows that the run is a pipeline job."""
     return _JOB_ID.fullmatch(run_id) is not None
 
 
 def check_order(reference: PipelineReference, request: RunRequest, parent_run_id: str | None) -> None:
-    """Check what an author asks for against the kind of pipeline that is named, before any request.
+    """Check, before any request, that the kind of pipeline that an author names can do what the author asks for.
 
     Raises:
         InvalidArgument: Runs of this kind cannot have one of the values; the message names it.
@@ -82,7 +82,7 @@ def job_to_wire(request: RunRequest, target: Target, *, workspace: str, own_tags
             only be filtered by the value of a property.
 
     Raises:
-        InvalidArgument: The component has no input of a data path's or dataset's name.
+        InvalidArgument: A data path or dataset has a name that no input of the component has.
     """
     properties: dict[str, Any] = {
         "jobType": "Pipeline",

@@ -1,7 +1,7 @@
 """The requested form of a job schedule: checked, in the wire's form, and compared with an existing one.
 
-A schedule is written as a whole, so what others have set goes back as it came, also under keys that are not known here
-(``azureml-v2-rest`` 6.2). Only what an author asks for is compared and changed.
+A schedule is written as a whole, so everything that others have set is sent back unchanged, even under keys that are
+not known here (``azureml-v2-rest`` 6.2). Only what an author asks for is compared and changed.
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ class JobScheduleRequest:
         Args:
             name: The schedule's name, which is its identity: 1 to 255 letters, digits, ``-`` and ``_``.
             reference: The component, or the batch endpoint that names it.
-            request: The request of each of its jobs. Its description and tags are also those of the schedule.
+            request: The request for each of the schedule's jobs. Its description and tags are also those of the
+                schedule.
             recurrence: When it starts jobs; see :func:`~aml_provider.client.specs.job_trigger.trigger_to_wire`.
-            cron: The same as a cron expression.
-            start_time: The first moment that counts.
-            end_time: The last moment that counts.
+            cron: A cron expression, instead of a recurrence.
+            start_time: The first moment at which a job may start.
+            end_time: The last moment at which a job may start.
             time_zone: The zone of all times.
             status: ``Active`` or ``Disabled``.
 
@@ -94,7 +95,7 @@ class JobScheduleRequest:
         return cls(name=name, reference=reference, request=request, trigger=trigger, status=status)
 
     def to_wire(self, target: Target, *, workspace: str, own: Mapping[str, str]) -> dict[str, Any]:
-        """The body of the schedule's creation.
+        """The body of the request that creates the schedule.
 
         Args:
             target: The version of the component that :attr:`reference` names.
@@ -102,7 +103,7 @@ class JobScheduleRequest:
             own: This provider's own properties, which the schedule and each of its jobs get.
 
         Raises:
-            InvalidArgument: The component has no input of a data path's or dataset's name.
+            InvalidArgument: A data path or dataset has a name that no input of the component has.
         """
         own = {**own, SCHEDULE: self.name}
         job = job_to_wire(self.request, target, workspace=workspace, own_tags=own)["properties"]
@@ -119,12 +120,12 @@ class JobScheduleRequest:
 
 
 def differences(schedule: JobSchedule, wanted: Mapping[str, Any]) -> list[str]:
-    """The aspects in which a schedule differs from a body of :meth:`JobScheduleRequest.to_wire`; empty: none."""
+    """The aspects in which a schedule differs from a body of :meth:`JobScheduleRequest.to_wire`; perhaps none."""
     return list(dict.fromkeys(aspect.name for aspect in _aspects(schedule, wanted) if not aspect.is_so))
 
 
 def merged(schedule: JobSchedule, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule's JSON with the differences changed, and everything else unchanged."""
+    """A copy of a schedule's JSON, in which only the differences are changed."""
     properties = dict(schedule.wire["properties"])
     action = {"actionType": "CreateJob", **(properties.get("action") or {})}
     job = {"jobType": "Pipeline", **(action.get("jobDefinition") or {})}
@@ -138,7 +139,7 @@ def merged(schedule: JobSchedule, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_status(schedule: JobSchedule, status: str) -> dict[str, Any]:
-    """A schedule's JSON with another status, and everything else unchanged."""
+    """A copy of a schedule's JSON, in which only the status is changed."""
     return {**schedule.wire, "properties": {**schedule.wire["properties"], "isEnabled": status == ACTIVE}}
 
 

@@ -1,4 +1,4 @@
-"""When a job schedule starts jobs: an author's arguments, the wire's form, and whether two of them are equal.
+"""The times at which a job schedule starts jobs: as an author gives them, on the wire, and compared.
 
 The rules are those of ``azureml-v2-rest`` 6.1.
 """
@@ -43,13 +43,13 @@ def trigger_to_wire(
     end_time: Any = None,
     time_zone: Any = None,
 ) -> dict[str, Any]:
-    """Check when a schedule should start jobs.
+    """Check the times at which a schedule should start jobs, and convert them to the form of the wire.
 
     Args:
         recurrence: A :class:`~aml_provider.client.models.Recurrence`; or
-        cron: five fields, of which day of month and month are ``*``.
-        start_time: The first moment that counts, without an offset. A recurrence may have it instead.
-        end_time: The last moment that counts, without an offset.
+        cron: a cron expression of five fields, of which day of month and month are ``*``.
+        start_time: The first moment at which a job may start, without an offset. A recurrence may have it instead.
+        end_time: The last moment at which a job may start, without an offset.
         time_zone: The zone of all times, an IANA name or a Windows one; None: UTC. A recurrence may have it instead.
 
     Raises:
@@ -105,9 +105,9 @@ def _recurrence_to_wire(recurrence: Any) -> dict[str, Any]:
 
 
 def as_cron(argument: str, value: Any) -> str:
-    """A cron expression of five fields that the service carries out as it is written.
+    """Check a cron expression of five fields, which the service must carry out as it is written.
 
-    The service ignores the fields for day of month and month and reads them as ``*``, so all others are refused there.
+    The service ignores the fields for day of month and month and reads them as ``*``, so these fields must be ``*``.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -155,9 +155,9 @@ def _number(name: str, text: str) -> int:
 
 
 def same_trigger(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a trigger means what is wanted, whatever the service made of nulls, case and order.
+    """Whether a trigger has the wanted meaning, even if the service has changed nulls, letter case or order.
 
-    Without a wanted start, any start will do: the service may have set the time of the creation, and to write the
+    If no start is wanted, any start is accepted: the service may have set the time of the creation, and to write the
     trigger again could start a job.
     """
     return _meaning(merge_trigger(current, wanted)) == _meaning(current)
@@ -184,5 +184,5 @@ def _meaning(wire: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def merge_trigger(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The requested trigger, with the start and the keys that the current one has besides."""
+    """The requested trigger, with the start and the additional keys of the current one."""
     return {**{key: value for key, value in current.items() if key not in _KEYS}, **wanted}

@@ -1,4 +1,4 @@
-"""Recurrences of native schedules: an author's form, the wire's form, and whether two of them are equal."""
+"""Recurrences of native schedules: as an author writes them, on the wire, and compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FAR = timedelta(days=3650)
 
 
 def as_recurrence(value: Any) -> Recurrence:
-    """A recurrence from any of the forms in which Airflow may pass it.
+    """Read a recurrence from any of the forms in which Airflow may pass it.
 
     Raises:
         InvalidArgument: It has another form.
@@ -51,13 +51,13 @@ def as_recurrence(value: Any) -> Recurrence:
 
 
 def recurrence_to_wire(value: Any) -> dict[str, Any]:
-    """Check a recurrence by the rules of Microsoft's SDK, and refuse some nonsense that it accepts.
+    """Check a recurrence by the rules of Microsoft's SDK, and refuse some invalid values that the SDK accepts.
 
     Returns:
         What the SDK sends for the same fields.
 
     Raises:
-        InvalidArgument: A field that cannot be used; the message names it.
+        InvalidArgument: A field cannot be used; the message names it.
     """
     recurrence = as_recurrence(value)
     wire: dict[str, Any] = {
@@ -79,7 +79,7 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
 
 
 def frequency_of(recurrence: Recurrence) -> str:
-    """A recurrence's frequency.
+    """Read a recurrence's frequency.
 
     Raises:
         InvalidArgument: It is not one of :data:`FREQUENCIES`.
@@ -91,7 +91,7 @@ def frequency_of(recurrence: Recurrence) -> str:
 
 
 def parts(value: Any) -> list[Recurrence]:
-    """Split a recurrence, so that each field can be checked without the others; the last part is the whole recurrence.
+    """Split a recurrence, so that each field can be checked alone; the last part is the whole recurrence.
 
     Raises:
         InvalidArgument: It is not a recurrence.
@@ -118,10 +118,10 @@ _V1 = Rules(times=("Day", "Week"), week_days=("Week",))
 
 
 def recurrence_lists(recurrence: Recurrence, rules: Rules) -> dict[str, list[Any]]:
-    """The lists that were given, by their names on v1's wire; an empty one counts as given.
+    """Read the lists that were given, by their names on v1's wire; an empty list counts as given.
 
     Raises:
-        InvalidArgument: One cannot be used, or not with this frequency; the message names it.
+        InvalidArgument: A list cannot be used, or not with this frequency; the message names it.
     """
     hours, minutes, with_times = recurrence.hours, recurrence.minutes, ("hours", "minutes")
     if recurrence.time_of_day is not None:
@@ -160,7 +160,7 @@ def _goes_with(field: str, recurrence: Recurrence, frequencies: tuple[str, ...])
 
 
 def as_local_time(argument: str, value: Any) -> str:
-    """A moment of a schedule, local to the schedule's time zone, in the form of the wire.
+    """Convert a moment of a schedule, local to the schedule's time zone, to the form of the wire.
 
     Raises:
         InvalidArgument: It is something else, or has a zone of its own; the message names ``argument``.
@@ -200,7 +200,7 @@ def _text(field: str, value: Any) -> str:
 
 
 def whole_number(argument: str, value: Any, least: int, most: int | None) -> int:
-    """A whole number within bounds.
+    """Check that a value is a whole number within bounds.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.
@@ -230,7 +230,7 @@ def _invalid(field: str, problem: str) -> InvalidArgument:
 
 
 def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
-    """A recurrence as its author would write it, whatever the service made of nulls and enums."""
+    """A recurrence as its author would write it, even if the service has changed nulls and enums."""
     from aml_provider.client.entities import enum_name  # noqa: PLC0415 - a DAG file only checks what is written
 
     schedule = wire.get("Schedule") or {}
@@ -247,7 +247,7 @@ def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
 
 
 def same_recurrence(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two recurrences on the wire mean the same, whatever the service made of nulls, enums and order."""
+    """Whether two recurrences on the wire mean the same, even if the service has changed nulls, enums or order."""
     return _meaning(one or {}) == _meaning(other or {})
 
 
@@ -277,7 +277,7 @@ def plain_time(value: Any) -> str | None:
 
 
 def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The requested recurrence, with the keys that others have added."""
+    """The requested recurrence, with the keys that others have added to the current one."""
     current = current or {}
     merged = {**{key: value for key, value in current.items() if key not in _KEYS}, **wanted}
     foreign = {key: value for key, value in (current.get("Schedule") or {}).items() if key not in _LISTS}
@@ -287,7 +287,7 @@ def merge_recurrence(current: Mapping[str, Any] | None, wanted: Mapping[str, Any
 
 
 def park(wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The same recurrence, but far in the future.
+    """A copy of a recurrence with a start far in the future.
 
     Without a start time the service starts a run immediately, and it can create active schedules only.
     """

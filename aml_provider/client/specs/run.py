@@ -65,14 +65,15 @@ class RunRequest:
 
         Args:
             experiment_name: 1 to 255 letters, digits, ``-`` and ``_``, a letter or digit first.
-            parameters: Plain values; they travel as text in Python's ``str`` form, as Microsoft's SDK sends them.
-            data_paths: A :class:`DataPath`, a mapping with ``datastore`` and ``path``, or ``"store/path"`` each.
-            datasets: Ids of saved datasets; for a component ``name:version`` of data assets.
+            parameters: Plain values, by name. They are sent as text in Python's ``str`` form, as Microsoft's SDK does.
+            data_paths: By name: a :class:`DataPath`, a mapping with ``datastore`` and ``path``, or ``"store/path"``.
+            datasets: By name: the id of a saved dataset; for a component the ``name:version`` of a data asset.
             tags: Tags of the run.
-            description: The run's description; the experiment's name where it is None.
+            description: The run's description. If it is None, a run of a published pipeline gets the experiment's name,
+                and a job gets no description.
             continue_on_step_failure: Overrides the pipeline's own setting.
-            compute: For a component: the compute of the steps that name none, by its name or its id in Azure Resource
-                Manager.
+            compute: For a component: the compute for the steps that name no compute, by its name or its id in Azure
+                Resource Manager.
 
         Raises:
             InvalidArgument: A value cannot be sent; the message names it.
@@ -103,12 +104,12 @@ class RunRequest:
         return cls.of(**given)
 
     def to_wire(self, *, own_tags: Mapping[str, str], notification: bool) -> dict[str, Any]:
-        """The body of a published pipeline's submission, as Microsoft's SDK sends it; a job's is in ``job.py``.
+        """The body of a published pipeline's submission, as Microsoft's SDK sends it; that of a job is in ``job.py``.
 
         Args:
             own_tags: This provider's own tags. They go into the tags and into the properties, because which of the two
                 reaches the run history is not established for every workspace.
-            notification: Whether the target takes ``EnableNotification`` (published pipelines do, endpoints do not).
+            notification: Whether the target accepts ``EnableNotification`` (published pipelines do, endpoints do not).
         """
         body: dict[str, Any] = {
             "ExperimentName": self.experiment_name,
@@ -132,7 +133,7 @@ class RunRequest:
         return body
 
     def fingerprint(self, target: str) -> str:
-        """Sixteen hexadecimal digits that differ if a rendered request differs; ``target`` names what is run."""
+        """Sixteen hexadecimal digits that differ for different rendered requests; ``target`` names what is run."""
         parts: list[Any] = [target, self.to_wire(own_tags={}, notification=False)]
         if self.compute is not None:
             parts.append(self.compute)
@@ -147,7 +148,7 @@ class RunRequest:
         """Compare names and types with the pipeline's interface.
 
         Raises:
-            InvalidParameters: Something does not fit; the message lists all of it, and what the pipeline accepts.
+            InvalidParameters: Something does not fit; the message lists all mistakes, and what the pipeline accepts.
         """
         problems = [
             *_unknown("parameter", self.parameters, interface.parameters),
@@ -175,7 +176,7 @@ def as_experiment_name(argument: str, value: Any) -> str:
     """Check an experiment's name, by the rule of Microsoft's SDK.
 
     Raises:
-        InvalidArgument: It breaks the rule; the message names ``argument``.
+        InvalidArgument: The name breaks the rule; the message names ``argument``.
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text")

@@ -73,7 +73,7 @@ class ScheduleRequest:
 
         Args:
             name: The schedule's name.
-            request: The request of each of its runs.
+            request: The request for each of the schedule's runs.
             recurrence: When it fires: a :class:`~aml_provider.client.models.Recurrence`; or
             datastore: the blob datastore that it watches.
             path_on_datastore: The folder there; None or empty: the container itself.
@@ -130,7 +130,7 @@ class ScheduleRequest:
         """Check names and types against the pipeline's interface.
 
         Raises:
-            InvalidParameters: Something does not fit; the message says what would.
+            InvalidParameters: Something does not fit; the message says what the pipeline accepts.
         """
         label = f"published pipeline {pipeline.name!r} ({pipeline.id})"
         self.request.check(interface, label)
@@ -143,7 +143,7 @@ class ScheduleRequest:
             )
 
     def to_wire(self, target: Target, properties: Mapping[str, str]) -> dict[str, Any]:
-        """The creation's body, as Microsoft's SDK sends it, with properties of ours."""
+        """The body of the request that creates the schedule: that of Microsoft's SDK, and properties of our own."""
         submission = self.request.to_wire(own_tags=properties, notification=False)
         for key in ("RunSource", "RunType", "tags"):
             submission.pop(key, None)
@@ -162,24 +162,24 @@ class ScheduleRequest:
         return wire
 
     def parked(self, wire: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """A creation's body, made from that of :meth:`to_wire`, that starts no run before it can be disabled."""
+        """A body of :meth:`to_wire`, changed so that the new schedule starts no run before it can be disabled."""
         if self.trigger is not None:
             return {**wire, "DataStoreTriggerInfo": {**self.trigger, "PollingInterval": _PARKED_POLLING}}
         assert self.recurrence is not None
         return {**wire, "Recurrence": park(self.recurrence, now)}
 
     def fits(self, schedule: Schedule, target: Target) -> bool:
-        """Whether a schedule has the same kind and the same pipeline or endpoint, which cannot be changed."""
+        """Whether a schedule has the requested kind and the requested pipeline or endpoint, which cannot be changed."""
         ids = (schedule.endpoint_id,) if target.kind == "endpoint" else (schedule.pipeline_id, schedule.endpoint_id)
         wanted = (target.id,) if target.kind == "endpoint" else (target.id, "")
         return schedule.kind == self.kind and [item.lower() for item in ids] == [item.lower() for item in wanted]
 
     def differences(self, schedule: Schedule) -> list[str]:
-        """The aspects in which a schedule differs from the request; empty: none."""
+        """The aspects in which a schedule differs from the request; perhaps none."""
         return [aspect.name for aspect in self._aspects(schedule) if not aspect.is_so]
 
     def merged(self, schedule: Schedule) -> dict[str, Any]:
-        """A schedule's entity with the differences changed, and everything else unchanged."""
+        """A copy of a schedule's entity, in which only the differences are changed."""
         wire = dict(schedule.wire)
         wire[_SUBMISSION] = dict(wire.get(_SUBMISSION) or {})
         for aspect in self._aspects(schedule):
@@ -230,12 +230,12 @@ class ScheduleRequest:
 
 
 def with_status(schedule: Schedule, status: str) -> dict[str, Any]:
-    """A schedule's entity with another status, and everything else unchanged."""
+    """A copy of a schedule's entity, in which only the status is changed."""
     return {**schedule.wire, "EntityStatus": status}
 
 
 def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None]) -> dict[str, Any]:
-    """A copy of a schedule's entity whose runs also get these properties; a property whose value is None is removed."""
+    """A copy of a schedule's entity, whose runs also get these properties; None as a value removes a property."""
     submission = dict(wire.get(_SUBMISSION) or {})
     merged = {**(submission.get("Properties") or {}), **properties}
     submission["Properties"] = {
@@ -245,7 +245,7 @@ def with_properties(wire: Mapping[str, Any], properties: Mapping[str, str | None
 
 
 def as_folder(argument: str, value: Any) -> str:
-    """A folder in a datastore, without slashes at its ends.
+    """Check the path of a folder in a datastore; returns it without slashes at its ends.
 
     Raises:
         InvalidArgument: It is not a folder; the message names ``argument``.

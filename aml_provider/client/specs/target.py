@@ -9,18 +9,18 @@ from aml_provider.client.arguments import as_name, as_version, given_once
 
 
 class PipelineReference(NamedTuple):
-    """A pipeline, as an author names it. Exactly one of the names and ids is given.
+    """A pipeline, an endpoint or a component, as an author names it: by exactly one of the names and ids.
 
     Args:
         pipeline_id: The published pipeline.
-        pipeline_name: The name of a published pipeline; exactly one active one must have it.
+        pipeline_name: The name of a published pipeline. Exactly one active pipeline must have this name.
         endpoint_id: The pipeline endpoint.
         endpoint_name: The pipeline endpoint's name.
-        endpoint_version: The pipeline endpoint's version; None: its default one.
+        endpoint_version: The pipeline endpoint's version; None: its default version.
         component_name: The registered pipeline component.
-        component_version: The component's version; None: the newest one.
+        component_version: The component's version; None: the newest version.
         batch_endpoint_name: The batch endpoint, which names a component through a deployment.
-        deployment_name: The batch endpoint's deployment; None: its default one.
+        deployment_name: The batch endpoint's deployment; None: its default deployment.
     """
 
     pipeline_id: str | None = None
@@ -35,7 +35,7 @@ class PipelineReference(NamedTuple):
 
     @classmethod
     def of(cls, arguments: object) -> PipelineReference:
-        """Read the fields from the attributes of an object, and check them; one that it lacks is not given.
+        """Read the fields from the attributes of an object, and check them; a missing attribute counts as not given.
 
         Raises:
             InvalidArgument: A value cannot be used; the message names it.
@@ -47,10 +47,10 @@ class PipelineReference(NamedTuple):
         """Check the fields, after rendering; returns them with the versions as text.
 
         Args:
-            one_of: The names and ids of which the author may give one; None: all.
+            one_of: The names and ids of which the author must give exactly one; None: all names and ids.
 
         Raises:
-            InvalidArgument: Not just one of them is given, or a value cannot be used.
+            InvalidArgument: None or several of them are given, or a value cannot be used.
         """
         given_once(self, (*ONE_OF, *ONE_OF_V2) if one_of is None else one_of)
         versions = {
@@ -68,7 +68,7 @@ class PipelineReference(NamedTuple):
         return self.component_name is not None or self.batch_endpoint_name is not None
 
     def to_text(self) -> str:
-        """The reference as text, for a request's fingerprint. Submission records hold it, so it must never change."""
+        """The reference as text, for fingerprints. Submission records contain them, so this text must never change."""
         if self.is_v2:
             return json.dumps({name: value for name, value in self._asdict().items() if value is not None})
         return json.dumps(self[:5])
@@ -85,9 +85,9 @@ class Target(NamedTuple):
 
     Args:
         kind: ``pipeline``, ``endpoint`` or ``component``.
-        id: Its id; of a component's version the id in Azure Resource Manager.
-        version: The endpoint's version, None: its default one; or the component's.
-        pipeline_id: The published pipeline behind it, where that is known; or the component's version.
+        id: Its id; for a component's version, the id in Azure Resource Manager.
+        version: The endpoint's version (None: its default version), or the component's version.
+        pipeline_id: The published pipeline behind it, if that is known; or the id of the component's version.
         name: The component's name.
         settings: The settings of the batch endpoint's deployment, as the service has them: texts by name.
         data_inputs: The types of the component's inputs that take data, by name; None: they have not been read.

@@ -1,4 +1,4 @@
-"""Names of time zones: those that the service knows, and the one for an IANA name."""
+"""Names of time zones: those that the service knows, and how an IANA name is converted to one of them."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ _YEARS = 5
 
 
 def windows_zone(argument: str, name: object) -> str:
-    """The service's name of a time zone.
+    """Find the service's name of a time zone.
 
     Args:
         argument: The argument's name, for the error.
-        name: An IANA name such as ``Asia/Seoul``, or already one of Windows such as ``Korea Standard Time``.
+        name: An IANA name such as ``Asia/Seoul``, or a Windows name such as ``Korea Standard Time``.
 
     Raises:
         InvalidArgument: There is no such zone, or the service does not know it.

@@ -1,1 +1,1 @@
-"""Does what is due as time passes: fires schedules, and polls blobs for them."""
+"""Does what is due as time passes: fires schedules, and lists the blobs that they watch."""

@@ -1,4 +1,4 @@
-"""Fires schedules when they are due on the clock, and polls blobs for their triggers."""
+"""Fires schedules when they are due by the workspace's clock, and lists the blobs that datastore triggers watch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ScheduleRunner:
         self._timer.wake()
 
     def next_due(self) -> float:
-        """When the next schedule fires or polls; infinity if none does."""
+        """The instant at which the next schedule fires or polls; infinity if none does."""
         return min(self._workspace.schedules.next_due(), self._workspace.job_schedules.next_due())
 
     def catch_up(self) -> None:
@@ -64,13 +64,13 @@ class ScheduleRunner:
                 schedule.seen, schedule.last_error = self._list(schedule.trigger)
 
     def create(self, body: object) -> Schedule:
-        """A new schedule, as the request's body describes it. Blobs that already exist start no runs."""
+        """Create the schedule that the request's body describes. Blobs that already exist start no runs."""
         wanted = schedule_from_wire(body, creates=True)
         self._workspace.schedules.check(wanted)
         return self._workspace.schedules.create(wanted, *self._list(wanted.trigger))
 
     def update(self, schedule_id: str, body: object) -> Schedule:
-        """Replace a schedule by what the request's body describes."""
+        """Replace a schedule by the one that the request's body describes."""
         schedules = self._workspace.schedules
         schedule, wanted = schedules.get(schedule_id), schedule_from_wire(body)
         schedules.check(wanted, schedule)

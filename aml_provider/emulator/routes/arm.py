@@ -24,7 +24,7 @@ _SERVICES = ("api", "experimentation", "history", "hyperdrive", "modelmanagement
 
 
 class ArmRoutes:
-    """The workspace has every name in a request, and each list contains it once."""
+    """Azure Resource Manager's own routes. The workspace has every name in a request, and each list has one entry."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -34,7 +34,7 @@ class ArmRoutes:
         return [Route("/", self.workspace)]
 
     def listings(self) -> list[Route]:
-        """Above it. These paths are in lower case here, because the case of their names does not matter."""
+        """Above the workspace. These paths are in lower case here, because the case of their names does not matter."""
         subscription = "/subscriptions/{subscription}"
         group = f"{subscription}/resourcegroups/{{group}}"
         workspaces = "providers/microsoft.machinelearningservices/workspaces"
@@ -48,7 +48,7 @@ class ArmRoutes:
         ]
 
     async def subscriptions(self, _request: Request) -> Response:
-        """All subscriptions: one."""
+        """The list of subscriptions, which has one entry."""
         return reply({"value": [_subscription(SUBSCRIPTION)], "count": {"type": "Total", "value": 1}})
 
     async def subscription(self, request: Request) -> Response:
@@ -56,7 +56,7 @@ class ArmRoutes:
         return reply(_subscription(request.path_params["subscription"]))
 
     async def groups(self, request: Request) -> Response:
-        """The resource groups of a subscription: one."""
+        """The list of resource groups of a subscription, which has one entry."""
         return reply({"value": [self._group(request.path_params["subscription"], _NAME)]})
 
     async def group(self, request: Request) -> Response:
@@ -64,7 +64,7 @@ class ArmRoutes:
         return reply(self._group(request.path_params["subscription"], request.path_params["group"]))
 
     async def workspaces(self, request: Request) -> Response:
-        """The workspaces of a subscription or resource group: one."""
+        """The list of workspaces of a subscription or resource group, which has one entry."""
         names = request.path_params
         scope = Scope(names["subscription"], names.get("group", _NAME), _NAME)
         return reply({"value": [self._dto(scope, base_url(request))], "nextLink": None})
@@ -110,7 +110,7 @@ class ArmRoutes:
 
 
 async def discovery(request: Request) -> Response:
-    """The addresses of the services, which are one and the same here. Needs no token."""
+    """The addresses of the services, which are all the same here. The request needs no token."""
     return reply(dict.fromkeys(_SERVICES, base_url(request)))
 
 

@@ -35,7 +35,7 @@ class ArmDatastoreRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """The datastores, all or those of ``names``; with ``isDefault=true`` the default one."""
+        """All datastores, or those in ``names``; with ``isDefault=true`` the default datastore."""
         query = request.query_params
         stores = [store for store in self._workspace.datastores.values() if has_datastore(store)]
         if wanted := [name for text in query.getlist("names") for name in text.split(",")]:
@@ -49,7 +49,7 @@ class ArmDatastoreRoutes:
         return reply(self._dto(request, self._store(request)))
 
     async def secrets(self, request: Request) -> Response:
-        """The secrets of a datastore; what the body says about their expiry has no effect."""
+        """The secrets of a datastore; an expiry in the body has no effect."""
         return reply(secrets_dto(self._store(request)))
 
     def _store(self, request: Request) -> Datastore:

@@ -23,7 +23,7 @@ _SKIP = "$skip"
 def link_page(request: Request, things: Sequence[JsonObject], page_size: int) -> Response:
     """A page of a list; ``$top`` and ``count`` in the query make it smaller.
 
-    The token in the link is opaque, and no number to compute with (azureml-v2-rest 2.5).
+    The token in the link is opaque; it is not a number that a client can compute (azureml-v2-rest 2.5).
     """
     query = request.query_params
     wanted = count("$top", query.get("$top")) or count("count", query.get("count"))
@@ -37,12 +37,12 @@ def link_page(request: Request, things: Sequence[JsonObject], page_size: int) ->
 
 
 def viewed(request: Request, things: Iterable[tuple[bool, JsonObject]], active: str = "Active") -> list[JsonObject]:
-    """The things that the query's ``listViewType`` selects; each comes with whether it is inactive.
+    """Select the items that the query's ``listViewType`` asks for.
 
     Args:
         request: The request of the list.
-        things: The things, each with whether it is archived or disabled.
-        active: The word for the others: ``Active``, or for schedules ``Enabled``.
+        things: Pairs: whether the item is archived or disabled, and the item.
+        active: The word for items that are not: ``Active``, or for schedules ``Enabled``.
     """
     inactive = {"Active": "Archived", "Enabled": "Disabled"}[active]
     known = {f"{active}Only": (False,), f"{inactive}Only": (True,), "All": (False, True)}

@@ -64,7 +64,7 @@ class ArtifactRoutes:
             yield Route(at, handler)
 
     async def list(self, request: Request) -> Response:
-        """The files of a run or step, all or those below a path."""
+        """The files of a run or step: all of them, or those below a path."""
         container, paths = self._below(request)
         return self._page(request, [self._artifact(container, path) for path in paths])
 

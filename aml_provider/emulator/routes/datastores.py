@@ -37,7 +37,7 @@ class DatastoreRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """The datastores, all or those that ``dataStoreNames`` names, in pages."""
+        """All datastores, or those in ``dataStoreNames``, in pages."""
         query = request.query_params
         stores = list(self._workspace.datastores.values())
         # The names are several parameters, or joined by commas.
@@ -56,7 +56,7 @@ class DatastoreRoutes:
         return self._reply(request, self._workspace.datastore(request.path_params["name"]))
 
     async def create(self, request: Request) -> Response:
-        """Register a datastore. The storage itself is neither checked nor created, whatever the query says."""
+        """Register a datastore. The storage itself is neither checked nor created; the query has no effect on that."""
         store = datastore_from_wire(await read_json(request))
         self._workspace.add_datastore(store)
         return self._reply(request, store)

@@ -60,7 +60,7 @@ class EndpointRoutes:
         return self._reply(request, self._workspace.endpoint_named(name))
 
     async def create(self, request: Request) -> Response:
-        """A new endpoint with version 0."""
+        """Create an endpoint with version 0."""
         given = await read_body(request)
         endpoint = Endpoint(
             name=given.required("Name"),

@@ -80,7 +80,7 @@ class ExperimentRoutes:
         return self._page(await read_body(request))
 
     async def create(self, request: Request) -> Response:
-        """The active experiment with a name, created if it does not exist."""
+        """Find the active experiment with a name, or create it."""
         return reply(experiment_dto(self._workspace.experiments.ensure(request.path_params["experiment"])))
 
     async def get(self, request: Request) -> Response:

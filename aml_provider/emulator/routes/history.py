@@ -27,7 +27,7 @@ _CANCELS = (f"{_EVENT}Canceled", f"{_EVENT}CancelRequested")
 
 
 class HistoryRoutes:
-    """``/runs``, below an experiment and without one."""
+    """``/runs``, with an experiment in the path and without."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._emulation = emulation
@@ -86,7 +86,7 @@ class HistoryRoutes:
         return reply(run_details(record, links))
 
     async def patch(self, request: Request) -> Response:
-        """Merge tags and new properties; change display name and description; archive."""
+        """Merge tags and new properties, change display name and description, or archive the run."""
         run, index = self._stored(request)
         given = await read_body(request)
         if given.text("runId") not in (None, request.path_params["run_id"]):

@@ -91,7 +91,7 @@ def reply(content: Any = None, status: int = 200, headers: Mapping[str, str] | N
 
 
 def active_if_asked(request: Request, things: Iterable[T]) -> Iterator[T]:
-    """The things of a list, without the inactive ones if the query's ``activeOnly`` says so."""
+    """The items of a list; without the inactive ones if the query's ``activeOnly`` says so."""
     active_only = flag(request.query_params.get("activeOnly"))
     return (item for item in things if item.status == "Active" or not active_only)
 
@@ -102,7 +102,7 @@ def flag(value: str | None) -> bool:
 
 
 def count(name: str, value: object) -> int | None:
-    """The most items that a caller wants, from a number or its text; None if there is no limit.
+    """Read the most items that a caller wants, from a number or its text; None if there is no limit.
 
     Raises:
         ServiceError: The value is not a whole number above 0; the message has the name.

@@ -68,7 +68,7 @@ class JobScheduleRoutes:
         return finishing(request, clock, clock.now() + self._workspace.quirks.slow_delete)
 
     async def trigger(self, request: Request) -> Response:
-        """Start a job of a schedule now, named after ``scheduleTime``."""
+        """Start a job of a schedule now; its name contains ``scheduleTime``."""
         schedule = self._workspace.job_schedules.get(request.path_params["name"])
         text = (await read_body(request)).text("scheduleTime")
         try:

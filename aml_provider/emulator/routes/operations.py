@@ -43,7 +43,7 @@ class OperationRoutes:
 
 
 def finishing(request: Request, clock: Clock, until: float | None, finished: int = 200) -> Response:
-    """The reply without a body to a request whose operation ends at an instant: 202 before it, else ``finished``."""
+    """The reply, without a body, to a request whose operation ends at an instant: 202 before it, else ``finished``."""
     if until is None or until <= clock.now():
         return Response(status_code=finished)
     headers = {"Location": operation_url(request, until, "location"), "Retry-After": _RETRY_AFTER}

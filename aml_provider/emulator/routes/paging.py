@@ -1,4 +1,4 @@
-"""Lists in pages: filtered and ordered, starting where the previous page ended."""
+"""Lists in pages: they are filtered and ordered, and a page starts where the previous one ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PREFIX = "offset:"
 
 
 def query_of(request: Request) -> Body:
-    """The query of a list's address as if it were a body; ``$top`` is the same as ``top``."""
+    """The query of a list's address, in the form of a body; ``$top`` means the same as ``top``."""
     return Body({name.removeprefix("$"): value for name, value in request.query_params.items()})
 
 
@@ -38,7 +38,7 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
 
 
 def cut(records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int) -> JsonObject:
-    """A page with the items after a token, at most ``wanted``, and the token for those after them."""
+    """Cut out the page that begins after a token, with at most ``wanted`` items; also the token for the next page."""
     start = _offset(token)
     end = start + min(wanted or page_size, page_size)
     return {"value": list(records[start:end]), "continuationToken": _token(end) if end < len(records) else None}

@@ -88,7 +88,7 @@ class PipelineRoutes:
         return reply(self._wire.pipeline(pipeline, services_url(request)))
 
     async def set_status(self, request: Request) -> Response:
-        """Enable or disable; the body is a bare JSON string."""
+        """Enable or disable a pipeline; the body is a bare JSON string."""
         self._workspace.set_pipeline_status(request.path_params["pipeline_id"], await read_json(request))
         return reply()
 

@@ -61,13 +61,13 @@ class RunRoutes:
         ]
 
     async def submit(self, request: Request) -> Response:
-        """A run of a published pipeline."""
+        """Submit a run of a published pipeline."""
         submission = Submission.from_wire(await read_json(request))
         parent = request.query_params.get("parentRunId")
         return self._reply(self._workspace.submit(request.path_params["pipeline_id"], submission, parent))
 
     async def submit_endpoint(self, request: Request) -> Response:
-        """A run of an endpoint's default version, or of the version in the path or query."""
+        """Submit a run of an endpoint's default version, or of the version in the path or query."""
         submission = Submission.from_wire(await read_json(request))
         version = request.path_params.get("version") or request.query_params.get("pipelineVersion")
         parent = request.query_params.get("parentRunId")

@@ -52,7 +52,7 @@ class ScheduleRoutes:
         return self._reply(self._workspace.schedules.get(request.path_params["schedule_id"]))
 
     async def create(self, request: Request) -> Response:
-        """A new schedule."""
+        """Create a schedule."""
         # It lists the existing blobs, which blocks.
         return self._reply(await asyncio.to_thread(self._runner.create, await read_json(request)))
 

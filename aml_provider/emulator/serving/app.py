@@ -53,7 +53,7 @@ _TOKEN = re.compile("[!-~]+")
 def build_app(
     emulation: Emulation, *, token: str | None = None, control_token: str | None = None, hosts: Iterable[str] = ()
 ) -> ASGIApp:
-    """The emulated services, the pages and the control API as one application.
+    """Build one application of the emulated services, the pages and the control API.
 
     Args:
         emulation: The emulated workspace.

@@ -1,4 +1,4 @@
-"""Access: programs and the workspace's own pages are answered, pages of other sites are not."""
+"""Access: the workspace answers programs and its own pages, but not the pages of other sites."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Callers:
     """Recognises requests of other sites' pages; a browser sends requests for any page that it shows.
 
     Browsers identify such a page in ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. The page can withhold only the
-    last; then a GET over plain http to anything but loopback looks like a program's. A site whose name resolves to
-    this machine (DNS rebinding) is recognised by its name in ``Host``. An address, or a name that only this machine
-    resolves, cannot belong to such a site.
+    ``Referer``; then a GET over plain http to any address except loopback looks like that of a program. A site whose
+    name resolves to this machine (DNS rebinding) is recognised by its name in ``Host``. An address, or a name that only
+    this machine resolves, cannot belong to such a site.
 
     Args:
         hosts: The names under which the workspace answers, besides ``localhost`` and addresses. Addresses among them
@@ -41,7 +41,7 @@ class Callers:
         self._hosts = {_checked(host) for host in hosts if not _is_address(host)}
 
     def refusal(self, headers: Headers, method: str, *, page: bool) -> ServiceError | None:
-        """The refusal of a request, or None if its caller may be answered. Other sites may link to pages for people."""
+        """The refusal of a request; None if its caller may be answered. Other sites may link to pages for people."""
         authority = headers.get("Host", "")
         match = _AUTHORITY.fullmatch(authority)
         host = (match["address"] or match["name"]).lower().removesuffix(".") if match else ""

@@ -67,7 +67,7 @@ _PAGE = (
 class Gateway:
     """Routes a request to its service, applies quirks and faults, logs it. A reply is sent only when it is complete.
 
-    ``services`` has for each prefix the application and the envelope of its errors; ``outside`` has all other paths.
+    ``services`` has the application and the error envelope for each prefix; ``outside`` handles all other paths.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ STATUSES = ("NotStarted", "Running", "Finished", "Failed", "Canceled")
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
-    """One of several pages of a list; the first has the number 1, and ``total`` counts the things on all pages."""
+    """One page of a list; the first page has the number 1, and ``total`` counts the items on all pages."""
 
     items: Sequence[T]
     number: int
@@ -61,7 +61,7 @@ class RunFilter:
         return {name: value for name, value in values.items() if value}
 
     def url(self, *without: str) -> str:
-        """The address of the list with these conditions, except those named."""
+        """The address of the list with these conditions, without the named ones."""
         left = {name: value for name, value in self.given().items() if name not in without}
         return f"/runs?{urlencode(left)}" if left else "/runs"
 

@@ -45,12 +45,12 @@ def is_page(path: str) -> bool:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person reads the reply in a browser; programs that also accept HTML send a token."""
+    """Whether a person reads the reply in a browser. Programs may accept HTML too, but they send a token."""
     return "text/html" in request.headers.get("Accept", "").lower() and "Authorization" not in request.headers
 
 
 class StudioRoutes:
-    """The overview, a list of each kind of thing, and a page of each thing."""
+    """The overview, a list for each kind of item, and a page for each item."""
 
     def __init__(self, emulation: Emulation, documents: Documents) -> None:
         self._workspace = emulation.workspace
@@ -58,7 +58,7 @@ class StudioRoutes:
         self._documents = documents
 
     def routes(self) -> list[Route]:
-        """At the root. The addresses of experiments and runs are those in the links of Microsoft's SDK."""
+        """At the root. The links of Microsoft's SDK contain the same addresses of experiments and runs."""
         pages: Mapping[str, Callable[[Request], Response]] = {
             "/": self.overview,
             "/runs": self.runs,
@@ -95,7 +95,7 @@ class StudioRoutes:
         return endpoint
 
     def overview(self, _request: Request) -> Response:
-        """The overview: what exists, what happened last, what is due next."""
+        """The overview: numbers of items, the latest runs, the schedules that are due next, and the datastores."""
         workspace = self._workspace
         newest = itertools.islice(reversed(workspace.runs.values()), _LATEST)
         waiting = [item for item in self._records.schedules(workspace.schedules.all()) if item.due]
@@ -132,7 +132,7 @@ class StudioRoutes:
         )
 
     def run(self, request: Request) -> Response:
-        """A run. The id of one of its steps redirects to it."""
+        """A run. The id of a step redirects to the step's run."""
         run_id = request.path_params["id"]
         if found := self._workspace.step_run(run_id):
             return RedirectResponse(f"/runs/{quote(found[0].id)}#step-{quote(run_id)}")
@@ -257,7 +257,7 @@ class StudioRoutes:
         )
 
     def experiments(self, request: Request) -> Response:
-        """The experiments with the numbers of their runs."""
+        """The experiments, each with its number of runs."""
         found = Slice.cut(self._workspace.experiments.all()[::-1], request.query_params)
         numbers = Counter(run.experiment_id for run in self._workspace.runs.values())
         latest = self._latest("experiment_id", found.items)

@@ -1,4 +1,4 @@
-"""The workspace's things as pages show them: with their current status and related things."""
+"""The items of the workspace as pages show them: with their current status and with related items."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRecord:
-    """A schedule. ``due`` are its next instants; ``error`` is why it starts no runs, or did not start the last one."""
+    """A schedule. ``due`` are its next instants; ``error`` says why it starts no runs, or did not start one."""
 
     schedule: Schedule
     pipeline: Pipeline | None

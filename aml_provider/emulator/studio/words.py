@@ -46,7 +46,7 @@ def noun(number: int, things: str) -> str:
 
 
 def ahead(seconds: float) -> str:
-    """The distance of a clock from real time, and its cause: ``5 h ahead of real time, …``; empty below a minute."""
+    """The difference of a clock from real time, and the cause: ``5 h ahead of real time, …``; empty below a minute."""
     if abs(seconds) < _MINUTE:
         return ""
     length = _calm(abs(seconds))

@@ -30,7 +30,7 @@ def has_datastore(store: Datastore) -> bool:
 def arm_datastore_dto(store: Datastore, scope: str, created: float, *, default: bool) -> JsonObject:
     """A datastore; its storage is in the subscription and resource group of ``scope``, unless its section has others.
 
-    ``default`` is whether it is the workspace's default.
+    ``default``: whether it is the workspace's default datastore.
     """
     _, _, subscription, _, group, *_ = scope.split("/")
     section = Body(store.section)

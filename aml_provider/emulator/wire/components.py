@@ -16,7 +16,7 @@ _SCHEMA = "https://azuremlschemas.azureedge.net/latest/{}Component.schema.json"
 
 
 def container_dto(versions: Sequence[Component], scope: str) -> JsonObject:
-    """A component with the names of its newest and next version; ``versions`` are all of them, oldest first."""
+    """A component with the names of its newest and next version; ``versions`` are all its versions, oldest first."""
     newest = versions[-1]
     numbers = [int(item.version) for item in versions if item.version.isdecimal()]
     properties: JsonObject = {

@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
 
 
 def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *, secrets: bool = True) -> JsonObject:
-    """``DataStore``. Like the real service it contains credentials, unless a list is requested without.
+    """``DataStore``. As in the real service it contains the credentials, unless a list is requested without them.
 
     Its storage is in the given subscription and resource group, unless its section names others.
     """
@@ -56,7 +56,7 @@ def datastore_dto(store: Datastore, subscription_id: str, resource_group: str, *
 
 
 def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
-    """The datastore that a ``DataStore`` of a request describes; the body can repeat the name in the path, if any.
+    """The datastore that a request's ``DataStore`` describes. If the path has a name, the body can repeat it.
 
     Raises:
         ServiceError: Something in the body is missing or wrong.

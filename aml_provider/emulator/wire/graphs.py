@@ -17,7 +17,7 @@ class GraphsWire:
         self._wire = wire
 
     def graph(self, pipeline: Pipeline) -> JsonObject:
-        """``GraphEntity``: as it was published, or derived from the steps, with one node per step."""
+        """``GraphEntity``: the graph as it was published, or derived from the steps, with one node for each step."""
         nodes = {"ModuleNodes": [_node(step) for step in pipeline.steps], "DatasetNodes": [], "Edges": []}
         # A published graph can write its keys in another case.
         given = {key: item for key, item in (pipeline.graph or {}).items() if key.lower() not in _ENTITY_KEYS}

@@ -16,7 +16,7 @@ _OTHER_STATUSES = {"NotStarted": "Queued", "Running": "NotResponding"}
 
 
 def job_dto(run: Run, view: RunView, scope: str, base: str, quirks: Quirks) -> JsonObject:
-    """A job: its definition as it was sent, with what may change and its status.
+    """A job: its definition as it was sent, the properties that may change, and its status.
 
     Args:
         run: The run of the job.

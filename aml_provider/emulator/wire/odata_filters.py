@@ -49,13 +49,13 @@ class Joined:
     parts: tuple[Filter, ...]
 
     def matches(self, record: Mapping[str, Any]) -> bool:
-        """Whether any, or all, of them hold."""
+        """Whether any, or all, of the conditions hold."""
         return self.rule(part.matches(record) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One field against one value; ``bag`` is ``tags``, ``properties``, or empty for a field of the item itself."""
+    """A comparison of a field with a value; ``bag`` is ``tags``, ``properties``, or empty for the item's own fields."""
 
     bag: str
     field: str
@@ -65,7 +65,7 @@ class Comparison:
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the comparison holds. It never holds for a missing tag or property.
 
-        So ``ne null or eq null`` means "exists", and Microsoft's SDK uses it like that.
+        So ``ne null or eq null`` means "exists", and Microsoft's SDK uses it in this sense.
         """
         actual = _actual(record, self.bag, self.field)
         if actual is _MISSING:
@@ -123,7 +123,7 @@ class _Token:
 
 
 def parse(text: str, fields: tuple[str, ...]) -> Filter:
-    """The condition that a filter describes; the case of the names of the item's own ``fields`` does not matter in it.
+    """Parse a filter into its condition; the letter case of the item's own ``fields`` does not matter.
 
     Raises:
         FilterError: The text is not a filter, or names an unknown field.

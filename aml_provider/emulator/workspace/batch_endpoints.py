@@ -66,13 +66,13 @@ class BatchEndpoints:
         return None if name is None else self.component(self.deployment(endpoint, name))
 
     def invoke(self, name: str, body: object, component_scope: str, headers: InvocationHeaders) -> Run:
-        """Start a job of the endpoint; a request that repeats an earlier one answers the earlier one's job.
+        """Start a job of the endpoint. For a repeated request, return the job of the first one.
 
         Args:
             name: The endpoint.
             body: The body of the request; the case of its keys does not matter, as in the service.
-            component_scope: The ARM id of the workspace, for the reference to the component.
-            headers: The deployment and the id of the request.
+            component_scope: The ARM id of the workspace, which begins the component's id.
+            headers: The request's headers, which name the deployment and the request.
 
         Raises:
             ServiceError: The endpoint or deployment does not exist, or the body does not fit the component.

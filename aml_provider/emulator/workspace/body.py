@@ -89,7 +89,7 @@ class Body:
         return [Body(item, f"Each of {key}") for item in self.array(key)]
 
     def choice(self, key: str, names: Sequence[str]) -> str | None:
-        """A value of an enumeration, by its name, or by its number as in older servers and clients."""
+        """A value of an enumeration, from its name, or from its number, which older servers and clients use."""
         if key not in self:
             return None
         value = named(self.get(key), names)
@@ -105,7 +105,7 @@ class Body:
 
 
 def is_deeper(value: object, levels: int) -> bool:
-    """Whether objects and arrays nest deeper than a number of levels."""
+    """Whether objects and arrays are nested deeper than a number of levels."""
     level = [value]
     for _ in range(levels + 1):
         level = [
@@ -118,7 +118,7 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def named(value: Any, names: Sequence[str]) -> Any:
-    """The name with a number, given as number or text; any other value unchanged."""
+    """The name that has this number, which is given as number or text; any other value is returned unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return value
     return {str(number): name for number, name in enumerate(names)}.get(str(value), value)
@@ -128,7 +128,7 @@ def text_list(value: object, name: str = "The body") -> list[str]:
     """A value that must be an array of texts.
 
     Raises:
-        ServiceError: It is not.
+        ServiceError: The value is something else.
     """
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise bad_request(f"{name} must be an array of texts.")

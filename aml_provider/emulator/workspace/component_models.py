@@ -1,4 +1,4 @@
-"""The registered things of the v2 API. Field names are the keys of seed files and state files."""
+"""The registered items of the v2 API. Field names are the keys of seed files and state files."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class BatchEndpoint:
     """A name for one of several deployments.
 
     Attributes:
-        default_deployment: The name of the deployment for callers who name none.
+        default_deployment: The name of the deployment for callers who name no deployment.
     """
 
     name: str

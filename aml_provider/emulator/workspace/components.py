@@ -50,7 +50,7 @@ class Components:
         return find(self._components, component_id, "Component")
 
     def referred(self, reference: str) -> Component | None:
-        """The version that an ARM id or ``name:version`` names, in any case; None if there is none."""
+        """The version that an ARM id or ``name:version`` names; letter case does not matter. None if there is none."""
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""The state that all parts of a workspace share: clock, quirks, lock, and the things that their rules refer to."""
+"""The state that all parts of a workspace share: clock, quirks, lock, and the items that their rules refer to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Core:
-    """The things of a workspace by id or name, without the rules for changing them.
+    """The items of a workspace by id or name, without the rules for changing them.
 
     Attributes:
         lock: Held while anything changes; step functions return on other threads.
@@ -77,7 +77,7 @@ class Core:
 
     @property
     def next_number(self) -> int:
-        """The number in run history of the next run; its steps have the following ones."""
+        """The number of the next run in run history; its steps have the numbers after it."""
         return self._last_number + 1
 
     def add_run(self, run: Run) -> None:
@@ -108,7 +108,7 @@ class Core:
 
 
 def find(things: Mapping[str, T], key: str, kind: str) -> T:
-    """The thing with a key.
+    """Find the item with a key.
 
     Raises:
         ServiceError: Nothing has the key; the message names the kind.

@@ -12,7 +12,7 @@ _MOST_SHOWN = 100
 
 
 class ServiceError(Exception):
-    """A refusal: HTTP status, top-level code, message and the specific inner code; ``A/B``: a code inside another."""
+    """A refusal: HTTP status, top-level code, message and inner code; ``A/B`` is the inner code B within A."""
 
     def __init__(self, status: int, message: str, *, code: str = "UserError", inner: str | None = None) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class ServiceError(Exception):
 
 
 def not_found(what: str) -> ServiceError:
-    """The requested thing does not exist."""
+    """The requested item does not exist."""
     return ServiceError(404, f"{what} was not found.", inner="NotFound")
 
 

@@ -46,14 +46,14 @@ class Experiments:
         return found
 
     def named(self, name: str) -> Experiment:
-        """The active experiment with a name, else the one that was archived last."""
+        """The active experiment with a name, else the experiment with this name that was archived last."""
         found = [item for item in self.all() if item.name == name]
         if not found:
             raise not_found(f"Experiment {name}")
         return max(found, key=lambda item: (item.archived is None, item.archived or 0.0))
 
     def ensure(self, name: str) -> Experiment:
-        """The active experiment with a name, created if it does not exist."""
+        """Find the active experiment with a name, or create it."""
         check_name("experiment", name)
         with self._core.lock:
             active = self._active(name)

@@ -24,7 +24,7 @@ def container_of(run_id: str) -> str:
 
 
 def files(workspace: Workspace, container: str) -> dict[str, str]:
-    """The files in a container, which can also be named by the run's id alone; none before the run starts.
+    """The files in a container, which the run's id alone can name too; there are none before the run starts.
 
     Raises:
         ServiceError: The run or step does not exist.

@@ -1,4 +1,4 @@
-"""The body of a job: parsed strictly where a client could confuse the dialects, checked against the component."""
+"""The body of a job: parsed strictly where a client could confuse v1 and v2, and checked against the component."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _DATASTORE_URI = re.compile(r"(?i)azureml:/.*/?datastores/(?P<store>[^/]+)/paths
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job that was asked for.
+    """A requested job.
 
     Attributes:
-        definition: Its properties without those that may change later, as they were sent.
-        submission: The same as for a run of a published pipeline, texts and places by the names of inputs.
+        definition: Those of its properties that never change later, as they were sent.
+        submission: Its inputs in the form of a run of a published pipeline: texts and places by name.
         inputs: The text or address of each input.
         component: The component that it runs; None for a job of steps.
     """
@@ -88,7 +88,7 @@ class JobRequest:
         )
 
     def check(self, datastores: Mapping[str, Datastore]) -> None:
-        """Refuse inputs that the component does not have or that do not fit, and missing ones."""
+        """Refuse inputs that the component does not have or that do not fit it, and refuse missing inputs."""
         submission = self.submission
         for name, path in submission.data_paths.items():
             if path.datastore not in datastores:

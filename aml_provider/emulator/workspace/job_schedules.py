@@ -47,7 +47,7 @@ class JobSchedules:
     def load(self, schedule: JobSchedule) -> None:
         """Add a schedule from a file. Jobs that it missed are lost.
 
-        The job that it refers to may have been deleted since; only the next fire would notice.
+        The job that it refers to may have been deleted since; that is noticed when the schedule fires.
         """
         self._trigger(schedule.properties.get("trigger"))
         _definition(schedule.properties)
@@ -55,7 +55,7 @@ class JobSchedules:
         self._plan(schedule, self._core.clock.now())
 
     def put(self, name: str, properties: object) -> tuple[JobSchedule, bool]:
-        """Create a schedule, or replace everything in an existing one; also whether it is new.
+        """Create a schedule, or replace everything in an existing one; returns it, and whether it is new.
 
         Raises:
             ServiceError: The schedule is not valid.
@@ -124,7 +124,7 @@ class JobSchedules:
                     self._core.changed()
 
     def start(self, schedule: JobSchedule, instant: float, *, created: float | None = None) -> Run:
-        """Start a job of a schedule, named after an instant; ``created`` is when it begins, by default now."""
+        """Start a job of a schedule; its name contains an instant. ``created`` is its begin, by default now."""
         job_id = str(uuid.uuid4())
         definition = _definition(schedule.properties)
         definition["inputs"] = _replaced(definition.get("inputs"), _TRIGGER_TIME, wire_time(instant))

@@ -34,7 +34,7 @@ _CRON_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "
 
 @dataclass(frozen=True, slots=True)
 class JobRecurrence(Recurrence):
-    """A recurrence of the v2 API: it has days of the month, and its zone can have an IANA name."""
+    """A recurrence of the v2 API. It can have days of the month, and its zone can have an IANA name."""
 
     month_days: tuple[int, ...] = ()
 
@@ -94,7 +94,7 @@ class JobTrigger:
 
     @classmethod
     def from_wire(cls, value: object, *, iana_zones: bool = True) -> JobTrigger:
-        """The trigger that a ``trigger`` describes.
+        """Read the trigger from the ``trigger`` of a schedule.
 
         Raises:
             ServiceError: Something in it is missing or wrong.
@@ -123,9 +123,9 @@ def job_fire_times(
 ) -> Iterator[datetime]:
     """The instants at which a trigger fires, in order, each once, up to its end; with ``after``, only later ones.
 
-    Without a start time its times count from ``anchored``, when it was set up, and a recurrence without lists fires
-    then, too; with ``at_once`` all do. With a start time its times count from there, and those before ``anchored`` are
-    left out. A time that equals the start time counts.
+    Without a start time the times count from ``anchored``, the instant at which the trigger was set up. At that instant
+    a recurrence without lists fires too; with ``at_once`` every trigger does. With a start time the times count from
+    there, and times before ``anchored`` are left out. The trigger also fires at the start time itself.
     """
     recurrence, zone = trigger.recurrence, trigger.recurrence.zone
     start = recurrence.start

@@ -1,4 +1,4 @@
-"""The jobs of the v2 API. A job is at the same time a run of run history, under the same id."""
+"""The jobs of the v2 API. A job is also a run of run history, under the same id."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Jobs:
         return (run for run in self.all() if run.created <= latest)
 
     def put(self, job_id: str, properties: object) -> tuple[Run, bool]:
-        """Create a job, or change what may change in an existing one; also whether it is new.
+        """Create a job, or change what may change in an existing one; returns it, and whether it is new.
 
         An id names one job for ever (azureml-v2-rest 4.3).
 
@@ -72,7 +72,7 @@ class Jobs:
         return request
 
     def start(self, job_id: str, request: JobRequest, job: Job, *, created: float | None = None) -> Run:
-        """Start a new job; ``created`` is its instant if that is not now."""
+        """Start a new job; ``created`` is the instant of its creation, by default now."""
         core, submission, component = self._core, request.submission, request.component
         with core.changing():
             experiment = self._experiments.ensure(submission.experiment)

@@ -1,4 +1,4 @@
-"""The things of a workspace. Field names are the keys of seed files and state files."""
+"""The items of a workspace. Field names are the keys of seed files and state files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAMESPACE = uuid.UUID("5f0d4a2e-93c5-4c0b-9f5a-0d6c1a3e7b10")
 
 
 def stable_id(text: str) -> str:
-    """A GUID derived from a text, for things without an id in the seed."""
+    """A GUID derived from a text, for items without an id in the seed."""
     return str(uuid.uuid5(_NAMESPACE, text))
 
 

@@ -33,7 +33,7 @@ def new_run(
 ) -> Run:
     """A new run. The submission has already been checked against the pipeline.
 
-    ``first_number`` is the run's number in history; its steps have the following numbers.
+    ``first_number`` is the run's number in history; its steps have the numbers after it.
     """
     tags = {} if quirks.drop_tags else dict(submission.tags)
     properties = {} if quirks.drop_properties else dict(submission.properties)

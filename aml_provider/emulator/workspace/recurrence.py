@@ -1,4 +1,4 @@
-"""When a recurrence fires: a pure function of its fields."""
+"""The instants at which a recurrence fires, as a pure function of its fields."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FURTHEST = timedelta(hours=16)
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A recurrence with the service's fields; an empty list is like none.
+    """A recurrence with the service's fields; an empty list means the same as no list.
 
     Attributes:
         start_time: ``YYYY-MM-DDThh:mm:ss``, local to the time zone. With a Z it is in UTC, and the zone is ignored.
@@ -76,7 +76,7 @@ class Recurrence:
 
     @property
     def zone(self) -> ZoneInfo:
-        """Its time zone."""
+        """The recurrence's time zone."""
         utc = self.time_zone is None or (self.start_time is not None and self.start_time.endswith("Z"))
         return self.zone_named("UTC" if utc or self.time_zone is None else self.time_zone)
 
@@ -99,15 +99,15 @@ def fire_times(
 ) -> Iterator[datetime]:
     """The instants at which a recurrence fires, in order, each once, without end; with ``after``, only later ones.
 
-    Without a start time the first is ``anchored`` itself, when the recurrence was set up, and the others count from
-    there. With a start time they count from it, and those before ``anchored`` are left out. With hours, minutes or week
-    days the recurrence does not fire at the start time itself, even if it matches them. Hours without minutes mean the
-    minute of the start, or with ``minute_zero`` minute 0.
+    Without a start time the first instant is ``anchored``, at which the recurrence was set up, and the others count
+    from there. With a start time they count from it, and instants before ``anchored`` are left out. With hours, minutes
+    or week days the recurrence does not fire at the start time itself, even if it matches them. Hours without minutes
+    mean the minute of the start, or with ``minute_zero`` minute 0.
 
     Minutes and hours are lengths of time. Days, weeks and months follow local time: a time that does not exist in
     spring is later by the length of the jump, and a time that occurs twice in autumn counts only the first time
     (https://learn.microsoft.com/azure/logic-apps/concepts-schedule-automated-recurring-tasks-workflows). Weeks begin on
-    Monday, and the first is the week of the start. In a month that is too short, the last day counts.
+    Monday, and the first week is that of the start. A month that is too short uses its last day.
     """
     start = recurrence.start
     has_lists = bool(recurrence.hours or recurrence.minutes or recurrence.week_days)
@@ -179,7 +179,7 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
 
 
 def instants(local_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
-    """Instants in order, each once; around a daylight saving change, local times have another order."""
+    """Put instants in order, each once: around a daylight saving change, local times have another order."""
     waiting: list[datetime] = []
     latest = datetime.min.replace(tzinfo=UTC)
     for local in local_times:
@@ -203,7 +203,7 @@ def check_numbers(name: str, values: Iterable[object], least: int, most: int) ->
     """Refuse values that are not whole numbers in a range.
 
     Raises:
-        ValueError: One of them is not.
+        ValueError: One of the values is something else.
     """
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -211,10 +211,10 @@ def check_numbers(name: str, values: Iterable[object], least: int, most: int) ->
 
 
 def check_local(name: str, text: object) -> None:
-    """Refuse what is not a local time.
+    """Refuse a text that is not a local time.
 
     Raises:
-        ValueError: It is not; the message has the name.
+        ValueError: The text is not a local time; the message has the name.
     """
     try:
         year = read_local(text).year if isinstance(text, str) and _START_TIME.fullmatch(text) else 0
@@ -225,6 +225,6 @@ def check_local(name: str, text: object) -> None:
 
 
 def read_local(text: str) -> datetime:
-    """A local time from its text, whose ``Z`` is left out."""
+    """Read a local time from its text, without a ``Z`` at its end."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(whole) + timedelta(microseconds=int(fraction.ljust(6, "0")[:6] or 0))

@@ -29,7 +29,7 @@ class Schedule:
         anchored: The instant from which its times count.
         provisioned: When its provisioning ends; until then it starts no runs.
         provisioning_error: Why its provisioning fails.
-        seen: The blobs of the last poll with their ETags; None before the first.
+        seen: The blobs of the last poll with their ETags; None before the first poll.
         last_fired: When it was last due.
         last_error: Why its last run could not be started, or its last poll failed.
     """

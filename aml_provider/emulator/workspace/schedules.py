@@ -36,7 +36,7 @@ class Schedules:
         self.clear()
 
     def clear(self) -> None:
-        """Remove all; a poll in progress starts no run then."""
+        """Remove all schedules; then a poll in progress starts no run."""
         # New ones, as other threads may still be reading the old ones.
         self._schedules: dict[str, Schedule] = {}
         self._recurrences = Timetable()
@@ -110,8 +110,8 @@ class Schedules:
     def create(self, wanted: Schedule, seen: dict[str, str] | None, error: str | None) -> Schedule:
         """Add a new schedule, and give it an id and its times.
 
-        ``seen`` are the blobs that its folder already contains, with their ETags; else ``error`` is why they could not
-        be listed.
+        ``seen`` are the blobs that its folder already contains, with their ETags. If they could not be listed,
+        ``error`` is the reason.
         """
         self.check(wanted)
         with self._core.lock:

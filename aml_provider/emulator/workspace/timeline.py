@@ -45,7 +45,7 @@ class RunView:
 
     @property
     def failed_step(self) -> int | None:
-        """Position of the first step that failed."""
+        """The position of the first step that failed."""
         return next((i for i, step in enumerate(self.steps) if step.status == "Failed"), None)
 
 

@@ -17,7 +17,7 @@ def wire_time(seconds: float) -> str:
 
 
 def optional_wire_time(seconds: float | None) -> str | None:
-    """The same; None stays None, for what has not happened yet."""
+    """As :func:`wire_time`; None, for an instant that is not known yet, stays None."""
     return None if seconds is None else wire_time(seconds)
 
 

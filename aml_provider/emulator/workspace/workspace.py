@@ -43,7 +43,7 @@ DATA_TYPES = (
 
 
 class Workspace(Core):
-    """Everything that the services hold, and the rules for changing it.
+    """All items that the services hold, and the rules for changing them.
 
     Attributes:
         experiments: The experiments.
@@ -164,7 +164,7 @@ class Workspace(Core):
             self.data_types[data_type.id] = data_type
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint, new or replacing the one with its id."""
+        """Store an endpoint: a new one, or one that replaces the endpoint with its id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
             raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
@@ -230,7 +230,7 @@ class Workspace(Core):
             self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
 
     def cancel(self, run_id: str) -> None:
-        """Request the cancellation of a run or job. A second request, or one after its end, changes nothing."""
+        """Request the cancellation of a run or job. A second request, or a request after its end, changes nothing."""
         run = find(self.runs, run_id, "PipelineRun")
         with self.lock:
             now = self.view(run)

@@ -107,6 +107,24 @@ def every_call() -> dict[str, Callable[..., Call[Any]]]:
     return found
 
 
+def any_calls() -> list[Call[Any]]:
+    """Every call once, with arguments that no workspace has to know."""
+    mapping: dict[str, Any] = {"properties": {}}
+    samples: dict[str, Any] = {
+        **dict.fromkeys(("body", "wire", "changes", "properties"), mapping),
+        "at": datetime(2026, 11, 29, 12, tzinfo=UTC),
+        "names": ["k"],
+        "store": Datastore.from_wire({"name": "s"}),
+        "tags": {"k": "v"},
+        "top": 5,
+    }
+    made = []
+    for function in every_call().values():
+        names = [item.name for item in inspect.signature(function).parameters.values() if item.default is item.empty]
+        made.append(function(**{name: samples.get(name, name) for name in names}))
+    return made
+
+
 class World:
     """A workspace with a bit of everything, and how to come back to it.
 
