@@ -199,6 +199,7 @@ class Submission:
             azureml_conn_id=self._conn_id,
             cancel_on_kill=self._cancel_older,
             is_job=target.kind == "component",
+            workspace=self.settings.arm_id.lower(),
         )
         if record.is_job:
             self._log.info("Submitting %s as job %s.", target, id_of(record))
@@ -304,6 +305,13 @@ class Submission:
             return
         if not self._cancel_older:
             self._log.info("The task was cleared; run %s is not cancelled (cancel_on_kill=False).", record.run_id)
+            return
+        if record.run_id is None and self._finder.is_elsewhere(record):
+            self._log.warning(
+                "The task was cleared; a run that it may have submitted in workspace %s is not cancelled, "
+                "because the connection points to another workspace now.",
+                record.workspace,
+            )
             return
         # A person decided to proceed without the fate of that submission being known, so this needs no proof.
         try:
