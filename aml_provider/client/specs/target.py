@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aml_provider.client.arguments import as_name, as_version, given_once
 from aml_provider.client.errors import InvalidArgument
@@ -58,12 +58,8 @@ class PipelineReference(NamedTuple):
         for name, others in GOES_WITH.items():
             if getattr(self, name) is not None and all(getattr(self, other) is None for other in others):
                 raise InvalidArgument(name, f"can be used only with {' or '.join(others)}")
-        if self.component_name is not None and _NOT_IN_NAMES.search(self.component_name):
-            raise InvalidArgument(
-                "component_name",
-                f"is {self.component_name!r}; give the name alone, of a component of the workspace, and its version as "
-                "component_version. To run a component of a registry, register it in the workspace",
-            )
+        if self.component_name is not None:
+            as_component_name("component_name", self.component_name)
         versions = {
             name: as_version(name, value)
             for name in ("endpoint_version", "component_version")
@@ -97,6 +93,21 @@ GOES_WITH = {
 }
 # They separate a component's name from its version or its registry in the forms that Microsoft's tools use.
 _NOT_IN_NAMES = re.compile(r"[:/@]")
+
+
+def as_component_name(argument: str, value: Any) -> str:
+    """The name of a component of the workspace, and nothing besides.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if _NOT_IN_NAMES.search(as_name(argument, value)):
+        raise InvalidArgument(
+            argument,
+            f"is {value!r}; give the name alone, of a component of the workspace, and its version as "
+            "component_version. To run a component of a registry, register it in the workspace",
+        )
+    return str(value)
 
 
 class Target(NamedTuple):
