@@ -25,7 +25,7 @@ def get_run(run_id: str) -> Flow[PipelineRun]:
 
     Raises:
         NotFound: It is neither.
-        BadRequest: The pipelines service refuses its id, or is gone, and it is no job.
+        BadRequest: The pipelines service refuses its id, or is gone, and it is not a job either.
         PermissionDenied: It may be one that the identity must not read.
     """
     return _either(run_id, calls.get_run(run_id), calls.get_job(run_id))
@@ -36,7 +36,7 @@ def request_cancel(run_id: str) -> Flow[None]:
 
     Raises:
         NotFound: It is neither.
-        BadRequest: The pipelines service refuses the request, or is gone, and it is no job.
+        BadRequest: The pipelines service refuses the request, or is gone, and it is not a job either.
         PermissionDenied: It may be one that the identity must not cancel.
     """
     # The pipelines service also refuses it with 400 because the run has ended.
