@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.client.text import one_line, printable
+from aml_provider.client.text import masked, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,14 +55,17 @@ _LONGEST_CODE = 200
 
 
 class AzureMLError(Exception):
-    """The root of all errors of this package. Control characters in its text are escaped."""
+    """The root of all errors of this package. In its text, control characters are escaped and signatures are masked.
+
+    Messages quote what an author wrote, and that may be the signed address of a blob.
+    """
 
     permanent: bool = False
     in_doubt: bool = False
     retry_after: float | None = None
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(printable(item, lines=True) if isinstance(item, str) else item for item in args))
+        super().__init__(*(masked(printable(item, lines=True)) if isinstance(item, str) else item for item in args))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep text and attributes in copies and pickles; Python's default would pass the text to the constructor."""
@@ -92,7 +95,7 @@ class InvalidArgument(AzureMLError, ValueError):
     def __init__(self, argument: str, problem: str, *, rendering: str = "") -> None:
         super().__init__(f"{argument}: {problem}{rendering}")
         self.argument = argument
-        self.problem = problem
+        self.problem = masked(problem)
 
 
 class CredentialError(AzureMLError):

@@ -61,7 +61,8 @@ class RunFinder:
                 matter whether the earlier request still arrives.
 
         Raises:
-            SubmissionUnknown: The run does not exist any more, or it cannot be established whether there is a run.
+            SubmissionUnknown: The run does not exist any more, or it cannot be established whether there is a run, for
+                example because the connection points to another workspace now.
             SubmissionUnsettled: It cannot be established yet whether there is a run.
             RunUnwatched: The run cannot be read at the moment.
             ForeignRun: Something else has the job's id.
@@ -77,6 +78,7 @@ class RunFinder:
                 ) from error
         if not record.sent:
             return None
+        self._check_workspace(record)
         if record.is_job and submits_jobs:
             return (yield from self.job_now(record))
         timeout = self._timeout_for(record)
@@ -98,6 +100,25 @@ class RunFinder:
         if found is None:
             self._log.info("No run carries the key %s: the earlier try did not submit one.", record.key)
         return found
+
+    def is_elsewhere(self, record: SubmissionRecord) -> bool:
+        """Whether a submission was sent to another workspace, so that not finding it here says nothing."""
+        return record.workspace not in {None, self._settings.arm_id.lower()}
+
+    def _check_workspace(self, record: SubmissionRecord) -> None:
+        """Make sure that a submission in doubt is looked for where it was sent.
+
+        Raises:
+            SubmissionUnknown: The connection points to another workspace now.
+        """
+        if self.is_elsewhere(record):
+            what = f"job {id_of(record)}" if record.is_job else f"a run with the key {record.key}"
+            raise SubmissionUnknown(
+                f"An earlier try may have submitted {what} in workspace {record.workspace}, but the connection points "
+                "to another workspace now, where that cannot be found out, so none is submitted there. Check in the "
+                "first one whether there is such a run, then clear this task to submit one in the other workspace; or "
+                "let the connection point to the first one again, and clear this task."
+            )
 
     def run_in_doubt(
         self, record: SubmissionRecord, timeout: float | None = None, *, cause: AzureMLError | None
@@ -161,11 +182,13 @@ class RunFinder:
                 there is one way only, and its error is always raised.
 
         Raises:
+            SubmissionUnknown: The connection points to another workspace now.
             SubmissionUnsettled: The job cannot be read at the moment.
             ForeignRun: Something else has the job's id.
         """
         if record.run_id is not None or not record.sent:
             return record.run_id
+        self._check_workspace(record)
         store = self._store if timeout is None else None
         timeout = self._timeout_for(record) if timeout is None else timeout
         if record.is_job:

@@ -27,6 +27,8 @@ class SubmissionRecord(NamedTuple):
         looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there.
             Otherwise a task whose ``execution_timeout`` is shorter than a look-up would never complete a look-up.
         is_job: Whether it was submitted as a pipeline job, whose id follows from the key.
+        workspace: The id of the workspace in Azure Resource Manager, in small letters: somewhere else, nothing can be
+            found out about it. None in a submission record of an earlier version.
     """
 
     generation: str
@@ -45,6 +47,7 @@ class SubmissionRecord(NamedTuple):
     cancel_on_kill: bool = True
     looked_up: float = 0.0
     is_job: bool = False
+    workspace: str | None = None
 
 
 class SubmissionStore(Protocol):

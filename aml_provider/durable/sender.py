@@ -157,11 +157,17 @@ class Sender:
                 self._log.warning("The submission was not carried out; a retry is safe.")
         if found is None and is_refused:
             self._withdraw(record, before)
-            raise error
+            if before is not None:
+                # No request follows that would keep the earlier one from starting a job that nobody waits for.
+                self._log.warning("The submission of job %s was refused: %s", id_of(record), error)
+                found = yield from self._finder.run_of_earlier_try(before, submits_jobs=False)
+            if found is None:
+                self._withdraw(record, None)
+                raise error
         return found
 
     def _withdraw(self, record: SubmissionRecord, before: SubmissionRecord | None) -> None:
-        """Store that a request was certainly not carried out; an earlier one may have been."""
+        """Store that a request was certainly not carried out; an earlier one, if that is in doubt, may have been."""
         self._keep(before or record._replace(sent=False))
 
     def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:

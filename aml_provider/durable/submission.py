@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import ForeignRun, NotFound, RunCanceled, RunStillActive
+from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive
 from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.job_submission import fingerprint_of, id_of
@@ -185,7 +185,14 @@ class Submission:
             self._store.close(record)
 
     def _submit(self, order: RunOrder, generation: str, ordinal: int) -> Flow[str]:
-        target = yield from order.find_target()
+        try:
+            target = yield from order.find_target()
+        except AzureMLError as error:
+            known = self._record
+            late = yield from self._late_job(self._identity.key(generation, ordinal), error)
+            if late is None or known is None:
+                raise
+            return (yield from self._take_over_or_replace(order, self._keep_run(known, late), late))
         record = SubmissionRecord(
             generation=generation,
             max_tries=self._identity.max_tries,
@@ -199,22 +206,36 @@ class Submission:
             azureml_conn_id=self._conn_id,
             cancel_on_kill=self._cancel_older,
             is_job=target.kind == "component",
+            workspace=self.settings.arm_id.lower(),
         )
         if record.is_job:
             self._log.info("Submitting %s as job %s.", target, id_of(record))
-        run = yield from self._sender.send(order, target, record, self._unsettled(record))
+        run = yield from self._sender.send(
+            order, target, record, self._unsettled(record.key) if record.is_job else None
+        )
         found = self._keep_run(record, run)
         if found.fingerprint == record.fingerprint:
             return run.id
         # An earlier request under the same id has arrived before this one, and asked for something else.
         return (yield from self._take_over_or_replace(order, found, run))
 
-    def _unsettled(self, record: SubmissionRecord) -> SubmissionRecord | None:
-        """The record of an earlier request for the same job, whose fate is not known; None: there was none."""
+    def _unsettled(self, key: str) -> SubmissionRecord | None:
+        """The record of an earlier request for the job of this key, whose fate is not known; None: there was none."""
         known = self._record
-        if known is None or not (known.is_job and record.is_job and known.key == record.key):
+        if known is None or not (known.is_job and known.key == key):
             return None
         return known if known.sent and known.run_id is None else None
+
+    def _late_job(self, key: str, error: AzureMLError) -> Flow[PipelineRun | None]:
+        """The job of an earlier request that is still on its way, if this try sends none that would come before it."""
+        known = self._unsettled(key)
+        if known is None or not error.permanent:
+            return None
+        self._log.warning("No job can be submitted: %s", error)
+        late = yield from self._finder.run_of_earlier_try(known, submits_jobs=False)
+        if late is None:
+            self._keep(known._replace(sent=False))
+        return late
 
     def _keep_run(self, record: SubmissionRecord, run: PipelineRun) -> SubmissionRecord:
         """Store the run of a submission; returns the record with it."""
@@ -304,6 +325,13 @@ class Submission:
             return
         if not self._cancel_older:
             self._log.info("The task was cleared; run %s is not cancelled (cancel_on_kill=False).", record.run_id)
+            return
+        if record.run_id is None and self._finder.is_elsewhere(record):
+            self._log.warning(
+                "The task was cleared; a run that it may have submitted in workspace %s is not cancelled, "
+                "because the connection points to another workspace now.",
+                record.workspace,
+            )
             return
         # A person decided to proceed without the fate of that submission being known, so this needs no proof.
         try:

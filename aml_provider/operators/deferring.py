@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DeferringOperator(BaseOperator):
-    """Airflow's own operator; what it does is a try of the worker, which a deferral may interrupt."""
+    """An operator whose work is done by a try of :mod:`aml_provider.worker`, which a deferral may interrupt."""
 
     def execute(self, context: Context) -> str:
         """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
@@ -27,7 +27,7 @@ class DeferringOperator(BaseOperator):
         """Resume after the trigger fired; the run or schedule is read again, never taken from the event.
 
         Raises:
-            ValueError: The event is not one of the operator's trigger.
+            ValueError: The event does not come from the operator's trigger.
         """
         return self._end_or_defer(self._begin(context).resume(event))
 

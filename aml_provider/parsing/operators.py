@@ -9,7 +9,7 @@ from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_ch
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.job import check_order
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
-from aml_provider.client.specs.target import ONE_OF, ONE_OF_V2, PipelineReference
+from aml_provider.client.specs.target import GOES_WITH, ONE_OF, ONE_OF_V2, PipelineReference, as_component_name
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
 
@@ -22,13 +22,12 @@ def check_run(task: Any) -> None:
     """
     with Literals(task) as literals:
         literals.exactly_one(*ONE_OF, *ONE_OF_V2)
-        literals.goes_with("endpoint_version", "endpoint_id", "endpoint_name")
-        literals.goes_with("component_version", "component_name")
-        literals.goes_with("deployment_name", "batch_endpoint_name")
+        for name, others in GOES_WITH.items():
+            literals.goes_with(name, *others)
         literals.goes_with("compute", *ONE_OF_V2)
         for name in ("endpoint_version", "component_version"):
             literals.check(name, as_version, optional=True)
-        for name in (*ONE_OF_V2, "deployment_name", "compute", "parent_run_id"):
+        for name in ("deployment_name", "compute", "parent_run_id"):
             literals.check(name, as_name, optional=True)
         _check_request(literals, task, "tags")
         if any(getattr(task, name) is not None for name in ONE_OF_V2):
@@ -127,7 +126,7 @@ def _check_request(literals: Literals, task: Any, *more: str) -> None:
     """Check the arguments of a run, which both kinds of operators have."""
     for name in (*ONE_OF, *ONE_OF_V2):
         if hasattr(task, name):
-            literals.check(name, as_name, optional=True)
+            literals.check(name, as_component_name if name == "component_name" else as_name, optional=True)
     literals.check("azureml_conn_id", as_name)
     literals.check("experiment_name", as_experiment_name)
     for name in ("parameters", "data_paths", "datasets", *more):

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-#: The types of inputs whose values are literals; all others take data (azureml-v2-rest 5).
-LITERAL_TYPES = frozenset({"string", "number", "integer", "boolean"})
+#: The types of inputs that take data; a job has to name one of them with its data (azureml-v2-rest 4.2). So an input of
+#: any other type, also of one that this version does not know, can only be given a literal.
+DATA_TYPES = frozenset({"uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class Component(Portable):
 class ComponentInput(Portable):
     """An input of a component.
 
-    ``type`` is string, number, integer or boolean for a literal; else one of the types of data: uri_file, uri_folder,
-    mltable, custom_model, mlflow_model, triton_model. ``default`` is None if there is no default; ``minimum``,
-    ``maximum`` and ``choices`` are empty if there is no such limit. All of these are texts.
+    ``type`` is one of the types of data (uri_file, uri_folder, mltable, custom_model, mlflow_model, triton_model) or of
+    literals (string, number, integer, boolean); it is empty if the component names none. ``default`` is None if there
+    is no default; ``minimum``, ``maximum`` and ``choices`` are empty if there is no such limit. All of these are texts.
     """
 
     name: str
@@ -62,15 +63,15 @@ class ComponentInput(Portable):
     @property
     def takes_data(self) -> bool:
         """Whether it takes a data path or a dataset rather than a literal."""
-        return self.type not in LITERAL_TYPES
+        return self.type in DATA_TYPES
 
     @classmethod
     def from_wire(cls, name: str, wire: dict[str, Any]) -> ComponentInput:
-        """Read it from ``componentSpec.inputs``, where everything may be text."""
+        """Read it from ``componentSpec.inputs``, where everything may be text, or missing."""
         default = wire.get("default")
         return cls(
             name=name,
-            type=read_text(wire["type"]),
+            type=read_text(wire.get("type")).lower(),
             required=default is None and read_text(wire.get("optional")).lower() != "true",
             default=None if default is None else str(default),
             minimum=read_text(wire.get("min")),
@@ -119,7 +120,7 @@ class ComponentVersion(Portable):
             name=_name_in(version_id),
             version=read_id(wire, "name"),
             type=read_text(spec.get("type")),
-            inputs={name: ComponentInput.from_wire(name, item) for name, item in inputs.items()},
+            inputs={name: ComponentInput.from_wire(name, item or {}) for name, item in inputs.items()},
             is_archived=properties.get("isArchived") is True,
             created=_created(wire),
             display_name=read_text(spec.get("display_name")),
@@ -156,7 +157,8 @@ class BatchEndpoint(Portable):
 class BatchDeployment(Portable):
     """A deployment of a batch endpoint: the version of a component that it runs, and the settings of its jobs.
 
-    ``component_id`` is empty for a deployment of a model. ``settings`` are texts by name, such as ``default_compute``.
+    ``component_id`` is empty for a deployment of a model. ``settings`` are texts by name, such as ``default_compute``,
+    without empty ones.
     """
 
     id: str
@@ -179,7 +181,7 @@ class BatchDeployment(Portable):
             component_id=read_text(component.get("assetId")) if is_pipeline else "",
             status=enum_name(properties.get("provisioningState"), ()),
             created=_created(wire),
-            settings=text_map(configuration.get("settings")),
+            settings={name: text for name, text in text_map(configuration.get("settings")).items() if text},
         )
 
 

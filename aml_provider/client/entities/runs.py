@@ -161,8 +161,9 @@ class PipelineRun(Portable):
         )
 
 
-def _is_literal(wire: dict[str, Any]) -> bool:
-    return str(wire.get("jobInputType")).lower() == "literal"
+def _is_literal(wire: Any) -> bool:
+    # An optional input that was not given may come as null.
+    return isinstance(wire, dict) and str(wire.get("jobInputType")).lower() == "literal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from aml_provider.client.text import LONGEST, masked, one_line, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aml_provider.client.entities import HistoryRun, PipelineRun
+    from aml_provider.client.entities import HistoryRun, PipelineRun, RunDetails
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
@@ -35,7 +35,7 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
         return f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip()
     failed = [step for step in steps if step.status == "Failed"]
     if not failed:
-        return _said(run.detail)
+        return _said(run.detail or (yield from _error_of(run))) or "The service gives no reason."
     parts = []
     if len(failed) > 1:
         parts.append(f"{len(failed)} steps failed: {', '.join(one_line(step.name, 100) for step in failed)}.")
@@ -50,6 +50,14 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
 def _said(text: str) -> str:
     """A text of somebody's program, as it may be shown."""
     return one_line(masked(text[: 4 * LONGEST]))
+
+
+def _error_of(run: PipelineRun) -> Flow[str]:
+    """The error of a run that failed as a whole; only the run history has it for a job (azureml-v2-rest 4.5)."""
+    with suppress(AzureMLError):
+        details: RunDetails = yield calls.get_run_details(run.experiment_name, run.id)
+        return details.error
+    return ""
 
 
 def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:

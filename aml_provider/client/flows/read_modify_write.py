@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aml_provider.client.errors import AzureMLError, Conflict, ReplyLost, Throttled, Unreachable
+from aml_provider.client.errors import (
+    AzureMLError,
+    Conflict,
+    MalformedReply,
+    ReplyLost,
+    ServerFault,
+    Throttled,
+    Unreachable,
+)
 from aml_provider.client.http.messages import Flow, Pause
 
 if TYPE_CHECKING:
@@ -49,11 +57,17 @@ def rewrite(
                 raise
             in_doubt = in_doubt or error.in_doubt
             yield Pause(pause)
-            if isinstance(error, ReplyLost):
+            if _may_arrive(error):
                 yield from _await_write(read, edit)
         else:
             return written, True
     raise AssertionError
+
+
+def _may_arrive(error: AzureMLError) -> bool:
+    """Whether a write may still take effect: it was accepted without an answer, or a gateway did not wait for one."""
+    gave_up = isinstance(error, ServerFault) and error.status in {408, 504}
+    return gave_up or isinstance(error, (MalformedReply, ReplyLost))
 
 
 def _await_write(read: Callable[[], Flow[T]], edit: Callable[[T], dict[str, Any] | None]) -> Flow[None]:

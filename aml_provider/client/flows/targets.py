@@ -196,7 +196,8 @@ def _component_of(deployment: BatchDeployment, endpoint_name: str, workspace: st
     Raises:
         PipelineError: It is in a registry, or in another workspace.
     """
-    found = _IN_WORKSPACE.fullmatch(deployment.component_id)
+    # Microsoft's tools write the id with the prefix, too.
+    found = _IN_WORKSPACE.fullmatch(deployment.component_id.removeprefix("azureml:"))
     # Ids in Azure Resource Manager ignore case; the name and the version do not.
     if found is None or found["workspace"].casefold() != workspace.casefold():
         raise PipelineError(

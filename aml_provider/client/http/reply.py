@@ -21,6 +21,8 @@ LONGEST_PAUSE = 3600.0
 _SEARCHED = 4 * LONGEST
 # Seconds by which two clocks may differ before it is reported.
 _CLOCKS_AGREE = 120.0
+# An error may have one for each field of the request.
+_MOST_DETAILS = 10
 _ID_HEADERS = ("x-ms-request-id", "request-id", "x-ms-correlation-request-id", "x-request-id")
 
 
@@ -98,21 +100,49 @@ class Reply(NamedTuple):
         """The ids that Azure support asks for, ours and the service's; some of them may be in the body's JSON."""
         ids = [f"x-ms-client-request-id={self.request_id}"]
         ids += [f"{name}={self.headers[name]}" for name in _ID_HEADERS if self.headers.get(name)]
-        if isinstance(wire, dict):
-            correlation = wire.get("Correlation") or wire.get("correlation")
-            if isinstance(correlation, dict):
-                ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
+        correlation = _correlation(wire)
+        ids += [f"{name}={correlation[name]}" for name in ("operation", "request") if correlation.get(name)]
         return [self.clean(item) for item in ids]
 
 
 def error_facts(wire: Any) -> tuple[str, str]:
-    """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others."""
+    """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others.
+
+    The message includes those of its details: Azure Resource Manager names the field that is wrong there only.
+    """
     if not isinstance(wire, dict):
         return "", ""
     error = wire.get("Error") or wire.get("error")
     if not isinstance(error, dict):
         return "", _text(wire.get("Message") or wire.get("message"))
-    return _text(error.get("Code") or error.get("code")), _text(error.get("Message") or error.get("message"))
+    message, details = _message(error), error.get("Details") or error.get("details")
+    if isinstance(details, list):
+        said = dict.fromkeys(filter(None, map(_message, filter(_is_object, details[:_MOST_DETAILS]))))
+        said.pop(message, None)
+        more = "; ".join(said)
+        message = f"{message} ({more})" if message and more else message or more
+    return _text(error.get("Code") or error.get("code")), message
+
+
+def _message(error: dict[str, Any]) -> str:
+    return _text(error.get("Message") or error.get("message"))
+
+
+def _correlation(wire: Any) -> dict[str, Any]:
+    """The ids in the body of an error; Azure Resource Manager has them in a list (azureml-v2-rest 2.2)."""
+    if not isinstance(wire, dict):
+        return {}
+    found: Any = wire.get("Correlation") or wire.get("correlation")
+    error = wire.get("error")
+    listed = error.get("additionalInfo") if isinstance(error, dict) else None
+    for item in filter(_is_object, listed if isinstance(listed, list) else ()):
+        if item.get("type") == "Correlation" and _is_object(item.get("info")):
+            found = found or item["info"].get("value")
+    return found if isinstance(found, dict) else {}
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _text(value: Any) -> str:

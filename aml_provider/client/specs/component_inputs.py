@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import InvalidParameters
@@ -31,7 +32,7 @@ def check_inputs(request: RunRequest, component: ComponentVersion) -> None:
             if name not in inputs:
                 problems.append(f"there is no {kind} {name!r}")
             elif not inputs[name].takes_data:
-                problems.append(f"{name!r} is not a {kind}, but a parameter ({inputs[name].type})")
+                problems.append(f"{name!r} is not a {kind}, but a parameter ({_type(inputs[name])})")
     for name, text in request.parameters.items():
         if name not in inputs:
             problems.append(f"there is no parameter {name!r}")
@@ -65,20 +66,21 @@ def _misfits(item: ComponentInput, text: str) -> list[str]:
         return []
     value = _number(text)
     lowest, highest = _bound(item.minimum), _bound(item.maximum)
-    # Written so that NaN, which is neither less nor greater, is outside of any limit.
-    if lowest is not None and not value >= lowest:
+    # NaN is outside of any limit, and a Decimal refuses to be compared with it.
+    is_nan = isinstance(value, float) and isnan(value)
+    if lowest is not None and (is_nan or value < lowest):
         return [f"{subject} it must be at least {item.minimum}"]
-    if highest is not None and not value <= highest:
+    if highest is not None and (is_nan or value > highest):
         return [f"{subject} it must be at most {item.maximum}"]
     return []
 
 
 def _is_among(text: str, item: ComponentInput) -> bool:
-    if item.type == "string":
-        return text in item.choices
     if item.type == "boolean":
         return text.strip().lower() in {choice.strip().lower() for choice in item.choices}
-    return _number(text) in {_bound(choice) for choice in item.choices}
+    if item.type in {"integer", "number"}:
+        return _number(text) in {_bound(choice) for choice in item.choices}
+    return text in item.choices
 
 
 def _number(text: str) -> Decimal | float:
@@ -88,11 +90,16 @@ def _number(text: str) -> Decimal | float:
 
 def _bound(text: str) -> Decimal | float | None:
     """A limit of the interface; None: there is none, or it cannot be read, and the service decides."""
-    return _number(text) if FORMS["Double"].fullmatch(text) else None
+    number = _number(text) if FORMS["Double"].fullmatch(text) else nan
+    return None if isinstance(number, float) and isnan(number) else number
+
+
+def _type(item: ComponentInput) -> str:
+    return item.type or "any type"
 
 
 def _shown(item: ComponentInput) -> str:
     limits = [f"at least {item.minimum}"] if item.minimum else []
     limits += [f"at most {item.maximum}"] if item.maximum else []
     limits += [f"one of {some_of(list(item.choices), ' | ')}"] if item.choices else []
-    return f"{item.name} ({', '.join([item.type, *limits, *(() if item.required else ('optional',))])})"
+    return f"{item.name} ({', '.join([_type(item), *limits, *(() if item.required else ('optional',))])})"

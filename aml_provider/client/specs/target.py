@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 from aml_provider.client.arguments import as_name, as_version, given_once
+from aml_provider.client.errors import InvalidArgument
 
 
 class PipelineReference(NamedTuple):
@@ -50,9 +52,14 @@ class PipelineReference(NamedTuple):
             one_of: The names and ids of which the author must give exactly one; None: all names and ids.
 
         Raises:
-            InvalidArgument: None or several of them are given, or a value cannot be used.
+            InvalidArgument: None or several of them are given, a value cannot be used, or two values exclude each other.
         """
         given_once(self, (*ONE_OF, *ONE_OF_V2) if one_of is None else one_of)
+        for name, others in GOES_WITH.items():
+            if getattr(self, name) is not None and all(getattr(self, other) is None for other in others):
+                raise InvalidArgument(name, f"can be used only with {' or '.join(others)}")
+        if self.component_name is not None:
+            as_component_name("component_name", self.component_name)
         versions = {
             name: as_version(name, value)
             for name in ("endpoint_version", "component_version")
@@ -78,6 +85,29 @@ class PipelineReference(NamedTuple):
 ONE_OF = PipelineReference._fields[:4]
 #: The same for components and batch endpoints.
 ONE_OF_V2 = ("component_name", "batch_endpoint_name")
+#: Arguments that go with some of these only.
+GOES_WITH = {
+    "endpoint_version": ("endpoint_id", "endpoint_name"),
+    "component_version": ("component_name",),
+    "deployment_name": ("batch_endpoint_name",),
+}
+# They separate a component's name from its version or its registry in the forms that Microsoft's tools use.
+_NOT_IN_NAMES = re.compile(r"[:/@]")
+
+
+def as_component_name(argument: str, value: Any) -> str:
+    """The name of a component of the workspace, and nothing besides.
+
+    Raises:
+        InvalidArgument: It is something else; the message names ``argument``.
+    """
+    if _NOT_IN_NAMES.search(as_name(argument, value)):
+        raise InvalidArgument(
+            argument,
+            f"is {value!r}; give the name alone, of a component of the workspace, and its version as "
+            "component_version. To run a component of a registry, register it in the workspace",
+        )
+    return str(value)
 
 
 class Target(NamedTuple):

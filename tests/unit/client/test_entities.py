@@ -297,6 +297,7 @@ def test_only_literals_are_a_jobs_parameters():
         "a": {"jobInputType": "literal", "value": "1"},
         "b": {"jobInputType": "Literal", "value": None},
         "c": {"jobInputType": "uri_folder", "uri": "azureml://x"},
+        "d": None,
     }
     assert PipelineRun.from_job({"name": "j", "properties": {"inputs": inputs}}).parameters == {"a": "1", "b": ""}
 

@@ -10,6 +10,7 @@ import pytest
 from support.drivers.driving import TOKEN, one, play, reply, requests, session, workspace
 
 from aml_provider.client import calls, errors
+from aml_provider.client.entities import ComponentVersion
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -20,7 +21,19 @@ from aml_provider.client.errors import (
     PermissionDenied,
     ServerFault,
 )
+from aml_provider.client.models import DataPath
+from aml_provider.client.specs.component_inputs import check_inputs
+from aml_provider.client.specs.job import check_order
+from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.target import PipelineReference
 
+COUNTS = ComponentVersion.from_wire(
+    {
+        "id": "/w/components/count/versions/1",
+        "name": "1",
+        "properties": {"componentSpec": {"type": "pipeline", "inputs": {"rows": {"type": "integer"}}}},
+    }
+)
 PASCAL = json.dumps(
     {"Error": {"Code": "UserError", "Message": "It is so."}, "Correlation": {"operation": "op-1", "request": "req-1"}}
 ).encode()
@@ -74,6 +87,35 @@ def test_any_body_makes_a_readable_message(body, code, message):
     assert isinstance(error, ServerFault)
     assert (error.code, error.message) == (code, message)
     assert (message or "no message") in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "details", "shown"),
+    [
+        ("Bad.", [{"code": "A", "message": "No x."}, {"message": "No y."}], "Bad. (No x.; No y.)"),
+        ("Bad.", [{"message": "Bad."}, {"message": None}, "text", None], "Bad."),
+        (None, [{"message": "No x."}], "No x."),
+        ("Bad.", {"message": "No x."}, "Bad."),
+        ("Bad.", [{"message": f"{number}"} for number in range(100)], "Bad. (0; 1; 2; 3; 4; 5; 6; 7; 8; 9)"),
+    ],
+)
+def test_the_details_of_azure_resource_manager_are_in_the_message(message, details, shown):
+    body = {"error": {"code": "UserError", "message": message, "details": details}}
+    assert refusal(400, json.dumps(body).encode()).message == shown
+
+
+@pytest.mark.parametrize(
+    ("listed", "known"),
+    [
+        ([{"type": "Correlation", "info": {"value": {"operation": "op-1", "request": "req-1"}}}], True),
+        ([None, {"type": "Correlation"}, {"type": "Correlation", "info": {"value": "x"}}], False),
+        ({"type": "Correlation"}, False),
+    ],
+)
+def test_the_ids_of_azure_resource_manager_are_in_the_error(listed, known):
+    body = {"error": {"code": "UserError", "message": "Bad.", "additionalInfo": listed}}
+    ids = refusal(400, json.dumps(body).encode()).request_ids
+    assert ("operation=op-1" in ids, "request=req-1" in ids) == (known, known)
 
 
 def test_a_missing_right_names_the_action_the_role_and_the_identity():
@@ -266,3 +308,25 @@ def test_an_error_reaches_another_process_whole(error, carried):
     """A pool of processes that cannot read back its worker's error reports that the pool is broken."""
     there = carried(error)
     assert (type(there), str(there), vars(there)) == (type(error), str(error), vars(error))
+
+
+SIGNED = "https://acc.blob.core.windows.net/in/a.csv?sv=2024-11-04&sp=r&sig=c2lnbmF0dXJlLW9mLWEtYmxvYg%3D%3D"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: RunRequest.of(experiment_name="e", data_paths={"in": DataPath(SIGNED, "")}),
+        lambda: RunRequest.of(experiment_name="e", data_paths={"in": DataPath("store", f"{SIGNED}\\")}),
+        lambda: RunRequest.of(experiment_name=SIGNED),
+        lambda: check_order(
+            PipelineReference(component_name="c"), RunRequest.of(experiment_name="e", datasets={"in": SIGNED}), None
+        ),
+        lambda: check_inputs(RunRequest.of(experiment_name="e", parameters={"rows": SIGNED}), COUNTS),
+    ],
+)
+def test_what_an_author_wrote_is_quoted_without_its_signature(build):
+    with pytest.raises(AzureMLError) as caught:
+        build()
+    assert "sig=***" in str(caught.value)
+    assert "c2lnbmF0dXJl" not in f"{caught.value!r} {caught.value} {vars(caught.value)}"

@@ -19,6 +19,7 @@ from aml_provider.client.errors import (
     ForeignRun,
     NotFound,
     PermissionDenied,
+    PipelineError,
     ReplyLost,
     RunCanceled,
     ServerFault,
@@ -119,17 +120,16 @@ def test_a_retry_may_move_to_the_other_kind_of_pipeline(jobs):
 
 
 class Gullible(Service):
-    """As if the client left out the GET after a refused PUT: it learns that there is no job, without a request."""
+    """As if the client left out all GETs after a refused PUT: it learns that there is no job, without a request."""
 
     def __init__(self, **quirks):
         super().__init__(**quirks)
         self.has_refused = False
 
     def _act(self, step):
-        is_read_after_refusal = self.has_refused and isinstance(step, Call) and step.method == "GET"
-        self.has_refused = False
-        if is_read_after_refusal:
+        if self.has_refused and isinstance(step, Call) and step.method == "GET":
             raise NotFound("get job", status=404)
+        self.has_refused = self.has_refused and not isinstance(step, Call)
         try:
             return super()._act(step)
         except BadRequest:
@@ -220,17 +220,34 @@ def test_a_refusal_of_a_job_that_does_not_exist_is_the_error(error):
     assert not world.record.sent
 
 
-def test_a_refusal_says_nothing_about_an_earlier_request_that_is_on_its_way():
+def gone():
+    raise PipelineError("component_name: all versions are archived")
+    yield
+
+
+@pytest.mark.parametrize("fate", ["done late", "not done"])
+@pytest.mark.parametrize("wants", ["a", "b"])
+@pytest.mark.parametrize("error", [refused(), PermissionDenied("put", status=403), PipelineError("gone")], ids=str)
+def test_a_refusal_says_nothing_about_an_earlier_request_that_is_on_its_way(fate, wants, error):
     world = World(learnt=False, jobs=True)
-    world.service.fates = ["done late"]
+    world.service.wants = "a"
+    world.service.fates = [fate]
     world.service.late_by = 20.0
-    assert isinstance(outcome(lambda: world.obtain(policy=POLICY._replace(budget=0.0))), ServerFault)
-    world.service.refusals = {"PUT": refused()}
-    assert isinstance(outcome(world.obtain), BadRequest)
-    world.service.refusals = {}
-    world.clear()
-    world.obtain()
-    assert [run.status for run in world.service.runs] == ["Canceled", "Running"]
+    assert isinstance(outcome(lambda: world.obtain(policy=POLICY._replace(budget=0.0))), (ReplyLost, ServerFault))
+    world.service.wants = wants
+    # Either the request is refused, or there is none, as the component is gone.
+    is_gone = isinstance(error, PipelineError)
+    world.service.refusals = {} if is_gone else {"PUT": error}
+    ended = outcome(lambda: world.obtain(find_target=gone if is_gone else None))
+    if fate == "not done":
+        assert type(ended) is type(error)
+        assert not world.record.sent
+    elif wants == "a":
+        assert ended == world.only_run().id == world.record.run_id
+    else:
+        # It is not what this try asks for, and nothing else can be submitted.
+        assert type(ended) is type(error)
+        assert world.only_run().status == "Canceled"
 
 
 @pytest.mark.parametrize("changed", [{"airflow.key": "other"}, {}])

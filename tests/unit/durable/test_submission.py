@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.models.crashes import Crash, Fuse, crashes, outcome
 from support.models.service_model import submission_store
-from support.models.submissions import GRACE, POLICY, World
+from support.models.submissions import GRACE, POLICY, SETTINGS, World
 
 from aml_provider.client.errors import (
     AuthenticationRefused,
@@ -377,3 +379,31 @@ def test_keys_differ_between_deployments_tasks_generations_and_ordinals():
     keys = {identity.key("g", 0), identity.key("g", 1), identity.key("h", 0), *(one.key("g", 0) for one in others)}
     assert len(keys) == 8
     assert identity._replace(max_tries=9, retries=1).key("g", 0) == identity.key("g", 0)
+
+
+ELSEWHERE = replace(SETTINGS, workspace_name="other")
+
+
+@pytest.mark.parametrize("jobs", [False, True])
+def test_a_doubt_of_one_workspace_is_not_resolved_in_another_one(jobs):
+    world = World(jobs=jobs)
+    world.obtain()
+    assert world.record.workspace == SETTINGS.arm_id.lower()
+    submission_store(world.store).save(world.record._replace(run_id=None))
+    world.service.runs = []
+    with pytest.raises(SubmissionUnknown, match=r"in workspace /subscriptions/s/.*/w, but .* another workspace now"):
+        world.obtain(settings=ELSEWHERE)
+    assert world.service.runs == []
+    world.clear()
+    assert world.obtain(settings=ELSEWHERE)
+    assert len(world.service.runs) == 1
+    assert world.record.workspace == ELSEWHERE.arm_id.lower()
+
+
+@pytest.mark.parametrize("workspace", [None, SETTINGS.arm_id.lower()])
+def test_a_doubt_of_an_earlier_version_or_of_this_workspace_is_resolved_here(workspace):
+    world = World(jobs=True)
+    world.obtain()
+    submission_store(world.store).save(world.record._replace(run_id=None, workspace=workspace))
+    capital = replace(SETTINGS, workspace_name="W", resource_group="G")
+    assert world.obtain(settings=capital) == world.only_run().id

@@ -85,6 +85,11 @@ MISTAKES = [
     (AzureMLRunPipelineOperator, {"component_version": 1}, "component_version: can be used only with component_name"),
     (
         AzureMLRunPipelineOperator,
+        COMPONENT | {"component_name": "c:1"},
+        "component_name: is 'c:1'; give the name alone",
+    ),
+    (
+        AzureMLRunPipelineOperator,
         {"deployment_name": "d"},
         "deployment_name: can be used only with batch_endpoint_name",
     ),
@@ -121,6 +126,7 @@ MISTAKES = [
     (AzureMLCreateJobScheduleOperator, {"name": "no blanks"}, "name: is 'no blanks'"),
     (AzureMLCreateJobScheduleOperator, {"component_name": ...}, "needs either component_name or batch_endpoint_name"),
     (AzureMLCreateJobScheduleOperator, {"component_name": " "}, "component_name"),
+    (AzureMLCreateJobScheduleOperator, {"component_name": "azureml:c:1"}, "its version as component_version"),
     (AzureMLCreateJobScheduleOperator, {"deployment_name": "d"}, "deployment_name: can be used only with batch_endpoi"),
     (
         AzureMLCreateJobScheduleOperator,

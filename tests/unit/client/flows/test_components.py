@@ -174,8 +174,14 @@ class TestThroughABatchEndpoint:
         found, _ = find(answers, validate=False, deployment_name="blue", **THROUGH)
         assert found == target(data_inputs=None)
 
-    def test_the_workspace_is_recognised_in_any_case(self):
-        lower = f"{WORKSPACE.lower()}/components/score/versions/2"
+    def test_a_setting_without_a_value_is_none(self):
+        answers = {BLUE: deployment(settings={"default_compute": "", "default_datastore": None, "force_rerun": "True"})}
+        found, _ = find(answers, validate=False, deployment_name="blue", **THROUGH)
+        assert found == target(settings=(("force_rerun", "True"),), data_inputs=None)
+
+    @pytest.mark.parametrize("prefix", ["", "azureml:"])
+    def test_the_workspace_is_recognised_in_any_case(self, prefix):
+        lower = f"{prefix}{WORKSPACE.lower()}/components/score/versions/2"
         found, _ = find({BLUE: deployment(component=lower)}, validate=False, deployment_name="blue", **THROUGH)
         assert found.id == target().id
 

@@ -52,6 +52,16 @@ class TestExplainFailure:
     def test_without_a_failed_step_the_runs_own_detail(self, steps):
         assert self.explain(steps=steps)[0] == "Detail."
 
+    @pytest.mark.parametrize("steps", [(), (a_step("fine"),)])
+    def test_a_job_that_failed_as_a_whole_has_its_error_in_the_run_history(self, steps):
+        service = Service({self.CHILDREN: steps, "GET /experiments/x/runs/r-1/details": RunDetails("No compute.", {})})
+        assert service.carry_out(failures.explain_failure(a_run("Failed"))) == "No compute."
+
+    @pytest.mark.parametrize("details", [RunDetails("", {}), *FAILURES], ids=lambda item: type(item).__name__)
+    def test_a_job_that_failed_as_a_whole_without_a_reason(self, details):
+        service = Service({self.CHILDREN: (), "GET /experiments/x/runs/r-1/details": details})
+        assert service.carry_out(failures.explain_failure(a_run("Failed"))) == "The service gives no reason."
+
     @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
     def test_steps_that_cannot_be_read(self, failure):
         text, _ = self.explain(steps=failure)

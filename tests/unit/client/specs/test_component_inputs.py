@@ -17,6 +17,7 @@ INPUTS = {
     "mode": {"type": "string", "default": "append", "enum": ["append", "replace"]},
     "rows": {"type": "integer", "optional": "true", "min": "1", "max": "100"},
     "threshold": {"type": "number", "optional": True, "min": "0.0", "max": "0.9"},
+    "factor": {"type": "number", "optional": True, "min": "0", "max": "10"},
     "scale": {"type": "number", "optional": True, "enum": ["0.5", "1.0"]},
     "dry_run": {"type": "boolean", "optional": True, "enum": ["True"]},
     "label": {"type": "string"},
@@ -62,6 +63,8 @@ def test_what_fits_is_accepted():
         ({"rows": "9" * 5000}, f"parameter 'rows' is '{'9' * 5000}', but it must be at most 100"),
         ({"threshold": 0.91}, "parameter 'threshold' is '0.91', but it must be at most 0.9"),
         ({"threshold": "nan"}, "parameter 'threshold' is 'nan', but it must be at least 0.0"),
+        ({"factor": "nan"}, "parameter 'factor' is 'nan', but it must be at least 0"),
+        ({"factor": "-inf"}, "parameter 'factor' is '-inf', but it must be at least 0"),
         ({"threshold": "1e9999"}, "parameter 'threshold' is '1e9999', but it must be at most 0.9"),
         ({"threshold": "x"}, "parameter 'threshold' is 'x', but its type is number"),
         ({"scale": 2}, "parameter 'scale' is '2', but it must be one of '0.5', '1.0'"),
@@ -95,9 +98,23 @@ def test_all_that_does_not_fit_is_in_one_message_with_what_is_accepted():
         "there is no parameter 'other'; data path 'folder' has no default and is not given; "
         "parameter 'label' has no default and is not given. It accepts parameters: "
         "mode (string, one of append | replace, optional), rows (integer, at least 1, at most 100, optional), "
-        "threshold (number, at least 0.0, at most 0.9, optional), scale (number, one of 0.5 | 1.0, optional), "
+        "threshold (number, at least 0.0, at most 0.9, optional), "
+        "factor (number, at least 0, at most 10, optional), scale (number, one of 0.5 | 1.0, optional), "
         "dry_run (boolean, one of True, optional), label (string); data paths or datasets: folder (uri_folder), "
         "table (mltable, optional). Nothing was submitted."
+    )
+
+
+def test_an_input_of_an_unknown_type_takes_any_literal_and_no_data():
+    inputs = {"mode": {"type": "enum", "enum": ["a", "b"]}, "bare": None, "Rows": {"type": "Integer", "max": "3"}}
+    check(inputs, parameters={"mode": "a", "bare": "x", "Rows": 3})
+    with pytest.raises(InvalidParameters) as caught:
+        check(inputs, parameters={"mode": "c", "Rows": 4}, data_paths={"bare": "store/in"})
+    assert str(caught.value) == (
+        "component 'score' version 2: 'bare' is not a data path, but a parameter (any type); parameter 'mode' is 'c', "
+        "but it must be one of 'a', 'b'; parameter 'Rows' is '4', but it must be at most 3. It accepts parameters: "
+        "mode (enum, one of a | b), bare (any type), Rows (integer, at most 3); data paths or datasets: none. Nothing "
+        "was submitted."
     )
 
 
@@ -109,6 +126,7 @@ def test_a_component_without_inputs_says_so():
 
 def test_a_limit_that_cannot_be_read_is_left_to_the_service():
     check({"n": {"type": "integer", "min": "low", "max": "high"}}, parameters={"n": 5})
+    check({"n": {"type": "number", "min": "nan"}}, parameters={"n": 5})
 
 
 @given(st.integers())

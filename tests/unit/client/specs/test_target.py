@@ -48,6 +48,28 @@ def test_a_blank_deployment_is_refused():
         PipelineReference(batch_endpoint_name="b", deployment_name=" ").check()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("component_version", "batch_endpoint_name", "component_name"),
+        ("deployment_name", "component_name", "batch_endpoint_name"),
+        ("endpoint_version", "pipeline_id", "endpoint_name"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(name, wrong, right):
+    assert getattr(PipelineReference(**{right: "x", name: "y"}).check(), name) == "y"
+    with pytest.raises(InvalidArgument, match=rf"{name}: can be used only with .*{right}"):
+        PipelineReference(**{wrong: "x", name: "y"}).check()
+
+
+@pytest.mark.parametrize(
+    "name", ["azureml:score:2", "score@latest", "azureml://registries/shared/components/score/versions/2"]
+)
+def test_a_component_with_its_version_or_registry_in_the_name_is_refused_with_what_to_do(name):
+    with pytest.raises(InvalidArgument, match=r"component_version.*register it in the workspace"):
+        PipelineReference(component_name=name).check()
+
+
 def test_an_object_without_the_forms_of_v2_is_not_asked_for_them():
     with pytest.raises(InvalidArgument) as caught:
         PipelineReference.of(SimpleNamespace(**V1))
