@@ -166,9 +166,12 @@ def test_a_compute_is_looked_up(ml, emulator):
 
 def finish_while_streamed(emulator):
     """Move the clock as soon as the SDK has read the details of a running job a second time."""
-    while len(emulator.requests("GET", "/details")) < 2:
-        pass
-    emulator.advance(60)
+    # Bounded, so that a stream that reads nothing fails and does not hang.
+    for _ in range(5000):
+        if len(emulator.requests("GET", "/details")) >= 2:
+            emulator.advance(60)
+            return
+    raise AssertionError("the SDK has not read the details of the job twice")
 
 
 @pytest.fixture
