@@ -22,6 +22,9 @@ WHEEL ?=
 # The Airflow of `make compat`: the oldest supported one, or 3.1.
 AIRFLOW ?= 2.11
 
+# The versions of Microsoft's SDK that `make conformance` runs.
+SDKS ?= v1 v2
+
 # More arguments for pytest: make test ARGS="-k blob"
 ARGS ?=
 
@@ -42,7 +45,8 @@ CHROMIUM_HERE := .cache/chromium/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
 COMPAT := .venv-$(AIRFLOW)/.installed
-SDK := .venv-sdk/.installed
+SDK_V1 := .venv-sdk-v1/.installed
+SDK_V2 := .venv-sdk-v2/.installed
 KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
 PEERS := .venv-bench/.installed
 RELEASE := .venv-release/.installed
@@ -93,8 +97,11 @@ chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by what it le
 chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
 	@.venv/bin/python -m pytest tests/chaos $(ARGS)
 
-conformance: $(NEWEST) $(SDK) $(AZURITE) ## Let Microsoft's SDK examine the local workspace (ARGS="-k schedule": more for pytest)
-	@.venv-sdk/bin/python -m pytest -c tests/conformance/pytest.ini tests/conformance $(ARGS)
+conformance: $(NEWEST) $(SDK_V1) $(SDK_V2) $(AZURITE) ## Let Microsoft's SDKs of v1 and v2 examine the local workspace (SDKS=v2: only that; ARGS="-k schedule": more for pytest)
+	@failed=0; for sdk in $(SDKS); do \
+		.venv-sdk-$$sdk/bin/python -m pytest -c tests/conformance/$$sdk/pytest.ini tests/conformance/completeness.py \
+			tests/conformance/$$sdk $(ARGS) || failed=1; \
+	done; exit $$failed
 
 bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
@@ -116,7 +123,7 @@ format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk-v1 .venv-sdk-v2 .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -154,10 +161,15 @@ $(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 $(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
 	$(install)
 
-# Microsoft's SDK, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
-$(SDK): requirements/conformance.txt | $(UV)
+# Microsoft's SDK of v1, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
+$(SDK_V1): requirements/conformance-v1.txt | $(UV)
 	@.cache/uv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13) and "Python 3.11 or 3.12 is needed for \
 	Microsoft'"'"'s SDK: make clean, then make PYTHON=/path/to/python3.12 conformance")'
+	$(sync)
+	@touch $@
+
+# Microsoft's SDK of v2, which needs other versions of the packages that v1's needs.
+$(SDK_V2): requirements/conformance-v2.txt | $(UV)
 	$(sync)
 	@touch $@
 
@@ -196,7 +208,8 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/airflow-2.11.txt
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
 		--output-file requirements/benchmarks.txt
-	$(compile) requirements/conformance.in --output-file requirements/conformance.txt
+	$(compile) requirements/conformance-v1.in --output-file requirements/conformance-v1.txt
+	$(compile) requirements/conformance-v2.in --output-file requirements/conformance-v2.txt
 	$(compile) --group build --group release --output-file requirements/release.txt
 	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
 	$(compile) pyproject.toml requirements/airflow-3.1.in --extra emulator --group build --group test \

@@ -64,8 +64,8 @@ class StepContext:
     Attributes:
         run_id: The pipeline run.
         step: The step's name.
-        parameters: The run's parameters, with the pipeline's defaults.
-        data_paths: The run's data paths, with the pipeline's defaults.
+        parameters: The run's parameters, with the pipeline's defaults; for a step of a job of steps, its own.
+        data_paths: The same for the data paths.
         blob_endpoint: The address of the blob service; None if there is none.
         outputs: Values that the steps of a run share, to read and to add to; they must be JSON.
     """
@@ -199,6 +199,11 @@ class StepRunner:
 
     def _context(self, run: Run, step_run: StepRun, outputs: dict[str, Any]) -> StepContext:
         workspace = self._workspace
+        parameters, data_paths = step_run.parameters, step_run.data_paths
+        if parameters is None:
+            parameters = workspace.effective_parameters(run)
+        if data_paths is None:
+            data_paths = workspace.effective_data_paths(run)
 
         def resolve(path: DataPath) -> ResolvedPath:
             return ResolvedPath(workspace.datastore(path.datastore), path.path, self._blobs)
@@ -206,8 +211,8 @@ class StepRunner:
         return StepContext(
             run_id=run.id,
             step=step_run.step.name,
-            parameters=workspace.effective_parameters(run),
-            data_paths={name: resolve(path) for name, path in workspace.effective_data_paths(run).items()},
+            parameters=parameters,
+            data_paths={name: resolve(path) for name, path in data_paths.items()},
             blob_endpoint=self._blobs.endpoint,
             outputs=outputs,
             _workspace=workspace,

@@ -62,14 +62,16 @@ class LocalEmulator(LocalService):
         guard: Starts the process, and ends it.
         log: The file that gets its output.
         *options: Its command line.
+        trusted: The certificate of the authority that signed the workspace's, if it serves https.
 
     Attributes:
         url: Its address.
     """
 
-    def __init__(self, guard: Guard, log: Path, *options: str) -> None:
+    def __init__(self, guard: Guard, log: Path, *options: str, trusted: Path | None = None) -> None:
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.verify = True if trusted is None else str(trusted)
         super().__init__(guard, "the workspace", ["-m", "aml_provider.emulator", "--port", "0", *options], log)
         (self.url,) = self.addresses
 
@@ -86,6 +88,10 @@ class LocalEmulator(LocalService):
         """The requests since the last reset, oldest first."""
         query = {"method": method, "path_contains": path_contains}
         return list(self._control("GET", "requests", params=query)["requests"])
+
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        """All jobs by id, newest first, as runs with details that the services do not show."""
+        return {name: run for name, run in self.runs().items() if run.get("job")}
 
     def forget_requests(self) -> None:
         """Clear the request log."""
@@ -110,6 +116,10 @@ class LocalEmulator(LocalService):
     def hold(self) -> None:
         """Stop the clock."""
         self._control("POST", "clock", json={"held": True})
+
+    def release(self) -> None:
+        """Let time continue."""
+        self._control("POST", "clock", json={"held": False})
 
     def refuse(self, status: int, **fault: Any) -> None:
         """Answer the next request with a ``method`` and a ``path`` with an error."""

@@ -52,7 +52,7 @@ class PipelineReference(NamedTuple):
             one_of: The names and ids of which the author must give exactly one; None: all names and ids.
 
         Raises:
-            InvalidArgument: None or several of them are given, a value cannot be used, or two values exclude each other.
+            InvalidArgument: None or several are given, a value cannot be used, or two values exclude each other.
         """
         given_once(self, (*ONE_OF, *ONE_OF_V2) if one_of is None else one_of)
         for name, others in GOES_WITH.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.http import Scope, base_url, reply, scope_of
+from aml_provider.emulator.wire.arm import tracking_uri
 from aml_provider.emulator.workspace.models import stable_id
 from aml_provider.emulator.workspace.times import wire_time
 
@@ -91,6 +92,7 @@ class ArmRoutes:
                 "provisioningState": "Succeeded",
                 "creationTime": wire_time(self._workspace.created),
                 "discoveryUrl": f"{base}/discovery",
+                "mlFlowTrackingUri": tracking_uri(scope.path),
                 "v1LegacyMode": False,
                 "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/local",
                 "keyVault": f"{group}/providers/Microsoft.KeyVault/vaults/local",
@@ -107,6 +109,29 @@ class ArmRoutes:
             "tags": {},
             "properties": {"provisioningState": "Succeeded"},
         }
+
+
+async def clouds(request: Request) -> Response:
+    """The clouds that a client may choose from: one, whose Azure Resource Manager is here. Needs no token.
+
+    Microsoft's v2 SDK reads it from the address in ``ARM_CLOUD_METADATA_URL`` (azureml-v2-rest 1).
+    """
+    base = base_url(request)
+    cloud = {
+        # Not a name of a cloud that the SDK knows already.
+        "name": "AzureMLEmulator",
+        # The SDK derives the audience of its tokens from this one.
+        "portal": "https://portal.azure.com",
+        "resourceManager": base,
+        "authentication": {
+            "loginEndpoint": "https://login.microsoftonline.com",
+            "audiences": [base],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "suffixes": {"storage": "core.windows.net"},
+    }
+    return reply([cloud])
 
 
 async def discovery(request: Request) -> Response:

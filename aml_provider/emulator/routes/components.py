@@ -1,4 +1,4 @@
-"""Components of the v2 API."""
+"""Components of the v2 API: reading, registering, archiving."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm_paging import link_page, viewed
-from aml_provider.emulator.routes.http import reply, scope_of
-from aml_provider.emulator.wire.components import component_dto, container_dto
+from aml_provider.emulator.routes.http import read_body, reply, scope_of
+from aml_provider.emulator.wire.components import component_dto, container_dto, read_version
+from aml_provider.emulator.workspace.body import Body
 from aml_provider.emulator.workspace.errors import bad_request
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class ComponentRoutes:
             Route("/components", self.list),
             Route("/components/{name}", self.get),
             Route("/components/{name}/versions", self.versions),
+            Route("/components/{name}", self.put, methods=["PUT"]),
             Route("/components/{name}/versions/{version}", self.version),
+            Route("/components/{name}/versions/{version}", self.put_version, methods=["PUT"]),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -45,6 +48,14 @@ class ComponentRoutes:
     async def get(self, request: Request) -> Response:
         """One component."""
         versions = self._workspace.components.versions(request.path_params["name"])
+        return reply(container_dto(versions, scope_of(request).path))
+
+    async def put(self, request: Request) -> Response:
+        """Archive or restore all versions of a component; nothing else of it can be changed."""
+        given = (await read_body(request)).object("properties") or Body({})
+        archived = given.flag("isArchived") or False
+        with self._workspace.changing():
+            versions = self._workspace.components.archive(request.path_params["name"], archived=archived)
         return reply(container_dto(versions, scope_of(request).path))
 
     async def versions(self, request: Request) -> Response:
@@ -64,5 +75,13 @@ class ComponentRoutes:
     async def version(self, request: Request) -> Response:
         """One version of a component."""
         names = request.path_params
-        component = self._workspace.components.get(f"{names['name']}:{names['version']}")
+        component = self._workspace.components.version(names["name"], names["version"])
         return reply(component_dto(component, scope_of(request).path))
+
+    async def put_version(self, request: Request) -> Response:
+        """Register a version of a component, or change the description, tags or archiving of an existing one."""
+        names, body = request.path_params, await read_body(request)
+        given = read_version(names["name"], names["version"], body, self._workspace.clock.now())
+        with self._workspace.changing():
+            component, created = self._workspace.components.put(given)
+        return reply(component_dto(component, scope_of(request).path), 201 if created else 200)

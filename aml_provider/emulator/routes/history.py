@@ -51,6 +51,7 @@ class HistoryRoutes:
                 Route(f"{run}/tags", self.delete_tags, methods=["DELETE"]),
                 Route(f"{run}/events", self.event, methods=["POST"]),
                 Route(f"{run}/metricsingest/wait", self.wait_for_metrics),
+                Route(f"{run}/serviceinstances/{{node}}", self.services),
             ]
         return found
 
@@ -134,6 +135,11 @@ class HistoryRoutes:
         """Wait for metrics; here they are available as soon as they are sent."""
         self._stored(request)
         return reply({})
+
+    async def services(self, request: Request) -> Response:
+        """The interactive services on a node of a run; there are none here."""
+        self._stored(request)
+        return reply({"instances": {}})
 
     def _stored(self, request: Request) -> tuple[Run, int | None]:
         return run_of(self._workspace, request)

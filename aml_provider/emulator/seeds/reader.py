@@ -293,8 +293,10 @@ def _run(item: Mapping[str, Any]) -> Run:
 
 
 def _step_run(item: Mapping[str, Any]) -> StepRun:
-    step, blobs = Step(**item["step"]), [tuple(blob) for blob in item["blobs"]]
-    return StepRun(**{**item, "step": step, "blobs": blobs, "metrics": _metrics(item["metrics"])})
+    step, blobs, own = Step(**item["step"]), [tuple(blob) for blob in item["blobs"]], item.get("data_paths")
+    paths = None if own is None else {name: DataPath(**path) for name, path in own.items()}
+    metrics = _metrics(item["metrics"])
+    return StepRun(**{**item, "step": step, "blobs": blobs, "data_paths": paths, "metrics": metrics})
 
 
 def _metrics(items: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:

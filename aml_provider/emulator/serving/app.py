@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from aml_provider.emulator.routes.arm import ArmRoutes, discovery
+from aml_provider.emulator.routes.arm import ArmRoutes, clouds, discovery
 from aml_provider.emulator.routes.arm_datastores import ArmDatastoreRoutes
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
 from aml_provider.emulator.routes.batch_endpoints import BatchEndpointRoutes
 from aml_provider.emulator.routes.components import ComponentRoutes
+from aml_provider.emulator.routes.computes import ComputeRoutes
 from aml_provider.emulator.routes.control import ControlRoutes
 from aml_provider.emulator.routes.datastores import DatastoreRoutes
 from aml_provider.emulator.routes.endpoints import EndpointRoutes
@@ -82,6 +83,7 @@ def build_app(
     listings, _ = _service(ArmRoutes(emulation).listings(), arm_envelope, token, refusals)
     outside = [
         Route("/discovery", discovery),
+        Route("/metadata/endpoints", clouds),
         Route("/_content/{container}/{path:path}", ArtifactRoutes(emulation).content),
         *StudioRoutes(emulation, documents).routes(),
         *ControlRoutes(emulation, control_token).routes(),
@@ -114,6 +116,7 @@ def service_routes(emulation: Emulation) -> dict[str, list[Route]]:
             *ArmRoutes(emulation).routes(),
             *ArmDatastoreRoutes(emulation).routes(),
             *ComponentRoutes(emulation).routes(),
+            *ComputeRoutes(emulation).routes(),
             *batch_endpoints.routes(),
             *JobRoutes(emulation).routes(),
             *JobScheduleRoutes(emulation).routes(),

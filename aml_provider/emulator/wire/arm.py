@@ -41,3 +41,8 @@ def resource(
         },
         **more,
     }
+
+
+def tracking_uri(scope: str) -> str:
+    """The address of a workspace for MLflow, which is not served."""
+    return f"azureml://local/mlflow/v1.0{scope}"

@@ -39,7 +39,7 @@ def arm_datastore_dto(store: Datastore, scope: str, created: float, *, default: 
         "tags": store.tags or None,
         "properties": None,
         "isDefault": default,
-        "credentials": {"credentialsType": _credentials_type(store)},
+        "credentials": _credentials(store),
         "datastoreType": store.type,
         "accountName": store.account_name,
         _CONTAINERS[store.type]: store.container,
@@ -66,6 +66,15 @@ def secrets_dto(store: Datastore) -> JsonObject:
     if kind == "ServicePrincipal":
         return {"secretsType": kind, "clientSecret": _principal(store).text("clientSecret")}
     raise bad_request(f"Datastore {store.name} has no credentials.", "NoCredentials")
+
+
+def _credentials(store: Datastore) -> JsonObject:
+    kind = _credentials_type(store)
+    if kind != "ServicePrincipal":
+        return {"credentialsType": kind}
+    principal = _principal(store)
+    names = ("clientId", "tenantId", "authorityUrl", "resourceUrl")
+    return {"credentialsType": kind, **{name: principal.text(name) for name in names}}
 
 
 def _credentials_type(store: Datastore) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.emulator.wire.arm import resource
+from aml_provider.emulator.wire.arm import resource, tracking_uri
 
 if TYPE_CHECKING:
     from aml_provider.emulator.quirks import Quirks
@@ -42,7 +42,7 @@ def job_dto(run: Run, view: RunView, scope: str, base: str, quirks: Quirks) -> J
         "status": status,
         "parentJobName": run.parent_run_id,
         "services": {
-            "Tracking": _service("Tracking", f"azureml://local/mlflow/v1.0{scope}"),
+            "Tracking": _service("Tracking", tracking_uri(scope)),
             "Studio": _service("Studio", f"{base}/runs/{run.id}?wsid={_short(scope)}"),
         },
     }

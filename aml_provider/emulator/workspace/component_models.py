@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aml_provider.emulator.workspace.models import Step
@@ -47,6 +47,7 @@ class Component:
         outputs: The type of each output by its name.
         steps: What a job of the component does, one after another.
         start_seconds: How long a job is NotStarted.
+        spec: Its ``componentSpec`` as it was registered; None: it is derived from the other fields.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Component:
     tags: dict[str, str | None] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     archived: bool = False
+    spec: dict[str, Any] | None = None
     created: float = 0.0
 
     @property

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.body import Body
 from aml_provider.emulator.workspace.component_models import DATA_TYPES, LITERAL_TYPES, Component
 from aml_provider.emulator.workspace.errors import bad_request
-from aml_provider.emulator.workspace.models import DataPath, Job, Step, stable_id
+from aml_provider.emulator.workspace.inline_steps import BoundStep, inline_steps, place_of
 from aml_provider.emulator.workspace.submission import Submission, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aml_provider.emulator.workspace.components import Components
-    from aml_provider.emulator.workspace.models import Datastore
+    from aml_provider.emulator.workspace.models import Datastore, Job
 
 CHANGEABLE = ("description", "tags", "displayName", "properties", "isArchived")
 """The properties that a second PUT may change (azureml-v2-rest 4.3)."""
 
+# What replies have besides; Microsoft's SDK sends it back.
+_READ_ONLY = ("status", "services", "parentJobName")
 LITERAL = "literal"
 _DEFAULT_EXPERIMENT = "Default"
-# The short form, the long form, and that with the datastore's ARM id (azureml-v2-rest 4.2).
-_DATASTORE_URI = re.compile(r"(?i)azureml:/.*/?datastores/(?P<store>[^/]+)/paths/(?P<path>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class JobRequest:
     submission: Submission
     inputs: dict[str, str]
     component: Component | None
-    steps: list[Step]
+    steps: list[BoundStep]
     display_name: str | None
     archived: bool | None
 
@@ -59,14 +58,16 @@ class JobRequest:
         if given.text("jobType") != "Pipeline":
             raise bad_request(f"jobType {given.get('jobType')!r} is not supported; only Pipeline is.")
         assert isinstance(properties, dict)
-        definition = {key: value for key, value in properties.items() if key not in CHANGEABLE and value is not None}
+        ignored = CHANGEABLE + _READ_ONLY
+        definition = {key: value for key, value in properties.items() if key not in ignored and value is not None}
         source = _source(given, find_job)
         if source is not None:
             definition = source.definition | {key: value for key, value in definition.items() if value}
+        definition = without_copied_steps(definition)
         merged = Body(definition)
         component = _component(merged, components)
         literals, data = _inputs(merged)
-        paths = {name: path for name, item in data.items() if (path := _place(item["uri"])) is not None}
+        paths = {name: path for name, item in data.items() if (path := place_of(item["uri"])) is not None}
         settings = merged.object("settings") or Body({})
         return cls(
             definition=definition,
@@ -82,7 +83,11 @@ class JobRequest:
             ),
             inputs=literals | {name: item["uri"] for name, item in data.items()},
             component=component,
-            steps=_inline_steps(merged, components) if component is None else list(component.steps),
+            steps=(
+                inline_steps(merged.mapping("jobs"), literals, paths, components)
+                if component is None
+                else [BoundStep(step) for step in component.steps]
+            ),
             display_name=given.text("displayName"),
             archived=given.flag("isArchived"),
         )
@@ -96,14 +101,24 @@ class JobRequest:
         if self.component is not None:
             _check_inputs(self.component, submission)
         if submission.failure is not None:
-            check_names("step", {submission.failure[0]: ""}, [step.name for step in self.steps])
+            check_names("step", {submission.failure[0]: ""}, [bound.step.name for bound in self.steps])
+
+
+def without_copied_steps(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition of a job without the steps that Microsoft's SDK copies from the component into ``jobs``.
+
+    Whether the service keeps them is not established. The SDK refuses to send a definition that has both, so with a
+    service that kept them it could neither enable nor disable a schedule that it has created itself.
+    """
+    return {**definition, "jobs": {}} if definition.get("componentId") and definition.get("jobs") else definition
 
 
 def _source(given: Body, find_job: Callable[[str], Job | None]) -> Job | None:
     reference = given.text("sourceJobId")
     if not reference:
         return None
-    job = find_job(reference.rpartition("/")[2])
+    # An ARM id, or with the prefix of Microsoft's SDK.
+    job = find_job(reference.rpartition("/")[2].removeprefix("azureml:"))
     if job is None:
         raise bad_request(f"The job {reference} of sourceJobId was not found.", "SourceJobNotFound")
     return job
@@ -119,22 +134,6 @@ def _component(given: Body, components: Components) -> Component | None:
     if component.type != "pipeline":
         raise bad_request(f"The component {component.id} is of type {component.type}; a job needs one of pipeline.")
     return component
-
-
-def _inline_steps(given: Body, components: Components) -> list[Step]:
-    """The steps of a job without a component of its own: those of the pipeline components among its ``jobs``."""
-    steps: list[Step] = []
-    for name, value in given.mapping("jobs").items():
-        node = Body(value, f"The job {name}")
-        component = components.referred(node.text("componentId") or "")
-        if component is not None and component.steps:
-            steps += component.steps
-        else:
-            # The emulator cannot run the code of an unknown component: it takes a second and succeeds.
-            steps.append(Step(name, node_id=stable_id(f"node/{name}")[:8]))
-    if not steps:
-        raise bad_request("componentId is required, or jobs with at least one step.", "ComponentRequired")
-    return steps
 
 
 def _inputs(given: Body) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -157,12 +156,6 @@ def _inputs(given: Body) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
             known = ", ".join((LITERAL, *DATA_TYPES))
             raise bad_request(f"The jobInputType of the input {name} is {kind!r}, not one of {known}.")
     return literals, data
-
-
-def _place(uri: str) -> DataPath | None:
-    """The place in a datastore that an address names; None if it names something else."""
-    match = _DATASTORE_URI.fullmatch(uri)
-    return DataPath(match["store"], match["path"]) if match else None
 
 
 def _check_inputs(component: Component, submission: Submission) -> None:

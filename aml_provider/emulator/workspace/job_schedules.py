@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.emulator.workspace.body import Body
 from aml_provider.emulator.workspace.core import Core, find
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request
+from aml_provider.emulator.workspace.job_request import without_copied_steps
 from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
 from aml_provider.emulator.workspace.job_triggers import JobTrigger, job_fire_times
 from aml_provider.emulator.workspace.models import Job
@@ -72,6 +73,7 @@ class JobSchedules:
                 enabled = True
             stored = {key: value for key, value in properties.items() if key != "provisioningState"}
             stored["isEnabled"] = enabled
+            stored = {key: _without_copied_steps(value) if key == "action" else value for key, value in stored.items()}
             now = self._core.instant()
             schedule = current or JobSchedule(name, stored, created=now)
             changed = current is None or stored["trigger"] != schedule.properties.get("trigger")
@@ -178,6 +180,12 @@ def _definition(properties: Body | dict[str, Any]) -> dict[str, Any]:
     if not definition:
         raise bad_request("jobDefinition is required.")
     return definition
+
+
+def _without_copied_steps(action: Any) -> Any:
+    if not isinstance(action, dict) or not isinstance(definition := action.get("jobDefinition"), dict):
+        return action
+    return {**action, "jobDefinition": without_copied_steps(definition)}
 
 
 def _replaced(values: Any, macro: str, text: str) -> Any:

@@ -90,7 +90,7 @@ class Jobs:
                 experiment_id=experiment.id,
                 created=core.clock.now() if created is None else created,
                 start_seconds=component.start_seconds if component is not None else 0.2,
-                steps=step_runs(job_id, request.steps, submission, number + 1),
+                steps=step_runs(job_id, [bound.step for bound in request.steps], submission, number + 1),
                 description=submission.description,
                 display_name=request.display_name or job_id,
                 run_source="MFE",
@@ -105,6 +105,8 @@ class Jobs:
                 history_tags=dict(tags),
                 hidden=request.archived or False,
             )
+            for step_run, bound in zip(run.steps, request.steps, strict=True):
+                step_run.parameters, step_run.data_paths = bound.parameters, bound.data_paths
             run.history_properties = {**_own_properties(run, request.inputs), **properties}
             core.add_run(run)
         return run

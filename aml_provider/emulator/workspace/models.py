@@ -198,6 +198,8 @@ class StepRun:
         returned: When the function returned or raised.
         error: The message of the exception that it raised.
         blobs: The blobs that it wrote: datastore, path and size.
+        parameters: Its parameters, if they are not those of its run.
+        data_paths: Its data paths, if they are not those of its run.
     """
 
     id: str
@@ -207,6 +209,8 @@ class StepRun:
     error: str | None = None
     log: list[str] = field(default_factory=list)
     blobs: list[tuple[str, str, int]] = field(default_factory=list)
+    parameters: dict[str, str] | None = None
+    data_paths: dict[str, DataPath] | None = None
     tags: dict[str, str | None] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     display_name: str | None = None

@@ -50,7 +50,7 @@ def test_the_list_has_the_types_of_the_v2_api_and_no_secrets(api):
 )
 def test_a_datastore_and_its_secrets(api, name, kind, container, credentials, secrets):
     found = api.ask("GET", f"{STORES}/{name}")["properties"]
-    assert (found["datastoreType"], found["credentials"]) == (kind, {"credentialsType": credentials})
+    assert (found["datastoreType"], found["credentials"]["credentialsType"]) == (kind, credentials)
     assert {**found, **container} == found
     assert (found["subscriptionId"], found["resourceGroup"]) == ("other" if name == "lake" else "s", "rg")
     for body in ({}, {"json": {"expirableSecret": True, "expireAfterHours": 1}}):
@@ -82,3 +82,9 @@ def test_the_services_of_v1_can_be_gone():
         assert "retired" in api.ask("GET", f"{DATASTORES}/datastores/blobs", 410)
         assert "retired" in api.ask("GET", f"{PIPELINES}/Pipelines", 410)
         assert api.ask("POST", f"{STORES}/blobs/listSecrets")["key"] == "a2V5"
+
+
+def test_a_principal_is_shown_without_its_secret(api):
+    found = api.ask("GET", f"{STORES}/lake")["properties"]["credentials"]
+    names = ("tenantId", "authorityUrl", "resourceUrl")
+    assert found == {"credentialsType": "ServicePrincipal", "clientId": "i", **dict.fromkeys(names)}

@@ -35,6 +35,17 @@ def action(**changes):
 
 
 class TestPut:
+    def test_the_steps_that_the_sdk_copies_from_the_component_are_dropped(self, api):
+        steps = {"fit": {"type": "command", "componentId": f"{SCOPE}/components/fit_step/versions/1"}}
+        given = action(jobs=steps, notificationSetting={"emails": ["x"]})
+        api.put_schedule(action=given)
+        kept = stored(api)["action"]["jobDefinition"]
+        assert kept == {**given["jobDefinition"], "jobs": {}}
+        # Without a component they are the job itself.
+        inline = action(jobs=steps, componentId=None, inputs={})
+        api.put_schedule("other", action=inline)
+        assert stored(api, "other")["action"] == inline
+
     def test_everything_comes_back_unknown_keys_too(self, api):
         given = {
             "displayName": "d",

@@ -55,10 +55,34 @@ JOB = {
         "label": {"jobInputType": "literal", "value": "x"},
     },
 }
+NODE = {
+    "type": "pipeline",
+    "componentId": f"{SCOPE}/components/fit_files/versions/1",
+    "inputs": {
+        "input": {"job_input_type": "literal", "value": "${{parent.inputs.folder}}"},
+        "rate": {"job_input_type": "literal", "value": "0.5"},
+    },
+}
 # A body that each operation accepts, by the end of its path; changing one value gives a nearly valid one.
 ACCEPTED = {
     "Submit/{pipeline_id}": [SUBMISSION],
     "/Id/{endpoint_id}": [SUBMISSION],
+    "/components/{name}": [{"properties": {"isArchived": True}}],
+    "/components/{name}/versions/{version}": [
+        {
+            "properties": {
+                "description": "d",
+                "tags": {"a": "b"},
+                "isArchived": False,
+                "componentSpec": {
+                    "type": "pipeline",
+                    "inputs": {"n": {"type": "integer", "default": 1, "min": 0, "max": 9, "optional": True}},
+                    "outputs": {"scores": {"type": "uri_folder"}},
+                    "jobs": {"first": {"type": "command"}},
+                },
+            }
+        }
+    ],
     "/{version}": [SUBMISSION],
     "/PipelineEndpoints/Create": [{"Name": "n", "PipelineId": "train", "Properties": {}, "tags": {}}],
     "/PipelineEndpoints/{endpoint_id}": [
@@ -148,7 +172,11 @@ ACCEPTED = {
         )
     ],
     "/trigger": [{"scheduleTime": "2026-11-29T12:02:09.700449+00:00"}],
-    "/jobs/{job_id}": [job_body(**JOB), job_body(None, jobs={"a": {"type": "command"}}, inputs={})],
+    "/jobs/{job_id}": [
+        job_body(**JOB),
+        job_body(None, jobs={"a": {"type": "command"}}, inputs={}),
+        job_body(None, jobs={"a": NODE}, inputs={"folder": JOB["inputs"]["input"]}),
+    ],
     "": [["prepare"]],
 }
 
@@ -256,6 +284,7 @@ def known_ids(api):
         "endpoint": ["gate", "empty"],
         "deployment": ["blue"],
         "job_id": [*list(state.runs)[:3], *steps, "new"],
+        "node": ["0"],
         "until": ["0", "9999999999999"],
         "module_id": ["m"],
     }

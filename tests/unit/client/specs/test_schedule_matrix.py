@@ -1,6 +1,6 @@
 """What we send for a schedule is what Microsoft's SDK sends, for every combination of its fields that it was asked for.
 
-``tests/conformance/record_schedules.py`` has recorded the SDK.
+``tests/conformance/v1/record_schedules.py`` has recorded the SDK.
 """
 
 from __future__ import annotations

@@ -1,12 +1,19 @@
-"""The conformance tests: one workspace per session, and a list of the examined operations.
+"""The part of the conformance tests that does not depend on the SDK: a list of the examined operations, and isolation.
 
-The SDK reads its environment when it is imported, so the environment is prepared here, at import.
+Each version of the SDK has a folder with a module ``operations``, which names the SDK's classes and the section of the
+documentation about it. The SDKs read their environment when they are imported, so it is prepared before.
+
+An operation is a public method or property. It is named after the class that defines it: a method that a pipeline run
+inherits unchanged from ``Run`` is an operation of ``Run``.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import ipaddress
 import os
+import re
 import shutil
 import signal
 import sys
@@ -15,51 +22,78 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from identity import WORKSPACE, authentication
-from local_emulator import LocalEmulator, LocalService
+from local_emulator import LocalService
 from processes import Guard
-from seeded import FAILS, LONG, SCORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
-
-    from azureml.core import Datastore, Workspace
-    from azureml.pipeline.core import PipelineRun, PublishedPipeline
-
-    Serve = Callable[..., tuple[LocalEmulator, Workspace]]
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType, FrameType
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
+_DOCUMENTATION = _ROOT / "docs/emulator-details.md"
 _FOREIGN = ("AZURE_", "ARM_", "AZUREML_", "MSI_", "IDENTITY_", "IMDS_", "SSL_CERT_")
 _FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
-# Steps of a second end almost immediately; steps of an hour still run.
-_SPEED = "20"
 
 _claims = pytest.StashKey[dict[str, list[str]]]()
 _outcomes = pytest.StashKey[dict[str, str]]()
-_home = pytest.StashKey[Path]()
 _foreign_hosts: set[str] = set()
 
 
+@functools.cache
+def operations_of(classes: tuple[type, ...]) -> dict[str, CodeType]:
+    """Every operation with its code, in the order of the classes; base classes first."""
+    found: dict[str, CodeType] = {}
+    for owner in classes:
+        for name in sorted(dir(owner)):
+            if name.startswith("_") or _inherited(owner, name, classes):
+                continue
+            function = _function(inspect.getattr_static(owner, name))
+            if function is not None:
+                found[f"{owner.__name__}.{name}"] = inspect.unwrap(function).__code__
+    return found
+
+
+def excused_in(heading: str) -> dict[str, str]:
+    """The operations that are not examined, with the reason: the table in a section of the emulator's documentation."""
+    _, _, rest = _DOCUMENTATION.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    excused: dict[str, str] = {}
+    for line in rest.partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 2:
+            for name in re.findall(r"`([A-Z]\w+\.\w+)`", cells[0]):
+                if name in excused:
+                    raise ValueError(f"{_DOCUMENTATION.name} excuses {name} twice")
+                excused[name] = cells[1]
+    return excused
+
+
+def _inherited(owner: type, name: str, classes: Sequence[type]) -> bool:
+    mine = inspect.getattr_static(owner, name)
+    others = [other for other in classes if other is not owner and issubclass(owner, other)]
+    return any(inspect.getattr_static(other, name, None) is mine for other in others)
+
+
+def _function(attribute: Any) -> Callable[..., Any] | None:
+    """The function behind a class attribute; None for a constant."""
+    if isinstance(attribute, (staticmethod, classmethod)):
+        return attribute.__func__
+    if isinstance(attribute, property):
+        return attribute.fget
+    return attribute if inspect.isfunction(attribute) else None
+
+
 def _isolate() -> Path:
+    """Clear the environment, and make a new folder the home and working directory."""
     for name in list(os.environ):
         if name.upper().startswith(_FOREIGN) or name.upper() in _FOREIGN_NAMES:
             del os.environ[name]
-    # The SDK caches discovered addresses there, without expiry.
-    home = Path(tempfile.mkdtemp(prefix="conformance-"))
-    os.environ |= {
-        "HOME": str(home),
-        # Otherwise the SDK asks Azure for the list of clouds.
-        "AZUREML_CURRENT_CLOUD": "AzureCloud",
-        # Seconds between attempts at a failing service.
-        "AZUREML_DEFAULT_BACKOFF": "0",
-        "AZUREML_DEFAULT_500_BACKOFF": "0",
-        "AZUREML_DEFAULT_503_BACKOFF": "0",
-    }
-    # Inside a git checkout the SDK adds the commit to a run's properties.
-    os.chdir(home)
-    return home
+    # The SDKs cache what they discovered there, without expiry.
+    folder = Path(tempfile.mkdtemp(prefix="conformance-"))
+    os.environ["HOME"] = str(folder)
+    # Inside a git checkout the SDKs add the commit to a run's properties.
+    os.chdir(folder)
+    return folder
 
 
 def _watch_network(event: str, arguments: tuple[Any, ...]) -> None:
@@ -82,10 +116,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the environment before a test module imports the SDK."""
-    config.stash[_home] = home = _isolate()
-    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    folder = _isolate()
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     config.stash[_outcomes] = {}
     sys.addaudithook(_watch_network)
     # Stops the services on SIGTERM too; pytest itself does so only on an interrupt.
@@ -111,10 +146,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     missing = {id(operations[name]): name for name in _examined(item)}
 
     def note_call(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            missing.pop(id(frame.f_code), None)
+        if event == "call" and missing.pop(id(frame.f_code), None) and not missing:
+            # It makes every call slower.
+            sys.setprofile(None)
 
-    sys.setprofile(note_call)
+    sys.setprofile(note_call if missing else None)
     try:
         yield
     finally:
@@ -137,17 +173,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print each operation and a total."""
-    from operations import excused_operations, public_operations
+    from operations import HEADING, excused_operations, public_operations
 
     outcomes = config.stash[_outcomes]
-    terminalreporter.section("checked with Microsoft's SDK")
+    terminalreporter.section(HEADING[0].lower() + HEADING[1:])
     for name in public_operations():
         if name in outcomes:
             terminalreporter.write_line(f"{name:<60} {outcomes[name]}")
     good = sum(outcome == "ok" for outcome in outcomes.values())
     excused = len(excused_operations())
     terminalreporter.write_line(
-        f"{good} of {len(outcomes)} operations ok; docs/emulator-details.md says why {excused} are not examined"
+        f"{good} of {len(outcomes)} operations ok; docs/{_DOCUMENTATION.name} says why {excused} are not examined"
     )
 
 
@@ -177,91 +213,11 @@ def guard() -> Iterator[Guard]:
 
 
 @pytest.fixture(scope="session")
-def blob_store(guard: Guard, pytestconfig: pytest.Config) -> Iterator[tuple[str, str]]:
+def blob_store(guard: Guard) -> Iterator[tuple[str, str]]:
     """Serve blobs; Azurite's address, and the signed address of the workspace's container."""
-    log = pytestconfig.stash[_home] / "blobs.log"
+    log = Path.home() / "blobs.log"
     command = [str(_HERE / "blob_store.py")]
     service = LocalService(guard, "the blob store", command, log, PYTHONPATH=str(_ROOT / "scripts"))
     endpoint, container = service.addresses
     yield endpoint, container
     service.stop()
-
-
-@pytest.fixture(scope="session")
-def serve(guard: Guard, blob_store: tuple[str, str], pytestconfig: pytest.Config) -> Iterator[Serve]:
-    """Start workspaces with options; returns each with the SDK's object for it."""
-    from azureml.core import Workspace
-
-    started: list[LocalEmulator] = []
-
-    def start(*options: str) -> tuple[LocalEmulator, Workspace]:
-        seed = ["--seed", str(_HERE / "workspace.yaml"), "--blob-endpoint", blob_store[0], "--speed", _SPEED]
-        emulator = LocalEmulator(guard, pytestconfig.stash[_home] / "emulator.log", *seed, *options)
-        started.append(emulator)
-        return emulator, Workspace.get(**WORKSPACE, auth=authentication(emulator.url))
-
-    yield start
-    for emulator in started:
-        emulator.stop()
-
-
-@pytest.fixture(scope="session")
-def served(serve: Serve) -> tuple[LocalEmulator, Workspace]:
-    """The workspace without options."""
-    return serve()
-
-
-@pytest.fixture
-def emulator(served: tuple[LocalEmulator, Workspace]) -> LocalEmulator:
-    """The local workspace, reset to its seed."""
-    served[0].reset()
-    return served[0]
-
-
-@pytest.fixture
-def workspace(served: tuple[LocalEmulator, Workspace], emulator: LocalEmulator) -> Workspace:
-    """The SDK's object for the local workspace."""
-    return served[1]
-
-
-@pytest.fixture
-def pipeline(workspace: Workspace) -> PublishedPipeline:
-    """The pipeline ``score-files``."""
-    from azureml.pipeline.core import PublishedPipeline
-
-    return PublishedPipeline.get(workspace, id=SCORE)
-
-
-@pytest.fixture
-def datastore(workspace: Workspace) -> Datastore:
-    """The default datastore."""
-    from azureml.core import Datastore
-
-    return Datastore.get(workspace, "workspaceblobstore")
-
-
-@pytest.fixture
-def finished(workspace: Workspace, emulator: LocalEmulator) -> PipelineRun:
-    """A run of ``score-files`` that has finished."""
-    return _a_minute_later(workspace, emulator, SCORE)
-
-
-@pytest.fixture
-def failed(workspace: Workspace, emulator: LocalEmulator) -> PipelineRun:
-    """A run that has failed at its second step."""
-    return _a_minute_later(workspace, emulator, FAILS)
-
-
-@pytest.fixture
-def running(workspace: Workspace, emulator: LocalEmulator) -> PipelineRun:
-    """A run whose second step lasts for an hour."""
-    return _a_minute_later(workspace, emulator, LONG)
-
-
-def _a_minute_later(workspace: Workspace, emulator: LocalEmulator, pipeline_id: str) -> PipelineRun:
-    from azureml.core import Run
-    from helpers import submit
-
-    run = submit(workspace, pipeline_id)
-    emulator.advance(60)
-    return Run.get(workspace, run.id)

@@ -2,7 +2,7 @@
 
 Run it by hand in a virtual environment that has azureml-core and azureml-pipeline-core (their pins exclude Airflow's)::
 
-    python tests/conformance/record_schedules.py tests/captures/schedule_matrix.json
+    python tests/conformance/v1/record_schedules.py tests/captures/schedule_matrix.json
 
 The SDK works against a server in this process. The file holds groups; a group's rows are the product of its ``axes``,
 in their order, and ``results`` has each row's index into ``outcomes``: ``{"sent": body}`` or ``{"refused": text}``.
