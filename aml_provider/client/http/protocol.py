@@ -265,6 +265,11 @@ class Session:
             hint = _SUCCESSORS.get(call.service, "")
         elif 300 <= reply.status < 400:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
+        if call.ml_token and self.settings.ml_token_scope is None and "token" in message.lower():
+            hint = (
+                f"{hint} It was sent without a token for {self.settings.cloud.ml_resource}, because auth_method "
+                "'static_token' has a token for one audience; use another auth_method."
+            ).strip()
         return kind(
             call.operation,
             status=reply.status,
