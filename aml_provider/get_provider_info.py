@@ -64,7 +64,7 @@ _CONNECTION_FIELDS = {
     ),
     "datastore_api": _field(
         "Datastore API",
-        "Where the credentials of datastores are read: v1 (its datastore service), arm (Azure Resource Manager), or "
+        "Where datastores and their credentials are read: v1 (its datastore service), arm (Azure Resource Manager), or "
         "auto (v1 while that exists).",
         enum=["auto", "v1", "arm"],
         default="auto",

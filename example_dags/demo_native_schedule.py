@@ -1,4 +1,4 @@
-"""The second DAG of ``make demo``: create a native schedule, follow its next run to the end, disable the schedule.
+"""The third DAG of ``make demo``: create a native schedule, follow its next run to the end, disable the schedule.
 
 Here the workspace starts the pipeline, not Airflow. The schedule belongs to the DAG run: disabling it is the teardown
 of creating it, so it is also disabled if something in between fails.

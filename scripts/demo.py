@@ -1,6 +1,6 @@
 """The whole story on this machine: files arrive in a folder, Airflow sees them and runs a published pipeline on each.
 
-``make demo`` runs it: Azurite, the emulated workspace and Airflow with the two demo DAGs of ``example_dags/``.
+``make demo`` runs it: Azurite, the emulated workspace and Airflow with the three demo DAGs of ``example_dags/``.
 Everything in the summary at the end was checked. ``KEEP=1`` leaves everything up until Ctrl-C.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from azurite import Azurite, AzuriteError
 from cryptography.fernet import Fernet
+from job_story import JobChapter, JobStory
 from leaks import LeakSearch
 from local_airflow import LocalAirflow
 from local_workspace import LocalWorkspace
@@ -109,9 +110,10 @@ def _run(home: Path, *, keep: bool) -> None:
             )
             story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
             story.tell()
+            job = JobStory(airflow, workspace, container, search=search, report=_say).tell()
             scheduled = ScheduleStory(airflow, workspace, search=search, report=_say).tell()
             if keep:
-                _conclude(story, scheduled, search, home, stopped=False)
+                _conclude(story, job, scheduled, search, home, stopped=False)
                 _wait_for_interrupt(
                     prepare(workspace, home),
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
@@ -124,10 +126,12 @@ def _run(home: Path, *, keep: bool) -> None:
             _ignore_signals()
             _say("stopping everything")
     if not keep:
-        _conclude(story, scheduled, search, home, stopped=True)
+        _conclude(story, job, scheduled, search, home, stopped=True)
 
 
-def _conclude(story: Story, scheduled: ScheduleChapter, search: LeakSearch, home: Path, *, stopped: bool) -> None:
+def _conclude(
+    story: Story, job: JobChapter, scheduled: ScheduleChapter, search: LeakSearch, home: Path, *, stopped: bool
+) -> None:
     """Search for secrets, then print the summary."""
     search.read_files(home)
     story.check_leaks()
@@ -142,7 +146,14 @@ def _conclude(story: Story, scheduled: ScheduleChapter, search: LeakSearch, home
             f"  result     {chapter.rows} rows, amount {chapter.amount:.2f}; the DAG compared it with the file\n"
         )
     print(
-        f"DAG run {len(story.chapters) + 1}    success: a native schedule ({scheduled.dag_run_id})\n"
+        f"DAG run {len(story.chapters) + 1}    success: a component of Azure ML v2 ({job.dag_run_id})\n"
+        "  submitted  once; the reply was lost, so the job was read by its id\n"
+        f"  component  {job.component}\n"
+        f"  job        {job.job_id} {job.status}\n"
+        f"  result     {job.rows} rows, as in the file\n"
+    )
+    print(
+        f"DAG run {len(story.chapters) + 2}    success: a native schedule ({scheduled.dag_run_id})\n"
         f"  schedule   {scheduled.schedule_id}, due at {scheduled.due:%H:%M} UTC, started one run and was disabled\n"
         f"  run        {scheduled.run_id} {scheduled.status}\n"
         f"  after it   no run in {scheduled.hours_after} more hours of the workspace's time\n"

@@ -102,9 +102,9 @@ class LocalWorkspace:
         runs: list[dict[str, Any]] = self._client.get("/runs").raise_for_status().json()["runs"]
         return runs[::-1]
 
-    def schedules(self) -> list[dict[str, Any]]:
-        """All native schedules, oldest first, each with its next instants and its runs."""
-        schedules: list[dict[str, Any]] = self._client.get("/schedules").raise_for_status().json()["schedules"]
+    def schedules(self, kind: str = "schedules") -> list[dict[str, Any]]:
+        """All native schedules, or all ``job_schedules``, oldest first, each with its next instants and its runs."""
+        schedules: list[dict[str, Any]] = self._client.get("/schedules").raise_for_status().json()[kind]
         return schedules
 
     def requests(self) -> list[dict[str, Any]]:

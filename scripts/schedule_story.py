@@ -1,4 +1,4 @@
-"""The second part of the demo: a DAG creates a native schedule, follows its run and disables it."""
+"""The third part of the demo: a DAG creates a native schedule, follows its run and disables it."""
 
 from __future__ import annotations
 

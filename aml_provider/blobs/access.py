@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from aml_provider.blobs.folder import Folder, normalise_path
 from aml_provider.client.errors import CredentialError, InvalidArgument
-from aml_provider.client.flows.finding import find_datastore
+from aml_provider.client.flows.datastores import find_datastore
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import STORAGE_SCOPE
 
@@ -155,8 +155,7 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
             cannot be used.
     """
     normalise_path(path)
-    workspace = f"the workspace {settings.workspace_name!r}"
-    store = yield from find_datastore(datastore, workspace=workspace, api=settings.datastore_api)
+    store = yield from find_datastore(datastore)
     if store.kind not in _BLOB_KINDS:
         raise InvalidArgument(
             "datastore",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.cli.execution import command, confirm
+from aml_provider.cli.execution import command, confirm, say
 from aml_provider.cli.records import of_job_schedule, of_job_schedule_plan
+from aml_provider.client.errors import ScheduleError
+from aml_provider.compat import AirflowException
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,8 +26,15 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
 def show(options: Namespace, hook: AzureMLHook) -> Record:
     """Show a job schedule: what it runs and when, and its last job."""
     schedule = hook.get_job_schedule(options.name)
-    jobs = [job for job in hook.list_jobs_of_job_schedule(schedule.name) if job.created is not None]
-    last = max(jobs, key=lambda job: (job.created, job.id), default=None)
+    try:
+        jobs = hook.list_jobs_of_job_schedule(schedule.name)
+    except AirflowException as error:
+        if not isinstance(error.__cause__, ScheduleError):
+            raise
+        say(str(error))
+        jobs = ()
+    dated = [job for job in jobs if job.created is not None]
+    last = max(dated, key=lambda job: (job.created, job.id), default=None)
     return {
         **of_job_schedule(schedule),
         **of_job_schedule_plan(schedule),

@@ -209,7 +209,7 @@ def of_job_schedule(schedule: JobSchedule) -> Record:
 
 def of_job_schedule_plan(schedule: JobSchedule) -> Record:
     """The inputs and times of a job schedule, named like the operator's arguments."""
-    trigger, inputs = schedule.trigger, schedule.job.get("inputs") or {}
+    trigger, inputs = schedule.trigger, schedule.inputs
     pattern = trigger.get("schedule") or {}
     return {
         "experiment_name": schedule.experiment_name or None,

@@ -14,8 +14,8 @@ from aml_provider.cli.records import of_run, status_of
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, InvalidArgument
+from aml_provider.client.flows.datastores import check_datastores
 from aml_provider.client.flows.failures import explain_failure
-from aml_provider.client.flows.finding import check_datastores
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.targets import Known, accept, find_target
 from aml_provider.client.http.messages import flow_of
@@ -79,7 +79,7 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
     with _errors_in_options():
         target = hook.run(accept(request, _target(options, hook, request, known), known))
     stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
-    hook.run(check_datastores(stores, known.datastores))
+    hook.run(check_datastores(stores, known.datastores, of_job=target.kind == "component"))
     run = _submit(hook, target, request)
     link = hook.settings().run_url(run.id)
     say(f"Submitted run {run.id}: {link}")

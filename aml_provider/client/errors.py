@@ -43,7 +43,7 @@ service accepts the next request; None if it did not say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aml_provider.client.text import masked, one_line, printable
 
@@ -79,6 +79,11 @@ def _restored(kind: type[AzureMLError], args: tuple[object, ...]) -> AzureMLErro
 def ends_a_wait(error: AzureMLError) -> bool:
     """Whether an error ends the wait for a run. A refused identity does not, because the refusal may be temporary."""
     return error.permanent and not isinstance(error, (AuthenticationRefused, CredentialError))
+
+
+def is_gone(error: AzureMLError) -> bool:
+    """Whether a service answers that it has been shut down, or never existed."""
+    return isinstance(error, ServiceError) and error.status in {410, 501}
 
 
 class InvalidArgument(AzureMLError, ValueError):
@@ -150,6 +155,18 @@ class ServiceError(AzureMLError):
         if self.request_ids:
             text = f"{text} [{', '.join(self.request_ids)}]"
         super().__init__(text)
+
+    def with_hint(self, hint: str) -> Self:
+        """The same error with one more sentence about the next step."""
+        return type(self)(
+            self.operation,
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            request_ids=self.request_ids,
+            retry_after=self.retry_after,
+            hint=f"{self.hint} {hint}".strip(),
+        )
 
 
 class BadRequest(ServiceError):

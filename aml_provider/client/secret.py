@@ -31,15 +31,20 @@ class Secret(Generic[V]):
         """Return the value.
 
         Raises:
-            InvalidArgument: It was lost when this was pickled or passed through XCom.
+            InvalidArgument: It was lost when this was pickled or passed through XCom, or it was never read.
         """
         if self._value is None:
             raise InvalidArgument(
                 "secret",
-                "it is not passed between tasks; read its owner with AzureMLHook in the task that needs it, for "
-                "example AzureMLHook().get_datastore(name).account_key",
+                "it is not passed between tasks, and a list may lack it; read its owner with AzureMLHook in the task "
+                "that needs it, for example AzureMLHook().get_datastore(name).account_key",
             )
         return self._value
+
+    @staticmethod
+    def withheld() -> Secret[Any]:
+        """A secret that exists, but whose value is not here."""
+        return _travelled()
 
     @property
     def is_withheld(self) -> bool:

@@ -128,8 +128,8 @@ class JobScheduleReconciler:
         """Whether this very task instance, or this call, has created it."""
         if self._owner.has_created(found.properties, self._key, describe(found)):
             return True
-        # A creation without an owner, whose reply was lost, is known by what it wrote.
-        return self._was_missing and not differences(found, self._body)
+        # A creation without an owner is known by what it wrote, also if the service ignored the status in it.
+        return self._was_missing and differences(found, self._body) in ([], ["status"])
 
     def _check_owner(self, found: JobSchedule) -> None:
         """Refuse a schedule that another Airflow or task owns, or that does something else than starting jobs.

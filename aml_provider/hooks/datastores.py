@@ -14,33 +14,38 @@ if TYPE_CHECKING:
 
 
 class DatastoreMethods(WorkspaceHook):
-    """Methods for datastores. Their credentials are in the results, but are never shown."""
+    """Methods for datastores. Their credentials are in the results, but are never shown.
+
+    The connection's ``datastore_api`` says where datastores are read. Only v1's service changes and deletes them.
+    """
 
     @operation
-    def list_datastores(self) -> Call[tuple[Datastore, ...]]:
-        """List the workspace's datastores."""
-        from aml_provider.client import calls
+    def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
+        """List the workspace's datastores.
 
-        return calls.list_datastores()
+        In Azure Resource Manager, lists have no credentials: there, ``account_key`` and the like raise InvalidArgument.
+        """
+        from aml_provider.client.flows.datastores import list_datastores
+
+        return list_datastores()
 
     async_list_datastores = in_event_loop(list_datastores)
 
     @operation
     def get_datastore(self, name: str) -> Flow[Datastore]:
         """Read a datastore with its credentials, which its repr does not show."""
-        from aml_provider.client import calls
-        from aml_provider.client.flows.finding import DATASTORE, advised
+        from aml_provider.client.flows.datastores import find_datastore
 
-        return advised(calls.get_datastore(name), DATASTORE, name)
+        return find_datastore(name, "name")
 
     async_get_datastore = in_event_loop(get_datastore)
 
     @operation
-    def get_default_datastore(self) -> Call[Datastore]:
+    def get_default_datastore(self) -> Flow[Datastore]:
         """Read the workspace's default datastore: ``workspaceblobstore``, unless somebody has chosen another."""
-        from aml_provider.client import calls
+        from aml_provider.client.flows.datastores import find_default_datastore
 
-        return calls.get_default_datastore()
+        return find_default_datastore()
 
     async_get_default_datastore = in_event_loop(get_default_datastore)
 

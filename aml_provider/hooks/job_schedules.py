@@ -211,9 +211,13 @@ class JobScheduleMethods(WorkspaceHook):
 
     @operation
     def list_jobs_of_job_schedule(self, name: str) -> Flow[tuple[PipelineRun, ...]]:
-        """List the jobs that a schedule has started, in any order."""
-        from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
+        """List the jobs that a schedule has started, in any order.
 
-        return ScheduledJobs(name).read()
+        Raises:
+            ScheduleError: It does not exist; or the service has no way to find its jobs.
+        """
+        from aml_provider.client.flows.scheduled_jobs import list_jobs_of_schedule
+
+        return list_jobs_of_schedule(name)
 
     async_list_jobs_of_job_schedule = in_event_loop(list_jobs_of_job_schedule)

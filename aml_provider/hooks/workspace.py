@@ -119,13 +119,13 @@ class WorkspaceHook(BaseHook):
             return client.run(flow)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Test the connection step by step: settings, token, workspace, pipelines.
+        """Test the connection step by step: settings, token, workspace, pipelines (components, if v1 is gone).
 
         Returns:
             Whether it works, and a message that names the step that failed.
         """
         from aml_provider.client import calls
-        from aml_provider.client.errors import InvalidArgument
+        from aml_provider.client.errors import InvalidArgument, ServiceError, is_gone
         from aml_provider.client.http.clients import Client
         from aml_provider.connection import settings_of
         from aml_provider.masking import mask
@@ -143,7 +143,14 @@ class WorkspaceHook(BaseHook):
                 steps.append("workspace")
                 workspace = client.call(calls.get_workspace())
                 steps.append("pipelines")
-                pipelines = f"{len(client.call(calls.list_pipelines()))} active published pipelines"
+                try:
+                    pipelines = f"{len(client.call(calls.list_pipelines()))} active published pipelines"
+                except ServiceError as error:
+                    if not is_gone(error):
+                        raise
+                    steps.append("components")
+                    components = len(client.call(calls.list_components()))
+                    pipelines = f"{components} registered components; the pipelines service of Azure ML v1 is gone"
                 problem = client.ml_problem()
                 jobs = f"without one ({problem})" if problem else "with one"
                 return True, (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
 from aml_provider.client.errors import InvalidArgument
@@ -12,6 +12,9 @@ from aml_provider.client.specs.run import RunRequest, as_experiment_name
 from aml_provider.client.specs.target import GOES_WITH, ONE_OF, ONE_OF_V2, PipelineReference, as_component_name
 from aml_provider.durations import in_seconds
 from aml_provider.parsing.literals import Literals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def check_run(task: Any) -> None:
@@ -44,7 +47,7 @@ def check_schedule(task: Any) -> None:
     Raises:
         InvalidTask: Some arguments cannot be used; the message names all of them.
     """
-    from aml_provider.client.specs.recurrence import whole_number
+    from aml_provider.client.specs.recurrence import parts, recurrence_to_wire, whole_number
     from aml_provider.client.specs.schedule import as_folder
 
     with Literals(task) as literals:
@@ -55,7 +58,7 @@ def check_schedule(task: Any) -> None:
         literals.check("name", as_name)
         _check_request(literals, task)
         if task.recurrence is not None:
-            _check_recurrence(literals, task.recurrence)
+            _check_recurrence(literals, task.recurrence, parts, recurrence_to_wire)
         literals.check("datastore", as_name, optional=True)
         literals.check("path_on_datastore", as_folder, optional=True)
         literals.check("data_path_parameter_name", as_name, optional=True)
@@ -72,7 +75,7 @@ def check_job_schedule(task: Any) -> None:
     Raises:
         InvalidTask: Some arguments cannot be used; the message names all of them.
     """
-    from aml_provider.client.specs.job_trigger import as_cron, trigger_to_wire
+    from aml_provider.client.specs.job_trigger import as_cron, check_fields, recurrence_parts, trigger_to_wire
     from aml_provider.client.specs.recurrence import as_local_time
     from aml_provider.client.specs.time_zones import windows_zone
 
@@ -87,6 +90,8 @@ def check_job_schedule(task: Any) -> None:
             literals.check(name, as_name, optional=True)
         _check_request(literals, task, "tags")
         _check_job(literals, task)
+        if task.recurrence is not None:
+            _check_recurrence(literals, task.recurrence, recurrence_parts, check_fields)
         literals.check("cron", as_cron, optional=True)
         literals.check("start_time", as_local_time, optional=True)
         literals.check("end_time", as_local_time, optional=True)
@@ -152,12 +157,14 @@ def _of_request(name: str, value: Any) -> RunRequest:
     return RunRequest.of(**{"experiment_name": "any", name: value})
 
 
-def _check_recurrence(literals: Literals, recurrence: Any) -> None:
-    from aml_provider.client.specs.recurrence import parts, recurrence_to_wire
-
+def _check_recurrence(
+    literals: Literals, recurrence: Any, split: Callable[[Any], list[Any]], check: Callable[[Any], object]
+) -> None:
+    """Check a recurrence in parts, so that the message has all its mistakes."""
     try:
-        pieces: list[Any] = parts(recurrence)
+        pieces = split(recurrence)
     except InvalidArgument:
-        pieces = [recurrence]
+        literals.check_value("recurrence", recurrence, partial(split, recurrence))
+        return
     for piece in pieces:
-        literals.check_value("recurrence", piece, partial(recurrence_to_wire, piece))
+        literals.check_value("recurrence", piece, partial(check, piece))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
+import re
 import sqlite3
 import threading
 from pathlib import Path
@@ -30,12 +32,16 @@ EXAMPLES = {
     "azureml_blob_change_one_run_per_batch",
     "azureml_pipeline_as_stage",
     "azureml_demo",
+    "azureml_demo_component",
     "azureml_demo_schedule",
     "azureml_native_schedule_time_based",
     "azureml_native_schedule_time_based_stop",
     "azureml_native_schedule_change_based",
     "azureml_native_schedule_change_based_stop",
     "azureml_after_native_schedule",
+    "azureml_job_schedule",
+    "azureml_after_job_schedule",
+    "azureml_job_schedule_delete",
 }
 if AIRFLOW_V_3_0_PLUS:
     EXAMPLES.add("azureml_blob_change_asset_watcher")
@@ -147,6 +153,29 @@ def test_run_pipeline(run_example, emulator, container):
     run_example("azureml_run_pipeline")
     assert _submitted(emulator) == [("workspaceblobstore/incoming", "orders.csv")]
     assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
+
+
+def _arguments(task: Any) -> dict[str, str]:
+    """The operator's own arguments, in the form in which two tasks can be compared."""
+    return {name: repr(getattr(task, name)) for name in inspect.signature(type(task)).parameters if hasattr(task, name)}
+
+
+def test_the_two_forms_of_the_example_differ_in_one_line_and_the_page_shows_it(dag_bag, monkeypatch):
+    path = dag_bag.dags["azureml_from_v1_to_v2"].fileloc
+    forms = {}
+    for target in ("v1", "v2"):
+        monkeypatch.setenv("SCORE_WITH", target)
+        (dag,) = dag_bag.process_file(path, only_if_updated=False)
+        (task,) = dag.tasks
+        forms[target] = _arguments(task)
+    old, new = (dict(forms[target].items() - forms[other].items()) for target, other in (("v1", "v2"), ("v2", "v1")))
+    # Each form has one argument that the other one leaves at None.
+    assert old == {"pipeline_name": "'score-files'", "component_name": "None"}
+    assert new == {"pipeline_name": "None", "component_name": "'score_files'"}
+    page = Path(path).parents[1] / "docs/from-v1-to-v2.md"
+    (diff,) = re.findall(r"^```diff\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    changed = [line for line in diff.splitlines() if not line.startswith(" ")]
+    assert changed == ['-    pipeline_name="score-files",', '+    component_name="score_files",']
 
 
 @pytest.mark.parametrize("target", ["v2", "v1"])
@@ -266,6 +295,15 @@ def test_the_demo_dag_scores_an_uploaded_file_and_checks_the_result(run_example,
     assert checked == {"run_id": run.id, "inputs": ["incoming/orders.csv"], "rows": 2, "amount": 25.0}
 
 
+def test_the_demo_component_scores_the_uploaded_file(run_example, emulator, container):
+    container.upload_blob("incoming/orders.csv", CSV)
+    dag_run = run_example("azureml_demo_component")
+    (run,) = emulator.state.runs.values()
+    assert run.job is not None
+    assert _returned(dag_run, "score") == run.id
+    assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
+
+
 def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):
     container.upload_blob("incoming/orders.csv", CSV)
 
@@ -306,3 +344,25 @@ def test_after_native_schedule(run_example: Callable[..., Any], emulator: Emulat
     run_id = _returned(dag_run, "wait_for_a_run")
     assert emulator.state.runs[run_id].schedule_id == schedule.id
     assert _returned(dag_run, "next_stage") == f"results/{run_id}.json"
+
+
+def test_a_job_schedule_is_made_once_followed_and_deleted(run_example, emulator, container):
+    container.upload_blob("incoming/orders.csv", CSV)
+    emulator.clock.hold()
+    for _ in range(2):
+        run_example("azureml_job_schedule")
+    (schedule,) = [item for item in emulator.state.job_schedules.all() if item.name.startswith("airflow-example")]
+    trigger = schedule.properties["trigger"]
+    assert (trigger["expression"], trigger["timeZone"]) == ("0 7 * * 1-5", "Korea Standard Time")
+    assert schedule.enabled
+    assert list(emulator.state.runs) == []
+
+    emulator.clock.advance(7 * 86_400)
+    jobs = sorted(emulator.state.runs.values(), key=lambda run: run.created)
+    assert [run.job.schedule for run in jobs] == [schedule.name] * 5
+    dag_run = run_example("azureml_after_job_schedule")
+    assert _returned(dag_run, "wait_for_a_job") == jobs[0].id
+    assert _returned(dag_run, "next_stage") == f"results/{jobs[0].id}.json"
+
+    run_example("azureml_job_schedule_delete")
+    assert schedule not in emulator.state.job_schedules.all()

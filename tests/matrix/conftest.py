@@ -92,11 +92,12 @@ class World:
             return value
 
     def submissions(self, experiment):
-        """The requests that submitted a run to an experiment."""
+        """The requests that submitted a run or a job to an experiment."""
         return [
             request
             for request in self.workspace.requests()
-            if "/PipelineSubmit/" in request["path"] and request["body"].get("ExperimentName") == experiment
+            if ("/PipelineSubmit/" in request["path"] and request["body"].get("ExperimentName") == experiment)
+            or (request["method"] == "PUT" and "/jobs/" in request["path"] and _experiment(request) == experiment)
         ]
 
     def runs(self, experiment):
@@ -134,6 +135,11 @@ class World:
         if errors := self.airflow.get("/importErrors")["import_errors"]:
             pytest.fail("\n".join(error["stack_trace"] for error in errors))
         return False
+
+
+def _experiment(request):
+    """The experiment in a request for a job."""
+    return request["body"]["properties"]["experimentName"]
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def main(names: list[str]) -> int:
         "records": records,
         "evidence": evidence,
         "triggers": triggers,
+        "job_triggers": job_triggers,
         "resumed": resumed,
         "xcoms": xcoms,
         "dag": dag,
@@ -150,14 +151,27 @@ def records() -> dict[str, object]:
 
 
 def triggers() -> dict[str, object]:
+    """Rows of all kinds of triggers."""
+    from stored_rows import story
+
+    return trigger_rows(story.triggers())
+
+
+def job_triggers() -> dict[str, object]:
+    """Rows of the triggers that wait for a job schedule of Azure ML v2."""
+    from stored_rows import story
+
+    return trigger_rows(story.job_triggers())
+
+
+def trigger_rows(made: dict[str, object]) -> dict[str, object]:
     """Rows of the table ``trigger``; their arguments decrypted, as text."""
     from airflow.models.crypto import get_fernet
     from airflow.models.trigger import Trigger
     from airflow.utils.session import create_session
-    from stored_rows import story
 
     rows = {}
-    for name, trigger in story.triggers().items():
+    for name, trigger in made.items():
         with create_session() as session:
             row = Trigger.from_object(trigger)
             session.add(row)

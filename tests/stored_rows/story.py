@@ -332,6 +332,30 @@ def triggers() -> dict[str, Any]:
     return made
 
 
+def job_triggers() -> dict[str, Any]:
+    """The triggers that wait for a job schedule, with all their arguments and with as few as possible."""
+    from aml_provider.triggers.schedule import AzureMLScheduleProvisioningTrigger
+    from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
+
+    return {
+        "a job schedule's provisioning": AzureMLScheduleProvisioningTrigger(
+            "nightly", 4102444800.0, is_job_schedule=True
+        ),
+        "a job schedule's jobs": AzureMLScheduleLookTrigger(
+            cursor_variable="azureml_cursor_x", job_schedule_name="nightly"
+        ),
+        "a job schedule's jobs, all arguments": AzureMLScheduleLookTrigger(
+            cursor_variable="azureml_cursor_x",
+            job_schedule_name="nightly",
+            since="2026-01-01T00:00:00+00:00",
+            azureml_conn_id="other",
+            poll_interval=7.5,
+            deadline=4102444800.25,
+            only_wait=True,
+        ),
+    }
+
+
 def a_watcher(**arguments: Any) -> Any:
     """The trigger of an asset's watcher."""
     from aml_provider.triggers.blob import AzureBlobChangeTrigger

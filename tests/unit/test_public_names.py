@@ -45,7 +45,7 @@ PUBLIC = {
         ForeignRun InvalidArgument InvalidParameters MalformedReply NotFound PermissionDenied PipelineDisabled
         PipelineError ProvisioningFailed ProvisioningUnsettled ReplyLost RunCanceled RunError RunFailed RunStillActive
         RunTimedOut RunUnwatched ScheduleError ScheduleExists ScheduleStartedRun ServerFault ServiceError
-        SubmissionUnknown SubmissionUnsettled Throttled Unreachable ends_a_wait
+        SubmissionUnknown SubmissionUnsettled Throttled Unreachable ends_a_wait is_gone
     """,
     # The calls that the hook's client takes, and their results.
     "client.calls": """
@@ -55,9 +55,9 @@ PUBLIC = {
         get_experiment_by_id get_graph get_history_run get_history_run_by_experiment_id get_interface get_job
         get_job_schedule get_last_run_of_schedule get_metric get_pipeline get_pipeline_output get_pipeline_summary
         get_run get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace
-        list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints list_component_versions
-        list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules list_jobs
-        list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
+        list_arm_datastores list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints
+        list_component_versions list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules
+        list_jobs list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
         list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules list_schedules_of_endpoint
         list_schedules_of_pipeline list_step_outputs list_step_status_codes list_step_statuses list_steps
         publish_pipeline put_job_schedule query_experiments query_runs register_datastore set_default_datastore

@@ -36,6 +36,16 @@ def get_arm_datastore(name: str) -> Call[Datastore]:
     return _IN_ARM.read(operation, _path(name), Datastore.from_arm, query=ARM_VERSION)
 
 
+def list_arm_datastores(*, only_default: bool = False) -> Call[tuple[Datastore, ...]]:
+    """List the workspace's datastores, or only its default one, in Azure Resource Manager, without credentials."""
+    only = (("isDefault", "true"),) if only_default else ()
+    query = (*ARM_VERSION, ("count", "30"), ("orderByAsc", "false"), *only)
+    which = "the default datastore" if only_default else "datastores"
+    return _IN_ARM.read_list(
+        f"list {which} in Azure Resource Manager", "/datastores", Datastore.from_arm, query=query, page_key="$skip"
+    )
+
+
 def list_datastore_secrets(store: Datastore) -> Call[Datastore]:
     """Read the credentials of a datastore in Azure Resource Manager; returns the datastore with its credentials.
 

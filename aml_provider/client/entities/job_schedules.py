@@ -74,6 +74,13 @@ class JobSchedule(Portable):
         return self._action.get("jobDefinition") or {}
 
     @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """The inputs of the jobs that it starts, as the service has them, by name."""
+        inputs = self.job.get("inputs")
+        items = inputs.items() if isinstance(inputs, dict) else ()
+        return {name: item for name, item in items if isinstance(item, dict)}
+
+    @property
     def trigger(self) -> dict[str, Any]:
         """When it starts jobs, as the service wrote it."""
         return self.wire["properties"].get("trigger") or {}

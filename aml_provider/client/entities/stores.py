@@ -64,10 +64,18 @@ class Datastore(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """Those credentials that it has."""
+        """The credentials that were read with it."""
+        return tuple(secret for secret in self._sealed if secret and not secret.is_withheld)
+
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether it has a credential that was not read with it."""
+        return any(secret.is_withheld for secret in self._sealed)
+
+    @property
+    def _sealed(self) -> tuple[Secret[str], ...]:
         principal = self.principal
-        found = (self.sealed_key, self.sealed_sas, principal.sealed_secret, principal.sealed_certificate)
-        return tuple(filter(None, found))
+        return self.sealed_key, self.sealed_sas, principal.sealed_secret, principal.sealed_certificate
 
     @property
     def account_key(self) -> str:
@@ -98,10 +106,18 @@ class Datastore(Portable):
 
     @classmethod
     def from_arm(cls, wire: dict[str, Any]) -> Datastore:
-        """Read it from Azure Resource Manager, which returns the secrets separately (azureml-v2-rest 7)."""
+        """Read it from Azure Resource Manager, which returns the secrets separately (azureml-v2-rest 7).
+
+        Until :meth:`with_secrets`, its credentials are withheld, so that nobody takes them for empty.
+        """
         properties = wire["properties"]
         credentials = properties.get("credentials") or {}
         kind = str(credentials.get("credentialsType") or "None")
+        principal = ServicePrincipal.from_wire(credentials)
+        if kind == "ServicePrincipal":
+            principal = replace(principal, sealed_secret=Secret.withheld())
+        elif kind == "Certificate":
+            principal = replace(principal, sealed_certificate=Secret.withheld())
         containers = (properties.get(key) for key in ("containerName", "filesystem", "fileShareName"))
         return cls(
             name=read_id(wire, "name"),
@@ -111,9 +127,9 @@ class Datastore(Portable):
             protocol=str(properties.get("protocol") or "https"),
             endpoint=str(properties.get("endpoint") or "core.windows.net"),
             credential_type=_CREDENTIALS.get(kind, kind),
-            sealed_key=Secret(""),
-            sealed_sas=Secret(""),
-            principal=ServicePrincipal.from_wire(credentials),
+            sealed_key=Secret.withheld() if kind == "AccountKey" else Secret(""),
+            sealed_sas=Secret.withheld() if kind == "Sas" else Secret(""),
+            principal=principal,
         )
 
     def with_secrets(self, wire: dict[str, Any]) -> Datastore:

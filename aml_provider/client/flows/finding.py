@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from unicodedata import normalize
 
@@ -16,7 +15,6 @@ from aml_provider.client.errors import (
     NotFound,
     PipelineError,
     ScheduleError,
-    ServiceError,
 )
 from aml_provider.client.text import some_of
 
@@ -24,12 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.entities import Datastore
     from aml_provider.client.http.messages import Flow
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 # Random ids share half of their digits by chance; mistyped ones nearly all.
 _NEAR_ID = 0.85
@@ -114,10 +109,11 @@ def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | N
     hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))
     if argument is None:
         return kind.missing(f"The workspace has no {kind.noun} with the id or name {name!r}; {hint}")
-    return _missing(kind, argument, f"named {name!r}", hint)
+    return missing(kind, argument, f"named {name!r}", hint)
 
 
-def _missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "the workspace") -> AzureMLError:
+def missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "the workspace") -> AzureMLError:
+    """The error where nothing is ``which``; it begins with ``subject``: an argument, or what referred to the thing."""
     problem = f"{workspace} has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
     if issubclass(kind.missing, InvalidArgument):
         return kind.missing(subject, problem)
@@ -143,7 +139,7 @@ def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", worksp
         found: T = yield call
     except NotFound as error:
         hint = yield from _advice_on_missing(kind, wanted)
-        raise _missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint, workspace) from error
+        raise missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint, workspace) from error
     return found
 
 
@@ -158,7 +154,8 @@ def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]
     return [folded[found] for found in difflib.get_close_matches(same_letters(wanted), folded, n=3, cutoff=cutoff)]
 
 
-def _did_you_mean(found: list[str]) -> str:
+def did_you_mean(found: list[str]) -> str:
+    """A question that suggests names; empty without one."""
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
@@ -185,7 +182,7 @@ def advice(kind: Kind, wanted: str, items: Iterable[Any], *, otherwise: str = ""
     near = similar(wanted, {item.name for item in items})
     if not near and kind.argument:
         near = similar(wanted, {item.id for item in items}, _NEAR_ID)
-    return _did_you_mean(near) or otherwise
+    return did_you_mean(near) or otherwise
 
 
 def _advice_on_missing(kind: Kind, wanted: str) -> Flow[str]:
@@ -209,93 +206,5 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
         hint = yield from _advice_on_missing(kind, wanted)
         if not hint:
             raise
-        raise NotFound(
-            error.operation,
-            status=error.status,
-            code=error.code,
-            message=error.message,
-            request_ids=error.request_ids,
-            retry_after=error.retry_after,
-            hint=" ".join(filter(None, (error.hint, f"{hint[0].upper()}{hint[1:]}"))),
-        ) from error
+        raise error.with_hint(f"{hint[0].upper()}{hint[1:]}") from error
     return found
-
-
-def find_datastore(name: str, *, workspace: str = "the workspace", api: str = "v1") -> Flow[Datastore]:
-    """Read the datastore that the argument ``datastore`` names, with its credentials.
-
-    Args:
-        name: Its name.
-        workspace: The workspace, for the error.
-        api: ``v1``: the datastore service. ``arm``: Azure Resource Manager. ``auto``: the datastore service; if that is
-            gone, or does not know a datastore that Azure Resource Manager knows, the latter.
-
-    Raises:
-        InvalidArgument: It does not exist; the message suggests similar names.
-    """
-    if api == "arm":
-        return (yield from _with_secrets((yield from _read_store(calls.get_arm_datastore(name), name, workspace))))
-    try:
-        return (yield from _read_store(calls.get_datastore(name), name, workspace))
-    except (InvalidArgument, ServiceError) as error:
-        if api != "auto" or not _may_be_gone(error):
-            raise
-        try:
-            store: Datastore = yield calls.get_arm_datastore(name)
-        except AzureMLError:
-            if isinstance(error, InvalidArgument):
-                # The first service is there, and knows no such datastore.
-                raise error from None
-            raise
-        log.warning(
-            "The datastore service of Azure ML v1 does not return datastore %r any more; its credential is read from "
-            "Azure Resource Manager. With datastore_api=arm in the connection, the first request is saved. %s",
-            name,
-            error,
-        )
-        return (yield from _with_secrets(store))
-
-
-def _read_store(call: Call[Datastore], name: str, workspace: str) -> Flow[Datastore]:
-    return read_by_id(DATASTORE, call, name, "datastore", workspace)
-
-
-def _with_secrets(store: Datastore) -> Flow[Datastore]:
-    if store.credential_type == "None":
-        return store
-    found: Datastore = yield calls.list_datastore_secrets(store)
-    return found
-
-
-def _may_be_gone(error: AzureMLError) -> bool:
-    """Whether an answer of v1's datastore service may mean that the service has been shut down.
-
-    A service that is gone may answer 404 as well, which a service that works answers for an unknown datastore.
-    """
-    return isinstance(error, InvalidArgument) or (isinstance(error, ServiceError) and error.status in {410, 501})
-
-
-def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str]) -> Flow[None]:
-    """Check that datastores exist before a run that needs them is submitted.
-
-    Args:
-        wanted: Pairs of an argument and the datastore that it names.
-        known: Names that were found before, which are not checked again; new ones are added.
-
-    Raises:
-        InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, nothing is checked,
-            and the service itself decides.
-    """
-    # The service ignores case.
-    asked = [(argument, name) for argument, name in wanted if name.casefold() not in known]
-    if not asked:
-        return
-    try:
-        listed: tuple[Any, ...] = yield DATASTORE.listing()
-    except AzureMLError:
-        return
-    names = {item.name for item in listed}
-    known.update(name.casefold() for name in names)
-    for argument, name in asked:
-        if name.casefold() not in known:
-            raise _missing(DATASTORE, argument, repr(name), _did_you_mean(similar(name, names)))

@@ -1,8 +1,8 @@
 """Finds a run by its id alone, whether it is a run of a published pipeline or a pipeline job.
 
 The ids of our own jobs have a form that no other run has. Any other id may belong to either kind. Then the pipelines
-service is asked first, and Azure Resource Manager if the pipelines service refuses the request. The answer is not
-stored.
+service is asked first, and Azure Resource Manager if the pipelines service refuses the request. The process remembers
+the latest ids that were found to be those of jobs, so that each further read costs one request.
 """
 
 from __future__ import annotations
@@ -10,15 +10,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PermissionDenied, ServiceError
+from aml_provider.client.errors import (
+    AzureMLError,
+    BadRequest,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    is_gone,
+)
+from aml_provider.client.http.messages import OwnSettings
 from aml_provider.client.specs.job import is_own_job_id
 
 if TYPE_CHECKING:
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.messages import Flow
+    from aml_provider.client.settings import WorkspaceSettings
 
 T = TypeVar("T")
+
+# Workspaces and ids that were found to be jobs; an id never changes its kind. As many as a triggerer may wait for.
+_JOBS: dict[tuple[str, str], None] = {}
+_MOST_JOBS = 10_000
 
 
 def get_run(run_id: str) -> Flow[PipelineRun]:
@@ -26,7 +39,7 @@ def get_run(run_id: str) -> Flow[PipelineRun]:
 
     Raises:
         NotFound: It is neither.
-        BadRequest: The pipelines service refuses the id, or is gone, and it is not the id of a job either.
+        BadRequest: The pipelines service refuses the id, and it is not the id of a job either.
         PermissionDenied: The identity may not read runs of one kind, so it may be one of these.
     """
     return _either(run_id, calls.get_run(run_id), calls.get_job(run_id))
@@ -37,7 +50,7 @@ def request_cancel(run_id: str) -> Flow[None]:
 
     Raises:
         NotFound: It is neither.
-        BadRequest: The pipelines service refuses the request, or is gone, and it is not the id of a job either.
+        BadRequest: The pipelines service refuses the request, and it is not the id of a job either.
         PermissionDenied: The identity may not cancel runs of one kind, so it may be one of these.
     """
     # The pipelines service also refuses it with 400 because the run has ended.
@@ -50,28 +63,42 @@ def _either(run_id: str, of_run: Call[T], of_job: Call[T], of_runs_too: tuple[ty
     if is_own_job_id(run_id):
         result = yield of_job
         return result
+    settings: WorkspaceSettings = yield OwnSettings()
+    key = settings.identity, run_id
+    if key in _JOBS:
+        result = yield of_job
+        return result
     try:
         result = yield of_run
-    except (BadRequest, NotFound, PermissionDenied) as error:
-        # Any refusal may only mean that it is a job: the service may call its id malformed, or be gone (410).
-        try:
-            result = yield of_job
-        except NotFound:
-            raise error from None
-        except AzureMLError as second:
-            if not second.permanent and not isinstance(error, of_runs_too):
-                # It may be a job: that it is not a run says nothing while jobs cannot be read.
-                raise
-            raise _with_hint(error, f"Nor could it be found as a job: {second}") from second
+    except ServiceError as error:
+        # Any refusal may only mean that it is a job: the service may call its id malformed, or be gone.
+        if not (isinstance(error, (BadRequest, NotFound, PermissionDenied)) or is_gone(error)):
+            raise
+        result = yield from _as_job(of_job, error, may_be_of_run=isinstance(error, of_runs_too))
+        _JOBS[key] = None
+        if len(_JOBS) > _MOST_JOBS:
+            _JOBS.pop(next(iter(_JOBS)), None)
     return result
 
 
-def _with_hint(error: ServiceError, hint: str) -> ServiceError:
-    return type(error)(
-        error.operation,
-        status=error.status,
-        code=error.code,
-        message=error.message,
-        request_ids=error.request_ids,
-        hint=f"{error.hint} {hint}".strip(),
-    )
+def _as_job(of_job: Call[T], error: ServiceError, *, may_be_of_run: bool) -> Flow[T]:
+    """The answer for a job, after the pipelines service has refused.
+
+    Args:
+        of_job: The call.
+        error: The refusal.
+        may_be_of_run: Whether the service gives this refusal for its own runs, too.
+    """
+    try:
+        result: T = yield of_job
+    except AzureMLError as second:
+        if is_gone(error):
+            # Then there are only jobs.
+            raise
+        if isinstance(second, NotFound):
+            raise error from None
+        if not second.permanent and not may_be_of_run:
+            # It may be a job: the refusal says nothing while jobs cannot be read.
+            raise
+        raise error.with_hint(f"Nor could it be found as a job: {second}") from second
+    return result

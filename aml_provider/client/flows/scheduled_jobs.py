@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from aml_provider.client import calls
 from aml_provider.client.errors import BadRequest, InvalidArgument, NotFound, ScheduleError
+from aml_provider.client.flows.job_schedules import read_job_schedule
 from aml_provider.client.specs.job_schedule import SCHEDULE
 
 if TYPE_CHECKING:
@@ -77,3 +78,16 @@ class ScheduledJobs:
             # The preview version of the API may be gone.
             self._preview = False
         return () if self._preview is False else jobs
+
+
+def list_jobs_of_schedule(name: str) -> Flow[tuple[PipelineRun, ...]]:
+    """List all jobs that a schedule has started, in any order; those of one that was deleted are found too.
+
+    Raises:
+        ScheduleError: There is neither such a schedule nor a job of it, or its jobs cannot be found.
+    """
+    ways = ScheduledJobs(name)
+    jobs = yield from ways.read()
+    if not jobs:
+        ways.check((yield from read_job_schedule(name, "name")))
+    return jobs

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.arguments import ACTIVE, DISABLED
 from aml_provider.client.errors import InvalidArgument, ProvisioningFailed, ProvisioningUnsettled
+from aml_provider.client.flows.datastores import check_datastores, find_datastore
 from aml_provider.client.flows.finding import (
     ENDPOINT,
     PIPELINE,
     SCHEDULE,
     advised,
-    check_datastores,
-    find_datastore,
     no_such_name,
     only_named,
     read_by_id,
@@ -208,7 +207,7 @@ def prepare(
     target = yield from find_target(reference, known)
     target, pipeline, interface = yield from inspect_target(target, known)
     wanted.check(pipeline, interface)
-    yield from check_datastores(wanted.request.datastores(), known.datastores)
+    yield from check_datastores(wanted.request.datastores(), known.datastores, of_job=False)
     if wanted.datastore is None:
         return target
     datastore = yield from find_datastore(wanted.datastore)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from aml_provider.client import calls
 from aml_provider.client.errors import PipelineDisabled, PipelineError
 from aml_provider.client.flows.components import find_component, find_deployment
+from aml_provider.client.flows.datastores import check_datastores
 from aml_provider.client.flows.endpoints import find_endpoint
-from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, check_datastores, no_such_name, only_named, read_by_id
+from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, no_such_name, only_named, read_by_id
 from aml_provider.client.specs.component_inputs import check_inputs
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
@@ -151,7 +152,7 @@ def find_target_for(
     target = yield from find_target(reference, known)
     if validate:
         target = yield from accept(request, target, known)
-        yield from check_datastores(request.datastores(), known.datastores)
+        yield from check_datastores(request.datastores(), known.datastores, of_job=reference.is_v2)
     elif target.kind == "component" and (request.data_paths or request.datasets):
         target, _ = yield from _read_component(target, known)
     return target

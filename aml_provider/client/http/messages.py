@@ -62,10 +62,14 @@ class Pause(NamedTuple):
         return cls(min(seconds, left)) if left > 0 else None
 
 
+class OwnSettings(NamedTuple):
+    """A flow that yields this is sent the settings of its workspace; nothing is requested."""
+
+
 #: Carried out by a driver.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
 #: Composed of calls, requests and pauses: a call yields its result, a request its reply, a pause None.
-Flow: TypeAlias = Generator["Call[Any] | Request | Pause", Any, T]
+Flow: TypeAlias = Generator["Call[Any] | Request | Pause | OwnSettings", Any, T]
 
 
 def flow_of(call: Call[T]) -> Flow[T]:

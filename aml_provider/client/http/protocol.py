@@ -28,7 +28,7 @@ from aml_provider.client.errors import (
     Throttled,
 )
 from aml_provider.client.http.exchange import MOST_OF_A_PAGE, MOST_OF_A_RECORD, MOST_OF_A_TEXT
-from aml_provider.client.http.messages import Flow, Machine, Request, T
+from aml_provider.client.http.messages import Flow, Machine, OwnSettings, Request, T
 from aml_provider.client.http.reply import error_facts
 from aml_provider.client.http.retry import RetryPolicy, attempt
 from aml_provider.client.trouble import Troubles
@@ -51,6 +51,18 @@ _PREFIXES = {
     "datastore": "/datastore/v1.0",
     "artifact": "/artifact/v2.0",
     "metric": "/metric/v2.0",
+}
+# The next step if a service of Azure ML v1 has been shut down.
+_SUCCESSORS = {
+    "pipelines": (
+        "The pipelines service of Azure ML v1 has been shut down. Use components instead of published pipelines "
+        "(component_name), and the operators for job schedules, such as AzureMLCreateJobScheduleOperator, instead of "
+        "those for schedules."
+    ),
+    "datastore": (
+        "The datastore service of Azure ML v1 has been shut down. With datastore_api=auto or arm in the connection, "
+        "datastores are read in Azure Resource Manager."
+    ),
 }
 # With the largest pages of the services, enough for half a million items; a longer list is taken for endless.
 _MOST_PAGES = 1000
@@ -89,6 +101,8 @@ class Session:
                         result = yield from self.perform(step)
                     elif isinstance(step, Request):
                         result = yield from attempt(step, self._policy, self._troubles, spent)
+                    elif isinstance(step, OwnSettings):
+                        result = self.settings
                     else:
                         result = yield step
                 except AzureMLError as error:
@@ -247,8 +261,15 @@ class Session:
             kind = Throttled
         elif reply.status >= 500 or reply.status == 408:
             kind = ServerFault
+        elif reply.status == 410:
+            hint = _SUCCESSORS.get(call.service, "")
         elif 300 <= reply.status < 400:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
+        if call.ml_token and self.settings.ml_token_scope is None and "token" in message.lower():
+            hint = (
+                f"{hint} It was sent without a token for {self.settings.cloud.ml_resource}, because auth_method "
+                "'static_token' has a token for one audience; use another auth_method."
+            ).strip()
         return kind(
             call.operation,
             status=reply.status,

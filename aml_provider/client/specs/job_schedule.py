@@ -6,7 +6,6 @@ not known here (``azureml-v2-rest`` 6.2). Only what an author asks for is compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,8 @@ from aml_provider.client.specs.job_trigger import merge_trigger, same_trigger, t
 from aml_provider.client.specs.run import as_experiment_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aml_provider.client.entities import JobSchedule
     from aml_provider.client.specs.run import RunRequest
     from aml_provider.client.specs.target import PipelineReference, Target
@@ -160,7 +161,7 @@ def _aspects(schedule: JobSchedule, wanted: Mapping[str, Any]) -> list[_Aspect]:
         _Aspect(
             "experiment_name", current.get("experimentName") == experiment, "experimentName", experiment, of_jobs=True
         ),
-        _inputs(current.get("inputs") or {}, job["inputs"]),
+        _inputs(schedule.inputs, job["inputs"]),
         _map("settings", "settings", current, job["settings"], of_jobs=True),
         _map("tags", "tags", current, asked["tags"], of_jobs=True),
         *_owner(now, current, asked["properties"]),
@@ -201,14 +202,13 @@ def _same_value(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _inputs(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> _Aspect:
+def _inputs(current: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any]) -> _Aspect:
     """The inputs: an input that is not requested would change the job, so it goes; others' keys of an input stay."""
-    seen = {name: item for name, item in current.items() if isinstance(item, Mapping)}
-    same = {name: _meaning(item) for name, item in seen.items()} == {
+    same = {name: _meaning(item) for name, item in current.items()} == {
         name: _meaning(item) for name, item in wanted.items()
     }
     value = {
-        name: {**(seen[name] if name in seen and _type(seen[name]) == _type(item) else {}), **item}
+        name: {**(current[name] if name in current and _type(current[name]) == _type(item) else {}), **item}
         for name, item in wanted.items()
     }
     return _Aspect("parameters, data_paths or datasets", same, "inputs", value, of_jobs=True)
@@ -218,5 +218,6 @@ def _type(item: Mapping[str, Any]) -> str:
     return str(item.get("jobInputType")).lower()
 
 
-def _meaning(item: Mapping[str, Any]) -> tuple[str, Any, Any]:
-    return _type(item), item.get("value"), item.get("uri")
+def _meaning(item: Mapping[str, Any]) -> tuple[str, str, Any]:
+    # A literal is sent as text, and may come back as a number or a bool.
+    return _type(item), str(item.get("value")), item.get("uri")

@@ -15,6 +15,7 @@ from aml_provider.client.specs.recurrence import (
     as_local_time,
     as_recurrence,
     frequency_of,
+    parts,
     plain_time,
     recurrence_lists,
     whole_number,
@@ -24,6 +25,8 @@ from aml_provider.client.specs.time_zones import windows_zone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.client.models import Recurrence
+
 _RULES = Rules(times=("Day", "Week", "Month"), week_days=("Week", "Month"), month_days=("Month",))
 _LISTS = ("hours", "minutes", "weekDays", "monthDays")
 # The keys that follow the request; a start that is not requested, and all other keys, are somebody else's.
@@ -32,7 +35,7 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 # Of each field of a cron expression: its name, its least and its greatest number.
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
 _IGNORED = ("day of month", "month")
-_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+)|(?!/)))(?:/0*[1-9][0-9]?)?")
+_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+)|(?!/)))(?:/(?P<step>0*[1-9][0-9]{0,2}))?", re.ASCII)
 
 
 def trigger_to_wire(
@@ -58,47 +61,79 @@ def trigger_to_wire(
     if (recurrence is None) == (cron is None):
         given = "both are" if cron is not None else "neither is"
         raise InvalidArgument("recurrence, cron", f"{given} given after rendering; give one of them")
+    start_argument, zone_argument = "start_time", "time_zone"
     if recurrence is not None:
         recurrence = as_recurrence(recurrence)
-        start_time = _only_once("start_time", start_time, recurrence.start_time)
-        time_zone = _only_once("time_zone", time_zone, recurrence.time_zone)
+        start_argument, start_time = _only_once("start_time", start_time, recurrence.start_time)
+        zone_argument, time_zone = _only_once("time_zone", time_zone, recurrence.time_zone)
         wire = _recurrence_to_wire(recurrence)
     else:
         wire = {"triggerType": "Cron", "expression": as_cron("cron", cron)}
     if start_time is not None:
-        wire["startTime"] = as_local_time("start_time", start_time)
+        wire["startTime"] = as_local_time(start_argument, start_time)
     if end_time is not None:
         wire["endTime"] = as_local_time("end_time", end_time)
         # Both have the same form, so their order is that of the texts.
         if wire["endTime"] <= wire.get("startTime", ""):
             raise InvalidArgument("end_time", f"is {wire['endTime']!r}, not after start_time {wire['startTime']!r}")
-    if time_zone is not None and not isinstance(time_zone, str):
-        raise wrong_type("time_zone", time_zone, "text")
-    wire["timeZone"] = "UTC" if time_zone is None else windows_zone("time_zone", time_zone)
+    wire["timeZone"] = "UTC" if time_zone is None else _zone(zone_argument, time_zone)
     return wire
 
 
-def _only_once(name: str, given: Any, in_recurrence: Any) -> Any:
+def recurrence_parts(recurrence: Any) -> list[Recurrence]:
+    """Split a recurrence into parts for :func:`check_fields`, so that all its mistakes can be found.
+
+    Raises:
+        InvalidArgument: It is not a recurrence.
+    """
+    return parts(recurrence, ("Month",))
+
+
+def check_fields(recurrence: Recurrence) -> None:
+    """Check each field of a recurrence, but not which of them the service wants together.
+
+    Raises:
+        InvalidArgument: A field cannot be used; the message names it.
+    """
+    _fields_to_wire(recurrence)
+    if recurrence.start_time is not None:
+        as_local_time("recurrence.start_time", recurrence.start_time)
+    if recurrence.time_zone is not None:
+        _zone("recurrence.time_zone", recurrence.time_zone)
+
+
+def _zone(argument: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise wrong_type(argument, value, "text")
+    return windows_zone(argument, value)
+
+
+def _only_once(name: str, given: Any, in_recurrence: Any) -> tuple[str, Any]:
+    """The argument that has the value, and the value."""
     if given is not None and in_recurrence is not None:
         raise InvalidArgument(name, f"is given, and recurrence.{name} too; give either")
-    return in_recurrence if given is None else given
+    return (f"recurrence.{name}", in_recurrence) if given is None else (name, given)
 
 
-def _recurrence_to_wire(recurrence: Any) -> dict[str, Any]:
-    wire: dict[str, Any] = {
-        "triggerType": "Recurrence",
-        "frequency": frequency_of(recurrence),
-        "interval": whole_number("recurrence.interval", recurrence.interval, 1, None),
-    }
+def _fields_to_wire(recurrence: Recurrence) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    frequency = frequency_of(recurrence)
+    interval = whole_number("recurrence.interval", recurrence.interval, 1, None)
     lists = recurrence_lists(recurrence, _RULES)
+    return {"triggerType": "Recurrence", "frequency": frequency, "interval": interval}, lists
+
+
+def _recurrence_to_wire(recurrence: Recurrence) -> dict[str, Any]:
+    wire, lists = _fields_to_wire(recurrence)
+    problems = []
     if bool(lists.get("Hours")) != bool(lists.get("Minutes")) or (lists and not lists.get("Hours")):
-        raise InvalidArgument(
-            "recurrence",
+        problems.append(
             f"has {' and '.join(name for name in recurrence._fields[4:] if getattr(recurrence, name) is not None)}; "
-            "the service wants hours and minutes, neither of them empty, with any list: give both, or time_of_day",
+            "the service wants hours and minutes, neither of them empty, with any list: give both, or time_of_day"
         )
     if "WeekDays" in lists and "MonthDays" in lists:
-        raise InvalidArgument("recurrence.month_days", "is given together with week_days; give either")
+        problems.append("has week_days and month_days; give either")
+    if problems:
+        raise InvalidArgument("recurrence", "; it ".join(problems))
     # As Microsoft's SDK: a schedule without a pattern has two empty lists.
     pattern = {"hours": [], "minutes": []} | {f"{key[0].lower()}{key[1:]}": value for key, value in lists.items()}
     return {**wire, "schedule": pattern}
@@ -120,31 +155,34 @@ def as_cron(argument: str, value: Any) -> str:
         raise InvalidArgument(
             argument, f"is {value!r}; use five fields (minute, hour, day of month, month, day of week){hint}"
         )
+    problems = []
     for (name, least, most), field in zip(_FIELDS, fields, strict=True):
-        if name in _IGNORED:
-            if field != "*":
-                raise InvalidArgument(
-                    argument,
-                    f"is {value!r}; the service ignores the field for {name} ({field!r}) and reads it as '*', so that "
-                    "jobs would start on other days too. Write '*' there; use a recurrence with month_days for days of "
-                    "the month, or let Airflow's own schedule start the runs",
-                )
-            continue
-        for part in field.split(","):
-            _check_part(argument, value, name, part, least, most)
+        if name not in _IGNORED:
+            problems += [_part_problem(name, part, least, most) for part in field.split(",")]
+        elif field != "*":
+            problems.append(
+                f"the service ignores the field for {name} ({field!r}) and reads it as '*', so that jobs would start "
+                "on other days too. Write '*' there; use a recurrence with month_days for days of the month, or let "
+                "Airflow's own schedule start the runs"
+            )
+    if problems := list(dict.fromkeys(filter(None, problems))):
+        raise InvalidArgument(argument, "; ".join([f"is {value!r}", *problems]))
     return " ".join(fields)
 
 
-def _check_part(argument: str, cron: str, name: str, part: str, least: int, most: int) -> None:
+def _part_problem(name: str, part: str, least: int, most: int) -> str:
+    """What is wrong with a part of a field; empty: nothing."""
     found = _PART.fullmatch(part)
     numbers = [_number(name, text) for text in (found.group("first", "last") if found else ("-1",)) if text]
-    if not least <= min(numbers, default=least) or not max(numbers, default=most) <= most or numbers != sorted(numbers):
-        names = " or names from Sun to Sat (Sunday is 0)" if name == "day of week" else ""
-        raise InvalidArgument(
-            argument,
-            f"is {cron!r}; the field for {name} has {part!r}: use '*', numbers from {least} to {most}{names}, ranges "
-            "such as '1-5', and steps such as '*/5' and '1-9/2'",
-        )
+    step = int(found["step"] or 1) if found else 1
+    if least <= min(numbers, default=least) and max(numbers, default=most) <= most and numbers == sorted(numbers):
+        # A longer step would start again in each hour or day, so jobs would start more often than it says.
+        return "" if step <= most else f"the field for {name} has {part!r}: use a step of {most} at most"
+    names = " or names from Sun to Sat (Sunday is 0)" if name == "day of week" else ""
+    return (
+        f"the field for {name} has {part!r}: use '*', numbers from {least} to {most}{names}, ranges such as '1-5', and "
+        "steps such as '*/5' and '1-9/2'"
+    )
 
 
 def _number(name: str, text: str) -> int:

@@ -90,18 +90,26 @@ def frequency_of(recurrence: Recurrence) -> str:
     return frequency
 
 
-def parts(value: Any) -> list[Recurrence]:
-    """Split a recurrence, so that each field can be checked alone; the last part is the whole recurrence.
+def parts(value: Any, frequencies: Sequence[str] = ("Week",)) -> list[Recurrence]:
+    """Split a recurrence, so that all its mistakes can be found.
+
+    Args:
+        value: The recurrence.
+        frequencies: Those with which the fields are checked, besides the recurrence's own one: each field must be
+            allowed with one of them.
+
+    Returns:
+        The frequency alone; each other field alone, with each of the frequencies; the whole recurrence.
 
     Raises:
         InvalidArgument: It is not a recurrence.
     """
     recurrence = as_recurrence(value)
-    weekly = Recurrence("Week", 1)
     others = [(name, item) for name, item in recurrence._asdict().items() if name != "frequency" and item is not None]
+    own = [recurrence.frequency] if recurrence.frequency in FREQUENCIES else []
     return [
         Recurrence(recurrence.frequency, 1),
-        *(weekly._replace(**{name: item}) for name, item in others),
+        *(Recurrence(each, 1)._replace(**{name: item}) for name, item in others for each in (*frequencies, *own)),
         recurrence,
     ]
 

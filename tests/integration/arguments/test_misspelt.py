@@ -99,7 +99,7 @@ HOOK = {
     "get_endpoint": (lambda hook: hook.get_endpoint("dooor"), "Did you mean 'door'"),
     "get_schedule": (lambda hook: hook.get_schedule("hourly"), "That is the name of schedule"),
     "find_schedule": (lambda hook: hook.find_schedule("hourli"), "did you mean 'hourly'"),
-    "get_datastore": (lambda hook: hook.get_datastore("stor"), "Did you mean 'store'"),
+    "get_datastore": (lambda hook: hook.get_datastore("stor"), "did you mean 'store'"),
     "get_experiment": (lambda hook: hook.get_experiment("scorin"), "Did you mean 'scoring'"),
     "update_experiment": (lambda hook: hook.update_experiment("scorin", description="x"), "Did you mean 'scoring'"),
     "list_runs": (lambda hook: hook.list_runs(experiment_name="scorin"), "Did you mean 'scoring'"),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.drivers.command_line import CommandLine
+from support.services.local_workspace import serving
 
 from aml_provider.client.models import Recurrence
+from aml_provider.compat import AirflowFailException
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
@@ -54,6 +56,29 @@ def test_job_schedules_are_listed_and_shown(cli, weekly):
     assert shown["parameters"] == {"count": "7"}
     assert shown["data"] == {"input": "azureml://datastores/store/paths/in/new"}
     assert (shown["last_job_id"], shown["last_job_status"]) == (None, None)
+
+
+def test_a_schedule_whose_jobs_cannot_be_found_is_shown_anyway(monkeypatch, capsys):
+    with serving(monkeypatch, quirks=("schedule_filter=refused",)) as workspace:
+        AzureMLHook().create_job_schedule(
+            "foreign",
+            experiment_name="work",
+            component_name="quick",
+            cron="0 7 * * *",
+            start_time="2099-01-01T00:00:00",
+        )
+        properties = workspace.state.job_schedules.get("foreign").properties
+        for part in (properties, properties["action"]["jobDefinition"]):
+            part["tags"], part["properties"] = {}, {}
+        answer = CommandLine(monkeypatch, capsys)("job-schedules", "show", "foreign", "-o", "json")
+    assert (answer.code, answer.json["name"], answer.json["last_job_id"]) == (0, "foreign", None)
+    assert "The jobs of schedule 'foreign' cannot be found" in answer.err
+
+
+def test_the_jobs_of_a_misspelt_schedule_are_an_error_with_its_neighbour(weekly):
+    assert AzureMLHook().list_jobs_of_job_schedule("weekly") == ()
+    with pytest.raises(AirflowFailException, match="no job schedule 'weekli'; did you mean 'weekly'"):
+        AzureMLHook().list_jobs_of_job_schedule("weekli")
 
 
 def test_a_job_schedule_is_triggered(cli, workspace, weekly):

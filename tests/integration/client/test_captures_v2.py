@@ -139,6 +139,7 @@ ROUTES = {
     "GET /schedules": lambda query: calls.list_job_schedules(active_only=query["listViewType"] == "EnabledOnly"),
     "GET /schedules/{}": calls.get_job_schedule,
     "DELETE /schedules/{}": calls.delete_job_schedule,
+    "GET /datastores": lambda query: calls.list_arm_datastores(only_default="isDefault" in query),
     "GET /datastores/{}": calls.get_arm_datastore,
     "POST /datastores/{}/listSecrets": lambda name: calls.list_datastore_secrets(Datastore.from_wire({"name": name})),
     "GET /batchEndpoints": calls.list_batch_endpoints,
@@ -151,7 +152,6 @@ NOT_OURS = {
     "GET /discovery": "as before",
     "GET /async/": "the end of an operation is read from the job or schedule itself",
     "GET /runs/": "the run history is requested as for v1; test_captures.py",
-    "GET /datastores": "datastores are listed as for v1, as long as that answers; nothing depends on the list",
     "GET /logs/": "a link with its own signature, not a call",
 }
 CAPTURES = Captures("captures-v2", ROUTES, NOT_OURS, rf"(/history/v1\.0)?{SCOPE}")
@@ -287,7 +287,8 @@ def test_an_enabled_schedule_is_not_deleted():
 def test_a_datastore_and_its_secrets_are_read():
     store = read("datastore_get", 0, calls.get_arm_datastore("workspaceblobstore"))
     assert (store.kind, store.account, store.container) == ("AzureBlob", "demostorage", "azureml-blobstore-0001")
-    assert (store.credential_type, store.account_key, store.secrets) == ("AccountKey", "", ())
+    assert (store.credential_type, store.lacks_secrets, store.secrets) == ("AccountKey", True, ())
+    assert read("datastore_list", 0, calls.list_arm_datastores())[0] == store
     store = read("datastore_list_secrets", 0, calls.list_datastore_secrets(store))
     assert (store.account, store.account_key) == ("demostorage", "ZmFrZWtleQ==")
     assert "ZmFrZWtleQ" not in repr(store)

@@ -271,7 +271,7 @@ class TestMethods:
         names = [store.name for store in hook.list_datastores()]
         assert "workspaceblobstore" in names
         assert hook.get_datastore("workspaceblobstore").container
-        with pytest.raises(AirflowFailException, match="404"):
+        with pytest.raises(AirflowFailException, match="no datastore 'missing'"):
             hook.get_datastore("missing")
 
     def test_a_lost_submission_is_not_repeated_and_says_that_it_is_in_doubt(self, connect, emulator):

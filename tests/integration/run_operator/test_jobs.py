@@ -205,12 +205,14 @@ def test_the_sensor_takes_ids_of_jobs_that_others_have_chosen(workspace, task, d
 
     job_id = run(task, component_name="quick")
     copy = workspace.state.runs.pop(job_id)
-    copy.id = "olive_tree_0123456789"
+    copy.id = f"olive_tree_{deferrable}"
     workspace.state.runs[copy.id] = copy
     sensor = AzureMLPipelineRunSensor(task_id="wait", run_id=copy.id, poke_interval=0.1, deferrable=deferrable)
     assert sensor.execute(task.context) == copy.id
     assert AzureMLHook().get_run(copy.id).status == "Completed"
-    assert [entry["status"] for entry in workspace.requests("GET", f"PipelineRuns/{copy.id}")] == [404, 404]
+    # The process asks once which kind of run it is.
+    assert [entry["status"] for entry in workspace.requests("GET", f"PipelineRuns/{copy.id}")] == [404]
+    assert len(workspace.requests("GET", f"/jobs/{copy.id}")) == 2
 
 
 def test_a_service_that_fails_for_longer_than_the_budget_is_left_to_the_next_try(workspace, task):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from aml_provider.client.calls import Call
@@ -16,7 +17,8 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.client.http.messages import Pause
+from aml_provider.client.http.messages import OwnSettings, Pause
+from aml_provider.client.settings import WorkspaceSettings
 
 #: One of each way in which a request fails.
 FAILURES = [
@@ -29,6 +31,8 @@ FAILURES = [
     NotFound("x", status=404),
     MalformedReply("x", status=200),
 ]
+
+_NUMBERS = itertools.count()
 
 
 def a_run(status: Any = "Running", detail="", **wire):
@@ -52,16 +56,23 @@ class Service:
     Args:
         answers: By the path of a call or the URL of a request: an answer, a list of them with the last repeating, or a
             function of the step. An exception is thrown.
+        settings: More of the workspace's settings.
     """
 
-    def __init__(self, answers):
+    def __init__(self, answers, **settings):
         self._answers = answers
+        # Of its own, as the process remembers what it has found in a workspace.
+        given = {"subscription_id": "s", "resource_group": "g", "workspace_name": f"w{next(_NUMBERS)}", **settings}
+        self._settings = WorkspaceSettings(**given)
         self.steps = []
 
     def carry_out(self, flow, *, most=200):
         try:
             item = next(flow)
             while True:
+                if isinstance(item, OwnSettings):
+                    item = flow.send(self._settings)
+                    continue
                 self.steps.append(item)
                 assert len(self.steps) <= most, "it does not end"
                 answer = None if isinstance(item, Pause) else self._answer(item)
@@ -94,5 +105,5 @@ class Service:
         return [item.seconds for item in self.steps if isinstance(item, Pause)]
 
 
-def carry_out(flow, answers):
-    return Service(answers).carry_out(flow)
+def carry_out(flow, answers, **settings):
+    return Service(answers, **settings).carry_out(flow)

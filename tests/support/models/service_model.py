@@ -13,11 +13,13 @@ from support.models.crashes import Fuse
 
 from aml_provider.client.calls import Call
 from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, ReplyLost, ServerFault, Throttled
-from aml_provider.client.http.messages import Pause
+from aml_provider.client.http.messages import OwnSettings, Pause
+from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.durable.evidence import Evidence
 from aml_provider.state.task_records import TaskStateSubmissionStore
 
 ACTIVE = frozenset({"NotStarted", "Running"})
+SETTINGS = WorkspaceSettings(subscription_id="s", resource_group="g", workspace_name="model")
 
 
 @dataclass
@@ -124,6 +126,8 @@ class Service:
             self._point(changes=False)
             self.wait(step.seconds)
             return None
+        if isinstance(step, OwnSettings):
+            return SETTINGS
         assert isinstance(step, Call)
         entry = f"{step.method} {step.path}"
         self.log.append(entry)

@@ -43,7 +43,7 @@ QUIRKS = (
     "update_fires=never",
 )
 
-#: The same for the API of Azure Resource Manager (v2) only; QUIRKS apply to it too, where they have a counterpart.
+#: The same for the API of Azure Resource Manager (v2) only.
 JOB_QUIRKS = (
     "disabled_creation=ignored",
     "first_job_at_once",
@@ -58,6 +58,37 @@ JOB_QUIRKS = (
     "put_replaces_tags",
     "schedule_filter=ignored",
     "schedule_filter=refused",
+    "v1_gone",
+)
+
+#: Quirks of v1 and run history that also change jobs and job schedules.
+SHARED_QUIRKS = (
+    "drop_properties",
+    "drop_tags",
+    "history_lag=20s",
+    "history_late=20s",
+    "late_cancel_refused",
+    "omit_nulls",
+    "page_size=2",
+    "provisioning=5s",
+    "slow_cancel=10s",
+)
+
+#: What may all be so at once with the v2 API.
+JOBS_TOGETHER = (
+    "disabled_creation=ignored",
+    "history_lag=20s",
+    "iana_zones_refused",
+    "late_cancel_refused",
+    "list_lag=20s",
+    "omit_nulls",
+    "page_size=2",
+    "properties_filter=refused",
+    "provisioning=5s",
+    "put_again=400",
+    "put_replaces_tags",
+    "schedule_filter=refused",
+    "slow_cancel=10s",
     "v1_gone",
 )
 

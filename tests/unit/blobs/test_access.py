@@ -23,7 +23,7 @@ from aml_provider.client.errors import (
     PermissionDenied,
     ServiceError,
 )
-from aml_provider.client.http.messages import Pause
+from aml_provider.client.http.messages import OwnSettings, Pause
 from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.reply import Reply
 from aml_provider.client.http.retry import RetryPolicy
@@ -161,7 +161,8 @@ def located(kind="AzureBlob", **section):
     wire = {"name": "store", "dataStoreType": kind}
     wire["azureStorageSection"] = {"accountName": "acct", "containerName": "landing", **section}
     flow = locate_datastore(SETTINGS, "store", "in")
-    next(flow)
+    assert isinstance(next(flow), OwnSettings)
+    flow.send(SETTINGS)
     with pytest.raises(StopIteration) as stop:
         flow.send(Datastore.from_wire(wire))
     return stop.value.value

@@ -120,6 +120,16 @@ def test_what_is_no_longer_given_stays_except_inputs():
     assert (world.one()["description"], world.one()["tags"]) == ("d", {"a": "b"})
 
 
+@pytest.mark.parametrize("typed", [5, "5"])
+def test_a_literal_may_come_back_with_its_type(typed):
+    world = World()
+    world.reconcile(wanted(parameters={"count": 5}))
+    world.job()["inputs"]["count"]["value"] = typed
+    world.job()["inputs"]["none"] = None
+    world.reconcile(wanted(parameters={"count": 5}))
+    assert len(world.service.writes()) == 1
+
+
 def test_others_keys_of_an_input_stay_while_its_type_does():
     world = World()
     world.reconcile(wanted(parameters={}, data_paths={"folder": "s/x"}))

@@ -227,6 +227,24 @@ def test_all_mistakes_are_in_one_message():
         assert len([line for line in lines if said in line]) == 1, said
 
 
+def test_all_mistakes_in_the_recurrence_of_a_job_schedule_are_in_one_message():
+    recurrence = Recurrence(
+        "Hour", 0, "soon", "Nowhere/Land", hours=[24], minutes=[60], week_days=["monday"], month_days=[0]
+    )
+    with pytest.raises(InvalidArgument) as caught:
+        of(AzureMLCreateJobScheduleOperator, cron=..., recurrence=recurrence, end_time="{{ ds }}")
+    text = str(caught.value)
+    for field in ("interval", "start_time", "time_zone", "hours", "minutes", "week_days", "month_days"):
+        assert f"recurrence.{field}: is" in text or f"recurrence.{field}: has" in text, (field, text)
+    # Nor do these go with the frequency.
+    assert text.count("not with Hour") == 4
+
+
+def test_lists_that_a_job_schedule_wants_together_are_not_wanted_of_each_alone():
+    recurrence = Recurrence("Week", 1, hours=[7], minutes=[0], week_days=["Monday"])
+    of(AzureMLCreateJobScheduleOperator, cron=..., recurrence=recurrence)
+
+
 TEMPLATE = "{{ ds }}"
 TEMPLATED = [
     (kind, field)

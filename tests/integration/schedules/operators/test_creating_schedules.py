@@ -77,7 +77,7 @@ def test_a_schedule_that_watches_a_folder_is_created(workspace, task):
         ({"recurrence": Recurrence("Day", 1, start_time=LATER.replace(tzinfo=UTC))}, "recurrence.start_time"),
         ({"datastore": "store", "polling_interval": 0}, "polling_interval"),
         ({"datastore": "store", "polling_interval": 0.5}, "polling_interval"),
-        ({"datastore": "none"}, "datastore: the workspace has no datastore 'none'"),
+        ({"datastore": "none"}, "datastore: the workspace 'local' has no datastore 'none'"),
         ({"datastore": "store", "data_path_parameter_name": "x"}, "data_path_parameter_name"),
         ({"parameters": {"count": "many"}}, "its type is Int"),
         ({"parameters": {"none": 1}}, "there is no parameter 'none'"),

@@ -138,6 +138,7 @@ def test_every_list_may_come_in_pages():
         calls.list_artifact_links("c", "p"),
         calls.list_run_artifacts("x", "r"),
         calls.list_datastores(),
+        calls.list_arm_datastores(),
         calls.list_jobs(),
         calls.list_jobs_of_schedule("s"),
         calls.list_job_schedules(),
