@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.specs.recurrence import recurrence_from_wire
+from aml_provider.client.text import masked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -230,7 +231,7 @@ def of_job_schedule_plan(schedule: JobSchedule) -> Record:
         "end_time": trigger.get("endTime"),
         "time_zone": trigger.get("timeZone"),
         "parameters": {name: item["value"] for name, item in inputs.items() if item.get("value") is not None},
-        "data": {name: item["uri"] for name, item in inputs.items() if item.get("uri") is not None},
+        "data": {name: masked(item["uri"]) for name, item in inputs.items() if item.get("uri") is not None},
     }
 
 

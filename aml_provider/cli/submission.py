@@ -21,7 +21,7 @@ from aml_provider.client.flows.targets import Known, accept, find_target
 from aml_provider.client.http.messages import flow_of
 from aml_provider.client.specs.job import check_order, job_id, job_to_wire
 from aml_provider.client.specs.run import RunRequest
-from aml_provider.client.specs.target import PipelineReference, Target
+from aml_provider.client.specs.target import ONE_OF_V2, PipelineReference, Target
 from aml_provider.compat import AirflowException
 from aml_provider.hooks.azure_ml import retry_policy
 
@@ -130,7 +130,9 @@ def _target(options: Namespace, hook: AzureMLHook, request: RunRequest, known: K
         batch_endpoint_name=options.batch_endpoint,
         deployment_name=options.deployment,
     )
-    check_order(reference, request, None)
+    with _errors_in_options():
+        reference = reference.check(ONE_OF_V2)
+        check_order(reference, request, None)
     return hook.run(find_target(reference, known))
 
 

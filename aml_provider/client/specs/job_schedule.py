@@ -128,8 +128,8 @@ def differences(schedule: JobSchedule, wanted: Mapping[str, Any]) -> list[str]:
 def merged(schedule: JobSchedule, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a schedule's JSON, in which only the differences are changed."""
     properties = dict(schedule.wire["properties"])
-    action = {"actionType": "CreateJob", **(properties.get("action") or {})}
-    job = {"jobType": "Pipeline", **(action.get("jobDefinition") or {})}
+    action = {**(properties.get("action") or {}), "actionType": "CreateJob"}
+    job = {**(action.get("jobDefinition") or {}), "jobType": "Pipeline"}
     for aspect in _aspects(schedule, wanted):
         if not aspect.is_so:
             part = job if aspect.of_jobs else properties
@@ -149,7 +149,9 @@ def _aspects(schedule: JobSchedule, wanted: Mapping[str, Any]) -> list[_Aspect]:
     now, current = schedule.wire["properties"], schedule.job
     enabled = asked["isEnabled"]
     component, experiment = job["componentId"], job["experimentName"]
-    is_component = schedule.component_id.lower() == component.lower() and not current.get("sourceJobId")
+    is_component = (
+        schedule.creates_jobs and schedule.component_id.lower() == component.lower() and not current.get("sourceJobId")
+    )
     trigger = asked["trigger"]
     aspects = [
         _Aspect("status", schedule.is_active == enabled, "isEnabled", enabled),
@@ -168,10 +170,11 @@ def _aspects(schedule: JobSchedule, wanted: Mapping[str, Any]) -> list[_Aspect]:
     ]
     if "description" in asked:
         text = asked["description"]
-        aspects.append(_Aspect("description", now.get("description") == text, "description", text))
+        aspects.append(_Aspect("description", (now.get("description") or "") == text, "description", text))
     if "description" in job:
         text = job["description"]
-        aspects.append(_Aspect("description", current.get("description") == text, "description", text, of_jobs=True))
+        same = (current.get("description") or "") == text
+        aspects.append(_Aspect("description", same, "description", text, of_jobs=True))
     return aspects
 
 

@@ -96,6 +96,7 @@ def test_waiting_ends_with_the_job(cli):
             ("--component", "quick", "--dataset", "input=5"),
             "--dataset['input']: is '5'; a component takes",
         ),
+        (("--component", "azureml:quick:2"), "--component: is 'azureml:quick:2'"),
     ],
 )
 def test_what_makes_no_sense_is_reported_before_anything_is_requested(cli, workspace, arguments, message):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aml_provider.cli.records import of_run, of_schedule_plan
-from aml_provider.client.entities import PipelineRun, Schedule
+from aml_provider.cli.records import of_job_schedule_plan, of_run, of_schedule_plan
+from aml_provider.client.entities import JobSchedule, PipelineRun, Schedule
 
 
 def test_numbers_and_nulls_become_the_words_of_an_author():
@@ -35,3 +35,13 @@ def test_numbers_and_nulls_become_the_words_of_an_author():
 def test_a_status_that_nobody_knows_is_shown_as_it_came():
     assert of_run(PipelineRun.from_wire({"Id": "1", "Status": {"StatusCode": "Sleeping"}}))["status"] == "Sleeping"
     assert of_run(PipelineRun.from_wire({"Id": "1", "Status": {"StatusCode": "3"}}))["status"] == "Finished"
+
+
+def test_the_signature_of_an_address_in_a_job_schedule_is_not_shown():
+    inputs = {
+        "rows": {"jobInputType": "uri_folder", "uri": "https://account.blob.core.windows.net/c/in?sv=1&sig=planted"}
+    }
+    job = {"jobType": "Pipeline", "inputs": inputs}
+    action = {"actionType": "CreateJob", "jobDefinition": job}
+    plan = of_job_schedule_plan(JobSchedule.from_wire({"name": "n", "properties": {"action": action}}))
+    assert plan["data"] == {"rows": "https://account.blob.core.windows.net/c/in?sv=1&sig=***"}

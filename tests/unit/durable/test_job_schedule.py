@@ -170,6 +170,24 @@ def test_a_schedule_that_does_something_else_is_refused(action):
     assert len(world.service.writes()) == 1
 
 
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_description_may_come_back_as_none(empty):
+    world = World()
+    world.reconcile(wanted(description=""))
+    world.one()["description"] = world.job()["description"] = empty
+    world.reconcile(wanted(description=""))
+    assert len(world.service.writes()) == 1
+
+
+def test_a_retry_makes_its_own_schedule_start_jobs_again():
+    world = World()
+    world.reconcile(wanted())
+    world.one()["action"]["actionType"] = "InvokeBatchEndpoint"
+    world.reconcile(wanted())
+    assert world.one()["action"]["actionType"] == "CreateJob"
+    is_as_wanted(world.one(), wanted())
+
+
 def test_a_failed_schedule_is_written_again():
     world = World()
     world.reconcile(wanted())
