@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +19,7 @@ from support.oracles.blob_promises import Handover, Reader
 from support.oracles.promises import Act, Task, Violation
 from support.oracles.schedule_promises import ScheduleTask
 
-from aml_provider.emulator.routes.control import describe_schedule
+from aml_provider.emulator.routes.control import describe_job_schedule, describe_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,19 +39,22 @@ READERS = (
     Reader("blobs_csv", "watched", TAKER, pattern="*.csv", by_events=True),
 )
 FOLDERS = tuple(dict.fromkeys(reader.folder for reader in READERS))
-#: The DAGs that keep schedules, with the names of these.
+#: The DAGs that keep schedules, with the names of these; and the same for job schedules.
 KEEPERS = {"schedules_same": "same", "schedules_new": "new-{run_id}"}
+JOB_KEEPERS = {"job_schedules_same": "same", "job_schedules_new": "new-{plain_run_id}"}
+_NOT_PLAIN = re.compile("[^0-9A-Za-z_-]")
 _ACTIVE = ("queued", "running")
 _PAGE = 100
 
 
 class BlobLoad:
-    """A context manager with a blob service, for a storm on the DAGs ``blobs_*`` and ``schedules_*``.
+    """A context manager with a blob service, for a storm on the DAGs ``blobs_*``, ``schedules_*``, ``job_schedules_*``.
 
     Args:
         seed: Draws what is written.
         scale: A key of :data:`~chaos.writer.SCALES`.
-        workspace: The workspace that the DAGs use, seeded with :meth:`pipelines` and :meth:`datastores`.
+        workspace: The workspace that the DAGs use, seeded with :meth:`pipelines`, :meth:`components` and
+            :meth:`datastores`.
 
     Attributes:
         acts: What people did; whoever does something adds to it.
@@ -83,6 +87,11 @@ class BlobLoad:
                 "steps": [{"name": "work", "queue_seconds": 0, "run_seconds": 1}],
             },
         ]
+
+    @staticmethod
+    def components() -> list[dict[str, Any]]:
+        """What the workspace's seed needs among its components."""
+        return [{"name": "blobs-scheduled", "steps": [{"name": "work", "queue_seconds": 0, "run_seconds": 1}]}]
 
     @staticmethod
     def datastores() -> list[dict[str, Any]]:
@@ -133,7 +142,7 @@ class BlobLoad:
         try:
             return not any(self._lost(airflow, reader) for reader in READERS) and all(
                 [self._is_at_rest(airflow, reader) for reader in READERS]
-                + [self._has_ended(airflow, dag_id) for dag_id in KEEPERS]
+                + [self._has_ended(airflow, dag_id) for dag_id in (*KEEPERS, *JOB_KEEPERS)]
             )
         except ServiceError:  # Airflow does not answer at the moment
             return False
@@ -147,7 +156,8 @@ class BlobLoad:
             for reader in READERS
             for violation in blob_promises.violations(reader, versions, self._handed(airflow, reader), self.acts)
         ]
-        return found + schedule_promises.violations(self._schedules(), self._kept(airflow))
+        found += schedule_promises.violations(self._schedules(), self._kept(airflow, KEEPERS))
+        return found + schedule_promises.violations(self._job_schedules(), self._kept(airflow, JOB_KEEPERS))
 
     def figures(self) -> dict[str, int]:
         """How much there was, by kind."""
@@ -163,12 +173,17 @@ class BlobLoad:
             "batches": len({one.consumer for one in handed if one.event is None}),
             "events": len({one.event for one in handed if one.event is not None}),
             "native schedules": len(self._schedules()),
-            "runs by native schedules": len(self.not_ours()),
+            "job schedules that were not deleted": len(self._job_schedules()),
+            "runs and jobs by schedules": len(self.not_ours()),
         }
 
     def not_ours(self) -> set[str]:
-        """The ids of the runs that native schedules started."""
-        return {run.id for run in self._runs() if run.schedule_id is not None}
+        """The ids of the runs and jobs that schedules started."""
+        return {
+            run.id
+            for run in self._runs()
+            if run.schedule_id is not None or (run.job is not None and run.job.schedule is not None)
+        }
 
     # --- the workspace's record ---
 
@@ -187,6 +202,21 @@ class BlobLoad:
         state = self._workspace.state
         with state.lock:
             return [describe_schedule(state, schedule, 0) for schedule in state.schedules.all()]
+
+    def _job_schedules(self) -> list[dict[str, Any]]:
+        """The job schedules, in the form of native ones."""
+        state = self._workspace.state
+        with state.lock:
+            found = [describe_job_schedule(state, schedule, 0) for schedule in state.job_schedules.all()]
+        return [
+            {
+                "id": one["name"],
+                "name": one["name"],
+                "status": "Active" if one["enabled"] else "Disabled",
+                "runs": one["jobs"],
+            }
+            for one in found
+        ]
 
     # --- Airflow's ---
 
@@ -214,13 +244,14 @@ class BlobLoad:
             return False
         return bool(blob_promises.lost(reader, versions, self._handed(airflow, reader), self.acts))
 
-    def _kept(self, airflow: LocalAirflow) -> Iterator[ScheduleTask]:
-        for dag_id, name in KEEPERS.items():
+    def _kept(self, airflow: LocalAirflow, keepers: Mapping[str, str]) -> Iterator[ScheduleTask]:
+        for dag_id, name in keepers.items():
             for task in self._tasks(airflow, dag_id):
                 if task["state"] == "success":
                     ended = datetime.fromisoformat(task["end_date"]).timestamp()
                     run_id, kind = task["dag_run_id"], task["task_id"]
-                    yield ScheduleTask(ended, name.format(run_id=run_id), kind, Task(dag_id, run_id, kind))
+                    schedule = name.format(run_id=run_id, plain_run_id=_NOT_PLAIN.sub("-", run_id))
+                    yield ScheduleTask(ended, schedule, kind, Task(dag_id, run_id, kind))
 
     def _is_at_rest(self, airflow: LocalAirflow, reader: Reader) -> bool:
         """Whether nothing but sensors that wait for blobs is under way."""

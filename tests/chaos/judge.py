@@ -11,11 +11,12 @@ from datetime import datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chaos.pipeline_load import TASKS
+from chaos.pipeline_load import TASKS, runs_jobs
+from support.oracles import job_promises
 from support.oracles.promises import Act, Task, Violation, task_of, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from chaos.blob_load import BlobLoad
     from chaos.journal import Journal
@@ -38,6 +39,8 @@ _SERVER_KILL = "kill -9 of everything"
 # Of the scheduler with its workers; alone it leaves them alive. And of one task, which the journal names.
 _WORKER_KILLS = {"kill -9 of scheduler", "kill -9 of everything"}
 _TASK_KILLS = "kill -9 of a task"
+# What our tasks say when the fate of a submission stays unknown.
+_UNKNOWN = ("Whether a run was submitted cannot be established", "so its outcome is not known")
 # What our tasks say; figures only.
 _ADOPTIONS = {"Taking over run": "runs taken over", "Found run": "runs found by their key"}
 
@@ -83,12 +86,15 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         else:
             excused.append((its_window, violation))
     ours = [run for run in runs if run["id"] not in not_ours]
+    found += job_promises.violations(ours, [request for request in requests if "/experiments/jobs_" in request["path"]])
+    found += _unknown(storm.witnesses, endings)
     seen = {
         "pipeline task instances": sum(task.dag_id in TASKS for task in endings),
         "other task instances with runs": sum(task.dag_id not in TASKS for task in endings),
         "pipeline runs": len(ours),
         **{f"of them {status}": number for status, number in sorted(Counter(run["status"] for run in ours).items())},
         **_adoptions(storm.witnesses, endings),
+        **job_promises.figures(ours, requests),
         "requests": len(requests),
         **load.figures(),
     }
@@ -105,6 +111,14 @@ def _endings(witnesses: Witnesses, dag_ids: Iterable[str], runs: Iterable[Record
     }
     found = witnesses.endings(dag_ids)
     return {task: state for task, state in found.items() if task.dag_id in TASKS or tuple(task) in with_runs}
+
+
+def _unknown(witnesses: Witnesses, tasks: Iterable[Task]) -> Iterator[Violation]:
+    """The tasks with components that could not find out what became of a submission."""
+    for task in filter(lambda task: runs_jobs(task.dag_id), tasks):
+        for log in witnesses.logs(task):
+            if any(text in log.read_text(encoding="utf-8", errors="replace") for text in _UNKNOWN):
+                yield Violation("no job's fate stays unknown", task, (), log.name)
 
 
 def _window(

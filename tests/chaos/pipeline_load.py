@@ -1,4 +1,4 @@
-"""The DAG runs of a storm whose tasks run pipelines, and how long each of those runs takes."""
+"""The DAG runs of a storm whose tasks run pipelines or components, and how long each of those runs takes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-#: The DAG whose runs go on until somebody acts.
-LONG = "pipelines_people"
+_PIPELINES, _JOBS = "pipelines", "jobs"
+#: The DAGs whose runs go on until somebody acts.
+LONG = (f"{_PIPELINES}_people", f"{_JOBS}_people")
 #: The DAGs whose tasks people meddle with although they would end by themselves.
-DEFERRED = ("pipelines_deferred", "pipelines_mapped", "pipelines_worker")
+DEFERRED = tuple(f"{kind}_{load}" for kind in (_PIPELINES, _JOBS) for load in ("deferred", "mapped", "worker"))
 #: How long "until somebody acts" is, in seconds.
 FOR_EVER = 86400
-#: The task instances of each DAG run, by DAG: task and map index.
-TASKS: Mapping[str, tuple[tuple[str, int], ...]] = {
-    "pipelines_worker": (("one", -1), ("two", -1)),
-    "pipelines_deferred": (("by_id", -1), ("by_name", -1), ("by_endpoint", -1)),
-    "pipelines_mapped": tuple(("each", index) for index in range(6)),
-    "pipelines_deadline": (("deferred", -1), ("on_worker", -1)),
-    "pipelines_changing": (("deferred", -1), ("on_worker", -1)),
-    LONG: (("deferred", -1), ("on_worker", -1)),
+_TASKS: Mapping[str, tuple[tuple[str, int], ...]] = {
+    "worker": (("one", -1), ("two", -1)),
+    "deferred": (("by_id", -1), ("by_name", -1), ("by_endpoint", -1)),
+    "mapped": tuple(("each", index) for index in range(6)),
+    "deadline": (("deferred", -1), ("on_worker", -1)),
+    "changing": (("deferred", -1), ("on_worker", -1)),
+    "people": (("deferred", -1), ("on_worker", -1)),
 }
+#: The task instances of each DAG run, by DAG: task and map index. Each DAG is there twice, with published pipelines and
+#: with components.
+TASKS: Mapping[str, tuple[tuple[str, int], ...]] = {
+    f"{kind}_{load}": tasks for kind in (_PIPELINES, _JOBS) for load, tasks in _TASKS.items()
+}
+# How many of the DAG runs run components: the seed decides which.
+_SHARE = 0.4
 _LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 # Those that keep a worker busy, and those of which a kill makes more.
 _SHORT = (1, 2, 3, 5, 8, 13)
@@ -57,8 +64,22 @@ class Start(NamedTuple):
         return {"lengths": list(self.lengths)}
 
 
+def runs_jobs(dag_id: str) -> bool:
+    """Whether a DAG is one that runs components."""
+    return dag_id in TASKS and dag_id.startswith(_JOBS)
+
+
+def with_jobs(dice: random.Random, drawn: tuple[Start, ...]) -> tuple[Start, ...]:
+    """Let a share of DAG runs run components instead of published pipelines."""
+    chosen = set(dice.sample(range(len(drawn)), round(_SHARE * len(drawn))))
+    return tuple(
+        start._replace(dag_id=start.dag_id.replace(_PIPELINES, _JOBS)) if number in chosen else start
+        for number, start in enumerate(drawn)
+    )
+
+
 def starts(dice: random.Random, dag_runs: Mapping[str, int], seconds: float) -> tuple[Start, ...]:
-    """Draw DAG runs for the first three quarters of a storm.
+    """Draw DAG runs for the first three quarters of a storm, all of published pipelines.
 
     Args:
         dice: What to draw with.
@@ -76,7 +97,7 @@ def starts(dice: random.Random, dag_runs: Mapping[str, int], seconds: float) -> 
 
 
 def _lengths(dice: random.Random, dag_id: str) -> str:
-    if dag_id == LONG:
+    if dag_id in LONG:
         return str(FOR_EVER)
     if dag_id == "pipelines_deadline":
         return dice.choice((f"{FOR_EVER},2", "2"))

@@ -9,10 +9,10 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chaos.pipeline_load import DEFERRED, LONG, Start, starts
+from chaos.pipeline_load import DEFERRED, LONG, Start, starts, with_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from support.oracles.promises import Task
 
@@ -88,11 +88,12 @@ class Scale(NamedTuple):
 
     Args:
         seconds: Until the last act is due; the storm takes longer if the machine does.
-        dag_runs: Of each DAG.
+        dag_runs: Of each DAG; of some of them, with components instead of published pipelines.
         kills: Of each kind.
         freezes: Of triggerers.
         frozen: For how many seconds.
-        faults: How many.
+        faults: How many, without those of the next line.
+        job_faults: At requests that only tasks with components and job schedules make.
         stories: Of tasks that would end by themselves, beside those of all tasks that would not.
         deadline: ``execution_timeout`` of tasks that have one, in seconds.
         parallelism: How many tasks may be on a worker.
@@ -105,6 +106,7 @@ class Scale(NamedTuple):
     freezes: int
     frozen: float
     faults: int
+    job_faults: int
     stories: int
     deadline: float
     parallelism: int
@@ -120,17 +122,19 @@ SCALES = {
             "pipelines_mapped": 1,
             "pipelines_deadline": 1,
             "pipelines_changing": 1,
-            LONG: 2,
+            "pipelines_people": 2,
         },
         kills={"task": 3, "supervisor": 2, "both": 2, "triggerer": 2, "scheduler": 1, "execution-api": 1},
         freezes=1,
         frozen=18,
         faults=40,
+        job_faults=25,
         stories=3,
         deadline=15,
         parallelism=8,
         at_least={
             "pipeline task instances": 25,
+            "jobs": 5,
             "blob versions in watched folders": 300,
             "kills": 8,
             "faults": 25,
@@ -144,7 +148,7 @@ SCALES = {
             "pipelines_mapped": 30,
             "pipelines_deadline": 12,
             "pipelines_changing": 8,
-            LONG: 30,
+            "pipelines_people": 30,
         },
         kills={
             "task": 65,
@@ -159,6 +163,7 @@ SCALES = {
         freezes=10,
         frozen=34,
         faults=620,
+        job_faults=300,
         stories=60,
         deadline=25,
         parallelism=10,
@@ -166,9 +171,12 @@ SCALES = {
             "pipeline task instances": 500,
             "runs taken over": 10,
             "runs found by their key": 10,
+            "jobs": 150,
+            "PUTs repeated": 10,
+            "ids read after a doubt": 20,
             "blob versions in watched folders": 5000,
             "kills": 200,
-            "faults": 500,
+            "faults": 650,
         },
     ),
 }
@@ -184,6 +192,12 @@ REQUESTS = {
     "cancel": ("DELETE", "*/PipelineRuns/*/Execution"),
     "schedule": ("*", "*/Schedules*"),
     "datastore": ("GET", "*/datastores/*"),
+    "submit job": ("PUT", "*/jobs/*"),
+    "read job": ("GET", "*/jobs/*"),
+    "find component": ("GET", "*/components/*"),
+    "find deployment": ("GET", "*/batchEndpoints/*"),
+    "cancel job": ("POST", "*/jobs/*/cancel"),
+    "job schedule": ("*", "*/schedules/*"),
 }
 # How often each kind of request is meant; those for schedules and datastores are few.
 _WHERE = {
@@ -196,6 +210,14 @@ _WHERE = {
     "cancel": 3,
     "schedule": 2,
     "datastore": 2,
+}
+_WHERE_JOBS = {
+    "submit job": 40,
+    "read job": 36,
+    "find component": 6,
+    "find deployment": 4,
+    "cancel job": 6,
+    "job schedule": 8,
 }
 # What can go wrong with each request, and how often.
 _TROUBLES: tuple[tuple[int, str, Mapping[str, Any]], ...] = (
@@ -222,7 +244,7 @@ _DENIED: tuple[tuple[int, str, Mapping[str, Any]], ...] = (
     (3, "status", {"status": 401}),
     (3, "status", {"status": 403, "times": 3}),
 )
-_READING = ("look", "query", "explain")
+_READING = ("look", "query", "explain", "read job")
 # One of these holds for the whole storm.
 _QUIRKS = (
     (),
@@ -234,6 +256,8 @@ _QUIRKS = (
     ("int_enums", "list_envelope=value", "page_size=50"),
     ("history_late=1s", "late_cancel_refused"),
 )
+# One more of these: whether the same PUT of a job again is accepted, or refused, as users have seen it.
+_JOB_QUIRKS = ((), ("put_again=400",), ("put_again=409",))
 # What people do to tasks whose runs do not end by themselves; the last step ends each.
 _ENDINGS = (("mark_success",), ("mark_failed",), ("cancel",))
 _BEGINNINGS = ((), (), ("clear",), ("clear", "clear"), ("mark_failed", "clear"), ("cancel", "clear"))
@@ -281,18 +305,21 @@ class Plan(NamedTuple):
         """
         size = SCALES[scale]
         # Each part has dice of its own: a change of one leaves the others as they were.
-        parts = ("quirks", "starts", "kills", "troubles", "stories")
+        parts = ("quirks", "starts", "kills", "troubles", "stories", "jobs", "job quirks", "job troubles")
         dice = {part: random.Random(f"{seed}/{part}") for part in parts}
-        begun = starts(dice["starts"], size.dag_runs, size.seconds)
+        begun = with_jobs(dice["jobs"], starts(dice["starts"], size.dag_runs, size.seconds))
         kills = _kills(dice["kills"], size)
         return cls(
             seed=seed,
             scale=scale,
-            quirks=dice["quirks"].choice(_QUIRKS),
+            quirks=dice["quirks"].choice(_QUIRKS) + dice["job quirks"].choice(_JOB_QUIRKS),
             starts=begun,
             task_kills=tuple(kill for kill in kills if isinstance(kill, Kill) and kill.what in TASK_KILLS),
             breaks=tuple(kill for kill in kills if isinstance(kill, Freeze) or kill.what not in TASK_KILLS),
-            troubles=_troubles(dice["troubles"], size),
+            troubles=_in_order(
+                *_troubles(dice["troubles"], size, size.faults, _WHERE),
+                *_troubles(dice["job troubles"], size, size.job_faults, _WHERE_JOBS),
+            ),
             stories=_stories(dice["stories"], size, begun),
         )
 
@@ -307,21 +334,23 @@ def _kills(dice: random.Random, size: Scale) -> list[Kill | Freeze]:
     return sorted(moments, key=lambda moment: moment.at)
 
 
-def _troubles(dice: random.Random, size: Scale) -> tuple[Trouble, ...]:
-    drawn = []
-    for _ in range(size.faults):
-        where = dice.choices(list(_WHERE), list(_WHERE.values()))[0]
+def _troubles(dice: random.Random, size: Scale, number: int, weights: Mapping[str, int]) -> Iterator[Trouble]:
+    for _ in range(number):
+        where = dice.choices(list(weights), list(weights.values()))[0]
         possible = _TROUBLES + (_DENIED if where in _READING else ())
         (_, kind, details) = dice.choices(possible, [weight for weight, *_ in possible])[0]
-        drawn.append(Trouble(_moment(dice, size), kind, where, details))
-    return tuple(sorted(drawn, key=lambda trouble: trouble.at))
+        yield Trouble(_moment(dice, size), kind, where, details)
+
+
+def _in_order(*troubles: Trouble) -> tuple[Trouble, ...]:
+    return tuple(sorted(troubles, key=lambda trouble: trouble.at))
 
 
 def _stories(dice: random.Random, size: Scale, begun: tuple[Start, ...]) -> tuple[Story, ...]:
     drawn = [
         Story(start.at + dice.uniform(5, 15), task, dice.choice(_BEGINNINGS) + dice.choice(_ENDINGS), 60)
         for start in begun
-        if start.dag_id == LONG
+        if start.dag_id in LONG
         for task in start.tasks
     ]
     others = [(start, task) for start in begun if start.dag_id in DEFERRED for task in start.tasks]

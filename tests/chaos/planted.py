@@ -32,12 +32,14 @@ class Bug(NamedTuple):
         method: The method.
         wrong: Makes the wrong one of the right one, by class.
         promise: The promise that the storm then finds broken.
+        seed: That of a small storm that finds it.
     """
 
     module: str
     method: str
     wrong: Mapping[str, Callable[[Method], Method]]
     promise: str
+    seed: int = 77
 
     def put_in(self, module: ModuleType) -> Iterator[Callable[[], None]]:
         """Change the methods; gives what takes each change back."""
@@ -58,6 +60,35 @@ def _double_post(act: Method) -> Method:
         return act(client, step)
 
     return twice
+
+
+def _second_id(act: Method) -> Method:
+    """The client submits a job again under another id if it does not know what became of the first submission."""
+
+    @functools.wraps(act)
+    def again(client: Any, step: Any) -> Any:
+        if getattr(step, "method", "") != "PUT" or "/jobs/" not in step.url:
+            return act(client, step)
+        try:
+            reply = act(client, step)
+        except Exception:  # noqa: BLE001 - whatever it is, this is what is wrong here
+            reply = None
+        if reply is None or reply.status >= 500:
+            return act(client, step._replace(url=f"{step.url}0"))
+        return reply
+
+    return again
+
+
+def _unread_id(job_now: Method) -> Method:
+    """A job whose fate is in doubt counts as absent, as if the answer to a second submission told it all."""
+
+    @functools.wraps(job_now)
+    def nothing(finder: Any, record: Any) -> Any:
+        return None
+        yield  # it is a generator
+
+    return nothing
 
 
 def _dropped_change(commit: Method) -> Method:
@@ -125,6 +156,11 @@ _RUN_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 BUGS = {
     "double_post": Bug("aml_provider.client.http.clients", "_act", {"Client": _double_post}, "at most one run active"),
+    "second_id": Bug("aml_provider.client.http.clients", "_act", {"Client": _second_id}, "no submission twice"),
+    # Found only where the same submission is refused when it comes again.
+    "unread_id": Bug(
+        "aml_provider.durable.lost_submission", "job_now", {"RunFinder": _unread_id}, "each task ends right", seed=43
+    ),
     "dropped_change": Bug(
         "aml_provider.worker.poke_folder", "_commit", {"FolderPoke": _dropped_change}, "no version lost"
     ),

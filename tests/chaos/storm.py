@@ -58,7 +58,9 @@ class Storm:
     ) -> None:
         self.plan = plan
         self.journal = Journal()
-        self.workspace = StormWorkspace(BlobLoad.pipelines(), BlobLoad.datastores(), quirks=plan.quirks)
+        self.workspace = StormWorkspace(
+            BlobLoad.pipelines(), BlobLoad.components(), BlobLoad.datastores(), quirks=plan.quirks
+        )
         self.load = BlobLoad(plan.seed, plan.scale, self.workspace)
         self._home = home
         self._report = report
@@ -229,7 +231,7 @@ class Storm:
         """Let people end, some time after the last story, what no story has ended: Airflow may lose a mark."""
         if time.monotonic() < self._calm_at + _PATIENCE:
             return
-        for task, state in self.witnesses.endings([LONG]).items():
+        for task, state in self.witnesses.endings(LONG).items():
             if state in {"running", "deferred"}:
                 self.people.cancel(task)
 

@@ -11,7 +11,6 @@ import pytest
 from chaos.planted import BUGS
 
 ROOT = Path(__file__).parents[2]
-SEED = 77
 
 
 @pytest.mark.timeout(1800)
@@ -19,7 +18,7 @@ SEED = 77
 def test_the_storm_reports_a_planted_bug(bug):
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("scripts", "tests"))
     ran = subprocess.run(
-        [sys.executable, "-m", "chaos", "--seed", str(SEED), "--scale", "small", "--plant", bug],
+        [sys.executable, "-m", "chaos", "--seed", str(BUGS[bug].seed), "--scale", "small", "--plant", bug],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,

@@ -87,7 +87,7 @@ class Witnesses:
 
     Args:
         airflow: Airflow.
-        deadline: ``execution_timeout`` of the tasks of the DAG ``pipelines_deadline``, in seconds.
+        deadline: ``execution_timeout`` of the tasks of the DAGs ``…_deadline``, in seconds.
     """
 
     def __init__(self, airflow: LocalAirflow, deadline: float) -> None:
@@ -109,7 +109,7 @@ class Witnesses:
     def deadlines(self, tasks: Iterable[Task]) -> Iterator[Act]:
         """When each try of tasks with a deadline had to end."""
         for task in tasks:
-            if task.dag_id != "pipelines_deadline":
+            if not task.dag_id.endswith("_deadline"):
                 continue
             path = f"/dags/{task.dag_id}/dagRuns/{task.run_id}/taskInstances/{task.task_id}/tries"
             for item in self._airflow.get(path)["task_instances"]:

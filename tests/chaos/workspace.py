@@ -23,21 +23,40 @@ _PIPELINES = [
     for number in range(3)
 ]
 _ENDPOINTS = [{"name": "door", "default_version": "1", "versions": {"0": "work-0", "1": "work-2"}}]
+_COMPONENTS = [
+    {
+        "name": pipeline["name"],
+        "start_seconds": 0,
+        "inputs": [{"name": parameter["name"], "optional": True} for parameter in _PARAMETERS],
+        "steps": pipeline["steps"],
+    }
+    for pipeline in _PIPELINES
+]
+_BATCH_ENDPOINTS = [
+    {"name": "door", "default_deployment": "blue", "deployments": [{"name": "blue", "component": "work-2:1"}]}
+]
 
 
 class StormWorkspace(RecordedWorkspace):
-    """Serves the pipelines ``work-0`` to ``work-2`` and the endpoint ``door``.
+    """Serves the pipelines ``work-0`` to ``work-2`` and the endpoint ``door``; also as components and a batch endpoint.
 
     The parameter ``lengths`` says what becomes of the runs with one ``name``, one after another: seconds, with ``!`` if
     the run fails then. The last one holds for all further runs.
 
     Args:
         pipelines: More of its pipelines.
+        components: More of its components.
         datastores: Its datastores.
     """
 
-    def __init__(self, pipelines, datastores, **options):
-        seed = {"pipelines": [*_PIPELINES, *pipelines], "endpoints": _ENDPOINTS, "datastores": datastores}
+    def __init__(self, pipelines, components, datastores, **options):
+        seed = {
+            "pipelines": [*_PIPELINES, *pipelines],
+            "endpoints": _ENDPOINTS,
+            "components": [*_COMPONENTS, *components],
+            "batch_endpoints": _BATCH_ENDPOINTS,
+            "datastores": datastores,
+        }
         super().__init__(seed, **options)
         self._seen = 0
         self._runs_of = Counter()

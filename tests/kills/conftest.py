@@ -47,8 +47,8 @@ def outcomes(world, request):
     chosen = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}
     return at_once(
         {
-            name: partial(script, world.case(name, deferred=deferred))
-            for name, (deferred, script) in request.module.SCRIPTS.items()
+            name: partial(script, world.case(name, **options))
+            for name, (options, script) in request.module.SCRIPTS.items()
             if name in chosen
         }
     )

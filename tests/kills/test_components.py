@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import pytest
 from local_airflow import AIRFLOW_3
+from support.airflow.killing import COMPONENT
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 
 class Cases:
-    """Some task instances at once, by name."""
+    """Some task instances at once, by name; those whose name begins with ``job`` run a component."""
 
     def __init__(self, world, test, deferred=(), on_worker=()):
-        self.all = {name: world.case(f"{test}-{name}", deferred=name in deferred) for name in (*deferred, *on_worker)}
+        self.all = {
+            name: world.case(
+                f"{test}-{name}", deferred=name in deferred, kind=COMPONENT if name.startswith("job") else ""
+            )
+            for name in (*deferred, *on_worker)
+        }
         self._world = world
 
     def __getattr__(self, name):
@@ -37,20 +43,23 @@ def triggerer(world):
 
 @pytest.mark.parametrize("alone", [False, True], ids=["whole", "main-process"])
 def test_a_triggerer_is_killed(world, triggerer, alone):
-    cases = Cases(world, f"{triggerer}-killed", deferred=("watched", "ended", "cleared", "marked"))
+    names = ("watched", "ended", "cleared", "marked", "job_watched", "job_ended")
+    cases = Cases(world, f"{triggerer}-killed", deferred=names)
     cases.start_and_wait()
     world.kill(triggerer, alone=alone)
     cases.ended.finish()
+    cases.job_ended.finish()
     cases.cleared.clear()
     cases.marked.mark("success")
     world.start_another(triggerer)
     cases.cleared.until_runs(2)
     cases.cleared.until_waiting()
     cases.cleared.finish()
-    cases.watched.until_watched_by_another()
-    cases.watched.finish()
-    cases.watched.check("success", ["Finished"])
-    cases.ended.check("success", ["Finished"])
+    for case in (cases.watched, cases.job_watched):
+        case.until_watched_by_another()
+        case.finish()
+    for case in (cases.watched, cases.job_watched, cases.ended, cases.job_ended):
+        case.check("success", ["Finished"])
     cases.cleared.check("success", ["Canceled", "Finished"])
     # Nobody was there to hear of it, but the API server since 3.3.
     cases.marked.may_go_on = not AIRFLOW_V_3_3_PLUS
@@ -106,15 +115,17 @@ def test_the_scheduler_is_killed(world, alone):
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2's tasks use the database themselves")
 def test_the_api_of_the_tasks_is_killed(world):
-    cases = Cases(world, "api-killed", deferred=("deferred",), on_worker=("waiting",))
+    cases = Cases(world, "api-killed", deferred=("deferred", "job_deferred"), on_worker=("waiting", "job_waiting"))
     cases.start_and_wait()
     world.kill("execution-api")
     cases.deferred.finish()
+    cases.job_deferred.finish()
     world.start("execution-api")
-    cases.waiting.until_waiting()
-    cases.waiting.finish()
-    cases.waiting.check("success", ["Finished"])
-    cases.deferred.check("success", ["Finished"])
+    for case in (cases.waiting, cases.job_waiting):
+        case.until_waiting()
+        case.finish()
+    for case in cases.all.values():
+        case.check("success", ["Finished"])
 
 
 def test_all_of_airflow_is_killed(world):

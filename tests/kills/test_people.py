@@ -7,6 +7,7 @@ import time
 
 import pytest
 from local_airflow import AIRFLOW_3
+from support.airflow.killing import BATCH_ENDPOINT, COMPONENT
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
@@ -164,12 +165,22 @@ MATRIX = [
         for act in (mark_success_in_the_moment_of_deferral, mark_failed_in_the_moment_of_deferral)
         if AIRFLOW_V_3_3_PLUS
     ),
+    (clear, False, COMPONENT),
+    (clear, True, BATCH_ENDPOINT),
+    (clear_while_submitting, False, COMPONENT),
+    (mark_success, True, COMPONENT),
+    (mark_failed, False, COMPONENT),
+    (mark_failed_while_submitting, False, COMPONENT),
+    *(((mark_failed_in_the_moment_of_deferral, True, COMPONENT),) if AIRFLOW_V_3_3_PLUS else ()),
 ]
 # Airflow 2 may take a cleared task, while it is on a worker, for a lost one: then the clear is no more than a retry.
 UNCERTAIN_BEFORE_3 = {(clear, False), (clear_while_submitting, False)}
 SCRIPTS = {
-    f"{act.__name__}-{'deferred' if deferred else 'worker'}".replace("_", "-"): (deferred, act)
-    for act, deferred in MATRIX
+    f"{act.__name__}-{'deferred' if deferred else 'worker'}{''.join(kind)}".replace("_", "-"): (
+        {"deferred": deferred, "kind": "".join(kind)},
+        act,
+    )
+    for act, deferred, *kind in MATRIX
     if AIRFLOW_3 or (act, deferred) not in UNCERTAIN_BEFORE_3
 }
 

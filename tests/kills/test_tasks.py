@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from support.airflow.killing import BATCH_ENDPOINT, COMPONENT
 
 
 def before_the_answer(case, victim):
@@ -21,7 +22,7 @@ def before_the_answer(case, victim):
 
 
 def after_the_commit(case, victim):
-    """The run exists, its id is not known yet: the reply was lost and the look for the key is under way."""
+    """The run exists, the task does not know that: the reply was lost, and the look for its key or id is under way."""
     case.fault("drop", "submit")
     looking = case.hold("look up")
     case.start()
@@ -35,7 +36,10 @@ def after_the_commit(case, victim):
 
 
 def never_carried_out(case, victim):
-    """The submission left and never arrived; the retry looks until that is proven, then submits."""
+    """The submission left and never arrived; the retry looks until that is proven, then submits.
+
+    For a job nothing has to be proven: the retry looks once, then submits it under the same id.
+    """
     case.fault("refuse", "submit")
     looking = case.hold("look up")
     case.start()
@@ -105,6 +109,7 @@ def resuming(case, victim):
 
 
 WORKER, DEFERRED = False, True
+# Of those with a component, the ones before the job is known differ most from a published pipeline's.
 MATRIX = [
     (before_the_answer, "task", WORKER),
     (before_the_answer, "supervisor", DEFERRED),
@@ -124,13 +129,24 @@ MATRIX = [
     (as_a_failure_is_explained, "supervisor", DEFERRED),
     (resuming, "task", DEFERRED),
     (resuming, "both", DEFERRED),
+    (before_the_answer, "both", WORKER, COMPONENT),
+    (before_the_answer, "task", DEFERRED, BATCH_ENDPOINT),
+    (after_the_commit, "task", WORKER, COMPONENT),
+    (after_the_commit, "both", DEFERRED, COMPONENT),
+    (never_carried_out, "both", WORKER, COMPONENT),
+    (taking_over, "task", DEFERRED, COMPONENT),
+    (waiting, "task", WORKER, COMPONENT),
+    (waiting, "both", WORKER, BATCH_ENDPOINT),
+    (as_the_run_ends, "task", WORKER, COMPONENT),
+    (as_a_failure_is_explained, "supervisor", DEFERRED, COMPONENT),
+    (resuming, "both", DEFERRED, COMPONENT),
 ]
 SCRIPTS = {
-    f"{victim}-{moment.__name__}-{'deferred' if deferred else 'worker'}".replace("_", "-"): (
-        deferred,
+    f"{victim}-{moment.__name__}-{'deferred' if deferred else 'worker'}{''.join(kind)}".replace("_", "-"): (
+        {"deferred": deferred, "kind": "".join(kind)},
         partial(moment, victim=victim),
     )
-    for moment, victim, deferred in MATRIX
+    for moment, victim, deferred, *kind in MATRIX
 }
 
 

@@ -1,4 +1,7 @@
-"""The storm's pipeline runs: on a worker, deferred and mapped, with deadlines, and with templates that change."""
+"""The storm's runs: on a worker, deferred and mapped, with deadlines, and with templates that change.
+
+Each DAG is there twice: with published pipelines, and with components.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ DEADLINE = timedelta(seconds=float(os.environ["STORM_DEADLINE"]))
 # Every kill costs one.
 PATIENT = {"retries": 100, "retry_delay": timedelta(seconds=1), "poll_interval": 1.5}
 EACH = range(6)
+TARGETS = {
+    "pipelines": ({"pipeline_id": "work-0"}, {"pipeline_name": "work-1"}, {"endpoint_name": "door"}),
+    "jobs": (
+        {"component_name": "work-0", "component_version": "1"},
+        {"component_name": "work-1"},
+        {"batch_endpoint_name": "door"},
+    ),
+}
 
 
 def dag(dag_id):
@@ -37,9 +48,8 @@ def work(number, **more):
     }
 
 
-def run(task_id, number, *, pipeline=None, deferrable=True, more=None, **options):
-    """One task that runs a pipeline."""
-    target = pipeline or {"pipeline_id": "work-0"}
+def run(task_id, number, target, *, deferrable=True, more=None, **options):
+    """One task that runs a pipeline or a component."""
     return AzureMLRunPipelineOperator(
         task_id=task_id,
         experiment_name="{{ dag.dag_id }}",
@@ -50,28 +60,29 @@ def run(task_id, number, *, pipeline=None, deferrable=True, more=None, **options
     )
 
 
-with dag("pipelines_worker"):
-    run("one", 0, deferrable=False)
-    run("two", 1, pipeline={"pipeline_name": "work-1"}, deferrable=False)
+for kind, (by_id, by_name, by_endpoint) in TARGETS.items():
+    with dag(f"{kind}_worker"):
+        run("one", 0, by_id, deferrable=False)
+        run("two", 1, by_name, deferrable=False)
 
-with dag("pipelines_deferred"):
-    run("by_id", 0)
-    run("by_name", 1, pipeline={"pipeline_name": "work-1"})
-    run("by_endpoint", 2, pipeline={"endpoint_name": "door"})
+    with dag(f"{kind}_deferred"):
+        run("by_id", 0, by_id)
+        run("by_name", 1, by_name)
+        run("by_endpoint", 2, by_endpoint)
 
-with dag("pipelines_mapped"):
-    AzureMLRunPipelineOperator.partial(
-        task_id="each", pipeline_id="work-0", experiment_name="{{ dag.dag_id }}", deferrable=True
-    ).expand(parameters=[work(number) for number in EACH])
+    with dag(f"{kind}_mapped"):
+        AzureMLRunPipelineOperator.partial(
+            task_id="each", experiment_name="{{ dag.dag_id }}", deferrable=True, **by_id
+        ).expand(parameters=[work(number) for number in EACH])
 
-with dag("pipelines_deadline"):
-    run("deferred", 0, execution_timeout=DEADLINE)
-    run("on_worker", 1, deferrable=False, execution_timeout=DEADLINE)
+    with dag(f"{kind}_deadline"):
+        run("deferred", 0, by_id, execution_timeout=DEADLINE)
+        run("on_worker", 1, by_id, deferrable=False, execution_timeout=DEADLINE)
 
-with dag("pipelines_changing"):
-    run("deferred", 0, more={"note": "try {{ ti.try_number }}"})
-    run("on_worker", 1, deferrable=False, more={"note": "try {{ ti.try_number }}"})
+    with dag(f"{kind}_changing"):
+        run("deferred", 0, by_id, more={"note": "try {{ ti.try_number }}"})
+        run("on_worker", 1, by_id, deferrable=False, more={"note": "try {{ ti.try_number }}"})
 
-with dag("pipelines_people"):
-    run("deferred", 0)
-    run("on_worker", 1, deferrable=False)
+    with dag(f"{kind}_people"):
+        run("deferred", 0, by_id)
+        run("on_worker", 1, by_id, deferrable=False)

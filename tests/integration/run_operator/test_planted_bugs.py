@@ -17,10 +17,10 @@ from support.airflow.task import RunPipeline
 from support.drivers.watching import context_of, sensor, variables_in_memory
 from support.oracles import blob_promises, promises
 from support.oracles.blob_promises import Handover, Reader, Version
+from support.services.local_workspace import serving
 
-from aml_provider.client.errors import RunUnwatched
-from aml_provider.compat import TaskDeferred
-from aml_provider.emulator.routes.control import describe
+from aml_provider.client.errors import ReplyLost, RunUnwatched
+from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.emulator.workspace.models import Datastore
 
 READER = Reader("dag", "incoming", "watch")
@@ -35,10 +35,11 @@ def with_and_without(bug):
     )
 
 
-def broken_by_runs(workspace):
-    with workspace.state.lock:
-        runs = [describe(workspace.state, run) for run in workspace.state.runs.values()]
-    return {violation.promise for violation in promises.violations(runs)}
+def broken_by_runs(workspace, state=None):
+    """The promises that the workspace's record shows to be broken; ``state``: that in which the only task has ended."""
+    runs = workspace.record()
+    endings = None if state is None else {promises.task_of(runs[0]): state}
+    return {violation.promise for violation in promises.violations(runs, endings=endings)}
 
 
 @with_and_without("double_post")
@@ -48,6 +49,33 @@ def test_a_submission_that_is_sent_twice(workspace, task, kept_in_memory, bug, b
     assert len(workspace.runs()) == (2 if broken else 1)
     assert broken_by_runs(workspace) >= broken
     assert bool(broken_by_runs(workspace)) == bool(broken)
+
+
+@with_and_without("second_id")
+def test_a_job_that_is_submitted_again_under_another_id(workspace, task, kept_in_memory, bug, broken):
+    workspace.faults.add("drop", method="PUT", path="*/jobs/*")
+    with bug():
+        RunPipeline(component_name="long", wait_for_completion=False).execute(task.context)
+    assert len(workspace.runs()) == (2 if broken else 1)
+    assert broken_by_runs(workspace) >= broken
+    assert bool(broken_by_runs(workspace)) == bool(broken)
+
+
+@with_and_without("unread_id")
+def test_a_job_whose_id_is_not_read_after_a_doubt(monkeypatch, task, kept_in_memory, bug, broken):
+    with serving(monkeypatch, quirks=["put_again=400"]) as workspace:
+        workspace.faults.add("drop", method="PUT", path="*/jobs/*")
+        state = "success"
+        with bug():
+            try:
+                # A retry, where the try has ended with its doubt.
+                with contextlib.suppress(ReplyLost):
+                    RunPipeline(component_name="quick").execute(task.context)
+                RunPipeline(component_name="quick").execute(task.context)
+            except AirflowFailException:
+                state = "failed"
+        workspace.clock.advance(60)
+        assert broken_by_runs(workspace, state) == broken
 
 
 @with_and_without("cancel_on_poll_error")

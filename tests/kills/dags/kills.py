@@ -1,4 +1,4 @@
-"""One pipeline run for each DAG run, waited for on a worker or deferred; with retries, or once."""
+"""One pipeline run or job for each DAG run, waited for on a worker or deferred; with retries, or once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ KINDS = (
     ("_within_20_s", {"execution_timeout": timedelta(seconds=20)}),
     ("_tried_hourly", {"retries": 1, "retry_delay": timedelta(hours=1)}),
 )
-for (name, deferrable), (kind, arguments) in product(MODES, KINDS):
+PIPELINE = "{{ dag_run.conf['pipeline'] }}"
+#: Each component has a connection of its own, under the same name: see ``support.airflow.killing``.
+TARGETS = (
+    ("_component", {"component_name": PIPELINE, "azureml_conn_id": PIPELINE, **KINDS[0][1]}),
+    ("_batch_endpoint", {"batch_endpoint_name": PIPELINE, "azureml_conn_id": PIPELINE, **KINDS[0][1]}),
+)
+EACH = [*((kind, {"pipeline_id": PIPELINE, **arguments}) for kind, arguments in KINDS), *TARGETS]
+for (name, deferrable), (kind, arguments) in product(MODES, EACH):
     with DAG(
         name + kind,
         schedule=None,
@@ -35,7 +42,6 @@ for (name, deferrable), (kind, arguments) in product(MODES, KINDS):
     ):
         AzureMLRunPipelineOperator(
             task_id="run",
-            pipeline_id="{{ dag_run.conf['pipeline'] }}",
             experiment_name="{{ run_id }}",
             deferrable=deferrable,
             poll_interval=1,

@@ -19,6 +19,7 @@ import airflow_sqlite
 from local_airflow import AIRFLOW_3, LocalAirflow
 from postgres import Postgres
 from processes import Guard, ServiceError
+from support.oracles import job_promises
 from support.oracles.promises import Act, Task, violations
 from support.services.held_workspace import HeldWorkspace
 from task_instances import TaskInstances
@@ -28,11 +29,16 @@ DAGS = Path(__file__).parents[2] / "kills" / "dags"
 #: Seconds until something that must happen has happened, on a machine that has much else to do.
 PATIENCE = 600
 PIPELINES = 120
+#: Each has a workspace name of its own, and a connection under the same name: so all requests of a case tell whose they
+#: are, also that for a job whose id nobody knows yet.
+COMPONENTS = tuple(f"c{number}" for number in range(60))
 #: For how long a request is held, so that a kill surely falls into that time.
 HELD = 8
 ENDED = ("success", "failed")
 #: How the names of DAGs without retries, with an ``execution_timeout``, or with a long pause between tries, end.
 KINDS = ("", "_once", "_within_5_min", "_within_20_s", "_tried_hourly")
+#: How the names of DAGs end that run a component, or the component behind a batch endpoint.
+COMPONENT, BATCH_ENDPOINT = "_component", "_batch_endpoint"
 
 # More would only wait for the processor.
 _AT_ONCE = 8
@@ -75,13 +81,15 @@ class World:
         self._variables = {"KILLS_RETRIES": str(retries), "KILLS_RETRY_DELAY": str(retry_delay)}
         self._breaks = breaks
         self._postgres = None
-        self.workspace = HeldWorkspace(PIPELINES)
+        # So users have seen the real service refuse the same request again (azureml-v2-rest 4.3).
+        self.workspace = HeldWorkspace(PIPELINES, COMPONENTS, quirks=["put_again=400"])
         self.acts = []
         self.cases = []
         self.counts = Counter()
         self.closing = threading.Event()
         self._counting = threading.Lock()
-        self._numbers = count()
+        self._pipelines = (f"p{number}" for number in count())
+        self._components = iter(COMPONENTS)
         self._resources = contextlib.ExitStack()
         self._home = home
 
@@ -96,7 +104,10 @@ class World:
                     guard,
                     self._home,
                     dags=DAGS,
-                    connections={"azureml_default": self.workspace.connection()},
+                    connections={
+                        "azureml_default": self.workspace.connection(),
+                        **{name: self.workspace.connection(name) for name in COMPONENTS},
+                    },
                     report=lambda what: None,
                     settings=_SETTINGS,
                     serve_tasks_apart=True,
@@ -106,7 +117,8 @@ class World:
                 )
             )
             self.tasks = TaskInstances(self.airflow)
-            for dag_id in (name + kind for name in ("on_worker", "deferred") for kind in KINDS):
+            kinds = (*KINDS, COMPONENT, BATCH_ENDPOINT)
+            for dag_id in (name + kind for name in ("on_worker", "deferred") for kind in kinds):
                 loaded = functools.partial(self._is_loaded, dag_id)
                 self.airflow.wait(loaded, f"the DAG {dag_id} is loaded", timeout=PATIENCE)
                 self.airflow.unpause(dag_id)
@@ -118,9 +130,10 @@ class World:
         self._resources.close()
 
     def case(self, name, *, deferred, kind=""):
-        """A task instance that is about to run, of one of the :data:`KINDS`."""
+        """A task instance that is about to run, of one of the :data:`KINDS`, or of a component."""
         dag_id = ("deferred" if deferred else "on_worker") + kind
-        case = Case(self, name, dag_id, f"p{next(self._numbers)}")
+        is_job = kind in {COMPONENT, BATCH_ENDPOINT}
+        case = Case(self, name, dag_id, next(self._components if is_job else self._pipelines), is_job=is_job)
         self.cases.append(case)
         return case
 
@@ -135,7 +148,9 @@ class World:
         done = [f"{number} x {what}" for what, number in sorted(self.counts.items())]
         lost = sum(run["fault"] is not None for run in self.workspace.requests())
         broken = len(self.violations(*self.cases))
-        total = f"{len(self.cases)} task instances, {len(runs)} pipeline runs, {lost} requests held or lost"
+        jobs = sum(run["job"] is not None for run in runs)
+        shown = f"{len(runs)} pipeline runs, of which {jobs} are jobs"
+        total = f"{len(self.cases)} task instances, {shown}, {lost} requests held or lost"
         return [f"{total}; {broken} promises broken", *done]
 
     def kill(self, component, *, alone=False):
@@ -180,12 +195,15 @@ class World:
     def violations(self, *cases):
         """What the workspace's record says about cases that have ended: none, if all is well."""
         tasks = {case.task for case in cases}
-        return violations(
-            [run for case in cases for run in case.runs()],
+        runs = [run for case in cases for run in case.runs()]
+        found = violations(
+            runs,
             [act for act in self.acts if act.task in tasks],
             endings={case.task: case.state for case in cases},
             may_go_on={case.task for case in cases if case.may_go_on},
         )
+        requests = [request for case in cases if case.is_job for request in case.requests()]
+        return found + job_promises.violations(runs, requests)
 
     def _restarted(self, component):
         self.counted(f"start of {component}, which had ended by itself")
@@ -204,15 +222,17 @@ class Case:
         world: Where it lives.
         name: The DAG run's id, and the experiment.
         dag_id: ``on_worker`` or ``deferred``.
-        pipeline: Its own pipeline, so that faults meet no other case's requests.
+        pipeline: Its own pipeline or component, so that faults meet no other case's requests.
+        is_job: Whether it runs a component.
     """
 
-    def __init__(self, world, name, dag_id, pipeline):
+    def __init__(self, world, name, dag_id, pipeline, *, is_job):
         self._world = world
         self._workspace = world.workspace
         self.name = name
         self.task = Task(dag_id, name, "run")
         self.may_go_on = False
+        self.is_job = is_job
         self._pipeline = pipeline
         self._watcher = None
         self._started = None
@@ -246,6 +266,11 @@ class Case:
 
     def statuses(self):
         return [run["status"] for run in self.runs()]
+
+    def requests(self, method=None):
+        """The logged requests of a case that runs a component."""
+        assert self.is_job
+        return self._workspace.requests(method, f"/workspaces/{self._pipeline}/")
 
     # --- what a test does ---
 
@@ -282,7 +307,14 @@ class Case:
     def mark_dag_run(self, *, becomes="failed"):
         """Mark its whole DAG run as failed: Airflow fails a task that runs, and skips one that waits for its turn."""
         self._act(f"mark_{becomes}")
-        self._world.tasks.mark_dag_run(self.task.dag_id, self.task.run_id, "failed")
+        mark = functools.partial(self._world.tasks.mark_dag_run, self.task.dag_id, self.task.run_id, "failed")
+        try:
+            mark()
+        except ServiceError as error:
+            # A deadlock of Airflow's API server and its scheduler, which PostgreSQL resolves: the change was undone.
+            if "Database error" not in str(error):
+                raise
+            mark()
 
     def expect_its_deadline(self, timeout):
         """Note that its run has to end so many seconds after it began."""
@@ -318,7 +350,7 @@ class Case:
 
     def fault(self, kind, where, **details):
         """Put a fault in front of one kind of this case's requests; see :data:`_REQUESTS`."""
-        method, path = _REQUESTS[where]
+        method, path = (_JOB_REQUESTS if self.is_job else _REQUESTS)[where]
         run = self.runs()[-1]["id"] if "{run}" in path else None
         path = path.format(pipeline=self._pipeline, name=self.name, run=run)
         return self._workspace.faults.add(kind, method=method, path=path, **details)
@@ -355,7 +387,8 @@ class Case:
             self.until(lambda: self.state == "deferred" and self.info.get("triggerer_job"), "a triggerer has it")
         else:
             run = self.runs()[-1]["id"]
-            self.until(lambda: self._workspace.requests("GET", f"PipelineRuns/{run}"), "it looks at its run")
+            path = f"jobs/{run}" if self.is_job else f"PipelineRuns/{run}"
+            self.until(lambda: self._workspace.requests("GET", path), "it looks at its run")
         self._watcher = (self.info.get("triggerer_job") or {}).get("id")
 
     def until_watched_by_another(self):
@@ -430,6 +463,13 @@ _REQUESTS = {
     "look up": ("POST", "*/experiments/{name}/runs:query"),
     "look at": ("GET", "*/PipelineRuns/{run}"),
     "explain": ("GET", "*/experiments/{name}/runs/*/details"),
+}
+#: The same of a case that runs a component. What it looks up after a doubt is the id, so that is its look at the job.
+_JOB_REQUESTS = {
+    "submit": ("PUT", "*/workspaces/{pipeline}/jobs/*"),
+    "look up": ("GET", "*/workspaces/{pipeline}/jobs/*"),
+    "look at": ("GET", "*/workspaces/{pipeline}/jobs/{run}"),
+    "explain": _REQUESTS["explain"],
 }
 
 

@@ -223,8 +223,7 @@ def _shown(act: Act) -> str:
 
 def task_of(record: Mapping[str, Any]) -> Task | None:
     """The task instance that a run names."""
-    # Some workspaces drop the tags, some the properties.
-    names = {**record["properties"], **record["tags"]}
+    names = _names(record)
     if _KEY not in names:
         return None
     return Task(
@@ -232,8 +231,18 @@ def task_of(record: Mapping[str, Any]) -> Task | None:
     )
 
 
+def key_of(record: Mapping[str, Any]) -> str | None:
+    """The submission key that a run carries."""
+    return _names(record).get(_KEY)
+
+
+def _names(record: Mapping[str, Any]) -> dict[str, str]:
+    # Some workspaces drop the tags, some the properties.
+    return {**record["properties"], **record["tags"]}
+
+
 def _read(record: Mapping[str, Any]) -> _Run:
-    names = {**record["properties"], **record["tags"]}
+    names = _names(record)
     return _Run(
         id=record["id"],
         key=names.get(_KEY),

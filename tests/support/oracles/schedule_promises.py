@@ -10,7 +10,8 @@ from support.oracles.promises import Task, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-STATUS_AFTER = {"create": "Active", "disable": "Disabled"}
+MISSING = "missing"
+STATUS_AFTER = {"create": "Active", "disable": "Disabled", "delete": MISSING}
 """The status of a schedule after each kind of task."""
 
 
@@ -35,7 +36,8 @@ def violations(schedules: Iterable[Mapping[str, Any]], tasks: Iterable[ScheduleT
 
     Args:
         schedules: All schedules of the workspace, as ``/_emulator/schedules`` returns them.
-        tasks: The tasks that succeeded. The service cannot delete a schedule, so an extra one can always be seen.
+        tasks: The tasks that succeeded. A native schedule cannot be deleted, so an extra one can always be seen; of job
+            schedules there cannot be two of a name.
     """
     by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for schedule in schedules:
@@ -49,8 +51,8 @@ def violations(schedules: Iterable[Mapping[str, Any]], tasks: Iterable[ScheduleT
             owner = last[name].task if name in last else None
             found.append(Violation("one schedule of a name", owner, runs, f"{name} is {ids}"))
     for name, task in last.items():
-        statuses = [schedule["status"] for schedule in by_name[name]]
+        statuses = [schedule["status"] for schedule in by_name[name]] or [MISSING]
         if STATUS_AFTER[task.kind] not in statuses:
-            detail = f"{name} is {', '.join(statuses) or 'missing'} after its task {task.kind} succeeded"
+            detail = f"{name} is {', '.join(statuses)} after its task {task.kind} succeeded"
             found.append(Violation("each schedule as its task left it", task.task, (), detail))
     return found

@@ -12,14 +12,20 @@ class HeldWorkspace(RecordedWorkspace):
 
     Args:
         pipelines: The number of pipelines.
+        components: The names of components; a batch endpoint of the same name leads to each.
     """
 
-    def __init__(self, pipelines, **options):
-        seed = [
-            {"name": f"p{i}", "id": f"p{i}", "start_seconds": 0, "steps": [{"name": "work", "run_seconds": 10**6}]}
-            for i in range(pipelines)
-        ]
-        super().__init__({"pipelines": seed}, **options)
+    def __init__(self, pipelines, components=(), **options):
+        work = {"start_seconds": 0, "steps": [{"name": "work", "run_seconds": 10**6}]}
+        deployments = {name: [{"name": "blue", "component": f"{name}:1"}] for name in components}
+        seed = {
+            "pipelines": [{"name": f"p{i}", "id": f"p{i}", **work} for i in range(pipelines)],
+            "components": [{"name": name, **work} for name in components],
+            "batch_endpoints": [
+                {"name": name, "default_deployment": "blue", "deployments": own} for name, own in deployments.items()
+            ],
+        }
+        super().__init__(seed, **options)
 
     def finish(self, run_id, fails=None):
         """End a run now; with a text, it fails with that message."""

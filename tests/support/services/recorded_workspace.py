@@ -23,9 +23,9 @@ class RecordedWorkspace(EmulatorServer):
     def __init__(self, seed, **options):
         super().__init__(seed, token=TOKEN, **options)
 
-    def connection(self):
-        """An Airflow connection to this workspace."""
-        extra = {**SUBSCRIPTION, "auth_method": "static_token", "endpoint": self.url}
+    def connection(self, name=SUBSCRIPTION["workspace_name"]):
+        """An Airflow connection to this workspace, which answers to every name."""
+        extra = {**SUBSCRIPTION, "workspace_name": name, "auth_method": "static_token", "endpoint": self.url}
         return {"conn_type": "azureml", "password": TOKEN, "extra": extra}
 
     def record(self, experiment=None):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from chaos.journal import Entry
-from chaos.judge import _ADOPTIONS, _window
+from chaos.judge import _ADOPTIONS, _UNKNOWN, _window
 from chaos.witnesses import Life, Told
 from support.oracles.promises import Act, Task, Violation
 
@@ -228,3 +228,9 @@ def test_what_is_counted_is_what_a_task_says(beginning):
     """The figures would be zero for ever after a message has got new words."""
     package = Path(importlib.import_module("aml_provider.durable").__file__).parent
     assert any(f'log.info("{beginning} %s' in module.read_text() for module in package.glob("*.py"))
+
+
+def test_an_unknown_fate_is_recognised_by_what_a_task_says():
+    package = Path(importlib.import_module("aml_provider.durable").__file__).parent
+    text = "".join(module.read_text() for module in package.glob("*.py"))
+    assert [text.count(words) for words in _UNKNOWN] == [1] * text.count("raise SubmissionUnknown(")

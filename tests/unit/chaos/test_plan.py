@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import chain
 
 import pytest
-from chaos.pipeline_load import LONG, TASKS
+from chaos.pipeline_load import LONG, TASKS, runs_jobs
 from chaos.plan import REQUESTS, SCALES, TASK_KILLS, Freeze, Plan
 
 from aml_provider.emulator.faults import KINDS, Faults
@@ -55,8 +55,18 @@ def test_the_scale_is_what_is_drawn(plan):
     assert Counter(kill.what for kill in kills) == size.kills
     assert {kill.what for kill in plan.task_kills} <= set(TASK_KILLS)
     assert len(plan.breaks) - sum(size.kills[what] for what in size.kills.keys() - set(TASK_KILLS)) == size.freezes
-    assert len(plan.troubles) == size.faults
-    assert Counter(start.dag_id for start in plan.starts) == size.dag_runs
+    assert len(plan.troubles) == size.faults + size.job_faults
+    assert Counter(start.dag_id.replace("jobs_", "pipelines_") for start in plan.starts) == size.dag_runs
+
+
+def test_a_fixed_share_of_the_dag_runs_runs_components_and_the_seed_decides_which(scale):
+    plans = [Plan.draw(seed, scale) for seed in range(20)]
+    chosen = [{start.run_id for start in plan.starts if runs_jobs(start.dag_id)} for plan in plans]
+    assert {len(runs) for runs in chosen} == {round(0.4 * len(plans[0].starts))}
+    assert len(set(map(frozenset, chosen))) > 10
+    assert {start.dag_id for plan in plans for start in plan.starts} == set(TASKS)
+    assert {quirk for plan in plans for quirk in plan.quirks} >= {"put_again=400", "put_again=409"}
+    assert any("put_again" not in "".join(plan.quirks) for plan in plans)
 
 
 def test_a_plan_holds_more_than_a_storm_must_have_done(plan):
@@ -86,7 +96,7 @@ def test_each_quirk_is_one_that_the_workspace_has():
 
 def test_a_run_that_goes_on_for_ever_is_ended_by_somebody(plan):
     ended = {story.task for story in plan.stories if story.steps[-1] in {"mark_success", "mark_failed", "cancel"}}
-    for_ever = {task for start in plan.starts if start.dag_id == LONG for task in start.tasks}
+    for_ever = {task for start in plan.starts if start.dag_id in LONG for task in start.tasks}
     assert for_ever <= ended
     # A clear of the whole DAG run would begin what somebody has ended.
     assert not any(story.task in for_ever and "clear_dag_run" in story.steps for story in plan.stories)

@@ -24,6 +24,7 @@ STATUS_AFTER = {
     "one for each name": ([schedule(), schedule("hourly", key="s2")], [*MADE, kept(3, "disable", "hourly")]),
     "created, and the task never got to say so": ([schedule(status="Active")], []),
     "none yet": ([], []),
+    "created and deleted": ([], [MADE[0], kept(2, "delete")]),
 }
 
 BROKEN = {
@@ -32,6 +33,7 @@ BROKEN = {
     "still active": ([schedule(status="Active")], MADE, "each schedule as its task left it"),
     "not active": ([schedule()], [*MADE, kept(3, "create")], "each schedule as its task left it"),
     "missing": ([], MADE[:1], "each schedule as its task left it"),
+    "there again": ([schedule()], [MADE[0], kept(2, "delete")], "each schedule as its task left it"),
 }
 
 
