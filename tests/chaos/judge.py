@@ -40,7 +40,11 @@ _SERVER_KILL = "kill -9 of everything"
 _WORKER_KILLS = {"kill -9 of scheduler", "kill -9 of everything"}
 _TASK_KILLS = "kill -9 of a task"
 # What our tasks say when the fate of a submission stays unknown.
-_UNKNOWN = ("Whether a run was submitted cannot be established", "so its outcome is not known")
+_UNKNOWN = (
+    "Whether a run was submitted cannot be established",
+    "so its outcome is not known",
+    "where that cannot be found out",
+)
 # What our tasks say; figures only.
 _ADOPTIONS = {"Taking over run": "runs taken over", "Found run": "runs found by their key"}
 
