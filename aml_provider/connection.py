@@ -317,7 +317,7 @@ def _problem_with_variable(name: str) -> str | None:
             f"{name} is set, but has {names}, which Airflow does not know; it knows {', '.join(sorted(_FIELDS))}, "
             "and a workspace's fields go into extra"
         )
-    if problem := _problem_with_extra(fields.get("extra")):
+    if "extra" in fields and (problem := _problem_with_extra(fields["extra"])):
         return f"{name} is set, but {problem}"
     return f"{name} is set, but Airflow cannot read its fields; port has to be a number, all others text"
 
@@ -337,7 +337,8 @@ def _problem_with_uri(text: str) -> str:
         return f"contains :// more than once, unencoded, as in an endpoint; {encoded}"
     if "://" not in text:
         return "is neither JSON nor a URI"
-    if problem := _problem_with_extra(dict(parse_qsl(text.partition("?")[2])).get("__extra__")):
+    fields = dict(parse_qsl(text.partition("?")[2]))
+    if "__extra__" in fields and (problem := _problem_with_extra(fields["__extra__"])):
         return problem
     return f"cannot be read as a URI, perhaps because a secret contains reserved characters; {encoded}"
 

@@ -92,13 +92,10 @@ def _as_job(of_job: Call[T], error: ServiceError, *, may_be_of_run: bool) -> Flo
     try:
         result: T = yield of_job
     except AzureMLError as second:
-        if is_gone(error):
-            # Then there are only jobs.
-            raise
         if isinstance(second, NotFound):
             raise error from None
-        if not second.permanent and not may_be_of_run:
-            # It may be a job: the refusal says nothing while jobs cannot be read.
+        if is_gone(error) or (not second.permanent and not may_be_of_run):
+            # It is or may be a job: the refusal says nothing while jobs cannot be read.
             raise
         raise error.with_hint(f"Nor could it be found as a job: {second}") from second
     return result

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -184,14 +186,35 @@ def test_a_timeout_that_the_dag_no_longer_has_ends_no_wait(workspace, task, last
         assert "no longer has an execution_timeout" in str(RunPipeline.log) or "was raised" in str(RunPipeline.log)
 
 
+@contextlib.contextmanager
+def released_at_the_next_read(workspace):
+    """Let the workspace's time stand until the run has been read: it is active then, and ends afterwards."""
+    path = f"PipelineRuns/{workspace.only_run().id}"
+    before, over = len(workspace.requests("GET", path)), threading.Event()
+
+    def release():
+        while not over.wait(0.01):
+            if len(workspace.requests("GET", path)) > before:
+                workspace.clock.release()
+                return
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
 def test_a_timeout_that_was_removed_ends_no_wait_that_airflow_has_ended(workspace, task, error):
     workspace.clock.hold()
     defer(run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5)).execute, task.context)
     task.ti.start_date -= timedelta(minutes=30)
-    workspace.clock.release()
     operator = run_pipeline(pipeline_id="quick")
-    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    with released_at_the_next_read(workspace):
+        assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
     assert workspace.status() == "Finished"
 
 
@@ -201,8 +224,8 @@ def test_a_scheduler_that_is_ahead_ends_no_wait(workspace, task, on_timeout, err
     workspace.clock.hold()
     operator = run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5), on_timeout=on_timeout)
     defer(operator.execute, task.context)
-    workspace.clock.release()
-    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    with released_at_the_next_read(workspace):
+        assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
     assert "The deadline of execution_timeout has passed by the clock of Airflow's scheduler" in str(RunPipeline.log)
     assert workspace.status() == "Finished"
 

@@ -112,5 +112,6 @@ def test_the_oldest_of_too_many_jobs_is_forgotten(monkeypatch):
 @pytest.mark.parametrize("flow", [get_run, request_cancel])
 def test_if_the_service_of_v1_is_gone_there_are_only_jobs(flow):
     assert drive(flow("x"), RETIRED, "job") == (["pipelines", "arm"], "job")
-    for second in (GONE, DENIED, BROKEN):
+    assert drive(flow("x"), RETIRED, GONE) == (["pipelines", "arm"], RETIRED)
+    for second in (DENIED, BROKEN):
         assert drive(flow("x"), RETIRED, second) == (["pipelines", "arm"], second)
