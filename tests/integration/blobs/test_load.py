@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from chaos.blob_load import FOLDERS, KEEPERS, READERS, BlobLoad
+from chaos.blob_load import FOLDERS, JOB_KEEPERS, KEEPERS, READERS, BlobLoad
 from chaos.writer import SCALES, Scale
 from processes import ServiceError
 from support.oracles.promises import Act, Task
@@ -113,7 +113,7 @@ def test_a_load_settles_when_all_has_arrived_and_only_sensors_wait(load, airflow
     airflow.tasks = {(name, "r2"): {"wait": "deferred", "hand_over": None} for name in airflow.active}
     assert load.settled(airflow)
     assert promises(load, airflow) == []
-    assert airflow.paused == dict.fromkeys(KEEPERS, True)
+    assert airflow.paused == dict.fromkeys((*KEEPERS, *JOB_KEEPERS), True)
     airflow.tasks[READERS[0].name, "r2"]["wait"] = "success"
     assert not load.settled(airflow)
     del airflow.active[READERS[0].name]
@@ -173,7 +173,7 @@ def test_schedules_are_judged_by_the_last_task_that_owned_them(load, airflow):
     }
     load.post("Schedules/Create", body)
     assert promises(load, airflow) == []
-    assert len(load.not_ours()) == load.figures()["runs by native schedules"] == 1
+    assert len(load.not_ours()) == load.figures()["runs and jobs by schedules"] == 1
     load.post("Schedules/Create", body)
     assert promises(load, airflow) == ["one schedule of a name"]
 
