@@ -80,11 +80,11 @@ def _second_id(act: Method) -> Method:
     return again
 
 
-def _unread_id(job_now: Method) -> Method:
+def _unread_id(find_job: Method) -> Method:
     """A job whose fate is in doubt counts as absent, as if the answer to a second submission told it all."""
 
-    @functools.wraps(job_now)
-    def nothing(finder: Any, record: Any) -> Any:
+    @functools.wraps(find_job)
+    def nothing(*_: Any) -> Any:
         return None
         yield  # it is a generator
 
@@ -159,7 +159,7 @@ BUGS = {
     "second_id": Bug("aml_provider.client.http.clients", "_act", {"Client": _second_id}, "no submission twice"),
     # Found only where the same submission is refused when it comes again.
     "unread_id": Bug(
-        "aml_provider.durable.lost_submission", "job_now", {"RunFinder": _unread_id}, "each task ends right", seed=43
+        "aml_provider.durable.lost_submission", "_find_job", {"RunFinder": _unread_id}, "each task ends right", seed=43
     ),
     "dropped_change": Bug(
         "aml_provider.worker.poke_folder", "_commit", {"FolderPoke": _dropped_change}, "no version lost"

@@ -124,7 +124,10 @@ def test_the_change_over_is_reported_once(serve, said):
     for _ in range(2):
         look(sensor(datastore="landing"))
         AzureMLHook().get_datastore("landing")
-    assert len({line for line in str(said).splitlines() if "so datastores of workspace 'local' are read there" in line}) == 1
+    assert (
+        len({line for line in str(said).splitlines() if "so datastores of workspace 'local' are read there" in line})
+        == 1
+    )
 
 
 def test_v1_alone_is_an_error_that_names_the_field_when_it_is_gone(serve, monkeypatch, capsys):
