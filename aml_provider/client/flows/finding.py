@@ -112,15 +112,15 @@ def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | N
     return missing(kind, argument, f"named {name!r}", hint)
 
 
-def missing(kind: Kind, subject: str, which: str, hint: str, workspace: str = "the workspace") -> AzureMLError:
+def missing(kind: Kind, subject: str, which: str, hint: str) -> AzureMLError:
     """The error where nothing is ``which``; it begins with ``subject``: an argument, or what referred to the thing."""
-    problem = f"{workspace} has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
+    problem = f"the workspace has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
     if issubclass(kind.missing, InvalidArgument):
         return kind.missing(subject, problem)
     return kind.missing(f"{subject}: {problem}")
 
 
-def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", workspace: str = "the workspace") -> Flow[T]:
+def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "") -> Flow[T]:
     """Read one item, active or not, by its id, or by its name if the name is the id.
 
     Args:
@@ -129,17 +129,16 @@ def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "", worksp
         wanted: Its id.
         subject: The beginning of the error: the argument, or what refers to the item. Empty: the argument of the kind's
             id.
-        workspace: The workspace, for the error.
 
     Raises:
         PipelineError: It does not exist; the message suggests similar ids, or says that a name was given.
-            For schedules ScheduleError, for datastores InvalidArgument.
+            For schedules ScheduleError.
     """
     try:
         found: T = yield call
     except NotFound as error:
         hint = yield from _advice_on_missing(kind, wanted)
-        raise missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint, workspace) from error
+        raise missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint) from error
     return found
 
 
