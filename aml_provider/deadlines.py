@@ -53,8 +53,8 @@ def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float 
     """Whether the deadline of a resumed try has passed by our clock.
 
     The trigger was given the deadline that the task had when it was deferred. Somebody may have changed the timeout
-    since then, so the task's present deadline decides. Only under ``dag.test()``, which begins a new try with each
-    deferral, the trigger's deadline decides, because it is the first one.
+    since then, so the task's present deadline decides. ``dag.test()`` begins a new try with each deferral, and so
+    computes a later deadline each time. There the trigger's deadline, which is the earliest one, counts too.
     """
     fired_at = _instant(event, FIRED_AT)
     if started is None or (fired_at is not None and started.timestamp() >= fired_at):

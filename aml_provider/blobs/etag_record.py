@@ -10,7 +10,7 @@ from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION
 from aml_provider.blobs.refusal import error_facts, refusal
 from aml_provider.client.errors import MalformedReply
-from aml_provider.client.http.exchange import MOST_OF_A_WATCHER_RECORD
+from aml_provider.client.http.exchange import MOST_OF_A_CURSOR
 from aml_provider.client.http.messages import Request
 from aml_provider.stored import reading
 
@@ -79,5 +79,5 @@ def _request(operation: str, method: str, location: Location, name: str) -> Requ
         url=f"{url}/{quote(f'{location.folder.prefix}{name}')}",
         query=location.access.signature(url, KEEP),
         headers=(("x-ms-version", SERVICE_VERSION),),
-        most=MOST_OF_A_WATCHER_RECORD,
+        most=MOST_OF_A_CURSOR,
     )

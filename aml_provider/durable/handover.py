@@ -268,8 +268,8 @@ class CursorMoved(Exception):
 class CursorStore(Protocol):
     """Stores the record of one folder. Each object serves one wait, because it remembers the text that it loaded.
 
-    Unlike a :class:`~aml_provider.stored.Slot`, it replaces only the text that it loaded. Its text form names the place
-    of the record, for people.
+    Unlike a :class:`~aml_provider.stored.Slot`, it writes only if the stored text is still the one that it loaded. Its
+    text form names the place of the record, for people.
 
     Attributes:
         key: The record's name.

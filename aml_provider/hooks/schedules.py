@@ -50,7 +50,9 @@ class ScheduleMethods(WorkspaceHook):
 
     @operation
     def find_schedule(self, name: str) -> Flow[Schedule]:
-        """Find the native schedule of this name: the only active one; if none is active, the only disabled one.
+        """Find the native schedule of this name: the active one, or the disabled one if none is active.
+
+        Schedules that this provider has replaced do not count.
 
         Raises:
             AmbiguousSchedule: Several are active, or none is active and several are disabled; the message lists them.

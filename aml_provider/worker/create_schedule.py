@@ -103,7 +103,11 @@ class ScheduleTry:
         self._hook = AzureMLHook(arguments.azureml_conn_id)
 
     def start(self) -> str | Wait:
-        """Obtain the schedule, and wait for it on a worker; returns its id, or the wait for the triggerer."""
+        """Obtain the schedule, and wait until it is set up.
+
+        Returns:
+            Its id; if the task defers and the schedule is not set up yet, the wait for the triggerer.
+        """
         arguments = self._arguments
         with airflow_errors():
             checked = arguments.check()

@@ -93,7 +93,8 @@ def _as_job(of_job: Call[T], error: ServiceError, *, may_be_of_run: bool) -> Flo
         result: T = yield of_job
     except AzureMLError as second:
         if isinstance(second, NotFound):
-            raise error from None
+            # "It is gone" alone would hide a mistyped id.
+            raise error.with_hint("There is no job with this id either.") if is_gone(error) else error from None
         if is_gone(error) or (not second.permanent and not may_be_of_run):
             # It is or may be a job: the refusal says nothing while jobs cannot be read.
             raise

@@ -57,7 +57,9 @@ def list_schedules(
 
 
 def find_schedule(name: str) -> Flow[Schedule]:
-    """Find the schedule of this name: the only active one; if none is active, the only disabled one.
+    """Find the schedule of this name: the active one, or the disabled one if none is active.
+
+    Schedules that this provider has replaced do not count.
 
     Raises:
         AmbiguousSchedule: Several are active, or none is active and several are disabled; the message lists them.

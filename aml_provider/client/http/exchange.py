@@ -24,8 +24,8 @@ MOST_OF_A_TEXT = 256 * MIB
 MOST_OF_A_LOG = 1024 * MIB
 #: The most bytes of a page of a blob listing: 5,000 blobs, each with the longest name and 8 KiB of metadata, escaped.
 MOST_OF_A_LISTING = 128 * MIB
-#: The most bytes of a watcher record in a blob.
-MOST_OF_A_WATCHER_RECORD = 256 * MIB
+#: The most bytes of a sensor's cursor in a blob.
+MOST_OF_A_CURSOR = 256 * MIB
 # The bytes that are decompressed in one step: a piece of 64 KiB from the network may expand to 64 MiB.
 _STEP = MIB
 _SENT_AT_ONCE = 16_384

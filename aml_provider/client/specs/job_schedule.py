@@ -73,7 +73,8 @@ class JobScheduleRequest:
         """Check an author's values.
 
         Args:
-            name: The schedule's name, which is its identity: 1 to 255 letters, digits, ``-`` and ``_``.
+            name: The schedule's name, which is its identity: 1 to 255 letters, digits, ``-`` and ``_``, the first of
+                them a letter or a digit.
             reference: The component, or the batch endpoint that names it.
             request: The request for each of the schedule's jobs. Its description and tags are also those of the
                 schedule.

@@ -35,7 +35,10 @@ class ArmRoutes:
         return [Route("/", self.workspace)]
 
     def listings(self) -> list[Route]:
-        """Above the workspace. These paths are in lower case here, because the case of their names does not matter."""
+        """The routes for subscriptions, resource groups and lists of workspaces.
+
+        These paths are in lower case here, because the case of their names does not matter.
+        """
         subscription = "/subscriptions/{subscription}"
         group = f"{subscription}/resourcegroups/{{group}}"
         workspaces = "providers/microsoft.machinelearningservices/workspaces"

@@ -264,7 +264,7 @@ class Workspace(Core):
         return run.created + lag <= self.clock.now()
 
     def listed_runs(self) -> Iterable[Run]:
-        """The runs that lists already find, oldest first."""
+        """The runs that the API already shows in its lists, oldest first."""
         return (run for run in self.runs.values() if self.listed(run))
 
     def _disabled(self, message: str, inner: str) -> ServiceError:

@@ -18,7 +18,6 @@ GONE = NotFound("get", status=404)
 RETIRED = BadRequest("get", status=410)
 DENIED = PermissionDenied("get", status=403, hint="It needs x.")
 MALFORMED = BadRequest("get", status=400)
-SHUT_DOWN = BadRequest("get", status=410)
 BROKEN = ServerFault("get", status=503)
 
 
@@ -58,7 +57,7 @@ def test_an_id_of_ours_is_a_job(flow):
 @pytest.mark.parametrize("name", ["3f6b0b6c-0000-4000-8000-000000000000", "olive_tree_0123456789", OWN + "a"])
 def test_any_other_id_is_a_run_or_else_a_job(flow, name):
     assert drive(flow(name), "run") == (["pipelines"], "run")
-    for first in (GONE, DENIED, MALFORMED, SHUT_DOWN):
+    for first in (GONE, DENIED, MALFORMED):
         assert drive(flow(name), first, "job") == (["pipelines", "arm"], "job")
         assert drive(flow(name), first, GONE) == (["pipelines", "arm"], first)
 
@@ -112,6 +111,8 @@ def test_the_oldest_of_too_many_jobs_is_forgotten(monkeypatch):
 @pytest.mark.parametrize("flow", [get_run, request_cancel])
 def test_if_the_service_of_v1_is_gone_there_are_only_jobs(flow):
     assert drive(flow("x"), RETIRED, "job") == (["pipelines", "arm"], "job")
-    assert drive(flow("x"), RETIRED, GONE) == (["pipelines", "arm"], RETIRED)
+    asked, error = drive(flow("x"), RETIRED, GONE)
+    assert (asked, type(error), error.status) == (["pipelines", "arm"], BadRequest, 410)
+    assert "There is no job with this id either." in str(error)
     for second in (DENIED, BROKEN):
         assert drive(flow("x"), RETIRED, second) == (["pipelines", "arm"], second)
