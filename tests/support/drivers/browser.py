@@ -1,4 +1,4 @@
-"""A Chromium, and the errors in its pages."""
+"""A Chromium, the errors in its pages, and the usual ways through them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
+import pytest
 from playwright.sync_api import expect, sync_playwright
 
 # As ``make test`` installs it, and the usual names of others.
@@ -22,6 +24,12 @@ def find_chromium():
     if given := os.environ.get("CHROMIUM"):
         return given
     return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+EXECUTABLE = find_chromium()
+NEEDS_BROWSER = pytest.mark.skipif(
+    EXECUTABLE is None, reason="no browser: install Chromium, or set CHROMIUM to the path of one"
+)
 
 
 @contextmanager
@@ -53,3 +61,33 @@ def new_page(browser, **options):
         page.on("dialog", lambda dialog: (page.troubles.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: page.documents.append(request.url))
         yield page
+
+
+def refresh(page):
+    """Let a second pass in the browser, so that the page refreshes."""
+    with page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+        page.clock.run_for(1000)
+
+
+def wait_until(page, condition):
+    """Let the browser continue until a condition outside of it holds."""
+    for _ in range(1000):
+        if condition():
+            return
+        page.wait_for_timeout(10)
+    pytest.fail("it has not happened")
+
+
+def every_page(page, visit):
+    """Visit all pages that are reachable by links."""
+    found, waiting = set(), ["/"]
+    while waiting:
+        address = urlsplit(waiting.pop())._replace(fragment="").geturl()
+        if address in found or address.endswith("/log"):
+            continue
+        found.add(address)
+        page.goto(address)
+        visit(address)
+        links = page.eval_on_selector_all("a", "links => links.map((link) => link.getAttribute('href'))")
+        waiting += [urljoin(address, link) for link in links]
+    return found
