@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support.drivers.watching import Said, sensor, variables_in_memory
-from support.services.folder import ContainerServer
+from support.services.folder import connected_container
 
 
 @pytest.fixture
@@ -27,14 +25,8 @@ def no_retries(monkeypatch):
 
 @pytest.fixture
 def container(monkeypatch):
-    """A container that lists what the test writes, and the connection that leads to it; nobody serves the workspace."""
-    with ContainerServer() as server:
-        names = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
-        extra = names | {"auth_method": "static_token", "blob_endpoint": server.url}
-        connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
-        running = server.container("landing")
-        running.url = f"{server.url}/landing"
+    """A container that lists what the test writes."""
+    with connected_container(monkeypatch) as running:
         yield running
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import timedelta
 
 import pytest
 from support.drivers.ending import FLAGS, MODES, end, modes
 from support.drivers.watching import context_of, sensor, variables_in_memory
-from support.services.folder import ContainerServer
+from support.services.folder import connected_container
 
 from aml_provider.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from aml_provider.state.cursor_stores import VariableCursorStore
@@ -19,13 +18,7 @@ from aml_provider.state.cursor_stores import VariableCursorStore
 def folder(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
     variables_in_memory(monkeypatch)
-    with ContainerServer() as server:
-        names = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
-        extra = names | {"auth_method": "static_token", "blob_endpoint": server.url}
-        connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
-        container = server.container("landing")
-        container.url = f"{server.url}/landing"
+    with connected_container(monkeypatch) as container:
         yield container
 
 

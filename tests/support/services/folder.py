@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -164,3 +165,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
         pass
+
+
+@contextlib.contextmanager
+def connected_container(monkeypatch):
+    """A container that lists what the test writes, and the connection that leads to it; nobody serves the workspace."""
+    with ContainerServer() as server:
+        names = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w", "region": "westeurope"}
+        extra = names | {"auth_method": "static_token", "blob_endpoint": server.url}
+        connection = {"conn_type": "azureml", "password": "static-token", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+        container = server.container("landing")
+        container.url = f"{server.url}/landing"
+        yield container
