@@ -7,7 +7,7 @@ import re
 
 import pytest
 from support.drivers.command_line import CommandLine
-from support.drivers.watching import Said, look, sensor, variables_in_memory
+from support.drivers.watching import look, sensor, variables_in_memory
 from support.services.recorded_workspace import RecordedWorkspace
 
 from aml_provider.client.flows import datastores
@@ -27,11 +27,6 @@ def variables(monkeypatch):
     monkeypatch.setattr(datastores, "_CHANGED_OVER", set())
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "0")
     return variables_in_memory(monkeypatch)
-
-
-@pytest.fixture
-def said(caplog, capsys):
-    return Said(caplog, capsys)
 
 
 @pytest.fixture
@@ -119,15 +114,12 @@ def test_the_command_lists_them_there_too(serve, monkeypatch, capsys, azurite, a
     assert asked(workspace) == services
 
 
-def test_the_change_over_is_reported_once(serve, said):
+def test_the_change_over_is_reported_once(serve, caplog):
     serve("auto", "v1_gone")
     for _ in range(2):
         look(sensor(datastore="landing"))
         AzureMLHook().get_datastore("landing")
-    assert (
-        len({line for line in str(said).splitlines() if "so datastores of workspace 'local' are read there" in line})
-        == 1
-    )
+    assert len([said for said in caplog.messages if "so datastores of workspace 'local' are read there" in said]) == 1
 
 
 def test_v1_alone_is_an_error_that_names_the_field_when_it_is_gone(serve, monkeypatch, capsys):
