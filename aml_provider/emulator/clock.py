@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 """The instant at which the clock stops: start times end here too, and dates in replies have a limit."""
@@ -52,6 +56,7 @@ class Clock:
         check_speed(speed)
         self._first_speed = self._speed = speed
         self._held = False
+        self._moves = 0
         self._move_to(time.time())
         self.agendas: tuple[Agenda, ...] = ()
 
@@ -119,14 +124,28 @@ class Clock:
             ValueError: The move is too long, or does not go forward; the clock has not moved.
         """
         check_move(seconds)
-        # The clock never gets beyond its end, so nothing that is due later may be waited for.
-        target = min(self.now() + seconds, LAST_INSTANT)
-        self._catch_up()
-        while (due := min((agenda.next_due() for agenda in self.agendas), default=math.inf)) <= target:
-            self.not_before(due)
+        with self._standing():
+            # The clock never gets beyond its end, so nothing that is due later may be waited for.
+            target = min(self.now() + seconds, LAST_INSTANT)
             self._catch_up()
-        self.not_before(target)
+            while (due := min((agenda.next_due() for agenda in self.agendas), default=math.inf)) <= target:
+                self.not_before(due)
+                self._catch_up()
+            self.not_before(target)
         self._wake()
+
+    @contextlib.contextmanager
+    def _standing(self) -> Iterator[None]:
+        """Let time stand during a move: work that became due meanwhile would start without being waited for."""
+        with self._lock:
+            self._move_to(self._now())
+            self._moves += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._move_to(self._now())
+                self._moves -= 1
 
     def _catch_up(self) -> None:
         for agenda in self.agendas:
@@ -141,7 +160,7 @@ class Clock:
         self._anchor_real = time.monotonic()
 
     def _now(self) -> float:
-        if self._held:
+        if self._held or self._moves:
             return self._anchor_time
         return min(LAST_INSTANT, self._anchor_time + (time.monotonic() - self._anchor_real) * self._speed)
 
