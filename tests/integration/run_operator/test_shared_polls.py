@@ -120,6 +120,17 @@ def count(workspace):
     return Counter(kind(entry) for entry in workspace.requests())
 
 
+def refused(workspace, status):
+    return any(entry["status"] == status for entry in workspace.requests())
+
+
+def read_since(workspace, status):
+    """The runs that were read since the service first answered with a status."""
+    entries = workspace.requests()
+    first = next(at for at, entry in enumerate(entries) if entry["status"] == status)
+    return [entry["path"].rpartition("/")[2] for entry in entries[first:] if "/PipelineRuns/" in entry["path"]]
+
+
 def queries(workspace):
     return [entry for entry in workspace.requests("POST", "runs:query") if "ParentRunId" not in entry["body"]["filter"]]
 
@@ -410,16 +421,27 @@ async def test_a_service_that_is_down_ends_the_waits_when_the_budget_is_spent(wo
 
 
 @held
-async def test_a_history_with_retry_after_is_not_queried_before_and_the_runs_are_read(workspace):
+async def test_a_history_with_retry_after_is_not_queried_before_and_the_runs_are_read(workspace, monkeypatch):
+    # Long intervals of a clock that the test drives: none is doubled for the age of a wait, however slow the machine.
+    interval, budget = 10.0, 60.0
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", str(budget))
+    loop = asyncio.get_running_loop()
     runs = submit(workspace, 6)
-    async with waiting(runs) as tasks:
-        await passed_until(lambda: queries(workspace), step=0.1)
-        # It is longer than the retry budget, for which the history is left alone.
-        workspace.faults.add("status", status=503, retry_after=2, times=1, path="*runs:query")
-        await passed_until(lambda: any(entry["status"] == 503 for entry in workspace.requests()), step=0.1)
-        before = count(workspace)
-        assert await passed_until(lambda: count(workspace)["query"] > before["query"], step=0.1) >= 0.5
-        assert count(workspace)["get"] >= before["get"] + 2 * len(runs)
+    async with waiting(runs, poll_interval=interval) as tasks:
+        # From then on they are polled together.
+        await passed_until(lambda: asked_for(workspace) == set(runs), step=0.2)
+        # It asks for longer than the retry budget, for which the history is left alone.
+        workspace.faults.add("status", status=503, retry_after=100, times=1, path="*runs:query", body='*"(RunId *')
+        await passed_until(lambda: refused(workspace, 503), step=0.2)
+        failed_at, asked = loop.time(), count(workspace)["query"]
+        # Time stands while a round is carried out. Rounds are 5 % longer than the interval at most.
+        for rounds in range(1, 4):
+            everything = Counter(dict.fromkeys(runs, rounds))
+            await passed_until(lambda: Counter(read_since(workspace, 503)) >= everything, step=0.0)  # noqa: B023
+            loop.advance(interval * 1.1)
+        assert count(workspace)["query"] == asked
+        await passed_until(lambda: count(workspace)["query"] > asked, step=0.2)
+        assert loop.time() >= failed_at + budget - 1e-6
         assert not any(task.done() for task in tasks.values())
 
 
@@ -429,10 +451,10 @@ async def test_throttling_is_heeded_and_fails_no_wait(workspace):
     async with waiting(runs) as tasks:
         await passed_until(lambda: queries(workspace), step=0.1)
         workspace.faults.add("status", status=429, retry_after=2, times=1, path="*runs:query")
-        await passed_until(lambda: any(entry["status"] == 429 for entry in workspace.requests()), step=0.1)
-        refused = len(workspace.requests())
+        await passed_until(lambda: refused(workspace, 429), step=0.1)
+        seen = len(workspace.requests())
         # For three times the budget nothing more is asked than what was under way.
-        assert await passed_until(lambda: len(workspace.requests()) > refused + 1, step=0.1) >= 1.8
+        assert await passed_until(lambda: len(workspace.requests()) > seen + 1, step=0.1) >= 1.8
         assert not any(task.done() for task in tasks.values())
 
 
