@@ -57,7 +57,7 @@ _PROTECTION = {
 }
 # Replies with these statuses have no body.
 _BODILESS = frozenset({204, 205, 304})
-_PIECES = 10
+_PIECES = 50
 _PAGE = (
     "<!DOCTYPE html>\n<html><head><title>{status}</title></head>"
     "<body><h1>{status}</h1><p>A gateway's page, put here by an injected fault.</p></body></html>\n"
@@ -257,9 +257,10 @@ async def _send_half(reply: Response, send: Send) -> None:
 async def _send_slowly(reply: Response, send: Send, seconds: float) -> None:
     content = bytes(reply.body)
     size = max(1, -(-len(content) // _PIECES))
+    starts = range(0, len(content), size)
     await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
-    for start in range(0, len(content), size):
-        await asyncio.sleep(seconds / _PIECES)
+    for start in starts:
+        await asyncio.sleep(seconds / len(starts))
         await send({"type": "http.response.body", "body": content[start : start + size], "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
