@@ -44,6 +44,10 @@ _LINKS = ("nextLink", "NextLink")
 # The longest token that fits into an address with the rest of it.
 _LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
+_TOKENS_OF_ARM = frozenset({"skip", "skiptoken"})
+
+#: What names a page of a list: parameters, and their values.
+Tokens = tuple[tuple[str, str], ...]
 
 #: The version of Azure Resource Manager's API: a stable one with all operations that are used (azureml-v2-rest 2.4).
 ARM_VERSION = (("api-version", "2024-04-01"),)
@@ -94,12 +98,11 @@ class Call(Generic[T]):
     secrets: Callable[[T], Iterable[Secret[Any]]] | None = None
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 
-    def page(self, token: str) -> Call[T]:
-        """The call for the page of the same list that this token names."""
-        assert self.page_key is not None
+    def page(self, tokens: Tokens) -> Call[T]:
+        """The call for the page of the same list that these tokens name."""
         if isinstance(self.body, dict):
-            return replace(self, body={**self.body, self.page_key: token})
-        return replace(self, query=(*self.query, (self.page_key, token)))
+            return replace(self, body={**self.body, **dict(tokens)})
+        return replace(self, query=(*self.query, *tokens))
 
 
 class Resource(NamedTuple):
@@ -167,11 +170,12 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
     return tuple(read(item) for item in found)
 
 
-def next_token(wire: Any, page_key: str = "") -> str | None:
-    """Read the token of a list's next page; None at the end of the list.
+def next_page(wire: Any, page_key: str) -> Tokens | None:
+    """Read what names a list's next page; None at the end of the list.
 
-    ``page_key`` is the name under which the token is sent. If it is ``$skip``, the link has the token under the same
-    name.
+    ``page_key`` is the name under which the token is sent. If it is ``$skip``, the list is Azure Resource Manager's:
+    the link has ``$skip`` or ``$skipToken`` (azureml-v2-rest 2.5 has the first, other services of Azure the second),
+    and they are sent under the link's own names.
 
     Raises:
         ValueError: There is a next page, but its token cannot be sent.
@@ -180,16 +184,17 @@ def next_token(wire: Any, page_key: str = "") -> str | None:
         return None
     token = next((wire[key] for key in _TOKENS if wire.get(key)), None)
     if token is not None:
-        return _sendable(str(token))
+        return ((page_key, _sendable(str(token))),)
     link = next((wire[key] for key in _LINKS if wire.get(key)), None)
     if link is None:
         return None
-    # Only the token is taken from the link: where a request goes is not a reply's to say.
-    names = {"skip"} if page_key == "$skip" else _TOKENS_IN_LINKS
-    for name, value in parse_qsl(urlsplit(str(link)).query):
-        if name.lower().removeprefix("$") in names and value:
-            return _sendable(value)
-    raise ValueError("the list continues, but its link to the next page has no token")
+    # Only tokens are taken from the link: where a request goes is not a reply's to say.
+    names = _TOKENS_OF_ARM if page_key == "$skip" else _TOKENS_IN_LINKS
+    query = parse_qsl(urlsplit(str(link)).query)
+    found = tuple((name, _sendable(value)) for name, value in query if name.lower().removeprefix("$") in names)
+    if not found:
+        raise ValueError("the list continues, but its link to the next page has no token")
+    return found if page_key == "$skip" else ((page_key, found[0][1]),)
 
 
 def _sendable(token: str) -> str:

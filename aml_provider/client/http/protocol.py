@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.calls.call import Call, next_token
+from aml_provider.client.calls.call import Call, Tokens, next_page
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -136,18 +136,18 @@ class Session:
         if key is None:
             return self._read(call, (yield from self._ask(call)), call.parse)
         items: Any = ()
-        # A repeated token would never end; Microsoft's SDK stops there too.
-        seen: set[str] = set()
+        # A repeated page would never end; Microsoft's SDK stops there too.
+        seen: set[Tokens] = set()
         page = call
         while len(seen) < _MOST_PAGES:
             reply = yield from self._ask(page)
-            found, token = self._read(page, reply, lambda wire: (call.parse(wire), next_token(wire, key)))
+            found, tokens = self._read(page, reply, lambda wire: (call.parse(wire), next_page(wire, key)))
             items += found
-            if token is None or token in seen or (call.limit is not None and len(items) >= call.limit):
+            if tokens is None or tokens in seen or (call.limit is not None and len(items) >= call.limit):
                 whole: T = items[: call.limit]
                 return whole
-            seen.add(token)
-            page = call.page(token)
+            seen.add(tokens)
+            page = call.page(tokens)
         raise MalformedReply(call.operation, status=200, message=f"the list has not ended after {_MOST_PAGES} pages")
 
     def _ask(self, call: Call[Any]) -> Machine[Reply]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from aml_provider.client import calls
-from aml_provider.client.calls.call import Call, next_token
+from aml_provider.client.calls.call import Call, next_page
 from aml_provider.client.calls.filters import PIPELINE_RUNS, all_of, status_is, tag_equals
 from aml_provider.client.entities import (
     Experiment,
@@ -336,16 +336,32 @@ class TestRecords:
     ],
 )
 def test_the_token_of_the_next_page(wire, token):
-    assert next_token(wire) == token
+    assert next_page(wire, "key") == (None if token is None else (("key", token),))
 
 
-def test_the_links_of_azure_resource_manager_have_their_own_token():
-    wire = {"nextLink": "https://x/jobs?api-version=v&$skip=a%2Fb%3D&$skiptoken=u"}
-    assert next_token(wire, "$skip") == "a/b="
+@pytest.mark.parametrize(
+    ("query", "tokens"),
+    [
+        ("$skip=a%2Fb%3D", (("$skip", "a/b="),)),
+        ("%24skipToken=u", (("$skipToken", "u"),)),
+        ("$skip=20&$skiptoken=u&count=30", (("$skip", "20"), ("$skiptoken", "u"))),
+    ],
+)
+def test_the_links_of_azure_resource_manager_have_tokens_of_their_own(query, tokens):
+    wire = {"nextLink": f"https://x/jobs?api-version=v&{query}"}
+    assert next_page(wire, "$skip") == tokens
+    assert Call("list", "GET", "arm", "/jobs", tuple, (("count", "30"),), page_key="$skip").page(tokens).query == (
+        ("count", "30"),
+        *tokens,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "key"), [("$top=5", "$skip"), ("$skip=20", "continuationToken"), ("$skip=", "$skip")]
+)
+def test_a_link_without_a_token_is_not_the_end_of_the_list(query, key):
     with pytest.raises(ValueError, match="no token"):
-        next_token({"nextLink": "https://x/jobs?$skiptoken=u"}, "$skip")
-    with pytest.raises(ValueError, match="no token"):
-        next_token({"nextLink": "https://x/jobs?$skip=20"})
+        next_page({"nextLink": f"https://x/jobs?{query}"}, key)
 
 
 @pytest.mark.parametrize(
