@@ -33,7 +33,7 @@ print(json.dumps([took * 1000, len(azure)]))
 _PEERS = {
     "Azure Data Factory": ("operators.data_factory", "sensors.data_factory", "triggers.data_factory"),
     "blob storage": ("sensors.wasb", "triggers.wasb"),
-    "Batch, Container Instances": ("operators.batch", "operators.container_instances"),
+    "Batch and Container Instances": ("operators.batch", "operators.container_instances"),
 }
 
 
@@ -69,6 +69,6 @@ def rows() -> list[Row]:
     modules = ", ".join(f"{name} {count}" for name, (_, count) in peers.items())
     return [
         Row("importing every operator, sensor and trigger module", took, 15, "ms", beside),
-        Row("the same with the hook and the links", with_hook, None, "ms"),
-        Row("modules of Azure's SDK loaded by that", azure, 0, "", modules),
+        Row("importing these modules, the hook and the links", with_hook, None, "ms"),
+        Row("modules of Azure's SDK loaded by the operator, sensor and trigger modules", azure, 0, "", modules),
     ]

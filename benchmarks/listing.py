@@ -66,13 +66,13 @@ def rows(costs: Costs) -> list[Row]:
         cost = costs[count]
         for way, most, least in (("idle", 1.5, 100.0), ("first", 5.0, 45.0)):
             for kind in ("", " async"):
-                what = f"{count:,} blobs, {WAYS[way]}{kind}: CPU"
+                what = f"{count:,} blobs, {WAYS[way]}{kind and ', async'}: CPU"
                 ratio = cost[way + kind] / cost["read" + kind]
                 beside = f"{figure(cost['walk' + kind] / cost['read' + kind])} times"
                 found.append(Row(f"{what} compared with the bare read", ratio, most, "times", beside))
                 # How many times less than the peer, turned round: rows have upper bounds.
                 share = cost[way + kind] / cost["walk" + kind] * 100
-                found.append(Row(f"{what}, as a share of walk_blobs'", share, 100 / least, "%", "100 %"))
+                found.append(Row(f"{what}, as a share of the CPU of walk_blobs", share, 100 / least, "%", "100 %"))
     deep, flat = costs["deep"], costs[1_000]
     return [
         *found,
@@ -98,8 +98,8 @@ def rows(costs: Costs) -> list[Row]:
             )
             for count, budget in ((5_000, 20), (100_000, None))
         ),
-        Row("1,000,000 blobs: memory for each", costs[_LARGEST]["memory"], 14, "B"),
-        Row("1,000,000 blobs: stored for each", costs[_LARGEST]["text"], 18, "B"),
+        Row("1,000,000 blobs: memory for each blob", costs[_LARGEST]["memory"], 14, "B"),
+        Row("1,000,000 blobs: stored bytes for each blob", costs[_LARGEST]["text"], 18, "B"),
     ]
 
 
@@ -112,7 +112,7 @@ def lines(costs: Costs) -> list[tuple[str, ...]]:
 HEADINGS = (
     "blobs",
     *WAYS.values(),
-    "read, async",
+    "the bare read, async",
     "nothing changed, async",
     "everything new, async",
     "walk_blobs, async",

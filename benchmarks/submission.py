@@ -79,6 +79,6 @@ def rows() -> list[Row]:
         later = _requests(workspace, 3)
     return [
         Row("requests to submit a run", plain, 1),
-        Row("the same with validate=True, the pipeline's first time in a process", first, 3),
-        Row("the same afterwards, with its interface cached", later, 2),
+        Row("requests to submit a run with validate=True, the first time for a pipeline in a process", first, 3),
+        Row("requests to submit a run with validate=True, with the interface of the pipeline cached", later, 2),
     ]

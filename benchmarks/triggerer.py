@@ -213,21 +213,17 @@ def measure(tasks: int, home: Path) -> list[Row]:
     most = (-(-tasks // 250) + 3) * (WINDOW + 1) / WINDOW
     return [
         Row(f"{tasks} tasks, deferred and ended: pipeline runs", runs, tasks),
-        Row("requests per interval while they wait", waiting.total() / WINDOW, most, "", f"{tasks}"),
+        Row("requests per interval while the tasks wait", waiting.total() / WINDOW, most, "", f"{tasks}"),
         # The poller reads each, and so does the task that resumes.
         Row(
             "requests that read a single run, from the runs' end to the last task's end",
             ending["records"],
             2 * tasks + 50,
         ),
-        Row(
-            "warnings of the triggerer that its event loop was blocked",
-            len(stalls),
-            0,
-            "",
-            f"full garbage collections in the triggerer: {len(collections)}; "
-            f"stalls of an event loop that does nothing, in another process at the same time: {len(late)}",
-        ),
+        Row("warnings of the triggerer that its event loop was blocked", len(stalls), 0),
+        # If there are warnings, these two show why.
+        Row("full garbage collections in the triggerer", len(collections)),
+        Row("stalls of an idle event loop in another process, at the same time", len(late)),
     ]
 
 

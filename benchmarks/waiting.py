@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 WAYS = {
     "shared": "this provider",
-    "single": "its client, a GET per run",
+    "single": "our client, one GET per run",
     "factory": "Airflow's ADF trigger",
-    "threads": "its hook, in threads",
+    "threads": "Airflow's ADF hook, in threads",
 }
 SIZES = (10, 100, 1000, 5000)
 _REPEATS = 3
@@ -109,12 +109,15 @@ def rows(costs: list[Cost]) -> list[Row]:
     return [
         Row("1,000 deferred runs: requests per interval", ours.requests, 10, "", figure(peer.requests)),
         Row("1,000 deferred runs: CPU per run and poll", ours.cpu, 100, "µs", f"{figure(peer.cpu)} µs"),
-        Row("1,000 deferred runs: CPU of Airflow's ADF trigger, as a multiple of ours", peer.cpu / ours.cpu),
+        Row(
+            "1,000 deferred runs: CPU of Airflow's ADF trigger, divided by the CPU of this provider",
+            peer.cpu / ours.cpu,
+        ),
         Row("5,000 deferred runs: requests per interval", large.requests, 50, "", "5,000"),
         Row("5,000 deferred runs: CPU per run and poll", large.cpu, 100, "µs", f"{figure(by['factory', 5000].cpu)} µs"),
         Row("1,000 deferred runs: longest stall while waiting", ours.stall, 50, "ms", f"{figure(peer.stall)} ms"),
         Row(
-            "memory per deferred run, from 100 to 5,000",
+            "memory for each further deferred run, between 100 and 5,000 runs",
             (large.memory - small.memory) / 4900 * 1024,
             None,
             "KiB",

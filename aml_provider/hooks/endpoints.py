@@ -128,7 +128,7 @@ class EndpointMethods(WorkspaceHook):
     def update_endpoint(
         self, endpoint_id: str, *, name: str | None = None, description: str | None = None
     ) -> Flow[PipelineEndpoint]:
-        """Rename or describe an endpoint; an argument that is None changes nothing.
+        """Change the name or the description of an endpoint; an argument that is None changes nothing.
 
         Args:
             endpoint_id: The pipeline endpoint.

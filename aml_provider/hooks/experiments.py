@@ -74,7 +74,7 @@ class ExperimentMethods(WorkspaceHook):
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Flow[Experiment]:
-        """Rename, describe or tag an experiment; an argument that is None changes nothing.
+        """Change the name or description of an experiment, or add tags; an argument that is None changes nothing.
 
         Args:
             experiment_name: The experiment.

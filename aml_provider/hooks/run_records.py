@@ -190,7 +190,7 @@ class RunRecordMethods(WorkspaceHook):
     def set_run_description(
         self, run_id: str, description: str, *, experiment_name: str | None = None
     ) -> Flow[HistoryRun]:
-        """Describe a run or a step.
+        """Set the description of a run or of a step.
 
         Args:
             run_id: The pipeline run, or the run of a step.

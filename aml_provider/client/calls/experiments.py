@@ -67,7 +67,7 @@ def create_experiment(name: str) -> Call[Experiment]:
 
 
 def update_experiment(experiment_id: str, changes: Mapping[str, Any]) -> Call[Experiment]:
-    """Change an experiment: any of ``name``, ``description``, ``archive`` and ``tags``, which are merged."""
+    """Change any of ``name``, ``description``, ``archive`` and ``tags``; new tags are added to the existing ones."""
     operation, path = f"update experiment {experiment_id!r}", _path(experiment_id)
     return _EXPERIMENTS.write(operation, "PATCH", path, Experiment.from_wire, body=dict(changes))
 

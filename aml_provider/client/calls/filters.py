@@ -21,7 +21,7 @@ _UNQUOTED = re.compile(r"[\w.:/@+-]+")
 
 
 def tag_equals(name: str, value: str | None, *, quoted: bool = True) -> str:
-    """The filter for a tag with a value, or with any (None); the value is quoted for runs, but not for experiments.
+    """The filter for a tag with this value; None: with any value. Runs need a quoted value, experiments do not.
 
     Raises:
         InvalidArgument: The tag or its value cannot be written in a filter.

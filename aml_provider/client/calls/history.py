@@ -94,5 +94,5 @@ def set_run_display_name(experiment: str, run_id: str, display_name: str) -> Cal
 
 
 def set_run_description(experiment: str, run_id: str, description: str) -> Call[HistoryRun]:
-    """Describe a run."""
+    """Set the description of a run."""
     return _patch(f"set the description of run {run_id!r}", experiment, run_id, {"description": description})

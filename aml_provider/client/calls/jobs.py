@@ -21,9 +21,9 @@ def _path(job_id: str) -> str:
 def submit_job(job_id: str, body: Mapping[str, Any]) -> Call[PipelineRun]:
     """Submit a pipeline job under an id of the client's choice.
 
-    A second request never starts a second job, but it may be refused although it is the same, and it would change the
-    tags of a job that is not ours (azureml-v2-rest 4.3). So the request is sent once: in doubt, the caller reads the
-    job.
+    A second request under the same id never starts a second job, but the service may refuse it even if it is identical.
+    And if a job that is not ours has the id, a request changes that job's tags (azureml-v2-rest 4.3). So the request is
+    sent once: in doubt, the caller reads the job.
 
     As with Microsoft's SDK, the request carries a second token. Its purpose is not established; perhaps it is for jobs
     that run as the user who submits them (azureml-v2-rest 2.1).

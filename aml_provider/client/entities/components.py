@@ -48,7 +48,8 @@ class ComponentInput(Portable):
 
     ``type`` is one of the types of data (uri_file, uri_folder, mltable, custom_model, mlflow_model, triton_model) or of
     literals (string, number, integer, boolean); it is empty if the component names none. ``default`` is None if there
-    is no default; ``minimum``, ``maximum`` and ``choices`` are empty if there is no such limit. All of these are texts.
+    is no default; ``minimum``, ``maximum`` and ``choices`` are empty if the component has no such rule. ``default``,
+    ``minimum``, ``maximum`` and each of the ``choices`` are texts.
     """
 
     name: str

@@ -98,7 +98,8 @@ class JobSchedule(Portable):
     def from_wire(cls, wire: dict[str, Any]) -> JobSchedule:
         """Read it from Azure Resource Manager's JSON. Any kind of trigger or action is accepted.
 
-        ``properties`` are those of the schedule and those of its jobs; this provider gives both the same properties.
+        ``properties`` are those of the schedule, and the properties and tags of its jobs. This provider gives the same
+        properties to a schedule and to its jobs.
         """
         properties = wire["properties"]
         action = properties.get("action") or {}

@@ -52,7 +52,7 @@ class PublishedPipeline(Portable):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary(Portable):
-    """A published pipeline and its latest run; ``last_run_status`` is the service's text, or empty if there is none."""
+    """A published pipeline and its latest run; ``last_run_status`` is the service's text, or empty if it has no run."""
 
     pipeline: PublishedPipeline
     last_run_id: str

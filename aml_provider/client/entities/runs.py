@@ -43,7 +43,7 @@ class RunState(Enum):
 
     @property
     def history_words(self) -> tuple[str, ...]:
-        """The run history's names for the state, which are different, and can be several."""
+        """The run history's names for the state: they differ from ours, and one state can have several."""
         return tuple(word for word, state in _HISTORY_STATES.items() if state is self)
 
 
@@ -218,7 +218,7 @@ class Output(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """Its address, if it is signed and was not lost on the way from another task."""
+        """Its address, if it is signed; nothing if this task got the output from another one, without the address."""
         return () if self.sealed_uri.is_withheld or "sig=" not in self.uri else (self.sealed_uri,)
 
     @property

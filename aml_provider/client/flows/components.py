@@ -21,7 +21,7 @@ _BROKEN = frozenset({"failed", "canceled", "deleting"})
 
 
 def find_component(name: str, version: str | None = None) -> Flow[ComponentVersion]:
-    """Find a version of a component; None: of those that are not archived, the one that was created last.
+    """Find a version of a component; without ``version``, the one that was created last, archived ones excluded.
 
     Raises:
         PipelineError: The component or the version does not exist, or all versions are archived; the message names
@@ -80,7 +80,7 @@ def find_batch_endpoint(name: str) -> Flow[BatchEndpoint]:
 
 
 def find_deployment(endpoint_name: str, deployment_name: str | None) -> Flow[BatchDeployment]:
-    """Find a deployment of a batch endpoint that runs a component; None: the endpoint's default deployment.
+    """Find a deployment of a batch endpoint that runs a component; by default the endpoint's default deployment.
 
     Raises:
         PipelineError: There is no such endpoint or deployment, or it does not run a component; the message gives the

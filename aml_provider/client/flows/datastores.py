@@ -1,7 +1,7 @@
 """Reading datastores: in the datastore service of Azure ML v1, or in Azure Resource Manager.
 
-The connection's ``datastore_api`` says where. With ``auto`` v1's service is asked first. If it is gone, or does not
-know what Azure Resource Manager knows, the latter's answer counts.
+The connection's ``datastore_api`` says where. With ``auto`` v1's service is asked first. If that service is gone, or
+does not know a datastore that Azure Resource Manager knows, the answer of Azure Resource Manager counts.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def set_default_version(endpoint_id: str, version: str) -> Flow[PipelineEndpoint
 def update_endpoint(
     endpoint_id: str, *, name: str | None = None, description: str | None = None
 ) -> Flow[PipelineEndpoint]:
-    """Rename or describe an endpoint; an argument that is None changes nothing."""
+    """Change the name or the description of an endpoint; an argument that is None changes nothing."""
     if name is not None:
         as_name("name", name)
 

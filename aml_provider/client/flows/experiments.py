@@ -62,7 +62,7 @@ def create_experiment(name: str) -> Flow[Experiment]:
 def update_experiment(
     name: str, *, new_name: str | None = None, description: str | None = None, tags: Mapping[str, str] | None = None
 ) -> Flow[Experiment]:
-    """Rename, describe or tag an experiment; an argument that is None changes nothing.
+    """Change the name or description of an experiment, or add tags; an argument that is None changes nothing.
 
     Raises:
         InvalidArgument: The new name cannot be used.

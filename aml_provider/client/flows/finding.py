@@ -102,8 +102,8 @@ def describe(item: Any) -> str:
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
     """The error if no item has a name; it suggests similar names from the list of all items.
 
-    It names the ``argument`` that holds the name. The argument is None if a person typed the name; then it may be an
-    id.
+    It names the ``argument`` that holds the name. The argument is None if a person typed the name; then the name may be
+    an id.
     """
     listed = list(listed)
     hint = advice(kind, name, listed, otherwise=_how_many(len(listed)))
@@ -113,7 +113,7 @@ def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | N
 
 
 def missing(kind: Kind, subject: str, which: str, hint: str) -> AzureMLError:
-    """The error where nothing is ``which``; it begins with ``subject``: an argument, or what referred to the thing."""
+    """The error that no item is ``which``; it begins with ``subject``: an argument, or the item that refers to it."""
     problem = f"the workspace has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
     if issubclass(kind.missing, InvalidArgument):
         return kind.missing(subject, problem)

@@ -56,7 +56,7 @@ def set_job_schedule_status(name: str, status: str) -> Flow[tuple[JobSchedule, b
 
     Raises:
         ScheduleError: It does not exist.
-        ProvisioningFailed: The service replies that it cannot set it up.
+        ProvisioningFailed: The service replies that it cannot set the schedule up.
     """
 
     def edit(schedule: JobSchedule) -> dict[str, Any] | None:
@@ -77,7 +77,9 @@ def delete_job_schedule(
     check: Callable[[JobSchedule], None] = lambda _: None,
     now: Callable[[], float] = time.time,
 ) -> Flow[bool]:
-    """Disable a job schedule, because the service requires it, delete it, and wait until it cannot be read any more.
+    """Disable a job schedule, delete it, and wait until it cannot be read any more.
+
+    The service deletes only disabled schedules.
 
     Args:
         name: The schedule. If it does not exist, it is deleted already, perhaps by a request whose reply was lost.

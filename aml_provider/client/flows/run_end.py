@@ -22,7 +22,8 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
         run: The run, which has ended.
         experiment: Its experiment, in case the service does not name it.
         link: Its page in the studio, for messages.
-        own: Whether the task submitted the run. If so, a retry may submit another one after Airflow has cancelled it.
+        own: Whether the task submitted the run. If so, and if Airflow cancelled the run, a retry may submit another
+            one.
 
     Returns:
         The run's id, if the run ended successfully.

@@ -38,9 +38,9 @@ def get_run(run_id: str) -> Flow[PipelineRun]:
     """Read a run or a job, and its status.
 
     Raises:
-        NotFound: It is neither.
-        BadRequest: The pipelines service refuses the id, and it is not the id of a job either.
-        PermissionDenied: The identity may not read runs of one kind, so it may be one of these.
+        NotFound: The id is neither that of a run nor that of a job.
+        BadRequest: The pipelines service refuses the id, and the id is not that of a job either.
+        PermissionDenied: The identity has no right to read one of the two kinds, and the id may belong to that kind.
     """
     return _either(run_id, calls.get_run(run_id), calls.get_job(run_id))
 
@@ -49,9 +49,9 @@ def request_cancel(run_id: str) -> Flow[None]:
     """Request the cancellation of a run or a job; it takes some time.
 
     Raises:
-        NotFound: It is neither.
-        BadRequest: The pipelines service refuses the request, and it is not the id of a job either.
-        PermissionDenied: The identity may not cancel runs of one kind, so it may be one of these.
+        NotFound: The id is neither that of a run nor that of a job.
+        BadRequest: The pipelines service refuses the request, and the id is not that of a job either.
+        PermissionDenied: The identity has no right to cancel one of the two kinds, and the id may belong to that kind.
     """
     # The pipelines service also refuses it with 400 because the run has ended.
     return _either(run_id, calls.cancel_run(run_id), calls.cancel_job(run_id), of_runs_too=(BadRequest,))

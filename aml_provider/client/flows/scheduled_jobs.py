@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class ScheduledJobs:
     """Reads the jobs of one schedule, and remembers which filters the service refuses.
 
-    The first way is our own property, which each job probably gets from the definition in its schedule. Neither that
-    nor the form of the filter is established ``[guess]``. So each job that the filter returns is checked here; if the
-    service refuses the filter, each job of the whole list is checked. If no job has the property, the second way is the
-    preview filter by schedule (azureml-v2-rest 6.3). It also works for schedules that somebody else has made.
+    The first way is our own property, which each job probably gets from the definition in its schedule. It is not
+    established that jobs get the property, nor which form the filter has ``[guess]``. So each job that the filter
+    returns is checked here; if the service refuses the filter, each job of the whole list is checked. If no job has the
+    property, the second way is the preview filter by schedule (azureml-v2-rest 6.3). It also works for schedules that
+    somebody else has made.
 
     Args:
         name: The schedule.
@@ -81,7 +82,7 @@ class ScheduledJobs:
 
 
 def list_jobs_of_schedule(name: str) -> Flow[tuple[PipelineRun, ...]]:
-    """List all jobs that a schedule has started, in any order; those of one that was deleted are found too.
+    """List all jobs that a schedule has started, in any order; the jobs of a deleted schedule are found too.
 
     Raises:
         ScheduleError: There is neither such a schedule nor a job of it, or its jobs cannot be found.

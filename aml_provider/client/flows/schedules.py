@@ -100,7 +100,7 @@ def change(schedule_id: str, edit: Callable[[Schedule], dict[str, Any] | None]) 
 
     Raises:
         ScheduleError: There is no such schedule.
-        ProvisioningFailed: The service replies that it cannot set it up.
+        ProvisioningFailed: The service replies that it cannot set the schedule up.
     """
     schedule, written = yield from rewrite(
         lambda: read_schedule(schedule_id), edit, lambda wire: calls.update_schedule(schedule_id, wire)

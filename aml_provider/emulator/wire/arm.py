@@ -44,5 +44,5 @@ def resource(
 
 
 def tracking_uri(scope: str) -> str:
-    """The address of a workspace for MLflow, which is not served."""
+    """The address for MLflow of a workspace; nothing is served at this address."""
     return f"azureml://local/mlflow/v1.0{scope}"

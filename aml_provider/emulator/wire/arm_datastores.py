@@ -23,7 +23,7 @@ _CONTAINERS: Mapping[str, str] = {
 
 
 def has_datastore(store: Datastore) -> bool:
-    """Whether Azure Resource Manager has datastores of this type (azureml-v2-rest 7)."""
+    """Whether Azure Resource Manager has datastores of this type (our notes azureml-v2-rest, section 7)."""
     return store.type in _CONTAINERS
 
 

@@ -33,7 +33,7 @@ def endpoint_dto(endpoint: BatchEndpoint, scope: str, base: str, location: str) 
 def deployment_dto(
     endpoint: BatchEndpoint, deployment: Deployment, component: Component, scope: str, location: str
 ) -> JsonObject:
-    """A deployment of a component. Microsoft's SDK cannot read one whose ``settings`` are null."""
+    """A deployment of a component. Microsoft's SDK cannot read a deployment whose ``settings`` are null."""
     properties = {
         # Fields of deployments of models.
         **dict.fromkeys(("compute", "miniBatchSize", "retrySettings", "outputAction", "outputFileName")),

@@ -79,7 +79,7 @@ class Components:
         return next((item for item in self._components.values() if item.id.lower() == wanted), None)
 
     def put(self, new: Component) -> tuple[Component, bool]:
-        """Register a version, or change what may change in an existing one; also whether it is new.
+        """Register a version, or change what may change in an existing one; returns it, and whether it is new.
 
         Raises:
             ServiceError: The version exists with other inputs or outputs.

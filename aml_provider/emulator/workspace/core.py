@@ -64,7 +64,7 @@ class Core:
         return math.floor(self.clock.now() * 1000) / 1000
 
     def provisioned(self, written: float) -> float:
-        """When a schedule is set up that was written at an instant; also in whole milliseconds."""
+        """The instant, in whole milliseconds, at which a schedule that was written at ``written`` is set up."""
         return round((written + self.quirks.provisioning) * 1000) / 1000
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
@@ -95,7 +95,7 @@ class Core:
             del self._step_runs[step_run.id]
 
     def step_run(self, step_run_id: str) -> tuple[Run, int] | None:
-        """The run of a step, by the step's id in history, and the step's position."""
+        """The run to which the step with this id in history belongs, and the position of the step."""
         return self._step_runs.get(step_run_id)
 
     def view(self, run: Run) -> RunView:

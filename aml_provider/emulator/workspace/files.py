@@ -24,7 +24,7 @@ def container_of(run_id: str) -> str:
 
 
 def files(workspace: Workspace, container: str) -> dict[str, str]:
-    """The files in a container, which the run's id alone can name too; there are none before the run starts.
+    """The files in a container, or of the run or step with this id; before a run starts, it has no files.
 
     Raises:
         ServiceError: The run or step does not exist.

@@ -47,7 +47,7 @@ def inline_steps(
 ) -> list[BoundStep]:
     """The steps of the pipeline components among some ``jobs``, one node after another.
 
-    The emulator cannot run the code of any other node: it takes a second and succeeds.
+    The emulator cannot run the code of any other node: such a node takes a second and succeeds.
 
     Args:
         nodes: The ``jobs``, whose inside is snake_case (azureml-v2-rest 4.2).

@@ -107,8 +107,9 @@ class JobRequest:
 def without_copied_steps(definition: dict[str, Any]) -> dict[str, Any]:
     """The definition of a job without the steps that Microsoft's SDK copies from the component into ``jobs``.
 
-    Whether the service keeps them is not established. The SDK refuses to send a definition that has both, so with a
-    service that kept them it could neither enable nor disable a schedule that it has created itself.
+    Whether the service keeps these steps is not established. The SDK refuses to send a definition that has a component
+    and ``jobs``. So if the service kept the steps, the SDK could neither enable nor disable a schedule that the SDK
+    itself has created.
     """
     return {**definition, "jobs": {}} if definition.get("componentId") and definition.get("jobs") else definition
 

@@ -126,7 +126,7 @@ class JobSchedules:
                     self._core.changed()
 
     def start(self, schedule: JobSchedule, instant: float, *, created: float | None = None) -> Run:
-        """Start a job of a schedule; its name contains an instant. ``created`` is its begin, by default now."""
+        """Start a job of a schedule. The job's name contains ``instant``; it begins at ``created``, by default now."""
         job_id = str(uuid.uuid4())
         definition = _definition(schedule.properties)
         definition["inputs"] = _replaced(definition.get("inputs"), _TRIGGER_TIME, wire_time(instant))

@@ -49,7 +49,7 @@ class JobRecurrence(Recurrence):
             raise ValueError("monthDays need the frequency Month")
 
     def days_of_month(self, year: int, month: int, first: int) -> Sequence[int]:
-        """The days of a month on which it fires; the 31st does not exist in all of them."""
+        """The days of a month on which it fires; days that the month does not have are left out."""
         if not (self.month_days or self.week_days):
             return Recurrence.days_of_month(self, year, month, first)
         days = range(1, calendar.monthrange(year, month)[1] + 1)
@@ -79,7 +79,7 @@ class JobTrigger:
     """When a job schedule fires.
 
     Attributes:
-        recurrence: Its times; those of a cron expression are a recurrence too, as its day and month are ignored.
+        recurrence: Its times; a cron expression becomes a recurrence too, as its day and month are ignored.
         end: The last local time at which it may fire.
     """
 

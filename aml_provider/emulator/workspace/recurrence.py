@@ -135,7 +135,7 @@ def fire_times(
 
 
 def steps(recurrence: Recurrence, first: datetime, begin: datetime) -> Iterator[datetime]:
-    """The instants of a recurrence in minutes or hours that counts from ``first``, starting before ``begin``."""
+    """The instants of a recurrence in minutes or hours, counted from ``first``; the first one is at most ``begin``."""
     step = recurrence.interval * (timedelta(hours=1) if recurrence.frequency == "Hour" else timedelta(minutes=1))
     instant = first + (begin - first) // step * step
     while instant.year < _LAST_YEAR:
@@ -179,7 +179,7 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
 
 
 def instants(local_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
-    """Put instants in order, each once: around a daylight saving change, local times have another order."""
+    """The instants of local times in order, each once: around a daylight saving change their order may differ."""
     waiting: list[datetime] = []
     latest = datetime.min.replace(tzinfo=UTC)
     for local in local_times:
@@ -214,7 +214,7 @@ def check_local(name: str, text: object) -> None:
     """Refuse a text that is not a local time.
 
     Raises:
-        ValueError: The text is not a local time; the message has the name.
+        ValueError: The text is not a local time. The message begins with ``name``, the name of the field.
     """
     try:
         year = read_local(text).year if isinstance(text, str) and _START_TIME.fullmatch(text) else 0
