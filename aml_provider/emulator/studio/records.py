@@ -61,7 +61,7 @@ class RunRecord:
 
     @property
     def title(self) -> str:
-        """The name of what runs: a pipeline, a component, or a job of steps by its own name."""
+        """The name of the pipeline or component that runs; for a job without a component, the name of the job."""
         if self.pipeline is not None:
             return self.pipeline.name
         return self.component.id if self.component is not None else self.run.display_name or self.run.id
