@@ -74,7 +74,7 @@ class Call(Generic[T]):
             one.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body if there is one, else in the query. The result is then a tuple of the items of all pages.
-        limit: With ``page_key``: the most items to return; once there are so many, no further page is read.
+        limit: With ``page_key``: the most items to return; when they are there, no further page is read.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
             read.
