@@ -60,7 +60,7 @@ class Commit(NamedTuple):
             poll.
         batch: The changes, or runs, that were passed to a task instance last; may be empty.
         cursor_text: The cursor including the batch.
-        undo_text: The data from which the sensor's kind of cursor takes the batch out again.
+        undo_text: The data that takes the batch out of the cursor again; its form depends on the kind of the cursor.
         arrived: Whether another task instance has noticed the owner's success. The owner may have been deleted since.
     """
 

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 
 def operation(flow: Callable[Concatenate[H, P], Flow[T] | Call[T]]) -> Callable[Concatenate[H, P], T]:
-    """Make a method of a flow, or of a single call: it opens a client, carries out the flow and returns its result.
+    """Turn a flow, or a single call, into a method that opens a client, carries the flow out and returns its result.
 
     Permanent errors are raised as ``AirflowFailException``, all others unchanged.
     """

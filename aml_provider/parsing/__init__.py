@@ -1,1 +1,1 @@
-"""Checks of arguments that no template changes; they run where DAG files are parsed."""
+"""Checks of literal arguments, which have no template; the checks run where DAG files are parsed."""

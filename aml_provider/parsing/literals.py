@@ -1,4 +1,4 @@
-"""Finds mistakes when a DAG file is parsed, in arguments that no template changes."""
+"""Finds mistakes in literal arguments, which have no template, when a DAG file is parsed."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def describe(item: Any) -> str:
 
 
 def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | None = None) -> AzureMLError:
-    """The error if no item has a name; it suggests similar names from the list of all items.
+    """The error that no item is called ``name``; it suggests similar names from the list of all items.
 
     It names the ``argument`` that holds the name. The argument is None if a person typed the name; then the name may be
     an id.

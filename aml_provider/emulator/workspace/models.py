@@ -162,7 +162,8 @@ class Experiment:
     """A named group of runs. At most one experiment with a given name is not archived.
 
     Attributes:
-        deleted: When its deletion finishes; the experiment cannot be found from the beginning of the deletion.
+        deleted: When its deletion finishes; None if it is not deleted. As soon as the deletion begins, the experiment
+            can no longer be found.
     """
 
     name: str
