@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import copy
 from typing import Any
 
 from aml_provider.client.calls import Call
@@ -76,7 +77,8 @@ class Service:
                 self.steps.append(item)
                 assert len(self.steps) <= most, "it does not end"
                 answer = None if isinstance(item, Pause) else self._answer(item)
-                item = flow.throw(answer) if isinstance(answer, BaseException) else flow.send(answer)
+                # A copy, as tests share errors, and raising one sets its cause.
+                item = flow.throw(copy(answer)) if isinstance(answer, BaseException) else flow.send(answer)
         except StopIteration as stop:
             return stop.value
 
