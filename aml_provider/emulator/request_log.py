@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MASK = "***"
-_SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "password", "sig"})
+_SECRET_KEYS = frozenset({"accountkey", "credential", "sastoken", "clientsecret", "certificate", "password", "sig"})
+# The object with the secrets of a datastore on Azure Resource Manager, where an account key is just called key.
+_SECRETS = "secrets"
 # The services refuse bodies that nest deeper.
 _MOST_LEVELS, _LEFT_OUT = 100, "…"
 _SIGNATURE = re.compile(r"(?i)(\bsig=)[^&\s\"']+")
@@ -85,10 +87,15 @@ def _masked(value: Any, levels: int = _MOST_LEVELS) -> Any:
     if isinstance(value, (dict, list)) and levels == 0:
         return _LEFT_OUT
     if isinstance(value, dict):
-        return {
-            key: MASK if key.lower() in _SECRET_KEYS and item is not None else _masked(item, levels - 1)
-            for key, item in value.items()
-        }
+        return {key: _masked_item(key.lower(), item, levels - 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_masked(item, levels - 1) for item in value]
     return mask_text(value) if isinstance(value, str) else value
+
+
+def _masked_item(name: str, item: Any, levels: int) -> Any:
+    if item is None:
+        return None
+    if name == _SECRETS and isinstance(item, dict):
+        return dict.fromkeys(item, MASK)
+    return MASK if name in _SECRET_KEYS or name == _SECRETS else _masked(item, levels)

@@ -1,19 +1,24 @@
-"""Datastores on Azure Resource Manager, which the v2 API reads."""
+"""Datastores on Azure Resource Manager, for the v2 API."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
 from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm_paging import link_page
-from aml_provider.emulator.routes.http import flag, reply, scope_of
-from aml_provider.emulator.wire.arm_datastores import arm_datastore_dto, has_datastore, secrets_dto
+from aml_provider.emulator.routes.http import flag, read_body, reply, scope_of
+from aml_provider.emulator.wire.arm_datastores import (
+    arm_datastore_dto,
+    arm_datastore_from_wire,
+    has_datastore,
+    secrets_dto,
+)
 from aml_provider.emulator.workspace.errors import not_found
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.workspace.body import JsonObject
@@ -31,6 +36,8 @@ class ArmDatastoreRoutes:
         return [
             Route("/datastores", self.list),
             Route("/datastores/{name}", self.get),
+            Route("/datastores/{name}", self.put, methods=["PUT"]),
+            Route("/datastores/{name}", self.delete, methods=["DELETE"]),
             Route("/datastores/{name}/listSecrets", self.secrets, methods=["POST"]),
         ]
 
@@ -48,6 +55,21 @@ class ArmDatastoreRoutes:
         """One datastore."""
         return reply(self._dto(request, self._store(request)))
 
+    async def put(self, request: Request) -> Response:
+        """Register a datastore, or replace it. The storage itself is neither checked nor created."""
+        store = arm_datastore_from_wire(request.path_params["name"], await read_body(request))
+        created = self._workspace.put_datastore(store)
+        return reply(self._dto(request, self._store(request)), 201 if created else 200)
+
+    async def delete(self, request: Request) -> Response:
+        """Remove a datastore."""
+        name, stores = request.path_params["name"], self._workspace.datastores
+        store = stores.get(name) or stores.get(name.lower())
+        if store is None or not has_datastore(store):
+            return Response(status_code=204)
+        self._workspace.delete_datastore(store.name)
+        return Response(status_code=200)
+
     async def secrets(self, request: Request) -> Response:
         """The secrets of a datastore; an expiry in the body has no effect."""
         return reply(secrets_dto(self._store(request)))
@@ -62,5 +84,4 @@ class ArmDatastoreRoutes:
         return store is self._workspace.default_datastore()
 
     def _dto(self, request: Request, store: Datastore) -> JsonObject:
-        default, created = self._is_default(store), self._workspace.created
-        return arm_datastore_dto(store, scope_of(request).path, created, default=default)
+        return arm_datastore_dto(store, scope_of(request).path, default=self._is_default(store))

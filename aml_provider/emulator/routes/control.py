@@ -243,7 +243,7 @@ def describe_job_schedule(workspace: Workspace, schedule: JobSchedule, count: in
         "name": schedule.name,
         "enabled": schedule.enabled,
         "properties": schedule.properties,
-        "provisioning_state": workspace.job_schedules.provisioning(schedule),
+        "provisioning_state": workspace.provisioning(schedule),
         "provisioning_error": schedule.provisioning_error,
         "created": wire_time(schedule.created),
         "modified": wire_time(schedule.modified),

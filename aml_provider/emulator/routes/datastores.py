@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -64,7 +65,8 @@ class DatastoreRoutes:
     async def update(self, request: Request) -> Response:
         """Replace the description of a datastore."""
         current = self._workspace.datastore(request.path_params["name"])
-        store = datastore_from_wire(await read_json(request), current.name)
+        given = datastore_from_wire(await read_json(request), current.name)
+        store = replace(given, description=current.description, properties=current.properties)
         self._workspace.replace_datastore(store)
         return self._reply(request, store)
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm_paging import link_page, viewed
 from aml_provider.emulator.routes.http import read_body, reply, scope_of
-from aml_provider.emulator.routes.operations import finishing, operation_url
+from aml_provider.emulator.routes.operations import deleting, provisioning
 from aml_provider.emulator.wire.job_schedules import schedule_dto
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.times import parse_time
@@ -53,19 +53,14 @@ class JobScheduleRoutes:
         """Create a schedule, or replace it."""
         given = await read_body(request)
         schedule, created = self._workspace.job_schedules.put(request.path_params["name"], given.get("properties"))
-        # Without the header a client takes the state of the reply as it is (azureml-v2-rest 2.6).
-        headers = {}
-        if schedule.provisioned > self._workspace.clock.now():
-            headers["Azure-AsyncOperation"] = operation_url(request, schedule.provisioned, "status")
-            headers["Retry-After"] = "1"
-        return reply(self._dto(request, schedule), 201 if created else 200, headers)
+        status = 201 if created else 200
+        return provisioning(request, self._workspace, schedule, self._dto(request, schedule), status)
 
     async def delete(self, request: Request) -> Response:
         """Delete a disabled schedule."""
         if not self._workspace.job_schedules.delete(request.path_params["name"]):
             return Response(status_code=204)
-        clock = self._workspace.clock
-        return finishing(request, clock, clock.now() + self._workspace.quirks.slow_delete)
+        return deleting(request, self._workspace)
 
     async def trigger(self, request: Request) -> Response:
         """Start a job of a schedule now; its name contains ``scheduleTime``."""
@@ -79,5 +74,4 @@ class JobScheduleRoutes:
         return reply({"scheduleActionType": "CreateJob", "submissionId": run.id})
 
     def _dto(self, request: Request, schedule: JobSchedule) -> JsonObject:
-        provisioning = self._workspace.job_schedules.provisioning(schedule)
-        return schedule_dto(schedule, provisioning, scope_of(request).path)
+        return schedule_dto(schedule, self._workspace.provisioning(schedule), scope_of(request).path)

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from aml_provider.emulator.routes.arm_paging import link_page, viewed
 from aml_provider.emulator.routes.http import base_url, flag, read_body, reply, scope_of
-from aml_provider.emulator.routes.operations import finishing
+from aml_provider.emulator.routes.operations import deleting, finishing
 from aml_provider.emulator.wire.jobs import job_dto, step_job_dto
 from aml_provider.emulator.workspace.errors import ServiceError, bad_request, not_found
 
@@ -82,8 +82,7 @@ class JobRoutes:
     async def delete(self, request: Request) -> Response:
         """Delete a job that has ended."""
         self._workspace.jobs.delete(request.path_params["job_id"])
-        clock = self._workspace.clock
-        return finishing(request, clock, clock.now() + self._workspace.quirks.slow_delete)
+        return deleting(request, self._workspace)
 
     def _with_properties(self, runs: Iterable[Run], wanted: str) -> Iterable[Run]:
         choice = self._workspace.quirks.properties_filter

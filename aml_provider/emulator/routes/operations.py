@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.workspace.body import JsonObject
+    from aml_provider.emulator.workspace.core import Provisioned
+    from aml_provider.emulator.workspace.workspace import Workspace
 
 _RETRY_AFTER = "1"
 
@@ -48,6 +51,25 @@ def finishing(request: Request, clock: Clock, until: float | None, finished: int
         return Response(status_code=finished)
     headers = {"Location": operation_url(request, until, "location"), "Retry-After": _RETRY_AFTER}
     return Response(status_code=202, headers=headers)
+
+
+def deleting(request: Request, workspace: Workspace) -> Response:
+    """The reply to the DELETE of a resource that existed."""
+    return finishing(request, workspace.clock, workspace.clock.now() + workspace.quirks.slow_delete)
+
+
+def provisioning(
+    request: Request, workspace: Workspace, thing: Provisioned, found: JsonObject, status: int
+) -> Response:
+    """The reply to a PUT of a resource; with an address to poll while it is provisioned.
+
+    Without the header a client takes the state of the reply as it is (azureml-v2-rest 2.6).
+    """
+    headers = {}
+    if thing.provisioned > workspace.clock.now():
+        headers["Azure-AsyncOperation"] = operation_url(request, thing.provisioned, "status")
+        headers["Retry-After"] = _RETRY_AFTER
+    return reply(found, status, headers)
 
 
 def operation_url(request: Request, until: float, kind: str) -> str:

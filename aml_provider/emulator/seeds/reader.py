@@ -86,7 +86,7 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
     seed = copy.deepcopy(seed)
     now = workspace.clock.now()
     workspace.location = seed.get("location", workspace.location)
-    for store in _each("datastores", seed, lambda item: Datastore(**item)):
+    for store in _each("datastores", seed, lambda item: Datastore(**{"created": now, **item})):
         workspace.datastores[store.name] = store
     workspace.default_datastore_name = seed.get("default_datastore")
     if workspace.default_datastore_name not in (None, *workspace.datastores):
@@ -218,8 +218,11 @@ def _component_input(item: Mapping[str, Any]) -> ComponentInput:
 
 
 def _batch_endpoint(item: Mapping[str, Any], now: float) -> BatchEndpoint:
-    deployments = [Deployment(**each) for each in item.get("deployments") or ()]
-    return BatchEndpoint(**{"created": now, **item, "deployments": deployments})
+    endpoint = BatchEndpoint(**{"created": now, **item, "deployments": []})
+    times = {"created": endpoint.created, "modified": endpoint.created}
+    endpoint.deployments = [Deployment(**{**times, **each}) for each in item.get("deployments") or ()]
+    endpoint.modified = endpoint.modified or endpoint.created
+    return endpoint
 
 
 def _check_deployments(workspace: Workspace, endpoint: BatchEndpoint) -> None:

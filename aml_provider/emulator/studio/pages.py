@@ -198,6 +198,7 @@ class StudioRoutes:
             latest=latest,
             batch_endpoints=batch_endpoints.all(),
             default=default,
+            provisioning=self._workspace.provisioning,
         )
 
     def endpoint(self, request: Request) -> Response:

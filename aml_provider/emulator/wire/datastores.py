@@ -63,8 +63,7 @@ def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
     """
     given = Body(body)
     own = given.text("name") or name or ""
-    if not _NAME.fullmatch(own):
-        raise bad_request(f"The datastore name {own[:80]!r} is not 1 to 255 letters, digits and _.")
+    check_store_name(own)
     if name is not None and own.lower() != name.lower():
         raise bad_request(f"The name {own} in the body is not that of the path, {name}.")
     kind = given.choice("dataStoreType", tuple(_SECTIONS))
@@ -95,6 +94,12 @@ def datastore_from_wire(body: object, name: str | None = None) -> Datastore:
         section={field: value for field, value in values.items() if field.lower() not in _OWN and value is not None},
         tags=tags,
     )
+
+
+def check_store_name(name: str) -> None:
+    """Refuse an invalid name of a datastore."""
+    if not _NAME.fullmatch(name):
+        raise bad_request(f"The datastore name {name[:80]!r} is not 1 to 255 letters, digits and _.")
 
 
 def _credential(section: Body, kind: str) -> str | None:

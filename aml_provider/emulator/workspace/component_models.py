@@ -78,6 +78,10 @@ class Deployment:
     Attributes:
         component: The component as ``name:version``.
         settings: Texts by name, in snake_case.
+        job_description: The description of the jobs that it runs.
+        job_tags: The tags of these jobs.
+        provisioned: When its provisioning ends.
+        provisioning_error: Why its provisioning fails.
     """
 
     name: str
@@ -85,6 +89,13 @@ class Deployment:
     description: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str | None] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    job_description: str | None = None
+    job_tags: dict[str, str | None] = field(default_factory=dict)
+    created: float = 0.0
+    modified: float = 0.0
+    provisioned: float = 0.0
+    provisioning_error: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +104,8 @@ class BatchEndpoint:
 
     Attributes:
         default_deployment: The name of the deployment for callers who name no deployment.
+        provisioned: When its provisioning ends.
+        provisioning_error: Why its provisioning fails.
     """
 
     name: str
@@ -102,3 +115,6 @@ class BatchEndpoint:
     tags: dict[str, str | None] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     created: float = 0.0
+    modified: float = 0.0
+    provisioned: float = 0.0
+    provisioning_error: str | None = None

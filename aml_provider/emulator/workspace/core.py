@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aml_provider.emulator.workspace.errors import not_found
 from aml_provider.emulator.workspace.timeline import view
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from aml_provider.emulator.workspace.timeline import RunView
 
 T = TypeVar("T")
+
+
+class Provisioned(Protocol):
+    """A resource of Azure Resource Manager whose creation and changes take time.
+
+    Attributes:
+        modified: When it was last written.
+        provisioned: When its provisioning ends.
+        provisioning_error: Why its provisioning fails.
+    """
+
+    created: float
+    modified: float
+    provisioned: float
+    provisioning_error: str | None
 
 
 class Core:
@@ -64,8 +79,20 @@ class Core:
         return math.floor(self.clock.now() * 1000) / 1000
 
     def provisioned(self, written: float) -> float:
-        """The instant, in whole milliseconds, at which a schedule that was written at ``written`` is set up."""
+        """The instant, in whole milliseconds, at which something that was written at ``written`` is set up."""
         return round((written + self.quirks.provisioning) * 1000) / 1000
+
+    def provision(self, thing: Provisioned, now: float) -> None:
+        """Begin the provisioning of a resource of Azure Resource Manager that is written now."""
+        thing.modified = now
+        thing.provisioned = self.provisioned(now)
+        thing.provisioning_error = self.quirks.provisioning_fails or None
+
+    def provisioning(self, thing: Provisioned) -> str:
+        """The current provisioning state of such a resource."""
+        if self.clock.now() < thing.provisioned:
+            return "Creating" if thing.modified == thing.created else "Updating"
+        return "Succeeded" if thing.provisioning_error is None else "Failed"
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
         """A published pipeline by id."""

@@ -78,9 +78,8 @@ class JobSchedules:
             schedule = current or JobSchedule(name, stored, created=now)
             changed = current is None or stored["trigger"] != schedule.properties.get("trigger")
             fires = {"changed": changed, "always": True, "never": current is None}[quirks.update_fires]
-            schedule.properties, schedule.modified = stored, now
-            schedule.provisioned = self._core.provisioned(now)
-            schedule.provisioning_error = quirks.provisioning_fails or None
+            schedule.properties = stored
+            self._core.provision(schedule, now)
             if changed or fires:
                 schedule.anchored = schedule.provisioned
             self._schedules[name] = schedule
@@ -97,12 +96,6 @@ class JobSchedules:
                 raise bad_request("Cannot delete an active schedule. Please disable it first.", "ScheduleActive")
             self._times.remove(name)
             return self._schedules.pop(name, None) is not None
-
-    def provisioning(self, schedule: JobSchedule) -> str:
-        """The current provisioning state."""
-        if self._core.clock.now() < schedule.provisioned:
-            return "Creating" if schedule.modified == schedule.created else "Updating"
-        return "Succeeded" if schedule.provisioning_error is None else "Failed"
 
     def upcoming(self, schedule: JobSchedule, count: int) -> list[float]:
         """The next instants at which a schedule fires."""

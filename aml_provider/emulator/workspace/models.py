@@ -143,6 +143,8 @@ class Datastore:
         type: ``AzureBlob``, ``AzureFile`` or another ``dataStoreType`` of the service.
         section: Its further fields, with their names in the REST API: clientCredentials of a container, serverName
             of a database, and so on.
+        description: Only Azure Resource Manager has it.
+        properties: Only Azure Resource Manager has them.
     """
 
     name: str
@@ -155,6 +157,9 @@ class Datastore:
     protocol: str = "https"
     section: dict[str, Any] = field(default_factory=dict, repr=False)
     tags: dict[str, str | None] = field(default_factory=dict)
+    description: str | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    created: float = 0.0
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.workspace.batch_endpoints import BatchEndpoints
@@ -74,7 +75,7 @@ class Workspace(Core):
         self.schedules.clear()
         self.components = Components()
         self.jobs = Jobs(self, self.experiments, self.components)
-        self.batch_endpoints = BatchEndpoints(self.components, self.jobs)
+        self.batch_endpoints = BatchEndpoints(self, self.components, self.jobs)
         self.job_schedules = JobSchedules(self, self.jobs)
 
     def endpoint_named(self, name: str) -> Endpoint:
@@ -108,7 +109,7 @@ class Workspace(Core):
             if store.name in self.datastores:
                 # At this status and message Microsoft's SDK overwrites the datastore, if its caller allows that.
                 raise bad_request(f"Another datastore with the same name already exists: {store.name}.", "Conflict")
-            self.datastores[store.name] = store
+            self.datastores[store.name] = replace(store, created=self.clock.now())
 
     def replace_datastore(self, store: Datastore) -> None:
         """Replace the datastore with the same name. Its type cannot change."""
@@ -116,7 +117,16 @@ class Workspace(Core):
             current = self.datastore(store.name)
             if store.type != current.type:
                 raise bad_request(f"Datastore {store.name} is of type {current.type}; it cannot become {store.type}.")
-            self.datastores[store.name] = store
+            self.datastores[store.name] = replace(store, created=current.created)
+
+    def put_datastore(self, store: Datastore) -> bool:
+        """Register a datastore, or replace the one with its name and type; returns whether it is new."""
+        with self.lock:
+            if created := store.name not in self.datastores:
+                self.add_datastore(store)
+            else:
+                self.replace_datastore(store)
+        return created
 
     def delete_datastore(self, name: str) -> None:
         """Remove a datastore, unless it is the default; its data stays where it is."""

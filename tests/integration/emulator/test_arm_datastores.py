@@ -1,9 +1,9 @@
-"""Datastores on Azure Resource Manager: those of v1, with their secrets apart."""
+"""Datastores on Azure Resource Manager: those of v1, with their secrets apart; registering and removing them."""
 
 from __future__ import annotations
 
 import pytest
-from support.services.workspace_api import DATASTORES, PIPELINES, SCOPE, serving
+from support.services.workspace_api import DATASTORES, PIPELINES, SCOPE, job_body, serving
 
 STORES = f"{SCOPE}/datastores"
 SEED = {
@@ -88,3 +88,124 @@ def test_a_principal_is_shown_without_its_secret(api):
     found = api.ask("GET", f"{STORES}/lake")["properties"]["credentials"]
     names = ("tenantId", "authorityUrl", "resourceUrl")
     assert found == {"credentialsType": "ServicePrincipal", "clientId": "i", **dict.fromkeys(names)}
+
+
+PRINCIPAL = {"clientId": "i", "tenantId": "t", "authorityUrl": "https://login", "resourceUrl": "https://storage"}
+CREDENTIALS = {
+    "AccountKey": ({}, {"key": "planted"}),
+    "Sas": ({}, {"sasToken": "sv=1&sig=planted"}),
+    "ServicePrincipal": (PRINCIPAL, {"clientSecret": "planted"}),
+    "Certificate": ({**PRINCIPAL, "thumbprint": "AB"}, {"certificate": "planted"}),
+}
+
+
+def body(kind="None", more=None, secrets=None, **properties):
+    credentials = {"credentialsType": kind, **(more or {})}
+    if secrets is not None:
+        credentials["secrets"] = {"secretsType": kind, **secrets}
+    given = {"datastoreType": "AzureBlob", "accountName": "b", "containerName": "new", "credentials": credentials}
+    return {"properties": {**given, **properties}}
+
+
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_registering_with_each_kind_of_credentials(api, kind):
+    more, secrets = CREDENTIALS[kind]
+    given = body(kind, more, secrets, description="d", tags={"a": "b"}, properties={"k": "v"}, endpoint="x.test")
+    made = api.ask("PUT", f"{STORES}/Added", 201, json=given)
+    assert made == api.ask("GET", f"{STORES}/ADDED")
+    found = made["properties"]
+    assert (made["name"], found["credentials"]) == ("added", {"credentialsType": kind, **more})
+    assert (found["description"], found["tags"], found["properties"]) == ("d", {"a": "b"}, {"k": "v"})
+    assert (found["endpoint"], found["protocol"], found["isDefault"]) == ("x.test", "https", False)
+    assert api.ask("POST", f"{STORES}/added/listSecrets") == {"secretsType": kind, **secrets}
+    assert "planted" not in api.get(STORES).text
+    assert "planted" not in str(api.emulator.requests()) + repr(api.emulator.state.datastores)
+
+
+def test_each_type_of_storage(api):
+    for kind, container in (("AzureFile", "fileShareName"), ("AzureDataLakeGen2", "filesystem")):
+        given = body(datastoreType=kind, containerName=None, **{container: "there"})
+        assert api.ask("PUT", f"{STORES}/{kind}", 201, json=given)["properties"][container] == "there"
+    assert api.listed("/datastores")[-2:] == ["azurefile", "azuredatalakegen2"]
+
+
+def test_replacing_keeps_the_type_and_the_default(api):
+    given = body("AccountKey", {}, {"key": "bmV3"}, datastoreType="AzureFile", containerName=None, fileShareName="x")
+    replaced = api.ask("PUT", f"{STORES}/files", json=given)["properties"]
+    assert (replaced["isDefault"], replaced["credentials"]) == (True, {"credentialsType": "AccountKey"})
+    assert "cannot become" in api.ask("PUT", f"{STORES}/files", 400, json=body())
+    assert "cannot become" in api.ask("PUT", f"{STORES}/sql", 400, json=body())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "properties is required"),
+        (body(datastoreType="AzureDataLakeGen1"), "'AzureDataLakeGen1' is not supported"),
+        (body(datastoreType=None), "'' is not supported"),
+        (body(accountName=None), "accountName is required"),
+        (body(containerName=""), "containerName is required"),
+        (body(credentials=None), "credentials is required"),
+        (body(credentials={}), "credentialsType is required"),
+        (body("Kerberos"), "'Kerberos' is not a credentialsType"),
+        # What a GET returned.
+        (body("AccountKey"), "key is required"),
+        (body("Sas", {}, {"secretsType": "AccountKey", "key": "k"}), "secretsType of Sas credentials must be Sas"),
+        (body("ServicePrincipal", {"clientId": "i"}, {"clientSecret": "s"}), "tenantId is required"),
+        (body("Certificate", PRINCIPAL, {"certificate": "c"}), "thumbprint is required"),
+    ],
+)
+def test_wrong_bodies_are_refused(api, given, message):
+    assert message in api.ask("PUT", f"{STORES}/added", 400, json=given)
+    assert api.listed("/datastores") == ["blobs", "files", "lake", "open"]
+
+
+def test_wrong_names_are_refused(api):
+    assert "datastore name 'a-b' is not" in api.ask("PUT", f"{STORES}/a-b", 400, json=body())
+
+
+def test_removing(api):
+    assert [api.delete(f"{STORES}/{name}").status_code for name in ("BLOBS", "blobs", "sql")] == [200, 204, 204]
+    assert "is the default" in api.ask("DELETE", f"{STORES}/files", 400)
+    assert api.listed("/datastores") == ["files", "lake", "open"]
+    # It is still there for v1, which has this type.
+    assert api.ask("GET", f"{DATASTORES}/datastores/sql")["name"] == "sql"
+
+
+def test_v1_has_what_was_registered_here(api):
+    for kind, (more, secrets) in CREDENTIALS.items():
+        api.ask("PUT", f"{STORES}/{kind}", 201, json=body(kind, more, secrets, description="d"))
+    found = {kind: api.ask("GET", f"{DATASTORES}/datastores/{kind.lower()}") for kind in CREDENTIALS}
+    sections = {kind: item["azureStorageSection"] for kind, item in found.items()}
+    assert sections["AccountKey"]["accountKey"] == "planted"
+    assert sections["Sas"]["sasToken"] == "sv=1&sig=planted"
+    principal = {"clientId": "i", "tenantId": "t", "authorityUrl": "https://login", "resourceUri": "https://storage"}
+    assert sections["ServicePrincipal"]["clientCredentials"] == {
+        **principal,
+        "clientSecret": "planted",
+        "isCertAuth": False,
+    }
+    assert sections["Certificate"]["clientCredentials"]["certificate"] == "planted"
+    # An update there keeps what only Azure Resource Manager has.
+    api.ask("PUT", f"{DATASTORES}/datastores/sas", json=found["Sas"])
+    assert api.ask("GET", f"{STORES}/sas")["properties"]["description"] == "d"
+
+
+def test_a_schedule_survives_its_datastore_and_says_why_it_starts_nothing(api_of_jobs):
+    api = api_of_jobs
+    stored = {"datastoreType": "AzureBlob", "accountName": "a", "containerName": "c"}
+    credentials = {"credentials": {"credentialsType": "None"}}
+    api.ask("PUT", f"{STORES}/other", 201, json={"properties": {**stored, **credentials}})
+    inputs = {"input": {"jobInputType": "uri_folder", "uri": "azureml://datastores/other/paths/in/"}}
+    definition = job_body(inputs=inputs)["properties"]
+    api.put_schedule(action={"actionType": "CreateJob", "jobDefinition": definition})
+    assert api.delete(f"{STORES}/other").status_code == 200
+    api.emulator.clock.advance(86400)
+    (shown,) = api.get("/_emulator/schedules").json()["job_schedules"]
+    assert "other" in shown["last_error"]
+
+
+@pytest.fixture
+def api_of_jobs():
+    with serving() as running:
+        yield running

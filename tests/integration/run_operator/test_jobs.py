@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from datetime import timedelta
 
+import httpx
 import pytest
 from support.airflow.task import RunPipeline
 from support.services.local_workspace import serving
+from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client.errors import BadRequest, ForeignRun, RunCanceled, RunFailed, RunTimedOut, ServerFault
 from aml_provider.client.specs.job import is_own_job_id
@@ -21,6 +23,14 @@ JOBS = "*/jobs/*"
 @pytest.fixture(autouse=True)
 def kept_variables(kept_in_memory, airflow):
     return kept_in_memory
+
+
+def put(workspace, path, **properties):
+    """Create something on Azure Resource Manager."""
+    scope = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+    body = {"location": "eastus", "properties": properties}
+    address = f"{workspace.url}{scope}/batchEndpoints/{path}"
+    httpx.put(address, json=body, headers={"Authorization": f"Bearer {TOKEN}"}).raise_for_status()
 
 
 def run(task, **arguments):
@@ -57,6 +67,19 @@ def test_evidence_is_read_only_for_a_published_pipeline(
     monkeypatch.setattr(variables, "read", lambda key: read.append(key) or kept_variables.get(key))
     run(task, **target)
     assert len([key for key in read if key.startswith("azureml_evidence")]) == reads
+
+
+def test_a_batch_endpoint_that_was_created_on_azure_resource_manager(workspace, task):
+    put(workspace, "new-gate", authMode="AADToken")
+    settings = {"default_compute": "cpu", "continue_on_step_failure": "True"}
+    configuration = {"deploymentConfigurationType": "PipelineComponent", "settings": settings}
+    configuration["componentId"] = {"referenceType": "Id", "assetId": "quick:1"}
+    put(workspace, "new-gate/deployments/blue", deploymentConfiguration=configuration)
+    put(workspace, "new-gate", authMode="AADToken", defaults={"deploymentName": "blue"})
+    made = run(task, component_name=None, batch_endpoint_name="new-gate")
+    assert made == workspace.only_run().id
+    assert workspace.only_run().component_id == "quick:1"
+    assert workspace.only_run().continue_on_step_failure
 
 
 @pytest.mark.parametrize(("deployment", "component"), [(None, "quick:2"), ("green", "long:1")])

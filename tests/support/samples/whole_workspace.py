@@ -42,6 +42,7 @@ def change_everything(api):
         f"{SCOPE}/components/fit_files/versions",
         f"{SCOPE}/batchEndpoints",
         f"{SCOPE}/batchEndpoints/gate/deployments",
+        f"{SCOPE}/datastores",
         f"{SCOPE}/jobs?listViewType=All",
         f"{SCOPE}/jobs?scheduleId=daily",
         f"/mferp/managementfrontend{SCOPE}/batchEndpoints/gate/jobs",
@@ -68,6 +69,22 @@ def change_everything_of_v2(api):
     body = {"properties": {"inputData": {"input": data}}}
     path = f"/inference/v1.0{SCOPE}/batchEndpoints/gate/jobs"
     api.ask("POST", path, 201, json=body, headers={"repeatability_request-id": "again"})
+    defaults = {"authMode": "AADToken", "description": "d", "defaults": {"deploymentName": "green"}}
+    api.ask("PUT", f"{SCOPE}/batchEndpoints/gate", json={"location": "x", "properties": defaults})
+    reference = {"componentId": {"referenceType": "Id", "assetId": "fit_files:1"}, "settings": {"default_compute": "c"}}
+    configuration = {"deploymentConfigurationType": "PipelineComponent", "tags": {"a": "b"}, **reference}
+    given = {"location": "x", "tags": {"c": "d"}, "properties": {"deploymentConfiguration": configuration}}
+    api.ask("PUT", f"{SCOPE}/batchEndpoints/gate/deployments/white", 201, json=given)
+    api.ask("DELETE", f"{SCOPE}/batchEndpoints/gate/deployments/blue")
+    principal = {"credentialsType": "ServicePrincipal", "clientId": "i", "tenantId": "t"}
+    store = {
+        "datastoreType": "AzureDataLakeGen2",
+        "accountName": "a",
+        "filesystem": "f",
+        "description": "d",
+        "credentials": {**principal, "secrets": {"secretsType": "ServicePrincipal", "clientSecret": "s"}},
+    }
+    api.ask("PUT", f"{SCOPE}/datastores/lake", 201, json={"properties": store})
     api.put_schedule(tags={"a": "b"})
     api.put_schedule("off", isEnabled=False, unknown={"x": 1})
     api.emulator.clock.advance(60)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from support.drivers.studio_page import Page, every_page
 from support.samples.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED
-from support.services.workspace_api import serving
+from support.services.workspace_api import SCOPE, serving
 
 from aml_provider.emulator.server import EmulatorServer
 
@@ -104,3 +104,18 @@ def test_the_demo_has_one_line_between_the_two_apis():
         (schedule,) = emulator.state.job_schedules.all()
         assert not schedule.enabled
         assert len(emulator.state.runs) == 0
+
+
+def test_batch_endpoints_and_deployments_that_are_not_ready_yet():
+    body = {"location": "eastus", "properties": {"authMode": "AADToken"}}
+    reference = {"referenceType": "Id", "assetId": "fit_files:1"}
+    configuration = {"deploymentConfigurationType": "PipelineComponent", "componentId": reference}
+    deployment = {"location": "eastus", "properties": {"deploymentConfiguration": configuration}}
+    with serving(quirks=["provisioning=5s"]) as api, opening(api.emulator) as open_page:
+        api.ask("PUT", f"{SCOPE}/batchEndpoints/door", 201, json=body)
+        api.ask("PUT", f"{SCOPE}/batchEndpoints/door/deployments/white", 201, json=deployment)
+        text = open_page("/endpoints").text
+        assert text.count("Creating") == 2
+        assert "white (Creating)" in text
+        api.emulator.clock.advance(5)
+        assert "Creating" not in open_page("/endpoints").text
