@@ -17,14 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command.
 
     Raises:
-        SystemExit: It failed (1), or its arguments were wrong (2).
+        SystemExit: The command failed (exit code 1), or its arguments were wrong (2).
     """
     options = build_parser().parse_args(arguments)
     options.func(options)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make a parser for the commands that Airflow gets."""
+    """Make a parser for the commands that the provider gives to Airflow."""
     # Airflow may log to standard output while it is imported, but that stream is for a command's answer only.
     with contextlib.redirect_stdout(sys.stderr):
         from aml_provider.cli.definition import get_azureml_cli_commands  # noqa: PLC0415

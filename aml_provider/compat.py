@@ -1,7 +1,8 @@
-"""Airflow's names that are in different places in its versions, from 2.11 to 3.3.
+"""Airflow's names whose places differ between its versions, from 2.11 to 3.3.
 
-Airflow's own package for this, ``apache-airflow-providers-common-compat``, is not used: each Airflow's constraints pin
-the version that was current at its release, and those of 3.0 and 2.11 have few of these names. See decision 34.
+Airflow's own package for this, ``apache-airflow-providers-common-compat``, is not used: the constraints of each
+Airflow pin the version of that package that was current then, and the versions for 3.0 and 2.11 have few of these
+names. See decision 34.
 """
 
 from __future__ import annotations
@@ -85,11 +86,11 @@ R = TypeVar("R")
 _VERSION = tuple(int(part) for part in re.findall(r"\d+", __version__)[:3])
 AIRFLOW_V_3_0_PLUS = _VERSION >= (3, 0)
 AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3)
-#: Whether a triggerer stores Variables for its triggers.
+#: Whether triggers can write Variables.
 TRIGGERS_WRITE_VARIABLES = _VERSION >= (3, 0, 5)
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
-# Where each name is, the newest place first; with another name there after a colon.
+# The places of each name, the newest one first. If the name is different there, a colon and that name follow.
 _PLACES = {
     "AirflowException": _EXCEPTIONS,
     "AirflowFailException": _EXCEPTIONS,
@@ -123,7 +124,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for, as most of them cost more than a DAG file may."""
+    """Import a name when it is first used, because most of these imports take too long for a DAG file."""
     for place in _PLACES.get(name, ()):
         module, _, renamed = place.partition(":")
         try:
@@ -163,14 +164,14 @@ async def get_async_connection(conn_id: str) -> Connection:
 
 
 async def get_async_extra_dejson(connection: Connection) -> dict[str, Any]:
-    """Parse the extra of a connection on an event loop, where its secrets must not be masked synchronously either."""
+    """Parse a connection's extra on an event loop. Here too, no synchronous call may mask the secrets."""
     if hasattr(connection, "aextra_dejson"):
         return await connection.aextra_dejson()
     return await in_thread(lambda: connection.extra_dejson)
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a function that calls Airflow in a thread.
+    """Run, in a thread, a function that calls Airflow.
 
     Airflow 3.0 and 3.1 answer in the triggerer's own event loop, which only asgiref's threads can reach. An answer that
     nobody reads ends the whole triggerer there, so the thread continues if the caller is cancelled.

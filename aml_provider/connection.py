@@ -44,7 +44,7 @@ _ELSEWHERE = {
     "url": "did you mean 'endpoint'?",
     "extra": "what is in it goes into the connection's extra itself",
 }
-# The places of these three in a workspace's resource id.
+# The places of the subscription, the resource group and the workspace in a workspace's resource id.
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
 
@@ -138,7 +138,7 @@ def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _meant_by(name: str) -> str:
-    """A hint at the field that an unknown name was meant for; empty if it resembles none."""
+    """A hint that names the field that an unknown name probably means; empty if no field fits."""
     from aml_provider.get_provider_info import get_provider_info
 
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(" ", "_")
@@ -262,7 +262,7 @@ def extra_of(connection: Connection) -> Any:
 
 
 async def async_extra_of(connection: Connection) -> Any:
-    """The twin of :func:`extra_of` for an event loop, which must not let the connection mask its extra itself."""
+    """The same as :func:`extra_of` on an event loop, where the connection must not mask its extra itself."""
     from aml_provider.compat import get_async_extra_dejson
 
     try:
@@ -273,14 +273,14 @@ async def async_extra_of(connection: Connection) -> Any:
 
 @functools.cache
 def _warn_of(conn_id: str, *fields: str) -> None:
-    """Warn once per process: a triggerer reads a connection for each of its waits."""
+    """Warn of ignored fields, only once per process: a triggerer reads a connection for each of its waits."""
     if fields:
         log.warning("Connection %r has extra fields that are ignored: %s.", conn_id, ", ".join(fields))
 
 
 @contextmanager
 def explained_not_found(conn_id: str) -> Iterator[None]:
-    """Explain why a connection was not found, if it exists but cannot be read: Airflow ignores such a variable.
+    """Explain why a connection was not found, if an environment variable defines it in a form that Airflow ignores.
 
     Raises:
         AirflowNotFoundException: There is no such connection.
@@ -297,7 +297,10 @@ def explained_not_found(conn_id: str) -> Iterator[None]:
 
 
 def _problem_with_variable(name: str) -> str | None:
-    """The problem with a variable; nothing of its value, nor of parsers' errors that quote it: it may be a secret."""
+    """The problem with an environment variable, without any part of its value, which may be a secret.
+
+    The errors of parsers are left out too, because they quote the value.
+    """
     if name not in os.environ:
         twin = next((other for other in os.environ if other.upper() == name), None)
         return twin and f"{twin} is set, but Airflow reads {name}, in capitals"

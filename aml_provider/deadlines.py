@@ -78,10 +78,10 @@ def deferral_timeout(deadline: float) -> timedelta:
 
 
 def clock_ahead(event: Mapping[str, Any] | None) -> float:
-    """The least time by which the clock of the triggerer that has sent an event is ahead of ours.
+    """The least time by which the triggerer's clock is ahead of ours, according to an event that it has sent.
 
-    A trigger whose deadline is later by this much fires at the right time. Otherwise a triggerer whose clock is ahead
-    would fire again and again until the deadline has passed.
+    The next trigger's deadline must be later by this time, so that it fires at the right moment. Otherwise a triggerer
+    whose clock is ahead would fire again and again until the deadline has passed by our clock.
 
     Returns:
         Seconds; 0 if the clocks agree or ours is ahead, and for a trigger of an earlier version, which does not say

@@ -90,9 +90,9 @@ def get_provider_info() -> dict[str, Any]:
     """Describe the provider to Airflow.
 
     Returns:
-        A dictionary that follows Airflow's ``provider_info.schema.json``. The connection form is built from
-        ``conn-fields`` and ``ui-field-behaviour`` on Airflow 3.2 and later, by the hook's form methods before.
-        Registries also read ``versions``, and the paths of guides and logo, which begin at the repository's root.
+        A dictionary that follows Airflow's ``provider_info.schema.json``. Since Airflow 3.2 the connection form is
+        built from ``conn-fields`` and ``ui-field-behaviour``, before 3.2 by the hook's form methods. Registries also
+        read ``versions``, and the paths of guides and logo, which begin at the repository's root.
     """
     return {
         "package-name": "airflow-provider-azureml",

@@ -28,7 +28,7 @@ def mask(secrets: Iterable[Secret[Any]]) -> None:
 
 
 async def async_mask(secrets: Iterable[Secret[Any]]) -> None:
-    """The twin of :func:`mask` for an event loop, where Airflow's own function could deadlock."""
+    """The same as :func:`mask` on an event loop, where Airflow's own function could deadlock."""
     for form in _forms(secrets):
         if amask_secret is None:
             await in_thread(mask_secret, form)

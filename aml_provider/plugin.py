@@ -28,10 +28,10 @@ class AzureMLPlugin(AirflowPlugin):
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """The listener, only in the API server.
+        """The listener: one in the API server of Airflow 3.3 and later, none elsewhere.
 
         In a process that parses DAGs, any listener makes Airflow reject tasks with ``end_from_trigger``. Before Airflow
-        3.3 only the task itself can find its submission record.
+        3.3 the listener could not work, because only the task itself can find its submission record.
         """
         if not AIRFLOW_V_3_3_PLUS or "airflow.api_fastapi.main" not in sys.modules:
             return []

@@ -19,7 +19,7 @@ _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 
 
 class Slot(Protocol):
-    """A place for one text that survives a crash. Its text form names the place, for people."""
+    """A place for one text that survives a crash. ``str(slot)`` describes the place, for messages."""
 
     def load(self) -> str | None:
         """Read the text. Returns None only if it is certain that none is stored."""
@@ -82,7 +82,7 @@ def made(kind: Callable[..., T], fields: Any) -> T:
 
 
 def overridden(key: str) -> RuntimeError:
-    """The error for a Variable that cannot be read as it was written."""
+    """The error for a Variable whose written value cannot be read back."""
     return RuntimeError(
         f"The Variable {key} was written, but does not read as written: a secrets backend or the environment overrides "
         "it. Remove it there"

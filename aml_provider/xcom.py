@@ -30,10 +30,10 @@ CLASSES = frozenset(
 
 
 def allow_classes() -> None:
-    """Allow them in this process."""
+    """Allow our classes in this process."""
     try:
         serde = importlib.import_module("airflow.sdk.serde")
     except ImportError:  # before 3.2
         serde = importlib.import_module("airflow.serialization.serde")
-    # Airflow 3.3 has a public function for it, which would import them all.
+    # Airflow 3.3 has a public function for this, but that would import all these classes.
     serde._extra_allowed.update(CLASSES)  # noqa: SLF001

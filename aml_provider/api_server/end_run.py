@@ -30,7 +30,8 @@ def end_run(change: ManualStateChange) -> bool:
     Raises:
         Exception: The connection cannot be read, or the workspace does not answer, or refuses.
     """
-    # The record first: after a later clear, the next try cancels this run itself, and knows the newer record.
+    # The submission record is read before the state. If the task is cleared in between, the state shows this, and the
+    # next try cancels this run itself. In the other order, the record might be that of the next try.
     record = change.record or stored_record(*change[:4])
     if record is None or not record.cancel_on_kill or record.azureml_conn_id is None:
         return True

@@ -74,7 +74,7 @@ class ManualStateChangeListener:
             return
         try:
             index = -1 if ti.map_index is None else ti.map_index
-            # A manual state change keeps an end that is already there, which another machine's clock may have set.
+            # A manual state change keeps an end date that exists already; another machine's clock may have set it.
             was_at_work = timedelta(0) <= ti.updated_at - ti.end_date < _ONE_WRITE
             change = ManualStateChange(ti.dag_id, ti.run_id, ti.task_id, index, ti.end_date, was_at_work)
             if deletes:
@@ -89,7 +89,7 @@ class ManualStateChangeListener:
             )
 
     def _dag_run_changed(self, dag_run: Any) -> None:
-        """Airflow names the running tasks of the DAG run one by one, but not those that waited for their next try."""
+        """Handle the tasks that waited for their next try; Airflow notifies us of the running tasks one by one."""
         try:
             names = (dag_run.dag_id, dag_run.run_id, str(dag_run.state))
             self._threads().submit(self._end_runs, *names, self._now() + _PAUSE)
@@ -139,7 +139,7 @@ class ManualStateChangeListener:
             )
 
     def _check(self, is_done: Callable[[], bool], due: float) -> None:
-        """Check until nothing is left to do. No retry follows here, so one odd reply must not be the last word."""
+        """Check until nothing is left to do. No retry follows, so one unusual reply must not end the checks."""
         from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, PermissionDenied
 
         for number in range(_CHECKS):

@@ -30,7 +30,7 @@ _BLOB_KINDS = frozenset({"AzureBlob", "AzureDataLakeGen2"})
 _SAS_LIFETIME = 3600.0
 # When the service throttles, a listing may take longer than a SAS is valid: it is renewed half-way.
 _RENEW_BEFORE = _SAS_LIFETIME / 2
-# Parameters that a SAS may have with it when it was copied from a request's address.
+# Parameters that may follow or precede a SAS that was copied from a request's address.
 _REQUEST_PARAMETERS = frozenset(
     {"comp", "restype", "prefix", "delimiter", "marker", "maxresults", "include", "timeout", "snapshot", "versionid"}
 )
@@ -62,7 +62,7 @@ class ContainerAccess:
         sas: A SAS token; it may have a leading question mark, line breaks, or plus signs that are not encoded.
         account_name: With ``account_key``: the account that the key belongs to.
         account_key: A key from which SAS tokens are made.
-        identity: Without a SAS or a key: the identity whose bearer token is sent; its name is for messages.
+        identity: Without a SAS or a key: the name, for messages, of the identity whose bearer token is sent.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class ContainerAccess:
 
     @property
     def is_own_identity(self) -> bool:
-        """Whether that token is the connection's."""
+        """Whether requests carry a bearer token of the connection's own identity."""
         return self.uses_identity and self._identity == _OWN_IDENTITY
 
     def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
         """The query parameters that sign a request; empty if it carries a bearer token.
 
-        A SAS that is made from a key is cached, and renewed long before it expires. The first one imports for some
-        150 ms: event loops call this in a thread.
+        A SAS that is made from a key is cached, and renewed long before it expires. The first call spends some 150 ms
+        on an import, so event loops call this in a thread.
         """
         if self._sas or not self._account_key:
             return self._sas

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Change(TypedDict):
-    """One added or modified blob, as a task returns it; it can be used as a data path without changes."""
+    """One added or modified blob, as a task returns it; it can be used directly as a data path."""
 
     datastore: str | None
     container_url: str

@@ -1,7 +1,7 @@
 """Compares a listing with a cursor: the changes in a folder, and its new cursor. No I/O, no clock.
 
 A blob version is a name with an ETag. A version is new if the cursor does not hold it. Times are not compared, because
-a high-water mark would miss writes within one second, writes behind the listing's position, and renames. The cursor
+a high-water mark would miss writes within one second, writes to names that were already listed, and renames. The cursor
 holds each listed version that was decided: reported, or refused by the pattern. A version that is not decided yet
 (too young, empty, or beyond ``max_changes``) stays out of the cursor and is considered again in the next poll. Until
 then the cursor keeps the name's older version, so that an overwritten blob is reported as "modified" later.
@@ -194,7 +194,7 @@ class Scan:
         self._candidates = left
 
     def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
-        """Apply the rules to the new versions of one page: their positions, and the page's rows."""
+        """Apply the rules to the new versions of one page; ``new`` has their positions in ``rows``."""
         counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
         left = new
         if rules.settle:
@@ -349,7 +349,7 @@ class Scan:
         return self._decided
 
     def _older(self, reported: Iterable[Chunk]) -> Generator[Pause, None, dict[int, int]]:
-        """Find the cursor's latest version of each name that is reported or open, not one that is gone."""
+        """For each name that is reported or open, find its latest version in the cursor; gone versions do not count."""
         pages = list(self._compared())
         if not pages:
             return {}

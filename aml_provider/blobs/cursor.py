@@ -35,8 +35,8 @@ def damaged(problem: str) -> CursorUnreadable:
 class Cursor:
     """An immutable set of entries, each a 64-bit hash of name and ETag with a 32-bit hash of the name.
 
-    A hash collision hides a new version with probability n / 2^64 (5e-14 in a folder of a million blobs), and calls an
-    added blob modified with n / 2^32. As text an entry takes 16 bytes.
+    A hash collision hides a new version with probability n / 2^64 (5e-14 in a folder of a million blobs), and reports
+    an added blob as modified with probability n / 2^32. As text an entry takes 16 bytes.
     """
 
     __slots__ = ("chunks",)

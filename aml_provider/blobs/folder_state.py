@@ -43,6 +43,6 @@ class FolderState:
         return Scan(self.folder, self.rules, self._pages, first=self._first, keeps_gone=self._keeps_gone)
 
     def accept(self, detection: Detection) -> None:
-        """Continue from a poll's result, after its changes are delivered and, if it must be, the result is stored."""
+        """Continue from a poll's result, once its changes are delivered and it is stored (if ``must_save``)."""
         self._pages = detection.pages
         self._first = False

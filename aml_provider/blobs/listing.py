@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SERVICE_VERSION = "2021-12-02"
 PAGE_SIZE = 5000  # the service's maximum
 _SEAL, _NONCE = AESGCM(AESGCM.generate_key(256)), bytes(12)
-# Of 5,000 blobs each: far more than a cursor can be stored for. A service that always has one page more must not fill
-# the memory of a triggerer.
+# Of 5,000 blobs each: far more than a cursor can be stored for. A service whose pages never end must not fill the
+# memory of a triggerer.
 _MOST_PAGES = 5000
 
 
@@ -89,8 +89,9 @@ def poll_folder(state: FolderState, access: ContainerAccess) -> Flow[Detection]:
 def _digest(body: bytes) -> bytes:
     """Digest the blobs of a page, without its head and continuation marker, which may vary.
 
-    The tag of AES-GCM over data that is only authenticated (GMAC, NIST SP 800-38D), under a key of this process: 128
-    bits for a tenth of the CPU that Python's own hash takes. One nonce is enough, since no tag leaves the process.
+    The digest is the tag of AES-GCM over data that is only authenticated (GMAC, NIST SP 800-38D), under a key of this
+    process. It has 128 bits, and takes a tenth of the CPU that Python's own hash takes. One nonce is enough, since no
+    tag leaves the process.
     """
     start, stop = max(0, body.find(b"<Blobs>")), body.rfind(b"</Blobs>")
     with memoryview(body) as view:

@@ -30,7 +30,7 @@ class WatcherRecord(NamedTuple):
 
     Attributes:
         cursor_text: The cursor: what was decided; None before the first poll.
-        outbox: The events of which it is not known whether they are stored, in the order in which they are fired.
+        outbox: The events that are not known to be stored, in the order in which they are fired.
     """
 
     cursor_text: str | None = None
@@ -90,7 +90,7 @@ class Watcher:
         """Process a poll. Every poll must be passed, in order.
 
         Returns:
-            The events to fire now, after the record is stored, if it must be stored.
+            The events to fire now. If ``must_save`` is true, store the record before.
         """
         outbox = self.record.outbox
         # First the events that a previous process may have fired already.

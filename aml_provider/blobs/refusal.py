@@ -176,7 +176,7 @@ def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], rig
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A time in a SAS: a day, or down to minutes or to seconds."""
+    """Read a time in a SAS: a day, alone or with a time of day in minutes or seconds."""
     try:
         found = datetime.fromisoformat((text or "").strip())
     except ValueError:

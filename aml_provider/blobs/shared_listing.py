@@ -50,7 +50,7 @@ class Knowledge:
         return own == rules if self.cursor_text is None else own._replace(report_first=rules.report_first) == rules
 
     def advance(self, step: Step) -> None:
-        """Continue from a poll."""
+        """Apply the step of a poll."""
         self.state.accept(step.detection)
         self._step = step
 
@@ -178,7 +178,7 @@ def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
                 try:
                     answer = yield step
                 except AzureMLError as error:
-                    # One is enough: each would add the same about the right to the folder.
+                    # One flow is enough: each would add the same text about the right to the folder.
                     flows[0].throw(error)
                     raise
     finally:

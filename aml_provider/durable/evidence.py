@@ -24,7 +24,7 @@ _MISS_LASTS = 86_400.0
 
 
 class Evidence:
-    """The ways of looking up keys that have found one of our runs in this workspace soon enough.
+    """The ways to look up a run by its key that work in this workspace: each has found one of our runs soon enough.
 
     Keys probably reach the run history and are found immediately, but that is not established for every workspace. So
     "not found" proves absence only for a way that has found a run before. One Variable for each workspace holds these
@@ -57,7 +57,7 @@ class Evidence:
         self._is_read = False
 
     def _read(self) -> str | None:
-        """Merge what is stored, and return its text: another task may have learnt something meanwhile."""
+        """Read the Variable, add its evidence to ours, and return its text: another task may have added some."""
         text = self._load(self.name)
         self._is_read = True
         try:

@@ -1,4 +1,4 @@
-"""Passes batches from a sensor's cursor record to task instances: each batch to one task instance, and to it again.
+"""Passes batches from a sensor's cursor record to task instances: each batch to only one of them, in all its tries.
 
 The record holds the cursor, the last batch, the task instance that took it, and the data that restores the cursor
 without that batch. It is written as a whole. So each task instance can find out what happened to the batch: its owner
@@ -38,7 +38,7 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, ti: Any) -> Owner:
-        """The owner for the task instance of a running task's context."""
+        """Make the owner from the task instance (``ti``) in a running task's context."""
         map_index = -1 if ti.map_index is None else ti.map_index
         return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries or 0)
 
@@ -55,9 +55,9 @@ class Commit(NamedTuple):
     """The stored record. The cursors stay encoded until they are needed.
 
     Attributes:
-        serial: Counts the writes, for the log.
-        owner: The task instance that took ``batch``; after a first poll that reported nothing, the one that made the
-            poll.
+        serial: Counts the writes. The blob trigger wakes its sensor if this number has changed.
+        owner: The task instance that took ``batch``. If ``batch`` is empty: the task instance that made the first poll,
+            or that took an earlier batch over.
         batch: The changes, or runs, that were passed to a task instance last; may be empty.
         cursor_text: The cursor including the batch.
         undo_text: The data that takes the batch out of the cursor again; its form depends on the kind of the cursor.
@@ -187,7 +187,8 @@ class Handover:
         self._commit: Commit | None = None
         #: False until it is decided that the stored batch does not stop this task instance.
         self.is_decided = False
-        #: Whether the fate of the stored batch is open: a trigger, which only compares, has nothing to compare with.
+        #: Whether the fate of the stored batch is not decided, or a take-over of it is not stored yet. A trigger, which
+        #: only compares, then has nothing to compare with.
         self.is_open = True
         #: Whether the record must be written even if nothing new is found.
         self.is_ahead = False
@@ -268,8 +269,8 @@ class CursorMoved(Exception):
 class CursorStore(Protocol):
     """Stores the record of one folder. Each object serves one wait, because it remembers the text that it loaded.
 
-    Unlike a :class:`~aml_provider.stored.Slot`, it writes only if the stored text is still the one that it loaded. Its
-    text form names the place of the record, for people.
+    Unlike a :class:`~aml_provider.stored.Slot`, it writes only if the stored text is still the one that it loaded.
+    ``str(store)`` describes the place of the record, for messages.
 
     Attributes:
         key: The record's name.

@@ -40,21 +40,21 @@ class TaskIdentity(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def wrote(self, record: SubmissionRecord) -> bool:
-        """Whether a submission record is this task's; a copy of a database contains those of another Airflow."""
+        """Whether this task has written a submission record; in a copied database, another Airflow may have."""
         return record.key == self.key(record.generation, record.ordinal)
 
     def was_cleared_since(self, record: SubmissionRecord) -> bool:
-        """Whether the task was cleared since this submission record.
+        """Whether the task was cleared since this submission record was written.
 
         A clear sets ``max_tries`` to the tries so far plus ``retries``, a retry does not change it. The sum can be the
-        same as before only if the DAG's ``retries`` were changed in between. In that case a task whose record says that
-        it had ended was cleared.
+        same as before only if the DAG's ``retries`` were changed in between. In that case the task counts as cleared
+        if the record says that the task had ended.
         """
         return record.max_tries != self.max_tries or (record.finished and record.retries != self.retries)
 
 
 class Deployment(NamedTuple):
-    """One Airflow, with the facts by which its runs name it.
+    """One Airflow: the facts by which its runs can be recognised.
 
     Args:
         name: The deployment id.

@@ -3,10 +3,11 @@
 The name is the schedule's identity, so two schedules cannot have the same name, and a repeated request makes no second
 schedule. No intent is stored: a try after a crash reads the schedule, and sees whether the earlier try has written it.
 
-Two writers: there is no ETag, so of two writes that follow the same read the later one wins as a whole. The owner's
-properties keep tasks of this Airflow and of others apart. What people and other tools write between our read and our
-write is lost; that is usually the time of one request. A lost request of an interrupted try may be carried out up to
-``ON_ITS_WAY`` seconds later, and undo what was written meanwhile; the next run of the DAG corrects that.
+Two writers: there is no ETag, so if both have read the same state, the later write replaces the earlier one completely.
+The owner's properties keep tasks of this Airflow and of others apart. What people and other tools write between our
+read and our write is lost; usually, only one request lies between the two. A lost request of an interrupted try may be
+carried out up to ``ON_ITS_WAY`` seconds later, and undo what was written meanwhile; the next run of the DAG corrects
+that.
 """
 
 from __future__ import annotations
@@ -125,14 +126,14 @@ class JobScheduleReconciler:
         return merged(found, self._body)
 
     def _is_ours(self, found: JobSchedule) -> bool:
-        """Whether this very task instance, or this call, has created it."""
+        """Whether this very task instance, or this call, has created the schedule."""
         if self._owner.has_created(found.properties, self._key, describe(found)):
             return True
-        # A creation without an owner is known by what it wrote, also if the service ignored the status in it.
+        # Without an owner, our own creation is recognised by its content, even if the service ignored its status.
         return self._was_missing and differences(found, self._body) in ([], ["status"])
 
     def _check_owner(self, found: JobSchedule) -> None:
-        """Refuse a schedule that another Airflow or task owns, or that does something else than starting jobs.
+        """Refuse a schedule that another Airflow or task owns, or that does not start jobs.
 
         Raises:
             ScheduleExists: It is such a schedule.
@@ -152,7 +153,7 @@ class JobScheduleReconciler:
         )
 
     def _check_nothing_started(self, schedule: JobSchedule) -> Flow[None]:
-        """Check a schedule that has just been created, and that the service had made active.
+        """Check that a new schedule, which the service had made active, has not started a job.
 
         Raises:
             ScheduleStartedRun: It has started a job.

@@ -41,9 +41,9 @@ def id_of(record: SubmissionRecord) -> str:
 def leaves_doubt(error: AzureMLError) -> bool:
     """Whether a job may exist although its submission has failed with this error.
 
-    A request for an id that exists is refused unless it is the same as the first one, and perhaps even then. The status
-    of that refusal is not established (azureml-v2-rest 4.3). So only those refusals prove something that come before
-    the service compares the two requests: a refused identity, and too many requests.
+    If a job with the id exists, the service refuses a request that differs from the first one, and perhaps also an
+    equal request. The status of that refusal is not established (azureml-v2-rest 4.3). So a refusal removes the doubt
+    only if it comes before the service compares the two requests: a refused identity, and too many requests.
     """
     certain = (AuthenticationRefused, PermissionDenied, Throttled)
     return error.in_doubt or (isinstance(error, ServiceError) and not isinstance(error, certain))

@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: The tag and the property that carry a submission's key.
 KEY = "airflow.key"
 
-#: The ways to look up a key, best first: another product relies on the one by tag (``workspace-rest`` 5.4).
+#: The ways to look up a key, the best one first. Another product relies on the tag (``workspace-rest`` 5.4).
 WAYS = ("tag", "property", "pipeline")
 
 _FIRST_PAUSE = 1.0
@@ -45,7 +45,7 @@ class Search(NamedTuple):
 
 
 def look_up(way: str, key: str, experiment: str, pipeline_id: str | None) -> Flow[tuple[str, ...]]:
-    """Look up the runs that carry a key in one way.
+    """Look up, in one way, the runs that carry a key.
 
     Raises:
         AzureMLError: This way did not answer.
@@ -128,10 +128,10 @@ def repeat_until_found(
 
 
 def arrival_timeout(sent_at: float, lookup_timeout: float, now: float, looked_up: float) -> float:
-    """For how long a request of another process is looked up, which it may have sent at any time until it died.
+    """The time for which to look up a request that another process may have sent at any time until it died.
 
-    The other clock may be ahead, so there is an upper bound. It may be behind, so a request counts as recent for longer
-    than it can take to arrive: a look-up that ends too early leads to a second submission.
+    The other process's clock may be ahead, so there is an upper bound. Or it may be behind, so a request counts as
+    recent for longer than it can take to arrive: a look-up that ends too early leads to a second submission.
 
     Args:
         sent_at: The time just before the request, by the other clock, in seconds since the epoch.

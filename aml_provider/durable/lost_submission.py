@@ -53,12 +53,15 @@ class RunFinder:
         self._store = store
 
     def run_of_earlier_try(self, record: SubmissionRecord, *, submits_jobs: bool) -> Flow[PipelineRun | None]:
-        """Find the run of an earlier try. None: there is none, and none can appear if this try does not submit.
+        """Find the run of an earlier try.
 
         Args:
             record: The submission record of that try.
-            submits_jobs: Whether this try submits a job; if the job does not exist, under the same id. Then it does not
-                matter whether the earlier request still arrives.
+            submits_jobs: Whether this try submits a job. If the earlier job does not exist, this try uses its id again,
+                so it does not matter whether the earlier request still arrives.
+
+        Returns:
+            The run. None: there is none, and none can appear any more. With ``submits_jobs`` a job may still appear.
 
         Raises:
             SubmissionUnknown: The run does not exist any more, or it cannot be established whether there is a run, for
@@ -102,11 +105,11 @@ class RunFinder:
         return found
 
     def is_elsewhere(self, record: SubmissionRecord) -> bool:
-        """Whether a submission was sent to another workspace, so that not finding it here says nothing."""
+        """Whether a submission was sent to another workspace; if so, not finding its run here proves nothing."""
         return record.workspace not in {None, self._settings.arm_id.lower()}
 
     def _check_workspace(self, record: SubmissionRecord) -> None:
-        """Make sure that a submission in doubt is looked for where it was sent.
+        """Make sure that a submission in doubt is searched for in the workspace to which it was sent.
 
         Raises:
             SubmissionUnknown: The connection points to another workspace now.
@@ -254,7 +257,7 @@ class RunFinder:
         )
 
     def _duration(self, record: SubmissionRecord, store: SubmissionStore | None) -> Callable[[float], None]:
-        """Stores for how long a submission was looked up, in addition to the look-ups of earlier tries."""
+        """Make a function that stores for how long a submission was looked up, in this try and in earlier ones."""
         looked_up = record.looked_up
 
         def keep(seconds: float) -> None:
@@ -262,7 +265,7 @@ class RunFinder:
             if store is None:
                 return
             try:
-                # A try that Airflow believes dead may have had its reply since: that must not be overwritten.
+                # Another try, which Airflow believes dead, may have got its reply since: do not overwrite that.
                 if store.load() == record:
                     record = record._replace(looked_up=looked_up + seconds)
                     store.save(record)

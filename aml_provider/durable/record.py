@@ -11,8 +11,8 @@ class SubmissionRecord(NamedTuple):
     Args:
         generation: A random token, new with each generation. A clear begins a generation, a retry does not.
         max_tries: The task instance's ``max_tries`` at that time: a clear raises it, a retry does not change it.
-        retries: The task's ``retries`` at that time: a clear can leave ``max_tries`` the same only if they were changed
-            since.
+        retries: The task's ``retries`` at that time: a clear can leave ``max_tries`` the same only if ``retries``
+            was changed since.
         ordinal: The number of unsuccessful runs of this generation before this one.
         key: The key that the run carries, so that it can be found.
         fingerprint: Shows whether a retry asks for the same run.
@@ -27,8 +27,8 @@ class SubmissionRecord(NamedTuple):
         looked_up: Seconds for which the key, or the job's id, was looked up in vain. The next try continues from there.
             Otherwise a task whose ``execution_timeout`` is shorter than a look-up would never complete a look-up.
         is_job: Whether it was submitted as a pipeline job, whose id follows from the key.
-        workspace: The id of the workspace in Azure Resource Manager, in small letters: somewhere else, nothing can be
-            found out about it. None in a submission record of an earlier version.
+        workspace: The id of the workspace in Azure Resource Manager, in lower case. Another workspace knows nothing
+            about the submission. None in a submission record of an earlier version.
     """
 
     generation: str

@@ -1,8 +1,8 @@
 """Reconciles one native schedule with its author's arguments: created once, updated in place, replaced only if needed.
 
 The service has no idempotency key for a creation and allows two schedules with the same name. So each creation carries
-a key, and an intent is stored before it is sent. A try that finds an intent searches for the schedule before it creates
-one.
+a key, and an intent is stored before the creation is sent. A try that finds an intent searches for the schedule before
+it creates one.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class ScheduleReconciler:
             return _first(active or ours)
         named = [item for item in listed if item.name == self._wanted.name]
         if not any(item.is_active for item in named):
-            # Where our properties were lost, a schedule that we replaced is known by what it was replaced for.
+            # A schedule that we replaced may have lost our properties. We replaced it because it did not fit.
             named = [item for item in named if self._wanted.fits(item, self._target)] or named
         return only_one("name", self._wanted.name, named)
 
@@ -153,7 +153,7 @@ class ScheduleReconciler:
         start = self._monotonic()
         while True:
             listed: tuple[Schedule, ...] = yield calls.list_schedules(active_only=False)
-            # Before the creation, none that fits had our key or our name: else nothing would have been created.
+            # Before the creation, no fitting schedule had our key or our name: else none would have been created.
             found = [item for item in listed if self._is_it(item)]
             if found:
                 return _first(found)
@@ -177,7 +177,7 @@ class ScheduleReconciler:
         return known == self._key and properties.get(STATE) != RETIRED and self._wanted.fits(schedule, self._target)
 
     def _create(self) -> Flow[Schedule]:
-        """Create the schedule; one that must start no run gets a far-future start, and is disabled then."""
+        """Create the schedule. One that must not start runs gets a far-future start, and is disabled afterwards."""
         properties = self._owner.owner_properties(self._wanted.name) | self._owner.created_by_properties()
         body = self._wanted.to_wire(self._target, properties)
         if self._wanted.status == DISABLED:

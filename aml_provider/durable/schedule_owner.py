@@ -97,7 +97,7 @@ class ScheduleOwner(NamedTuple):
         other_target: str | None,
         warn: Callable[[str], None],
     ) -> None:
-        """Refuse a schedule that another Airflow owns; log a take-over from another task of this one.
+        """Refuse a schedule that another Airflow owns; log a take-over from another task of this Airflow.
 
         Args:
             properties: The schedule's properties.
@@ -123,16 +123,16 @@ class ScheduleOwner(NamedTuple):
 
 
 class _NoOwner(ScheduleOwner):
-    """The schedule is owned by no task: it has no properties of ours, so it is found by its name alone."""
+    """The owner of schedules that no task owns: they have no properties of ours, and are found by their names alone."""
 
     __slots__ = ()
 
     def owner_properties(self, name: str) -> dict[str, str]:  # noqa: ARG002 - the owner's signature
-        """There are no such properties."""
+        """No properties: no task owns the schedule."""
         return {}
 
     def created_by_properties(self) -> dict[str, str]:
-        """There are no such properties."""
+        """No properties: no task instance created the schedule."""
         return {}
 
 

@@ -78,7 +78,7 @@ class Sender:
     def send(
         self, order: RunOrder, target: Target, record: SubmissionRecord, before: SubmissionRecord | None
     ) -> Flow[PipelineRun]:
-        """Send a submission until it is accepted, or its run is found after a doubt.
+        """Send a submission until it is accepted, or until its run is found after the outcome was in doubt.
 
         Args:
             order: The run that is asked for.
@@ -137,7 +137,7 @@ class Sender:
     def _resolve(
         self, record: SubmissionRecord, before: SubmissionRecord | None, error: AzureMLError
     ) -> Flow[PipelineRun | None]:
-        """The run of a submission that has failed; None: there is none yet, and it is a job, so it may be sent again.
+        """Find the run of a submission that has failed. None: it is a job that does not exist yet, so send it again.
 
         Raises:
             AzureMLError: It was not carried out, or its fate cannot be established.
@@ -158,7 +158,7 @@ class Sender:
         if found is None and is_refused:
             self._withdraw(record, before)
             if before is not None:
-                # No request follows that would keep the earlier one from starting a job that nobody waits for.
+                # No further request follows, so the earlier one could still start a job that nobody waits for.
                 self._log.warning("The submission of job %s was refused: %s", id_of(record), error)
                 found = yield from self._finder.run_of_earlier_try(before, submits_jobs=False)
             if found is None:
@@ -167,7 +167,7 @@ class Sender:
         return found
 
     def _withdraw(self, record: SubmissionRecord, before: SubmissionRecord | None) -> None:
-        """Store that a request was certainly not carried out; an earlier one, if that is in doubt, may have been."""
+        """Store that a request was not carried out, or, if there is one, the earlier request that is still in doubt."""
         self._keep(before or record._replace(sent=False))
 
     def _call(self, order: RunOrder, target: Target, record: SubmissionRecord) -> calls.Call[PipelineRun]:

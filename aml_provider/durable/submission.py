@@ -220,14 +220,14 @@ class Submission:
         return (yield from self._take_over_or_replace(order, found, run))
 
     def _unsettled(self, key: str) -> SubmissionRecord | None:
-        """The record of an earlier request for the job of this key, whose fate is not known; None: there was none."""
+        """The submission record of an earlier request for this key's job, if its fate is not known; else None."""
         known = self._record
         if known is None or not (known.is_job and known.key == key):
             return None
         return known if known.sent and known.run_id is None else None
 
     def _late_job(self, key: str, error: AzureMLError) -> Flow[PipelineRun | None]:
-        """The job of an earlier request that is still on its way, if this try sends none that would come before it."""
+        """Find the job of an earlier request that may still arrive, if a permanent error stops this try's request."""
         known = self._unsettled(key)
         if known is None or not error.permanent:
             return None
@@ -252,12 +252,12 @@ class Submission:
                 self._update_record()
             return run.id
         if not self._deployment.submitted(run):
-            # Another Airflow may have submitted it: this database may be a copy of its, and the keys are the same.
+            # Another Airflow may have submitted it: if this database is a copy of the other one, the keys are the same.
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
         return (yield from self._submit(order, record.generation, record.ordinal + 1))
 
     def _make_room_or_take_over(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
-        """Whether an earlier try's run becomes this try's; if not, it has ended when this returns."""
+        """Whether an earlier try's run becomes this try's run; if not, that run has ended when this method returns."""
         if run.state is RunState.FINISHED:
             # Also if its request differs from this try's: a generation has one successful run.
             self._log.info("Run %s of an earlier try ended successfully; it is this task's result.", run.id)
@@ -299,8 +299,8 @@ class Submission:
     def _leave_alone(self, record: SubmissionRecord) -> None:
         """Handle a record that came with a copy of another Airflow's database, or was stored under another name.
 
-        A person who clears the task wants a run of this Airflow. Nobody asked for a retry: its run would be active
-        next to the other Airflow's.
+        A person who clears the task wants a run of this Airflow. A retry does not show such a wish: its run would be
+        active next to that of the other Airflow.
 
         Raises:
             ForeignRun: The task was not cleared.
@@ -320,7 +320,7 @@ class Submission:
         )
 
     def _leave_behind(self, record: SubmissionRecord) -> Flow[None]:
-        """The task was cleared: cancel the run that the older generation left active; it is never taken over."""
+        """Cancel the run that the older generation left active when the task was cleared; it is never taken over."""
         if record.run_id is None and not record.sent:
             return
         if not self._cancel_older:

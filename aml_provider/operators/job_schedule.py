@@ -157,7 +157,7 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
 
 
 class _NamedJobScheduleOperator(BaseOperator):
-    """Does something with the job schedule of a name."""
+    """The base of the operators that act on an existing job schedule."""
 
     template_fields: Sequence[str] = ("name", "azureml_conn_id")
     ui_color = "#e8e0f7"

@@ -171,7 +171,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Handle the run: Airflow interrupts the task on a worker, because a person ended it or for its own reasons."""
+        """Handle the run when Airflow interrupts the task on a worker, for a person or for a reason of its own."""
         # Airflow 3 may call this while it still renders the arguments, and lets the task begin anyway.
         self._killed = True
         if self._try is not None:
@@ -198,7 +198,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
 
 
 class AzureMLDisablePipelineOperator(BaseOperator):
-    """Disable the native schedules of a published pipeline, then the pipeline. Disabled ones are not changed.
+    """Disable the native schedules of a published pipeline, then the pipeline. What is disabled already is not changed.
 
     Args:
         pipeline_id: The published pipeline; this or ``pipeline_name`` is required.

@@ -147,7 +147,7 @@ class Literals:
 
 
 def _reads_as_python(text: str) -> bool:
-    """Whether native rendering could turn a text into something else; the DAG may not be known yet."""
+    """Whether native rendering could turn a text into something else; asked even before the DAG is known."""
     try:
         ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

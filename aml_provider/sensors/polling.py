@@ -92,7 +92,7 @@ class PollingSensor(BaseSensorOperator):
         """Check the rendered arguments, and prepare the polls until the deadline, in seconds since the epoch."""
 
     def _announce(self, result: Any, context: Context) -> None:
-        """Called with the result before the sensor returns it."""
+        """Announce the result before the sensor returns it; by default, do nothing."""
 
     def _defer(self, wait: Poke[Any]) -> None:
         from aml_provider.deadlines import deferral_timeout
@@ -120,7 +120,7 @@ class PollingSensor(BaseSensorOperator):
 def _unguarded(kind: type[BaseSensorOperator]) -> Callable[..., Any]:
     """The class's ``execute`` without Airflow's guard.
 
-    Airflow 2's guard takes a call by ``super()`` or from another method for a call from outside the task: it warns, and
+    Airflow 2's guard treats a call by ``super()`` or from another method as a call from outside the task: it warns, and
     with ``allow_nested_operators=False`` it refuses the call.
     """
     method: Callable[..., Any] = kind.execute

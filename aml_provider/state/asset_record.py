@@ -2,9 +2,9 @@
 
 The store cannot compare and swap. If a triggerer stalls in the middle of a write (its machine was paused), the write
 may arrive after another triggerer has read the previous record and continued from it. So each reader first stores a
-claim, which says that it owns the record now, and under which key it will write. That key neither contains the record,
-nor is it the key to which the previous owner writes. A late write of the previous owner goes to a key that nobody
-reads, and since each writer checks the claim after its write, the previous owner notices.
+claim. The claim says that this reader owns the record now, and under which key it will write. That key neither contains
+the record, nor is it the key to which the previous owner writes. A late write of the previous owner goes to a key that
+nobody reads, and since each writer checks the claim after its write, the previous owner notices.
 
 If a reader stalls before it stores its claim, it then finds what others have saved meanwhile, and starts again. There
 are two known limitations: a write that is so late that several others have taken over since, and a write by one of two

@@ -21,8 +21,8 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
     """This Airflow, by its configured name, else by a random name in a Variable.
 
     Args:
-        read: Reads a Variable in the API server, which cannot read it as a task does, and creates no name. None: as in
-            a task.
+        read: Reads a Variable. The API server passes this, because it cannot read Variables as a task does; in that
+            case no name is created. None: read Variables as a task does.
 
     Raises:
         RuntimeError: The Variable cannot be read, or is empty.

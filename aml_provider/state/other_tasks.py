@@ -38,7 +38,7 @@ def owner_state(owner: Owner) -> str | None:
 
 
 def other_task_failed(owner: Owner) -> bool:
-    """Whether another task of the same DAG run has failed; it asks Airflow 3 from a worker.
+    """Whether another task of the same DAG run has failed; works on workers of Airflow 3 only.
 
     Raises:
         Exception: Airflow's error when the look-up fails.

@@ -3,8 +3,8 @@
 Airflow signals both in the same way. A process gets the same signal when a person changes its task's state and when
 heartbeats fail or its worker is shut down. A trigger is cancelled when its task has ended, when it moves to another
 triggerer, and when a triggerer wakes up late. Only the task instance's state shows the difference. If the task is tried
-again, the next try decides: it takes the run over after a retry and cancels it after a clear. To cancel earlier might
-end a run that nobody wanted to end.
+again, the next try decides: it takes the run over after a retry and cancels it after a clear. If this try cancelled
+the run, it might end a run that nobody wanted to end.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def still_wants(
 
 
 def task_state(ti: Any) -> tuple[str | None, object]:
-    """Read the state of a task instance, and the run that its XCom names. It asks Airflow, so not in an event loop."""
+    """Read the state of a task instance, and the run that its XCom names.
+
+    An event loop must not call this, because it waits for Airflow.
+    """
     from aml_provider.compat import XCom
     from aml_provider.durable.handover import Owner
     from aml_provider.state.other_tasks import owner_state

@@ -58,7 +58,7 @@ class VariableSubmissionStore:
         run_id: The DAG run.
         try_number: The number of this try. It grows with every retry and clear, and starts again at 1 if a DAG run is
             deleted and created again.
-        is_test: Whether a person tests the task (``airflow tasks test``), which Airflow takes for the last try again.
+        is_test: Whether a person tests the task (``airflow tasks test``). A test has the number of the last try.
     """
 
     def __init__(self, key: str, archive: str, run_id: str, try_number: int, *, is_test: bool = False) -> None:

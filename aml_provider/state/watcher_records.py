@@ -22,7 +22,7 @@ class SeveralAssets(RuntimeError):
 class WatcherRecords(Protocol):
     """Stores the record of one watcher. Each object serves one watcher, because it remembers what it loaded.
 
-    Its text form names the place of the record, for people.
+    ``str(records)`` describes the place of the record, for messages.
     """
 
     async def load(self) -> WatcherRecord:

@@ -38,13 +38,13 @@ log = logging.getLogger(__name__)
 _GATHERING = 1.0
 # Seconds until the next poll if there were more changes than one poll may return.
 _REST = 5.0
-# A triggerer stores events every second. Where it does not confirm that, events that are this much older count as
-# stored.
+# A triggerer stores events every second. If Airflow does not confirm this, events count as stored after this many
+# seconds.
 _STORING = 10.0
 # Seconds with one connection; after that, its settings and the place of the datastore are read again.
 _SESSION = 3600.0
-# The most seconds until a folder that could not be listed is tried again. Airflow starts a watcher that has ended
-# again, and without a pause. So a watcher does not end, even if a person has to fix something.
+# The most seconds until a folder that could not be listed is tried again. If a watcher ends, Airflow starts it again
+# without a pause. So a watcher does not end, even if a person has to fix something.
 _LONGEST_PAUSE = 600.0
 _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 

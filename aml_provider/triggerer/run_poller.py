@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Within a round, requests are repeated for a blip only; later rounds use the rest of the retry budget.
+# Within a round, requests are repeated for a short time only; later rounds use the rest of the retry budget.
 _BLIP = 2.0
 _QUERIES_AT_ONCE = 4
 _READS_AT_ONCE = 8

@@ -26,7 +26,7 @@ class ConfirmedPolls(SharedStreamProducer):
         self._stream: FolderStream | None = None
 
     async def open_stream(self) -> AsyncIterator[tuple[FolderPoll, FolderPoll]]:
-        """Poll for ever; Airflow confirms a poll by returning it as a token."""
+        """Poll for ever. Each poll is yielded with itself as the token, which Airflow returns to confirm the poll."""
         await load("aml_provider.triggerer.folder_stream")
         from aml_provider.triggerer.folder_stream import stream_of
 

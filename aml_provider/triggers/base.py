@@ -29,7 +29,7 @@ class StoredTrigger:
     trigger has each of its arguments, since ``serialize`` writes them all, whereas an author leaves out at least the
     misspelt one. This holds as long as no released argument is ever removed.
 
-    A class that sets ``_path`` is stored under it, with the arguments of its constructor, which are attributes too.
+    A class that sets ``_path`` is stored under this path, with its constructor's arguments; these must be attributes.
     """
 
     _path: ClassVar[str]

@@ -24,8 +24,8 @@ __all__ = ["AzureBlobChangeTrigger", "AzureBlobLookTrigger"]
 class AzureBlobLookTrigger(SensorTrigger):
     """Wake a deferred sensor when its folder may hold a batch.
 
-    It decides and stores nothing: the worker that resumes lists the folder again and commits. So there is one place
-    where changes are taken, whatever the sensor's mode.
+    It does not decide or store anything: the worker that resumes lists the folder again and commits. So there is one
+    place where changes are taken, whatever the sensor's mode.
 
     Args:
         datastore: The datastore; None with ``container_url``.
@@ -121,7 +121,7 @@ class AzureBlobLookTrigger(SensorTrigger):
         records = BlobLocation.of_cursor_store(self.cursor_store, self.azureml_conn_id)
         text = cursor_store(self.cursor_variable, records).load()
         commit = None if text is None else Commit.decode(text)
-        # Without a record the worker's first poll failed: changes are counted from a poll of its own.
+        # Without a record the worker's first poll has failed. Changes count from a poll of the worker, so it must poll.
         if commit is None or commit.serial != self.serial:
             return None
         rules = Rules.of(settle=self.settle, ignore_empty=self.ignore_empty, pattern=self.pattern)

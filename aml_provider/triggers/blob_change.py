@@ -39,15 +39,15 @@ _CALLERS = 6
 class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
 
-    It goes into an :class:`~airflow.sdk.AssetWatcher` and needs Airflow 3.0.5. It counts the same changes as
+    Use it in an :class:`~airflow.sdk.AssetWatcher`, on Airflow 3.0.5 or later. It reports the same changes as
     :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. Its arguments are not templates.
 
     The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
     list as the sensor returns it. Changes of one poll are split into events of at most
     :data:`~aml_provider.blobs.events.EVENT_BYTES`. After a crash, an event can be fired twice, with the same ``id``,
-    which is made of the blob versions in it. No event is lost.
+    which follows from its blob versions. No event is lost.
 
-    The watcher record is stored in the asset's state store, on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3,
+    The watcher record is stored in the asset's state store, or on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3,
     watchers in one triggerer that have the same folder, connection, ``poll_interval`` and ``ignore_empty`` share one
     listing.
 
@@ -63,7 +63,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         ignore_empty: Do not report a blob while it is empty.
         on_first_poll: ``"remember"`` or ``"report"`` the blobs that are there at the very first poll.
         poll_interval: Seconds between two polls.
-        state_key: Names the watcher record. Two watchers of one asset on one folder need different ones.
+        state_key: Names the watcher record. Two watchers of one asset on one folder need different keys.
         azureml_conn_id: The connection.
         asset: The watched asset. DAG authors do not set it; this class finds it when a DAG file is read.
 
@@ -113,8 +113,8 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and its arguments, for Airflow's database.
 
-        They are checked here and not in the constructor. In a DAG file the result is an import error anyway, but in a
-        triggerer an error in the constructor would end the whole triggerer.
+        The arguments are checked here and not in the constructor. In a DAG file the result is an import error anyway,
+        but in a triggerer an error in the constructor would end the whole triggerer.
 
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
@@ -241,9 +241,10 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         return FolderKey(location._replace(path=normalise_path(self.path)), self.ignore_empty, interval)
 
     def _records(self) -> WatcherRecords:
-        """The place of this watcher's record: by default there is one for each asset and folder.
+        """The place of this watcher's record.
 
-        Without an asset to tell them apart, there is one for each folder and filter.
+        Without a ``state_key``, an asset's state store has one record for each folder. Before Airflow 3.3 there is one
+        Variable for each asset, folder and filter, or for each folder and filter if the asset is not known.
         """
         from aml_provider.state.cursor_stores import variable_key
         from aml_provider.state.watcher_records import AssetRecords, VariableRecords

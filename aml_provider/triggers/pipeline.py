@@ -105,9 +105,9 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         await self._cancel_if_unwanted()
 
     async def _cancel_if_unwanted(self) -> None:
-        """Cancel the run if its task was ended, however often this is interrupted.
+        """Cancel the run if its task was ended; continue if Airflow interrupts this, however often.
 
-        Until a trigger has ended, Airflow cancels it again about every second (2.11 and 3.3), and ``on_kill`` with it.
+        Until a trigger has ended, Airflow cancels it about once a second (2.11 and 3.3), and its ``on_kill`` too.
         """
         work = asyncio.create_task(self._cancel_if_killed())
         _cancelling.add(work)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class AzureMLScheduleLookTrigger(SensorTrigger):
     """Wake a deferred sensor when its schedule has a run that it has not taken.
 
-    It decides and stores nothing: the worker that resumes polls again and commits.
+    It does not decide or store anything: the worker that resumes polls again and commits.
 
     Args:
         cursor_variable: The Variable that holds the runs that were delivered; read once.
@@ -62,7 +62,7 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
 
         if self.schedule_id is None and self.job_schedule_name is None:
             return None
-        # Without a record the worker's first poll failed: runs are counted from a poll of its own.
+        # Without a record the worker's first poll has failed. Runs count from a poll of the worker, so it must poll.
         cursor = await in_thread(self._cursor)
         return None if cursor is None else functools.partial(self._open, cursor)
 

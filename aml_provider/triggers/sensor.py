@@ -27,7 +27,7 @@ Session = Callable[[], AbstractAsyncContextManager[Poll]]
 class SensorTrigger(StoredTrigger, BaseTrigger):
     """Polls for a deferred sensor until there is something to decide, then fires once.
 
-    It decides and stores nothing: the worker that resumes polls again and commits.
+    It does not decide or store anything: the worker that resumes polls again and commits.
 
     Attributes:
         poll_interval: Seconds between two polls.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aml_provider.client.http.clients import Client
     from aml_provider.compat import Context
 
-# Without an execution_timeout, as in Microsoft's SDK.
+# The timeout of the wait if the task has no execution_timeout; the same as in Microsoft's SDK.
 _PROVISIONING_TIMEOUT = timedelta(hours=1)
 _POLL_INTERVAL = 5.0
 
@@ -208,7 +208,7 @@ def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:
 
 @contextmanager
 def _reading(schedule_id: str) -> Iterator[None]:
-    """The schedule exists: a status that cannot be read must not cost the task its retries, whatever the reason."""
+    """Turn each error into one that keeps the task's retries: the schedule exists, even if it cannot be read."""
     try:
         yield
     except AzureMLError as error:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Interruption:
-    """One such signal. It asks Airflow in a thread, and ends the run if the task has ended.
+    """One such signal. A thread asks Airflow for the task's state; if the task has ended, the thread ends the run.
 
     Args:
         ti: The task instance.
         durable: Whether the task has a submission record.
-        fails_fast: Whether the DAG has ``fail_fast``: if one task fails, Airflow fails those that run.
+        fails_fast: Whether the DAG has ``fail_fast``: if one task fails, Airflow fails those that are running.
         end_run: Ends the run; raises nothing.
         log: The task's log.
     """

@@ -156,7 +156,7 @@ class HandoverPoke(Poke[T]):
             ) from error
 
     def _begin(self) -> None:
-        """Called before the first poll that may take a batch."""
+        """Prepare the first poll that may take a batch; by default, do nothing."""
 
     @abstractmethod
     def _take(self) -> T | None:
@@ -164,8 +164,8 @@ class HandoverPoke(Poke[T]):
 
     @abstractmethod
     def _result(self, batch: list[Any]) -> T:
-        """What the sensor returns for a stored batch; any error means that the batch is damaged."""
+        """The result of the sensor for a stored batch; any error means that the batch is damaged."""
 
     @abstractmethod
     def _named(self, batch: list[Any]) -> str:
-        """A batch, for the log."""
+        """The description of a batch, for the log."""

@@ -133,7 +133,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def _take(self) -> list[Change] | None:
         with self._location.open(self.deadline - time.time()) as (client, location):
             if self._state is None:
-                # The same folder may have another name; only now it is known where both are.
+                # This folder and that of the cursor may be the same under two names. Only now both addresses are known.
                 if self._handover.store.is_in(location.folder):
                     raise _own_record(location.folder.container_url, location.folder.prefix)
                 text = self._handover.cursor_text
@@ -185,8 +185,8 @@ class FolderPoke(HandoverPoke["list[Change]"]):
 
 def _longest_result(task: BaseOperator, map_index: int) -> int | None:
     """The most items that Airflow accepts in a task instance's result; None where no task is mapped over the result."""
-    # The instances of a mapped task may return any number of items: a task that is mapped over them has one instance
-    # for each of them.
+    # An instance of a mapped task may return any number of items: a task that is mapped over the results has one
+    # instance for each result, not for each item.
     if map_index >= 0 or not task.has_dag() or next(task.iter_mapped_dependants(), None) is None:
         return None
     most: int = conf.getint("core", "max_map_length", fallback=1024)

@@ -77,7 +77,7 @@ class SchedulePoke(HandoverPoke[str]):
 
     def _begin(self) -> None:
         if self._handover.is_ahead:
-            # Before the runs are listed: if that fails for long, the last owner's DAG run may be deleted meanwhile.
+            # Stored before the runs are listed: if that fails for long, the last owner's DAG run may get deleted.
             cursor = str(self._handover.cursor_text)
             self._handover.commit([], cursor, cursor)
 
@@ -154,7 +154,7 @@ class SchedulePoke(HandoverPoke[str]):
 
 
 def _beginning(context: Context) -> datetime:
-    """Where the cursor of a DAG run without a record begins: at its data interval's start, else when it was due."""
+    """The instant at which a new cursor begins: the data interval's start, else when the DAG run was due, else now."""
     dag_run: Any = context["dag_run"]
     moment = getattr(dag_run, "data_interval_start", None) or getattr(dag_run, "run_after", None)
     return moment if isinstance(moment, datetime) else datetime.now(UTC)

@@ -49,7 +49,7 @@ _KILL_TIMEOUT = 45.0
 _ANSWER_TIMEOUT = 10.0
 _KILLED = "the task was ended in Airflow"
 _TIMED_OUT = "execution_timeout passed"
-# Where the run matters more than the reply: in on_kill, and in learning about the workspace.
+# For requests that must not take long: in on_kill, and for learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
 
 
@@ -179,7 +179,7 @@ class RunTry:
             interruption.wait(_KILL_TIMEOUT)
 
     def _end_run(self, reason: str) -> None:
-        """Cancel the run, or the one of a submission that is under way; raises nothing."""
+        """Cancel this try's run, or the run of a submission that is under way; raises nothing."""
         submission = self._submission
         if submission is None or not submission.may_have_run:
             return
@@ -204,16 +204,17 @@ class RunTry:
             raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
 
     def _known_run(self) -> str | None:
-        """The run that this task deferred for."""
+        """The run for which this task has deferred."""
         run_id = self._ti.xcom_pull(key=RUN_ID_XCOM, task_ids=self._ti.task_id, map_indexes=self._ti.map_index)
         return run_id if isinstance(run_id, str) else None
 
     @contextmanager
     def _workspace(self, run_id: str | None = None) -> Iterator[tuple[Client, Submission]]:
-        """Open a client, with the submission of this try; Airflow may interrupt what is done here, at any point.
+        """Open a client and the submission of this try. Airflow may interrupt the ``with`` block at any point.
 
-        It raises its timeout and then calls ``on_kill``, which must know what was wanted. And it leaves the process as
-        soon as the task is done, whatever an interruption has still to do.
+        At the task's timeout, Airflow raises an error in the block and then calls ``on_kill``, which must know what
+        ``on_timeout`` says. Airflow ends the process as soon as the task is done, so this waits for interruptions that
+        are still being handled.
 
         Args:
             run_id: The run for which this try has deferred; None: it has just begun.
@@ -275,7 +276,7 @@ class RunTry:
             self._log.warning("Could not learn how runs are found by their key: %s", error)
 
     def _conclude(self, client: Client, submission: Submission, run: PipelineRun) -> str:
-        """Turn the end of the run, or of the time for it, into the task's end."""
+        """Turn the end of the run, or the end of the time allowed for the run, into the task's end."""
         link, experiment = client.settings.run_url(run.id), self._arguments.experiment_name
         if not run.state.is_final:
             self._leave_run = self._arguments.on_timeout == "leave"

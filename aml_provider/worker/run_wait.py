@@ -37,7 +37,7 @@ class RunWait:
 
     @property
     def deadline(self) -> float | None:
-        """The instant at which this try has to end, in seconds since the epoch, whatever the deferrals; None: never."""
+        """The instant at which this try has to end, in seconds since the epoch; no deferral moves it. None: never."""
         return deadline_of(self._ti.start_date, self._arguments.execution_timeout)
 
     @property
@@ -115,7 +115,7 @@ class RunWait:
                         self._arguments.experiment_name,
                         poll_interval=poll_interval,
                         deadline=deadline,
-                        # As text: on Airflow 2 the masker of secrets makes plain tuples of named ones.
+                        # As text: on Airflow 2 the masker of secrets turns named tuples into plain ones.
                         log=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
                         policy=policy,
                     )
@@ -141,7 +141,7 @@ def unwatched(run_id: str, why: object) -> RunUnwatched:
 
 @contextmanager
 def _unwatched_on_error(run_id: str) -> Iterator[None]:
-    """A run that cannot be read has not failed, whatever the reason, so the task keeps its retries."""
+    """Turn each error into one that keeps the task's retries: a run that cannot be read has not failed."""
     try:
         yield
     except AzureMLError as error:

@@ -39,7 +39,7 @@ def set_status_of_schedules(reference: ScheduleReference, status: str, *, azurem
 def set_status_of_pipeline(
     reference: PipelineReference, status: str, *, azureml_conn_id: str, log: Any, disable_schedules: bool = True
 ) -> str:
-    """Make a published pipeline ``Active`` or ``Disabled``, if wanted with its schedules; returns its id.
+    """Make a published pipeline ``Active``, or ``Disabled`` with its schedules if wanted; returns its id.
 
     Raises:
         AirflowFailException: There is no such pipeline, or several have the name.

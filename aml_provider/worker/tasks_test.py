@@ -26,9 +26,9 @@ def refuse_active(
 ) -> None:
     """Refuse to test a task instance whose run may be active: Airflow's own try waits for that run.
 
-    A test that took the run over would cancel it if the test's request differs, and its own mistakes could end the run.
-    Airflow 3 treats the end of the test as the end of the task. So no error here is permanent, and the task keeps its
-    retries.
+    A test that took the run over would cancel it if the test's request differs, and a mistake in the test could end the
+    run. Airflow 3 treats the end of the test as the end of the task. So no error here is permanent, and the task keeps
+    its retries.
 
     Raises:
         RunStillActive: The run is active, or it cannot be established whether it is.
