@@ -1,7 +1,7 @@
 """Every command and its arguments, in Airflow's own terms.
 
 Airflow 3.2 and later calls :func:`get_azureml_cli_commands` whenever ``airflow`` starts, whichever command is run. So
-this module imports nothing that ``airflow`` has not imported by then; a command's own code is imported when it runs.
+this module imports only what ``airflow`` has already imported; a command's own code is imported when it runs.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def show(options: Namespace, hook: AzureMLHook) -> Record:
 
 @command
 def disable(options: Namespace, hook: AzureMLHook) -> Record:
-    """Disable a published pipeline, its active schedules first."""
+    """Disable the active schedules of a published pipeline, and then the pipeline."""
     pipeline = find_pipeline(hook, options.pipeline)
     schedules = hook.list_schedules(active_only=True, pipeline_id=pipeline.id)
     if pipeline.is_active or schedules:

@@ -1,4 +1,7 @@
-"""The fields of pipelines, endpoints, runs … that commands show; scripts rely on their names (docs/command-line.md)."""
+"""The fields that commands show of pipelines, runs and other items.
+
+Scripts rely on the names of the fields (docs/command-line.md).
+"""
 
 from __future__ import annotations
 

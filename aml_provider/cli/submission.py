@@ -46,7 +46,7 @@ _OPTIONS = {
     "deployment_name": "--deployment",
     "compute": "--compute",
 }
-# What can be run, and the options that go with some of it only.
+# What can be run, and the options that can only be given for some of it.
 _SUBJECTS = ("--pipeline", "--endpoint", "--component", "--batch-endpoint")
 _GOES_WITH = {
     "--endpoint-version": ("--endpoint",),
@@ -138,7 +138,7 @@ def _target(options: Namespace, hook: AzureMLHook, request: RunRequest, known: K
 
 @contextlib.contextmanager
 def _errors_in_options() -> Iterator[None]:
-    """Name this command's options in errors that name arguments."""
+    """Replace the names of arguments in errors by the names of this command's options."""
     try:
         yield
     except InvalidArgument as error:

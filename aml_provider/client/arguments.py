@@ -89,10 +89,10 @@ def as_moment(argument: str, value: Any) -> datetime:
 
 
 def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool") -> str:
-    """Convert a plain value to text, in Python's ``str`` form.
+    """Convert a plain value (text, a number, a bool or an enum of these) to text, in Python's ``str`` form.
 
     Raises:
-        InvalidArgument: It is something else; the message names ``argument``.
+        InvalidArgument: The value is not plain; the message names ``argument``.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -107,7 +107,8 @@ def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool"
 def wrong_type(argument: str, value: Any, wanted: str, *, verb: str = "is", secret: bool = False) -> InvalidArgument:
     """The error for a value whose type cannot be used.
 
-    A number is not converted to text here: a name such as ``"007"`` or ``"1e5"`` would have changed.
+    A number is not converted to text here. If it was the name ``"007"`` or ``"1e5"`` before rendering, the text would
+    differ from that name.
 
     Args:
         argument: The argument's name.

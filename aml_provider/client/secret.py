@@ -79,10 +79,10 @@ class Secret(Generic[V]):
         return _travelled if self else _empty, ()
 
     def __getstate__(self) -> None:
-        """Nothing, for code that does not use ``__reduce__``."""
+        """Return nothing, so that code that does not use ``__reduce__`` cannot get the value."""
 
     def serialize(self) -> str:
-        """Return whether there is a value, for Airflow's XCom."""
+        """Return the placeholder for Airflow's XCom, which shows only whether there is a value."""
         return str(self)
 
     @classmethod

@@ -104,8 +104,8 @@ def _is_listed(origin: _Origin, entries: tuple[str, ...]) -> bool:
     return False
 
 
-#: Where the credentials of datastores are read: in v1's datastore service, in Azure Resource Manager, or in the first
-#: while that exists.
+#: Where the credentials of datastores are read: in v1's datastore service (``v1``), in Azure Resource Manager
+#: (``arm``), or in v1's service for as long as it exists, and then in Azure Resource Manager (``auto``).
 DATASTORE_APIS = ("auto", "v1", "arm")
 
 
@@ -282,7 +282,7 @@ class WorkspaceSettings(Portable):
         )
 
     def may_fetch(self, url: str) -> bool:
-        """Whether a link in a reply may be followed, without a token: it leads to a known host or the connection's own.
+        """Whether a link in a reply may be followed, without a token: its host is known, or belongs to the connection.
 
         Links to this machine are followed only if the workspace is on it.
         """
@@ -330,12 +330,12 @@ class WorkspaceSettings(Portable):
 
     @property
     def management_url(self) -> str:
-        """The base URL of Azure Resource Manager; an endpoint outside Azure also serves its API."""
+        """The base URL of Azure Resource Manager; an endpoint outside Azure also serves this API."""
         return (self.api_url or "") if self._stands_alone else self.cloud.management
 
     @property
     def studio_url(self) -> str:
-        """The base URL of the studio's pages; an endpoint outside Azure serves its own."""
+        """The base URL of the studio's pages; an endpoint outside Azure serves its own pages."""
         return (self.api_url or "") if self._stands_alone else self.cloud.studio
 
     @property
@@ -375,8 +375,8 @@ class WorkspaceSettings(Portable):
     def trusts(self, url: str, scope: str) -> bool:
         """Whether a token of this audience may be sent to this URL, whatever its source.
 
-        A token for the workspace goes to the cloud's own services or the connection's endpoint, one for storage to the
-        cloud's blob hosts or the connection's blob endpoint.
+        A token for the workspace may go to the cloud's own services and to the connection's endpoint. A token for
+        storage may go to the cloud's blob hosts and to the connection's blob endpoint.
         """
         origin = _Origin.of(url)
         if origin is None or not self._scheme_allowed(origin):

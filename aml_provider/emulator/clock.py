@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
-"""The instant at which the clock stops: start times end here too, and dates in replies have a limit."""
+"""The instant at which the clock stops, because dates in replies have a limit. Start times have the same limit."""
 
 SPEEDS = (1e-6, 1e6)
 """The slowest and the fastest speed."""
@@ -136,7 +136,7 @@ class Clock:
 
     @contextlib.contextmanager
     def _standing(self) -> Iterator[None]:
-        """Let time stand during a move: work that became due meanwhile would start without being waited for."""
+        """Stop time during a move: otherwise work could become due meanwhile, and nothing would wait for its end."""
         with self._lock:
             self._move_to(self._now())
             self._moves += 1

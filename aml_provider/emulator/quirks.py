@@ -45,7 +45,7 @@ class Quirks:
         exact_keys: The keys of a body count only in the case that Microsoft's SDK uses.
         first_job_at_once: A new job schedule without a start time starts a job immediately, even with lists or a cron
             expression.
-        history_lag: Seconds until ``runs:query`` and the list of runs of its pipeline contain a new run.
+        history_lag: Seconds until ``runs:query`` and a pipeline's list of runs contain a new run.
         history_late: Seconds during which run history answers 404 to a GET of a new run by its id.
         iana_zones_refused: A job schedule with an IANA time zone, such as ``Asia/Seoul``, is refused.
         int_enums: The pipelines service writes enumerations as numbers, as it did until about 2020.

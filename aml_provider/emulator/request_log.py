@@ -52,7 +52,7 @@ class RequestLog:
             self._entries.append(entry)
 
     def find(self, method: str | None = None, path_contains: str | None = None) -> list[dict[str, Any]]:
-        """Find requests, oldest first; if given, only those with this method, or with this text in their path."""
+        """Find requests, oldest first: all, or only those with the method and with the text in their path."""
         with self._lock:
             entries = list(self._entries)
         return [

@@ -44,7 +44,7 @@ class EmulatorServer:
         certificate: A PEM file; with it the workspace is served over https. It may contain the key too.
         key: The PEM file of the certificate's private key, without a password.
         allowed_hosts: Names of this machine under which it answers, besides ``localhost`` and ``host``. Requests to an
-            address are always answered.
+            IP address are always answered.
 
     Raises:
         OSError: It cannot listen there, or a file cannot be read.

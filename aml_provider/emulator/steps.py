@@ -64,10 +64,11 @@ class StepContext:
     Attributes:
         run_id: The pipeline run.
         step: The step's name.
-        parameters: The run's parameters, with the pipeline's defaults; for a step of a job of steps, its own.
+        parameters: The run's parameters, with the pipeline's defaults; in a job without a component,
+            the step's own parameters.
         data_paths: The same for the data paths.
         blob_endpoint: The address of the blob service; None if there is none.
-        outputs: Values that the steps of a run share, to read and to add to; they must be JSON.
+        outputs: Values that all steps of a run can read and add to; they must be JSON.
     """
 
     run_id: str

@@ -36,7 +36,8 @@ class AzureMLHook(
 ):
     """Use the workspace of one Airflow connection.
 
-    Each method has a twin for event loops, ``async_`` and its name, with the same arguments, result and errors.
+    Each method has a twin for event loops, with the same arguments, result and errors. The name of the twin is
+    ``async_`` followed by the name of the method.
 
     Nothing is read or opened before a method is called. Each method opens a connection pool and closes it; use
     :meth:`client` or :meth:`async_client` to make several requests with one pool.

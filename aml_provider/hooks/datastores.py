@@ -23,7 +23,8 @@ class DatastoreMethods(WorkspaceHook):
     def list_datastores(self) -> Flow[tuple[Datastore, ...]]:
         """List the workspace's datastores.
 
-        In Azure Resource Manager, lists have no credentials: there, ``account_key`` and the like raise InvalidArgument.
+        A list from Azure Resource Manager does not contain credentials: ``account_key`` and similar attributes of its
+        items raise InvalidArgument.
         """
         from aml_provider.client.flows.datastores import list_datastores
 

@@ -58,7 +58,7 @@ class EndpointMethods(WorkspaceHook):
     def list_pipelines_of_endpoint(
         self, endpoint_id: str, *, active_only: bool = True
     ) -> Call[tuple[PublishedPipeline, ...]]:
-        """List the published pipelines behind an endpoint; its ``versions`` map each version to a pipeline.
+        """List the published pipelines behind an endpoint, whose ``versions`` map each version to a pipeline.
 
         Args:
             endpoint_id: The pipeline endpoint.

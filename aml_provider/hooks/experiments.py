@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExperimentMethods(WorkspaceHook):
-    """Methods for experiments, which are named by their names, not by their ids."""
+    """Methods for experiments. The arguments identify an experiment by its name, not by its id."""
 
     @operation
     def list_experiments(

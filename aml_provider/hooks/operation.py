@@ -58,8 +58,8 @@ def _as_flow(work: Flow[T] | Call[T]) -> Flow[T]:
 def _copy_metadata(function: Any, flow: Callable[..., Any], name: str, doc: str | None) -> None:
     """Give a function a flow's signature and description.
 
-    By hand: a DAG file that uses the hook imports a hundred of them, and :mod:`inspect` is slow. It reads the signature
-    from ``__wrapped__`` on demand.
+    This code does not use :mod:`inspect`, which is slow: a DAG file that uses the hook imports a hundred such
+    functions. On demand, :mod:`inspect` reads the signature from ``__wrapped__``.
     """
     function.__name__ = name
     function.__qualname__ = f"{flow.__qualname__.rpartition('.')[0]}.{name}"

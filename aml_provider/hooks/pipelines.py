@@ -73,11 +73,11 @@ class PipelineMethods(WorkspaceHook):
 
     @operation
     def disable_pipeline(self, pipeline_id: str, *, disable_schedules: bool = True) -> Flow[None]:
-        """Disable a published pipeline; before it, its native schedules, as Azure ML's documentation requires.
+        """Disable a published pipeline. Azure ML's documentation requires that its native schedules are disabled first.
 
         Args:
             pipeline_id: The published pipeline.
-            disable_schedules: Disable the pipeline's active schedules too.
+            disable_schedules: First disable the pipeline's active schedules.
 
         Raises:
             PipelineError: There is no such pipeline.

@@ -47,7 +47,7 @@ class RunMethods(WorkspaceHook):
             tags: Tags of the run.
             description: The run's description.
             continue_on_step_failure: Whether other steps continue when one fails; None: as the pipeline was published.
-            parent_run_id: A run of the same experiment that this one belongs to.
+            parent_run_id: A run of the same experiment, to which the new run belongs.
 
         Raises:
             InvalidArgument: A value cannot be sent; nothing was submitted.
@@ -96,7 +96,7 @@ class RunMethods(WorkspaceHook):
             tags: Tags of the run.
             description: The run's description.
             continue_on_step_failure: Whether other steps continue when one fails; None: as the pipeline was published.
-            parent_run_id: A run of the same experiment that this one belongs to.
+            parent_run_id: A run of the same experiment, to which the new run belongs.
 
         Raises:
             InvalidArgument: A value cannot be sent; nothing was submitted.

@@ -1,4 +1,4 @@
-"""Makes clients from a connection; all methods of the hook are built on it."""
+"""Makes clients from a connection; all methods of the hook use these clients."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Credentials for workers and for event loops, from a table with one row for each ``auth_method``.
 
-azure-identity does the work. This module adds what it leaves to its callers: the fields that a method requires, tokens
-that are kept until they are about to expire, and errors that say what to change in the connection. Nothing of ``azure``
-is imported before a credential is built.
+azure-identity does the work. This module adds the parts that azure-identity leaves to its callers: the fields that a
+method requires, tokens that are kept until they are about to expire, and errors that say what to change in the
+connection. The packages of ``azure`` are imported only when a credential is built.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _limit_pause(response: Any) -> None:
 def _route_options(settings: WorkspaceSettings, *, for_loops: bool) -> dict[str, Any]:
     """The proxy and certificates for requests to Microsoft Entra, the same as for our own requests.
 
-    By default, requests and aiohttp read the environment differently: only the former uses ALL_PROXY and trusts
-    REQUESTS_CA_BUNDLE. Other hosts, which are identity endpoints on this host, are reached without a proxy.
+    By default, the libraries ``requests`` and ``aiohttp`` read the environment differently: only ``requests`` uses
+    ALL_PROXY and trusts REQUESTS_CA_BUNDLE. Identity endpoints on this host are reached without a proxy.
 
     Raises:
         InvalidArgument: A variable cannot be used; the message names it.
@@ -94,7 +94,7 @@ def _entra(settings: WorkspaceSettings, **given: str | bytes | Secret[Any] | Non
 
 
 def _repeating_once(settings: WorkspaceSettings, **given: str | bytes | Secret[Any] | None) -> dict[str, Any]:
-    """The same, with a credential that repeats a request once."""
+    """The options of :func:`_entra`, for a credential that repeats a request once."""
     return {**_entra(settings, **given), "retry_total": 1}
 
 
@@ -188,10 +188,10 @@ def build_credential(settings: WorkspaceSettings) -> Credential:
 
 
 def build_async_credential(settings: WorkspaceSettings) -> AsyncCredential:
-    """Build the credential for an event loop; do it in a thread, because the first import takes some 300 ms.
+    """Build the credential for an event loop; call it in a thread, because the first import takes about 300 ms.
 
     Raises:
-        InvalidArgument: As :func:`build_credential`.
+        InvalidArgument: As for :func:`build_credential`.
     """
     return AsyncCredential(_build(settings, "azure.identity.aio", AsyncStaticToken, for_loops=True))
 

@@ -46,7 +46,7 @@ _LONGEST_TOKEN = 32_768
 _TOKENS_IN_LINKS = frozenset({"continuationtoken", "skiptoken"})
 _TOKENS_OF_ARM = frozenset({"skip", "skiptoken"})
 
-#: What names a page of a list: parameters, and their values.
+#: The parameters that name a page of a list, with their values.
 Tokens = tuple[tuple[str, str], ...]
 
 #: The version of Azure Resource Manager's API: a stable one with all operations that are used (azureml-v2-rest 2.4).
@@ -74,7 +74,8 @@ class Call(Generic[T]):
             one.
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body if there is one, else in the query. The result is then a tuple of the items of all pages.
-        limit: With ``page_key``: the most items to return; when they are there, no further page is read.
+        limit: With ``page_key``: the maximum number of items to return. Once that many have been read, no further page
+            is requested.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
             read.
@@ -99,7 +100,7 @@ class Call(Generic[T]):
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 
     def page(self, tokens: Tokens) -> Call[T]:
-        """The call for the page of the same list that these tokens name."""
+        """Make the call for another page of the same list: the page that these tokens name."""
         if isinstance(self.body, dict):
             return replace(self, body={**self.body, **dict(tokens)})
         return replace(self, query=(*self.query, *tokens))
@@ -171,11 +172,11 @@ def each(read: Callable[[Any], T], wire: Any) -> tuple[T, ...]:
 
 
 def next_page(wire: Any, page_key: str) -> Tokens | None:
-    """Read what names a list's next page; None at the end of the list.
+    """Read the tokens that name a list's next page; None at the end of the list.
 
-    ``page_key`` is the name under which the token is sent. If it is ``$skip``, the list is Azure Resource Manager's:
-    the link has ``$skip`` or ``$skipToken`` (azureml-v2-rest 2.5 has the first, other services of Azure the second),
-    and they are sent under the link's own names.
+    ``page_key`` is the name under which the token is sent. If it is ``$skip``, the list is from Azure Resource Manager.
+    Then the link contains ``$skip`` (azureml-v2-rest 2.5) or ``$skipToken`` (other services of Azure), and the token is
+    sent under the name that it has in the link.
 
     Raises:
         ValueError: There is a next page, but its token cannot be sent.
@@ -188,7 +189,7 @@ def next_page(wire: Any, page_key: str) -> Tokens | None:
     link = next((wire[key] for key in _LINKS if wire.get(key)), None)
     if link is None:
         return None
-    # Only tokens are taken from the link: where a request goes is not a reply's to say.
+    # Only tokens are taken from the link: a reply must not decide where a request goes.
     names = _TOKENS_OF_ARM if page_key == "$skip" else _TOKENS_IN_LINKS
     query = parse_qsl(urlsplit(str(link)).query)
     found = tuple((name, _sendable(value)) for name, value in query if name.lower().removeprefix("$") in names)

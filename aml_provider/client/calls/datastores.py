@@ -49,7 +49,7 @@ def list_arm_datastores(*, only_default: bool = False) -> Call[tuple[Datastore, 
 def list_datastore_secrets(store: Datastore) -> Call[Datastore]:
     """Read the credentials of a datastore in Azure Resource Manager; returns the datastore with its credentials.
 
-    Microsoft's SDK asks for credentials that expire after an hour, which this version of the API does not have.
+    Microsoft's SDK asks for credentials that expire after an hour; this version of the API cannot issue them.
     """
     return _IN_ARM.read(
         f"list the secrets of datastore {store.name!r}",

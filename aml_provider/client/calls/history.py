@@ -51,7 +51,7 @@ def get_history_run(experiment: str, run_id: str) -> Call[HistoryRun]:
 
 
 def get_history_run_by_experiment_id(experiment_id: str, run_id: str) -> Call[HistoryRun]:
-    """Read a run in the run history, by the id of its experiment and its own."""
+    """Read a run in the run history, by its own id and the id of its experiment."""
     path = f"/experimentids/{segment('experiment_id', experiment_id)}/runs/{segment('run_id', run_id)}"
     return _RUNS.read(f"get run {run_id!r} of experiment {experiment_id!r}", path, HistoryRun.from_wire)
 

@@ -69,7 +69,7 @@ def delete_job_schedule(name: str) -> Call[None]:
 def trigger_job_schedule(name: str, at: datetime) -> Call[str]:
     """Start a job of a schedule now; ``at`` is its trigger time.
 
-    Returns the job's id, which is the submission's id in the reply, as Microsoft's SDK assumes (azureml-v2-rest 6.2).
+    Returns the job's id. Microsoft's SDK assumes that it is the submission's id in the reply (azureml-v2-rest 6.2).
     """
     return _SCHEDULES.write(
         f"trigger job schedule {name!r}",
@@ -106,8 +106,8 @@ def _submission_id(wire: dict[str, Any]) -> str:
 def _writable(wire: Mapping[str, Any]) -> dict[str, Any]:
     """The schedule as it may be written: without what only the service fills in, and without nulls in its structure.
 
-    A null there means the same as absence, and Microsoft's SDK sends none; inside maps of other people, such as tags,
-    a null may be a value.
+    In the structure, a null means the same as absence, and Microsoft's SDK does not send nulls. In a map with other
+    people's values, such as tags, a null may be a value.
     """
     sent = {key: value for key, value in wire.items() if key not in _READ_ONLY and value is not None}
     properties = _without_nulls(sent["properties"])

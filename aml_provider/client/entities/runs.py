@@ -218,7 +218,7 @@ class Output(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """Its address, if it is signed; nothing if this task got the output from another one, without the address."""
+        """Its address, if it is signed; empty if the output is from another task, which does not pass the address."""
         return () if self.sealed_uri.is_withheld or "sig=" not in self.uri else (self.sealed_uri,)
 
     @property

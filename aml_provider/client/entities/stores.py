@@ -64,12 +64,12 @@ class Datastore(Portable):
 
     @property
     def secrets(self) -> tuple[Secret[str], ...]:
-        """The credentials that were read with it."""
+        """The credentials that were read together with the datastore."""
         return tuple(secret for secret in self._sealed if secret and not secret.is_withheld)
 
     @property
     def lacks_secrets(self) -> bool:
-        """Whether it has a credential that was not read with it."""
+        """Whether the datastore has a credential that was not read together with it."""
         return any(secret.is_withheld for secret in self._sealed)
 
     @property
@@ -108,7 +108,8 @@ class Datastore(Portable):
     def from_arm(cls, wire: dict[str, Any]) -> Datastore:
         """Read it from Azure Resource Manager, which returns the secrets separately (azureml-v2-rest 7).
 
-        Until :meth:`with_secrets`, its credentials are withheld, so that nobody takes them for empty.
+        Its credentials are withheld until :meth:`with_secrets` adds them: an empty text would mean that it has no
+        credentials.
         """
         properties = wire["properties"]
         credentials = properties.get("credentials") or {}

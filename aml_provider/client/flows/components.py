@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from aml_provider.client.entities import BatchDeployment, BatchEndpoint, Component, ComponentVersion
     from aml_provider.client.http.messages import Flow
 
-# A deployment in one of these states does not say what should be run. In any other state it does, as its component is
-# run by a job of ours.
+# A deployment in one of these states does not say what should be run. In any other state it does, because a job of ours
+# runs its component.
 _BROKEN = frozenset({"failed", "canceled", "deleting"})
 
 

@@ -73,10 +73,11 @@ def list_datastores(*, secrets: bool = True) -> Flow[tuple[Datastore, ...]]:
 
 
 def _in_turn(settings: WorkspaceSettings, of_v1: Call[T], in_arm: Call[S]) -> Flow[T | S]:
-    """The answer of v1's service or of Azure Resource Manager, as the connection wants it.
+    """Get the answer of v1's service or of Azure Resource Manager; the connection's ``datastore_api`` says which.
 
     Raises:
-        NotFound: v1's service does not know it; the cause is the answer of Azure Resource Manager, if that was asked.
+        NotFound: v1's service does not know the datastore. If Azure Resource Manager was asked too, the cause is its
+            error.
     """
     first: ServiceError | None = None
     if settings.datastore_api != "arm":
@@ -134,7 +135,8 @@ def check_datastores(wanted: Iterable[tuple[str, str]], known: set[str], *, of_j
     Args:
         wanted: Pairs of an argument and the datastore that it names.
         known: Names that were found before, which are not checked again; new ones are added.
-        of_job: Whether a job needs them. Then Azure Resource Manager lists them, because every job needs it anyway.
+        of_job: Whether a job needs the datastores. If so, Azure Resource Manager lists them, because every job needs
+            Azure Resource Manager anyway.
 
     Raises:
         InvalidArgument: One of them does not exist. If the workspace's datastores cannot be listed, nothing is checked,

@@ -48,7 +48,7 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
 
 
 def _said(text: str) -> str:
-    """A text of somebody's program, as it may be shown."""
+    """A text that somebody's program wrote, in a form that may be shown."""
     return one_line(masked(text[: 4 * LONGEST]))
 
 

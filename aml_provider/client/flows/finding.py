@@ -34,12 +34,12 @@ class Kind(NamedTuple):
     """A kind of item in the workspace.
 
     Args:
-        noun: Its name in messages.
+        noun: The kind's name in messages.
         argument: The first word of the arguments that name an item, such as ``pipeline_id`` and ``pipeline_name``.
-            Empty: an item has a name only.
+            Empty: items of this kind have only a name.
         listing: Lists all items, inactive ones included.
-        missing: The error if no item has a name or id.
-        ambiguous: The error if several items have a name.
+        missing: The class of the error that no item has the wanted name or id.
+        ambiguous: The class of the error that several items have the wanted name.
     """
 
     noun: str
@@ -113,7 +113,10 @@ def no_such_name(kind: Kind, name: str, listed: Iterable[Any], argument: str | N
 
 
 def missing(kind: Kind, subject: str, which: str, hint: str) -> AzureMLError:
-    """The error that no item is ``which``; it begins with ``subject``: an argument, or the item that refers to it."""
+    """The error that the workspace does not have an item; ``which`` describes the item, such as ``named 'x'``.
+
+    The message begins with ``subject``: an argument, or the item that refers to the missing one.
+    """
     problem = f"the workspace has no {kind.noun} {which}{f'; {hint}' if hint else '.'}"
     if issubclass(kind.missing, InvalidArgument):
         return kind.missing(subject, problem)
@@ -154,12 +157,12 @@ def similar(wanted: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]
 
 
 def did_you_mean(found: list[str]) -> str:
-    """A question that suggests names; empty without one."""
+    """A question that suggests these names; empty if there are no names."""
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def _how_many(count: int) -> str:
-    """The number of other things, if none of their names is similar."""
+    """The number of other items, for a message that cannot suggest a similar name."""
     if count == 0:
         return "it has none at all."
     return "there is 1 other." if count == 1 else f"there are {count} others."

@@ -1,9 +1,9 @@
 """Flows for job schedules; each may be repeated after a crash at any point.
 
 A schedule is written as a whole, and the service has no ETag for it (azureml-v2-rest 6.2). Each write here follows a
-read, and keeps everything that it was not asked to change. A change that somebody else writes between that read and our
-write is lost. If the other write arrives last, ours is lost, until the next reconciliation. A write whose reply was
-lost is repeated only after a read, for as long as the lost request may still be on its way (``rewrite``).
+read, and keeps everything that is not to be changed. A change that somebody else writes between that read and our write
+is lost. If the other write arrives after ours, our change is lost until the next reconciliation. A write whose reply
+was lost is repeated only after a read, for as long as the lost request may still be on its way (``rewrite``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flows for pipeline jobs that keep no submission record."""
+"""Flows that submit pipeline jobs without a submission record."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ def disable_pipeline(
     disable_schedules: bool = True,
     log: Callable[[str], None] = lambda _: None,
 ) -> Flow[str]:
-    """Disable the schedules of a published pipeline, as the service's rules require, and then the pipeline.
+    """Disable a published pipeline. The service's rules require that its schedules are disabled first.
 
     Args:
         pipeline_id: The published pipeline; or
         pipeline_name: its name, which exactly one active published pipeline must have.
-        disable_schedules: Disable its active schedules too.
+        disable_schedules: First disable the pipeline's active schedules.
         log: Called with a line about each change.
 
     Returns:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 # Seconds before each further try to write.
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-# Together a minute, for which a client waits for a reply.
+# One minute in total: a client waits that long for a reply.
 _READS = 12
 _READ_EVERY = 5.0
 

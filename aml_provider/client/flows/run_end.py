@@ -46,7 +46,7 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
 
 
 def _cancel_reason(run: PipelineRun, experiment: str) -> Flow[str | None]:
-    """Read why Airflow cancelled a run; None where it did not, or where that cannot be read."""
+    """Read why Airflow cancelled a run; None if Airflow did not cancel it, or if the reason cannot be read."""
     try:
         known: HistoryRun = yield calls.get_history_run(run.experiment_name or experiment, run.id)
     except AzureMLError:
@@ -63,8 +63,8 @@ def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | Non
         cancel: Cancels the run; None: the run continues.
 
     Raises:
-        RunTimedOut: Always, except:
         ForeignRun: The run belongs to another Airflow, so it was not cancelled.
+        RunTimedOut: In every other case.
     """
     late = f"Run {run.id} was {run.status} when execution_timeout passed"
     continues = "The run continues"

@@ -121,7 +121,7 @@ def _experiment_of(run_id: str) -> Flow[str]:
 
 
 def list_steps_of(run: PipelineRun | str) -> Flow[tuple[HistoryRun, ...]]:
-    """List the steps of a run or a run id, in the order of their creation."""
+    """List the steps of a run, or of the run with this id, in the order of their creation."""
     if not isinstance(run, PipelineRun):
         run = yield from get_run(run)
     return (yield from list_steps(run.experiment_name, run.id))

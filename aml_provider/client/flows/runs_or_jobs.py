@@ -58,7 +58,10 @@ def request_cancel(run_id: str) -> Flow[None]:
 
 
 def _either(run_id: str, of_run: Call[T], of_job: Call[T], of_runs_too: tuple[type[ServiceError], ...] = ()) -> Flow[T]:
-    """Try both; ``of_runs_too`` are refusals that the pipelines service gives for its own runs as well."""
+    """Try the call for a run and, if it is refused, the call for a job.
+
+    ``of_runs_too`` are refusals that the pipelines service gives for its own runs as well.
+    """
     result: T
     if is_own_job_id(run_id):
         result = yield of_job

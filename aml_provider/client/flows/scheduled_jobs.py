@@ -1,4 +1,4 @@
-"""The jobs that a job schedule has started, found in the ways that the service may or may not have."""
+"""Find the jobs that a job schedule has started. The service may support only some of the ways to find them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ScheduledJobs:
     """Reads the jobs of one schedule, and remembers which filters the service refuses.
 
     The first way is our own property, which each job probably gets from the definition in its schedule. It is not
-    established that jobs get the property, nor which form the filter has ``[guess]``. So each job that the filter
-    returns is checked here; if the service refuses the filter, each job of the whole list is checked. If no job has the
-    property, the second way is the preview filter by schedule (azureml-v2-rest 6.3). It also works for schedules that
-    somebody else has made.
+    established that jobs get the property, nor which form the filter has. So each job that the filter returns is
+    checked here; if the service refuses the filter, each job of the whole list is checked. If no job has the property,
+    the second way is the preview filter by schedule (azureml-v2-rest 6.3). The preview filter also works for schedules
+    that somebody else has made.
 
     Args:
         name: The schedule.
@@ -39,7 +39,7 @@ class ScheduledJobs:
         return tuple(found) or (yield from self._of_schedule())
 
     def check(self, schedule: JobSchedule) -> None:
-        """Check that there is a way to find the jobs of the schedule, after they have been read.
+        """Check, after :meth:`read`, that the service has a way to find the jobs of the schedule.
 
         Raises:
             ScheduleError: There is none: its jobs do not have our property, and the service has no filter by schedule.

@@ -158,7 +158,7 @@ def settle_status(
     pipeline_id: str | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Flow[tuple[Schedule, ...]]:
-    """Enable or disable the schedule of an id or of a name, or all schedules of a pipeline.
+    """Enable or disable the schedule with an id or a name, or all schedules of a pipeline.
 
     Returns:
         The schedules that have this status now.

@@ -82,7 +82,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
 
 
 def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
-    """The text which says that no published pipeline of a name or id is active, and how to enable one."""
+    """A text for an error: no published pipeline with the name or id is active, and how to enable one."""
     name, last = pipelines[0].name, pipelines[-1].id
     if len(pipelines) == 1:
         problem = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"
@@ -175,7 +175,7 @@ def accept(request: RunRequest, target: Target, known: Known) -> Flow[Target]:
 
 
 def _find_component(reference: PipelineReference, known: Known) -> Flow[Target]:
-    """Find the version of a component; it is read only where that is the way to its newest version."""
+    """Find the version of a component. It is read only if that is necessary to find the newest version."""
     name, version = reference.component_name, reference.component_version
     settings: Mapping[str, str] = {}
     if reference.batch_endpoint_name is not None:

@@ -63,12 +63,13 @@ class Pause(NamedTuple):
 
 
 class OwnSettings(NamedTuple):
-    """A flow that yields this is sent the settings of its workspace; nothing is requested."""
+    """Get the settings of the workspace: a driver sends them into the flow that yields this. Nothing is requested."""
 
 
-#: Carried out by a driver.
+#: A generator of requests and pauses, which a driver carries out.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
-#: Composed of calls, requests and pauses: a call yields its result, a request its reply, a pause None.
+#: A generator of calls, requests and pauses. It gets back the result of a call, the reply to a request, and None for a
+#: pause.
 Flow: TypeAlias = Generator["Call[Any] | Request | Pause | OwnSettings", Any, T]
 
 

@@ -119,7 +119,7 @@ class Session:
         """Carry out one call; for a list, request all pages, or as many as its limit needs.
 
         Returns:
-            What the call's ``parse`` makes of the reply.
+            The reply as the call's ``parse`` has read it.
 
         Raises:
             ServiceError: The service refused or failed.
@@ -230,7 +230,7 @@ class Session:
         )
 
     def _excerpt(self, call: Call[Any], reply: Reply, form: str) -> str:
-        """The beginning of a reply for a message; empty if the host is unknown, whose replies may be confidential."""
+        """The beginning of a reply for a message; empty for an unknown host, whose reply may be confidential."""
         base = self.settings.management_url if call.service == "arm" else self._api_url
         return form % reply.excerpt() if base and self.settings.knows(base) else ""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aml_provider.client.secret import Secret
 
-#: The longest pause in seconds that a service can request: with a wrong date, it would last for ever.
+#: The longest pause in seconds that a service can request; with a wrong date, a pause could last for ever.
 LONGEST_PAUSE = 3600.0
 # Longer texts are cut before they are searched for secrets, and shown.
 _SEARCHED = 4 * LONGEST
@@ -56,7 +56,7 @@ class Reply(NamedTuple):
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
 
     def json(self, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-        """Parse the body; None if it is not JSON. The hook is that of :func:`json.loads`."""
+        """Parse the body; None if it is not JSON. ``object_hook`` is the argument of :func:`json.loads`."""
         try:
             return json.loads(self.body, object_hook=object_hook)
         except (ValueError, RecursionError):
@@ -108,7 +108,8 @@ class Reply(NamedTuple):
 def error_facts(wire: Any) -> tuple[str, str]:
     """The code and message of an error envelope: PascalCase from the pipelines service, camelCase from the others.
 
-    The message includes those of its details: Azure Resource Manager names the field that is wrong there only.
+    The message includes the messages of the error's details, because Azure Resource Manager names the wrong field only
+    there.
     """
     if not isinstance(wire, dict):
         return "", ""

@@ -105,8 +105,8 @@ class AsyncRoutes(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections, even if this is cancelled meanwhile.
 
-        The pool closes one connection in each turn of the event loop. If it is cancelled in between, it has forgotten
-        the others, and they stay open.
+        The pool closes one connection in each turn of the event loop. If it is cancelled in between, it has
+        already forgotten the connections that are still open, and they stay open.
         """
         cancelled: asyncio.CancelledError | None = None
         for transport in self._ways.made.values():

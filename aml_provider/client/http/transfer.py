@@ -43,9 +43,9 @@ _LONGEST_HOST = 300
 class Transfer:
     """One request, from its headers to its reply; a context manager around the driver's I/O.
 
-    The HTTP library's error is neither the cause nor the context of our error, because it holds what was received, in
-    clear and at any length, and Airflow logs causes. So the context manager swallows it at its end, and :meth:`reply`
-    raises our error.
+    The HTTP library's error holds what was received, unmasked and at any length, and Airflow logs the causes of errors.
+    So that error must be neither the cause nor the context of our error: the context manager suppresses it at its end,
+    and :meth:`reply` raises our error.
 
     Args:
         request: The request.
@@ -133,7 +133,7 @@ class Transfer:
         """Take the end of the body.
 
         Raises:
-            Unreadable: It is missing.
+            Unreadable: The end is missing.
         """
         self._content = self._body.end()
 

@@ -1,8 +1,9 @@
 """Decides, without I/O, what one round of polling many waiting runs requests, and what the replies mean.
 
-The run history returns the states of hundreds of runs in one answer. But it is a copy: how a run ended is decided by
-the pipelines service alone. So a run is read from that service when the history says that it has ended, or does not
-know it. A few of the other runs are read too, in turn, so that no task waits for ever if the copy is no longer updated.
+The run history returns the states of hundreds of runs in one answer. But it is a copy: only the pipelines service
+decides how a run ended. So a run is read from the pipelines service if the history shows that the run has ended, or if
+the history does not know the run. A few of the other runs are read too, in turn, so that no task waits for ever if the
+copy is no longer updated.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from aml_provider.client.polling.queries import StatusRow
     from aml_provider.client.polling.waits import Steps, Wait, WaitQueue
 
-# Runs that are read in each round although the history shows them as active. No more runs than that need no query.
+# Runs that are read in each round although the history shows them as active. A round with
+# at most this many runs sends no query.
 _CHECKS = 2
 # A round lists the steps of as many runs as fit one page; a run whose steps are not known counts for that many.
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
-# After that many runs that cannot be read the service counts as down, and the others are not read.
+# Once this many runs could not be read, the service counts as down, and the others are not read.
 _FAILURES = 3
 
 # The history's words for the states.
@@ -40,7 +42,9 @@ _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,}")
 
 
 class PollRound:
-    """One round: first take the :attr:`batches`, then :meth:`to_read`, last :meth:`to_list`; then :meth:`finish`.
+    """One round of polling: query for the :attr:`batches`, read the runs of :meth:`to_read`, then list the steps.
+
+    The runs whose steps are listed are those of :meth:`to_list`; at the end, call :meth:`finish`.
 
     Args:
         queue: The queue of all waits.
@@ -123,7 +127,7 @@ class PollRound:
         return self.is_throttled or self._failures >= _FAILURES
 
     def add_run(self, run_id: str, run: PipelineRun) -> None:
-        """Take a run that was read; the service may spell its id in other letters than it was requested with."""
+        """Take the run that was read with ``run_id``; the service may return its id in another spelling."""
         self._runs[run_id] = run
 
     def read_failed(self, run_id: str, error: AzureMLError, now: float) -> None:
@@ -136,7 +140,7 @@ class PollRound:
         self._outage = self._outage or error
 
     def to_list(self) -> list[str]:
-        """Ids of the runs whose steps have to be listed, one page in all: first changed runs, then others in turn."""
+        """Ids of the runs whose steps have to be listed, at most one page: first changed runs, then others in turn."""
         if self.is_down or not self._queue.may_query(self._start):
             return []
         known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
@@ -174,7 +178,7 @@ class PollRound:
         return list(self._news)
 
     def _update(self, wait: Wait, now: float) -> bool:
-        """Whether the poll of this run succeeded, and the wait continues."""
+        """Update a wait; return whether the poll of its run succeeded and the wait continues."""
         run_id = wait.run_id
         own = self._errors.get(run_id)
         run = self._runs.get(run_id)
@@ -201,7 +205,7 @@ class PollRound:
         if steps is not None:
             wait.steps, wait.steps_at = steps, now
         ended = run is not None and run.state.is_final
-        # With an end, older states of steps would contradict it.
+        # Older states of the steps would contradict the end of the run.
         progress = Progress(self._status(run_id), (steps if ended else wait.steps) or ())
         if ended:
             wait.run = run

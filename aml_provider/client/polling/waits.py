@@ -21,13 +21,13 @@ Steps = tuple[tuple[str, str], ...]
 
 #: Runs in one query at first: about 12 kB of filter. The service's limit is not documented.
 WIDTH = 250
-# The first poll of a wait comes this part of its interval after it began, and this many seconds at most: a triggerer
-# that starts resumes its waits within seconds, and they are polled together.
+# A wait is polled first after this part of its interval, or after this many seconds if that is sooner: a triggerer that
+# starts resumes its waits within seconds, and they are polled together.
 _GATHERING = 0.1
 _LONGEST_GATHERING = 3.0
 # A run that has been waited for that many of its intervals is polled in every second, or fourth, round only.
 _SLOWER = ((80.0, 4), (40.0, 2))
-# A poll may come this part of its interval later if that spares a round.
+# A poll may be late by this part of its interval if that saves a round.
 _LATENESS = 0.25
 # Rounding of floats, in seconds.
 _EPSILON = 1e-3
@@ -38,13 +38,13 @@ class Wait:
 
     Args:
         run_id: The pipeline run.
-        poll_interval: The least seconds between two polls.
+        poll_interval: The minimum number of seconds between two polls.
 
     Attributes:
         progress: How far the run is; None before the first poll.
         run: The run, once it has ended.
         error: Why the wait has failed, once it has.
-        notice: The level and the line of a failure, or of its end, that still has to be logged.
+        notice: The level and the text of a line about a failure, or about its end, that still has to be logged.
         is_late: True once the waiter's deadline has passed. Set by the waiter; polling ignores it.
     """
 
@@ -154,7 +154,7 @@ class WaitQueue:
         return [wait for wait in self._waits if wait.due <= now + _EPSILON]
 
     def throttle(self, error: AzureMLError, now: float) -> None:
-        """Send no request for as long as the service wants; if it does not say, for longer with each refusal."""
+        """Send no request for as long as the service asks. If it names no time, each refusal lengthens the pause."""
         self._not_before = now + pause_after(error, self.policy.pause(self._throttled, None))
         self._throttled += 1
 
@@ -163,7 +163,7 @@ class WaitQueue:
         return now >= self._no_queries_before
 
     def defer_queries(self, error: AzureMLError, now: float) -> None:
-        """Do not query the run history for as long as it wants, but no longer than the retry budget.
+        """Do not query the run history for as long as it asks, but no longer than the retry budget.
 
         Meanwhile each run is read with a request of its own.
         """
@@ -173,8 +173,8 @@ class WaitQueue:
     def schedule(self, polled: Sequence[Wait], start: float, now: float) -> None:
         """Schedule the next poll of each of these waits, in as few rounds as possible.
 
-        A poll is never sooner than the wait's interval, except for the poll after the first one or after a failure,
-        which joins the next round of the others.
+        A poll is never sooner than the wait's interval, with one exception: the poll that follows the wait's first
+        poll, or the end of its failures, may be sooner, to join a round of the other waits.
 
         Args:
             polled: The waits that were polled with success.

@@ -27,7 +27,7 @@ def job_id(key: str, ordinal: int) -> str:
 
     Args:
         key: The submission's key, 32 hexadecimal digits.
-        ordinal: The number of unsuccessful runs of the generation before this one.
+        ordinal: The number of runs of the same generation that were unsuccessful before this one.
     """
     return f"airflow-{key}-{ordinal}"
 

@@ -189,9 +189,9 @@ def _map(
 
 
 def _owner(now: Mapping[str, Any], current: Mapping[str, Any], own: Mapping[str, str]) -> list[_Aspect]:
-    """Our own properties: with the jobs they are needed, in the properties or in the tags, whichever the service keeps.
+    """Our own properties. The jobs need them in their properties or in their tags, whichever the service keeps.
 
-    If something is written, they go to all three places.
+    If something is written, our properties go to all three places.
     """
     places = [_map("owner", "properties", now, own)]
     places += [_map("owner", key, current, own, of_jobs=True) for key in ("properties", "tags")]
@@ -207,7 +207,10 @@ def _same_value(one: Any, other: Any) -> bool:
 
 
 def _inputs(current: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any]) -> _Aspect:
-    """The inputs: an input that is not requested would change the job, so it goes; others' keys of an input stay."""
+    """The inputs. An input that is not requested would change the job, so it is removed.
+
+    In a requested input, the keys that others have added stay.
+    """
     same = {name: _meaning(item) for name, item in current.items()} == {
         name: _meaning(item) for name, item in wanted.items()
     }

@@ -1,4 +1,4 @@
-"""The times at which a job schedule starts jobs: as an author gives them, on the wire, and compared.
+"""The times at which a job schedule starts jobs: checked, in the wire's form, and compared with existing ones.
 
 The rules are those of ``azureml-v2-rest`` 6.1.
 """
@@ -90,7 +90,7 @@ def recurrence_parts(recurrence: Any) -> list[Recurrence]:
 
 
 def check_fields(recurrence: Recurrence) -> None:
-    """Check each field of a recurrence, but not which of them the service wants together.
+    """Check each field of a recurrence, but not whether the service accepts the fields together.
 
     Raises:
         InvalidArgument: A field cannot be used; the message names it.
@@ -109,7 +109,7 @@ def _zone(argument: str, value: Any) -> str:
 
 
 def _only_once(name: str, given: Any, in_recurrence: Any) -> tuple[str, Any]:
-    """The argument that has the value, and the value."""
+    """The name of the argument that has the value, and the value."""
     if given is not None and in_recurrence is not None:
         raise InvalidArgument(name, f"is given, and recurrence.{name} too; give either")
     return (f"recurrence.{name}", in_recurrence) if given is None else (name, given)
@@ -140,7 +140,7 @@ def _recurrence_to_wire(recurrence: Recurrence) -> dict[str, Any]:
 
 
 def as_cron(argument: str, value: Any) -> str:
-    """Check a cron expression of five fields, which the service must carry out as it is written.
+    """Check a cron expression of five fields: the service must start jobs exactly at the times that it says.
 
     The service ignores the fields for day of month and month and reads them as ``*``, so these fields must be ``*``.
 

@@ -1,4 +1,4 @@
-"""Recurrences of native schedules: as an author writes them, on the wire, and compared."""
+"""Recurrences of native schedules: checked, in the wire's form, and compared with existing ones."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def parts(value: Any, frequencies: Sequence[str] = ("Week",)) -> list[Recurrence
 
     Args:
         value: The recurrence.
-        frequencies: Those with which the fields are checked, besides the recurrence's own one: each field must be
-            allowed with one of them.
+        frequencies: The frequencies with which each field is checked, in addition to the recurrence's own frequency. A
+            field must be allowed with at least one of them.
 
     Returns:
         The frequency alone; each other field alone, with each of the frequencies; the whole recurrence.

@@ -95,7 +95,7 @@ class RunRequest:
 
     @classmethod
     def of_arguments(cls, arguments: object) -> RunRequest:
-        """Build a request from the attributes of an object that have the names of the fields; others are not given.
+        """Build a request from the attributes of an object with the names of the fields; a missing one is not given.
 
         Raises:
             InvalidArgument: A value cannot be sent; the message names it.

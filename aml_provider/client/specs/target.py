@@ -85,7 +85,7 @@ class PipelineReference(NamedTuple):
 ONE_OF = PipelineReference._fields[:4]
 #: The same for components and batch endpoints.
 ONE_OF_V2 = ("component_name", "batch_endpoint_name")
-#: Arguments that go with some of these only.
+#: Arguments that can only be given together with some of these names and ids.
 GOES_WITH = {
     "endpoint_version": ("endpoint_id", "endpoint_name"),
     "component_version": ("component_name",),
@@ -96,7 +96,7 @@ _NOT_IN_NAMES = re.compile(r"[:/@]")
 
 
 def as_component_name(argument: str, value: Any) -> str:
-    """The name of a component of the workspace, and nothing besides.
+    """Check that a value is only the name of a component of the workspace, without a version or a registry.
 
     Raises:
         InvalidArgument: It is something else; the message names ``argument``.

@@ -128,9 +128,9 @@ def windows_zone(argument: str, name: object) -> str:
 
 
 def _with_the_clock_of(*zones: tzinfo) -> str:
-    """A hint to the service's zones with the same clock; never to one that differs in an hour of the next years.
+    """A hint that names the service's zones with the same local time in every hour of the next years.
 
-    The clock is given once for each table of zones that is here.
+    ``zones`` are the versions of one zone, one from each table of time zones on this machine.
     """
     from tzlocal.windows_tz import win_tz  # noqa: PLC0415 - see windows_zone()
 
@@ -153,7 +153,7 @@ def _days() -> list[datetime]:
 
 
 def _tables(name: str) -> list[ZoneInfo]:
-    """A zone by the system's table, and last by that of the package ``tzdata``, which is hardly ever older."""
+    """A zone from the system's table, then from the table of the package ``tzdata``, which is hardly ever older."""
     zones = []
     with suppress(ZoneInfoNotFoundError):
         zones.append(ZoneInfo(name))
@@ -163,7 +163,7 @@ def _tables(name: str) -> list[ZoneInfo]:
 
 
 def _agree(zone: tzinfo, other: tzinfo, days: list[datetime]) -> bool:
-    """Whether two clocks show the same at each of these days, and at each hour of those in which one is put."""
+    """Whether two zones have the same time on these days, and in each hour of a day on which their offset changes."""
     before = None
     for day in days:
         offset = day.astimezone(zone).utcoffset()

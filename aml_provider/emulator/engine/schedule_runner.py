@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ScheduleRunner:
-    """An agenda of the workspace's clock. Methods that list blobs block."""
+    """An agenda of the workspace's clock. Methods that list blobs block the calling thread."""
 
     def __init__(self, workspace: Workspace, blobs: Blobs) -> None:
         self._workspace = workspace
@@ -58,7 +58,7 @@ class ScheduleRunner:
                     schedules.polled(schedule, trigger, due, found)
 
     def note_existing_blobs(self) -> None:
-        """Note the existing blobs for the schedules of a seed, so that only later ones start runs."""
+        """Note the existing blobs for the schedules of a seed, so that only blobs that are added later start runs."""
         for schedule in self._workspace.schedules.all():
             if schedule.trigger is not None and schedule.seen is None:
                 schedule.seen, schedule.last_error = self._list(schedule.trigger)

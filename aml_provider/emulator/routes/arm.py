@@ -25,7 +25,7 @@ _SERVICES = ("api", "experimentation", "history", "hyperdrive", "modelmanagement
 
 
 class ArmRoutes:
-    """Azure Resource Manager's own routes. The workspace has every name in a request, and each list has one entry."""
+    """Azure Resource Manager's own routes. Every name in a request means this workspace; each list has one entry."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace
@@ -115,7 +115,7 @@ class ArmRoutes:
 
 
 async def clouds(request: Request) -> Response:
-    """The clouds that a client may choose from: one, whose Azure Resource Manager is here. Needs no token.
+    """The clouds that a client may choose from: one, whose Azure Resource Manager is the emulator. Needs no token.
 
     Microsoft's v2 SDK reads it from the address in ``ARM_CLOUD_METADATA_URL`` (azureml-v2-rest 1).
     """

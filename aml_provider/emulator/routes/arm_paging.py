@@ -42,7 +42,7 @@ def viewed(request: Request, things: Iterable[tuple[bool, JsonObject]], active: 
     Args:
         request: The request of the list.
         things: Pairs: whether the item is archived or disabled, and the item.
-        active: The word for items that are not: ``Active``, or for schedules ``Enabled``.
+        active: The word for items that are neither archived nor disabled: ``Active``, or for schedules ``Enabled``.
     """
     inactive = {"Active": "Archived", "Enabled": "Disabled"}[active]
     known = {f"{active}Only": (False,), f"{inactive}Only": (True,), "All": (False, True)}

@@ -1,4 +1,4 @@
-"""Compute targets of the v2 API, which Microsoft's SDK reads before it submits a job with a compute of its own."""
+"""Compute targets of the v2 API, which Microsoft's SDK reads before it submits a job that names a compute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ComputeRoutes:
-    """``/computes``. Jobs can name any compute here, so each name is one; the list has those of the components."""
+    """``/computes``. Jobs can name any compute here, so each name can be read; the list has those of components."""
 
     def __init__(self, emulation: Emulation) -> None:
         self._workspace = emulation.workspace

@@ -64,7 +64,7 @@ class HistoryRoutes:
         return page(found, given, RUN_FIELDS, self._workspace.quirks.page_size)
 
     async def children(self, request: Request) -> Response:
-        """The steps of a run that are queued or later, and its child runs."""
+        """The steps of a run, without those that are not queued yet, and its child runs."""
         run, index = self._stored(request)
         found = []
         if index is None:
@@ -96,7 +96,7 @@ class HistoryRoutes:
         return reply(self._record(run, index))
 
     async def patch_many(self, request: Request) -> Response:
-        """Change several runs of an experiment; the reply has the errors of those that cannot be changed."""
+        """Change several runs of an experiment; the reply has an error for each run that cannot be changed."""
         experiment = experiment_of(self._workspace, request)
         changed, errors = {}, {}
         for given in (await read_body(request)).objects("runs"):

@@ -102,10 +102,10 @@ def flag(value: str | None) -> bool:
 
 
 def count(name: str, value: object) -> int | None:
-    """Read the most items that a caller wants, from a number or its text; None if there is no limit.
+    """Read the maximum number of items that a caller wants, from a number or its text; None: no limit.
 
     Raises:
-        ServiceError: The value is not a whole number above 0; the message has the name.
+        ServiceError: The value is not a whole number above 0; the message contains ``name``.
     """
     if value is None:
         return None

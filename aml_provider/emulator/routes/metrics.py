@@ -51,7 +51,7 @@ class MetricRoutes:
         return reply(metrics.metric_dto(found, container_of(request.path_params["run_id"])))
 
     async def add(self, request: Request) -> Response:
-        """Log values; the reply has the errors of those that cannot be logged."""
+        """Log values; the reply has an error for each value that cannot be logged."""
         found = self._metrics(request)
         errors = []
         now = self._workspace.clock.now()

@@ -86,7 +86,7 @@ class _Misfit(Exception):
 
 
 def check(seed: object, text: str | None = None, source: str = "the seed") -> Mapping[str, Any]:
-    """The seed, if it has the shape of a workspace.
+    """Check that a seed has the shape of a workspace; returns the seed.
 
     Args:
         seed: The parsed seed.

@@ -25,7 +25,7 @@ class Callers:
     """Recognises requests of other sites' pages; a browser sends requests for any page that it shows.
 
     Browsers identify such a page in ``Sec-Fetch-Site``, ``Origin`` or ``Referer``. The page can withhold only the
-    ``Referer``; then a GET over plain http to any address except loopback looks like that of a program. A site whose
+    ``Referer``; then a GET over plain http to any address except loopback looks like a GET of a program. A site whose
     name resolves to this machine (DNS rebinding) is recognised by its name in ``Host``. An address, or a name that only
     this machine resolves, cannot belong to such a site.
 

@@ -61,7 +61,7 @@ class RunFilter:
         return {name: value for name, value in values.items() if value}
 
     def url(self, *without: str) -> str:
-        """The address of the list with these conditions, without the named ones."""
+        """The address of the list with these conditions, except for those that ``without`` names."""
         left = {name: value for name, value in self.given().items() if name not in without}
         return f"/runs?{urlencode(left)}" if left else "/runs"
 

@@ -305,7 +305,7 @@ class StudioRoutes:
         return {key: self._records.run(run) for key, run in found.items()}
 
     def _names(self, wanted: RunFilter) -> Mapping[str, str]:
-        """The names of the things by which runs are filtered."""
+        """The names of the items by which runs can be filtered."""
         names = wanted.given()
         experiments = {item.id: item for item in self._workspace.experiments.all()}
         schedules = {item.id: item for item in self._workspace.schedules.all()}

@@ -1,4 +1,4 @@
-"""The JSON of components and their versions. The inside of ``componentSpec`` is snake_case (azureml-v2-rest 5)."""
+"""The JSON of components and their versions. The keys in ``componentSpec`` are in snake_case (azureml-v2-rest 5)."""
 
 from __future__ import annotations
 

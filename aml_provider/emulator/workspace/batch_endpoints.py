@@ -138,7 +138,7 @@ class BatchEndpoints:
         return True
 
     def invoke(self, name: str, body: object, component_scope: str, headers: InvocationHeaders) -> Run:
-        """Start a job of the endpoint. For a repeated request, return the job of the first one.
+        """Start a job of the endpoint. For a repeated request, return the job of the first request.
 
         Args:
             name: The endpoint.
@@ -183,7 +183,7 @@ class BatchEndpoints:
         return self._jobs.start(f"pipelinejob-{uuid.uuid4()}", request, job)
 
     def jobs(self, endpoint: BatchEndpoint, deployment: str | None = None) -> list[Run]:
-        """The jobs that invocations of an endpoint, or of one of its deployments, started; newest first."""
+        """The jobs that were started by invoking an endpoint, or one of its deployments; newest first."""
         return [
             run
             for run in self._jobs.listed()
@@ -209,7 +209,7 @@ def _check_name(kind: str, name: str) -> None:
 
 
 def _input(name: str, value: object) -> JsonObject:
-    """An input of a job from that of an invocation, where literals keep their JSON type."""
+    """A job's input, made from an invocation's input, in which literals keep their JSON type."""
     item = Body(value, f"The input {name}")
     kind = _type(name, item.text("jobInputType"))
     if kind == "literal":

@@ -12,7 +12,7 @@ JsonObject = dict[str, Any]
 
 
 class Body:
-    """A JSON object. Null is like absent, and the case of a key does not matter, as in the services.
+    """A JSON object. Null means the same as absence, and the case of a key does not matter, as in the services.
 
     Args:
         value: The parsed JSON.
@@ -118,7 +118,7 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def named(value: Any, names: Sequence[str]) -> Any:
-    """The name that has this number, which is given as number or text; any other value is returned unchanged."""
+    """The name for a number, which may be given as text; any other value is returned unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return value
     return {str(number): name for number, name in enumerate(names)}.get(str(value), value)

@@ -61,12 +61,12 @@ class Components:
         return newest or self.get(f"{name}:{version}")
 
     def newest(self, name: str) -> Component | None:
-        """The newest version that is not archived, which is the default one (azureml-v2-rest 5); None without one."""
+        """The newest version that is not archived, the default (azureml-v2-rest 5); None if there is no such one."""
         active = (item for item in reversed(self.by_name().get(name, ())) if not item.archived)
         return next(active, None)
 
     def referred(self, reference: str) -> Component | None:
-        """Find the version that an ARM id, ``name:version`` or the label of the newest version names.
+        """Find the version that a text names: an ARM id, ``name:version``, or the label of the newest version.
 
         Letter case does not matter. None if there is no such version.
         """
@@ -79,7 +79,9 @@ class Components:
         return next((item for item in self._components.values() if item.id.lower() == wanted), None)
 
     def put(self, new: Component) -> tuple[Component, bool]:
-        """Register a version, or change what may change in an existing one; returns it, and whether it is new.
+        """Register a version, or change the changeable properties of an existing one.
+
+        Returns the version, and whether it is new.
 
         Raises:
             ServiceError: The version exists with other inputs or outputs.

@@ -40,7 +40,7 @@ class Core:
     """The items of a workspace by id or name, without the rules for changing them.
 
     Attributes:
-        lock: Held while anything changes; step functions return on other threads.
+        lock: Held while anything changes, because step functions return on other threads.
         listeners: Called after every change.
     """
 

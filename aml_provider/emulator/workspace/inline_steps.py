@@ -23,7 +23,7 @@ _BINDING = re.compile(r"\$\{\{\s*parent\.inputs\.(?P<name>[^\s}]+)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class BoundStep:
-    """A step, with the inputs of the node that it belongs to; None: those of its job.
+    """A step, with the inputs of its node; if they are None, the step has the inputs of its job.
 
     Attributes:
         parameters: The texts by the names of the component's inputs, with its defaults.
@@ -50,7 +50,7 @@ def inline_steps(
     The emulator cannot run the code of any other node: such a node takes a second and succeeds.
 
     Args:
-        nodes: The ``jobs``, whose inside is snake_case (azureml-v2-rest 4.2).
+        nodes: The ``jobs``, whose inner keys are in snake_case (azureml-v2-rest 4.2).
         literals: The texts of the job's inputs.
         places: The places of the job's inputs.
         components: The registered components.

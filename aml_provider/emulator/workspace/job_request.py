@@ -31,10 +31,10 @@ class JobRequest:
     """A requested job.
 
     Attributes:
-        definition: Those of its properties that never change later, as they were sent.
+        definition: Its unchangeable properties, as they were sent.
         submission: Its inputs in the form of a run of a published pipeline: texts and places by name.
         inputs: The text or address of each input.
-        component: The component that it runs; None for a job of steps.
+        component: The component that it runs; None for a job without a component.
     """
 
     definition: dict[str, Any]

@@ -47,12 +47,12 @@ class Jobs:
         return (run for run in self.all() if run.created <= latest)
 
     def put(self, job_id: str, properties: object) -> tuple[Run, bool]:
-        """Create a job, or change what may change in an existing one; returns it, and whether it is new.
+        """Create a job, or change the changeable properties of an existing one; returns the job, and whether it is new.
 
         An id names one job for ever (azureml-v2-rest 4.3).
 
         Raises:
-            ServiceError: The request is wrong, or would change more than may change.
+            ServiceError: The request is wrong, or would change other properties of an existing job.
         """
         check_name("job", job_id)
         request = self.read(properties)
@@ -146,7 +146,7 @@ class Jobs:
 
 
 def _differences(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
-    """The keys whose values differ; null is like absent."""
+    """The keys whose values differ; null means the same as absence."""
     return ", ".join(sorted(key for key in stored.keys() | sent.keys() if stored.get(key) != sent.get(key)))
 
 

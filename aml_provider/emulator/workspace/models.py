@@ -43,7 +43,7 @@ class DataParameter:
     """A data path or dataset parameter.
 
     Attributes:
-        default: A place for a data path, the id of a saved dataset for a dataset parameter.
+        default: For a data path, a place. For a dataset parameter, the id of a saved dataset.
         value: The default of a dataset parameter as in the REST API, if it is not a saved dataset.
     """
 
@@ -64,7 +64,7 @@ class Step:
     """A step: how long it waits and runs, and what it does.
 
     Attributes:
-        function: ``module:function`` called with a ``StepContext`` when the step starts.
+        function: ``module:function``; this function is called with a ``StepContext`` when the step starts.
         fails: The message with which the step fails after its usual time; None: it succeeds.
         log: The beginning of its log.
     """
@@ -229,7 +229,7 @@ class Job:
     """The part of a run that only the v2 API has: a job of Azure Resource Manager.
 
     Attributes:
-        definition: The properties of its PUT that never change, as they were sent.
+        definition: The unchangeable properties from its PUT, as they were sent.
         schedule: The name of the job schedule that started it.
         endpoint: The batch endpoint that was invoked.
         deployment: The deployment of that endpoint.
@@ -245,7 +245,7 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    """A pipeline run, as submitted and as changed since in run history.
+    """A pipeline run, as it was submitted, and with the later changes in run history.
 
     A job of the v2 API is a run with a ``job``; it has no published pipeline, so ``pipeline_id`` is empty.
 
@@ -257,7 +257,7 @@ class Run:
         canceled: When its cancellation was requested.
         cancel_effective: When the cancellation ends the run.
         outputs: The values in ``StepContext.outputs`` of its step functions.
-        component_id: The component that a job runs, as ``name:version``; None for a job of steps.
+        component_id: The component that a job runs, as ``name:version``; None for a job without a component.
         hidden: Whether it is archived.
     """
 

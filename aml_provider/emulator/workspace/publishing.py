@@ -78,7 +78,7 @@ def _source(workspace: Workspace, given: Body, graph: Body | None) -> Pipeline |
 
 
 def _steps(workspace: Workspace, graph: Body) -> list[Step]:
-    """The graph's nodes as steps, each after those whose outputs it takes."""
+    """The graph's nodes as steps; each step comes after the steps whose outputs it takes."""
     # The emulator cannot run the code of an unknown module: it takes a second and succeeds.
     known = {module_id(step): step for pipeline in workspace.pipelines.values() for step in pipeline.steps}
     steps: dict[str, Step] = {}

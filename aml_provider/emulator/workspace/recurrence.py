@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 FREQUENCIES = ("Month", "Week", "Day", "Hour", "Minute")
-"""In the order of the numbers that the service used to write."""
+"""The frequencies, in the order of the numbers that the service used to write."""
 WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 # https://learn.microsoft.com/azure/connectors/connectors-native-recurrence

@@ -20,7 +20,7 @@ def schedule_from_wire(body: object, *, creates: bool = False) -> Schedule:
 
     Args:
         body: A ``ScheduleCreationInfo``, or the keys of a ``PipelineScheduleEntity`` that can be set. The case of
-            keys does not matter, as in the service; null is like absent.
+            keys does not matter, as in the service; null means the same as absence.
         creates: Whether the schedule is new; a new one is active by default.
 
     Raises:

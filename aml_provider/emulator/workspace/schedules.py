@@ -36,7 +36,7 @@ class Schedules:
         self.clear()
 
     def clear(self) -> None:
-        """Remove all schedules; then a poll in progress starts no run."""
+        """Remove all schedules. A poll that is still in progress then starts no run."""
         # New ones, as other threads may still be reading the old ones.
         self._schedules: dict[str, Schedule] = {}
         self._recurrences = Timetable()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Timetable:
-    """Named series of instants; only the next instant of each is computed."""
+    """Named series of instants; only the next instant of each series is computed."""
 
     def __init__(self) -> None:
         self._next: dict[str, float] = {}

@@ -174,7 +174,7 @@ class Workspace(Core):
             self.data_types[data_type.id] = data_type
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint: a new one, or one that replaces the endpoint with its id."""
+        """Store an endpoint: a new one, or one that replaces the endpoint with the same id."""
         if any(other.name == endpoint.name and other.id != endpoint.id for other in self.endpoints.values()):
             raise conflict(f"A PipelineEndpoint with name {endpoint.name} already exists.")
         if endpoint.default_version not in endpoint.versions:
@@ -252,7 +252,7 @@ class Workspace(Core):
                 self.changed()
 
     def stored(self, run_id: str) -> tuple[Run, int | None]:
-        """The run that an id of run history names; for a step, its run and its position."""
+        """The run that an id of run history names, and None; for a step's id, its run and its position in the run."""
         run = self.runs.get(run_id)
         found = (run, None) if run is not None else self.step_run(run_id)
         # Run history can find a new run later than the pipelines service does.
@@ -261,7 +261,7 @@ class Workspace(Core):
         return found
 
     def node(self, run_id: str, node_id: str) -> tuple[Run, int]:
-        """A run and the position of the step with that node id."""
+        """The run with this id, and the position of its step with this node id."""
         run = self.run(run_id)
         for index, step_run in enumerate(run.steps):
             if step_run.step.node_id == node_id:
