@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aml_provider.blobs.access import ContainerAccess, Location
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged, undone
+from aml_provider.blobs.cursor import Cursor, Difference, undone
 from aml_provider.blobs.etag_record import read_record
-from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
+from aml_provider.blobs.events import ChangeEvent, changes_of, event_id, read_change_event
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.durable.record import SubmissionRecord
@@ -26,7 +25,8 @@ from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.state.slots import intent_slot
 from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, stored_record
 from aml_provider.state.watcher_records import VariableRecords
-from aml_provider.stored import StoredRecordDamaged, parse, reading
+from aml_provider.stored import CursorUnreadable, StoredRecordDamaged, damaged, parse, reading
+from aml_provider.watching.outbox import WatcherRecord
 
 CHANGE = {
     "datastore": "store",
@@ -72,7 +72,7 @@ READERS = {
     "what a sensor has seen": (COMMIT.encode(), a_commit),
     "what a watcher has seen": (
         json.dumps(WatcherRecord(CURSOR, OUTBOX).to_json()),
-        lambda text: WatcherRecord.from_json(parse(text)),
+        lambda text: WatcherRecord.from_json(parse(text), read_change_event),
     ),
     "which runs were followed": (RUNS.encode(), RunCursor.decode),
     "a submission": (json.dumps(RECORD._asdict()), a_record),
@@ -120,7 +120,7 @@ def test_a_stored_text_is_read(kind):
 def test_a_text_that_is_not_a_record_is_damage(kind, text):
     if kind == "what a watcher has seen":
         with pytest.raises((CursorUnreadable, ValueError, RecursionError)):
-            WatcherRecord.from_json(parse(text))
+            WatcherRecord.from_json(parse(text), read_change_event)
     else:
         assert not reads(kind, text)
 
@@ -183,7 +183,7 @@ def test_a_variable_that_is_not_utf_8_is_damage(monkeypatch):
 
 @pytest.mark.parametrize("text", BAD)
 def test_a_damaged_variable_of_a_watcher_is_an_error(text, monkeypatch):
-    records = VariableRecords("key")
+    records = VariableRecords("key", read_change_event, "AzureBlobChangeTrigger")
     monkeypatch.setattr(records._store, "_read", lambda: text)
     with pytest.raises(CursorUnreadable, match="damaged"):
         asyncio.run(records.load())
