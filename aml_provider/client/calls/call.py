@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ml_token: bool
         page_key: str
         limit: int | None
+        enough: Callable[[Any], bool]
         secrets: Callable[[Any], Iterable[Secret[Any]]]
 
 
@@ -71,6 +72,7 @@ class Call(Generic[T]):
         page_key: For a list that may come in pages: the name under which the token of the next page is sent, in the
             body if there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: the most items to return; no further pages are read when they are complete.
+        enough: With ``page_key``: whether the items so far are all that is needed; then no further pages are read.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
             read.
@@ -91,6 +93,7 @@ class Call(Generic[T]):
     ml_token: bool = False
     page_key: str | None = None
     limit: int | None = None
+    enough: Callable[[T], bool] | None = None
     secrets: Callable[[T], Iterable[Secret[Any]]] | None = None
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 

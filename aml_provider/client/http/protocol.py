@@ -143,7 +143,10 @@ class Session:
             reply = yield from self._ask(page)
             found, token = self._read(page, reply, lambda wire: (call.parse(wire), next_token(wire, key)))
             items += found
-            if token is None or token in seen or (call.limit is not None and len(items) >= call.limit):
+            is_enough = (call.limit is not None and len(items) >= call.limit) or (
+                call.enough is not None and call.enough(items)
+            )
+            if token is None or token in seen or is_enough:
                 whole: T = items[: call.limit]
                 return whole
             seen.add(token)
