@@ -121,7 +121,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators.pipeline", "operators.schedule", "operators.job_schedule"),
         "sensors": _modules("sensors.pipeline", "sensors.schedule", "sensors.blob"),
         "triggers": _modules(
-            "triggers.pipeline", "triggers.schedule", "triggers.schedule_run", "triggers.blob", "triggers.blob_change"
+            "triggers.pipeline",
+            "triggers.schedule",
+            "triggers.schedule_run",
+            "triggers.blob",
+            "triggers.blob_change",
+            "triggers.run_event",
         ),
         "connection-types": [
             {

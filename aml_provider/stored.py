@@ -44,6 +44,18 @@ class StoredRecordDamaged(AzureMLError):
     permanent = True
 
 
+class CursorUnreadable(ValueError):
+    """A stored cursor is damaged, or of a newer format.
+
+    It never counts as absent, because that would silently skip every change since it was written.
+    """
+
+
+def damaged(problem: str) -> CursorUnreadable:
+    """The error for a damaged cursor, or a damaged record that holds one."""
+    return CursorUnreadable(f"The stored record is damaged: {problem}")
+
+
 @contextmanager
 def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
     """Turn each error that damaged data causes into the one that ``refuse`` makes from a description of the problem."""

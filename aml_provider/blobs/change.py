@@ -43,6 +43,11 @@ class Detection(NamedTuple):
     pages: tuple[KnownPage, ...]
 
     @property
+    def is_partial(self) -> bool:
+        """Whether there are more changes than one poll may report."""
+        return bool(self.counts.held)
+
+    @property
     def must_save(self) -> bool:
         """Whether the poll has decided something that a later process must know, even if it reports nothing.
 

@@ -10,6 +10,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from aml_provider.stored import CursorUnreadable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,18 +20,6 @@ Chunk = tuple["array[int]", "array[int]"]
 
 _FORMAT = "1"
 _ENTRY = 12
-
-
-class CursorUnreadable(ValueError):
-    """A stored cursor is damaged, or of a newer format.
-
-    It never counts as absent, because that would silently skip every change since it was written.
-    """
-
-
-def damaged(problem: str) -> CursorUnreadable:
-    """The error for a damaged cursor, or a damaged record that holds one."""
-    return CursorUnreadable(f"The stored record is damaged: {problem}")
 
 
 class Cursor:

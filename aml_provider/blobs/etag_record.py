@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from aml_provider.blobs.access import KEEP, ask
-from aml_provider.blobs.cursor import damaged
 from aml_provider.blobs.listing import SERVICE_VERSION
 from aml_provider.blobs.refusal import error_facts, refusal
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.exchange import MOST_OF_A_CURSOR
 from aml_provider.client.http.messages import Request
-from aml_provider.stored import reading
+from aml_provider.stored import damaged, reading
 
 if TYPE_CHECKING:
     from aml_provider.blobs.access import Location

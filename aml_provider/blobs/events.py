@@ -59,6 +59,16 @@ def changes_of(stored: Any) -> list[Change]:
     return stored
 
 
+def read_change_event(stored: Any) -> dict[str, Any]:
+    """Check the payload of an event that was stored.
+
+    Raises:
+        TypeError: It is something else.
+        LookupError: A part is missing.
+    """
+    return {"id": stored["id"], "changes": changes_of(stored["changes"])}
+
+
 def split(changes: Sequence[Change], limit: int = EVENT_BYTES) -> list[ChangeEvent]:
     """Make events of changes, in their order, none larger than the limit.
 

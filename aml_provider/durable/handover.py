@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from aml_provider.blobs.cursor import CursorUnreadable, damaged
-from aml_provider.stored import made, parse, reading
+from aml_provider.stored import CursorUnreadable, damaged, made, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

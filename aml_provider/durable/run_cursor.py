@@ -6,8 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import damaged
-from aml_provider.stored import parse, reading
+from aml_provider.stored import damaged, parse, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -295,3 +295,6 @@ class FolderKey(NamedTuple):
     location: BlobLocation
     ignore_empty: bool
     poll_interval: float
+
+    def __str__(self) -> str:
+        return f"{self.location.name}/{self.location.path}"

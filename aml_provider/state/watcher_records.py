@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aml_provider.blobs.cursor import damaged
-from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.compat import in_thread
 from aml_provider.state.asset_record import AssetRecord
 from aml_provider.state.cursor_stores import VariableCursorStore
-from aml_provider.stored import parse, reading
+from aml_provider.stored import damaged, parse, reading
+from aml_provider.watching.outbox import WatcherRecord
 
-_WRITER = "AzureBlobChangeTrigger"
+if TYPE_CHECKING:
+    from aml_provider.watching.outbox import ReadEvent
 
 
 class SeveralAssets(RuntimeError):
@@ -46,10 +46,12 @@ class AssetRecords:
     Args:
         accessors: The trigger's ``asset_state_store``, as the triggerer has set it.
         key: The record's name.
+        read_event: Checks a stored event.
     """
 
-    def __init__(self, accessors: Any, key: str) -> None:
+    def __init__(self, accessors: Any, key: str, read_event: ReadEvent) -> None:
         self._key = key
+        self._read_event = read_event
         # Airflow 3.3 gives public access only by name, and a trigger does not know the names.
         self._stores = [*accessors._by_name.values(), *accessors._by_uri.values()]  # noqa: SLF001
         self._record = AssetRecord(self._stores[0], key)
@@ -72,7 +74,7 @@ class AssetRecords:
                 "not, give one of the watchers a state_key"
             )
         data = await self._record.load()
-        return WatcherRecord() if data is None else WatcherRecord.from_json(data)
+        return WatcherRecord() if data is None else WatcherRecord.from_json(data, self._read_event)
 
     async def save(self, record: WatcherRecord) -> None:
         """Write the record of the asset; see :meth:`WatcherRecords.save`."""
@@ -84,12 +86,15 @@ class VariableRecords:
 
     Args:
         key: The Variable's key.
+        read_event: Checks a stored event.
+        writer: The class that writes it, for the Variable's description.
         previous: The key that an earlier version of this package used, shared by several assets.
     """
 
-    def __init__(self, key: str, previous: str | None = None) -> None:
-        self._store = VariableCursorStore(key, _WRITER)
-        self._previous = None if previous is None else VariableCursorStore(previous, _WRITER)
+    def __init__(self, key: str, read_event: ReadEvent, writer: str, previous: str | None = None) -> None:
+        self._read_event = read_event
+        self._store = VariableCursorStore(key, writer)
+        self._previous = None if previous is None else VariableCursorStore(previous, writer)
 
     def __str__(self) -> str:
         return str(self._store)
@@ -100,7 +105,7 @@ class VariableRecords:
         if text is None and self._previous is not None:
             text = await in_thread(self._previous.load)
         with reading(damaged):
-            return WatcherRecord() if text is None else WatcherRecord.from_json(parse(text))
+            return WatcherRecord() if text is None else WatcherRecord.from_json(parse(text), self._read_event)
 
     async def save(self, record: WatcherRecord) -> None:
         """Write the Variable; see :meth:`WatcherRecords.save`."""

@@ -1,8 +1,9 @@
-"""Delivers a folder's polls to Airflow's shared stream, which confirms that their events are stored (Airflow 3.3)."""
+"""Delivers the polls of a source to Airflow's shared stream, which confirms that events are stored (Airflow 3.3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -13,25 +14,29 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from aml_provider.blobs.shared_listing import FolderPoll
-    from aml_provider.hooks.blob_location import FolderKey
-    from aml_provider.triggerer.folder_stream import FolderStream
+    from aml_provider.triggerer.watch_stream import WatchStream
+    from aml_provider.watching.shared import SharedPoll
 
 
 class ConfirmedPolls(SharedStreamProducer):
-    """Delivers the polls of one folder to all its watchers in a triggerer."""
+    """Delivers the polls of one source to all its watchers in a triggerer.
 
-    def __init__(self, key: FolderKey) -> None:
+    Args:
+        module: The module whose ``stream_of`` finds the stream.
+        key: The key of the stream.
+    """
+
+    def __init__(self, module: str, key: Any) -> None:
+        self._module = module
         self._key = key
-        self._stream: FolderStream | None = None
+        self._stream: WatchStream[Any, Any, Any] | None = None
 
-    async def open_stream(self) -> AsyncIterator[tuple[FolderPoll, FolderPoll]]:
+    async def open_stream(self) -> AsyncIterator[tuple[SharedPoll, SharedPoll]]:
         """Poll for ever. Each poll is yielded with itself as the token, which Airflow returns to confirm the poll."""
-        await load("aml_provider.triggerer.folder_stream")
-        from aml_provider.triggerer.folder_stream import stream_of
-
-        self._stream = stream_of(self._key)
-        async for poll in self._stream.polls():
+        await load(self._module)
+        stream: WatchStream[Any, Any, Any] = sys.modules[self._module].stream_of(self._key)
+        self._stream = stream
+        async for poll in stream.polls():
             yield poll, poll
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:

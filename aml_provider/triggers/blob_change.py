@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.triggers.base import TriggerEvent
-
-from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TRIGGERS_WRITE_VARIABLES, BaseEventTrigger
 from aml_provider.connection import DEFAULT_CONN_ID
-from aml_provider.triggerer.loading import load
-from aml_provider.triggers.base import StoredTrigger
+from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
-    from types import FrameType
 
-    from airflow.triggers.shared_stream import SharedStreamProducer
-
-    from aml_provider.blobs.outbox import Watcher
     from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared_listing import FolderPoll
     from aml_provider.hooks.blob_location import BlobLocation, FolderKey
-    from aml_provider.state.watcher_records import WatcherRecords
-    from aml_provider.triggerer.folder_stream import FolderStream
+    from aml_provider.watching.outbox import Event
 
-_STREAM = "aml_provider.triggerer.folder_stream"
 # The most changes that a watcher takes from one poll, to bound its memory; the rest follows within seconds.
 _MOST_CHANGES = 5000
-# How many callers are searched for the asset; in Airflow 3.0 to 3.3 it is three calls up.
-_CALLERS = 6
 
 
-class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
+class AzureBlobChangeTrigger(AssetWatcherTrigger):
     """Watch a folder of blobs for an asset, and fire when blobs directly in it were added or modified.
 
     Use it in an :class:`~airflow.sdk.AssetWatcher`, on Airflow 3.0.5 or later. It reports the same changes as
@@ -72,6 +55,11 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         ValueError: Neither or both of ``datastore`` and ``container_url`` are given.
     """
 
+    _path = "aml_provider.triggers.blob.AzureBlobChangeTrigger"
+    _stream_module = "aml_provider.triggerer.folder_stream"
+    _instead = "AzureBlobChangeSensor"
+    _seen = "blobs"
+
     def __init__(
         self,
         *,
@@ -88,11 +76,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         azureml_conn_id: str = DEFAULT_CONN_ID,
         asset: str | None = None,
     ) -> None:
-        if not AIRFLOW_V_3_0_PLUS:
-            raise RuntimeError(
-                "AzureBlobChangeTrigger belongs in an AssetWatcher, which Airflow has since 3.0; "
-                "use AzureBlobChangeSensor."
-            )
+        self.check_airflow()
         if (datastore is None) == (container_url is None):
             both = "both" if datastore is not None else "neither"
             raise ValueError(f"AzureBlobChangeTrigger needs either datastore or container_url; it was given {both}.")
@@ -110,109 +94,17 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         self.azureml_conn_id = azureml_conn_id
         self.asset = asset
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class's path and its arguments, for Airflow's database.
-
-        The arguments are checked here and not in the constructor. In a DAG file the result is an import error anyway,
-        but in a triggerer an error in the constructor would end the whole triggerer.
-
-        Raises:
-            InvalidArgument: A value cannot be used; the message names the argument.
-            RuntimeError: This Airflow cannot store what a watcher has seen.
-        """
-        from aml_provider.client.arguments import as_name
-
-        if not TRIGGERS_WRITE_VARIABLES:
-            raise RuntimeError(
-                "AzureBlobChangeTrigger stores in a Variable which blobs it has seen, and triggerers write Variables "
-                "since Airflow 3.0.5; upgrade Airflow, or use AzureBlobChangeSensor."
-            )
+    def _arguments(self) -> dict[str, Any]:
         location = self._location()
         location.check()
         rules = self._rules()
-        for name in ("state_key", "asset"):
-            value = getattr(self, name)
-            if value is not None:
-                as_name(name, value)
-        return "aml_provider.triggers.blob.AzureBlobChangeTrigger", {
+        return {
             **location._asdict(),
             "settle": rules.settle,
             "ignore_empty": rules.ignore_empty,
             "pattern": None if rules.patterns is None else list(rules.patterns),
             "on_first_poll": self.on_first_poll,
-            "poll_interval": self._key().poll_interval,
-            "state_key": self.state_key,
-            # Airflow merges watchers with the same arguments, even those of different assets. An asset whose DAG is
-            # paused would then miss changes.
-            "asset": self.asset or _asset_of(self, sys._getframe(1)),  # noqa: SLF001 - see _asset_of()
         }
-
-    def shared_stream_key(self) -> FolderKey:
-        """The key of the triggers that share one listing; Airflow 3.3 calls this."""
-        return self._key()
-
-    @classmethod
-    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Make the producer for all triggers with the same key; Airflow 3.3 calls this."""
-        from aml_provider.triggerer.shared_stream import ConfirmedPolls
-
-        return ConfirmedPolls(cls(**kwargs).shared_stream_key())
-
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[FolderPoll]) -> AsyncIterator[TriggerEvent]:
-        """Turn polls of the folder into this watcher's events; Airflow 3.3 calls this instead of :meth:`run`."""
-        await load(_STREAM)
-        from aml_provider.triggerer.folder_stream import stream_of
-
-        async for event in self._watch(stream_of(self._key()), shared_stream):
-            yield event
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll for this watcher alone; Airflow calls this before 3.3, where nothing is shared."""
-        await load(_STREAM)
-        from aml_provider.triggerer.folder_stream import FolderStream
-
-        stream = FolderStream(self._key())
-        try:
-            async for event in self._watch(stream, stream.unconfirmed_polls()):
-                yield event
-        finally:
-            await stream.close()
-
-    async def _watch(self, stream: FolderStream, polls: AsyncIterator[FolderPoll]) -> AsyncIterator[TriggerEvent]:
-        records = self._records()
-        watcher = await self._begin(stream, records)
-        clock = asyncio.get_running_loop().time
-        async for poll in polls:
-            if watcher is None:
-                watcher = await self._begin(stream, records)
-                continue
-            events = watcher.take(poll, clock())
-            if watcher.must_save:
-                # If this fails the trigger ends, and Airflow starts it again with the stored record.
-                await records.save(watcher.record)
-            for event in events:
-                self.log.info("%d changes, event %s", len(event["changes"]), event["id"])
-                yield TriggerEvent(event)
-
-    async def _begin(self, stream: FolderStream, records: WatcherRecords) -> Watcher | None:
-        """Continue from the stored watcher record; None if that cannot be read."""
-        from aml_provider.blobs.cursor import CursorUnreadable
-        from aml_provider.state.watcher_records import SeveralAssets
-
-        try:
-            return stream.join(self._rules(), await records.load())
-        except SeveralAssets as error:
-            self.log.error("%s", error)  # noqa: TRY400 - the message is complete
-        except CursorUnreadable as error:
-            self.log.error(  # noqa: TRY400 - the message is complete
-                "%s. The earlier content of this folder is unknown, so no event is fired. Delete the %s; the "
-                "watcher then starts again, as on_first_poll says.",
-                error,
-                records,
-            )
-        except Exception:
-            self.log.exception("The %s could not be read; this watcher tries again with the next poll.", records)
-        return None
 
     def _location(self) -> BlobLocation:
         from aml_provider.hooks.blob_location import BlobLocation
@@ -240,44 +132,19 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         interval = in_seconds("poll_interval", self.poll_interval, minimum=0.1)
         return FolderKey(location._replace(path=normalise_path(self.path)), self.ignore_empty, interval)
 
-    def _records(self) -> WatcherRecords:
-        """The place of this watcher's record.
-
-        Without a ``state_key``, an asset's state store has one record for each folder. Before Airflow 3.3 there is one
-        Variable for each asset, folder and filter, or for each folder and filter if the asset is not known.
-        """
-        from aml_provider.state.cursor_stores import variable_key
-        from aml_provider.state.watcher_records import AssetRecords, VariableRecords
-
+    def _place(self) -> tuple[str, str]:
         location, _, _ = self._key()
-        accessors = getattr(self, "asset_state_store", None)
-        name = "watcher" if self.state_key is None else f"watcher {self.state_key}"
-        if self.state_key is None and accessors is None:
-            filters = json.dumps(self._rules()[:3])
-            name += f" {blake2b(filters.encode(), digest_size=4).hexdigest()}"
-        key = variable_key(self.azureml_conn_id, location.name, location.path, name)
-        if accessors is not None:
-            return AssetRecords(accessors, key)
-        if self.asset is None:
-            return VariableRecords(key)
-        return VariableRecords(
-            variable_key(self.azureml_conn_id, location.name, location.path, f"{name} of {self.asset}"), previous=key
-        )
+        return location.name, location.path
 
+    def _filters(self) -> Any:
+        return self._rules()[:3]
 
-def _asset_of(trigger: AzureBlobChangeTrigger, frame: FrameType | None) -> str | None:
-    """The name of the asset that is being serialised together with its trigger.
+    @staticmethod
+    def _read_event(stored: Any) -> Event:
+        from aml_provider.blobs.events import read_change_event
 
-    Airflow does not pass it to the trigger, so it is searched for in the callers' variables. If it is not found, the
-    watchers of several assets stay one trigger, which refuses to run.
-    """
-    from aml_provider.compat import Asset
+        return read_change_event(stored)
 
-    for _ in range(_CALLERS):
-        if frame is None:
-            break
-        for value in frame.f_locals.values():
-            if isinstance(value, Asset) and any(watcher.trigger is trigger for watcher in value.watchers):
-                return value.name
-        frame = frame.f_back
-    return None
+    @staticmethod
+    def _summary(event: Event) -> str:
+        return f"{len(event['changes'])} changes"

@@ -6,14 +6,13 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from aml_provider.blobs.cursor import CursorUnreadable, damaged
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
 from aml_provider.client.trouble import pause_after
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import CursorMoved, Replay, TakeOver, WaitFor
 from aml_provider.durations import in_seconds
-from aml_provider.stored import reading
+from aml_provider.stored import CursorUnreadable, damaged, reading
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger

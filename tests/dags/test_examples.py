@@ -44,7 +44,7 @@ EXAMPLES = {
     "azureml_job_schedule_delete",
 }
 if AIRFLOW_V_3_0_PLUS:
-    EXAMPLES.add("azureml_blob_change_asset_watcher")
+    EXAMPLES |= {"azureml_blob_change_asset_watcher", "azureml_run_event_asset_watcher"}
 CSV = b"order,amount\n1,19.90\n2,5.10\n"
 
 pytestmark = [
@@ -279,6 +279,40 @@ def test_asset_watcher(run_example, emulator, container):
     assert [path for path, _ in _submitted(emulator)].count("workspaceblobstore/incoming/{{ 1+1 }}.csv") == 1
     assert {path[-5:] for path, _ in _submitted(emulator)} == {"a.csv", "}.csv", "c.csv", "d.csv"}
     assert len(_results(container)) == 4
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a state store for assets since 3.3")
+def test_run_event_asset_watcher(run_example):
+    from aml_provider.durable.run_events import RunEvent
+
+    def event(name: str, status: str = "Finished") -> RunEvent:
+        return RunEvent(
+            id=name,
+            run_id=f"run-{name}",
+            status=status,
+            pipeline_id="p",
+            pipeline_name="score-files",
+            experiment_name="airflow-examples",
+            ended="2026-01-01T00:00:00+00:00",
+            link=f"https://ml.azure.com/runs/run-{name}",
+        )
+
+    def taken(dag_run: Any) -> list[str]:
+        return [run["id"] for run in _returned(dag_run, "take_runs")]
+
+    dag_id, asset = "azureml_run_event_asset_watcher", "azureml_scoring_runs"
+    # Without events, as when a person starts it, it has nothing to do; and now Airflow knows its asset.
+    assert taken(run_example(dag_id)) == []
+    a, b, c, d = event("a"), event("b", "Failed"), event("c"), event("d")
+    with _started_by(dag_id, asset, [a, a], since=(b,)):
+        assert taken(run_example(dag_id)) == ["a", "b"]
+    # A triggerer died, and made an event again.
+    with _started_by(dag_id, asset, [b, c], since=(d,)):
+        dag_run = run_example(dag_id)
+    assert taken(dag_run) == ["c", "d"]
+    (first, second) = (ti for ti in dag_run.get_task_instances() if ti.task_id == "next_stage")
+    texts = {ti.xcom_pull(task_ids="next_stage", map_indexes=ti.map_index) for ti in (first, second)}
+    assert texts == {f"score-files Finished: https://ml.azure.com/runs/run-{name}" for name in "cd"}
 
 
 def test_pipeline_as_stage(run_example, emulator, container):

@@ -244,7 +244,7 @@ def test_each_field_of_a_cursor_is_read(folder):
 # Triggers, and the tasks that they resume.
 
 
-@pytest.mark.parametrize("row", [*rows_of("triggers"), *rows_of("job_triggers")])
+@pytest.mark.parametrize("row", [*rows_of("triggers"), *rows_of("job_triggers"), *rows_of("run_event_triggers")])
 def test_a_trigger_is_made_of_its_row(row, caplog):
     from airflow.models.crypto import get_fernet
     from airflow.models.trigger import Trigger

@@ -39,10 +39,14 @@ def test_an_argument_of_a_newer_version_fails_no_trigger(trigger, caplog):
 
 
 @pytest.mark.skipif(__version__.startswith("2."), reason="no asset watchers")
-def test_an_unknown_argument_does_not_fail_a_stored_watcher(caplog):
+@pytest.mark.parametrize("kind", ["blob", "run"])
+def test_an_unknown_argument_does_not_fail_a_stored_watcher(kind, caplog):
     from aml_provider.triggers.blob import AzureBlobChangeTrigger
+    from aml_provider.triggers.run_event import AzureMLPipelineRunEventTrigger
 
     trigger = AzureBlobChangeTrigger(datastore="landing", pattern=["*.csv"])
+    if kind == "run":
+        trigger = AzureMLPipelineRunEventTrigger(experiment_name="e", statuses=["Failed"], tags={"a": None})
     again, _ = inflated(*stored(trigger, new_option=1))
     assert again.serialize() == trigger.serialize()
-    assert "AzureBlobChangeTrigger" in caplog.text
+    assert type(trigger).__name__ in caplog.text

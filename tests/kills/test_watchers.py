@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
-import sqlite3
 import time
 from pathlib import Path
 
@@ -23,43 +21,20 @@ from support.services.folder import ContainerServer
 if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
     pytest.skip("assets have a state since Airflow 3.3", allow_module_level=True)
 
-from support.airflow.triggerer import latest_records
+from support.airflow.watched import SETTINGS, WatchedAirflow
 
 DAGS = Path(__file__).parent / "watcher_dags"
-PATIENCE = 600
-SETTINGS = {
-    # A dead triggerer's watchers are given to another one after so many seconds.
-    "triggerer": {"job_heartbeat_sec": 1, "triggerer_health_check_threshold": 6},
-    "core": {"parallelism": 8},
-}
 ASSETS = {"every": "", "csv": ".csv"}
 
 
-class Watched:
+class Watched(WatchedAirflow):
     """A real Airflow whose assets watch a folder."""
 
     def __init__(self, airflow, container):
-        self.airflow = airflow
+        super().__init__(airflow)
         self.container = container
-        self.triggerers = itertools.count(2)
-        self.triggerer = "triggerer"
         self._numbers = itertools.count()
         self._dice = random.Random(7)
-        self._database = sqlite3.connect(airflow.database, timeout=30)
-
-    def ask(self, query, *arguments):
-        return self._database.execute(query, arguments).fetchall()
-
-    def records(self):
-        """What is stored of each watcher, by asset."""
-        query = "SELECT a.name, s.key, s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id"
-        kept = {(name, key): value for name, key, value in self.ask(query) if key != "taken"}
-        return {name: json.loads(text) for (name, _), text in latest_records(kept).items()}
-
-    def events(self, asset):
-        """What an asset's events carry, oldest first."""
-        query = "SELECT e.extra FROM asset_event e JOIN asset a ON a.id = e.asset_id WHERE a.name = ? ORDER BY e.id"
-        return [json.loads(extra)["payload"] for (extra,) in self.ask(query, asset)]
 
     def versions(self, asset):
         """The ids of the events of each version."""
@@ -69,10 +44,6 @@ class Watched:
                 found.setdefault((change["path"], change["etag"]), []).append(event["id"])
         return found
 
-    def open(self, asset="every"):
-        """The ids in a watcher's outbox."""
-        return [event["id"] for event in self.records()[asset]["outbox"]]
-
     def write(self):
         """Write and overwrite some blobs; one of them is new and is named."""
         new = f"in/{next(self._numbers):03}.csv"
@@ -80,23 +51,6 @@ class Watched:
         for _ in range(self._dice.randrange(3)):
             self.container.write(f"in/{self._dice.choice('abc')}.{self._dice.choice(['csv', 'txt'])}")
         return new
-
-    def wait(self, condition, what):
-        return self.airflow.wait(condition, what, timeout=PATIENCE, log=self.airflow.database.parent / "triggerer.log")
-
-    def at_once(self, condition):
-        """Wait in very small steps."""
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.002)
-
-    def kill(self):
-        self.airflow.kill(self.triggerer)
-
-    def start(self):
-        self.triggerer = f"triggerer-{next(self.triggerers)}"
-        self.airflow.start(self.triggerer)
 
     def settle(self):
         """Wait until everything that is there has arrived."""
@@ -137,15 +91,8 @@ def watched(tmp_path_factory):
             )
         )
         world = Watched(airflow, container)
-        for asset in ASSETS:
-            world.wait(lambda asset=asset: _is_loaded(world, f"consumes_{asset}"), f"the DAG for {asset} is loaded")
-            airflow.unpause(f"consumes_{asset}")
-        world.wait(lambda: set(world.records()) == set(ASSETS), "both watchers have looked")
+        world.load([f"consumes_{asset}" for asset in ASSETS], ASSETS)
         yield world
-
-
-def _is_loaded(world, dag_id):
-    return world.ask("SELECT 1 FROM dag WHERE dag_id = ?", dag_id)
 
 
 def test_a_change_arrives_once_and_one_listing_serves_both(watched):
@@ -224,15 +171,8 @@ def test_killed_between_event_and_cursor(watched, times):
 
 def test_after_all_that_each_version_has_one_id_and_each_event_was_taken(watched):
     watched.settle()
-    query = (
-        "SELECT s.value FROM asset_state_store s JOIN asset a ON a.id = s.asset_id WHERE s.key = 'taken' AND a.name = ?"
-    )
     for asset in ASSETS:
         assert all(len(set(ids)) == 1 for ids in watched.versions(asset).values())
         fired = {event["id"] for event in watched.events(asset)}
-
-        def all_taken(asset=asset, fired=fired):
-            return any(fired == set(json.loads(value)) for (value,) in watched.ask(query, asset))
-
         # Although Airflow 3.3 starts no run for an event that comes while another one waits for its run.
-        watched.wait(all_taken, "every event is taken")
+        watched.wait(lambda asset=asset, fired=fired: fired == watched.taken(asset), "every event is taken")

@@ -356,6 +356,30 @@ def job_triggers() -> dict[str, Any]:
     }
 
 
+def run_event_triggers() -> dict[str, Any]:
+    """The watchers of runs, with all their arguments and with as few as possible."""
+    from aml_provider.triggers.run_event import AzureMLPipelineRunEventTrigger
+
+    return {
+        "an asset's experiment": AzureMLPipelineRunEventTrigger(experiment_name="nightly"),
+        "an asset's runs of a pipeline, all arguments": AzureMLPipelineRunEventTrigger(
+            pipeline_name="score",
+            experiment_name="nightly",
+            statuses=["Completed", "Failed"],
+            tags={"team": None, "stage": 'it\'s "p"'},
+            poll_interval=7.5,
+            on_first_poll="report",
+            state_key="mine",
+            azureml_conn_id="other",
+            asset="scored",
+        ),
+        "an asset's pipeline": AzureMLPipelineRunEventTrigger(pipeline_id="p-1"),
+        "an asset's component": AzureMLPipelineRunEventTrigger(component_name="train"),
+        "an asset's schedule": AzureMLPipelineRunEventTrigger(schedule_name="hourly"),
+        "an asset's job schedule": AzureMLPipelineRunEventTrigger(job_schedule_name="nightly"),
+    }
+
+
 def a_watcher(**arguments: Any) -> Any:
     """The trigger of an asset's watcher."""
     from aml_provider.triggers.blob import AzureBlobChangeTrigger

@@ -139,7 +139,7 @@ def test_every_module_that_it_names_is_there(module):
         ("hooks", {"PipelineMethods"}),
         ("operators", {"BaseOperator", "DeferringOperator"}),
         ("sensors", {"PollingSensor"}),
-        ("triggers", {"BaseTrigger", "BaseEventTrigger", "SensorTrigger"}),
+        ("triggers", {"BaseTrigger", "AssetWatcherTrigger", "SensorTrigger"}),
     ],
 )
 def test_every_module_with_a_hook_operator_sensor_or_trigger_is_named(kind, bases):

@@ -33,6 +33,7 @@ PUBLIC = {
     "triggers.blob": "AzureBlobChangeTrigger AzureBlobLookTrigger",
     "triggers.blob_change": "AzureBlobChangeTrigger",
     "triggers.pipeline": "AzureMLPipelineRunTrigger",
+    "triggers.run_event": "AzureMLPipelineRunEventTrigger",
     "triggers.schedule": "AzureMLScheduleProvisioningTrigger",
     "triggers.schedule_run": "AzureMLScheduleLookTrigger",
     "links": "AzureMLPipelineRunLink",
@@ -77,7 +78,7 @@ PUBLIC = {
 }
 
 # Modules in the folders of authors that authors do not import.
-PRIVATE = {"operators.deferring", "sensors.polling", "triggers.sensor", "triggers.base"}
+PRIVATE = {"operators.deferring", "sensors.polling", "triggers.sensor", "triggers.base", "triggers.asset_watcher"}
 FOR_AUTHORS = ("operators", "sensors", "triggers")
 
 # Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.
@@ -147,6 +148,11 @@ ARGUMENTS = {
     "triggers.pipeline.AzureMLPipelineRunTrigger": """
         run_id experiment_name poll_interval=30.0 deadline=None azureml_conn_id='azureml_default' cancel_on_kill=True
         durable=True
+    """,
+    "triggers.run_event.AzureMLPipelineRunEventTrigger": """
+        | pipeline_id=None pipeline_name=None component_name=None experiment_name=None schedule_name=None
+        job_schedule_name=None statuses=('Finished',) tags=None poll_interval=60.0 on_first_poll='remember'
+        state_key=None azureml_conn_id='azureml_default' asset=None
     """,
     "triggers.schedule.AzureMLScheduleProvisioningTrigger": (
         "schedule_id deadline poll_interval=5.0 azureml_conn_id='azureml_default' is_job_schedule=False"

@@ -12,21 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aml_provider.blobs.access import ContainerAccess, Location
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, damaged, undone
+from aml_provider.blobs.cursor import Cursor, Difference, undone
 from aml_provider.blobs.etag_record import read_record
-from aml_provider.blobs.events import ChangeEvent, changes_of, event_id
+from aml_provider.blobs.events import ChangeEvent, changes_of, event_id, read_change_event
 from aml_provider.blobs.folder import Folder
-from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.client.http.reply import Reply
+from aml_provider.durable.ended_runs import SeenRuns, run_hash
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.run_cursor import RunCursor
+from aml_provider.durable.run_events import RunEvent, read_run_event
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.state.cursor_stores import VariableCursorStore
 from aml_provider.state.slots import intent_slot
 from aml_provider.state.task_records import TaskStateSubmissionStore, VariableSubmissionStore, stored_record
 from aml_provider.state.watcher_records import VariableRecords
-from aml_provider.stored import StoredRecordDamaged, parse, reading
+from aml_provider.stored import CursorUnreadable, StoredRecordDamaged, damaged, parse, reading
+from aml_provider.watching.outbox import WatcherRecord
 
 CHANGE = {
     "datastore": "store",
@@ -44,6 +46,8 @@ OUTBOX = (ChangeEvent(id=event_id([CHANGE]), changes=[CHANGE]),)
 RUNS = RunCursor(
     datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC), (("r", datetime(2026, 1, 2, tzinfo=UTC)),)
 )
+SEEN = SeenRuns(1_780_000_000, {"run-2": 1_779_000_000}, {run_hash("run-1"): 1_780_000_001})
+RUN_EVENT = dict.fromkeys(RunEvent.__annotations__, "x")
 RECORD = SubmissionRecord("g", 1, 0, 0, "k", "f", "e", None, 1.5)
 
 
@@ -68,12 +72,19 @@ def an_intent(text):
     Intent.load(intent_slot({"task_state_store": Store(azureml_schedule_intent=text)}))
 
 
+def a_run_watcher(text):
+    record = WatcherRecord.from_json(parse(text), read_run_event)
+    if record.cursor_text is not None:
+        SeenRuns.decode(record.cursor_text)
+
+
 READERS = {
     "what a sensor has seen": (COMMIT.encode(), a_commit),
     "what a watcher has seen": (
         json.dumps(WatcherRecord(CURSOR, OUTBOX).to_json()),
-        lambda text: WatcherRecord.from_json(parse(text)),
+        lambda text: WatcherRecord.from_json(parse(text), read_change_event),
     ),
+    "which runs have ended": (json.dumps(WatcherRecord(SEEN.encode(), (RUN_EVENT,)).to_json()), a_run_watcher),
     "which runs were followed": (RUNS.encode(), RunCursor.decode),
     "a submission": (json.dumps(RECORD._asdict()), a_record),
     "an intent": (json.dumps(Intent("k", 1.5)._asdict()), an_intent),
@@ -118,9 +129,9 @@ def test_a_stored_text_is_read(kind):
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("text", BAD, ids=[text[:12] or "empty" for text in BAD])
 def test_a_text_that_is_not_a_record_is_damage(kind, text):
-    if kind == "what a watcher has seen":
+    if kind in {"what a watcher has seen", "which runs have ended"}:
         with pytest.raises((CursorUnreadable, ValueError, RecursionError)):
-            WatcherRecord.from_json(parse(text))
+            READERS[kind][1](text)
     else:
         assert not reads(kind, text)
 
@@ -160,7 +171,7 @@ def test_a_record_with_a_replaced_part_is_read_or_damaged(data):
         reads(kind, replaced(whole, path, text))
     except (ValueError, RecursionError):
         # Airflow's own store parses it before it is read; VariableRecords turns it into damage, see below.
-        assert kind == "what a watcher has seen"
+        assert kind in {"what a watcher has seen", "which runs have ended"}
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -183,7 +194,7 @@ def test_a_variable_that_is_not_utf_8_is_damage(monkeypatch):
 
 @pytest.mark.parametrize("text", BAD)
 def test_a_damaged_variable_of_a_watcher_is_an_error(text, monkeypatch):
-    records = VariableRecords("key")
+    records = VariableRecords("key", read_change_event, "AzureBlobChangeTrigger")
     monkeypatch.setattr(records._store, "_read", lambda: text)
     with pytest.raises(CursorUnreadable, match="damaged"):
         asyncio.run(records.load())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ml_token: bool
         page_key: str
         limit: int | None
+        enough: Callable[[Any], bool]
         secrets: Callable[[Any], Iterable[Secret[Any]]]
 
 
@@ -76,6 +77,8 @@ class Call(Generic[T]):
             body if there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: the maximum number of items to return. Once that many have been read, no further page
             is requested.
+        enough: With ``page_key``: tells whether the items so far are all that is needed. If they are, no further page
+            is requested.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
             read.
@@ -96,6 +99,7 @@ class Call(Generic[T]):
     ml_token: bool = False
     page_key: str | None = None
     limit: int | None = None
+    enough: Callable[[T], bool] | None = None
     secrets: Callable[[T], Iterable[Secret[Any]]] | None = None
     object_hook: Callable[[dict[str, Any]], Any] | None = None
 

@@ -9,7 +9,7 @@ from aml_provider.client.entities import PipelineRun
 from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _JOBS = Resource("arm", "jobs")
 
@@ -55,7 +55,11 @@ def cancel_job(job_id: str) -> Call[None]:
 
 
 def list_jobs(
-    *, properties: Mapping[str, str | None] | None = None, tag: str | None = None, limit: int | None = None
+    *,
+    properties: Mapping[str, str | None] | None = None,
+    tag: str | None = None,
+    limit: int | None = None,
+    enough: Callable[[tuple[PipelineRun, ...]], bool] = lambda _: False,
 ) -> Call[tuple[PipelineRun, ...]]:
     """List the pipeline jobs that are not archived. Their order is not established.
 
@@ -63,6 +67,7 @@ def list_jobs(
         properties: Only jobs that have all of these properties; None as a value means any value.
         tag: Only jobs that have a tag of this name.
         limit: The most jobs to return; None: all.
+        enough: Whether the jobs so far are all that is needed, so that no further page is read.
 
     Raises:
         InvalidArgument: A property cannot be searched for: how the filter quotes a comma or an equals sign is not
@@ -74,7 +79,7 @@ def list_jobs(
     if properties:
         query.append(("properties", ",".join(_filter(name, value) for name, value in properties.items())))
     return _JOBS.read_list(
-        "list jobs", "/jobs", PipelineRun.from_job, query=tuple(query), page_key="$skip", limit=limit
+        "list jobs", "/jobs", PipelineRun.from_job, query=tuple(query), page_key="$skip", limit=limit, enough=enough
     )
 
 

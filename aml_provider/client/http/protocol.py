@@ -143,7 +143,10 @@ class Session:
             reply = yield from self._ask(page)
             found, tokens = self._read(page, reply, lambda wire: (call.parse(wire), next_page(wire, key)))
             items += found
-            if tokens is None or tokens in seen or (call.limit is not None and len(items) >= call.limit):
+            is_enough = (call.limit is not None and len(items) >= call.limit) or (
+                call.enough is not None and call.enough(items)
+            )
+            if tokens is None or tokens in seen or is_enough:
                 whole: T = items[: call.limit]
                 return whole
             seen.add(tokens)

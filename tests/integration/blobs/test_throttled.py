@@ -9,14 +9,14 @@ import time
 import pytest
 from support.drivers.watching import context_of, deferred, fire, look, sensor
 
-from aml_provider.blobs.outbox import WatcherRecord
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.http import clients
 from aml_provider.client.http.reply import Reply
 from aml_provider.durable.handover import Commit, Owner
 from aml_provider.emulator.workspace.models import Datastore
 from aml_provider.hooks.blob_location import BlobLocation, FolderKey
-from aml_provider.triggerer.folder_stream import FolderStream
+from aml_provider.triggerer.folder_stream import make_stream
+from aml_provider.watching.outbox import WatcherRecord
 
 # Azure Storage says 503 and ServerBusy, other services 429.
 busy = pytest.mark.parametrize("status", [429, 503])
@@ -192,7 +192,7 @@ def stream(container, monkeypatch):
     location = BlobLocation(None, container.url, "incoming", None, "azureml_default")
 
     def make():
-        made = FolderStream(FolderKey(location, ignore_empty=True, poll_interval=0.1))
+        made = make_stream(FolderKey(location, ignore_empty=True, poll_interval=0.1))
         return made, made.join(Rules.of(), WatcherRecord())
 
     return make

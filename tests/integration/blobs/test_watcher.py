@@ -271,7 +271,7 @@ async def test_a_folder_that_cannot_be_listed_ends_nothing(status, level, contai
     told = [record for record in caplog.records if "This poll failed and was discarded" in record.getMessage()]
     assert [record.levelname for record in told] == [level] * 2
     # At growing intervals.
-    first, second = (record.args[2] for record in told)
+    first, second = (record.args[1] for record in told)
     assert 0.08 <= first <= 0.1
     assert 0.16 <= second <= 0.2
 
@@ -348,9 +348,9 @@ async def test_another_pattern_or_interval_goes_on_from_the_same_record(containe
 async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(container, monkeypatch, said):
     """As on Airflow 3.0 to 3.2: no stream is shared, no asset has a state, and no trigger learns of stored events."""
     from aml_provider.state import variables
-    from aml_provider.triggerer import folder_stream
+    from aml_provider.triggerer import watch_stream
 
-    monkeypatch.setattr(folder_stream, "_STORING", 0.2)
+    monkeypatch.setattr(watch_stream, "_STORING", 0.2)
     kept = {}
     monkeypatch.setattr(variables, "read", kept.get)
     monkeypatch.setattr(variables, "write", lambda key, value, description: kept.__setitem__(key, value))
@@ -396,8 +396,8 @@ def test_without_assets_each_filter_has_its_own_record(container):
 @watching
 async def test_without_asset_state_each_asset_has_a_variable_and_goes_on_from_the_shared_one(monkeypatch):
     from aml_provider.blobs.cursor import Cursor
-    from aml_provider.blobs.outbox import WatcherRecord
     from aml_provider.state import variables
+    from aml_provider.watching.outbox import WatcherRecord
 
     kept = {}
     monkeypatch.setattr(variables, "read", kept.get)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import importlib
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -23,12 +24,12 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from aml_provider.triggers.blob import AzureBlobChangeTrigger
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pytest
+
+    from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
 
 
 class Database:
@@ -110,11 +111,11 @@ class Triggerer:
         await asyncio.wait([self._syncing, *self.tasks])
         await self._streams.stop_all()
 
-    def start(self, trigger: AzureBlobChangeTrigger, *assets: str) -> asyncio.Task[None]:
+    def start(self, trigger: AssetWatcherTrigger, *assets: str) -> asyncio.Task[None]:
         """Run a trigger as Airflow reads it from its database."""
         path, arguments = trigger.serialize()
-        assert path == "aml_provider.triggers.blob.AzureBlobChangeTrigger"
-        made = AzureBlobChangeTrigger(**json.loads(json.dumps(arguments)))
+        module, _, name = path.rpartition(".")
+        made = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
         assets = assets or ("asset",)
         made.asset_state_store = AssetStateStoreAccessors(inlets=[Asset(name=name) for name in assets])
         self.tasks.append(asyncio.create_task(self._run(len(self.tasks), made, assets)))
@@ -144,7 +145,7 @@ class Triggerer:
                 await asyncio.sleep(0.005)
         return result
 
-    async def _run(self, trigger_id: int, trigger: AzureBlobChangeTrigger, assets: tuple[str, ...]) -> None:
+    async def _run(self, trigger_id: int, trigger: AssetWatcherTrigger, assets: tuple[str, ...]) -> None:
         key = trigger.shared_stream_key()
         stream = self._streams.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
         try:

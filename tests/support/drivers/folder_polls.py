@@ -16,13 +16,14 @@ from aml_provider.client.http.reply import Reply
 if TYPE_CHECKING:
     from support.services.folder import FakeContainer
 
-    from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
+    from aml_provider.blobs.shared_listing import SharedFolder
+    from aml_provider.watching.shared import SharedPoll
 
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 ACCESS = ContainerAccess()
 
 
-def poll_once(shared: SharedFolder, container: FakeContainer) -> FolderPoll | None:
+def poll_once(shared: SharedFolder, container: FakeContainer) -> SharedPoll | None:
     """Poll once; None if a page could not be read."""
     flow: Any = shared.poll(FOLDER, ACCESS)
     try:
@@ -32,7 +33,7 @@ def poll_once(shared: SharedFolder, container: FakeContainer) -> FolderPoll | No
             status, headers, body = container.answer(asked)
             request = answer(flow, Reply(status, headers, body, "id"))
     except StopIteration as stop:
-        poll: FolderPoll = stop.value
+        poll: SharedPoll = stop.value
         return poll
     except ServiceError:
         return None

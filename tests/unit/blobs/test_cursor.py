@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable
+from aml_provider.blobs.cursor import Cursor
+from aml_provider.stored import CursorUnreadable
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)), unique=True))

@@ -10,12 +10,13 @@ from support.drivers.folder_polls import FOLDER, poll_once
 from support.services.folder import FakeContainer
 
 from aml_provider.blobs.access import ContainerAccess
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable
-from aml_provider.blobs.events import event_id, split
-from aml_provider.blobs.outbox import Watcher, WatcherRecord
+from aml_provider.blobs.cursor import Cursor
+from aml_provider.blobs.events import event_id, read_change_event, split
 from aml_provider.blobs.rules import Rules
-from aml_provider.blobs.shared_listing import SharedFolder
+from aml_provider.blobs.shared_listing import SharedFolder, watch_folder
 from aml_provider.client.errors import CredentialError
+from aml_provider.stored import CursorUnreadable
+from aml_provider.watching.outbox import WatcherRecord
 
 
 class Folder:
@@ -27,7 +28,7 @@ class Folder:
         self.now = 0.0
 
     def watch(self, record=WatcherRecord(), **rules):  # noqa: B008 - it is immutable
-        return Watcher(self.shared, Rules.of(**rules), record, self.now)
+        return watch_folder(self.shared, Rules.of(**rules), record, self.now)
 
     def poll(self, *watchers):
         """Poll once; the names in the events of each watcher."""
@@ -212,12 +213,12 @@ def test_a_failed_page_moves_no_watcher(folder):
 @pytest.mark.parametrize("data", [None, [], "text", {}, {"format": 1}, {"format": 1, "cursor": "", "outbox": [{}]}])
 def test_a_damaged_record_is_not_taken_for_a_missing_one(data):
     with pytest.raises(CursorUnreadable, match="damaged"):
-        WatcherRecord.from_json(data)
+        WatcherRecord.from_json(data, read_change_event)
 
 
 def test_a_record_of_a_newer_format_is_not_taken_for_a_missing_one(folder):
     with pytest.raises(CursorUnreadable, match="format 2; this version reads 1"):
-        WatcherRecord.from_json({"format": 2})
+        WatcherRecord.from_json({"format": 2}, read_change_event)
     with pytest.raises(CursorUnreadable):
         folder.watch(WatcherRecord("1.00000000.AAAA"))
 
@@ -226,7 +227,7 @@ def test_a_watcher_record_survives_json(folder):
     watcher = folder.watch(on_first_poll="report")
     folder.container.write("in/ü.csv")
     folder.poll(watcher)
-    assert WatcherRecord.from_json(watcher.record.to_json()) == watcher.record
+    assert WatcherRecord.from_json(watcher.record.to_json(), read_change_event) == watcher.record
 
 
 class Death(Exception):
@@ -259,7 +260,9 @@ class Storm:
         # As a new process does; it does not get polls from before.
         rules = {"pattern": self.patterns[i], "settle": self.settles[i]}
         self.alive[i] = self.folder.watch(
-            WatcherRecord.from_json(self.records[i].to_json()) if self.records[i].cursor_text else WatcherRecord(),
+            WatcherRecord.from_json(self.records[i].to_json(), read_change_event)
+            if self.records[i].cursor_text
+            else WatcherRecord(),
             **rules,
         )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from aml_provider.blobs.cursor import Cursor, CursorUnreadable, Difference, undone
+from aml_provider.blobs.cursor import Cursor, Difference, undone
 from aml_provider.compat import BaseOperator, Variable
 from aml_provider.durable.handover import (
     BEHIND,
@@ -26,6 +26,7 @@ from aml_provider.durable.handover import (
 from aml_provider.state import variables
 from aml_provider.state.cursor_stores import VariableCursorStore, variable_key
 from aml_provider.state.other_tasks import states_for
+from aml_provider.stored import CursorUnreadable
 
 ME = Owner("dag", "run1", "watch", -1, 3)
 OTHER = Owner("dag", "run0", "watch")

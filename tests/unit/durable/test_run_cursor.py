@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.cursor import CursorUnreadable
 from aml_provider.client.entities import PipelineRun
 from aml_provider.durable.run_cursor import LATENESS, RunCursor
+from aml_provider.stored import CursorUnreadable
 
 START = datetime(2026, 3, 29, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""One watcher of a shared folder: the events that it fires, and the record that it stores first. No I/O, no clock.
+"""One watcher of a shared source: the events that it fires, and the record that it stores first. No I/O, no clock.
 
 The watcher record holds the cursor and an outbox: the events that follow from the cursor. It is stored before these
 events are fired, and events leave the outbox only when they are known to be stored. So if a process dies in between,
@@ -7,20 +7,22 @@ the next watcher fires the same events again, with the same ids, and then contin
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.blobs.cursor import CursorUnreadable, damaged
-from aml_provider.blobs.events import ChangeEvent, changes_of, split
-from aml_provider.stored import reading
+from aml_provider.stored import CursorUnreadable, damaged, reading
 
 if TYPE_CHECKING:
-    from aml_provider.blobs.rules import Rules
-    from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
+    from collections.abc import Callable, Sequence
+
+    from aml_provider.watching.shared import Knowledge, SharedPoll
+
+    #: The payload of an asset event: JSON data with a key ``id``, which is the same whenever the event is repeated.
+    Event = dict[str, Any]
+    #: Checks the stored payload of an event; raises an error for anything else.
+    ReadEvent = Callable[[Any], Event]
 
 _FORMAT = 1
-# For this many seconds a watcher need not store names that its pattern refused: after a restart it would refuse them
+# For this many seconds a watcher need not store what it found and did not want: after a restart it would leave it out
 # again. Otherwise each blob in a folder with a thousand watchers would cost a thousand writes.
 _UNSAVED = 600.0
 
@@ -34,14 +36,14 @@ class WatcherRecord(NamedTuple):
     """
 
     cursor_text: str | None = None
-    outbox: tuple[ChangeEvent, ...] = ()
+    outbox: tuple[Event, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON data."""
         return {"format": _FORMAT, "cursor": self.cursor_text, "outbox": list(self.outbox)}
 
     @classmethod
-    def from_json(cls, data: Any) -> WatcherRecord:
+    def from_json(cls, data: Any, read_event: ReadEvent) -> WatcherRecord:
         """Read the result of :meth:`to_json`.
 
         Raises:
@@ -50,43 +52,48 @@ class WatcherRecord(NamedTuple):
         with reading(damaged):
             form = data["format"]
             if form == _FORMAT:
-                events = [(event["id"], changes_of(event["changes"])) for event in data["outbox"]]
-                if not all(isinstance(text, str) for text in (data["cursor"], *(name for name, _ in events))):
+                events = [read_event(event) for event in data["outbox"]]
+                if not all(isinstance(text, str) for text in (data["cursor"], *(event["id"] for event in events))):
                     raise TypeError("the cursor, or the id of an event, is not text")
-                return cls(data["cursor"], tuple(ChangeEvent(id=name, changes=changes) for name, changes in events))
+                return cls(data["cursor"], tuple(events))
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
 class Watcher:
-    """Turns polls of a folder into one watcher's events.
+    """Turns polls of a shared source into one watcher's events.
 
     Args:
-        folder: The folder that is polled.
-        rules: Which changes are fired, with this watcher's own pattern.
+        knowledge: What this watcher and others have decided so far.
+        polls: How many polls there were before it joined.
         record: The stored record.
+        events_of: Makes events of what a poll has found; without anything that this watcher wants, there are none.
         now: The time in seconds, by the same clock as in :meth:`take`.
 
     Attributes:
         record: The record to store before the events of the last :meth:`take` may be fired.
         must_save: Whether it differs from the stored record.
-
-    Raises:
-        CursorUnreadable: The record's cursor is damaged, or of a newer format.
     """
 
-    def __init__(self, folder: SharedFolder, rules: Rules, record: WatcherRecord, now: float) -> None:
-        self._knowledge = folder.join(rules._replace(patterns=None), record.cursor_text)
-        self._since = folder.polls
-        self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        polls: int,
+        record: WatcherRecord,
+        events_of: Callable[[Sequence[Any]], Sequence[Event]],
+        now: float,
+    ) -> None:
+        self._knowledge = knowledge
+        self._since = polls
+        self._events_of = events_of
         # The same text as the record's, but one object for all watchers.
-        self.record = record._replace(cursor_text=self._knowledge.cursor_text)
+        self.record = record._replace(cursor_text=knowledge.cursor_text)
         self.must_save = False
         self._saved_at = now
         self._knows_more = False
         self._is_resumed = not record.outbox
-        self._fired: list[tuple[FolderPoll, int]] = []  # with each poll, how many events at the beginning of the outbox
+        self._fired: list[tuple[SharedPoll, int]] = []  # with each poll, how many events at the beginning of the outbox
 
-    def take(self, poll: FolderPoll, now: float) -> list[ChangeEvent]:
+    def take(self, poll: SharedPoll, now: float) -> list[Event]:
         """Process a poll. Every poll must be passed, in order.
 
         Returns:
@@ -101,7 +108,7 @@ class Watcher:
         step = poll.steps.get(self._knowledge) if poll.number > self._since else None
         if step is not None:
             found = step.detection.changes
-            new = split([change for change in found if self._wants(change["name"])]) if found else []
+            new = self._events_of(found) if found else []
             self._knows_more |= bool(found)
             outbox += tuple(new)
             events += new
@@ -118,6 +125,3 @@ class Watcher:
             poll.has_fired = True
             self._fired.append((poll, len(events)))
         return events
-
-    def _wants(self, name: str) -> bool:
-        return self._wanted is None or self._wanted(name) is not None

@@ -1,0 +1,161 @@
+"""Runs that have ended, as asset events: the shared polls of a source of runs, and its watchers."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+from aml_provider.durable.ended_runs import Endings, SeenRuns, find_endings, first_floor
+from aml_provider.watching.outbox import Watcher
+from aml_provider.watching.shared import SharedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.http.messages import Flow
+    from aml_provider.durable.run_sources import EndedRun, RunSource
+    from aml_provider.durable.wanted_runs import WantedRuns
+    from aml_provider.watching.outbox import Event, WatcherRecord
+    from aml_provider.watching.shared import SharedPoll
+
+
+class RunEvent(TypedDict):
+    """The payload of an asset event.
+
+    Attributes:
+        id: The same for the same run, in every process and at any time.
+        run_id: The run.
+        status: ``Finished``, ``Failed`` or ``Canceled``, for runs of v1 and jobs of v2 alike.
+        pipeline_id: The published pipeline, or the component's version; None if the workspace does not say.
+        pipeline_name: Its name; None if the workspace does not say.
+        experiment_name: The experiment.
+        ended: When the run ended, by the service's clock: ISO 8601, UTC. None if the service does not say.
+        link: The run's page in the studio.
+    """
+
+    id: str
+    run_id: str
+    status: str
+    pipeline_id: str | None
+    pipeline_name: str | None
+    experiment_name: str
+    ended: str | None
+    link: str
+
+
+class RunRules(NamedTuple):
+    """The decisions that watchers of a source have in common.
+
+    Attributes:
+        report_first: Whether the first poll reports runs that have ended.
+    """
+
+    report_first: bool
+
+
+class _State:
+    def __init__(self, rules: RunRules, seen: SeenRuns | None) -> None:
+        self.rules = rules
+        self.seen = seen
+
+    def accept(self, detection: Endings) -> None:
+        self.seen = detection.cursor
+
+
+class SharedRuns(SharedSource):
+    """One source of runs and its watchers.
+
+    Args:
+        source: The source.
+    """
+
+    def __init__(self, source: RunSource) -> None:
+        super().__init__()
+        self.source = source
+
+    def poll(self, now: float) -> Flow[SharedPoll]:
+        """Read the source once and compare.
+
+        Args:
+            now: The time, in seconds since the epoch; see :func:`~aml_provider.durable.ended_runs.find_endings`.
+
+        Raises:
+            AzureMLError: The poll is discarded and nothing changes.
+        """
+        everybody = list(self._all)
+        runs = yield from self._read([one.state.seen for one in everybody], now)
+        found = [
+            find_endings(one.state.seen, runs, now=now, report_first=one.state.rules.report_first) for one in everybody
+        ]
+        complete: dict[str, EndedRun | None] = {}
+        for run in (run for endings in found for run in endings.changes):
+            if run.id not in complete:
+                complete[run.id] = yield from self.source.complete(run)
+        detections = [
+            endings._replace(changes=tuple(full for run in endings.changes if (full := complete[run.id]) is not None))
+            for endings in found
+        ]
+        return self._advanced(everybody, detections)
+
+    def _state_of(self, rules: Any, cursor_text: str | None) -> _State:
+        return _State(rules, None if cursor_text is None else SeenRuns.decode(cursor_text))
+
+    def _read(self, seen: Sequence[SeenRuns | None], now: float) -> Flow[Sequence[PipelineRun]]:
+        since = min(first_floor(now) if one is None else one.floor for one in seen)
+        active = sorted({run_id for one in seen if one is not None for run_id in one.active})
+        runs = yield from self.source.read(since, active)
+        if None in seen:
+            runs = [*runs, *(yield from self.source.read_active())]
+        return runs
+
+
+def watch_runs(shared: SharedRuns, wanted: WantedRuns, record: WatcherRecord, now: float) -> Watcher:
+    """Make a watcher of a source of runs.
+
+    Args:
+        shared: The source.
+        wanted: The runs that are fired.
+        record: The stored record.
+        now: The time in seconds, by the same clock as in :meth:`~aml_provider.watching.outbox.Watcher.take`.
+
+    Raises:
+        CursorUnreadable: The record's cursor is damaged, or of a newer format.
+    """
+    knowledge = shared.join(RunRules(wanted.report_first), record.cursor_text)
+
+    def events_of(found: Sequence[EndedRun]) -> list[Any]:
+        return [event_of(ended) for ended in found if wanted.wants(ended)]
+
+    return Watcher(knowledge, shared.polls, record, events_of, now)
+
+
+def event_of(ended: EndedRun) -> RunEvent:
+    """The event for a run that has ended. Its id is the SHA-256 of the workspace and the run's id."""
+    run = ended.run
+    return RunEvent(
+        id=sha256(json.dumps([ended.workspace, run.id]).encode()).hexdigest(),
+        run_id=run.id,
+        status=run.state.value,
+        pipeline_id=run.pipeline_id or None,
+        pipeline_name=ended.pipeline_name or None,
+        experiment_name=run.experiment_name,
+        ended=None if run.ended is None else run.ended.isoformat(),
+        link=ended.link,
+    )
+
+
+def read_run_event(stored: Any) -> Event:
+    """Check the payload of an event that was stored.
+
+    Raises:
+        TypeError: It is something else.
+        LookupError: A part is missing.
+    """
+    event = {name: stored[name] for name in RunEvent.__annotations__}
+    for name, value in event.items():
+        may_be_none = name in {"pipeline_id", "pipeline_name", "ended"}
+        if not isinstance(value, str) and not (value is None and may_be_none):
+            raise TypeError(f"{name} of an event is {value!r:.80}")
+    return event
