@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
+from aml_provider import metrics
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.outbox import Watcher
 from aml_provider.blobs.shared_listing import FolderPoll, SharedFolder
@@ -150,7 +151,10 @@ class FolderStream:
         location = session.location
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
+        began = self._clock()
         poll = await session.client.run(self._folder.poll(location.folder, location.access))
+        listed = max((step.detection.counts.listed for step in poll.steps.values()), default=0)
+        metrics.listed(listed, self._clock() - began, self._key.location.azureml_conn_id)
         for step in poll.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)
             if not self._has_warned:
@@ -182,6 +186,7 @@ class FolderStream:
         pause = min(longest, interval * 2.0 ** min(self._failures, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
         if isinstance(error, AzureMLError):
             pause = pause_after(error, pause)
+        metrics.failed(error, self._key.location.azureml_conn_id)
         self._failures += 1
         self._due = self._clock() + pause
         # Each is logged: their pauses grow.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
+    from aml_provider.blobs.events import ChangeEvent
     from aml_provider.blobs.outbox import Watcher
     from aml_provider.blobs.rules import Rules
     from aml_provider.blobs.shared_listing import FolderPoll
@@ -190,9 +191,20 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
             if watcher.must_save:
                 # If this fails the trigger ends, and Airflow starts it again with the stored record.
                 await records.save(watcher.record)
-            for event in events:
+            for number, event in enumerate(events, 1):
+                self._count(event, is_repeated=number <= watcher.repeated)
                 self.log.info("%d changes, event %s", len(event["changes"]), event["id"])
                 yield TriggerEvent(event)
+
+    def _count(self, event: ChangeEvent, *, is_repeated: bool) -> None:
+        from aml_provider import metrics
+
+        tags = {"conn_id": self.azureml_conn_id, "asset": self.asset}
+        metrics.count(metrics.WATCHER_EVENTS, **tags)
+        if is_repeated:
+            metrics.count(metrics.DELIVERIES_REPEATED, **tags)
+        else:
+            metrics.count(metrics.CHANGES, len(event["changes"]), **tags)
 
     async def _begin(self, stream: FolderStream, records: WatcherRecords) -> Watcher | None:
         """Continue from the stored watcher record; None if that cannot be read."""

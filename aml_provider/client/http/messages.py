@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client.http.exchange import MOST_OF_A_RECORD
@@ -66,6 +66,8 @@ class OwnSettings(NamedTuple):
     """A flow that yields this is sent the settings of its workspace; nothing is requested."""
 
 
+#: Called after each exchange with the request and the status of the reply; None if there was no complete reply.
+Observe: TypeAlias = Callable[[Request, int | None], None]
 #: Carried out by a driver.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
 #: Composed of calls, requests and pauses: a call yields its result, a request its reply, a pause None.
