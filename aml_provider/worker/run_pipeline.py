@@ -188,7 +188,7 @@ class RunTry:
             return
         run_id = submission.run_id
         try:
-            with Client(submission.settings, policy=_BRIEF, hide=mask) as client:
+            with self._brief_client(submission.settings) as client:
                 run_id = client.run(submission.find(_CANCEL_TIMEOUT))
                 if run_id is None:
                     return
@@ -238,6 +238,10 @@ class RunTry:
             for interruption in self._interruptions:
                 interruption.wait(_KILL_TIMEOUT)
 
+    def _brief_client(self, settings: WorkspaceSettings) -> Client:
+        observe = metrics.exchanges(self._arguments.azureml_conn_id)
+        return Client(settings, policy=_BRIEF, hide=mask, observe=observe)
+
     def _new_submission(self, settings: WorkspaceSettings, *, has_begun: bool) -> Submission:
         ti, arguments, deployment = self._ti, self._arguments, this_deployment()
         learns = self._store is not None and not has_begun
@@ -274,7 +278,7 @@ class RunTry:
         try:
             if not submission.must_learn:
                 return
-            with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
+            with self._brief_client(client.settings) as brief:
                 brief.run(submission.learn())
         except Exception as error:  # noqa: BLE001 - the run continues, whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
