@@ -92,6 +92,7 @@ class Submission:
             log=log,
             now=now,
         )
+        self._cancelled: set[str] = set()
         self._record: SubmissionRecord | None = None
         #: The run of this try; None before the submission, and while that is under way or in doubt.
         self.run_id: str | None = None
@@ -168,8 +169,14 @@ class Submission:
             timeout=timeout,
             log=self._log.warning,
             check=self._deployment.check,
-            cancelled=partial(self._observer.cancelled, reason),
+            cancelled=partial(self._note_cancel, run_id, reason),
         )
+
+    def _note_cancel(self, run_id: str, reason: CancelReason) -> None:
+        """Notify the observer once: the service accepts a cancel again as long as the run has not ended."""
+        if run_id not in self._cancelled:
+            self._cancelled.add(run_id)
+            self._observer.cancelled(reason)
 
     @property
     def must_learn(self) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import TriggerEvent
 
+    from aml_provider.client.flows.cancel_run import CancelReason
     from aml_provider.triggerer.run_poller import RunPoller
 
 # Airflow gives on_kill 30 seconds: for repeating each of four requests, and for waiting for the end of the run.
@@ -66,6 +67,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
+        self._is_cancel_counted = False
 
     async def poller(self) -> RunPoller:
         """The poller of the run's experiment."""
@@ -163,8 +165,6 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         deployment = await sync_to_async(this_deployment)()
-        ti: Any = self.task_instance
-        observer = metrics.TaskMetrics(self.azureml_conn_id, ti.dag_id, ti.task_id)
         async with AsyncClient(
             settings,
             policy=RetryPolicy(budget=_CANCEL_BUDGET),
@@ -179,7 +179,16 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                     timeout=_CANCEL_TIMEOUT,
                     log=self.log.warning,
                     check=deployment.check,
-                    cancelled=lambda: observer.cancelled(CancelReason.KILLED),
+                    cancelled=lambda: self._count_cancel(CancelReason.KILLED),
                 )
             )
         self.log.info("Run %s is %s.", self.run_id, run.status)
+
+    def _count_cancel(self, reason: CancelReason) -> None:
+        """Count it once: Airflow may call ``on_kill`` again before the run has ended."""
+        from aml_provider import metrics
+
+        if not self._is_cancel_counted:
+            self._is_cancel_counted = True
+            ti: Any = self.task_instance
+            metrics.TaskMetrics(self.azureml_conn_id, ti.dag_id, ti.task_id).cancelled(reason)

@@ -45,6 +45,8 @@ EXAMPLES = {
 }
 if AIRFLOW_V_3_0_PLUS:
     EXAMPLES.add("azureml_blob_change_asset_watcher")
+if AIRFLOW_V_3_3_PLUS:
+    EXAMPLES.add("azureml_retry_policy")
 CSV = b"order,amount\n1,19.90\n2,5.10\n"
 
 pytestmark = [
@@ -279,6 +281,12 @@ def test_asset_watcher(run_example, emulator, container):
     assert [path for path, _ in _submitted(emulator)].count("workspaceblobstore/incoming/{{ 1+1 }}.csv") == 1
     assert {path[-5:] for path, _ in _submitted(emulator)} == {"a.csv", "}.csv", "c.csv", "d.csv"}
     assert len(_results(container)) == 4
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_retry_policy(run_example, emulator):
+    dag_run = run_example("azureml_retry_policy")
+    assert _returned(dag_run, "read_status") == "Finished"
 
 
 def test_pipeline_as_stage(run_example, emulator, container):

@@ -6,8 +6,8 @@ import asyncio
 import threading
 
 import pytest
+from statsd_server import Sample, StatsdServer
 from support.airflow.stats import backend, sending_to
-from support.services.statsd import Sample, StatsdServer
 
 from aml_provider import metric_sender, metrics
 

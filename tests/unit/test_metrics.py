@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from statsd_server import StatsdServer
 from support.airflow.stats import sending_to
-from support.services.statsd import StatsdServer
 
 from aml_provider import metrics
 from aml_provider.blobs.page_parser import LIST_BLOBS

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 from aml_provider.hooks.azure_ml import AzureMLHook
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ PUBLIC = {
     "triggers.schedule": "AzureMLScheduleProvisioningTrigger",
     "triggers.schedule_run": "AzureMLScheduleLookTrigger",
     "links": "AzureMLPipelineRunLink",
+    **({"retry_policies": "AzureMLRetryPolicy"} if AIRFLOW_V_3_3_PLUS else {}),
     "plugin": "AzureMLPlugin",
     "get_provider_info": "get_provider_info",
     "client.models": "DataPath Recurrence",

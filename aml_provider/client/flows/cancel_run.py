@@ -13,7 +13,7 @@ from aml_provider.client.http.messages import Flow, Pause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.entities import HistoryRun, PipelineRun
 
 #: The cancel tag: a run that carries it was cancelled from Airflow, and no task takes it over.
 CANCEL_TAG = "airflow.cancel"
@@ -31,6 +31,15 @@ class CancelReason(StrEnum):
     CLEARED = "the task was cleared"
     REPLACED = "the retry has another request"
     STATE_CHANGED = "a person changed the task's state in Airflow"
+
+
+def has_cancel_tag(run_id: str, experiment: str) -> Flow[bool]:
+    """Whether a run carries the cancel tag in the run history; False if that cannot be read."""
+    try:
+        known: HistoryRun = yield calls.get_history_run(experiment, run_id)
+    except AzureMLError:
+        return False
+    return CANCEL_TAG in known.tags
 
 
 def cancel_run(
@@ -52,7 +61,8 @@ def cancel_run(
         timeout: Seconds to wait for its end.
         log: Called with a line about each failure.
         check: Called with a run that has not ended; if it raises, the run is not cancelled.
-        cancelled: Called once the service has accepted the cancel, unless the run already had the cancel tag.
+        cancelled: Called once the service has accepted the cancel, unless the run was read with the cancel tag; jobs
+            are, but the pipelines service does not return it.
 
     Returns:
         The run as it was read last: final, unless the timeout has passed.

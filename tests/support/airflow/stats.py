@@ -12,7 +12,7 @@ AIRFLOW_V_3_2_PLUS = compat._VERSION >= (3, 2)
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.services.statsd import StatsdServer
+    from statsd_server import StatsdServer
 
 
 @contextmanager

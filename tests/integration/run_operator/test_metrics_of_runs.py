@@ -1,4 +1,4 @@
-"""What the run operator counts on a worker: through retries, lost workers and replies, clears and cancels."""
+"""The metrics of the run operator on a worker: through retries, lost workers and replies, clears and cancels."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_run_cancelled_in_the_workspace(workspace, task, statsd):
     [
         ({"pipeline_id": "nowhere"}, "PipelineError"),
         ({"pipeline_id": "retired"}, "PipelineDisabled"),
-        ({"pipeline_id": "quick", "parameters": {"nmae": 1}}, "InvalidParameters"),
+        ({"pipeline_id": "quick", "parameters": {"other": 1}}, "InvalidParameters"),
         ({"pipeline_id": "quick", "azureml_conn_id": "elsewhere"}, "InvalidArgument"),
     ],
     ids=str,
