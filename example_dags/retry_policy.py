@@ -39,7 +39,7 @@ if AIRFLOW_V_3_3_PLUS:  # older versions have no retry policies
         ).output
 
         @task
-        def read_status(run_id: str) -> str:
+        def read_status(run_id: Any) -> str:
             from aml_provider.hooks.azure_ml import AzureMLHook
 
             run: Any = AzureMLHook().get_run(run_id)

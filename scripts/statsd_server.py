@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import uuid
-from collections import Counter
+from collections import defaultdict
 from typing import Any, NamedTuple, Self
 
 _LINE = re.compile(r"(?P<name>[^,:|]+)(?P<tags>(?:,[^,=:|]+=[^,=:|]+)*):(?P<value>[-+.\d]+)\|(?P<kind>c|g|ms)(\|@1)?")
@@ -59,14 +59,14 @@ class StatsdServer:
         }
 
     def samples(self, start: str = "airflow.azureml.") -> list[Sample]:
-        """What has been sent so far, of the metrics whose names begin like this."""
+        """The samples so far of the metrics whose names begin like this."""
         self._catch_up()
         assert not self._strange, self._strange
         return [sample for sample in self._samples if sample.name.startswith(start)]
 
     def counts(self, *tags: str) -> dict[str, float]:
         """The sums of our counters, by their names without prefixes, and by the values of these tags."""
-        sums: Counter[Any] = Counter()
+        sums: defaultdict[Any, float] = defaultdict(float)
         for sample in self.samples():
             if sample.kind == "c":
                 name = sample.name.removeprefix("airflow.azureml.")
