@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -107,3 +110,42 @@ def test_a_backend_without_a_method_is_no_error(caplog):
     with backend(object()):
         metrics.gauge(metrics.WAITING, 1)
     assert "could not take a metric" in caplog.text
+
+
+def in_a_process(server, program):
+    """Run a program that only has Airflow's configuration, as a triggerer, a worker or an API server has."""
+    variables = {f"AIRFLOW__METRICS__{name.upper()}": str(value) for name, value in server.settings.items()}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    subprocess.run(command, env=os.environ | variables, check=True, capture_output=True, timeout=300)
+
+
+def test_a_new_process_sends_as_airflow_is_configured():
+    """No component of Airflow has initialised its stats there."""
+    with StatsdServer() as server:
+        in_a_process(server, "from aml_provider import metrics; metrics.count(metrics.SUBMISSIONS, 2, conn_id='c')")
+        assert server.samples() == [Sample("airflow.azureml.submissions", 2, "c", {"conn_id": "c"})]
+
+
+def test_a_forked_process_sends_too():
+    """A triggerer's event loop runs in a fork of the triggerer, an API server's workers are forks, and so are tasks."""
+    program = """
+import asyncio, os, threading
+from aml_provider import metric_sender, metrics
+
+async def count():
+    metrics.count(metrics.POLL_REQUESTS, conn_id="c")
+    sent = threading.Event()
+    metric_sender._SENDER.put(sent.set)
+    assert sent.wait(60)
+
+asyncio.run(count())
+child = os.fork()
+if not child:
+    asyncio.run(count())
+    metrics.count(metrics.SUBMISSIONS, conn_id="c")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    with StatsdServer() as server:
+        in_a_process(server, program)
+        assert server.counts() == {"poll.requests": 2, "submissions": 1}
