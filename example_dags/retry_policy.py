@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from aml_provider.compat import AIRFLOW_V_3_3_PLUS
+from airflow import __version__
+
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-if AIRFLOW_V_3_3_PLUS:  # older versions have no retry policies
+if tuple(map(int, __version__.split(".")[:2])) >= (3, 3):  # older versions have no retry policies
     from airflow.sdk import DAG, task
 
     from aml_provider.retry_policies import AzureMLRetryPolicy
