@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow import __version__
 
+from aml_provider.client.models import DataPath
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
 if tuple(map(int, __version__.split(".")[:2])) >= (3, 3):  # older versions have no retry policies
@@ -31,19 +32,20 @@ if tuple(map(int, __version__.split(".")[:2])) >= (3, 3):  # older versions have
         tags=["azureml", "example"],
         doc_md=__doc__,
     ):
-        run_id = AzureMLRunPipelineOperator(
+        score = AzureMLRunPipelineOperator(
             task_id="score",
             pipeline_name="score-files",
             experiment_name="airflow-examples",
             parameters={"input_string": "orders.csv"},
+            data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming")},
             deferrable=True,
         ).output
 
         @task
-        def read_status(run_id: Any) -> str:
+        def read_status(pipeline_run_id: Any) -> str:
             from aml_provider.hooks.azure_ml import AzureMLHook
 
-            run: Any = AzureMLHook().get_run(run_id)
+            run: Any = AzureMLHook().get_run(pipeline_run_id)
             return str(run.status)
 
-        read_status(run_id)
+        read_status(score)

@@ -284,7 +284,8 @@ def test_asset_watcher(run_example, emulator, container):
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
-def test_retry_policy(run_example, emulator):
+def test_retry_policy(run_example, container):
+    container.upload_blob("incoming/orders.csv", CSV)
     dag_run = run_example("azureml_retry_policy")
     assert _returned(dag_run, "read_status") == "Finished"
 
