@@ -7,6 +7,8 @@ names. See decision 34.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import sys
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from airflow.sdk.log import mask_secret
     from airflow.sdk.plugins_manager import AirflowPlugin
     from airflow.triggers.base import BaseEventTrigger
+    from airflow.utils.net import get_hostname
 
 __all__ = [
     "AIRFLOW_V_3_0_PLUS",
@@ -73,10 +76,12 @@ __all__ = [
     "get_async_connection",
     "get_async_extra_dejson",
     "get_current_context",
+    "get_hostname",
     "hookimpl",
     "in_thread",
     "is_tasks_test",
     "mask_secret",
+    "stats",
 ]
 
 P = ParamSpec("P")
@@ -109,11 +114,13 @@ _PLACES = {
     "Connection": ("airflow.sdk", "airflow.models.connection"),
     "Context": ("airflow.sdk", "airflow.utils.context"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sdk.bases.sensor", "airflow.sensors.base"),
+    "Stats": ("airflow.sdk.observability.stats", "airflow.stats"),
     "TaskDeferred": _EXCEPTIONS,
     "Variable": ("airflow.sdk", "airflow.models.variable"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
+    "get_hostname": ("airflow.utils.net",),
     "hookimpl": ("airflow.sdk._shared.listeners", "airflow.listeners"),
     "mask_secret": (
         "airflow.sdk.log",
@@ -149,6 +156,19 @@ def is_tasks_test(ti: Any = None) -> bool:
     """
     said = bool(getattr(ti, "test_mode", False)) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
     return said or sys.argv[1:3] == ["tasks", "test"]
+
+
+@functools.cache
+def stats() -> Any:
+    """Find Airflow's stats, which send metrics as its configuration says.
+
+    Since Airflow 3.2, the SDK and Airflow's own components have one each, which sends nothing before it is initialised.
+    Airflow initialises the SDK's where a task runs, and wherever it loads its serialiser, which our plugin does in all
+    processes.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # before 3.2
+        import_module("airflow.sdk.serde")
+    return __getattr__("Stats")
 
 
 async def get_async_connection(conn_id: str) -> Connection:

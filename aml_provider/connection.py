@@ -347,8 +347,11 @@ def _problem_with_uri(text: str) -> str:
 
 
 @contextmanager
-def airflow_errors() -> Iterator[None]:
+def airflow_errors(conn_id: str | None = None) -> Iterator[None]:
     """Turn permanent errors into Airflow's own, so that they use up no retries. No other code does this.
+
+    Args:
+        conn_id: The connection in use, for the metric that counts errors.
 
     Raises:
         AirflowFailException: The error is permanent: a retry would fail the same way.
@@ -357,6 +360,9 @@ def airflow_errors() -> Iterator[None]:
     try:
         yield
     except AzureMLError as error:
+        from aml_provider import metrics
+
+        metrics.failed(error, conn_id)
         if not error.permanent:
             raise
         from aml_provider.compat import AirflowFailException

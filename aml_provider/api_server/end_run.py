@@ -6,8 +6,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from aml_provider import metrics
 from aml_provider.api_server.task_instances import shown
-from aml_provider.client.flows.cancel_run import cancel_run
+from aml_provider.client.flows.cancel_run import CancelReason, cancel_run, has_cancel_tag
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.lost_submission import RunFinder
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -55,19 +56,23 @@ def end_run(change: ManualStateChange) -> bool:
             deployment.name,
         )
         return True
+    observer = metrics.TaskMetrics(record.azureml_conn_id, change.dag_id, change.task_id)
     with _ServerHook(record.azureml_conn_id).client() as client:
         finder = RunFinder(None, client.settings, lookup_timeout(), log, time.time, time.monotonic)
         run_id = client.run(finder.find_id(record, is_strict=True))
         if run_id is None:
             return True
+        # By the task's process or trigger, which has counted it.
+        was_cancelled = client.run(has_cancel_tag(run_id, record.experiment))
         run = client.run(
             cancel_run(
                 run_id,
                 record.experiment,
-                reason="a person changed the task's state in Airflow",
+                reason=CancelReason.STATE_CHANGED,
                 timeout=0.0,
                 log=log.warning,
                 check=deployment.check,
+                cancelled=lambda: None if was_cancelled else observer.cancelled(CancelReason.STATE_CHANGED),
             )
         )
     log.info("The state of %s was changed manually; the task's run %s is %s.", change, run_id, run.status)

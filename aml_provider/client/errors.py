@@ -63,6 +63,8 @@ class AzureMLError(Exception):
     permanent: bool = False
     in_doubt: bool = False
     retry_after: float | None = None
+    #: Whether a metric has counted it.
+    is_counted: bool = False
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(masked(printable(item, lines=True)) if isinstance(item, str) else item for item in args))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aml_provider.durable.evidence import Evidence
     from aml_provider.durable.log import Log
     from aml_provider.durable.lookup import Search
+    from aml_provider.durable.observer import RunObserver
     from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class RunFinder:
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         monotonic: The clock for waiting.
         store: Stores how long a look-up has lasted, so that the next try continues it; None: this is not stored.
+        observer: Is notified of each look-up; None: nothing is.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class RunFinder:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         store: SubmissionStore | None = None,
+        observer: RunObserver | None = None,
     ) -> None:
         self._evidence = evidence
         self._settings = settings
@@ -51,6 +54,7 @@ class RunFinder:
         self._now = now
         self._monotonic = monotonic
         self._store = store
+        self._observer = observer
 
     def run_of_earlier_try(self, record: SubmissionRecord, *, submits_jobs: bool) -> Flow[PipelineRun | None]:
         """Find the run of an earlier try.
@@ -244,9 +248,11 @@ class RunFinder:
     def _find_job(
         self, record: SubmissionRecord, timeout: float, store: SubmissionStore | None
     ) -> Flow[PipelineRun | None]:
+        self._note_lookup()
         return find_job(record, timeout, now=self._monotonic, keep=self._duration(record, store))
 
     def _search(self, record: SubmissionRecord, timeout: float, store: SubmissionStore | None) -> Flow[Search]:
+        self._note_lookup()
         return search(
             record.key,
             record.experiment,
@@ -255,6 +261,10 @@ class RunFinder:
             now=self._monotonic,
             keep=self._duration(record, store),
         )
+
+    def _note_lookup(self) -> None:
+        if self._observer is not None:
+            self._observer.looked_up()
 
     def _duration(self, record: SubmissionRecord, store: SubmissionStore | None) -> Callable[[float], None]:
         """Make a function that stores for how long a submission was looked up, in this try and in earlier ones."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive
-from aml_provider.client.flows.cancel_run import cancel_run
+from aml_provider.client.flows.cancel_run import CancelReason, cancel_run
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.job_submission import fingerprint_of, id_of
 from aml_provider.durable.lost_submission import RunFinder
+from aml_provider.durable.observer import RunObserver
 from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.sender import Sender
 
@@ -47,6 +49,7 @@ class Submission:
         lookup_timeout: Seconds for which a key is looked up before its run counts as absent.
         policy: For how long a submission is repeated if the service was too busy to accept it, or if its job does not
             exist although the submission may have been carried out.
+        observer: Is notified of what happens to the task's runs.
         monotonic: The clock for waiting.
     """
 
@@ -62,6 +65,7 @@ class Submission:
         lookup_timeout: float,
         policy: RetryPolicy,
         log: Log,
+        observer: RunObserver | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,7 +79,8 @@ class Submission:
         self._lookup_timeout = lookup_timeout
         self._log = log
         self._now = now
-        self._finder = RunFinder(evidence, settings, lookup_timeout, log, now, monotonic, store)
+        self._observer = observer or RunObserver()
+        self._finder = RunFinder(evidence, settings, lookup_timeout, log, now, monotonic, store, self._observer)
         self._sender = Sender(
             identity=identity,
             deployment=self._deployment,
@@ -87,6 +92,7 @@ class Submission:
             log=log,
             now=now,
         )
+        self._cancelled: set[str] = set()
         self._record: SubmissionRecord | None = None
         #: The run of this try; None before the submission, and while that is under way or in doubt.
         self.run_id: str | None = None
@@ -150,14 +156,27 @@ class Submission:
             return self.run_id
         return (yield from self._finder.find_id(record, timeout))
 
-    def cancel(self, run_id: str, experiment: str, reason: str, timeout: float = 60.0) -> Flow[PipelineRun]:
+    def cancel(self, run_id: str, experiment: str, reason: CancelReason, timeout: float = 60.0) -> Flow[PipelineRun]:
         """Cancel a run of this task and wait for its end; see :func:`aml_provider.client.flows.cancel_run.cancel_run`.
 
         Raises:
             ForeignRun: The run is another Airflow's; it was not cancelled.
         """
-        check = self._deployment.check
-        return cancel_run(run_id, experiment, reason=reason, timeout=timeout, log=self._log.warning, check=check)
+        return cancel_run(
+            run_id,
+            experiment,
+            reason=reason,
+            timeout=timeout,
+            log=self._log.warning,
+            check=self._deployment.check,
+            cancelled=partial(self._note_cancel, run_id, reason),
+        )
+
+    def _note_cancel(self, run_id: str, reason: CancelReason) -> None:
+        """Notify the observer once: the service accepts a cancel again as long as the run has not ended."""
+        if run_id not in self._cancelled:
+            self._cancelled.add(run_id)
+            self._observer.cancelled(reason)
 
     @property
     def must_learn(self) -> bool:
@@ -178,10 +197,17 @@ class Submission:
                 record.key, record.experiment, record.pipeline_id, timeout=self._lookup_timeout
             )
 
-    def finish(self) -> None:
-        """Store that the task ends with this run; this is the last step before the task ends."""
+    def finish(self, state: RunState | None = None) -> None:
+        """Store that the task ends with this run; this is the last step before the task ends.
+
+        Args:
+            state: The final state of the run; None if it continues.
+        """
         record = self._store.load() if self._store is not None else None
-        if self._store is not None and record is not None and record.run_id == self.run_id:
+        is_own = record is not None and record.run_id == self.run_id
+        if state is not None and not (record is not None and is_own and record.finished):
+            self._observer.ended(state)
+        if self._store is not None and record is not None and is_own:
             self._store.close(record)
 
     def _submit(self, order: RunOrder, generation: str, ordinal: int) -> Flow[str]:
@@ -263,6 +289,9 @@ class Submission:
             self._log.info("Run %s of an earlier try ended successfully; it is this task's result.", run.id)
             return True
         has_cancel_tag = run.state is not RunState.FAILED and (yield from self._finder.is_being_cancelled(record, run))
+        if run.state.is_final and not has_cancel_tag and not record.finished:
+            # The try that waited for it has not seen its end.
+            self._observer.ended(run.state)
         if run.state is RunState.CANCELED and not has_cancel_tag:
             raise RunCanceled(
                 f"Run {run.id}, which an earlier try submitted, was cancelled in the workspace, not by Airflow. No "
@@ -282,10 +311,10 @@ class Submission:
             self._log.warning(
                 "This try's request differs from that of run %s, which an earlier try submitted; cancelling it.", run.id
             )
-        ended = yield from self._end(record, run.id, "the retry has another request")
+        ended = yield from self._end(record, run.id, CancelReason.REPLACED)
         return ended.state is RunState.FINISHED
 
-    def _end(self, record: SubmissionRecord, run_id: str, reason: str) -> Flow[PipelineRun]:
+    def _end(self, record: SubmissionRecord, run_id: str, reason: CancelReason) -> Flow[PipelineRun]:
         ended = yield from self.cancel(run_id, record.experiment, reason)
         if not ended.state.is_final:
             raise RunStillActive(
@@ -348,7 +377,7 @@ class Submission:
             return
         if not run.state.is_final:
             self._log.info("The task was cleared; cancelling its earlier run %s.", run_id)
-            yield from self._end(record, run_id, "the task was cleared")
+            yield from self._end(record, run_id, CancelReason.CLEARED)
 
     def _update_record(self) -> None:
         """Store this try's arguments in the record of a run that is taken over: somebody may have changed the DAG."""

@@ -106,28 +106,29 @@ class BlobLocation(NamedTuple):
         Args:
             timeout: The most seconds for retries; None: those of ``[azureml] retry_budget``.
         """
+        from aml_provider import metrics
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
-        policy = poll_policy(timeout)
-        with airflow_errors():
+        policy, observe = poll_policy(timeout), metrics.exchanges(self.azureml_conn_id)
+        with airflow_errors(self.azureml_conn_id):
             self.check()
         settings = AzureMLHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
-            with airflow_errors(), explained_not_found(self.wasb_conn_id):
+            with airflow_errors(self.azureml_conn_id), explained_not_found(self.wasb_conn_id):
                 rights = WasbRights.of(BaseHook.get_connection(self.wasb_conn_id))
-        with airflow_errors():
+        with airflow_errors(self.azureml_conn_id):
             if rights is not None:
                 mask(rights.secrets)
                 settings = rights.settings(settings)
-            with Client(settings, policy=policy, hide=mask) as client:
+            with Client(settings, policy=policy, hide=mask, observe=observe) as client:
                 location = client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
                     return
             try:
-                client = Client(location.settings, policy=policy, hide=mask)
+                client = Client(location.settings, policy=policy, hide=mask, observe=observe)
             except InvalidArgument as error:
                 # It names a field of the connection, but these values are from the datastore.
                 raise InvalidArgument(
@@ -139,30 +140,31 @@ class BlobLocation(NamedTuple):
     @asynccontextmanager
     async def async_open(self) -> AsyncIterator[tuple[AsyncClient, Location]]:
         """The twin of :meth:`open` for an event loop."""
+        from aml_provider import metrics
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.compat import get_async_connection
         from aml_provider.masking import async_mask
 
-        policy = poll_policy()
-        with airflow_errors():
+        policy, observe = poll_policy(), metrics.exchanges(self.azureml_conn_id)
+        with airflow_errors(self.azureml_conn_id):
             self.check()
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
             with explained_not_found(self.wasb_conn_id):
                 connection = await get_async_connection(self.wasb_conn_id)
-            with airflow_errors():
+            with airflow_errors(self.azureml_conn_id):
                 rights = WasbRights.of(connection, extra=await async_extra_of(connection))
-        with airflow_errors():
+        with airflow_errors(self.azureml_conn_id):
             if rights is not None:
                 await async_mask(rights.secrets)
                 settings = rights.settings(settings)
-            async with AsyncClient(settings, policy=policy, hide=async_mask) as client:
+            async with AsyncClient(settings, policy=policy, hide=async_mask, observe=observe) as client:
                 location = await client.run(self._locate(settings, rights))
                 if location.settings is None:
                     yield client, location
                     return
-            async with AsyncClient(location.settings, policy=policy, hide=async_mask) as client:
+            async with AsyncClient(location.settings, policy=policy, hide=async_mask, observe=observe) as client:
                 yield client, location
 
     def _locate(self, settings: WorkspaceSettings, rights: WasbRights | None) -> Flow[Location]:
@@ -295,6 +297,11 @@ class FolderKey(NamedTuple):
     location: BlobLocation
     ignore_empty: bool
     poll_interval: float
+
+    @property
+    def azureml_conn_id(self) -> str:
+        """The connection."""
+        return self.location.azureml_conn_id
 
     def __str__(self) -> str:
         return f"{self.location.name}/{self.location.path}"

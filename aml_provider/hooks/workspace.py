@@ -51,7 +51,7 @@ class WorkspaceHook(BaseHook):
         from aml_provider.masking import mask
         from aml_provider.xcom import allow_classes
 
-        with airflow_errors(), explained_not_found(self.azureml_conn_id):
+        with airflow_errors(self.azureml_conn_id), explained_not_found(self.azureml_conn_id):
             settings = settings_of(self.get_connection(as_name("azureml_conn_id", self.azureml_conn_id)))
         mask(settings.secrets)
         allow_classes()
@@ -65,12 +65,12 @@ class WorkspaceHook(BaseHook):
         from aml_provider.masking import async_mask
         from aml_provider.xcom import allow_classes
 
-        with airflow_errors():
+        with airflow_errors(self.azureml_conn_id):
             as_name("azureml_conn_id", self.azureml_conn_id)
         with explained_not_found(self.azureml_conn_id):
             connection = await get_async_connection(self.azureml_conn_id)
         extra = await async_extra_of(connection)
-        with airflow_errors():
+        with airflow_errors(self.azureml_conn_id):
             settings = settings_of(connection, extra=extra)
         await async_mask(settings.secrets)
         allow_classes()
@@ -83,6 +83,7 @@ class WorkspaceHook(BaseHook):
         Args:
             policy: For how long requests are repeated; None: as configured.
         """
+        from aml_provider import metrics
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
@@ -90,7 +91,11 @@ class WorkspaceHook(BaseHook):
         policy = retry_policy() if policy is None else policy
         if self.log_retry is not None:
             policy = policy._replace(log=self.log_retry)
-        with airflow_errors(), Client(settings, policy=policy, hide=mask) as client:
+        observe = metrics.exchanges(self.azureml_conn_id)
+        with (
+            airflow_errors(self.azureml_conn_id),
+            Client(settings, policy=policy, hide=mask, observe=observe) as client,
+        ):
             yield client
 
     @asynccontextmanager
@@ -98,20 +103,24 @@ class WorkspaceHook(BaseHook):
         """The twin of :meth:`client` for an event loop."""
         # The first import takes longer than an event loop may be blocked.
         await asyncio.to_thread(importlib.import_module, "aml_provider.client.http.clients")
+        from aml_provider import metrics
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.masking import async_mask
 
         settings = await self.async_settings()
-        with airflow_errors():
-            async with AsyncClient(settings, policy=policy or retry_policy(), hide=async_mask) as client:
+        policy, observe = policy or retry_policy(), metrics.exchanges(self.azureml_conn_id)
+        with airflow_errors(self.azureml_conn_id):
+            async with AsyncClient(settings, policy=policy, hide=async_mask, observe=observe) as client:
                 yield client
 
     def get_conn(self) -> Client:
         """Open a client; the caller closes it."""
+        from aml_provider import metrics
         from aml_provider.client.http.clients import Client
         from aml_provider.masking import mask
 
-        return Client(self.settings(), policy=retry_policy(), hide=mask)
+        observe = metrics.exchanges(self.azureml_conn_id)
+        return Client(self.settings(), policy=retry_policy(), hide=mask, observe=observe)
 
     def run(self, flow: Flow[T]) -> T:
         """Carry out one flow with a client of its own."""

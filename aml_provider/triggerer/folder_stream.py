@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from aml_provider import metrics
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.shared_listing import SharedFolder, watch_folder
 from aml_provider.triggerer.per_loop import PerLoop
@@ -58,7 +59,10 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
         client, location = connection
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
+        began = self._clock()
         poll = await client.run(self._source.poll(location.folder, location.access))
+        listed = max((step.detection.counts.listed for step in poll.steps.values()), default=0)  # type: ignore[attr-defined]
+        metrics.listed(listed, self._clock() - began, self._key.azureml_conn_id)
         for step in poll.steps.values():
             log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)  # type: ignore[attr-defined]
             if not self._has_warned:

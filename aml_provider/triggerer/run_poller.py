@@ -11,6 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.polling.queries import list_steps_of, query_statuses
@@ -19,6 +20,7 @@ from aml_provider.client.polling.waits import Wait, WaitQueue
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.triggerer.per_loop import PerLoop
 from aml_provider.triggerer.shared_clients import shared_client
+from aml_provider.triggerer.wait_gauges import WaitGauges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -46,6 +48,7 @@ class _Key(NamedTuple):
 
 
 _POLLERS: PerLoop[dict[_Key, RunPoller]] = PerLoop(dict)
+_GAUGES = PerLoop(lambda: WaitGauges(lambda: [(key.conn_id, one.queue) for key, one in _POLLERS.here.items()]))
 
 
 async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller:
@@ -62,6 +65,7 @@ async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller
     poller = pollers.get(key)
     if poller is None or poller.is_over:
         poller = pollers[key] = RunPoller(key, retry_policy())
+        _GAUGES.here.start()
     return poller
 
 
@@ -85,6 +89,11 @@ class RunPoller:
         self._news: dict[Wait, asyncio.Future[None]] = {}
         # In a context of its own: what it logs belongs to no single task.
         self._task = self._loop.create_task(self._run(), context=contextvars.Context())
+
+    @property
+    def queue(self) -> WaitQueue:
+        """The waits."""
+        return self._queue
 
     @property
     def is_over(self) -> bool:
@@ -179,6 +188,7 @@ class RunPoller:
                     if due:
                         await self._carry_out(PollRound(self._queue, due, now), client)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must be notified
+            metrics.failed(error, key.conn_id)
             # One by one, as in a round; a wait that joins meanwhile is notified as well.
             while waiting := [wait for wait in self._queue if wait.error is None]:
                 for wait in waiting:
@@ -219,6 +229,7 @@ class RunPoller:
             try:
                 rows = await client.call(query_statuses(self._key.experiment, run_ids))
             except AzureMLError as error:
+                metrics.failed(error, self._key.conn_id)
                 poll.query_failed(run_ids, error, self._clock())
             else:
                 poll.add_statuses(rows)
@@ -230,6 +241,7 @@ class RunPoller:
             try:
                 run = await client.run(get_run(run_id))
             except AzureMLError as error:
+                metrics.failed(error, self._key.conn_id)
                 poll.read_failed(run_id, error, self._clock())
             else:
                 poll.add_run(run_id, run)
@@ -241,6 +253,7 @@ class RunPoller:
         try:
             steps = await client.run(list_steps_of(self._key.experiment, run_ids))
         except AzureMLError as error:
+            metrics.failed(error, self._key.conn_id)
             poll.steps_failed(error, self._clock())
         else:
             poll.add_steps(steps)

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from aml_provider import metrics
 from aml_provider.client.http.clients import AsyncClient
 from aml_provider.masking import async_mask
 from aml_provider.triggerer.per_loop import PerLoop
@@ -27,10 +28,11 @@ _CLIENTS: PerLoop[dict[tuple[str, WorkspaceSettings], SharedClient]] = PerLoop(d
 
 
 class SharedClient:
-    """A client with several users. It runs only a few of their flows at the same time."""
+    """A client with several users, who poll runs. It runs only a few of their flows at the same time."""
 
-    def __init__(self, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
-        self._client = AsyncClient(settings, policy=policy, hide=async_mask)
+    def __init__(self, conn_id: str, settings: WorkspaceSettings, policy: RetryPolicy) -> None:
+        observe = metrics.exchanges(conn_id, polls=True)
+        self._client = AsyncClient(settings, policy=policy, hide=async_mask, observe=observe)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._opening: asyncio.Task[AsyncClient] | None = None
         self.users = 0
@@ -71,7 +73,7 @@ async def shared_client(conn_id: str, settings: WorkspaceSettings, policy: Retry
     """
     clients = _CLIENTS.here
     key = (conn_id, settings)
-    client = clients.setdefault(key, SharedClient(settings, policy))
+    client = clients.setdefault(key, SharedClient(conn_id, settings, policy))
     client.users += 1
     try:
         await client.open()

@@ -14,6 +14,7 @@ from collections import deque
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.trouble import Troubles, pause_after
 from aml_provider.compat import AirflowException, AirflowFailException, AirflowNotFoundException
@@ -43,6 +44,10 @@ _LONGEST_PAUSE_IF_PERMANENT = 3600.0
 
 class StreamKey(Protocol):
     """Identifies the watchers that share a stream; its text form names the source in the log."""
+
+    @property
+    def azureml_conn_id(self) -> str:
+        """The connection."""
 
     @property
     def poll_interval(self) -> float:
@@ -190,6 +195,7 @@ class WatchStream(ABC, Generic[K, S, C]):
         pause = min(longest, interval * 2.0 ** min(self._failures, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
         if isinstance(error, AzureMLError):
             pause = pause_after(error, pause)
+        metrics.failed(error, self._key.azureml_conn_id)
         self._failures += 1
         self._due = self._clock() + pause
         # Each is logged: their pauses grow.

@@ -136,9 +136,21 @@ class AssetWatcherTrigger(StoredTrigger, BaseEventTrigger):
             if watcher.must_save:
                 # If this fails the trigger ends, and Airflow starts it again with the stored record.
                 await records.save(watcher.record)
-            for event in events:
+            for number, event in enumerate(events, 1):
+                self._count(event, is_repeated=number <= watcher.repeated)
                 self.log.info("%s, event %s", self._summary(event), event["id"])
                 yield TriggerEvent(event)
+
+    def _count(self, event: Event, *, is_repeated: bool) -> None:
+        """Count an event, and the blobs in it unless they were counted with the same event before."""
+        from aml_provider import metrics
+
+        tags = {"conn_id": self.azureml_conn_id, "asset": self.asset}
+        metrics.count(metrics.WATCHER_EVENTS, **tags)
+        if is_repeated:
+            metrics.count(metrics.DELIVERIES_REPEATED, **tags)
+        else:
+            metrics.count(metrics.CHANGES, self._changes(event), **tags)
 
     async def _begin(self, stream: WatchStream[Any, Any, Any], records: WatcherRecords) -> Watcher | None:
         """Continue from the stored watcher record; None if that cannot be read."""
@@ -194,6 +206,11 @@ class AssetWatcherTrigger(StoredTrigger, BaseEventTrigger):
     @abstractmethod
     def _summary(event: Event) -> str:
         """An event in a few words, for the log."""
+
+    @staticmethod
+    def _changes(event: Event) -> int:  # noqa: ARG004 - for subclasses
+        """How many changed blobs the event reports, for the metric; 0 if the source is no folder."""
+        return 0
 
     def _records(self) -> WatcherRecords:
         """The place of this watcher's record.

@@ -65,6 +65,16 @@ class StoredTrigger:
         return TriggerEvent({**facts, "deadline": stored.deadline, FIRED_AT: time.time()})
 
 
+def retry_after(error: Exception) -> dict[str, float]:
+    """The seconds after which the service accepts the next request, as a fact of an event; empty if it did not say.
+
+    The task fails with this error on a worker, where a retry policy reads it
+    (:mod:`aml_provider.retry_policies`).
+    """
+    seconds: float | None = getattr(error, "retry_after", None)
+    return {} if seconds is None else {"retry_after": seconds}
+
+
 def _lenient(init: Callable[..., None]) -> Callable[..., None]:
     _, *parameters = inspect.signature(init).parameters.values()
     known = {parameter.name for parameter in parameters}

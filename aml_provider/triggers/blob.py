@@ -92,15 +92,19 @@ class AzureBlobLookTrigger(SensorTrigger):
 
     @asynccontextmanager
     async def _open(self, where: BlobLocation, state: FolderState) -> AsyncIterator[Poll]:
+        from aml_provider import metrics
         from aml_provider.blobs.listing import poll_folder
 
+        clock = asyncio.get_running_loop().time
         async with where.async_open() as (client, location):
             state.folder = location.folder
 
             async def poll() -> bool:
                 # Some 150 ms for the first import, when the right is an account key.
                 await asyncio.to_thread(location.access.signature, location.folder.container_url)
+                began = clock()
                 detection = await client.run(poll_folder(state, location.access))
+                metrics.listed(detection.counts.listed, clock() - began, self.azureml_conn_id)
                 self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
                 if detection.changes:
                     return True

@@ -148,3 +148,7 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
     @staticmethod
     def _summary(event: Event) -> str:
         return f"{len(event['changes'])} changes"
+
+    @staticmethod
+    def _changes(event: Event) -> int:
+        return len(event["changes"])

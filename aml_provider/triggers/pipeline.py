@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
-from aml_provider.triggers.base import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow.triggers.base import TriggerEvent
 
+    from aml_provider.client.flows.cancel_run import CancelReason
     from aml_provider.triggerer.run_poller import RunPoller
 
 # Airflow gives on_kill 30 seconds: for repeating each of four requests, and for waiting for the end of the run.
@@ -66,6 +67,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         self.azureml_conn_id = azureml_conn_id
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
+        self._is_cancel_counted = False
 
     async def poller(self) -> RunPoller:
         """The poller of the run's experiment."""
@@ -93,12 +95,14 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                 await self._cancel_if_unwanted()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run continues
-            yield self._event("unwatched", str(error))
+            yield self._event("unwatched", str(error), **retry_after(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)
 
-    def _event(self, outcome: str, message: str) -> TriggerEvent:
-        return self.event(run_id=self.run_id, experiment_name=self.experiment_name, outcome=outcome, message=message)
+    def _event(self, outcome: str, message: str, **facts: float) -> TriggerEvent:
+        return self.event(
+            run_id=self.run_id, experiment_name=self.experiment_name, outcome=outcome, message=message, **facts
+        )
 
     async def on_kill(self) -> None:
         """Cancel the run if a person ended the task; Airflow 3.3.0 to 3.3.2 also calls this when a trigger moves."""
@@ -151,7 +155,8 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
     async def _cancel(self) -> None:
         from asgiref.sync import sync_to_async
 
-        from aml_provider.client.flows.cancel_run import cancel_run
+        from aml_provider import metrics
+        from aml_provider.client.flows.cancel_run import CancelReason, cancel_run
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.client.http.retry import RetryPolicy
         from aml_provider.hooks.azure_ml import AzureMLHook
@@ -160,15 +165,30 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
 
         settings = await AzureMLHook(self.azureml_conn_id).async_settings()
         deployment = await sync_to_async(this_deployment)()
-        async with AsyncClient(settings, policy=RetryPolicy(budget=_CANCEL_BUDGET), hide=async_mask) as client:
+        async with AsyncClient(
+            settings,
+            policy=RetryPolicy(budget=_CANCEL_BUDGET),
+            hide=async_mask,
+            observe=metrics.exchanges(self.azureml_conn_id),
+        ) as client:
             run = await client.run(
                 cancel_run(
                     self.run_id,
                     self.experiment_name,
-                    reason="the task was ended in Airflow",
+                    reason=CancelReason.KILLED,
                     timeout=_CANCEL_TIMEOUT,
                     log=self.log.warning,
                     check=deployment.check,
+                    cancelled=lambda: self._count_cancel(CancelReason.KILLED),
                 )
             )
         self.log.info("Run %s is %s.", self.run_id, run.status)
+
+    def _count_cancel(self, reason: CancelReason) -> None:
+        """Count it once: Airflow may call ``on_kill`` again before the run has ended."""
+        from aml_provider import metrics
+
+        if not self._is_cancel_counted:
+            self._is_cancel_counted = True
+            ti: Any = self.task_instance
+            metrics.TaskMetrics(self.azureml_conn_id, ti.dag_id, ti.task_id).cancelled(reason)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger
 
 from aml_provider.connection import DEFAULT_CONN_ID
-from aml_provider.triggers.base import StoredTrigger
+from aml_provider.triggers.base import StoredTrigger, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,9 +68,9 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
                     )
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, the schedule exists anyway
-            yield self._event("unwatched", str(error))
+            yield self._event("unwatched", str(error), **retry_after(error))
             return
         yield self._event("deadline" if schedule.is_provisioning else "settled", schedule.provisioning)
 
-    def _event(self, outcome: str, message: str) -> TriggerEvent:
-        return self.event(schedule_id=self.schedule_id, outcome=outcome, message=message)
+    def _event(self, outcome: str, message: str, **facts: float) -> TriggerEvent:
+        return self.event(schedule_id=self.schedule_id, outcome=outcome, message=message, **facts)

@@ -72,6 +72,7 @@ class Watcher:
     Attributes:
         record: The record to store before the events of the last :meth:`take` may be fired.
         must_save: Whether it differs from the stored record.
+        repeated: How many events of the last :meth:`take`, the first ones, may have been fired by an earlier process.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Watcher:
         # The same text as the record's, but one object for all watchers.
         self.record = record._replace(cursor_text=knowledge.cursor_text)
         self.must_save = False
+        self.repeated = 0
         self._saved_at = now
         self._knows_more = False
         self._is_resumed = not record.outbox
@@ -102,6 +104,7 @@ class Watcher:
         outbox = self.record.outbox
         # First the events that a previous process may have fired already.
         events = [] if self._is_resumed else [*outbox]
+        self.repeated = len(events)
         self._is_resumed = True
         while self._fired and self._fired[0][0].is_stored:
             outbox = outbox[self._fired.pop(0)[1] :]

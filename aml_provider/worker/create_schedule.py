@@ -136,7 +136,8 @@ class ScheduleTry:
             raise ValueError(f"Not an event of AzureMLScheduleProvisioningTrigger: {event!r}")
         schedule_id = str(event["schedule_id"])
         if event["outcome"] == "unwatched":
-            raise _unread(schedule_id, event.get("message"))
+            with airflow_errors(self._arguments.azureml_conn_id):
+                raise _unread(schedule_id, event.get("message"), event.get("retry_after"))
         with self._hook.client() as client:
             with _reading(schedule_id):
                 schedule = client.call(self._read(schedule_id))
@@ -199,11 +200,13 @@ class ScheduleTry:
         return Wait(trigger, deferral_timeout(deadline))
 
 
-def _unread(schedule_id: str, why: object) -> ProvisioningUnsettled:
-    return ProvisioningUnsettled(
+def _unread(schedule_id: str, why: object, retry_after: float | None) -> ProvisioningUnsettled:
+    error = ProvisioningUnsettled(
         f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the "
         "wait."
     )
+    error.retry_after = retry_after
+    return error
 
 
 @contextmanager
@@ -212,4 +215,4 @@ def _reading(schedule_id: str) -> Iterator[None]:
     try:
         yield
     except AzureMLError as error:
-        raise _unread(schedule_id, error) from error
+        raise _unread(schedule_id, error, error.retry_after) from error

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
 from aml_provider.client.trouble import pause_after
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
@@ -111,9 +112,10 @@ class HandoverPoke(Poke[T]):
     _watched: str  # for messages: the kind of place that is polled
     _argument: str  # the argument to blame for a record that cannot be read
 
-    def __init__(self, handover: Handover, log: Any, deadline: float) -> None:
+    def __init__(self, handover: Handover, conn_id: str, log: Any, deadline: float) -> None:
         super().__init__(log, deadline)
         self._handover = handover
+        self._metrics = metrics.TaskMetrics(conn_id, handover.me.dag_id, handover.me.task_id)
 
     def _poll(self) -> T | None:
         try:
@@ -126,6 +128,7 @@ class HandoverPoke(Poke[T]):
                         "This task has already taken %s; it returns the same result again.", self._named(decision.batch)
                     )
                     self._handover.replay()
+                    self._metrics.delivered_again()
                     return result
                 if isinstance(decision, WaitFor):
                     self._log.info(
@@ -141,6 +144,7 @@ class HandoverPoke(Poke[T]):
                         decision.owner,
                         decision.state or "gone",
                     )
+                    self._metrics.delivered_again()
                 self._begin()
             return self._take()
         except CursorMoved as moved:

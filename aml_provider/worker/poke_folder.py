@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider import metrics
 from aml_provider.blobs.cursor import Cursor, undone
 from aml_provider.blobs.events import changes_of
 from aml_provider.blobs.folder import normalise_path
@@ -78,7 +79,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         deadline: float,
         cursor_store: str | None = None,
     ) -> None:
-        super().__init__(handover, log, deadline)
+        super().__init__(handover, location.azureml_conn_id, log, deadline)
         self._location = location
         self._rules = rules
         self._cursor_store = cursor_store
@@ -141,7 +142,9 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
+            began = time.monotonic()
             detection = client.run(poll_folder(self._state, location.access))
+            metrics.listed(detection.counts.listed, time.monotonic() - began, self._location.azureml_conn_id)
             warning = client.run(nothing_there(location.folder, location.access, detection))
         changes = self._commit(detection)
         # Only after the first poll is stored: a poll that is discarded is repeated, and would repeat the warning.
@@ -156,6 +159,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         if detection.must_save or self._handover.is_ahead:
             self._handover.commit(detection.changes, detection.cursor.encode(), detection.undo.encode())
         self._state.accept(detection)
+        self._metrics.delivered(len(detection.changes))
         return detection.changes or None
 
     def _result(self, batch: list[Any]) -> list[Change]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aml_provider import metrics
 from aml_provider.client.arguments import as_name
 from aml_provider.client.flows.run_end import conclude
 from aml_provider.client.flows.runs import read_run
@@ -30,7 +31,8 @@ class RunPoke(Poke[str]):
 
     def _poll(self) -> str | None:
         with self._hook.client(poll_policy()) as client:
-            run = client.run(read_run(self._run_id, policy=poll_policy()))
+            with client.observed(metrics.exchanges(self._hook.azureml_conn_id, polls=True)):
+                run = client.run(read_run(self._run_id, policy=poll_policy()))
             self._experiment = run.experiment_name
             self._log.info("Run %s: %s", run.id, run.status)
             if not run.state.is_final:

@@ -64,7 +64,7 @@ class SchedulePoke(HandoverPoke[str]):
         subject = f"schedule {schedule_id or name}" if job_schedule is None else f"job schedule {job_schedule}"
         key = variable_key(conn_id, subject, "", default_cursor_key(me))
         store = VariableCursorStore(key, "AzureMLScheduleRunSensor")
-        super().__init__(Handover(me, store, states_for(task, me, owner_state), undone), task.log, deadline)
+        super().__init__(Handover(me, store, states_for(task, me, owner_state), undone), conn_id, task.log, deadline)
         self._argument = next(name for name in _SUBJECTS if getattr(arguments, name) is not None)
         self._hook = AzureMLHook(conn_id)
         self._schedule_id = schedule_id

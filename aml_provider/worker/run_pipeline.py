@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aml_provider import metrics
 from aml_provider.client.errors import ForeignRun, RunFailed
+from aml_provider.client.flows.cancel_run import CancelReason
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
 from aml_provider.client.flows.targets import find_target_for, known_of
 from aml_provider.client.http.clients import Client
@@ -47,8 +49,6 @@ _CANCEL_TIMEOUT = 15.0
 _KILL_TIMEOUT = 45.0
 # Seconds for Airflow to say whether the task has been ended; Airflow 3 kills a process after 5.
 _ANSWER_TIMEOUT = 10.0
-_KILLED = "the task was ended in Airflow"
-_TIMED_OUT = "execution_timeout passed"
 # For requests that must not take long: in on_kill, and for learning about the workspace.
 _BRIEF = RetryPolicy(budget=3.0)
 
@@ -64,6 +64,7 @@ class RunTry:
         self._hook = AzureMLHook(arguments.azureml_conn_id)
         self._wait = RunWait(self._ti, arguments, log)
         self._store = open_submission_store(context) if arguments.durable else None
+        self._metrics = metrics.TaskMetrics(arguments.azureml_conn_id, self._ti.dag_id, self._ti.task_id)
         self._submission: Submission | None = None
         self._interruptions: list[Interruption] = []
         self._timed_out = False
@@ -78,12 +79,13 @@ class RunTry:
         arguments = self._arguments
         if self._store is not None and is_tasks_test(self._ti):
             refuse_active(self._store.load, self._hook.client)
-        with airflow_errors():
+        with airflow_errors(arguments.azureml_conn_id):
             reference, request = arguments.check()
         with self._workspace() as (client, submission):
             known = known_of(client.settings.identity, client.settings.arm_id)
             find = partial(find_target_for, request, reference, known, validate=arguments.validate)
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
+            self._metrics.obtained(submitted=submission.submitted)
             self._cancel_if_ended(client, submission, run_id)
             self._announce(client, run_id)
             self._learn(client, submission)
@@ -119,7 +121,8 @@ class RunTry:
             )
             return self._wait.in_triggerer(known)
         if event["outcome"] == "unwatched":
-            raise unwatched(run_id, event.get("message"))
+            with airflow_errors(self._arguments.azureml_conn_id):
+                raise unwatched(run_id, event.get("message"), event.get("retry_after"))
         with self._workspace(run_id) as (client, submission):
             run = self._wait.read(client, run_id)
             if run.state.is_final or (event["outcome"] == "deadline" and self._wait.is_late(event)):
@@ -165,27 +168,27 @@ class RunTry:
         if self._submission is not None:
             self._submission.stop()
         if self._timed_out:
-            self._end_run(_TIMED_OUT)
+            self._end_run(CancelReason.TIMED_OUT)
             return
         interruption = Interruption(
             self._ti,
             durable=self._arguments.durable,
             fails_fast=self._fails_fast,
-            end_run=partial(self._end_run, _KILLED),
+            end_run=partial(self._end_run, CancelReason.KILLED),
             log=self._log,
         )
         self._interruptions.append(interruption)
         if not AIRFLOW_V_3_0_PLUS:
             interruption.wait(_KILL_TIMEOUT)
 
-    def _end_run(self, reason: str) -> None:
+    def _end_run(self, reason: CancelReason) -> None:
         """Cancel this try's run, or the run of a submission that is under way; raises nothing."""
         submission = self._submission
         if submission is None or not submission.may_have_run:
             return
         run_id = submission.run_id
         try:
-            with Client(submission.settings, policy=_BRIEF, hide=mask) as client:
+            with self._brief_client(submission.settings) as client:
                 run_id = client.run(submission.find(_CANCEL_TIMEOUT))
                 if run_id is None:
                     return
@@ -200,8 +203,9 @@ class RunTry:
     def _cancel_if_ended(self, client: Client, submission: Submission, run_id: str) -> None:
         """Cancel a run that was submitted while a person ended the task: nothing would wait for it."""
         if any(interruption.ends_the_task(_ANSWER_TIMEOUT) for interruption in self._interruptions):
-            client.run(submission.cancel(run_id, self._arguments.experiment_name, _KILLED, timeout=0.0))
-            raise RunFailed(f"Run {run_id} was cancelled from Airflow: {_KILLED}.", run_id=run_id)
+            reason = CancelReason.KILLED
+            client.run(submission.cancel(run_id, self._arguments.experiment_name, reason, timeout=0.0))
+            raise RunFailed(f"Run {run_id} was cancelled from Airflow: {reason}.", run_id=run_id)
 
     def _known_run(self) -> str | None:
         """The run for which this task has deferred."""
@@ -235,6 +239,10 @@ class RunTry:
             for interruption in self._interruptions:
                 interruption.wait(_KILL_TIMEOUT)
 
+    def _brief_client(self, settings: WorkspaceSettings) -> Client:
+        observe = metrics.exchanges(self._arguments.azureml_conn_id)
+        return Client(settings, policy=_BRIEF, hide=mask, observe=observe)
+
     def _new_submission(self, settings: WorkspaceSettings, *, has_begun: bool) -> Submission:
         ti, arguments, deployment = self._ti, self._arguments, this_deployment()
         learns = self._store is not None and not has_begun
@@ -257,6 +265,7 @@ class RunTry:
             lookup_timeout=lookup_timeout(),
             policy=retry_policy(),
             log=self._log,
+            observer=self._metrics,
         )
 
     def _announce(self, client: Client, run_id: str) -> None:
@@ -270,7 +279,7 @@ class RunTry:
         try:
             if not submission.must_learn:
                 return
-            with Client(client.settings, policy=_BRIEF, hide=mask) as brief:
+            with self._brief_client(client.settings) as brief:
                 brief.run(submission.learn())
         except Exception as error:  # noqa: BLE001 - the run continues, whatever cannot be learnt
             self._log.warning("Could not learn how runs are found by their key: %s", error)
@@ -280,9 +289,9 @@ class RunTry:
         link, experiment = client.settings.run_url(run.id), self._arguments.experiment_name
         if not run.state.is_final:
             self._leave_run = self._arguments.on_timeout == "leave"
-            cancel = None if self._leave_run else submission.cancel(run.id, experiment, _TIMED_OUT)
+            cancel = None if self._leave_run else submission.cancel(run.id, experiment, CancelReason.TIMED_OUT)
             client.run(end_at_deadline(run, link, cancel))
-        submission.finish()
+        submission.finish(run.state)
         run_id = client.run(conclude(run, experiment, link, own=True))
         self._log.info("Run %s ended successfully.", run_id)
         return run_id

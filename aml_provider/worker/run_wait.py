@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
 from aml_provider.client.http.messages import Pause
@@ -102,7 +103,8 @@ class RunWait:
             RunUnwatched: The run could not be read.
         """
         poll_interval = self._arguments.seconds_between_polls()
-        with _unwatched_on_error(run_id):
+        observe = metrics.exchanges(self._arguments.azureml_conn_id, polls=True)
+        with _unwatched_on_error(run_id), client.observed(observe):
             return client.run(self._until_end(run_id, poll_interval))
 
     def _until_end(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
@@ -132,11 +134,19 @@ class RunWait:
             yield Pause(_BUSY_PAUSE)
 
 
-def unwatched(run_id: str, why: object) -> RunUnwatched:
-    """The error for a task whose run could not be read any more."""
-    return RunUnwatched(
+def unwatched(run_id: str, why: object, retry_after: float | None = None) -> RunUnwatched:
+    """The error for a task whose run could not be read any more.
+
+    Args:
+        run_id: The run.
+        why: The reason, as a sentence.
+        retry_after: The seconds after which the service accepts the next request; None if it did not say.
+    """
+    error = RunUnwatched(
         f"Run {run_id} could not be read: {why} The run continues; a retry takes it over.", run_id=run_id
     )
+    error.retry_after = retry_after
+    return error
 
 
 @contextmanager
@@ -145,4 +155,4 @@ def _unwatched_on_error(run_id: str) -> Iterator[None]:
     try:
         yield
     except AzureMLError as error:
-        raise unwatched(run_id, error) from error
+        raise unwatched(run_id, error, error.retry_after) from error

@@ -45,6 +45,8 @@ EXAMPLES = {
 }
 if AIRFLOW_V_3_0_PLUS:
     EXAMPLES |= {"azureml_blob_change_asset_watcher", "azureml_run_event_asset_watcher"}
+if AIRFLOW_V_3_3_PLUS:
+    EXAMPLES.add("azureml_retry_policy")
 CSV = b"order,amount\n1,19.90\n2,5.10\n"
 
 pytestmark = [
@@ -313,6 +315,13 @@ def test_run_event_asset_watcher(run_example):
     (first, second) = (ti for ti in dag_run.get_task_instances() if ti.task_id == "next_stage")
     texts = {ti.xcom_pull(task_ids="next_stage", map_indexes=ti.map_index) for ti in (first, second)}
     assert texts == {f"score-files Finished: https://ml.azure.com/runs/run-{name}" for name in "cd"}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_retry_policy(run_example, container):
+    container.upload_blob("incoming/orders.csv", CSV)
+    dag_run = run_example("azureml_retry_policy")
+    assert _returned(dag_run, "read_status") == "Finished"
 
 
 def test_pipeline_as_stage(run_example, emulator, container):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 from aml_provider.get_provider_info import get_provider_info
 
 MODULES = [
@@ -48,6 +49,8 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.round",
     "aml_provider.client.polling.queries",
     "aml_provider.client.polling.waits",
+    "aml_provider.metrics",
+    "aml_provider.metric_sender",
     "aml_provider.worker.run_pipeline",
     "aml_provider.durable.submission",
     "aml_provider.triggerer.shared_clients",
@@ -96,6 +99,19 @@ def test_who_uses_no_hook_does_not_pay_for_it():
     modules = [name for name in MODULES if not name.startswith("aml_provider.hooks.")]
     assert "aml_provider.hooks.azure_ml" in MODULES
     assert not {name for name in loaded_by(modules) if name.startswith("aml_provider.hooks.azure_ml")}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_a_retry_policy_costs_only_the_errors():
+    loaded = loaded_by(["aml_provider.retry_policies"], baseline=f"{BASELINE}from airflow.sdk import RetryPolicy")
+    assert loaded - {name for name in loaded if name.startswith("airflow.")} <= {
+        "aml_provider",
+        "aml_provider.client",
+        "aml_provider.client.errors",
+        "aml_provider.client.text",
+        "aml_provider.compat",
+        "aml_provider.retry_policies",
+    }
 
 
 @pytest.mark.parametrize("module", sorted(AT_RUN_TIME))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
@@ -12,7 +13,7 @@ from aml_provider.client.http.messages import Flow, Pause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.entities import HistoryRun, PipelineRun
 
 #: The cancel tag: a run that carries it was cancelled from Airflow, and no task takes it over.
 CANCEL_TAG = "airflow.cancel"
@@ -20,6 +21,25 @@ CANCEL_TAG = "airflow.cancel"
 _TAG_TIMEOUT, _TAG_PAUSE = 3.0, 1.0
 # Seconds between two polls for its end.
 _POLL_INTERVAL = 2.0
+
+
+class CancelReason(StrEnum):
+    """Why Airflow cancels the run of a task; people read the value in the studio."""
+
+    KILLED = "the task was ended in Airflow"
+    TIMED_OUT = "execution_timeout passed"
+    CLEARED = "the task was cleared"
+    REPLACED = "the retry has another request"
+    STATE_CHANGED = "a person changed the task's state in Airflow"
+
+
+def has_cancel_tag(run_id: str, experiment: str) -> Flow[bool]:
+    """Whether a run carries the cancel tag in the run history; False if that cannot be read."""
+    try:
+        known: HistoryRun = yield calls.get_history_run(experiment, run_id)
+    except AzureMLError:
+        return False
+    return CANCEL_TAG in known.tags
 
 
 def cancel_run(
@@ -30,6 +50,7 @@ def cancel_run(
     timeout: float = 60.0,
     log: Callable[[str], None] = lambda _: None,
     check: Callable[[PipelineRun], None] = lambda _: None,
+    cancelled: Callable[[], None] = lambda: None,
 ) -> Flow[PipelineRun]:
     """Set the cancel tag on a run, cancel it and wait for its end. A second call does no harm.
 
@@ -40,6 +61,8 @@ def cancel_run(
         timeout: Seconds to wait for its end.
         log: Called with a line about each failure.
         check: Called with a run that has not ended; if it raises, the run is not cancelled.
+        cancelled: Called once the service has accepted the cancel, unless the run was read with the cancel tag; jobs
+            are, but the pipelines service does not return it.
 
     Returns:
         The run as it was read last: final, unless the timeout has passed.
@@ -64,6 +87,8 @@ def cancel_run(
         if not run.state.is_final:
             raise
         return run
+    if CANCEL_TAG not in run.tags:
+        cancelled()
     waited = 0.0
     while True:
         run = yield from get_run(run_id)

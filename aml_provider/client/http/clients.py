@@ -18,14 +18,14 @@ import httpx
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.diagnosis import drop_own_warnings
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Pause, Request, flow_of
+from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Observe, Pause, Request, flow_of
 from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.http.routes import AsyncRoutes, Routes
 from aml_provider.client.http.transfer import Transfer, check_trust
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from aml_provider.client.calls import Call
     from aml_provider.client.http.reply import Reply
@@ -70,6 +70,7 @@ class Client:
         policy: How long requests are repeated.
         clock: Waits between requests.
         hide: Called with the secrets in replies before anything else can show them.
+        observe: Called after each exchange, for metrics; it must not raise or block.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Client:
         policy: RetryPolicy | None = None,
         clock: Clock | None = None,
         hide: Callable[[Iterable[Secret[Any]]], None] | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self.settings = settings
         self._hide = hide
+        self._observe = observe
         self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or Clock()
         _quiet_loggers()
@@ -102,6 +105,15 @@ class Client:
             self._http.close()
         finally:
             self._credential.close()
+
+    @contextlib.contextmanager
+    def observed(self, observe: Observe) -> Iterator[None]:
+        """Meanwhile, call this instead after each exchange."""
+        before, self._observe = self._observe, observe
+        try:
+            yield
+        finally:
+            self._observe = before
 
     def authenticate(self) -> None:
         """Get a token now, to find out whether that works; later requests use the same token."""
@@ -161,13 +173,19 @@ class Client:
             with contextlib.suppress(AzureMLError):
                 ml_token = credentials.get_token(self._credential, self.settings, step.ml_scope)
         transfer = Transfer(step, token, self._http.timeout, ml_token)
-        with transfer, self._http.stream(**transfer.arguments) as response:
-            transfer.begin(response)
-            for piece in response.iter_raw():
-                if not transfer.add(piece):
-                    break
-            transfer.end()
-        return transfer.reply()
+        reply = None
+        try:
+            with transfer, self._http.stream(**transfer.arguments) as response:
+                transfer.begin(response)
+                for piece in response.iter_raw():
+                    if not transfer.add(piece):
+                        break
+                transfer.end()
+            reply = transfer.reply()
+        finally:
+            if self._observe is not None:
+                self._observe(step, None if reply is None else reply.status)
+        return reply
 
 
 class AsyncClient:
@@ -183,9 +201,11 @@ class AsyncClient:
         policy: RetryPolicy | None = None,
         clock: Clock | None = None,
         hide: Callable[[Iterable[Secret[Any]]], Awaitable[None]] | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self.settings = settings
         self._hide = hide
+        self._observe = observe
         self._session = Session(settings, policy or RetryPolicy())
         self._clock = clock or Clock()
 
@@ -252,11 +272,20 @@ class AsyncClient:
             with contextlib.suppress(AzureMLError):
                 ml_token = await credentials.get_async_token(self._credential, self.settings, step.ml_scope)
         transfer = Transfer(step, token, self._http.timeout, ml_token)
-        with transfer:
-            async with asyncio.timeout(transfer.deadline.seconds), self._http.stream(**transfer.arguments) as response:
-                transfer.begin(response)
-                async for piece in response.aiter_raw():
-                    if not transfer.add(piece):
-                        break
-                transfer.end()
-        return transfer.reply()
+        reply = None
+        try:
+            with transfer:
+                async with (
+                    asyncio.timeout(transfer.deadline.seconds),
+                    self._http.stream(**transfer.arguments) as response,
+                ):
+                    transfer.begin(response)
+                    async for piece in response.aiter_raw():
+                        if not transfer.add(piece):
+                            break
+                    transfer.end()
+            reply = transfer.reply()
+        finally:
+            if self._observe is not None:
+                self._observe(step, None if reply is None else reply.status)
+        return reply

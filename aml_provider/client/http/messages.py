@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from aml_provider.client.http.exchange import MOST_OF_A_RECORD
@@ -66,6 +66,8 @@ class OwnSettings(NamedTuple):
     """Get the settings of the workspace: a driver sends them into the flow that yields this. Nothing is requested."""
 
 
+#: Called after each exchange with the request and the status of the reply; None if there was no complete reply.
+Observe: TypeAlias = Callable[[Request, int | None], None]
 #: A generator of requests and pauses, which a driver carries out.
 Machine: TypeAlias = Generator["Request | Pause", Any, T]
 #: A generator of calls, requests and pauses. It gets back the result of a call, the reply to a request, and None for a

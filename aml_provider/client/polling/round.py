@@ -198,6 +198,7 @@ class PollRound:
             if self._throttling is not None:
                 self._log(wait, logging.WARNING, self._queue.troubles.failed(wait, self._throttling, None, now))
             return False
+        wait.polled_at = now
         wait.failing_since = None
         wait.failures = 0
         self._log(wait, logging.INFO, self._queue.troubles.over(wait, now))

@@ -45,6 +45,7 @@ class Wait:
         run: The run, once it has ended.
         error: Why the wait has failed, once it has.
         notice: The level and the text of a line about a failure, or about its end, that still has to be logged.
+        polled_at: The time of the last poll that succeeded; before the first one, the time when the wait began.
         is_late: True once the waiter's deadline has passed. Set by the waiter; polling ignores it.
     """
 
@@ -59,6 +60,7 @@ class Wait:
         "lateness",
         "notice",
         "poll_interval",
+        "polled_at",
         "progress",
         "read_at",
         "run",
@@ -76,6 +78,7 @@ class Wait:
         self.notice: tuple[int, str] | None = None
         self.is_late = False
         self.begun = 0.0
+        self.polled_at = 0.0
         self.due = 0.0
         # Seconds that the poll may be late to share a round with others.
         self.lateness = 0.0
@@ -128,12 +131,19 @@ class WaitQueue:
     def __iter__(self) -> Iterator[Wait]:
         return iter(tuple(self._waits))
 
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    def age(self, now: float) -> float:
+        """The longest time since a wait was polled with success, in seconds; 0 if there are no waits."""
+        return max((now - wait.polled_at for wait in self._waits), default=0.0)
+
     def join(self, wait: Wait, now: float) -> None:
         """Begin a wait."""
         latest = now + min(_LONGEST_GATHERING, _GATHERING * wait.poll_interval)
         if not now <= self._gathering <= latest:
             self._gathering = latest
-        wait.begun = now
+        wait.begun = wait.polled_at = now
         wait.due = self._gathering
         self._waits[wait] = None
 

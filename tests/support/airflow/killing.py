@@ -66,11 +66,13 @@ class World:
         retries: Of each task.
         retry_delay: Seconds between two tries.
         breaks: Components may end by themselves, and are started again; with PostgreSQL where that is installed.
+        settings: More of Airflow's options, by section.
     """
 
-    def __init__(self, home, *, retries=5, retry_delay=0, breaks=False):
+    def __init__(self, home, *, retries=5, retry_delay=0, breaks=False, settings=None):
         self._variables = {"KILLS_RETRIES": str(retries), "KILLS_RETRY_DELAY": str(retry_delay)}
         self._breaks = breaks
+        self._settings = _SETTINGS | (settings or {})
         self._postgres = None
         # So users have seen the real service refuse the same request again (azureml-v2-rest 4.3).
         self.workspace = HeldWorkspace(PIPELINES, COMPONENTS, quirks=["put_again=400"])
@@ -100,7 +102,7 @@ class World:
                         **{name: self.workspace.connection(name) for name in COMPONENTS},
                     },
                     report=lambda what: None,
-                    settings=_SETTINGS,
+                    settings=self._settings,
                     serve_tasks_apart=True,
                     database_url=None if self._postgres is None else self._postgres.url,
                     variables=self._variables,

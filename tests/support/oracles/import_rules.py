@@ -28,17 +28,25 @@ ROOMS = {
     "get_provider_info": "",
     "links": "",
     "masking": "client",
+    "metric_sender": "compat",
+    "metrics": "blobs client durable metric_sender",
+    "retry_policies": "client compat",
     "xcom": "",
-    "connection": "client get_provider_info",
-    "hooks": "blobs client connection durable durations get_provider_info masking stored xcom",
+    "connection": "client get_provider_info metrics",
+    "hooks": "blobs client connection durable durations get_provider_info masking metrics stored xcom",
     "state": "blobs client durable stored watching",
     "parsing": "blobs client durations",
-    "triggerer": "blobs client connection deadlines durable durations hooks masking state stored watching",
-    "triggers": "blobs client connection deadlines durable durations hooks masking state stored triggerer watching",
-    "worker": "blobs client connection deadlines durable durations hooks links masking state stored triggerer triggers",
+    "triggerer": "blobs client connection deadlines durable durations hooks masking metrics state stored watching",
+    "triggers": (
+        "blobs client connection deadlines durable durations hooks masking metrics state stored triggerer watching"
+    ),
+    "worker": (
+        "blobs client connection deadlines durable durations hooks links masking metrics state stored triggerer "
+        "triggers"
+    ),
     "operators": "client connection deadlines durations hooks links parsing triggers worker",
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
-    "api_server": "client connection durable hooks masking state stored",
+    "api_server": "client connection durable hooks masking metrics state stored",
     "plugin": "api_server xcom",
     "cli": "client connection durations hooks",
     "__main__": "cli",
@@ -94,8 +102,8 @@ TABLES = {"aml_provider": ROOMS, "aml_provider.client": CLIENT, "aml_provider.em
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server cli compat connection hooks links masking operators parsing plugin sensors state "
-        "triggerer triggers worker xcom"
+        "__main__ api_server cli compat connection hooks links masking operators parsing plugin retry_policies sensors "
+        "state triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",

@@ -1,0 +1,72 @@
+"""Lets Airflow's stats in this process send to a server, whichever Airflow it is."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from aml_provider import compat, metric_sender
+
+AIRFLOW_V_3_2_PLUS = compat._VERSION >= (3, 2)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from statsd_server import StatsdServer
+
+
+@contextmanager
+def sending_to(server: StatsdServer, monkeypatch: Any) -> Iterator[None]:
+    """Send metrics to the server, as Airflow's processes do with this configuration."""
+    for name, value in server.settings.items():
+        monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
+    with backend(None):
+        yield
+
+
+@contextmanager
+def backend(logger: Any) -> Iterator[None]:
+    """Replace Airflow's backend: by this one, or with None by the one that the configuration names."""
+    found, before = compat.stats(), list(metric_sender._failures)
+    metric_sender._failures.clear()
+    made: list[Any] = []
+    _initialise(found, made, logger)
+    try:
+        yield
+        assert logger is not None or not metric_sender._failures, metric_sender._failures
+    finally:
+        metric_sender._failures[:] = before
+        _initialise(found, [], _no_stats())
+        for one in made:
+            one.statsd.close()
+
+
+def _initialise(stats: Any, made: list[Any], logger: Any) -> None:
+    # Before 3.2, to ask the class for a name would make its backend.
+    if not AIRFLOW_V_3_2_PLUS:
+        from airflow.metrics import statsd_logger
+
+        # Airflow calls it as a method of the class.
+        type(stats).factory = lambda of=stats: logger or _kept(made, statsd_logger.get_statsd_logger(of))
+        stats.instance = None
+        return
+    from airflow.sdk.observability.metrics import stats_utils
+
+    if "incr" in vars(stats):
+        options, arguments = {"export_legacy_names": False}, ()
+    else:  # 3.2
+        options, arguments = {}, (stats,)
+    stats.initialize(factory=lambda: logger or _kept(made, stats_utils.get_stats_factory(*arguments)()), **options)
+
+
+def _kept(made: list[Any], logger: Any) -> Any:
+    made.append(logger)
+    return logger
+
+
+def _no_stats() -> Any:
+    try:
+        from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    except ImportError:
+        from airflow.metrics.base_stats_logger import NoStatsLogger
+    return NoStatsLogger()

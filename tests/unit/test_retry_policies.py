@@ -1,0 +1,128 @@
+"""What the ready-made retry policy decides about each failure (Airflow 3.3 and later)."""
+
+from __future__ import annotations
+
+import pytest
+
+from aml_provider.client.errors import (
+    AuthenticationRefused,
+    AzureMLError,
+    RunFailed,
+    RunUnwatched,
+    ServerFault,
+    SubmissionUnsettled,
+    Throttled,
+    Unreachable,
+)
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS, AirflowFailException
+
+needs_policies = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+
+
+def caused(error, *causes):
+    """An exception with a chain of causes, as ``raise … from`` makes it."""
+    outer = error
+    for cause in causes:
+        error.__cause__ = error = cause
+    return outer
+
+
+def throttled(seconds):
+    return Throttled("submit", status=429, retry_after=seconds)
+
+
+def decide(error):
+    from aml_provider.retry_policies import AzureMLRetryPolicy
+
+    return AzureMLRetryPolicy().evaluate(exception=error, try_number=1, max_tries=3, context=None)
+
+
+@needs_policies
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationRefused("submit", status=401),
+        caused(ValueError("of my own"), AuthenticationRefused("submit", status=401)),
+        caused(
+            ValueError("of my own"),
+            AirflowFailException("as the hook raises it"),
+            AuthenticationRefused("x", status=401),
+        ),
+    ],
+    ids=["itself", "cause", "cause of the hook's"],
+)
+def test_a_permanent_error_is_not_retried(error):
+    decision = decide(error)
+    assert decision.action.value == "fail"
+    assert decision.reason.startswith("AuthenticationRefused is permanent: ")
+
+
+@needs_policies
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (throttled(90.0), 90.0),
+        (ServerFault("read", status=503, retry_after=7.0), 7.0),
+        (throttled(0.0), 1.0),
+        (caused(RunUnwatched("not read", run_id="r"), throttled(40.0)), 40.0),
+        (caused(SubmissionUnsettled("not known"), ServerFault("x", status=503, retry_after=30.0)), 30.0),
+        (caused(KeyError("of my own"), throttled(20.0)), 20.0),
+    ],
+    ids=["throttled", "busy", "zero", "unwatched", "unsettled", "of a task of mine"],
+)
+def test_the_next_try_begins_when_the_service_accepts_it(error, asked):
+    decision = decide(error)
+    assert decision.action.value == "retry"
+    assert asked <= decision.retry_delay.total_seconds() <= 1.2 * asked
+    assert "asked to wait for" in decision.reason
+
+
+@needs_policies
+def test_tasks_do_not_all_return_at_the_same_time():
+    assert len({decide(throttled(60.0)).retry_delay for _ in range(20)}) > 15
+
+
+def while_handling(error):
+    """An exception that was raised while another one was handled, without being caused by it."""
+    other = KeyError("of my own")
+    other.__context__ = error
+    return other
+
+
+@needs_policies
+@pytest.mark.parametrize(
+    "error",
+    [
+        throttled(None),
+        Unreachable("no route"),
+        RunFailed("Run r failed.", run_id="r"),
+        AzureMLError("nothing was submitted"),
+        caused(RunUnwatched("not read", run_id="r"), AuthenticationRefused("read", status=401)),
+        ValueError("of my own"),
+        KeyboardInterrupt(),
+        while_handling(AuthenticationRefused("x", status=401)),
+    ],
+    ids=["throttled", "unreachable", "run failed", "root", "unwatched", "foreign", "interrupt", "context only"],
+)
+def test_all_else_follows_the_tasks_own_settings(error):
+    decision = decide(error)
+    assert (decision.action.value, decision.retry_delay) == ("default", None)
+
+
+@needs_policies
+def test_a_reason_fits_into_airflows_column():
+    assert len(decide(AuthenticationRefused("x", status=401, message="m" * 2000)).reason) == 500
+
+
+@needs_policies
+def test_a_policy_can_be_stored_and_read_back():
+    from aml_provider.retry_policies import AzureMLRetryPolicy
+
+    stored = AzureMLRetryPolicy().serialize()
+    assert isinstance(AzureMLRetryPolicy.deserialize(stored), AzureMLRetryPolicy)
+
+
+@pytest.mark.skipif(AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_the_import_names_the_airflow_that_it_needs():
+    with pytest.raises(ImportError, match=r"needs Airflow 3\.3 or later.*this is Airflow \d.*Leave retry_policy out"):
+        import aml_provider.retry_policies  # noqa: F401
