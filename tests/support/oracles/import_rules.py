@@ -24,6 +24,7 @@ ROOMS = {
     "durable": "blobs client stored",
     # These may.
     "compat": "",
+    "assets": "",
     "get_provider_info": "",
     "links": "",
     "masking": "client",
@@ -34,7 +35,9 @@ ROOMS = {
     "parsing": "blobs client durations",
     "triggerer": "blobs client connection deadlines durable durations hooks masking state stored",
     "triggers": "blobs client connection deadlines durable durations hooks masking state stored triggerer",
-    "worker": "blobs client connection deadlines durable durations hooks links masking state stored triggerer triggers",
+    "worker": (
+        "assets blobs client connection deadlines durable durations hooks links masking state stored triggerer triggers"
+    ),
     "operators": "client connection deadlines durations hooks links parsing triggers worker",
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking state stored",
@@ -93,17 +96,20 @@ TABLES = {"aml_provider": ROOMS, "aml_provider.client": CLIENT, "aml_provider.em
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server cli compat connection hooks links masking operators parsing plugin sensors state "
+        "__main__ api_server assets cli compat connection hooks links masking operators parsing plugin sensors state "
         "triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",
+    # Comes with OpenLineage.
+    "attr": "worker.lineage",
     "azure": "blobs.access client.auth emulator.engine",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator",
+    "openlineage": "assets worker.lineage",
     "rich": "cli",
     "sqlalchemy": "api_server",
     "starlette": "emulator",
