@@ -119,6 +119,7 @@ def get_provider_info() -> dict[str, Any]:
                     "/docs/command-line.md",
                     "/docs/blob-sensor.md",
                     "/docs/blob-watcher.md",
+                    "/docs/lineage.md",
                     "/docs/schedules.md",
                     "/docs/emulator.md",
                 ],
