@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DatastoreUri", "convert_asset_to_openlineage", "create_asset", "sanitize_uri"]
 
-SCHEME = "azureml"
-_FORM = f"{SCHEME}://SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE/datastores/STORE/paths/PATH"
+_SCHEME = "azureml"
+_FORM = f"{_SCHEME}://SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE/datastores/STORE/paths/PATH"
 # What follows subscription, resource group and workspace; "paths" alone is the root of the datastore.
 _IN_WORKSPACE = re.compile(r"datastores/(?P<store>[^/]+)/paths(?:/(?P<path>.*))?", re.IGNORECASE)
 # The same after Azure's own way to name a workspace (azureml-v2-rest 4.2).
@@ -81,7 +81,7 @@ class DatastoreUri(NamedTuple):
             ("datastore name", datastore, _STORE, "letters, digits, '_' and '-'"),
         ):
             if not isinstance(value, str) or not form.fullmatch(value):
-                raise ValueError(f"URI format {SCHEME}:// must contain a {what} ({rule}), not {value!r}: {_FORM}")
+                raise ValueError(f"URI format {_SCHEME}:// must contain a {what} ({rule}), not {value!r}: {_FORM}")
         return cls(
             subscription_id.lower(),
             resource_group.lower(),
@@ -100,8 +100,8 @@ class DatastoreUri(NamedTuple):
             ValueError: It is not the URI of a place in a datastore.
         """
         parts = urlsplit(text)
-        if parts.scheme.lower() != SCHEME:
-            raise ValueError(f"URI format must begin with {SCHEME}://: {_FORM}")
+        if parts.scheme.lower() != _SCHEME:
+            raise ValueError(f"URI format must begin with {_SCHEME}://: {_FORM}")
         found = _LONG.fullmatch(f"{parts.netloc}{parts.path}")
         if found is None:
             return cls.parse(parts)
@@ -119,7 +119,7 @@ class DatastoreUri(NamedTuple):
         _check_plain(parts)
         if not parts.netloc:
             raise ValueError(
-                f"URI format {SCHEME}:// must name a place in a datastore, and this is a reference to a data asset or "
+                f"URI format {_SCHEME}:// must name a place in a datastore, and this is a reference to a data asset or "
                 f"to another resource: {_FORM}"
             )
         if parts.netloc.lower() in _NO_SUBSCRIPTION:
@@ -128,7 +128,7 @@ class DatastoreUri(NamedTuple):
             except ValueError:
                 meant = _FORM
             raise ValueError(
-                f"URI format {SCHEME}:// must begin with the subscription id, followed by the resource group and the "
+                f"URI format {_SCHEME}:// must begin with the subscription id, followed by the resource group and the "
                 f"workspace, and not with {parts.netloc!r}: {meant}"
             )
         group, workspace, rest = [*parts.path.lstrip("/").split("/", 2), "", "", ""][:3]
@@ -139,7 +139,7 @@ class DatastoreUri(NamedTuple):
         found = _IN_WORKSPACE.fullmatch(rest)
         if found is None:
             raise ValueError(
-                f"URI format {SCHEME}:// must contain datastores/STORE/paths/PATH after the workspace: {_FORM}"
+                f"URI format {_SCHEME}:// must contain datastores/STORE/paths/PATH after the workspace: {_FORM}"
             )
         return cls.at(
             _decoded(subscription_id),
@@ -152,7 +152,7 @@ class DatastoreUri(NamedTuple):
     @property
     def namespace(self) -> str:
         """The workspace, as the namespace of datasets in OpenLineage."""
-        return f"{SCHEME}://{self.subscription_id}/{quote(self.resource_group, safe=_PLAIN)}/{self.workspace_name}"
+        return f"{_SCHEME}://{self.subscription_id}/{quote(self.resource_group, safe=_PLAIN)}/{self.workspace_name}"
 
     @property
     def name(self) -> str:
@@ -225,11 +225,11 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLine
 
 def _check_plain(parts: SplitResult) -> None:
     if "@" in parts.netloc or ":" in parts.netloc:
-        raise ValueError(f"URI format {SCHEME}:// must not contain a user name, a password or a port: {_FORM}")
+        raise ValueError(f"URI format {_SCHEME}:// must not contain a user name, a password or a port: {_FORM}")
     if parts.query:
         raise ValueError(
-            f"URI format {SCHEME}:// must not contain a query string; a question mark in a blob's name is written %3F, "
-            f"and secrets belong in the connection: {_FORM}"
+            f"URI format {_SCHEME}:// must not contain a query string; a question mark in a blob's name is written "
+            f"%3F, and secrets belong in the connection: {_FORM}"
         )
 
 
@@ -238,22 +238,22 @@ def _decoded(text: str) -> str:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise ValueError(
-            f"URI format {SCHEME}:// must be percent-encoded as UTF-8, and {text!r} is not; a percent sign in a blob's "
-            "name is written %25"
+            f"URI format {_SCHEME}:// must be percent-encoded as UTF-8, and {text!r} is not; a percent sign in a "
+            "blob's name is written %25"
         ) from None
 
 
 def _checked_path(path: str) -> str:
     if not isinstance(path, str):
-        raise ValueError(f"URI format {SCHEME}:// must contain a path that is text, not {path!r}")  # noqa: TRY004 - as all mistakes
+        raise ValueError(f"URI format {_SCHEME}:// must contain a path that is text, not {path!r}")  # noqa: TRY004 - as all mistakes
     if "\\" in path:
         raise ValueError(
-            f"URI format {SCHEME}:// must separate folders with '/', and the path {path!r} has a backslash"
+            f"URI format {_SCHEME}:// must separate folders with '/', and the path {path!r} has a backslash"
         )
     path = path.strip("/")
     if any(segment in {".", ".."} for segment in path.split("/")):
         raise ValueError(
-            f"URI format {SCHEME}:// must not contain the segments '.' and '..', which blob storage does not resolve; "
+            f"URI format {_SCHEME}:// must not contain the segments '.' and '..', which blob storage does not resolve; "
             f"the path is {path!r}"
         )
     return path
