@@ -202,9 +202,9 @@ compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newer versions)
-	$(compile) pyproject.toml requirements/airflow-3.3.in --extra emulator --group build --group lint --group test \
-		--group chaos --output-file requirements/airflow-3.3.txt
-	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --group build --group test \
+	$(compile) pyproject.toml requirements/airflow-3.3.in --extra emulator --extra openlineage --group build --group lint \
+		--group test --group chaos --output-file requirements/airflow-3.3.txt
+	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --extra openlineage --group build --group test \
 		--output-file requirements/airflow-2.11.txt
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
 		--output-file requirements/benchmarks.txt
@@ -212,7 +212,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 	$(compile) requirements/conformance-v2.in --output-file requirements/conformance-v2.txt
 	$(compile) --group build --group release --output-file requirements/release.txt
 	.cache/uv/bin/python scripts/matrix_lock.py $(compile)
-	$(compile) pyproject.toml requirements/airflow-3.1.in --extra emulator --group build --group test \
+	$(compile) pyproject.toml requirements/airflow-3.1.in --extra emulator --extra openlineage --group build --group test \
 		--output-file requirements/airflow-3.1.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt

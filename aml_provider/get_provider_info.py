@@ -7,6 +7,15 @@ from typing import Any
 from aml_provider import __version__
 
 _NAME = "Azure Machine Learning"
+# Under the key of Airflow 3 and that of Airflow 2, like the providers of Airflow.
+_ASSET_URIS = [
+    {
+        "schemes": ["azureml"],
+        "handler": "aml_provider.assets.sanitize_uri",
+        "factory": "aml_provider.assets.create_asset",
+        "to_openlineage_converter": "aml_provider.assets.convert_asset_to_openlineage",
+    }
+]
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
@@ -110,6 +119,7 @@ def get_provider_info() -> dict[str, Any]:
                     "/docs/command-line.md",
                     "/docs/blob-sensor.md",
                     "/docs/blob-watcher.md",
+                    "/docs/lineage.md",
                     "/docs/schedules.md",
                     "/docs/emulator.md",
                 ],
@@ -163,6 +173,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         # The commands of ``airflow azureml``, on Airflow 3.2 and later.
         "cli": ["aml_provider.cli.definition.get_azureml_cli_commands"],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,
         "extra-links": ["aml_provider.links.AzureMLPipelineRunLink"],
         "config": {
             "azureml": {

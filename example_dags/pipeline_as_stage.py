@@ -1,7 +1,8 @@
 """Run a published pipeline as one stage among others: prepare its input, run it, use its result.
 
 ``prepare`` returns the path of the file that it wrote. The operator's ``data_paths`` contain this path, so ``score``
-waits for ``prepare``. The operator returns the id of the run, which ``report`` gets.
+waits for ``prepare``. The operator returns the id of the run, which ``report`` gets. DAGs that are scheduled on the
+asset ``RESULTS`` start when ``score`` has succeeded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
 
+from aml_provider.assets import create_asset
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
 DATASTORE = "workspaceblobstore"
+RESULTS = create_asset(
+    subscription_id="00000000-0000-0000-0000-000000000000",
+    resource_group="local",
+    workspace_name="local",
+    datastore=DATASTORE,
+    path="results",
+)
 
 
 def open_blob(path: str) -> BlobClient:
@@ -67,6 +76,7 @@ with DAG(
         pipeline_name="score-files",
         experiment_name="airflow-examples",
         data_paths={"input_datapath": {"datastore": DATASTORE, "path": prepare()}},
+        outlets=[RESULTS],
         deferrable=True,
     )
     report(score.output)  # type: ignore[arg-type] # Airflow has no type for a later str

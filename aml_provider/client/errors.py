@@ -248,7 +248,15 @@ class RunError(AzureMLError):
 
 
 class RunFailed(RunError):
-    """The run ended as Failed; the message carries the failed step, its error and the tail of its log."""
+    """The run ended as Failed; the message carries the failed step, its error and the tail of its log.
+
+    Attributes:
+        failed_steps: The names of the failed steps, as far as they are known.
+    """
+
+    def __init__(self, message: str, *, run_id: str, link: str = "", failed_steps: tuple[str, ...] = ()) -> None:
+        super().__init__(message, run_id=run_id, link=link)
+        self.failed_steps = failed_steps
 
 
 class RunCanceled(RunError):

@@ -23,6 +23,7 @@ class TaskIdentity(NamedTuple):
         deployment: Names this Airflow, so that two Airflows in one workspace never take each other's runs.
         map_index: The index of a mapped task, else -1.
         url: That Airflow's address; see :class:`Deployment`.
+        try_number: The number of this try, if Airflow counts tries.
     """
 
     deployment: str
@@ -33,6 +34,7 @@ class TaskIdentity(NamedTuple):
     max_tries: int
     retries: int
     url: str | None = None
+    try_number: int | None = None
 
     def key(self, generation: str, ordinal: int) -> str:
         """The key of one submission: 32 hexadecimal digits."""

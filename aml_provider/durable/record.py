@@ -29,6 +29,8 @@ class SubmissionRecord(NamedTuple):
         is_job: Whether it was submitted as a pipeline job, whose id follows from the key.
         workspace: The id of the workspace in Azure Resource Manager, in lower case. Another workspace knows nothing
             about the submission. None in a submission record of an earlier version.
+        try_number: The number of the try that sent the submission, for lineage. None in a submission record of an
+            earlier version.
     """
 
     generation: str
@@ -48,6 +50,7 @@ class SubmissionRecord(NamedTuple):
     looked_up: float = 0.0
     is_job: bool = False
     workspace: str | None = None
+    try_number: int | None = None
 
 
 class SubmissionStore(Protocol):

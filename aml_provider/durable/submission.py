@@ -96,6 +96,8 @@ class Submission:
         self._record: SubmissionRecord | None = None
         #: The run of this try; None before the submission, and while that is under way or in doubt.
         self.run_id: str | None = None
+        #: Whether an earlier try has submitted it; None while that is not known.
+        self.taken_over: bool | None = None
 
     @property
     def submitted(self) -> bool:
@@ -208,7 +210,13 @@ class Submission:
         if state is not None and not (record is not None and is_own and record.finished):
             self._observer.ended(state)
         if self._store is not None and record is not None and is_own:
+            self.taken_over = self._was_taken_over(record)
             self._store.close(record)
+
+    def _was_taken_over(self, record: SubmissionRecord) -> bool | None:
+        """Whether the submission of a record is that of an earlier try, perhaps in another process of this try."""
+        known, own = record.try_number, self._identity.try_number
+        return known != own if known is not None and own is not None else None
 
     def _submit(self, order: RunOrder, generation: str, ordinal: int) -> Flow[str]:
         try:
@@ -233,6 +241,7 @@ class Submission:
             cancel_on_kill=self._cancel_older,
             is_job=target.kind == "component",
             workspace=self.settings.arm_id.lower(),
+            try_number=self._identity.try_number,
         )
         if record.is_job:
             self._log.info("Submitting %s as job %s.", target, id_of(record))

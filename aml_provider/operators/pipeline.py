@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from aml_provider.client.models import DataPath
     from aml_provider.compat import Context
     from aml_provider.worker.run_pipeline import RunTry
@@ -182,6 +184,24 @@ class AzureMLRunPipelineOperator(DeferringOperator):
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
             self._new_try(get_current_context()).end_abandoned_wait()
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """The task's lineage when it begins; OpenLineage calls this, and the next two, if it is installed."""
+        from aml_provider.worker.lineage.run import at_start
+
+        return at_start(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - OpenLineage's signature
+        """The task's lineage when it has succeeded."""
+        from aml_provider.worker.lineage.run import at_end
+
+        return at_end(self, None if self._try is None else self._try.facts, succeeded=True)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - OpenLineage's signature
+        """The task's lineage when a try has failed."""
+        from aml_provider.worker.lineage.run import at_end
+
+        return at_end(self, None if self._try is None else self._try.facts, succeeded=False)
 
     def _begin(self, context: Context) -> RunTry:
         self._try = self._new_try(context)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from aml_provider.blobs.change import Change
     from aml_provider.compat import Context
     from aml_provider.worker.poke_folder import FolderPoke
@@ -109,6 +111,7 @@ class AzureBlobChangeSensor(PollingSensor):
         self.max_changes = max_changes
         self.cursor_key = cursor_key
         self.cursor_store = cursor_store
+        self._found: list[Change] | None = None
         from aml_provider.parsing.sensors import check_blob_sensor
 
         check_blob_sensor(self)
@@ -118,7 +121,14 @@ class AzureBlobChangeSensor(PollingSensor):
 
         return FolderPoke.of(FolderArguments.of(self), self, context, deadline)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - OpenLineage's signature
+        """The changed blobs, as the sensor's inputs; OpenLineage calls this if it is installed."""
+        from aml_provider.worker.lineage.changes import at_end
+
+        return at_end(self, self._found)
+
     def _announce(self, result: list[Change], context: Context) -> None:
+        self._found = result
         if self.outlets:
             from aml_provider.worker.outlets import announce
 

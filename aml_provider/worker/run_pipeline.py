@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aml_provider import metrics
-from aml_provider.client.errors import ForeignRun, RunFailed
+from aml_provider.client.errors import ForeignRun, RunError, RunFailed
 from aml_provider.client.flows.cancel_run import CancelReason
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
 from aml_provider.client.flows.targets import find_target_for, known_of
@@ -29,6 +29,7 @@ from aml_provider.state.deployment import this_deployment
 from aml_provider.state.task_end import RUN_ID_XCOM
 from aml_provider.state.task_records import open_submission_store
 from aml_provider.worker.interruption import Interruption
+from aml_provider.worker.run_facts import RunFacts
 from aml_provider.worker.run_wait import RunWait, unwatched
 from aml_provider.worker.tasks_test import refuse_active
 
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from aml_provider.client.entities import PipelineRun
+    from aml_provider.client.flows.targets import Known
+    from aml_provider.client.http.messages import Flow
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.client.specs.run import RunRequest
+    from aml_provider.client.specs.target import PipelineReference, Target
     from aml_provider.compat import Context
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
@@ -54,7 +59,11 @@ _BRIEF = RetryPolicy(budget=3.0)
 
 
 class RunTry:
-    """One try, with rendered arguments: obtain the run, wait for its end, turn that into the task's end."""
+    """One try, with rendered arguments: obtain the run, wait for its end, turn that into the task's end.
+
+    Attributes:
+        facts: What it has learnt about the run.
+    """
 
     def __init__(self, arguments: RunArguments, context: Context, log: Log, *, fails_fast: bool) -> None:
         self._arguments = arguments
@@ -69,6 +78,7 @@ class RunTry:
         self._interruptions: list[Interruption] = []
         self._timed_out = False
         self._leave_run = False
+        self.facts = RunFacts()
 
     def start(self) -> str | Wait:
         """Obtain the run and wait for it.
@@ -83,9 +93,10 @@ class RunTry:
             reference, request = arguments.check()
         with self._workspace() as (client, submission):
             known = known_of(client.settings.identity, client.settings.arm_id)
-            find = partial(find_target_for, request, reference, known, validate=arguments.validate)
+            find = partial(self._find_target, request, reference, known)
             run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
             self._metrics.obtained(submitted=submission.submitted)
+            self.facts.run_id, self.facts.taken_over = run_id, not submission.submitted
             self._cancel_if_ended(client, submission, run_id)
             self._announce(client, run_id)
             self._learn(client, submission)
@@ -226,11 +237,17 @@ class RunTry:
         try:
             with self._hook.client() as client:
                 self._submission = submission = self._new_submission(client.settings, has_begun=run_id is not None)
+                self.facts.settings = client.settings
                 if run_id is not None:
                     submission.resume(run_id)
+                    self.facts.run_id = run_id
                 if self._interruptions:
                     submission.stop()
-                yield client, submission
+                try:
+                    yield client, submission
+                except RunError as error:
+                    self.facts.note_failure(error)
+                    raise
         except AirflowTaskTimeout:
             self._timed_out = True
             self._leave_run = self._arguments.on_timeout == "leave"
@@ -256,6 +273,7 @@ class RunTry:
                 max_tries=ti.max_tries,
                 retries=arguments.retries or 0,
                 url=deployment.url,
+                try_number=ti.try_number,
             ),
             store=self._store,
             evidence=Evidence(settings, variables.read, variables.write) if learns else None,
@@ -267,6 +285,11 @@ class RunTry:
             log=self._log,
             observer=self._metrics,
         )
+
+    def _find_target(self, request: RunRequest, reference: PipelineReference, known: Known) -> Flow[Target]:
+        target = yield from find_target_for(request, reference, known, validate=self._arguments.validate)
+        self.facts.target = target
+        return target
 
     def _announce(self, client: Client, run_id: str) -> None:
         """Show the run as soon as it exists."""
@@ -286,12 +309,15 @@ class RunTry:
 
     def _conclude(self, client: Client, submission: Submission, run: PipelineRun) -> str:
         """Turn the end of the run, or the end of the time allowed for the run, into the task's end."""
+        self.facts.run = run
         link, experiment = client.settings.run_url(run.id), self._arguments.experiment_name
         if not run.state.is_final:
             self._leave_run = self._arguments.on_timeout == "leave"
             cancel = None if self._leave_run else submission.cancel(run.id, experiment, CancelReason.TIMED_OUT)
             client.run(end_at_deadline(run, link, cancel))
         submission.finish(run.state)
+        if self.facts.taken_over is None:
+            self.facts.taken_over = submission.taken_over
         run_id = client.run(conclude(run, experiment, link, own=True))
         self._log.info("Run %s ended successfully.", run_id)
         return run_id

@@ -50,7 +50,7 @@ def events(asset):
 
 def asset():
     """An asset that Airflow knows; a test's run itself makes it known on Airflow 3."""
-    made = Asset(f"azureml://landing/{uuid.uuid4().hex}")
+    made = Asset(f"azureml://subscription/group/workspace/datastores/landing/paths/{uuid.uuid4().hex}")
     if KEY == "dataset_id":
         with create_session() as session:
             session.add(AssetModel(uri=made.uri))

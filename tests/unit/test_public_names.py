@@ -39,6 +39,7 @@ PUBLIC = {
     "triggers.schedule_run": "AzureMLScheduleLookTrigger",
     "links": "AzureMLPipelineRunLink",
     "retry_policies": "AzureMLRetryPolicy",
+    "assets": "DatastoreUri convert_asset_to_openlineage create_asset sanitize_uri",
     "plugin": "AzureMLPlugin",
     "get_provider_info": "get_provider_info",
     "client.models": "DataPath Recurrence",
@@ -56,8 +57,9 @@ PUBLIC = {
         delete_job_schedule find_history_run get_arm_datastore get_artifact_link get_batch_deployment get_batch_endpoint
         get_component get_datastore get_default_datastore get_endpoint get_endpoint_by_name get_experiment
         get_experiment_by_id get_graph get_history_run get_history_run_by_experiment_id get_interface get_job
-        get_job_schedule get_last_run_of_schedule get_metric get_pipeline get_pipeline_output get_pipeline_summary
-        get_run get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace
+        get_job_outputs get_job_schedule get_last_run_of_schedule get_metric get_pipeline get_pipeline_output
+        get_pipeline_summary get_run get_run_details get_schedule get_step_log get_step_status get_step_status_code
+        get_workspace
         list_arm_datastores list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints
         list_component_versions list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules
         list_jobs list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint

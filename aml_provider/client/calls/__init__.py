@@ -70,7 +70,7 @@ from aml_provider.client.calls.job_schedules import (
     put_job_schedule,
     trigger_job_schedule,
 )
-from aml_provider.client.calls.jobs import cancel_job, get_job, list_jobs, submit_job
+from aml_provider.client.calls.jobs import cancel_job, get_job, get_job_outputs, list_jobs, submit_job
 from aml_provider.client.calls.metrics import get_metric, list_metrics
 from aml_provider.client.calls.pipelines import (
     get_graph,
@@ -135,6 +135,7 @@ __all__ = [
     "get_history_run_by_experiment_id",
     "get_interface",
     "get_job",
+    "get_job_outputs",
     "get_job_schedule",
     "get_last_run_of_schedule",
     "get_metric",

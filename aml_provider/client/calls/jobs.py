@@ -45,6 +45,23 @@ def get_job(job_id: str) -> Call[PipelineRun]:
     return _JOBS.read(f"get job {job_id!r}", _path(job_id), PipelineRun.from_job, query=ARM_VERSION)
 
 
+def get_job_outputs(job_id: str) -> Call[dict[str, str]]:
+    """Read the addresses of a job's outputs, by name; an output without an address is left out.
+
+    The addresses have any of the forms of azureml-v2-rest 4.2, and may have macros of the service in them.
+    """
+    return _JOBS.read(f"get the outputs of job {job_id!r}", _path(job_id), _outputs, query=ARM_VERSION)
+
+
+def _outputs(wire: Any) -> dict[str, str]:
+    outputs = wire["properties"].get("outputs") or {}
+    return {
+        str(name): item["uri"]
+        for name, item in outputs.items()
+        if isinstance(item, dict) and isinstance(item.get("uri"), str) and item["uri"]
+    }
+
+
 def cancel_job(job_id: str) -> Call[None]:
     """Request the cancellation of a pipeline job. This takes some time; only the job shows its effect, not the reply.
 

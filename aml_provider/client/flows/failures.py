@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
@@ -24,18 +24,30 @@ _LOG_TRIES = 3
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 
 
+class Failure(NamedTuple):
+    """The reason why a run failed, as a text and by the names of the failed steps."""
+
+    text: str
+    failed_steps: tuple[str, ...] = ()
+
+
 def explain_failure(run: PipelineRun) -> Flow[str]:
-    """Explain why a run failed: its failed steps, their errors, and the end of the first failed step's log.
+    """Explain why a run failed, as a text; see :func:`find_failure`."""
+    return (yield from find_failure(run)).text
+
+
+def find_failure(run: PipelineRun) -> Flow[Failure]:
+    """Find out why a run failed: its failed steps, their errors, and the end of the first failed step's log.
 
     What cannot be read is left out, because the failure itself matters more.
     """
     try:
         steps = yield from list_steps(run.experiment_name, run.id)
     except AzureMLError as error:
-        return f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip()
+        return Failure(f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip())
     failed = [step for step in steps if step.status == "Failed"]
     if not failed:
-        return _said(run.detail or (yield from _error_of(run))) or "The service gives no reason."
+        return Failure(_said(run.detail or (yield from _error_of(run))) or "The service gives no reason.")
     parts = []
     if len(failed) > 1:
         parts.append(f"{len(failed)} steps failed: {', '.join(one_line(step.name, 100) for step in failed)}.")
@@ -44,7 +56,7 @@ def explain_failure(run: PipelineRun) -> Flow[str]:
         parts.append(f"Step {step.name!r} failed: {_said(error_text or run.detail) or 'the service gives no reason.'}")
         if log:
             parts.append(f"\nThe end of its log:\n{quoted(masked(log))}\n")
-    return " ".join(parts)
+    return Failure(" ".join(parts), tuple(step.name for step in failed))
 
 
 def _said(text: str) -> str:

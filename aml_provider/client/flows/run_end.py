@@ -8,7 +8,7 @@ from aml_provider.client import calls
 from aml_provider.client.entities import HistoryRun, RunState
 from aml_provider.client.errors import AzureMLError, ForeignRun, RunCanceled, RunFailed, RunTimedOut
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
-from aml_provider.client.flows.failures import explain_failure
+from aml_provider.client.flows.failures import find_failure
 
 if TYPE_CHECKING:
     from aml_provider.client.entities import PipelineRun
@@ -35,8 +35,10 @@ def conclude(run: PipelineRun, experiment: str, link: str, *, own: bool) -> Flow
     if run.state is RunState.FINISHED:
         return run.id
     if run.state is RunState.FAILED:
-        reason = yield from explain_failure(run)
-        raise RunFailed(f"Run {run.id} failed. {reason}", run_id=run.id, link=link)
+        failure = yield from find_failure(run)
+        raise RunFailed(
+            f"Run {run.id} failed. {failure.text}", run_id=run.id, link=link, failed_steps=failure.failed_steps
+        )
     asked = yield from _cancel_reason(run, experiment)
     if asked is not None:
         error = RunFailed if own else RunCanceled

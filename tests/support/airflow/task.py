@@ -16,6 +16,7 @@ class TaskInstance:
     task_id = "run"
     map_index = -1
     max_tries = 1
+    try_number = 1
 
     def __init__(self):
         self.start_date = datetime.now(UTC)
@@ -82,6 +83,7 @@ class Task:
     def next_try(self):
         """What Airflow does before a retry."""
         self.ti.xcoms.clear()
+        self.ti.try_number += 1
         self.ti.start_date = datetime.now(UTC)
 
     def clear(self):

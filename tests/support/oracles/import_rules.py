@@ -25,6 +25,7 @@ ROOMS = {
     "durable": "blobs client stored watching",
     # These may.
     "compat": "",
+    "assets": "",
     "get_provider_info": "",
     "links": "",
     "masking": "client",
@@ -41,7 +42,7 @@ ROOMS = {
         "blobs client connection deadlines durable durations hooks masking metrics state stored triggerer watching"
     ),
     "worker": (
-        "blobs client connection deadlines durable durations hooks links masking metrics state stored triggerer "
+        "assets blobs client connection deadlines durable durations hooks links masking metrics state stored triggerer "
         "triggers"
     ),
     "operators": "client connection deadlines durations hooks links parsing triggers worker",
@@ -102,17 +103,20 @@ TABLES = {"aml_provider": ROOMS, "aml_provider.client": CLIENT, "aml_provider.em
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server cli compat connection hooks links masking operators parsing plugin retry_policies sensors "
-        "state triggerer triggers worker xcom"
+        "__main__ api_server assets cli compat connection hooks links masking operators parsing plugin retry_policies "
+        "sensors state triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",
+    # Comes with OpenLineage.
+    "attr": "worker.lineage",
     "azure": "blobs.access client.auth emulator.engine",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator",
+    "openlineage": "assets worker.lineage",
     "rich": "cli",
     "sqlalchemy": "api_server",
     "starlette": "emulator",
