@@ -106,6 +106,7 @@ def get_provider_info() -> dict[str, Any]:
                 "how-to-guide": [
                     "/docs/connection.md",
                     "/docs/run-operator.md",
+                    "/docs/writing-dags.md",
                     "/docs/hook.md",
                     "/docs/command-line.md",
                     "/docs/blob-sensor.md",
@@ -123,6 +124,10 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": _modules(
             "triggers.pipeline", "triggers.schedule", "triggers.schedule_run", "triggers.blob", "triggers.blob_change"
         ),
+        # @task.azureml_pipeline
+        "task-decorators": [
+            {"name": "azureml_pipeline", "class-name": "aml_provider.decorators.pipeline.azureml_pipeline_task"}
+        ],
         "connection-types": [
             {
                 "connection-type": "azureml",

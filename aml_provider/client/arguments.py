@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -22,6 +22,15 @@ STATUSES = ACTIVE, DISABLED = "Active", "Disabled"
 IF_EXISTS = ("update", "reuse", "fail")
 #: What happens to a run when the task's ``execution_timeout`` passes.
 ON_TIMEOUT = ("cancel", "leave")
+#: The arguments of a run that are mappings from names to values.
+MAPPINGS = ("parameters", "data_paths", "datasets", "tags")
+#: The endings of files that may stand for such a mapping.
+FILE_ENDINGS = (".json", ".yaml", ".yml")
+
+
+def is_file_name(value: Any) -> TypeGuard[str]:
+    """Whether a value that stands where a mapping is expected is the name of a file that holds the mapping."""
+    return isinstance(value, str) and value.endswith(FILE_ENDINGS)
 
 
 def as_name(argument: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from aml_provider.get_provider_info import get_provider_info
 
 MODULES = [
     "aml_provider.links",
+    "aml_provider.decorators.pipeline",
     *(
         module
         for kind in ("hooks", "operators", "sensors", "triggers")
@@ -48,6 +49,8 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.round",
     "aml_provider.client.polling.queries",
     "aml_provider.client.polling.waits",
+    "aml_provider.worker.argument_files",
+    "aml_provider.worker.returned_arguments",
     "aml_provider.worker.run_pipeline",
     "aml_provider.durable.submission",
     "aml_provider.triggerer.shared_clients",

@@ -36,6 +36,7 @@ ROOMS = {
     "triggers": "blobs client connection deadlines durable durations hooks masking state stored triggerer",
     "worker": "blobs client connection deadlines durable durations hooks links masking state stored triggerer triggers",
     "operators": "client connection deadlines durations hooks links parsing triggers worker",
+    "decorators": "client operators worker",
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking state stored",
     "plugin": "api_server xcom",
@@ -93,8 +94,8 @@ TABLES = {"aml_provider": ROOMS, "aml_provider.client": CLIENT, "aml_provider.em
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server cli compat connection hooks links masking operators parsing plugin sensors state "
-        "triggerer triggers worker xcom"
+        "__main__ api_server cli compat connection decorators hooks links masking operators parsing plugin sensors "
+        "state triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",
@@ -103,14 +104,14 @@ LIBRARIES = {
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
-    "jinja2": "emulator",
+    "jinja2": "emulator operators worker",
     "rich": "cli",
     "sqlalchemy": "api_server",
     "starlette": "emulator",
     "tzlocal": "client.specs emulator.workspace",
     "uvicorn": "emulator",
     "wtforms": "hooks",
-    "yaml": "emulator",
+    "yaml": "emulator worker",
     # Parts of the standard library that would send requests without the client.
     "http.client": "",
     "urllib.request": "",
