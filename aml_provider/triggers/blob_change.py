@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from aml_provider.blobs.outbox import Watcher
-    from aml_provider.blobs.rules import Rules
+    from aml_provider.blobs.rules import OnFirstPoll, Rules
     from aml_provider.blobs.shared_listing import FolderPoll
     from aml_provider.hooks.blob_location import BlobLocation, FolderKey
     from aml_provider.state.watcher_records import WatcherRecords
@@ -82,7 +82,7 @@ class AzureBlobChangeTrigger(StoredTrigger, BaseEventTrigger):
         wasb_conn_id: str | None = None,
         settle: float | timedelta = 0.0,
         ignore_empty: bool = True,
-        on_first_poll: Literal["remember", "report"] = "remember",
+        on_first_poll: OnFirstPoll = "remember",
         poll_interval: float | timedelta = 60.0,
         state_key: str | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,

@@ -13,7 +13,6 @@ from aml_provider.get_provider_info import get_provider_info
 
 MODULES = [
     "aml_provider.links",
-    "aml_provider.decorators.pipeline",
     *(
         module
         for kind in ("hooks", "operators", "sensors", "triggers")
@@ -87,6 +86,13 @@ def test_each_alone_loads_nothing_of_azure(module):
 
 def test_no_other_package_is(loaded):
     assert foreign(loaded) == set()
+
+
+def test_the_decorator_costs_nothing_more_where_airflows_own_are_loaded():
+    baseline = f"{BASELINE}\nfrom airflow.providers.common.compat.sdk import DecoratedOperator, task"
+    loaded = loaded_by(["aml_provider.decorators.pipeline"], baseline)
+    assert foreign(loaded) == set()
+    assert loaded & AT_RUN_TIME == set()
 
 
 def test_what_only_a_run_needs_is_not(loaded):

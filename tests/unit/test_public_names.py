@@ -39,7 +39,7 @@ PUBLIC = {
     "links": "AzureMLPipelineRunLink",
     "plugin": "AzureMLPlugin",
     "get_provider_info": "get_provider_info",
-    "client.models": "DataPath Recurrence",
+    "client.models": "DataPath Frequency Recurrence WeekDay",
     # For except clauses.
     "client.errors": """
         AmbiguousName AmbiguousSchedule AuthenticationRefused AzureMLError BadRequest Conflict CredentialError
