@@ -28,6 +28,8 @@ ROOMS = {
     "links": "",
     "masking": "client",
     "xcom": "",
+    # A pure function of texts, for the commands and for the pages of the local workspace.
+    "operator_call": "",
     # For type checkers only.
     "argument_types": "client compat",
     "connection": "client get_provider_info",
@@ -42,9 +44,9 @@ ROOMS = {
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking state stored",
     "plugin": "api_server xcom",
-    "cli": "client connection durations hooks",
+    "cli": "client connection durations hooks operator_call",
     "__main__": "cli",
-    "emulator": "",
+    "emulator": "operator_call",
 }
 
 # The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
