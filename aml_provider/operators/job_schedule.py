@@ -91,7 +91,7 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
         "description",
         "azureml_conn_id",
     )
-    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
+    template_fields_renderers = dict.fromkeys(("recurrence", "parameters", "data_paths", "datasets", "tags"), "json")
     ui_color = "#e8e0f7"
 
     def __init__(

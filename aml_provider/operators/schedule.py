@@ -80,7 +80,7 @@ class AzureMLCreateScheduleOperator(DeferringOperator):
         "description",
         "azureml_conn_id",
     )
-    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets"), "json")
+    template_fields_renderers = dict.fromkeys(("recurrence", "parameters", "data_paths", "datasets"), "json")
     ui_color = "#e8e0f7"
 
     def __init__(
