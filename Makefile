@@ -33,6 +33,8 @@ WORKERS ?= 4
 SHARED = --numprocesses $(WORKERS) --dist worksteal
 
 SUITES := tests/unit tests/integration tests/dags
+# Checked with the newest Airflow only, whose environment has mypy.
+TYPING := tests/typing
 
 # Long tests of code that imports no Airflow: running them once is enough.
 WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
@@ -42,6 +44,7 @@ UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed
 AZURITE := .cache/azurite/.installed
 CHROMIUM_HERE := .cache/chromium/.installed
+PYRIGHT := .cache/pyright/.installed
 NEWEST := .venv/.installed
 OLDEST := .venv-2.11/.installed
 COMPAT := .venv-$(AIRFLOW)/.installed
@@ -71,8 +74,8 @@ demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEE
 workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C (PORT=8700)
 	@.venv/bin/python scripts/workspace.py $(PORT)
 
-test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
-	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(ARGS)
+test: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) $(PYRIGHT) ## Run the test suite on the newest supported Airflow (ARGS="-k blob": more for pytest)
+	@.venv/bin/python -m pytest $(SHARED) $(SUITES) $(TYPING) $(ARGS)
 
 compat: $(COMPAT) $(AZURITE) ## Run the same suite on the oldest supported Airflow, without some long tests of code that does not import Airflow (AIRFLOW=3.1: on that)
 	@$(dir $(COMPAT))bin/python -m pytest $(SHARED) $(SUITES) $(WITHOUT_AIRFLOW) $(ARGS)
@@ -115,8 +118,9 @@ lint: $(NEWEST) ## Check style, formatting, spelling and words
 	@.venv/bin/codespell
 	@.venv/bin/python scripts/words.py
 
-types: $(NEWEST) ## Check types
+types: $(NEWEST) $(PYRIGHT) ## Check types, and what mypy and pyright find in the DAGs of a user
 	@.venv/bin/mypy
+	@.venv/bin/python -m pytest $(TYPING)
 
 format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff check --fix
@@ -182,10 +186,10 @@ $(NODE): requirements/node.txt scripts/find-node.sh | $(UV)
 	@sh scripts/find-node.sh
 	@touch $@
 
-$(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json tools/azurite/.npmrc $(NODE)
-	@echo "Installing Azurite into $(@D)"
+$(AZURITE) $(PYRIGHT): .cache/%/.installed: tools/%/package.json tools/%/package-lock.json tools/%/.npmrc $(NODE)
+	@echo "Installing $* into $(@D)"
 	@mkdir -p $(@D)
-	@cp tools/azurite/package.json tools/azurite/package-lock.json tools/azurite/.npmrc $(@D)
+	@cp tools/$*/package.json tools/$*/package-lock.json tools/$*/.npmrc $(@D)
 	@cd $(@D) && PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 	@touch $@
 
@@ -216,5 +220,5 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/airflow-3.1.txt
 	$(compile) --group node --output-file requirements/node.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
-	@for tool in azurite chromium; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
+	@for tool in azurite chromium pyright; do (cd tools/$$tool && PATH="$(CURDIR)/.cache/node/bin:$$PATH" \
 		npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done

@@ -30,10 +30,13 @@ if TYPE_CHECKING:
         Context,
         PokeReturnValue,
         Variable,
+        XComArg,
         get_current_context,
     )
     from airflow.sdk._shared.listeners import hookimpl
+    from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
     from airflow.sdk.configuration import conf
+    from airflow.sdk.definitions.context import context_merge, render_template_to_string
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
@@ -68,11 +71,15 @@ __all__ = [
     "BaseSensorOperator",
     "Connection",
     "Context",
+    "DecoratedOperator",
     "PokeReturnValue",
     "TaskDeferred",
     "Variable",
     "XCom",
+    "XComArg",
     "conf",
+    "context_merge",
+    "determine_kwargs",
     "get_async_connection",
     "get_async_extra_dejson",
     "get_current_context",
@@ -81,7 +88,9 @@ __all__ = [
     "in_thread",
     "is_tasks_test",
     "mask_secret",
+    "render_template_to_string",
     "stats",
+    "task_decorator_factory",
 ]
 
 P = ParamSpec("P")
@@ -95,6 +104,7 @@ AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3)
 TRIGGERS_WRITE_VARIABLES = _VERSION >= (3, 0, 5)
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
+_DECORATOR = ("airflow.sdk.bases.decorator", "airflow.decorators.base")
 # The places of each name, the newest one first. If the name is different there, a colon and that name follow.
 _PLACES = {
     "AirflowException": _EXCEPTIONS,
@@ -113,12 +123,16 @@ _PLACES = {
     "BaseSensorOperator": ("airflow.sdk", "airflow.sdk.bases.sensor", "airflow.sensors.base"),
     "Connection": ("airflow.sdk", "airflow.models.connection"),
     "Context": ("airflow.sdk", "airflow.utils.context"),
+    "DecoratedOperator": _DECORATOR,
     "PokeReturnValue": ("airflow.sdk", "airflow.sdk.bases.sensor", "airflow.sensors.base"),
     "Stats": ("airflow.sdk.observability.stats", "airflow.stats"),
     "TaskDeferred": _EXCEPTIONS,
     "Variable": ("airflow.sdk", "airflow.models.variable"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
+    "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
+    "context_merge": ("airflow.sdk.definitions.context", "airflow.utils.context"),
+    "determine_kwargs": ("airflow.sdk.bases.decorator", "airflow.utils.operator_helpers"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
     "get_hostname": ("airflow.utils.net",),
     "hookimpl": ("airflow.sdk._shared.listeners", "airflow.listeners"),
@@ -127,6 +141,8 @@ _PLACES = {
         "airflow.sdk.execution_time.secrets_masker",
         "airflow.utils.log.secrets_masker",
     ),
+    "render_template_to_string": ("airflow.sdk.definitions.context", "airflow.utils.helpers"),
+    "task_decorator_factory": _DECORATOR,
 }
 
 

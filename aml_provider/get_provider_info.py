@@ -115,6 +115,7 @@ def get_provider_info() -> dict[str, Any]:
                 "how-to-guide": [
                     "/docs/connection.md",
                     "/docs/run-operator.md",
+                    "/docs/writing-dags.md",
                     "/docs/hook.md",
                     "/docs/command-line.md",
                     "/docs/blob-sensor.md",
@@ -138,6 +139,10 @@ def get_provider_info() -> dict[str, Any]:
             "triggers.blob_change",
             "triggers.run_event",
         ),
+        # @task.azureml_pipeline
+        "task-decorators": [
+            {"name": "azureml_pipeline", "class-name": "aml_provider.decorators.pipeline.azureml_pipeline_task"}
+        ],
         "connection-types": [
             {
                 "connection-type": "azureml",

@@ -7,6 +7,7 @@ missed, one in each DAG run, in the order in which they began.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 try:
     from airflow.sdk import DAG, task
@@ -19,8 +20,8 @@ from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
 
 
 @task
-def next_stage(pipeline_run: str) -> str:
-    """Use the result of the pipeline; here only its name."""
+def next_stage(pipeline_run: Any) -> str:
+    """Use the result of the pipeline run with this id; here only its name."""
     return f"results/{pipeline_run}.json"
 
 
@@ -42,8 +43,8 @@ with DAG(
     )
     ended = AzureMLPipelineRunSensor(
         task_id="wait_for_its_end",
-        run_id=started.output,  # type: ignore[arg-type] # rendered when the task runs
+        run_id=started.output,
         poke_interval=60,
         deferrable=True,
     )
-    next_stage(ended.output)  # type: ignore[arg-type] # Airflow has no type for a later str
+    next_stage(ended.output)

@@ -39,18 +39,18 @@ with DAG(
     )
     started = AzureMLScheduleRunSensor(
         task_id="wait_for_a_run",
-        schedule_id=create.output,  # type: ignore[arg-type] # rendered when the task runs
+        schedule_id=create.output,
         poke_interval=2,
         deferrable=True,
     )
     ended = AzureMLPipelineRunSensor(
         task_id="wait_for_its_end",
-        run_id=started.output,  # type: ignore[arg-type] # rendered when the task runs
+        run_id=started.output,
         poke_interval=2,
         deferrable=True,
     )
     disable = AzureMLDisableScheduleOperator(
         task_id="disable",
-        schedule_id=create.output,  # type: ignore[arg-type] # rendered when the task runs
+        schedule_id=create.output,
     ).as_teardown(setups=create, on_failure_fail_dagrun=True)
     ended >> disable

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     from airflow.sdk import DAG, task
@@ -21,9 +21,6 @@ except ImportError:  # Airflow 2
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 from aml_provider.sensors.blob import AzureBlobChangeSensor
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DATASTORE = "workspaceblobstore"
 
@@ -40,7 +37,7 @@ def read_blob(path: str) -> bytes:
 
 
 @task
-def check_results(changes: Sequence[dict[str, Any]], run_ids: Sequence[str]) -> list[dict[str, Any]]:
+def check_results(changes: Any, run_ids: Any) -> list[dict[str, Any]]:
     """Compare the result of each run with its input file."""
     checked = []
     for change, run_id in zip(changes, run_ids, strict=True):
@@ -83,4 +80,4 @@ with DAG(
         # A change has the keys "datastore" and "path", so it is a valid data path.
         data_paths=wait_for_files.output.map(lambda change: {"input_datapath": change}),
     )
-    check_results(wait_for_files.output, score.output)  # type: ignore[arg-type] # Airflow has no type for a later str
+    check_results(wait_for_files.output, score.output)

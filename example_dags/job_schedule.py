@@ -8,6 +8,7 @@ from the arguments here. ``azureml_after_job_schedule`` runs the next stage afte
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 try:
     from airflow.sdk import DAG, task
@@ -24,8 +25,8 @@ NAME = "airflow-example-weekday-mornings"
 
 
 @task
-def next_stage(job_id: str) -> str:
-    """Use the result of the job; here only its name."""
+def next_stage(job_id: Any) -> str:
+    """Use the result of the job with this id; here only its name."""
     return f"results/{job_id}.json"
 
 
@@ -70,11 +71,11 @@ with DAG(
     )
     ended = AzureMLPipelineRunSensor(
         task_id="wait_for_its_end",
-        run_id=started.output,  # type: ignore[arg-type] # rendered when the task runs
+        run_id=started.output,
         poke_interval=60,
         deferrable=True,
     )
-    next_stage(ended.output)  # type: ignore[arg-type] # Airflow has no type for a later str
+    next_stage(ended.output)
 
 with DAG(
     dag_id="azureml_job_schedule_delete",

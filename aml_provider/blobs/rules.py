@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from aml_provider.client.arguments import as_choice, as_flag, as_name, wrong_type
 from aml_provider.client.errors import InvalidArgument, MalformedReply
@@ -15,6 +15,9 @@ from aml_provider.client.errors import InvalidArgument, MalformedReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+#: What happens to the blobs that the very first poll finds.
+OnFirstPoll = Literal["remember", "report"]
+ON_FIRST_POLL: tuple[OnFirstPoll, ...] = get_args(OnFirstPoll)
 _CLASSES = re.compile(r"\[!?\]?[^\]]*\]")  # [!/] in a glob
 
 
@@ -55,7 +58,7 @@ class Rules(NamedTuple):
             raise InvalidArgument("settle", f"{settle!r} is not a number of seconds from 0")
         if isinstance(max_changes, bool) or not isinstance(max_changes, int) or max_changes < 1:
             raise InvalidArgument("max_changes", f"{max_changes!r} is not a whole number from 1")
-        as_choice("on_first_poll", on_first_poll, ("remember", "report"))
+        as_choice("on_first_poll", on_first_poll, ON_FIRST_POLL)
         patterns = None if pattern is None else (pattern,) if isinstance(pattern, str) else pattern
         if patterns is not None:
             if isinstance(patterns, (bytes, Mapping)) or not isinstance(patterns, Iterable):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.cli import operator_calls
 from aml_provider.cli.execution import command
 from aml_provider.cli.records import of_component, of_component_version
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from aml_provider.cli.execution import Prose
     from aml_provider.cli.output import Record
     from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -21,6 +23,7 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
 
 
 @command
-def show(options: Namespace, hook: AzureMLHook) -> Record:
+def show(options: Namespace, hook: AzureMLHook) -> Record | Prose:
     """Show a version of a component and its inputs."""
-    return of_component_version(hook.get_component(options.component, options.component_version))
+    component = hook.get_component(options.component, options.component_version)
+    return operator_calls.of_component(component) if options.as_dag else of_component_version(component)

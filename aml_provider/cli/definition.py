@@ -63,6 +63,11 @@ _SCHEDULE = Arg(("schedule",), help="Id or name of the native schedule")
 _NAME = Arg(("name",), help="Name of the job schedule")
 _RUN_ID = Arg(("run_id",), help="Id of the pipeline run")
 _JOB_ID = Arg(("run_id",), help="Id of the pipeline job", metavar="job_id")
+_AS_DAG = Arg(
+    ("--as-dag",),
+    help="Print the call of the run operator for a DAG file instead, with every parameter, its type and its default",
+    action="store_true",
+)
 _STEP = Arg(("--step",), help="Only this step (name or run id)")
 _LIMIT = Arg(("--limit",), help="At most N runs (default: 25)", type=positive_int(allow_zero=False), default=25)
 _COMPONENT_VERSION = Arg(("--component-version",), help="Version of the component (default: the newest one)")
@@ -90,7 +95,11 @@ _PIPELINES = GroupCommand(
     subcommands=(
         _command("list", "pipelines.list_", "List the active published pipelines", _ALL),
         _command(
-            "show", "pipelines.show", "Show a published pipeline and its parameters, data paths and datasets", _PIPELINE
+            "show",
+            "pipelines.show",
+            "Show a published pipeline and its parameters, data paths and datasets",
+            _PIPELINE,
+            _AS_DAG,
         ),
         _command(
             "disable",
@@ -107,7 +116,7 @@ _ENDPOINTS = GroupCommand(
     help="Pipeline endpoints",
     subcommands=(
         _command("list", "endpoints.list_", "List the active pipeline endpoints", _ALL),
-        _command("show", "endpoints.show", "Show a pipeline endpoint and its versions", _ENDPOINT),
+        _command("show", "endpoints.show", "Show a pipeline endpoint and its versions", _ENDPOINT, _AS_DAG),
     ),
 )
 _EXPERIMENTS = GroupCommand(
@@ -195,7 +204,12 @@ _COMPONENTS = GroupCommand(
             Arg(("--all",), help="Include the archived ones", action="store_true"),
         ),
         _command(
-            "show", "components.show", "Show a version of a component and its inputs", _COMPONENT, _COMPONENT_VERSION
+            "show",
+            "components.show",
+            "Show a version of a component and its inputs",
+            _COMPONENT,
+            _COMPONENT_VERSION,
+            _AS_DAG,
         ),
     ),
 )
@@ -209,6 +223,7 @@ _BATCH_ENDPOINTS = GroupCommand(
             "batch_endpoints.show",
             "Show a batch endpoint, its deployments and their components",
             _BATCH_ENDPOINT,
+            _AS_DAG,
         ),
     ),
 )

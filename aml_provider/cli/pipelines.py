@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.cli import operator_calls
 from aml_provider.cli.execution import command, confirm, say
-from aml_provider.cli.lookup import find_pipeline
+from aml_provider.cli.lookup import find_pipeline, pick
 from aml_provider.cli.records import of_interface, of_pipeline
-from aml_provider.client.flows import pipelines
+from aml_provider.client.flows import pipelines as flows
+from aml_provider.client.flows.finding import PIPELINE
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from aml_provider.cli.execution import Prose
     from aml_provider.cli.output import Record
     from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -23,10 +26,14 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
 
 
 @command
-def show(options: Namespace, hook: AzureMLHook) -> Record:
+def show(options: Namespace, hook: AzureMLHook) -> Record | Prose:
     """Show a published pipeline and its interface."""
-    pipeline = find_pipeline(hook, options.pipeline)
-    return {**of_pipeline(pipeline), **of_interface(hook.get_pipeline_interface(pipeline.id))}
+    pipelines = hook.list_pipelines(active_only=False)
+    pipeline = pick(PIPELINE, options.pipeline, pipelines)
+    interface = hook.get_pipeline_interface(pipeline.id)
+    if options.as_dag:
+        return operator_calls.of_pipeline(pipeline, interface, pipelines)
+    return {**of_pipeline(pipeline), **of_interface(interface)}
 
 
 @command
@@ -38,7 +45,7 @@ def disable(options: Namespace, hook: AzureMLHook) -> Record:
         listed = "".join(f"\n  {item.name} ({item.id})" for item in schedules)
         what = f"This disables published pipeline {pipeline.name!r} ({pipeline.id})"
         confirm(f"{what} and, before it, its schedules:{listed}\n" if schedules else f"{what}.", yes=options.yes)
-    hook.run(pipelines.disable_pipeline(pipeline_id=pipeline.id, log=say))
+    hook.run(flows.disable_pipeline(pipeline_id=pipeline.id, log=say))
     return of_pipeline(hook.get_pipeline(pipeline.id))
 
 
@@ -46,5 +53,5 @@ def disable(options: Namespace, hook: AzureMLHook) -> Record:
 def enable(options: Namespace, hook: AzureMLHook) -> Record:
     """Enable a published pipeline."""
     pipeline = find_pipeline(hook, options.pipeline)
-    hook.run(pipelines.enable_pipeline(pipeline_id=pipeline.id, log=say))
+    hook.run(flows.enable_pipeline(pipeline_id=pipeline.id, log=say))
     return of_pipeline(hook.get_pipeline(pipeline.id))

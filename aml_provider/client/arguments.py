@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, TypeGuard, get_args
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -17,11 +17,24 @@ _NATIVE = (
 _NOT_NATIVE = "a template renders to something else than text only in a DAG with render_template_as_native_obj=True"
 
 #: The statuses that a schedule, pipeline or endpoint can be set to.
-STATUSES = ACTIVE, DISABLED = "Active", "Disabled"
+Status = Literal["Active", "Disabled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+ACTIVE, DISABLED = STATUSES
 #: What happens to a schedule that already has the name.
-IF_EXISTS = ("update", "reuse", "fail")
+IfExists = Literal["update", "reuse", "fail"]
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 #: What happens to a run when the task's ``execution_timeout`` passes.
-ON_TIMEOUT = ("cancel", "leave")
+OnTimeout = Literal["cancel", "leave"]
+ON_TIMEOUT: tuple[OnTimeout, ...] = get_args(OnTimeout)
+#: The arguments of a run that are mappings from names to values.
+MAPPINGS = ("parameters", "data_paths", "datasets", "tags")
+#: The endings of files that may stand for such a mapping.
+FILE_ENDINGS = (".json", ".yaml", ".yml")
+
+
+def is_file_name(value: Any) -> TypeGuard[str]:
+    """Whether a value that stands where a mapping is expected is the name of a file that holds the mapping."""
+    return isinstance(value, str) and value.endswith(FILE_ENDINGS)
 
 
 def as_name(argument: str, value: Any) -> str:

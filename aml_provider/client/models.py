@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+#: The frequencies of a recurrence, and the days of the week; the checks of a recurrence read them from here.
+Frequency = Literal["Minute", "Hour", "Day", "Week", "Month"]
+WeekDay = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 class DataPath(NamedTuple):
@@ -41,12 +46,12 @@ class Recurrence(NamedTuple):
             service leaves out the months that do not have the day.
     """
 
-    frequency: str
+    frequency: Frequency
     interval: int
     start_time: datetime | str | None = None
     time_zone: str | None = None
     hours: Sequence[int] | None = None
     minutes: Sequence[int] | None = None
-    week_days: Sequence[str] | None = None
+    week_days: Sequence[WeekDay] | None = None
     time_of_day: str | None = None
     month_days: Sequence[int] | None = None

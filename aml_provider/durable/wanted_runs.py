@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider.blobs.rules import ON_FIRST_POLL
 from aml_provider.client.arguments import as_choice, as_name, shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
 
@@ -71,7 +72,7 @@ class WantedRuns(NamedTuple):
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
         """
-        as_choice("on_first_poll", on_first_poll, ("remember", "report"))
+        as_choice("on_first_poll", on_first_poll, ON_FIRST_POLL)
         return cls(
             _states(statuses), _tags(tags), pipeline_id, pipeline_name, component_name, on_first_poll == "report"
         )

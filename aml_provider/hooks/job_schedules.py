@@ -13,6 +13,7 @@ from aml_provider.hooks.workspace import WorkspaceHook
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.client.arguments import IfExists, Status
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import JobSchedule, PipelineRun
     from aml_provider.client.http.messages import Flow
@@ -70,8 +71,8 @@ class JobScheduleMethods(WorkspaceHook):
         tags: Mapping[str, Any] | None = None,
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
-        status: str = "Active",
-        if_exists: str = "fail",
+        status: Status = "Active",
+        if_exists: IfExists = "fail",
         wait_for_provisioning: bool = True,
         timeout: float = 3600.0,
     ) -> Flow[JobSchedule]:

@@ -12,6 +12,7 @@ from aml_provider.hooks.workspace import WorkspaceHook, lookup_timeout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aml_provider.client.arguments import IfExists, Status
     from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineRun, Schedule
     from aml_provider.client.http.messages import Flow
@@ -82,8 +83,8 @@ class ScheduleMethods(WorkspaceHook):
         datasets: Mapping[str, str] | None = None,
         description: str | None = None,
         continue_on_step_failure: bool | None = None,
-        status: str = "Active",
-        if_exists: str = "fail",
+        status: Status = "Active",
+        if_exists: IfExists = "fail",
         wait_for_provisioning: bool = True,
         timeout: float = 3600.0,
     ) -> Flow[Schedule]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import BaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import jinja2
 
     from aml_provider.compat import Context
     from aml_provider.worker.create_schedule import ScheduleTry
@@ -21,6 +24,7 @@ class DeferringOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
+        self._read_files(context)
         return self._end_or_defer(self._begin(context).start())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
@@ -30,6 +34,19 @@ class DeferringOperator(BaseOperator):
             ValueError: The event does not come from the operator's trigger.
         """
         return self._end_or_defer(self._begin(context).resume(event))
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render the arguments, and read those that are files, so that Airflow shows what is in the files."""
+        super().render_template_fields(context, jinja_env)
+        # A task that resumes after a deferral does not need them. Otherwise ``execute`` raises the error.
+        with suppress(Exception):
+            self._read_files(context)
+
+    def _read_files(self, context: Context) -> None:
+        """Read the arguments that are files; Airflow renders a mapped operator past its own method."""
+        from aml_provider.worker.argument_files import read_files
+
+        read_files(self, context)
 
     @abstractmethod
     def _begin(self, context: Context) -> RunTry | ScheduleTry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from aml_provider.client.models import DataPath, Recurrence
-    from aml_provider.compat import Context
+    from aml_provider.argument_types import DataPaths, Datasets, Values
+    from aml_provider.client.arguments import IfExists, Status
+    from aml_provider.client.models import Recurrence
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.create_job_schedule import JobScheduleTry
 
 
@@ -89,36 +91,36 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
         "description",
         "azureml_conn_id",
     )
-    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets", "tags"), "json")
+    template_fields_renderers = dict.fromkeys(("recurrence", "parameters", "data_paths", "datasets", "tags"), "json")
     ui_color = "#e8e0f7"
 
     def __init__(
         self,
         *,
-        name: str,
-        experiment_name: str,
-        component_name: str | None = None,
-        component_version: str | None = None,
-        batch_endpoint_name: str | None = None,
-        deployment_name: str | None = None,
-        compute: str | None = None,
-        recurrence: Recurrence | None = None,
-        cron: str | None = None,
-        start_time: datetime | str | None = None,
-        end_time: datetime | str | None = None,
-        time_zone: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
-        datasets: Mapping[str, str] | None = None,
-        tags: Mapping[str, Any] | None = None,
-        description: str | None = None,
+        name: str | XComArg,
+        experiment_name: str | XComArg,
+        component_name: str | XComArg | None = None,
+        component_version: str | int | XComArg | None = None,
+        batch_endpoint_name: str | XComArg | None = None,
+        deployment_name: str | XComArg | None = None,
+        compute: str | XComArg | None = None,
+        recurrence: Recurrence | Mapping[str, Any] | XComArg | None = None,
+        cron: str | XComArg | None = None,
+        start_time: datetime | str | XComArg | None = None,
+        end_time: datetime | str | XComArg | None = None,
+        time_zone: str | XComArg | None = None,
+        parameters: Values | None = None,
+        data_paths: DataPaths | None = None,
+        datasets: Datasets | None = None,
+        tags: Values | None = None,
+        description: str | XComArg | None = None,
         continue_on_step_failure: bool | None = None,
         validate: bool = True,
-        status: Literal["Active", "Disabled"] = "Active",
+        status: Status = "Active",
         wait_for_provisioning: bool = True,
-        if_exists: Literal["update", "reuse", "fail"] = "update",
+        if_exists: IfExists = "update",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -162,10 +164,11 @@ class _NamedJobScheduleOperator(BaseOperator):
     template_fields: Sequence[str] = ("name", "azureml_conn_id")
     ui_color = "#e8e0f7"
 
-    def __init__(self, *, name: str, azureml_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+    def __init__(self, *, name: str | XComArg, azureml_conn_id: str | XComArg = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.name = name
-        self.azureml_conn_id = azureml_conn_id
+        # A rendered value can be anything.
+        self.name: Any = name
+        self.azureml_conn_id: Any = azureml_conn_id
         from aml_provider.parsing.operators import check_named
 
         check_named(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
@@ -11,13 +11,14 @@ from aml_provider.links import AzureMLPipelineRunLink
 from aml_provider.operators.deferring import DeferringOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from aml_provider.client.models import DataPath
-    from aml_provider.compat import Context
+    from aml_provider.argument_types import DataPaths, Datasets, Values
+    from aml_provider.client.arguments import OnTimeout
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.run_pipeline import RunTry
 
 
@@ -102,32 +103,32 @@ class AzureMLRunPipelineOperator(DeferringOperator):
     def __init__(
         self,
         *,
-        experiment_name: str,
-        pipeline_id: str | None = None,
-        pipeline_name: str | None = None,
-        endpoint_id: str | None = None,
-        endpoint_name: str | None = None,
-        endpoint_version: str | None = None,
-        component_name: str | None = None,
-        component_version: str | None = None,
-        batch_endpoint_name: str | None = None,
-        deployment_name: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
-        datasets: Mapping[str, str] | None = None,
-        tags: Mapping[str, Any] | None = None,
-        description: str | None = None,
+        experiment_name: str | XComArg,
+        pipeline_id: str | XComArg | None = None,
+        pipeline_name: str | XComArg | None = None,
+        endpoint_id: str | XComArg | None = None,
+        endpoint_name: str | XComArg | None = None,
+        endpoint_version: str | int | XComArg | None = None,
+        component_name: str | XComArg | None = None,
+        component_version: str | int | XComArg | None = None,
+        batch_endpoint_name: str | XComArg | None = None,
+        deployment_name: str | XComArg | None = None,
+        parameters: Values | None = None,
+        data_paths: DataPaths | None = None,
+        datasets: Datasets | None = None,
+        tags: Values | None = None,
+        description: str | XComArg | None = None,
         continue_on_step_failure: bool | None = None,
-        parent_run_id: str | None = None,
-        compute: str | None = None,
+        parent_run_id: str | XComArg | None = None,
+        compute: str | XComArg | None = None,
         validate: bool = True,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 30.0,
         durable: bool = True,
         cancel_on_kill: bool = True,
-        on_timeout: Literal["cancel", "leave"] = "cancel",
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        on_timeout: OnTimeout = "cancel",
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -239,17 +240,18 @@ class AzureMLDisablePipelineOperator(BaseOperator):
     def __init__(
         self,
         *,
-        pipeline_id: str | None = None,
-        pipeline_name: str | None = None,
+        pipeline_id: str | XComArg | None = None,
+        pipeline_name: str | XComArg | None = None,
         disable_schedules: bool = True,
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pipeline_id = pipeline_id
-        self.pipeline_name = pipeline_name
+        # A rendered value can be anything.
+        self.pipeline_id: Any = pipeline_id
+        self.pipeline_name: Any = pipeline_name
         self.disable_schedules = disable_schedules
-        self.azureml_conn_id = azureml_conn_id
+        self.azureml_conn_id: Any = azureml_conn_id
         from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "pipeline_id", "pipeline_name")
@@ -289,15 +291,16 @@ class AzureMLEnablePipelineOperator(BaseOperator):
     def __init__(
         self,
         *,
-        pipeline_id: str | None = None,
-        pipeline_name: str | None = None,
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        pipeline_id: str | XComArg | None = None,
+        pipeline_name: str | XComArg | None = None,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pipeline_id = pipeline_id
-        self.pipeline_name = pipeline_name
-        self.azureml_conn_id = azureml_conn_id
+        # A rendered value can be anything.
+        self.pipeline_id: Any = pipeline_id
+        self.pipeline_name: Any = pipeline_name
+        self.azureml_conn_id: Any = azureml_conn_id
         from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "pipeline_id", "pipeline_name")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
@@ -11,8 +11,10 @@ from aml_provider.operators.deferring import DeferringOperator
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aml_provider.client.models import DataPath, Recurrence
-    from aml_provider.compat import Context
+    from aml_provider.argument_types import DataPaths, Datasets, Values
+    from aml_provider.client.arguments import IfExists, Status
+    from aml_provider.client.models import Recurrence
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.create_schedule import ScheduleTry
 
 
@@ -78,33 +80,33 @@ class AzureMLCreateScheduleOperator(DeferringOperator):
         "description",
         "azureml_conn_id",
     )
-    template_fields_renderers = dict.fromkeys(("parameters", "data_paths", "datasets"), "json")
+    template_fields_renderers = dict.fromkeys(("recurrence", "parameters", "data_paths", "datasets"), "json")
     ui_color = "#e8e0f7"
 
     def __init__(
         self,
         *,
-        name: str,
-        experiment_name: str,
-        pipeline_id: str | None = None,
-        pipeline_name: str | None = None,
-        endpoint_id: str | None = None,
-        endpoint_name: str | None = None,
-        recurrence: Recurrence | None = None,
-        datastore: str | None = None,
-        path_on_datastore: str | None = None,
+        name: str | XComArg,
+        experiment_name: str | XComArg,
+        pipeline_id: str | XComArg | None = None,
+        pipeline_name: str | XComArg | None = None,
+        endpoint_id: str | XComArg | None = None,
+        endpoint_name: str | XComArg | None = None,
+        recurrence: Recurrence | Mapping[str, Any] | XComArg | None = None,
+        datastore: str | XComArg | None = None,
+        path_on_datastore: str | XComArg | None = None,
         polling_interval: int = 5,
-        data_path_parameter_name: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        data_paths: Mapping[str, DataPath | Mapping[str, Any] | str] | None = None,
-        datasets: Mapping[str, str] | None = None,
-        description: str | None = None,
+        data_path_parameter_name: str | XComArg | None = None,
+        parameters: Values | None = None,
+        data_paths: DataPaths | None = None,
+        datasets: Datasets | None = None,
+        description: str | XComArg | None = None,
         continue_on_step_failure: bool | None = None,
-        status: Literal["Active", "Disabled"] = "Active",
+        status: Status = "Active",
         wait_for_provisioning: bool = True,
-        if_exists: Literal["update", "reuse", "fail"] = "update",
+        if_exists: IfExists = "update",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -149,17 +151,18 @@ class _ScheduleStatusOperator(BaseOperator):
     def __init__(
         self,
         *,
-        schedule_id: str | None = None,
-        schedule_name: str | None = None,
-        pipeline_id: str | None = None,
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        schedule_id: str | XComArg | None = None,
+        schedule_name: str | XComArg | None = None,
+        pipeline_id: str | XComArg | None = None,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.schedule_id = schedule_id
-        self.schedule_name = schedule_name
-        self.pipeline_id = pipeline_id
-        self.azureml_conn_id = azureml_conn_id
+        # A rendered value can be anything.
+        self.schedule_id: Any = schedule_id
+        self.schedule_name: Any = schedule_name
+        self.pipeline_id: Any = pipeline_id
+        self.azureml_conn_id: Any = azureml_conn_id
         from aml_provider.parsing.operators import check_one_of
 
         check_one_of(self, "schedule_id", "schedule_name", "pipeline_id")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.arguments import IF_EXISTS, ON_TIMEOUT, STATUSES, as_choice, as_flag, as_name, as_version
+from aml_provider.client.arguments import (
+    IF_EXISTS,
+    ON_TIMEOUT,
+    STATUSES,
+    as_choice,
+    as_flag,
+    as_name,
+    as_version,
+    is_file_name,
+)
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.job import check_order
 from aml_provider.client.specs.run import RunRequest, as_experiment_name
@@ -135,7 +144,8 @@ def _check_request(literals: Literals, task: Any, *more: str) -> None:
     literals.check("azureml_conn_id", as_name)
     literals.check("experiment_name", as_experiment_name)
     for name in ("parameters", "data_paths", "datasets", *more):
-        if getattr(task, name) is not None:
+        # A file is read when the task runs.
+        if getattr(task, name) is not None and not is_file_name(getattr(task, name)):
             literals.check_each(name, _of_request)
     literals.check("description", _of_request)
     literals.check("continue_on_step_failure", as_flag, optional=True)
@@ -148,7 +158,7 @@ def _check_job(literals: Literals, task: Any) -> None:
     if hasattr(task, "parent_run_id"):
         literals.check("parent_run_id", lambda _, value: check_order(component, request, value), optional=True)
     for name in ("parameters", "datasets"):
-        if getattr(task, name) is not None:
+        if getattr(task, name) is not None and not is_file_name(getattr(task, name)):
             literals.check_each(name, lambda name, value: check_order(component, _of_request(name, value), None))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import conf
 from aml_provider.connection import DEFAULT_CONN_ID
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from aml_provider.blobs.change import Change
-    from aml_provider.compat import Context
+    from aml_provider.blobs.rules import OnFirstPoll
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.poke_folder import FolderPoke
 
 
@@ -83,20 +84,20 @@ class AzureBlobChangeSensor(PollingSensor):
     def __init__(
         self,
         *,
-        datastore: str | None = None,
-        container_url: str | None = None,
-        path: str = "",
-        pattern: str | Sequence[str] | None = None,
-        wasb_conn_id: str | None = None,
+        datastore: str | XComArg | None = None,
+        container_url: str | XComArg | None = None,
+        path: str | XComArg = "",
+        pattern: str | Sequence[str] | XComArg | None = None,
+        wasb_conn_id: str | XComArg | None = None,
         settle: float | timedelta = 0.0,
         ignore_empty: bool = True,
-        on_first_poll: Literal["remember", "report"] = "remember",
+        on_first_poll: OnFirstPoll = "remember",
         max_changes: int = 1000,
-        cursor_key: str | None = None,
-        cursor_store: str | None = None,
+        cursor_key: str | XComArg | None = None,
+        cursor_store: str | XComArg | None = None,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, deferrable=deferrable, azureml_conn_id=azureml_conn_id, **kwargs)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from aml_provider.compat import Context
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.poke_run import RunPoke
 
 
@@ -41,14 +41,15 @@ class AzureMLPipelineRunSensor(PollingSensor):
     def __init__(
         self,
         *,
-        run_id: str,
+        run_id: str | XComArg,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, deferrable=deferrable, azureml_conn_id=azureml_conn_id, **kwargs)
-        self.run_id = run_id
+        # A rendered value can be anything.
+        self.run_id: Any = run_id
         from aml_provider.parsing.sensors import check_run_sensor
 
         check_run_sensor(self)

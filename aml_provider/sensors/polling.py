@@ -27,7 +27,7 @@ from aml_provider.connection import airflow_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from aml_provider.compat import Context
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.poke import Poke
 
 
@@ -40,10 +40,11 @@ class PollingSensor(BaseSensorOperator):
     after a deferral either.
     """
 
-    def __init__(self, *, deferrable: bool, azureml_conn_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, deferrable: bool, azureml_conn_id: str | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
-        self.azureml_conn_id = azureml_conn_id
+        # A rendered value can be anything.
+        self.azureml_conn_id: Any = azureml_conn_id
         self._wait: tuple[Context, Poke[Any]] | None = None
         # From the deferral that this process resumes: its deadline, and how far the triggerer's clock is ahead.
         self._deadline: float | None = None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from aml_provider.compat import Context
+    from aml_provider.compat import Context, XComArg
     from aml_provider.worker.poke_schedule import SchedulePoke
 
 
@@ -59,13 +59,13 @@ class AzureMLScheduleRunSensor(PollingSensor):
     def __init__(
         self,
         *,
-        schedule_id: str | None = None,
-        schedule_name: str | None = None,
-        job_schedule_name: str | None = None,
-        since: datetime | str | None = None,
+        schedule_id: str | XComArg | None = None,
+        schedule_name: str | XComArg | None = None,
+        job_schedule_name: str | XComArg | None = None,
+        since: datetime | str | XComArg | None = None,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        azureml_conn_id: str = DEFAULT_CONN_ID,
+        azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, deferrable=deferrable, azureml_conn_id=azureml_conn_id, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from aml_provider.blobs.rules import Rules
+    from aml_provider.blobs.rules import OnFirstPoll, Rules
     from aml_provider.hooks.blob_location import BlobLocation, FolderKey
     from aml_provider.watching.outbox import Event
 
@@ -70,7 +70,7 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         wasb_conn_id: str | None = None,
         settle: float | timedelta = 0.0,
         ignore_empty: bool = True,
-        on_first_poll: Literal["remember", "report"] = "remember",
+        on_first_poll: OnFirstPoll = "remember",
         poll_interval: float | timedelta = 60.0,
         state_key: str | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,

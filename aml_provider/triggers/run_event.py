@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
+    from aml_provider.blobs.rules import OnFirstPoll
     from aml_provider.durable.wanted_runs import RunsKey, WantedRuns
     from aml_provider.watching.outbox import Event
 
@@ -77,7 +78,7 @@ class AzureMLPipelineRunEventTrigger(AssetWatcherTrigger):
         statuses: str | Sequence[str] = ("Finished",),
         tags: Mapping[str, str | None] | None = None,
         poll_interval: float | timedelta = 60.0,
-        on_first_poll: Literal["remember", "report"] = "remember",
+        on_first_poll: OnFirstPoll = "remember",
         state_key: str | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,
         asset: str | None = None,

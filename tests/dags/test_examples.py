@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "azureml_run_pipeline",
+    "azureml_arguments_from_function",
     "azureml_from_v1_to_v2",
     "azureml_blob_change_one_run_per_file",
     "azureml_blob_change_one_run_per_batch",
@@ -100,7 +101,7 @@ def _hurried(dag: Any) -> Any:
             hurried |= {"poke_interval": 1, "settle": 0}
         elif task.task_type in {"AzureMLScheduleRunSensor", "AzureMLPipelineRunSensor"}:
             hurried |= {"poke_interval": 0.5}
-        elif task.task_type == "AzureMLRunPipelineOperator":
+        elif task.task_type in {"AzureMLRunPipelineOperator", "_AzureMLPipelineDecoratedOperator"}:
             hurried |= {"poll_interval": 0.2}
         getattr(task, "partial_kwargs", vars(task)).update(hurried)
     return dag
@@ -189,6 +190,18 @@ def test_one_line_moves_a_dag_to_a_component(run_example, dag_bag, emulator, con
     (run,) = emulator.state.runs.values()
     assert (run.job is not None) == (target == "v2")
     assert [result["inputs"] for result in _results(container)] == [["incoming/orders.csv"]]
+
+
+def test_a_function_computes_the_arguments_of_each_run(run_example, emulator, container):
+    for name in ("north-1", "north-2", "south-1", "other"):
+        container.upload_blob(f"incoming/{name}.csv", CSV)
+    run_example("azureml_arguments_from_function")
+    assert _submitted(emulator) == [
+        ("workspaceblobstore/incoming", "north-1.csv,north-2.csv"),
+        ("workspaceblobstore/incoming", "south-1.csv"),
+    ]
+    assert {run.history_tags["customer"] for run in emulator.state.runs.values()} == {"north", "south"}
+    assert sorted(result["rows"] for result in _results(container)) == [2, 4]
 
 
 def test_one_run_per_file(run_example, emulator, container):

@@ -51,6 +51,8 @@ AT_RUN_TIME = {
     "aml_provider.client.polling.waits",
     "aml_provider.metrics",
     "aml_provider.metric_sender",
+    "aml_provider.worker.argument_files",
+    "aml_provider.worker.returned_arguments",
     "aml_provider.worker.run_pipeline",
     "aml_provider.durable.submission",
     "aml_provider.triggerer.shared_clients",
@@ -87,6 +89,13 @@ def test_each_alone_loads_nothing_of_azure(module):
 
 def test_no_other_package_is(loaded):
     assert foreign(loaded) == set()
+
+
+def test_the_decorator_costs_nothing_more_where_airflows_own_are_loaded():
+    baseline = f"{BASELINE}\nfrom airflow.providers.common.compat.sdk import DecoratedOperator, task"
+    loaded = loaded_by(["aml_provider.decorators.pipeline"], baseline)
+    assert foreign(loaded) == set()
+    assert loaded & AT_RUN_TIME == set()
 
 
 def test_what_only_a_run_needs_is_not(loaded):

@@ -150,6 +150,28 @@ def test_every_module_with_a_hook_operator_sensor_or_trigger_is_named(kind, base
     assert set(listed(kind)) == ours - {"aml_provider.operators.deferring", "aml_provider.triggers.sensor"}
 
 
+def test_the_decorator_is_found_by_its_name_and_is_loaded_only_then():
+    """In a process of its own, as discovery stays there."""
+    code = """
+import sys
+try:
+    from airflow.sdk import task
+except ImportError:
+    from airflow.decorators import task
+import aml_provider.operators.pipeline
+assert "aml_provider.decorators.pipeline" not in sys.modules
+found = task.azureml_pipeline
+from aml_provider.decorators.pipeline import azureml_pipeline_task
+print("FOUND", found is azureml_pipeline_task)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.split("FOUND ")[1].strip() == "True"
+    (decorator,) = INFO["task-decorators"]
+    module, _, name = decorator["class-name"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
 def test_every_class_that_it_names_is_there():
     assert [link.rpartition(".")[2] for link in INFO["extra-links"]] == [AzureMLPipelineRunLink.__name__]
     for name in [CONNECTION["hook-class-name"], *INFO["extra-links"]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 from aml_provider.client.arguments import shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.models import Recurrence
+from aml_provider.client.models import Frequency, Recurrence, WeekDay
 from aml_provider.client.specs.time_zones import windows_zone
 
-FREQUENCIES = ("Minute", "Hour", "Day", "Week", "Month")
-WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
+WEEK_DAYS: tuple[WeekDay, ...] = get_args(WeekDay)
 
 # In the numbering of older versions of the service.
 _FREQUENCY_CODES = tuple(reversed(FREQUENCIES))
@@ -78,19 +78,20 @@ def recurrence_to_wire(value: Any) -> dict[str, Any]:
     return wire
 
 
-def frequency_of(recurrence: Recurrence) -> str:
+def frequency_of(recurrence: Recurrence) -> Frequency:
     """Read a recurrence's frequency.
 
     Raises:
         InvalidArgument: It is not one of :data:`FREQUENCIES`.
     """
     frequency = _text("frequency", recurrence.frequency)
-    if frequency not in FREQUENCIES:
-        raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
-    return frequency
+    for known in FREQUENCIES:
+        if frequency == known:
+            return known
+    raise _invalid("frequency", f"is {frequency!r}; use one of {', '.join(FREQUENCIES)}")
 
 
-def parts(value: Any, frequencies: Sequence[str] = ("Week",)) -> list[Recurrence]:
+def parts(value: Any, frequencies: Sequence[Frequency] = ("Week",)) -> list[Recurrence]:
     """Split a recurrence, so that all its mistakes can be found.
 
     Args:
@@ -243,14 +244,15 @@ def recurrence_from_wire(wire: Mapping[str, Any]) -> Recurrence:
 
     schedule = wire.get("Schedule") or {}
     week_days = schedule.get("WeekDays")
+    # The service may have frequencies and days that this version does not know; they are kept.
     return Recurrence(
-        frequency=enum_name(wire.get("Frequency"), _FREQUENCY_CODES),
+        frequency=cast("Frequency", enum_name(wire.get("Frequency"), _FREQUENCY_CODES)),
         interval=wire.get("Interval") or 1,
         start_time=plain_time(wire.get("StartTime")),
         time_zone=wire.get("TimeZone"),
         hours=schedule.get("Hours"),
         minutes=schedule.get("Minutes"),
-        week_days=None if week_days is None else [enum_name(day, WEEK_DAYS) for day in week_days],
+        week_days=None if week_days is None else [cast("WeekDay", enum_name(day, WEEK_DAYS)) for day in week_days],
     )
 
 

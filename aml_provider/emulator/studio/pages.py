@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
+from aml_provider.emulator.studio.operator_calls import call_of_component, call_of_pipeline
 from aml_provider.emulator.studio.records import Records, RunRecord
 from aml_provider.emulator.studio.words import ahead
 from aml_provider.emulator.workspace.core import find
@@ -172,12 +173,14 @@ class StudioRoutes:
     def pipeline(self, request: Request) -> Response:
         """A published pipeline: its parameters, endpoints, schedules and latest runs."""
         pipeline = self._workspace.pipeline(request.path_params["id"])
-        namesakes = [item for item in self._workspace.pipelines.values() if item.name == pipeline.name]
+        unique = sum(item.name == pipeline.name for item in self._workspace.pipelines.values()) == 1
+        target = {"pipeline_name": pipeline.name} if unique else {"pipeline_id": pipeline.id}
         return self._show(
             "pipeline.html",
             "pipelines",
             pipeline=pipeline,
-            unique=len(namesakes) == 1,
+            unique=unique,
+            call=call_of_pipeline(pipeline, pipeline.name, target),
             endpoints=[item for item in self._workspace.endpoints.values() if pipeline.id in item.versions.values()],
             schedules=self._records.schedules(self._workspace.schedules.of_pipeline(pipeline.id)),
             **self._last_runs(RunFilter(pipeline=pipeline.id)),
@@ -208,6 +211,11 @@ class StudioRoutes:
             "endpoint.html",
             "endpoints",
             endpoint=endpoint,
+            call=call_of_pipeline(
+                self._workspace.pipelines[endpoint.versions[endpoint.default_version]],
+                endpoint.name,
+                {"endpoint_name": endpoint.name},
+            ),
             pipelines=self._workspace.pipelines,
             schedules=self._records.schedules(self._workspace.schedules.of_endpoint(endpoint.id)),
             **self._last_runs(RunFilter(endpoint=endpoint.id)),
@@ -232,6 +240,7 @@ class StudioRoutes:
             "component.html",
             "components",
             component=component,
+            call=call_of_component(component),
             versions=self._workspace.components.versions(component.name),
             endpoints=endpoints,
             **self._last_runs(RunFilter(component=component.id)),

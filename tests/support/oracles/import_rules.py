@@ -33,6 +33,10 @@ ROOMS = {
     "metrics": "blobs client durable metric_sender",
     "retry_policies": "client compat",
     "xcom": "",
+    # A pure function of texts, for the commands and for the pages of the local workspace.
+    "operator_call": "",
+    # For type checkers only.
+    "argument_types": "client compat",
     "connection": "client get_provider_info metrics",
     "hooks": "blobs client connection durable durations get_provider_info masking metrics stored xcom",
     "state": "blobs client durable stored watching",
@@ -45,13 +49,14 @@ ROOMS = {
         "assets blobs client connection deadlines durable durations hooks links masking metrics state stored triggerer "
         "triggers"
     ),
-    "operators": "client connection deadlines durations hooks links parsing triggers worker",
+    "operators": "argument_types client connection deadlines durations hooks links parsing triggers worker",
+    "decorators": "argument_types client operators worker",
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking metrics state stored",
     "plugin": "api_server xcom",
-    "cli": "client connection durations hooks",
+    "cli": "client connection durations hooks operator_call",
     "__main__": "cli",
-    "emulator": "",
+    "emulator": "operator_call",
 }
 
 # The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
@@ -103,8 +108,8 @@ TABLES = {"aml_provider": ROOMS, "aml_provider.client": CLIENT, "aml_provider.em
 # Third-party package -> the rooms and modules that may import it. Packages that are not listed may not be imported.
 LIBRARIES = {
     "airflow": (
-        "__main__ api_server assets cli compat connection hooks links masking operators parsing plugin retry_policies "
-        "sensors state triggerer triggers worker xcom"
+        "__main__ api_server assets cli compat connection decorators hooks links masking operators parsing plugin "
+        "retry_policies sensors state triggerer triggers worker xcom"
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",
@@ -115,7 +120,7 @@ LIBRARIES = {
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
-    "jinja2": "emulator",
+    "jinja2": "emulator operators worker",
     "openlineage": "assets worker.lineage",
     "rich": "cli",
     "sqlalchemy": "api_server",
@@ -123,7 +128,7 @@ LIBRARIES = {
     "tzlocal": "client.specs emulator.workspace",
     "uvicorn": "emulator",
     "wtforms": "hooks",
-    "yaml": "emulator",
+    "yaml": "emulator worker",
     # Parts of the standard library that would send requests without the client.
     "http.client": "",
     "urllib.request": "",
