@@ -72,6 +72,13 @@ PUBLIC = {
     """,
     "emulator.server": "EmulatorServer",
     "emulator.steps": "ResolvedPath StepContext StepFunction StepRunner load_function",
+    # The pytest plugin and its objects, for type hints.
+    "pytest_plugin": (
+        "azureml_blobs azureml_conn_id azureml_connection azureml_seed azureml_workspace pytest_addoption"
+    ),
+    "testing.azurite": "ACCOUNT_KEY ACCOUNT_NAME Azurite AzuriteError find_program",
+    "testing.blobs": "Blobs",
+    "testing.workspace": "DATASTORE LocalWorkspace",
     # Seeds refer to them.
     "emulator.demo_steps": "read reject score",
 }
@@ -83,6 +90,7 @@ FOR_AUTHORS = ("operators", "sensors", "triggers")
 # Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.
 ARGUMENTS = {
     "hooks.azure_ml.AzureMLHook": "azureml_conn_id='azureml_default'",
+    "testing.workspace.LocalWorkspace": "seed='demo' | blobs=None speed=1.0 quirks=() token=None",
     "client.models.DataPath": "datastore path=''",
     "client.models.Recurrence": (
         "frequency interval start_time=None time_zone=None hours=None minutes=None week_days=None time_of_day=None "

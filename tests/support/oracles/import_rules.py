@@ -42,6 +42,8 @@ ROOMS = {
     "cli": "client connection durations hooks",
     "__main__": "cli",
     "emulator": "",
+    "testing": "emulator",
+    "pytest_plugin": "client emulator testing",
 }
 
 # The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
@@ -98,12 +100,13 @@ LIBRARIES = {
     ),
     "anyio": "client.http",
     "asgiref": "compat state triggers",
-    "azure": "blobs.access client.auth emulator.engine",
+    "azure": "blobs.access client.auth emulator.engine testing.azurite testing.blobs",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator",
+    "pytest": "pytest_plugin",
     "rich": "cli",
     "sqlalchemy": "api_server",
     "starlette": "emulator",
