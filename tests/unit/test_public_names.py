@@ -57,18 +57,19 @@ PUBLIC = {
         get_run get_run_details get_schedule get_step_log get_step_status get_step_status_code get_workspace
         list_arm_datastores list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints
         list_component_versions list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules
-        list_jobs list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
-        list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules list_schedules_of_endpoint
-        list_schedules_of_pipeline list_step_outputs list_step_status_codes list_step_statuses list_steps
-        publish_pipeline put_job_schedule query_experiments query_runs register_datastore set_default_datastore
-        set_pipeline_status set_run_description set_run_display_name set_run_properties submit_endpoint submit_job
-        submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run update_datastore update_endpoint
-        update_experiment update_schedule
+        list_jobs list_jobs_of_schedule list_metrics list_permissions list_pipeline_summaries list_pipelines
+        list_pipelines_of_endpoint list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules
+        list_schedules_of_endpoint list_schedules_of_pipeline list_step_outputs list_step_status_codes
+        list_step_statuses list_steps publish_pipeline put_job_schedule query_experiments query_runs register_datastore
+        set_default_datastore set_pipeline_status set_run_description set_run_display_name set_run_properties
+        submit_endpoint submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run
+        update_datastore update_endpoint update_experiment update_schedule
     """,
     "client.entities": """
         Artifact BatchDeployment BatchEndpoint Component ComponentInput ComponentVersion Datastore Experiment HistoryRun
-        JobSchedule MetricValue Output Parameter PipelineEndpoint PipelineInterface PipelineRun PipelineSummary
-        PublishedPipeline RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name read_time
+        JobSchedule MetricValue Output Parameter Permission PipelineEndpoint PipelineInterface PipelineRun
+        PipelineSummary PublishedPipeline RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name
+        read_time
     """,
     "emulator.server": "EmulatorServer",
     "emulator.steps": "ResolvedPath StepContext StepFunction StepRunner load_function",

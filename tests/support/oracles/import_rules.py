@@ -61,6 +61,7 @@ CLIENT = {
     "calls": "entities errors secret text",
     "http": "calls errors secret text trouble",
     "auth": "errors http secret settings text",
+    "rights": "calls entities",
     "flows": "arguments calls entities errors http models settings specs text trouble",
     "polling": "calls entities errors flows http text trouble",
     "http.protocol": "calls errors http secret settings text trouble",
