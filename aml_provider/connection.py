@@ -43,7 +43,10 @@ _ELSEWHERE = {
     "host": "did you mean 'endpoint'?",
     "url": "did you mean 'endpoint'?",
     "extra": "what is in it goes into the connection's extra itself",
+    "scope": "did you mean 'Scope', the workspace's resource id?",
 }
+# The only key of a workspace's old config.json, which may be the whole extra.
+_SCOPE_FIELD = "Scope"
 # The places of the subscription, the resource group and the workspace in a workspace's resource id.
 _SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
 
@@ -54,8 +57,9 @@ def read_settings(
     """Read the workspace settings from a connection's fields.
 
     The workspace is named by ``subscription_id``, ``resource_group`` and ``workspace_name``. Each is read from the
-    extra field of that name, else from ``config_json``: the content of the workspace's ``config.json``, as text or as
-    an object, also in its old form with the single key ``Scope``.
+    extra field of that name, else from the extra field ``Scope`` with the workspace's resource id, else from
+    ``config_json``: the content of the workspace's ``config.json``, as text or as an object, also in its old form with
+    the single key ``Scope`` (workspace-rest 1.1).
 
     Args:
         login: The client id.
@@ -75,7 +79,7 @@ def read_settings(
         meant = _meant_by(name)
         if meant:
             raise InvalidArgument(name, f"is not a field of this connection; {meant}")
-    config = _read_config(fields.get("config_json"))
+    config = {**_read_config(fields.get("config_json")), **_read_scope(fields)}
 
     def text(name: str) -> str | None:
         value = fields.get(name)
@@ -133,7 +137,9 @@ def unknown_fields(fields: Mapping[str, Any]) -> list[str]:
 
     known = get_provider_info()["connection-types"][0]["conn-fields"]
     return sorted(
-        name for name, value in fields.items() if not (name in known or _is_blank(value) or name.startswith("extra__"))
+        name
+        for name, value in fields.items()
+        if not (name in known or name == _SCOPE_FIELD or _is_blank(value) or name.startswith("extra__"))
     )
 
 
@@ -174,14 +180,40 @@ def _read_config(value: Any) -> dict[str, Any]:
             raise InvalidArgument("config_json", f"is not JSON: {_damage(error)}") from None
     if not isinstance(value, dict):
         raise InvalidArgument("config_json", "is not a JSON object; paste the workspace's config.json whole")
-    scope = value.get("Scope")
+    scope = value.get(_SCOPE_FIELD)
     if scope:
         # The old form: one Azure Resource Manager id.
-        found = re.fullmatch(_SCOPE, str(scope).strip(), re.IGNORECASE)
-        if found is None:
+        names = _names_in(scope)
+        if names is None:
             raise InvalidArgument("config_json", f"has a Scope that is not the resource id of a workspace: {scope!r}")
-        return dict(zip(_WORKSPACE, found.groups(), strict=True))
+        return names
     return {name: value.get(name) for name in _WORKSPACE}
+
+
+def _read_scope(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The three names in the extra field ``Scope``; the extra is a config.json of the old form."""
+    scope = fields.get(_SCOPE_FIELD)
+    if _is_blank(scope):
+        return {}
+    names = _names_in(scope)
+    if names is None:
+        raise InvalidArgument(
+            _SCOPE_FIELD,
+            f"is {scope!r}, not the resource id of a workspace, such as /subscriptions/ID/resourceGroups/NAME/"
+            "providers/Microsoft.MachineLearningServices/workspaces/NAME",
+        )
+    for name, value in names.items():
+        other = fields.get(name)
+        # One of two equal forms would be a guess; config.json as a field of its own is only a default.
+        if not _is_blank(other) and str(other).strip().casefold() != value.casefold():
+            raise InvalidArgument(_SCOPE_FIELD, f"names the {name} {value!r}, but the field {name} is {other!r}")
+    return names
+
+
+def _names_in(scope: Any) -> dict[str, str] | None:
+    """The subscription, resource group and workspace in a resource id; None if it is not one of a workspace."""
+    found = re.fullmatch(_SCOPE, str(scope).strip(), re.IGNORECASE)
+    return None if found is None else dict(zip(_WORKSPACE, found.groups(), strict=True))
 
 
 def _trusted_endpoints() -> tuple[str, ...]:

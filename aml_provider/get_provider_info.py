@@ -25,7 +25,8 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
 _CONNECTION_FIELDS = {
     "config_json": _field(
         "config.json",
-        "The workspace's config.json, pasted, instead of the next three fields. Filled-in fields win.",
+        "The workspace's config.json, pasted, instead of the next three fields; also the old form with the single key "
+        "Scope. Filled-in fields win.",
         format="multiline",
     ),
     "subscription_id": _field(
@@ -162,15 +163,20 @@ def get_provider_info() -> dict[str, Any]:
                         "login": "of the service principal, or of a user-assigned identity",
                         "password": "for client_secret and static_token only",
                         "port": "0, or Test in Airflow 3.3.2 reports that host or port differ",
+                        "config_json": '{"subscription_id": "…", "resource_group": "…", "workspace_name": "…"}',
                         "subscription_id": "00000000-0000-0000-0000-000000000000",
+                        "resource_group": "my-resource-group",
+                        "workspace_name": "my-workspace",
                         "region": "westeurope",
                         "auth_method": "default",
                         "tenant_id": "00000000-0000-0000-0000-000000000000",
                         "cloud": "public",
                         "certificate_path": "/run/secrets/azureml.pem",
+                        "certificate_password": "only if the file has one",
                         "endpoint": "https://westeurope.api.azureml.ms",
                         "blob_endpoint": "https://mystorageaccount.blob.core.windows.net",
                         "datastore_api": "auto",
+                        "allow_http": "false",
                     },
                 },
                 "conn-fields": _CONNECTION_FIELDS,

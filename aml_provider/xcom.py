@@ -14,6 +14,7 @@ _ENTITIES = {
     "experiments": ("Experiment",),
     "job_schedules": ("JobSchedule",),
     "metrics": ("MetricValue",),
+    "permissions": ("Permission",),
     "pipelines": ("Parameter", "PipelineEndpoint", "PipelineInterface", "PipelineSummary", "PublishedPipeline"),
     "runs": ("HistoryRun", "Output", "PipelineRun", "RunDetails", "RunState", "StepStatus"),
     "schedules": ("Schedule",),

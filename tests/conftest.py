@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+# Another project, whose tests run in a process of their own.
+collect_ignore = ["users_project"]
+
 # What could lead a test to a real service, to a real identity, or to other trusted certificates than its own.
 _FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_", "SSL_CERT_")
 _FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
@@ -106,6 +109,12 @@ def azurite() -> Iterator[Azurite]:
 
     with Azurite() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _azureml_azurite(azurite: Azurite) -> Azurite:
+    """Let the fixtures of our pytest plugin share it."""
+    return azurite
 
 
 @pytest.fixture

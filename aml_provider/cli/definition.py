@@ -50,6 +50,9 @@ def seconds(text: str) -> float:
 # The values of client.entities.RunState, whose module is too slow to import here.
 STATUSES = ("NotStarted", "Queued", "Running", "Finished", "Failed", "Canceled")
 
+# The keys of client.rights.USES, and the same holds.
+USES = ("submit", "submit-and-watch", "schedules", "sensor", "manage")
+
 _CONN_ID = Arg(
     ("--conn-id",), help="The Airflow connection of the workspace (default: azureml_default)", default="azureml_default"
 )
@@ -278,7 +281,22 @@ _SUBMIT = _command(
         "interface before anything is submitted."
     ),
 )
-_CHECK = _command("check", "workspace.check", "Test the connection and report what is wrong with it")
+_CHECK = _command(
+    "check",
+    "workspace.check",
+    "Test the connection and report what is wrong with it",
+    Arg(
+        ("--rights",),
+        help=(
+            "List instead what the identity may do in the workspace, what it lacks and the command that grants it; "
+            f"with names of uses, fail if it lacks something for one of them ({', '.join(USES)})"
+        ),
+        metavar="USE",
+        nargs="*",
+        choices=USES,
+    ),
+    Arg(("--api",), help="With --rights: only for published pipelines (v1) or components (v2)", choices=("v1", "v2")),
+)
 
 
 def get_azureml_cli_commands() -> list[GroupCommand]:

@@ -39,7 +39,7 @@ class CommandError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, answer: Record | None = None) -> None:
+    def __init__(self, message: str, *, answer: Record | Prose | None = None) -> None:
         super().__init__(message)
         self.answer = answer
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aml_provider.cli.execution import CommandError, command
+from aml_provider.cli.execution import CommandError, UsageError, command
 from aml_provider.cli.records import of_datastore, of_experiment
+from aml_provider.cli.rights import check_rights
+from aml_provider.client.rights import APIS
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from aml_provider.cli.execution import Prose
     from aml_provider.cli.output import Record
     from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -27,8 +30,12 @@ def list_datastores(_: Namespace, hook: AzureMLHook) -> list[Record]:
 
 
 @command
-def check(options: Namespace, hook: AzureMLHook) -> Record:
-    """Test the connection."""
+def check(options: Namespace, hook: AzureMLHook) -> Record | Prose:
+    """Test the connection, or list what its identity may do."""
+    if options.rights is not None:
+        return check_rights(hook, options.rights, [options.api] if options.api else APIS)
+    if options.api:
+        raise UsageError("--api needs --rights.")
     settings = hook.settings()
     works, message = hook.test_connection()
     if not works:

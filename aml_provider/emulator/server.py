@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from aml_provider.emulator.seeds.reader import Seed
 
 _LAST_PORT = 65535
+# Seconds; uvicorn counts ten ticks to a second.
+_TICK = 0.1
 
 
 class EmulatorServer:
@@ -113,7 +117,7 @@ class EmulatorServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()
         self._emulation.stop()
 
@@ -146,11 +150,28 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._ready = ready
+        self._stopped = asyncio.Event()
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        self._loop = asyncio.get_running_loop()
         self._ready.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own loop notices a stop only at its next tick, and tests start many servers.
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), _TICK)
+
+    def stop(self) -> None:
+        """Stop the server, from another thread."""
+        self.should_exit = True
+        # The loop is closed if the server has ended by itself.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stopped.set)
 
 
 class _ClosableProtocol(H11Protocol):

@@ -96,6 +96,53 @@ class TestDefinitions:
             asyncio.run(AzureMLHook("aml").async_settings())
 
 
+class TestScope:
+    """Azure's old config.json as the whole extra, wherever the other forms of a connection are accepted."""
+
+    EXTRA: ClassVar = {"Scope": SCOPE, "region": "westeurope"}
+    AS_JSON: ClassVar = {"conn_type": "azureml", "login": "client-1", "password": "SECRET"}
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            json.dumps({**AS_JSON, "extra": EXTRA}),
+            json.dumps({**AS_JSON, "extra": json.dumps(EXTRA)}),
+            json.dumps({**AS_JSON, "extra": {f"extra__azureml__{name}": value for name, value in EXTRA.items()}}),
+            f"azureml://client-1:SECRET@/?{urlencode(EXTRA)}",
+            f"azureml://client-1:SECRET@/?__extra__={quote(json.dumps(EXTRA), safe='')}",
+        ],
+        ids=["json", "extra as text", "Airflow 2's names", "uri", "uri with its extra whole"],
+    )
+    def test_names_the_workspace(self, monkeypatch, caplog, value):
+        monkeypatch.setenv("AIRFLOW_CONN_AML", value)
+        settings = AzureMLHook("aml").settings()
+        assert asyncio.run(AzureMLHook("aml").async_settings()) == settings
+        assert settings == WorkspaceSettings(**WORKSPACE, region="westeurope", client_id="client-1", secret="SECRET")
+        assert "ignored" not in caplog.text
+
+    @pytest.mark.parametrize("blank", ["", " ", None])
+    def test_a_blank_one_does_not_count(self, blank):
+        assert read({"Scope": blank}).workspace_name == "ws"
+
+    def test_takes_precedence_over_config_json(self):
+        extra = {"Scope": SCOPE, "config_json": {**WORKSPACE, "workspace_name": "other"}}
+        assert read_settings(login=None, password=None, extra=extra).workspace_name == "ws"
+
+    @pytest.mark.parametrize("name", WORKSPACE)
+    def test_fields_may_say_the_same_but_not_contradict_it(self, name):
+        assert read({"Scope": SCOPE, name: f" {WORKSPACE[name].upper()} "}).resource_group.lower() == "rg"
+        error = refused({"Scope": SCOPE, name: "other"})
+        assert error.argument == "Scope"
+        assert error.problem == f"names the {name} {WORKSPACE[name]!r}, but the field {name} is 'other'"
+
+    @pytest.mark.parametrize("scope", ["/subscriptions/s", 5, ["x"], SCOPE.replace("workspaces", "registries")])
+    def test_another_resource_is_refused(self, scope):
+        assert refused({"Scope": scope}).argument == "Scope"
+
+    def test_is_written_with_a_capital_letter(self):
+        assert "did you mean 'Scope'" in refused({"scope": SCOPE}).problem
+
+
 class TestConfigJson:
     CONFIG: ClassVar = {**WORKSPACE, "location": "ignored"}
 

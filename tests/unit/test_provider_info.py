@@ -201,11 +201,12 @@ def test_the_hook_says_the_same_about_itself():
     assert behaviour["placeholders"] == CONNECTION["ui-field-behaviour"]["placeholders"]
 
 
-def test_every_placeholder_is_that_of_a_field_which_is_shown():
-    """Airflow 2's form stops at a placeholder without a field."""
+def test_every_field_that_is_shown_has_a_placeholder():
+    """And no other: Airflow 2's form stops at a placeholder without a field."""
     behaviour = CONNECTION["ui-field-behaviour"]
     shown = {"login", "password", "schema", "host", "port"} - set(behaviour["hidden-fields"])
-    assert set(behaviour["placeholders"]) <= shown | set(CONNECTION["conn-fields"])
+    assert set(behaviour["placeholders"]) == shown | set(CONNECTION["conn-fields"])
+    assert all(behaviour["placeholders"].values())
     for name, field in CONNECTION["conn-fields"].items():
         if "enum" in field["schema"]:
             assert behaviour["placeholders"][name] == field["schema"]["default"]

@@ -63,21 +63,29 @@ PUBLIC = {
         get_workspace
         list_arm_datastores list_artifact_links list_artifacts list_batch_deployments list_batch_endpoints
         list_component_versions list_components list_datastore_secrets list_datastores list_endpoints list_job_schedules
-        list_jobs list_jobs_of_schedule list_metrics list_pipeline_summaries list_pipelines list_pipelines_of_endpoint
-        list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules list_schedules_of_endpoint
-        list_schedules_of_pipeline list_step_outputs list_step_status_codes list_step_statuses list_steps
-        publish_pipeline put_job_schedule query_experiments query_runs register_datastore set_default_datastore
-        set_pipeline_status set_run_description set_run_display_name set_run_properties submit_endpoint submit_job
-        submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run update_datastore update_endpoint
-        update_experiment update_schedule
+        list_jobs list_jobs_of_schedule list_metrics list_permissions list_pipeline_summaries list_pipelines
+        list_pipelines_of_endpoint list_run_artifacts list_runs_of_pipeline list_runs_of_schedule list_schedules
+        list_schedules_of_endpoint list_schedules_of_pipeline list_step_outputs list_step_status_codes
+        list_step_statuses list_steps publish_pipeline put_job_schedule query_experiments query_runs register_datastore
+        set_default_datastore set_pipeline_status set_run_description set_run_display_name set_run_properties
+        submit_endpoint submit_job submit_pipeline tag_run trigger_job_schedule untag_experiment untag_run
+        update_datastore update_endpoint update_experiment update_schedule
     """,
     "client.entities": """
         Artifact BatchDeployment BatchEndpoint Component ComponentInput ComponentVersion Datastore Experiment HistoryRun
-        JobSchedule MetricValue Output Parameter PipelineEndpoint PipelineInterface PipelineRun PipelineSummary
-        PublishedPipeline RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name read_time
+        JobSchedule MetricValue Output Parameter Permission PipelineEndpoint PipelineInterface PipelineRun
+        PipelineSummary PublishedPipeline RunDetails RunState Schedule ServicePrincipal StepStatus Workspace enum_name
+        read_time
     """,
     "emulator.server": "EmulatorServer",
     "emulator.steps": "ResolvedPath StepContext StepFunction StepRunner load_function",
+    # The pytest plugin and its objects, for type hints.
+    "pytest_plugin": (
+        "azureml_blobs azureml_conn_id azureml_connection azureml_seed azureml_workspace pytest_addoption"
+    ),
+    "testing.azurite": "ACCOUNT_KEY ACCOUNT_NAME Azurite AzuriteError find_program",
+    "testing.blobs": "Blobs",
+    "testing.workspace": "DATASTORE LocalWorkspace",
     # Seeds refer to them.
     "emulator.demo_steps": "read reject score",
 }
@@ -89,6 +97,7 @@ FOR_AUTHORS = ("operators", "decorators", "sensors", "triggers")
 # Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.
 ARGUMENTS = {
     "hooks.azure_ml.AzureMLHook": "azureml_conn_id='azureml_default'",
+    "testing.workspace.LocalWorkspace": "seed='demo' | blobs=None speed=1.0 quirks=() token=None",
     "client.models.DataPath": "datastore path=''",
     "client.models.Recurrence": (
         "frequency interval start_time=None time_zone=None hours=None minutes=None week_days=None time_of_day=None "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +15,29 @@ if TYPE_CHECKING:
 # A token is renewed this long before it ends; Azure's own clients do the same (azure-core, _authentication.py).
 _RENEW_BEFORE = 300.0
 _FOREVER = 253402300799  # the last second of the year 9999
+
+
+# Ids and words, which can go into a command line as they are.
+_PLAIN = re.compile(r"[0-9A-Za-z._-]{1,100}")
+_CLAIMS = ("oid", "appid", "idtyp")
+
+
+def identity_of(token: str) -> dict[str, str]:
+    """The identity that a token of Microsoft Entra is for; empty if the token does not say.
+
+    Returns:
+        The claims ``oid`` (the object id), ``appid`` (the client id) and ``idtyp`` (``app`` or ``user``), as far as
+        the token has them. Nothing is verified: they are for messages.
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    if not isinstance(claims, dict):
+        return {}
+    found = {name: claims.get(name) for name in _CLAIMS}
+    return {name: value for name, value in found.items() if isinstance(value, str) and _PLAIN.fullmatch(value)}
 
 
 class Credential:

@@ -72,6 +72,7 @@ from aml_provider.client.calls.job_schedules import (
 )
 from aml_provider.client.calls.jobs import cancel_job, get_job, get_job_outputs, list_jobs, submit_job
 from aml_provider.client.calls.metrics import get_metric, list_metrics
+from aml_provider.client.calls.permissions import list_permissions
 from aml_provider.client.calls.pipelines import (
     get_graph,
     get_interface,
@@ -163,6 +164,7 @@ __all__ = [
     "list_jobs",
     "list_jobs_of_schedule",
     "list_metrics",
+    "list_permissions",
     "list_pipeline_summaries",
     "list_pipelines",
     "list_pipelines_of_endpoint",

@@ -6,6 +6,7 @@ from aml_provider.client.calls.call import ARM_VERSION, Call, Resource, segment
 from aml_provider.client.entities import Component, ComponentVersion
 
 _COMPONENTS = Resource("arm", "components")
+_VERSIONS = Resource("arm", "components/versions")
 
 
 def _path(name: str) -> str:
@@ -21,7 +22,7 @@ def list_components(*, active_only: bool = True) -> Call[tuple[Component, ...]]:
 def list_component_versions(name: str, *, limit: int | None = None) -> Call[tuple[ComponentVersion, ...]]:
     """List a component's versions that are not archived, the newest first; at most ``limit`` of them."""
     size = () if limit is None else (("$top", str(limit)),)
-    return _COMPONENTS.read_list(
+    return _VERSIONS.read_list(
         f"list the versions of component {name!r}",
         _path(name),
         ComponentVersion.from_wire,
@@ -34,6 +35,6 @@ def list_component_versions(name: str, *, limit: int | None = None) -> Call[tupl
 def get_component(name: str, version: str) -> Call[ComponentVersion]:
     """Read a version of a component."""
     path = f"{_path(name)}/{segment('component_version', version)}"
-    return _COMPONENTS.read(
+    return _VERSIONS.read(
         f"get component {name!r} version {version!r}", path, ComponentVersion.from_wire, query=ARM_VERSION
     )

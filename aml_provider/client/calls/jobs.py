@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.calls.call import ARM_VERSION, Call, Resource, nothing, segment
+from aml_provider.client.calls.call import ARM_VERSION, RIGHTS, Call, Resource, nothing, segment
 from aml_provider.client.entities import PipelineRun
 from aml_provider.client.errors import InvalidArgument
 
@@ -68,7 +68,8 @@ def cancel_job(job_id: str) -> Call[None]:
     Whether the service refuses to cancel a job that has ended is not established.
     """
     path = f"{_path(job_id)}/cancel"
-    return _JOBS.write(f"cancel job {job_id!r}", "POST", path, nothing, query=ARM_VERSION)
+    right = f"{RIGHTS}/jobs/cancel/action"
+    return _JOBS.write(f"cancel job {job_id!r}", "POST", path, nothing, query=ARM_VERSION, right=right)
 
 
 def list_jobs(

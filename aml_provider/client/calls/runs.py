@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_RUNS = Resource("pipelines", "pipelineruns")
+# No action has the name of this service's runs: the documented role for submitting published pipelines has those of the
+# run history (Microsoft Learn, "Manage access to Azure Machine Learning workspaces", role MLOps).
+_RUNS = Resource("pipelines", "experiments/runs")
+_SUBMIT = (
+    f"{RIGHTS}/endpoints/pipelines/read",
+    f"{RIGHTS}/experiments/runs/write",
+    f"{RIGHTS}/experiments/runs/submit/action",
+)
 
 
 def _submit(
@@ -28,7 +35,7 @@ def _submit(
         query=query,
         body=body,
         repeatable=False,  # the service has no idempotency key and never lets a client choose the run's id
-        right=f"{RIGHTS}/endpoints/pipelines/read and {RIGHTS}/pipelineruns/write",
+        right=" and ".join(_SUBMIT),
     )
 
 

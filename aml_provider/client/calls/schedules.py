@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SCHEDULES = Resource("pipelines", "endpoints/pipelines")
-_RUNS = Resource("pipelines", "pipelineruns")
+_RUNS = Resource("pipelines", "experiments/runs")
 # The service drops nulls here, where absence means the same; inside their maps a null may be a value.
 _STRUCTURE = ("PipelineSubmissionInfo", "Recurrence", "DataStoreTriggerInfo")
 

@@ -15,6 +15,7 @@ from aml_provider.client.entities.components import (
 from aml_provider.client.entities.experiments import Experiment
 from aml_provider.client.entities.job_schedules import JobSchedule
 from aml_provider.client.entities.metrics import MetricValue
+from aml_provider.client.entities.permissions import Permission
 from aml_provider.client.entities.pipelines import (
     Parameter,
     PipelineEndpoint,
@@ -42,6 +43,7 @@ __all__ = [
     "MetricValue",
     "Output",
     "Parameter",
+    "Permission",
     "PipelineEndpoint",
     "PipelineInterface",
     "PipelineRun",

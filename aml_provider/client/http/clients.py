@@ -17,6 +17,7 @@ import httpx
 
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.diagnosis import drop_own_warnings
+from aml_provider.client.auth.tokens import identity_of
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Observe, Pause, Request, flow_of
 from aml_provider.client.http.protocol import Session
@@ -118,6 +119,10 @@ class Client:
     def authenticate(self) -> None:
         """Get a token now, to find out whether that works; later requests use the same token."""
         credentials.get_token(self._credential, self.settings, self.settings.token_scope)
+
+    def identity(self) -> dict[str, str]:
+        """The identity that the token for the workspace is for, see :func:`.identity_of`."""
+        return identity_of(credentials.get_token(self._credential, self.settings, self.settings.token_scope))
 
     def ml_problem(self) -> str | None:
         """Why jobs are submitted without a token for Azure Machine Learning itself; None if they carry one."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aml_provider.emulator.emulation import Emulation
+    from aml_provider.emulator.workspace.models import Permission
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 """The only subscription in a list of subscriptions."""
@@ -32,7 +33,7 @@ class ArmRoutes:
 
     def routes(self) -> list[Route]:
         """Under the workspace's ARM id."""
-        return [Route("/", self.workspace)]
+        return [Route("/", self.workspace), Route("/providers/Microsoft.Authorization/permissions", self.permissions)]
 
     def listings(self) -> list[Route]:
         """The routes for subscriptions, resource groups and lists of workspaces.
@@ -76,6 +77,10 @@ class ArmRoutes:
     async def workspace(self, request: Request) -> Response:
         """The workspace in the path."""
         return reply(self._dto(scope_of(request), base_url(request)))
+
+    async def permissions(self, _request: Request) -> Response:
+        """The caller's permissions, one for each role (Microsoft Learn, "Permissions - List For Resource")."""
+        return reply({"value": [_permission(item) for item in self._workspace.permissions], "nextLink": None})
 
     def _dto(self, scope: Scope, base: str) -> dict[str, Any]:
         group = f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
@@ -140,6 +145,15 @@ async def clouds(request: Request) -> Response:
 async def discovery(request: Request) -> Response:
     """The addresses of the services, which are all the same here. The request needs no token."""
     return reply(dict.fromkeys(_SERVICES, base_url(request)))
+
+
+def _permission(permission: Permission) -> dict[str, Any]:
+    return {
+        "actions": permission.actions,
+        "notActions": permission.not_actions,
+        "dataActions": [],
+        "notDataActions": [],
+    }
 
 
 def _subscription(subscription: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from aml_provider.emulator.workspace.models import (
     Job,
     Metric,
     Parameter,
+    Permission,
     Pipeline,
     Run,
     Step,
@@ -115,6 +116,8 @@ def fill(workspace: Workspace, seed: Mapping[str, Any]) -> None:
         workspace.data_types[data_type.id] = data_type
     for experiment in _each("experiments", seed, lambda item: _experiment(item, now)):
         workspace.experiments.load(experiment)
+    if seed.get("permissions") is not None:
+        workspace.permissions = list(_each("permissions", seed, lambda item: Permission(**item)))
     for run in _each("runs", seed, _run):
         workspace.add_run(run)
     # After the runs, as a schedule can refer to a job.
@@ -138,6 +141,7 @@ def dump(workspace: Workspace) -> dict[str, Any]:
             "batch_endpoints": [asdict(item) for item in workspace.batch_endpoints.all()],
             "components": [asdict(item) for item in workspace.components.all()],
             "experiments": [asdict(item) for item in workspace.experiments.records()],
+            "permissions": [asdict(item) for item in workspace.permissions],
             "runs": [asdict(item) for item in workspace.runs.values()],
         }
 

@@ -163,6 +163,14 @@ class Datastore:
 
 
 @dataclass(slots=True)
+class Permission:
+    """The actions of a role of the caller, as patterns; the workspace lists them and does not check them."""
+
+    actions: list[str]
+    not_actions: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Experiment:
     """A named group of runs. At most one experiment with a given name is not archived.
 

@@ -13,7 +13,7 @@ from aml_provider.emulator.workspace.errors import ServiceError, bad_request, co
 from aml_provider.emulator.workspace.experiments import Experiments
 from aml_provider.emulator.workspace.job_schedules import JobSchedules
 from aml_provider.emulator.workspace.jobs import Jobs
-from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Pipeline, Run
+from aml_provider.emulator.workspace.models import DataPath, Datastore, DataType, Endpoint, Permission, Pipeline, Run
 from aml_provider.emulator.workspace.new_run import new_run
 from aml_provider.emulator.workspace.schedules import Schedules
 
@@ -53,6 +53,7 @@ class Workspace(Core):
         jobs: The jobs of the v2 API, which are runs too.
         batch_endpoints: The batch endpoints of the v2 API, which name components.
         job_schedules: The schedules of the v2 API, and when they fire.
+        permissions: What callers may do according to Azure Resource Manager; requests are not checked against it.
     """
 
     def __init__(self, clock: Clock, quirks: Quirks) -> None:
@@ -70,6 +71,7 @@ class Workspace(Core):
         self.datastores = {}
         self.clear_runs()
         self.default_datastore_name: str | None = None
+        self.permissions = [Permission(["*"])]
         self.data_types: dict[str, DataType] = {}
         self.experiments = Experiments(self)
         self.schedules.clear()

@@ -57,6 +57,8 @@ ROOMS = {
     "cli": "client connection durations hooks operator_call",
     "__main__": "cli",
     "emulator": "operator_call",
+    "testing": "emulator",
+    "pytest_plugin": "client emulator testing",
 }
 
 # The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
@@ -74,6 +76,7 @@ CLIENT = {
     "calls": "entities errors secret text",
     "http": "calls errors secret text trouble",
     "auth": "errors http secret settings text",
+    "rights": "calls entities",
     "flows": "arguments calls entities errors http models settings specs text trouble",
     "polling": "calls entities errors flows http text trouble",
     "http.protocol": "calls errors http secret settings text trouble",
@@ -115,13 +118,14 @@ LIBRARIES = {
     "asgiref": "compat state triggers",
     # Comes with OpenLineage.
     "attr": "worker.lineage",
-    "azure": "blobs.access client.auth emulator.engine",
+    "azure": "blobs.access client.auth emulator.engine testing.azurite testing.blobs",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator operators worker",
     "openlineage": "assets worker.lineage",
+    "pytest": "pytest_plugin",
     "rich": "cli",
     "sqlalchemy": "api_server",
     "starlette": "emulator",

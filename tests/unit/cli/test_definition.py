@@ -15,7 +15,8 @@ import pytest
 from airflow.cli.cli_config import GroupCommand
 
 from aml_provider.__main__ import build_parser
-from aml_provider.cli.definition import STATUSES, assignment, get_azureml_cli_commands, seconds
+from aml_provider.cli.definition import STATUSES, USES, assignment, get_azureml_cli_commands, seconds
+from aml_provider.client import rights
 from aml_provider.client.entities import RunState
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.get_provider_info import get_provider_info
@@ -166,6 +167,10 @@ def test_seconds_are_a_positive_number(text, value):
 def test_other_seconds_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="positive number of seconds"):
         seconds(text)
+
+
+def test_every_use_can_be_checked():
+    assert tuple(rights.USES) == USES
 
 
 def test_every_status_that_is_known_can_be_asked_for():

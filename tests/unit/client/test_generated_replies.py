@@ -48,6 +48,10 @@ MORE = [
     {"error": {"code": "UserError", "message": "text", "details": []}, "correlation": {"request": "b"}},
     {"value": [{"metricKey": {"name": "loss"}, "columns": {"loss": "double"}}], "continuationToken": None},
     {"value": [{"createdUtc": "2026-11-22T11:18:28Z", "step": 1, "data": {"loss": 0.5}}], "continuationToken": None},
+    {
+        "value": [{"actions": ["*"], "notActions": ["a/*/write"], "dataActions": []}],
+        "nextLink": "https://a?$skiptoken=t",
+    },
     {"scheduleActionType": "CreateJob", "submissionId": "job"},
     "Running",
     3,
