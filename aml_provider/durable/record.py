@@ -31,6 +31,9 @@ class SubmissionRecord(NamedTuple):
             about the submission. None in a submission record of an earlier version.
         try_number: The number of the try that sent the submission, for lineage. None in a submission record of an
             earlier version.
+        data: The data that was submitted, for lineage: a text of
+            :class:`~aml_provider.durable.submitted_data.SubmittedData`. None if the text would be too long, if the task
+            has ended with this run, or in a submission record of an earlier version.
     """
 
     generation: str
@@ -51,6 +54,7 @@ class SubmissionRecord(NamedTuple):
     is_job: bool = False
     workspace: str | None = None
     try_number: int | None = None
+    data: str | None = None
 
 
 class SubmissionStore(Protocol):

@@ -22,6 +22,7 @@ from aml_provider.durable.lost_submission import RunFinder
 from aml_provider.durable.observer import RunObserver
 from aml_provider.durable.record import SubmissionRecord
 from aml_provider.durable.sender import Sender
+from aml_provider.durable.submitted_data import SubmittedData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,8 @@ class Submission:
         self.run_id: str | None = None
         #: Whether an earlier try has submitted it; None while that is not known.
         self.taken_over: bool | None = None
+        #: The data that it was submitted with; None while that is not known.
+        self.data: SubmittedData | None = None
 
     @property
     def submitted(self) -> bool:
@@ -211,7 +214,8 @@ class Submission:
             self._observer.ended(state)
         if self._store is not None and record is not None and is_own:
             self.taken_over = self._was_taken_over(record)
-            self._store.close(record)
+            self.data = SubmittedData.read(record.data)
+            self._store.close(record._replace(data=None))
 
     def _was_taken_over(self, record: SubmissionRecord) -> bool | None:
         """Whether the submission of a record is that of an earlier try, perhaps in another process of this try."""
@@ -242,6 +246,7 @@ class Submission:
             is_job=target.kind == "component",
             workspace=self.settings.arm_id.lower(),
             try_number=self._identity.try_number,
+            data=SubmittedData.of(order.request).to_text(),
         )
         if record.is_job:
             self._log.info("Submitting %s as job %s.", target, id_of(record))

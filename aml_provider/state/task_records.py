@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STORE_KEY = "azureml_submission"
-# A submission record has about 700 characters.
+# A submission record has about 700 characters, and up to 2,000 more until its task has ended.
 _DAG_RUNS_KEPT = 16
 # Attempts to write to the archive: another DAG run of the task may end, and write, at the same moment.
 _MERGES = 3

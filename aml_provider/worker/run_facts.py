@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aml_provider.client.errors import RunError
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.client.specs.target import Target
+    from aml_provider.durable.submitted_data import SubmittedData
 
 
 @dataclass
@@ -18,6 +19,7 @@ class RunFacts:
 
     Attributes:
         settings: The workspace.
+        data: The data that the run was submitted with.
         target: The pipeline, endpoint or component, if this try has found it to submit a run.
         run_id: The run.
         run: The run as it was read at its end.
@@ -26,6 +28,7 @@ class RunFacts:
     """
 
     settings: WorkspaceSettings | None = None
+    data: SubmittedData | None = None
     target: Target | None = None
     run_id: str | None = None
     run: PipelineRun | None = None

@@ -20,6 +20,7 @@ from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.order import RunOrder
 from aml_provider.durable.submission import Submission
+from aml_provider.durable.submitted_data import SubmittedData
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.links import AzureMLPipelineRunLink
@@ -91,6 +92,7 @@ class RunTry:
             refuse_active(self._store.load, self._hook.client)
         with airflow_errors(arguments.azureml_conn_id):
             reference, request = arguments.check()
+        self.facts.data = SubmittedData.of(request)
         with self._workspace() as (client, submission):
             known = known_of(client.settings.identity, client.settings.arm_id)
             find = partial(self._find_target, request, reference, known)
@@ -318,6 +320,8 @@ class RunTry:
         submission.finish(run.state)
         if self.facts.taken_over is None:
             self.facts.taken_over = submission.taken_over
+        if self.facts.data is None:
+            self.facts.data = submission.data
         run_id = client.run(conclude(run, experiment, link, own=True))
         self._log.info("Run %s ended successfully.", run_id)
         return run_id

@@ -26,7 +26,8 @@ KINDS = pytest.mark.parametrize("kind", ["v1", "v2"])
 @pytest.fixture(scope="module")
 def played(airflow_db, tmp_path_factory):
     """All DAGs of the run operator, once; their events, their log, the workspace's runs by DAG."""
-    cases = [f"{kind}_{end}" for kind in ("v1", "v2") for end in ("retried", "worker", "deferred", "fails")]
+    ends = ("retried", "worker", "deferred", "fails", "function_worker", "function_deferred")
+    cases = [f"{kind}_{end}" for kind in ("v1", "v2") for end in ends]
     with TracedWorkspace() as workspace:
         # Each meets the first read of its kind, which is that of the first try that waits.
         for path in ("*/PipelineRuns/????????-*", "*/jobs/airflow-*"):
@@ -86,6 +87,16 @@ def test_the_end_has_the_inputs_the_outputs_and_the_run(played, kind, pool):
     )
     assert about == {"experimentName": "exp", "workspace": WORKSPACE, "takenOver": False, **target}
     assert event["run"]["facets"]["externalQuery"]["externalQueryId"] == run
+
+
+@KINDS
+@pytest.mark.parametrize("pool", ["worker", "deferred"])
+def test_the_data_of_a_decorated_task_is_what_its_function_returned(played, kind, pool):
+    """A task that resumes after a deferral has the decorator's data only; its submission record has what was sent."""
+    function, operator = (played.events.last(f"traced_{kind}{name}_{pool}", "COMPLETE") for name in ("_function", ""))
+    assert names(function["inputs"]) == names(operator["inputs"])
+    assert names(function["inputs"])[0] == f"{STORAGE}/in/a.csv"
+    assert "decorator" not in json.dumps(function["inputs"])
 
 
 @pytest.mark.parametrize("pool", ["worker", "deferred"])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError
+from aml_provider.compat import DecoratedOperator
+from aml_provider.durable.submitted_data import SubmittedData
 from aml_provider.worker.lineage.facets import lineage
 from aml_provider.worker.lineage.names import of_data_asset, of_data_path, of_saved_dataset, workspace_of
 from aml_provider.worker.lineage.reading import Found, Wanted
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from aml_provider.client.settings import WorkspaceSettings
-    from aml_provider.client.specs.run import RunRequest
-    from aml_provider.client.specs.target import PipelineReference
     from aml_provider.worker.lineage.names import NamedDataset
     from aml_provider.worker.run_facts import RunFacts
 
@@ -64,12 +64,12 @@ def at_end(operator: Any, facts: RunFacts | None, *, succeeded: bool) -> Operato
     run = _named_by_author(arguments)
     if facts is None or facts.settings is None:
         return lineage(run=run)
-    reference, request = _checked(arguments)
-    is_job = reference is not None and reference.is_v2
+    data = facts.data or _data_of(operator, arguments)
+    is_job = arguments.component_name is not None or arguments.batch_endpoint_name is not None
     has_outputs = succeeded and facts.run is not None and facts.run.state is RunState.FINISHED
     wanted = Wanted(
         facts.settings,
-        datastores=request is not None and bool(request.data_paths),
+        datastores=data is not None and bool(data.data_paths),
         pipeline_id=None if is_job else _pipeline_id(facts),
         run_id=facts.run_id if has_outputs else None,
         experiment=str(arguments.experiment_name),
@@ -77,7 +77,7 @@ def at_end(operator: Any, facts: RunFacts | None, *, succeeded: bool) -> Operato
     )
     found = wanted.read(operator.log)
     run |= _learnt(facts, found, is_job=is_job)
-    inputs = [] if request is None else list(_inputs(facts.settings, request, found, is_job=is_job))
+    inputs = [] if data is None else list(_inputs(facts.settings, data, found, is_job=is_job))
     return lineage(task=operator, inputs=inputs, outputs=found.outputs, run=run)
 
 
@@ -88,10 +88,17 @@ def _named_by_author(arguments: RunArguments) -> dict[str, Any]:
     return {field: str(value) for field, value in fields.items() if value is not None}
 
 
-def _checked(arguments: RunArguments) -> tuple[PipelineReference | None, RunRequest | None]:
+def _data_of(operator: Any, arguments: RunArguments) -> SubmittedData | None:
+    """The data that a task names, if its submission does not say it; None if that is not known.
+
+    A task that resumes after a deferral has rendered its arguments again. It has not called a decorated function again,
+    so the data of such a task is that of the decorator, which need not be what was submitted.
+    """
+    if isinstance(operator, DecoratedOperator):
+        return None
     with suppress(AzureMLError):
-        return arguments.check()
-    return None, None
+        return SubmittedData.of(arguments.check()[1])
+    return None
 
 
 def _pipeline_id(facts: RunFacts) -> str | None:
@@ -123,12 +130,12 @@ def _learnt(facts: RunFacts, found: Found, *, is_job: bool) -> dict[str, Any]:
     return {field: value for field, value in fields.items() if value is not None}
 
 
-def _inputs(settings: WorkspaceSettings, request: RunRequest, found: Found, *, is_job: bool) -> Iterator[NamedDataset]:
+def _inputs(settings: WorkspaceSettings, data: SubmittedData, found: Found, *, is_job: bool) -> Iterator[NamedDataset]:
     of_dataset = of_data_asset if is_job else of_saved_dataset
     # A name that nothing can have: such a run was refused.
-    for path in request.data_paths.values():
+    for path in data.data_paths:
         with suppress(ValueError):
             yield of_data_path(settings, path.datastore, path.path, found.datastores)
-    for dataset in request.datasets.values():
+    for dataset in data.datasets:
         with suppress(ValueError):
             yield of_dataset(settings, dataset)

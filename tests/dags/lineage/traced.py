@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from aml_provider.client.models import DataPath
 from aml_provider.compat import Asset
+from aml_provider.decorators.pipeline import azureml_pipeline_task
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
@@ -39,6 +40,19 @@ CASES = {
 for case, arguments in CASES.items():
     with DAG(f"traced_{case}", schedule=None, start_date=START, catchup=False):
         AzureMLRunPipelineOperator(task_id="run", **{**COMMON, **arguments})
+
+# The decorator names other data than its function returns.
+for kind, pool in product(TARGETS, POOLS):
+    with DAG(f"traced_{kind}_function_{pool}", schedule=None, start_date=START, catchup=False):
+
+        @azureml_pipeline_task(
+            task_id="run",
+            **{**COMMON, **TARGETS[kind], **POOLS[pool], "data_paths": {"input": "store/decorator.csv"}},
+        )
+        def run():
+            return {"data_paths": DATA}
+
+        run()
 
 for pool, mode in {**POOLS, "reschedule": {"mode": "reschedule"}}.items():
     with DAG(f"traced_sensor_{pool}", schedule=None, start_date=START, catchup=False):
