@@ -51,7 +51,7 @@ def seconds(text: str) -> float:
 STATUSES = ("NotStarted", "Queued", "Running", "Finished", "Failed", "Canceled")
 
 # The keys of client.rights.USES, and the same holds.
-USES = ("submit", "submit-and-watch", "schedules", "sensor", "manage")
+USES = ("submit", "submit-and-watch", "schedules", "sensor", "run-events", "manage")
 
 _CONN_ID = Arg(
     ("--conn-id",), help="The Airflow connection of the workspace (default: azureml_default)", default="azureml_default"

@@ -22,6 +22,7 @@ USES = {
     "submit-and-watch": "submit runs, wait for them, read their steps and logs, and cancel them",
     "schedules": "create and change native schedules, and follow their runs",
     "sensor": "watch a folder with the credential of its datastore",
+    "run-events": "watch for runs that have ended, no matter who started them",
     "manage": "change pipelines, endpoints, experiments and datastores",
 }
 """The uses of a workspace, each with its description."""
@@ -104,7 +105,7 @@ NEEDS = (
         ("experiments/runs/read",),
         ("jobs/read", "experiments/runs/read"),
         READER,
-        _SUBMITTING,
+        (*_SUBMITTING, "run-events"),
     ),
     Need(
         "cancel a run; change its tags, properties, name or description",
@@ -118,7 +119,7 @@ NEEDS = (
         ("endpoints/pipelines/read", "experiments/runs/read"),
         ("schedules/read", "jobs/read"),
         READER,
-        ("schedules",),
+        ("schedules", "run-events"),
     ),
     Need(
         "create, change, enable, disable or delete native schedules",
