@@ -294,7 +294,7 @@ def extra_of(connection: Connection) -> Any:
 
 
 async def async_extra_of(connection: Connection) -> Any:
-    """The same as :func:`extra_of` on an event loop, where the connection must not mask its extra itself."""
+    """The same as :func:`extra_of`, for an event loop, where ``extra_dejson`` must not call Airflow's masker."""
     from aml_provider.compat import get_async_extra_dejson
 
     try:

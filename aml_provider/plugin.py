@@ -15,8 +15,8 @@ from aml_provider.xcom import allow_classes
 class AzureMLPlugin(AirflowPlugin):
     """Makes Airflow's API server notify :mod:`aml_provider.api_server.listener` of manual state changes.
 
-    It is registered as an entry point, because Airflow does not instantiate plugins that only a provider's description
-    names.
+    It is registered as an entry point, because Airflow does not instantiate a plugin that is named only in a
+    provider's description.
     """
 
     name = "azureml"

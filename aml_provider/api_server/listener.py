@@ -1,4 +1,4 @@
-"""Cancels the run of a task whose state a person changes manually, where nobody else would.
+"""Cancels a task's run after a person has changed the task's state, if nothing else cancels the run.
 
 Airflow notifies a task of a manual state change through the heartbeats of its process, or by ending its trigger. It
 does not notify a task that defers at that moment, one whose worker or triggerer has just died, or one that waits for

@@ -51,6 +51,7 @@ class Detection(NamedTuple):
     def must_save(self) -> bool:
         """Whether the poll has decided something that a later process must know, even if it reports nothing.
 
-        Versions that have disappeared do not count, because they stay decided.
+        If versions have only disappeared, it is False: the stored cursor still contains them, so they are not reported
+        again if they come back.
         """
         return self.first or bool(self.changes or self.counts.filtered)

@@ -1,4 +1,4 @@
-"""The cursor of a folder: the blob versions that were decided, in 12 bytes each."""
+"""The cursor of a folder: the blob versions that no later poll has to consider again, in 12 bytes each."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class FolderState:
 
     @property
     def cursor(self) -> Cursor | None:
-        """The versions that are decided so far; None before the first accepted poll."""
+        """The reported, refused and remembered versions; None before the first accepted poll."""
         return None if self._first else Cursor(page.chunk for page in self._pages)
 
     def scan(self) -> Scan:

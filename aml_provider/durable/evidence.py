@@ -93,7 +93,7 @@ class Evidence:
         return not result.run_ids and bool(self._proven & result.answered)
 
     def may_yet_prove(self, result: Search) -> bool:
-        """Whether a later search could prove more: no look-up was answered, or one that finds runs was not."""
+        """Whether a later search could prove more: either no look-up was answered, or one that has evidence was not."""
         return not result.answered or bool(self._proven - result.answered)
 
     def gather(self, key: str, experiment: str, pipeline_id: str | None, *, timeout: float) -> Flow[None]:

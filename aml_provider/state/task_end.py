@@ -40,8 +40,8 @@ def was_ended(state: str | None, *, leaves_failed: bool) -> bool:
         leaves_failed: The result of :func:`leaves_failed`.
 
     Returns:
-        True also for a task that was cleared while it ran ("restarting"): on Airflow 2 the next try may look like a
-        retry.
+        True also for a task that was cleared while it ran ("restarting"). On Airflow 2 the next try may take the clear
+        for a retry, and would then take the run over.
     """
     if state == "failed":
         return not leaves_failed

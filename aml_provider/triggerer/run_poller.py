@@ -17,7 +17,7 @@ from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.polling.queries import list_steps_of, query_statuses
 from aml_provider.client.polling.round import PollRound
 from aml_provider.client.polling.waits import Wait, WaitQueue
-from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
+from aml_provider.hooks.workspace import WorkspaceHook, retry_policy
 from aml_provider.triggerer.per_loop import PerLoop
 from aml_provider.triggerer.shared_clients import shared_client
 from aml_provider.triggerer.wait_gauges import WaitGauges
@@ -60,7 +60,7 @@ async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller
         AirflowNotFoundException: There is no such connection.
         AirflowFailException: The connection does not describe a workspace.
     """
-    key = _Key(azureml_conn_id, await AzureMLHook(azureml_conn_id).async_settings(), experiment_name)
+    key = _Key(azureml_conn_id, await WorkspaceHook(azureml_conn_id).async_settings(), experiment_name)
     pollers = _POLLERS.here
     poller = pollers.get(key)
     if poller is None or poller.is_over:

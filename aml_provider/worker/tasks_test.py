@@ -27,8 +27,8 @@ def refuse_active(
     """Refuse to test a task instance whose run may be active: Airflow's own try waits for that run.
 
     A test that took the run over would cancel it if the test's request differs, and a mistake in the test could end the
-    run. Airflow 3 treats the end of the test as the end of the task. So no error here is permanent, and the task keeps
-    its retries.
+    run. Airflow 3 treats the end of the test as the end of the task. So this function raises no permanent error,
+    which would end the task without further retries.
 
     Raises:
         RunStillActive: The run is active, or it cannot be established whether it is.

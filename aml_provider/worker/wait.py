@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Wait(NamedTuple):
-    """A wait that a task passes to the triggerer; the operator defers.
+    """A wait that a task passes to the triggerer. A try only returns it; then the operator defers.
 
     Args:
         trigger: The trigger that waits.

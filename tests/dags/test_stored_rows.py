@@ -384,7 +384,7 @@ async def test_a_watcher_goes_on_from_its_variable(world, in_memory):
     (outbox,) = (json.loads(text)["outbox"] for text in rows.values())
     arrivals_as_then(world.landing, "in/newer.csv")
     events = story.a_watcher(asset="arrivals").run()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         again = (await anext(events)).payload
         world.landing.write("in/last.csv")
         new = (await anext(events)).payload

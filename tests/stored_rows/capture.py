@@ -404,7 +404,7 @@ def watchers() -> object:
     async def in_a_variable() -> None:
         watcher = story.a_watcher(asset="arrivals")
         events = watcher.run()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             first = asyncio.ensure_future(anext(events))
             while not kept:  # noqa: ASYNC110 - nothing tells when it has been stored
                 await asyncio.sleep(0.01)

@@ -69,7 +69,7 @@ def delete_job_schedule(name: str) -> Call[None]:
 def trigger_job_schedule(name: str, at: datetime) -> Call[str]:
     """Start a job of a schedule now; ``at`` is its trigger time.
 
-    Returns the job's id. Microsoft's SDK assumes that it is the submission's id in the reply (azureml-v2-rest 6.2).
+    Returns the reply's ``submissionId``, which Microsoft's SDK takes for the id of the job (azureml-v2-rest 6.2).
     """
     return _SCHEDULES.write(
         f"trigger job schedule {name!r}",

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class ScheduledJobs:
     """Reads the jobs of one schedule, and remembers which filters the service refuses.
 
-    The first way is our own property, which each job probably gets from the definition in its schedule. It is not
-    established that jobs get the property, nor which form the filter has. So each job that the filter returns is
-    checked here; if the service refuses the filter, each job of the whole list is checked. If no job has the property,
-    the second way is the preview filter by schedule (azureml-v2-rest 6.3). The preview filter also works for schedules
-    that somebody else has made.
+    The first way is the list of jobs, filtered by our own property, which each job probably gets from the definition in
+    its schedule. It is not established that jobs get the property, nor how the service filters by a property. So each
+    job that the filter returns is checked here; if the service refuses the filter, each job of the whole list is
+    checked. If no job has the property, the second way is the preview filter by schedule (azureml-v2-rest 6.3). The
+    preview filter also works for schedules that somebody else has made.
 
     Args:
         name: The schedule.

@@ -253,7 +253,7 @@ def _sayings(wire: dict[str, Any]) -> list[str]:
 def wait_for_provisioning(
     read: Callable[[], Call[S]], *, poll_interval: float = 5.0, deadline: float, now: Callable[[], float] = time.time
 ) -> Flow[S]:
-    """Poll a schedule until the service has set it up, or its deadline has passed.
+    """Poll a schedule until its provisioning has ended, or until ``deadline`` has passed.
 
     Args:
         read: Reads the schedule.

@@ -82,7 +82,7 @@ def find_pipeline(name: str) -> Flow[PublishedPipeline]:
 
 
 def how_to_enable(pipelines: Sequence[PublishedPipeline]) -> str:
-    """A text for an error: no published pipeline with the name or id is active, and how to enable one."""
+    """The text of an error: which of these pipelines are not active, and how the last of them is enabled."""
     name, last = pipelines[0].name, pipelines[-1].id
     if len(pipelines) == 1:
         problem = f"published pipeline {name!r} ({last}) is {pipelines[0].status}"

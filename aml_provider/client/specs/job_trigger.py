@@ -195,8 +195,8 @@ def _number(name: str, text: str) -> int:
 def same_trigger(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a trigger has the wanted meaning, even if the service has changed nulls, letter case or order.
 
-    If no start is wanted, any start is accepted: the service may have set the time of the creation, and to write the
-    trigger again could start a job.
+    If ``wanted`` has no start time, any start time is accepted: the service may have filled in the time of the
+    creation, and writing the trigger again could start a job.
     """
     return _meaning(merge_trigger(current, wanted)) == _meaning(current)
 

@@ -97,7 +97,7 @@ class PipelineRoutes:
         return reply(self._graphs.graph(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def interface(self, request: Request) -> Response:
-        """The parameters of the pipeline with a graph."""
+        """The parameters of the pipeline to which a graph belongs."""
         return reply(self._graphs.interface(self._workspace.pipeline_of_graph(request.path_params["graph_id"])))
 
     async def module(self, request: Request) -> Response:

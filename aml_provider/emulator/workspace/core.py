@@ -1,4 +1,4 @@
-"""The state that all parts of a workspace share: clock, quirks, lock, and the items that their rules refer to."""
+"""The state that all parts of a workspace share: clock, quirks, lock, and the items that the parts' rules need."""
 
 from __future__ import annotations
 

@@ -179,7 +179,10 @@ def _days(recurrence: Recurrence, first: date, earliest: date) -> Iterator[date]
 
 
 def instants(local_times: Iterable[datetime], zone: ZoneInfo) -> Iterator[datetime]:
-    """The instants of local times in order, each once: around a daylight saving change their order may differ."""
+    """The instants of local times, in ascending order and each only once.
+
+    Around a daylight saving change a later local time may be an earlier instant, or the same one.
+    """
     waiting: list[datetime] = []
     latest = datetime.min.replace(tzinfo=UTC)
     for local in local_times:

@@ -203,7 +203,7 @@ async def test_watchers_leave_a_busy_service_alone(status, stream, container, sa
     container.write("incoming/old")
     container.failures, container.retry_after = [status], "1"
     folder, _watcher = stream()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await anext(folder.polls())
     await folder.close()
     refused, again = container.moments
@@ -216,7 +216,7 @@ async def test_watchers_poll_again_within_an_hour_whatever_a_service_asks_for(st
     container.failures, container.retry_after = [503], "inf"
     folder, _watcher = stream()
     looks = asyncio.ensure_future(anext(folder.polls()))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while "the next one is in" not in str(said):  # noqa: ASYNC110 - the log is all that tells
             await asyncio.sleep(0.05)
     looks.cancel()

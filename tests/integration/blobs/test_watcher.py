@@ -357,7 +357,7 @@ async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(c
 
     async def first(trigger):
         events = trigger.run()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             event = await anext(events)
             follows = asyncio.ensure_future(anext(events))
             return event.payload, events, follows
@@ -372,7 +372,7 @@ async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(c
     # Killed immediately: the same event again.
     again, events, follows = await first(trigger)
     assert again == payload
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while "a.csv" in next(iter(kept.values())):  # noqa: ASYNC110 - a thread writes it
             await asyncio.sleep(0.02)
     container.write("in/b.csv")

@@ -137,7 +137,7 @@ class Triggerer:
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         """Wait until a condition holds; the error of a watcher ends the wait."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (result := condition()):
                 for task in self.tasks:
                     if task.done():

@@ -71,7 +71,7 @@ def fires_within(trigger: AzureBlobLookTrigger, enough: Callable[[], bool]) -> b
 
     async def race() -> bool:
         event = asyncio.ensure_future(anext(aiter(trigger.run())))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not event.done() and not enough():  # noqa: ASYNC110 - what it waits for is on another thread
                 await asyncio.sleep(0.01)
         if event.done():

@@ -236,7 +236,7 @@ def test_the_operator_waits_until_the_schedule_is_set_up(monkeypatch, task):
     monkeypatch.setattr(create_schedule, "_POLL_INTERVAL", 0.1)
     with serving(monkeypatch, quirks=("provisioning=20s",)) as workspace:
         create(task)
-        assert workspace.state.job_schedules.provisioning(one(workspace)) == "Succeeded"
+        assert workspace.state.provisioning(one(workspace)) == "Succeeded"
 
 
 def test_a_failed_provisioning_is_an_error_although_the_reply_is_a_success(monkeypatch, task):
