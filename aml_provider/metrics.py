@@ -118,7 +118,7 @@ POLL_REQUESTS = Metric(
     "requests",
     ("conn_id",),
     "worker, triggerer",
-    "A request that polls runs that tasks wait for, or that watchers of runs look for",
+    "A request that polls runs that tasks wait for, or that watchers of runs search for",
 )
 LISTING_REQUESTS = Metric(
     "listing.requests", "counter", "requests", ("conn_id",), "worker, triggerer", "A request for one page of a folder"
@@ -223,7 +223,7 @@ def exchanges(conn_id: str, *, polls: bool = False) -> Observe:
 
     Args:
         conn_id: The connection.
-        polls: Whether the client polls runs that tasks wait for, or that watchers look for.
+        polls: Whether the client polls runs that tasks wait for, or that watchers search for.
     """
 
     def observe(request: Request, status: int | None) -> None:

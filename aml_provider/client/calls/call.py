@@ -77,7 +77,7 @@ class Call(Generic[T]):
             body if there is one, else in the query. The result is then a tuple of the items of all pages.
         limit: With ``page_key``: the maximum number of items to return. Once that many have been read, no further page
             is requested.
-        enough: With ``page_key``: tells whether the items so far are all that is needed. If they are, no further page
+        enough: With ``page_key``: decides whether the items so far are all that is needed. If they are, no further page
             is requested.
         secrets: The result's secrets, which no log may show.
         object_hook: The argument of :func:`json.loads`: makes each object in the reply smaller before the next one is
