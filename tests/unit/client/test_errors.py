@@ -123,7 +123,8 @@ def test_a_missing_right_names_the_action_the_role_and_the_identity():
     error = refusal(403, call=calls.submit_pipeline("p", {}), settings=settings)
     assert isinstance(error, PermissionDenied)
     for part in (
-        "Microsoft.MachineLearningServices/workspaces/pipelineruns/write",
+        "Microsoft.MachineLearningServices/workspaces/experiments/runs/write",
+        "Microsoft.MachineLearningServices/workspaces/experiments/runs/submit/action",
         "Microsoft.MachineLearningServices/workspaces/endpoints/pipelines/read",
         "'AzureML Data Scientist'",
         "'ws-demo'",
@@ -138,8 +139,8 @@ def test_a_missing_right_names_the_action_the_role_and_the_identity():
     [
         (calls.get_workspace(), "workspaces/read", "Reader"),
         (calls.list_pipelines(), "workspaces/endpoints/pipelines/read", "Reader"),
-        (calls.get_run("r"), "workspaces/pipelineruns/read", "Reader"),
-        (calls.cancel_run("r"), "workspaces/pipelineruns/write", "AzureML Data Scientist"),
+        (calls.get_run("r"), "workspaces/experiments/runs/read", "Reader"),
+        (calls.cancel_run("r"), "workspaces/experiments/runs/write", "AzureML Data Scientist"),
         (calls.query_runs("x", "f"), "workspaces/experiments/runs/read", "Reader"),
         (calls.tag_run("x", "r", {}), "workspaces/experiments/runs/write", "AzureML Data Scientist"),
         (calls.get_datastore("d"), "workspaces/datastores/listsecrets/action", "AzureML Data Scientist"),

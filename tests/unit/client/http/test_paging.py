@@ -148,6 +148,7 @@ def test_every_list_may_come_in_pages():
         calls.list_batch_deployments("b"),
         calls.list_metrics("r"),
         calls.get_metric("r", "loss"),
+        calls.list_permissions(),
     ]
     assert {call.page_key is not None for call in lists} == {True}
     returning = {
