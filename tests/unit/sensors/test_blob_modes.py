@@ -46,6 +46,7 @@ class Place:
     """A location whose clients list the container, the one of a trigger only when it is let."""
 
     name = "store"
+    azureml_conn_id = "azureml_default"
 
     def __init__(self, container):
         self.container = container

@@ -74,6 +74,7 @@ class Place:
     """A location whose client lists the fake container; between two pages, and before the commit, others may act."""
 
     name = "store"
+    azureml_conn_id = "azureml_default"
 
     def __init__(self, container):
         self.container = container
