@@ -8,7 +8,13 @@ except ImportError:  # Airflow 2
 from aml_provider.client.models import DataPath
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-with DAG("score_files", schedule=None, catchup=False, params={"file": "orders.csv"}) as dag:
+with DAG(
+    "score_files",
+    schedule=None,
+    catchup=False,
+    params={"file": "orders.csv"},
+    default_args={"retries": 2},
+) as dag:
     AzureMLRunPipelineOperator(
         task_id="score",
         pipeline_name="score-files",
