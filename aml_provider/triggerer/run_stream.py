@@ -13,8 +13,7 @@ from weakref import WeakValueDictionary
 from aml_provider.durable.run_events import SharedRuns, watch_runs
 from aml_provider.durable.run_sources import source_of
 from aml_provider.durable.wanted_runs import RunsKey
-from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import poll_policy
+from aml_provider.hooks.workspace import WorkspaceHook, poll_policy
 from aml_provider.triggerer.per_loop import PerLoop
 from aml_provider.triggerer.shared_clients import SharedClient, shared_client
 from aml_provider.triggerer.watch_stream import WatchStream
@@ -54,7 +53,7 @@ class RunStream(WatchStream[RunsKey, SharedRuns, SharedClient]):
 
     async def _open(self, resources: AsyncExitStack) -> SharedClient:
         conn_id = self._key.azureml_conn_id
-        settings = await AzureMLHook(conn_id).async_settings()
+        settings = await WorkspaceHook(conn_id).async_settings()
         return await resources.enter_async_context(shared_client(conn_id, settings, poll_policy()))
 
     async def _read(self, connection: SharedClient) -> SharedPoll:
