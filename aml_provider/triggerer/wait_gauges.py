@@ -29,12 +29,14 @@ class WaitGauges:
     def __init__(self, queues: Callable[[], Iterable[tuple[str, WaitQueue]]]) -> None:
         self._queues = queues
         self._reported: set[str] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        # Not the timer itself, which refers to its loop: a loop that ends before the timer fires would stay in memory.
+        self._is_running = False
 
     def start(self) -> None:
         """Report every few seconds from now on, until there are no waits; the caller has begun one."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FIRST, self._tick)
+        if not self._is_running:
+            self._is_running = True
+            asyncio.get_running_loop().call_later(_FIRST, self._tick)
 
     def report(self, now: float) -> bool:
         """Report the gauges of each connection; returns whether there are waits.
@@ -54,7 +56,8 @@ class WaitGauges:
         return bool(self._reported)
 
     def _tick(self) -> None:
-        self._timer = None
         loop = asyncio.get_running_loop()
+        self._is_running = False
         if self.report(loop.time()):
-            self._timer = loop.call_later(_EVERY, self._tick)
+            self._is_running = True
+            loop.call_later(_EVERY, self._tick)

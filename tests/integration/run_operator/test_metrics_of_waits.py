@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 from support.airflow.task import TaskInstance
 from support.drivers.driving import one
@@ -63,7 +65,23 @@ async def test_the_runs_of_each_connection_are_gauged_until_none_is_left(workspa
     finally:
         await stop([*here, *there])
     await passed_until(lambda: values(statsd, "waiting", conn_id="azureml_default")[-1:] == [0], step=1.0)
-    assert run_poller._GAUGES.here._timer is None, "nothing is reported when nobody waits"
+    assert not run_poller._GAUGES.here._is_running, "nothing is reported when nobody waits"
+
+
+def test_a_loop_that_ends_before_its_gauges_are_due_is_freed(workspace):
+    """``dag.test()`` and tests have a loop for each trigger."""
+
+    async def wait():
+        tasks = start(submit(1))
+        while not run_poller._GAUGES.here._is_running:  # noqa: ASYNC110 - a connection is read on another thread
+            await asyncio.sleep(0.01)
+        await stop(tasks)
+        return weakref.ref(asyncio.get_running_loop())
+
+    # asgiref refers to the last loop.
+    loop, _ = asyncio.run(wait()), asyncio.run(wait())
+    gc.collect()
+    assert loop() is None
 
 
 @held
