@@ -211,7 +211,7 @@ async def test_a_schedule_or_pipeline_that_does_not_exist_yet_is_waited_for(work
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(schedule_name="hourly"), "schedule")
         triggerer.start(watcher(job_schedule_name="hourly"), "jobs")
-        triggerer.start(watcher(pipeline_name="P0"), "pipeline")
+        triggerer.start(watcher(pipeline_name="pp0"), "pipeline")
         triggerer.start(watcher(experiment_name="expp"), "experiment")
         await triggerer.until(lambda: len(database.states) == 4)
         texts = ("no schedule named 'hourly'", "no job schedule", "did you mean 'p0'?", "no such experiment yet")
@@ -259,7 +259,7 @@ async def test_a_thousand_watchers_of_an_experiment_cost_what_one_costs(workspac
     async with Triggerer(database) as triggerer:
         for number in range(1000):
             only = ({"pipeline_name": "p0"}, {"statuses": ["Failed"]}, {"tags": {"number": str(number)}}, {})
-            triggerer.start(watcher(**only[number % 4], poll_interval=1), f"asset{number}")
+            triggerer.start(watcher(experiment_name="exp", **only[number % 4], poll_interval=1), f"asset{number}")
         await triggerer.until(lambda: len(database.states) == 1000)
         # Those that joined late had a first poll of their own.
         await polled(triggerer, workspace, 3)
