@@ -17,8 +17,7 @@ from aml_provider.connection import (
     extra_of,
     plain_fields,
 )
-from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import poll_policy
+from aml_provider.hooks.workspace import WorkspaceHook, poll_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -112,7 +111,7 @@ class BlobLocation(NamedTuple):
         policy = poll_policy(timeout)
         with airflow_errors():
             self.check()
-        settings = AzureMLHook(self.azureml_conn_id).settings()
+        settings = WorkspaceHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
             with airflow_errors(), explained_not_found(self.wasb_conn_id):
@@ -146,7 +145,7 @@ class BlobLocation(NamedTuple):
         policy = poll_policy()
         with airflow_errors():
             self.check()
-        settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        settings = await WorkspaceHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
             with explained_not_found(self.wasb_conn_id):
