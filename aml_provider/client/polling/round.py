@@ -32,10 +32,11 @@ _CHECKS = 2
 # A round lists the steps of as many runs as fit one page; a run whose steps are not known counts for that many.
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
-# A round ends the waits of at most this many runs, whose steps fit one page; the other ended runs follow in the
-# next round, at once. Otherwise the first of hundreds of tasks would resume when the last one's run has been read, and
-# hundreds of events in one moment would stall Airflow's triggerer.
+# A round ends the waits of at most this many runs, whose steps fit one page. The other ended runs follow in the next
+# round, so many seconds after this one began. The supervisor of Airflow's triggerer stores an event in some 10 ms, and
+# reads no log lines meanwhile: hundreds of events at a time would block the triggerer at a log line for a second.
 _ENDS = _STEPS_PAGE // _STEPS_EXPECTED
+_NEXT_ENDS = 1.0
 # Once this many runs could not be read, the service counts as down, and the others are not read.
 _FAILURES = 3
 
@@ -214,8 +215,7 @@ class PollRound:
         wait.failures = 0
         self._log(wait, logging.INFO, self._queue.troubles.over(wait, now))
         if run_id in self._left and not self.is_down:
-            # It stays due, so it is polled in the next round.
-            wait.poll_at(wait.due)
+            wait.poll_at(self._start + _NEXT_ENDS)
             return False
         steps = self._steps.get(run_id)
         if steps is not None:

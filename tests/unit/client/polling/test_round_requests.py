@@ -85,7 +85,8 @@ def test_waits_that_were_throttled_share_rounds_later(world):
     assert len(world.rounds) - rounds == 10
 
 
-def test_hundreds_of_runs_that_end_together_end_their_waits_in_rounds_that_follow_at_once(world):
+@pytest.mark.parametrize(("takes", "pause"), [(0.0, 1.0), (0.4, 1.0), (1.5, 1.5)])
+def test_hundreds_of_runs_that_end_together_end_their_waits_fifty_in_a_second(world, takes, pause):
     waits = [world.wait(steps=[("work", "Running")]) for _ in range(320)]
     world.run(40)
     for number in range(300):
@@ -93,17 +94,17 @@ def test_hundreds_of_runs_that_end_together_end_their_waits_in_rounds_that_follo
         world.service.steps[name(number)] = [("work", "Finished")]
     world.counted()
     world.rounds.clear()
-    world.takes = 0.5
+    world.takes = takes
     world.run(34)
     ended, others = waits[:300], waits[300:]
     assert all(wait.run.status == "Finished" for wait in ended)
     assert all(wait.run is None for wait in others)
     # The steps of each are listed, as they fit one page.
     assert all(wait.progress.steps == [("work", "Finished")] for wait in ended)
-    # Each round ends as many, and begins when the one before is over.
+    # Each round ends as many, and begins a second after the one before, or later if that takes longer.
     at = [world.notified[wait][-1] for wait in ended]
     assert sorted(Counter(at).values()) == [50] * 6
-    assert max(at) - min(at) == pytest.approx(5 * world.takes)
+    assert max(at) - min(at) == pytest.approx(5 * pause)
     # Two queries while more than 250 runs are left; each run that has ended is read once, and none of the others is.
     assert world.counted() == {"query": 2 + 5, "get": 300, "steps": 6}
     assert all(status_of(wait) == "Running" for wait in others)
