@@ -142,6 +142,7 @@ def _resident() -> float:
 async def measure(way: str, runs: int, interval: float, intervals: int, url: str) -> dict[str, float]:
     """What it costs."""
     before = _resident()
+    objects = len(gc.get_objects())
     heart = Heart()
     fired = [0]
 
@@ -169,6 +170,7 @@ async def measure(way: str, runs: int, interval: float, intervals: int, url: str
     await asyncio.sleep(interval * 1.5)
     stall = await heart.stop()
     memory = _resident() - before
+    objects = len(gc.get_objects()) - objects
     assert not fired[0]
     assert not any(task.done() for task in tasks)
     for task in tasks:
@@ -181,6 +183,7 @@ async def measure(way: str, runs: int, interval: float, intervals: int, url: str
         "stall": stall,
         "starting": starting,
         "memory": memory,
+        "objects": objects,
         "polls": polls / runs,
         "seconds": took,
     }

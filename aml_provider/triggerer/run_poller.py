@@ -109,8 +109,10 @@ class RunPoller:
             run_id: The pipeline run.
             poll_interval: The least seconds between two polls.
             deadline: Seconds since the epoch; None: wait for ever.
-            log: Called with a level and a line: with the progress whenever it has changed; if polls fail, with the
-                first failure, then once a minute, and when polls succeed again.
+            log: Called with a level and a line, in a thread: on Airflow 3 a line can block until the triggerer's
+                supervisor has read it, which takes seconds while it stores the events of other tasks. It is called with
+                the progress whenever it has changed; if polls fail, with the first failure, then once a minute, and
+                when polls succeed again.
 
         Returns:
             The run; None when the deadline has passed.
@@ -131,18 +133,21 @@ class RunPoller:
             if deadline is not None:
                 timer = self._loop.call_later(deadline - time.time(), self._expire, wait)
             self._join(wait)
-            while wait.run is None and not wait.is_late:
-                # No news is missed before the next future is there: between two awaits no other task runs.
-                self._news[wait] = news = self._loop.create_future()
-                await news
-                if wait.error is not None and not wait.is_late:
+            while not wait.is_late:
+                if wait.error is not None:
                     raise wait.error.with_traceback(None)
                 if wait.notice is not None:
                     (level, text), wait.notice = wait.notice, None
-                    log(level, f"Reading run {run_id}: {text}")
-                if wait.progress != logged and wait.progress is not None:
+                    await asyncio.to_thread(log, level, f"Reading run {run_id}: {text}")
+                elif wait.progress != logged and wait.progress is not None:
                     logged = wait.progress
-                    log(logging.INFO, f"Run {run_id}: {logged}")
+                    await asyncio.to_thread(log, logging.INFO, f"Run {run_id}: {logged}")
+                elif wait.run is not None:
+                    break
+                else:
+                    # No news is missed before the future is there: between two awaits no other task runs.
+                    self._news[wait] = news = self._loop.create_future()
+                    await news
         finally:
             if timer is not None:
                 timer.cancel()
@@ -218,8 +223,7 @@ class RunPoller:
         await self._list_steps(poll, client)
         for wait in poll.finish(self._clock()):
             self._notify(wait)
-            # A notified waiter writes a log line, and so does Airflow. Each line blocks the loop for some milliseconds,
-            # until the triggerer's supervisor has it: for hundreds of waits, all in one turn would take a second.
+            # A notified waiter and Airflow do some work for it; that of hundreds in one turn would block the loop.
             await asyncio.sleep(0)
         _log.debug("Experiment %s: %s in %.1f s", self._key.experiment, poll, self._clock() - began)
 

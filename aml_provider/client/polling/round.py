@@ -32,6 +32,11 @@ _CHECKS = 2
 # A round lists the steps of as many runs as fit one page; a run whose steps are not known counts for that many.
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
+# A round ends the waits of at most this many runs, whose steps fit one page. The other ended runs follow in the next
+# round, so many seconds after this one began. The supervisor of Airflow's triggerer stores an event in some 10 ms, and
+# reads no log lines meanwhile: hundreds of events at a time would block the triggerer at a log line for a second.
+_ENDS = _STEPS_PAGE // _STEPS_EXPECTED
+_NEXT_ENDS = 1.0
 # Once this many runs could not be read, the service counts as down, and the others are not read.
 _FAILURES = 3
 
@@ -68,6 +73,7 @@ class PollRound:
             self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
         self._statuses: dict[str, str] = {}
         self._ended: set[str] = set()
+        self._left: frozenset[str] = frozenset()
         self._runs: dict[str, PipelineRun] = {}
         self._steps: Mapping[str, Steps] = {}
         self._errors: dict[str, AzureMLError] = {}
@@ -116,10 +122,13 @@ class PollRound:
         """Ids of the runs that have to be read; those that may have ended come first."""
         if self.is_throttled:
             return []
+        ended = sorted(self._ended)
         unknown = [run_id for run_id in self._by_run if run_id not in self._statuses]
         # The others in turn; a run that could not be read stays the next.
         checks = nsmallest(_CHECKS, self._by_run, key=lambda run_id: self._by_run[run_id].read_at)
-        return list(dict.fromkeys([*sorted(self._ended), *checks, *unknown]))
+        chosen = dict.fromkeys([*ended[:_ENDS], *checks, *unknown])
+        self._left = frozenset(ended) - chosen.keys()
+        return list(chosen)
 
     @property
     def is_down(self) -> bool:
@@ -143,7 +152,11 @@ class PollRound:
         """Ids of the runs whose steps have to be listed, at most one page: first changed runs, then others in turn."""
         if self.is_down or not self._queue.may_query(self._start):
             return []
-        known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
+        known = [
+            run_id
+            for run_id in self._by_run
+            if self._status(run_id) and run_id not in self._left and _PLAIN.fullmatch(run_id)
+        ]
         turn = nsmallest(min(self._queue.width, _STEPS_PAGE), known, key=self._steps_turn)
         room = _STEPS_PAGE
         chosen: list[str] = []
@@ -202,6 +215,9 @@ class PollRound:
         wait.failing_since = None
         wait.failures = 0
         self._log(wait, logging.INFO, self._queue.troubles.over(wait, now))
+        if run_id in self._left and not self.is_down:
+            wait.poll_at(self._start + _NEXT_ENDS)
+            return False
         steps = self._steps.get(run_id)
         if steps is not None:
             wait.steps, wait.steps_at = steps, now

@@ -7,8 +7,10 @@ import gc
 import json
 import logging
 import re
+import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -20,7 +22,7 @@ from support.services.local_workspace import serving
 from support.services.recorded_workspace import TOKEN
 
 from aml_provider.client import calls
-from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.errors import InvalidArgument, PermissionDenied
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.settings import WorkspaceSettings
@@ -325,8 +327,17 @@ async def test_progress_is_logged_for_each_wait(workspace):
     assert logged[bad[0]][-1] == (logging.INFO, f"Run {bad[0]}: Failed (read Completed, score Failed)")
 
 
+class InOneThread(ThreadPoolExecutor):
+    """Has no threads: what is submitted has been done when that returns."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 async def test_hundreds_of_waits_with_news_are_not_notified_in_one_turn_of_the_loop(workspace):
-    run_ids = submit(workspace, 60)
+    first, *run_ids = submit(workspace, 61)
     turns = 0
     logged_at = []
 
@@ -338,7 +349,14 @@ async def test_hundreds_of_waits_with_news_are_not_notified_in_one_turn_of_the_l
 
     turning = asyncio.create_task(turn())
     poller = await shared_poller("azureml_default", "exp")
+    lines = []
     waits = [
+        asyncio.create_task(poller.wait(first, poll_interval=1.0, deadline=None, log=lambda *line: lines.append(line)))
+    ]
+    await until(lambda: lines)
+    # The client has been built, in a thread. From now on each line shows in which turn its waiter was notified.
+    asyncio.get_running_loop().set_default_executor(InOneThread())
+    waits += [
         asyncio.create_task(
             poller.wait(run_id, poll_interval=1.0, deadline=None, log=lambda level, text: logged_at.append(turns))
         )
@@ -349,6 +367,43 @@ async def test_hundreds_of_waits_with_news_are_not_notified_in_one_turn_of_the_l
         task.cancel()
     await asyncio.gather(*waits, turning, return_exceptions=True)
     assert max(Counter(logged_at).values()) <= 8
+
+
+async def test_a_line_that_blocks_blocks_only_its_own_wait(workspace):
+    """As on Airflow 3 while the triggerer's supervisor is busy and reads no lines."""
+    blocked, other = submit(workspace, 2)
+    is_read = threading.Event()
+    poller = await shared_poller("azureml_default", "exp")
+    waits = [
+        asyncio.create_task(poller.wait(run_id, poll_interval=0.05, deadline=None, log=log))
+        for run_id, log in ((blocked, lambda level, text: is_read.wait()), (other, lambda level, text: None))
+    ]
+    try:
+        workspace.clock.advance(4000)
+        assert (await waits[1]).id == other
+        assert not waits[0].done()
+    finally:
+        is_read.set()
+    # What happened while the line blocked is not lost.
+    assert (await waits[0]).id == blocked
+
+
+async def test_an_error_while_a_line_blocks_is_not_lost(workspace):
+    (run_id,) = submit(workspace, 1)
+    is_read, lines = threading.Event(), []
+    poller = await shared_poller("azureml_default", "exp")
+
+    def log(level, text):
+        lines.append(text)
+        is_read.wait()
+
+    wait = asyncio.create_task(poller.wait(run_id, poll_interval=0.05, deadline=None, log=log))
+    await until(lambda: lines)
+    workspace.faults.add("status", status=403, path=f"*/PipelineRuns/{run_id}")
+    await until(lambda: refused(workspace, 403))
+    is_read.set()
+    with pytest.raises(PermissionDenied):
+        await wait
 
 
 async def test_a_wait_for_an_unknown_run_disturbs_no_other_wait(workspace):
