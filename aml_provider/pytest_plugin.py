@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aml_provider.testing.workspace import LocalWorkspace
 
 _SETTING = "azureml_azurite"
+_LOOKUP_GRACE = "AIRFLOW__AZUREML__LOOKUP_GRACE"
 # What the extra `emulator` installs.
 _EXTRA = frozenset({"jinja2", "starlette", "uvicorn", "yaml"})
 
@@ -47,7 +49,25 @@ def azureml_conn_id() -> str:
 
 
 @pytest.fixture
-def azureml_workspace(azureml_seed: Seed, request: pytest.FixtureRequest) -> Iterator[LocalWorkspace]:
+def _azureml_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test begin without what earlier tests have left, in Airflow's Variables and in this process."""
+    targets = importlib.import_module("aml_provider.client.flows.targets")
+    # What was read of a workspace: an earlier test's workspace may have had the same port.
+    monkeypatch.setattr(targets, "_KNOWN", {})
+    variables = importlib.import_module("aml_provider.state.variables")
+    # Not in Airflow's database: the sensor of the next test has the same cursor there.
+    kept: dict[str, str] = {}
+    monkeypatch.setattr(variables, "read", kept.get)
+    monkeypatch.setattr(variables, "write", lambda key, value, description: kept.update({key: value}))  # noqa: ARG005
+    monkeypatch.setattr(variables, "delete", lambda key: kept.pop(key, None))
+
+
+@pytest.fixture
+def azureml_workspace(
+    azureml_seed: Seed,
+    request: pytest.FixtureRequest,
+    _azureml_memory: None,
+) -> Iterator[LocalWorkspace]:
     """A local workspace of the test's own, started from ``azureml_seed``.
 
     With ``azureml_blobs`` in the same test, its datastore ``workspaceblobstore`` is the container of the test.
@@ -61,9 +81,9 @@ def azureml_workspace(azureml_seed: Seed, request: pytest.FixtureRequest) -> Ite
 @pytest.fixture
 def azureml_connection(azureml_workspace: LocalWorkspace, azureml_conn_id: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The id of an Airflow connection that leads to ``azureml_workspace`` for the duration of the test."""
-    targets = importlib.import_module("aml_provider.client.flows.targets")
-    # A process remembers what it has read of a workspace, and an earlier test's workspace may have had the same port.
-    monkeypatch.setattr(targets, "_KNOWN", {})
+    # A local workspace shows a run immediately, so a longer look-up finds nothing more, and takes real time.
+    if _LOOKUP_GRACE not in os.environ:
+        monkeypatch.setenv(_LOOKUP_GRACE, "1")
     monkeypatch.setenv(f"AIRFLOW_CONN_{azureml_conn_id.upper()}", json.dumps(azureml_workspace.connection()))
     return azureml_conn_id
 
@@ -84,10 +104,11 @@ def _azureml_azurite(request: pytest.FixtureRequest) -> Iterator[Azurite]:
 
 
 @pytest.fixture
-def azureml_blobs(_azureml_azurite: Azurite) -> Blobs:
+def azureml_blobs(_azureml_azurite: Azurite, _azureml_memory: None) -> Iterator[Blobs]:
     """A container of the test's own in Azurite; without Azurite the test is skipped."""
-    blobs: Blobs = importlib.import_module("aml_provider.testing.blobs").Blobs(_azureml_azurite)
-    return blobs
+    blobs = importlib.import_module("aml_provider.testing.blobs")
+    with blobs.Blobs(_azureml_azurite) as container:
+        yield container
 
 
 def _load(fixture: str, module: str) -> Any:

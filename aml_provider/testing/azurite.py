@@ -135,8 +135,13 @@ class Azurite:
         Args:
             name: The container, created when it does not exist yet. Without a name a new one is made.
         """
-        client = ContainerClient(self.blob_endpoint, name or f"c{uuid.uuid4().hex}", credential=self.account_key)
+        client = self.open_container(name)
         self._resources.enter_context(client)
+        return client
+
+    def open_container(self, name: str | None = None) -> ContainerClient:
+        """Return a container's client, as :meth:`container` does; the caller closes it."""
+        client = ContainerClient(self.blob_endpoint, name or f"c{uuid.uuid4().hex}", credential=self.account_key)
         with contextlib.suppress(ResourceExistsError):
             client.create_container()
         return client

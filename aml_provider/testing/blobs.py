@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from azure.core.exceptions import ResourceNotFoundError
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Blobs:
-    """A container that belongs to one test, empty at first.
+    """A container that belongs to one test, empty at first; a context manager, which deletes it at the end.
 
     Args:
         azurite: The blob service, which runs.
@@ -27,7 +30,14 @@ class Blobs:
         self.endpoint = azurite.blob_endpoint
         self.account_name = azurite.account_name
         self.account_key = azurite.account_key
-        self.client: ContainerClient = azurite.container()
+        self.client: ContainerClient = azurite.open_container()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.client, suppress(ResourceNotFoundError):
+            self.client.delete_container()
 
     @property
     def container(self) -> str:

@@ -59,23 +59,23 @@ def parse(argument: str, name: str, text: str) -> dict[str, Any]:
             contain secrets.
     """
     try:
-        value = json.loads(text) if name.endswith(".json") else _parse_yaml(text)
-    except ValueError as error:
-        problem = f"names the file {name!r}, which cannot be parsed after rendering: {error}"
+        value = _load(name, text)
+    except (ValueError, RecursionError) as error:
+        # The message of a RecursionError is about Python.
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        problem = f"names the file {name!r}, which cannot be parsed after rendering: {reason}"
         raise InvalidArgument(argument, problem) from None
     if not isinstance(value, Mapping):
         raise InvalidArgument(argument, f"names the file {name!r}, which is not a mapping from names to values")
     return dict(value)
 
 
-def _parse_yaml(text: str) -> Any:
-    import yaml
+def _load(name: str, text: str) -> Any:
+    if not name.endswith(".json"):
+        from aml_provider.worker import yaml_values
 
+        return yaml_values.load(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(f"{error.problem}{where}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno} is not valid JSON") from None

@@ -24,7 +24,7 @@ def apply(returned: object, operator: Any) -> None:
         merged = {name: merge(name, getattr(operator, name), values) for name, values in given.items()}
     for name, values in merged.items():
         setattr(operator, name, values)
-    # Without the values, which may be secrets.
+    # Without the values, which can be long. Airflow shows them in Rendered Templates.
     names = "; ".join(f"{name}: {', '.join(map(shown, values))}" for name, values in given.items() if values)
     operator.log.info("The function returned %s.", names or "nothing")
 

@@ -25,8 +25,18 @@ def operator_in(folder, **arguments):
     ("name", "text", "problem"),
     [
         ("a.json", '{"a": secret}', r"names the file 'a.json', which cannot be parsed after rendering: .*column 7"),
+        ("a.json", '{"a": ' + "9" * 5000 + "}", "cannot be parsed"),
+        ("a.json", '{"a": ' + "[" * 100_000, "it is nested too deeply"),
         ("a.yaml", "a: [secret", "cannot be parsed after rendering: .*line 1, column 11"),
-        ("a.yml", "a: \x00secret", "cannot be parsed"),
+        ("a.yaml", "b: 1\na: @secret", "line 2, column 4 is not valid YAML"),
+        ("a.yaml", "b: 1\na: *secret", "line 2, column 4 has an anchor that is unknown"),
+        ("a.yaml", "b: 1\na: !secret x", "line 2, column 4 has a name, a value or a tag that cannot be read"),
+        ("a.yaml", "b: 1\na: !!int secret", "line 2, column 4 has a name, a value or a tag"),
+        ("a.yaml", "b: 1\na: !!timestamp secret", "line 2, column 4 has a name, a value or a tag"),
+        ("a.yaml", "b: 1\n<<: secret", "line 2, column 5 has a name, a value or a tag"),
+        ("a.yaml", "b: 1\n? [secret]\n: x", "line 2, column 3 has a name, a value or a tag"),
+        ("a.yaml", "a: " + "[" * 100_000, "it is nested too deeply"),
+        ("a.yml", "b: 1\na: x\x00secret", "line 2, column 5 has a character that YAML does not allow"),
         ("a.json", "[1]", "names the file 'a.json', which is not a mapping from names to values"),
         ("a.yaml", "secret", "is not a mapping"),
         ("a.yaml", "", "is not a mapping"),
@@ -39,12 +49,32 @@ def test_a_file_that_is_not_a_mapping_is_refused_without_showing_what_is_in_it(n
     assert refused.value.argument == "parameters"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["007", "1.10", "1e3", "0x1F", "1_000", "12:30:45", "2026-12-01", "2026-13-45", "yes", "no", "on", "off", "="],
+)
+def test_yaml_is_text_as_it_is_written(text):
+    assert parse("parameters", "a.yaml", f"{text}: {text}") == {text: text}
+
+
+def test_bools_null_and_merged_mappings_are_what_yaml_says():
+    text = "base: &base {a: true}\nb: {<<: *base, c: False, d: null, e: ~, f: , g: 'true'}"
+    assert parse("parameters", "a.yaml", text)["b"] == {
+        "a": True,
+        "c": False,
+        "d": None,
+        "e": None,
+        "f": None,
+        "g": "true",
+    }
+
+
 def test_a_name_of_the_file_that_is_not_text_is_refused_as_in_a_dag_file(tmp_path):
-    (tmp_path / "a.yaml").write_text("7: x")
+    (tmp_path / "a.yaml").write_text("true: x")
     operator = operator_in(tmp_path, parameters="a.yaml")
     operator.render_template_fields({})
-    assert operator.parameters == {7: "x"}
-    with pytest.raises(ValueError, match="parameters: has the name 7; use text"):
+    assert operator.parameters == {True: "x"}
+    with pytest.raises(ValueError, match="parameters: has the name True; use text"):
         operator_in(tmp_path, parameters=operator.parameters)
 
 

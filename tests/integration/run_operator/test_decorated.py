@@ -10,7 +10,7 @@ import pytest
 from support.airflow.task import Log, Task
 
 from aml_provider.client.errors import RunFailed
-from aml_provider.compat import AirflowFailException, TaskDeferred
+from aml_provider.compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from aml_provider.decorators.pipeline import PipelineArguments, azureml_pipeline_task
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
@@ -178,6 +178,28 @@ def test_a_retry_whose_function_returns_something_else_replaces_the_run(workspac
     assert {first, second} == {run.id for run in workspace.runs()}
     assert workspace.status(first) == "Canceled"
     assert workspace.status(second) in {"NotStarted", "Running"}
+
+
+@pytest.mark.parametrize("kind", [AirflowSkipException, AirflowFailException])
+def test_a_retry_that_raises_leaves_the_active_run_alone_until_a_clear(workspace, task, kind):
+    workspace.clock.hold()
+
+    def function():
+        if task.ti.try_number == 2:
+            raise kind("nothing to do")
+
+    operator = decorated(function, pipeline_id="long", wait_for_completion=False)
+    first = operator.execute(task.context)
+    task.record.pop("finished", None)
+    task.next_try()
+    with pytest.raises(kind, match="nothing to do"):
+        operator.execute(task.context)
+    assert (workspace.only_run().id, workspace.status(first)) == (first, "NotStarted")
+    workspace.clock.release()
+    task.clear()
+    second = operator.execute(task.context)
+    assert {first, second} == {run.id for run in workspace.runs()}
+    assert workspace.status(first) == "Canceled"
 
 
 def test_a_failed_run_fails_the_task(workspace, task):

@@ -9,6 +9,7 @@ import pytest
 
 from aml_provider.client.errors import ServiceError
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.testing.workspace import LocalWorkspace
 
 STEPS = [{"name": "work", "run_seconds": 3600}]
@@ -72,6 +73,18 @@ class TestAnotherConnection:
         assert azureml_connection == "aml_production"
         assert "AIRFLOW_CONN_AML_PRODUCTION" in os.environ
         assert AzureMLHook("aml_production").test_connection()[0]
+
+
+class TestTheTimeOfALookUp:
+    def test_it_is_short(self, azureml_connection):
+        assert lookup_timeout() == 1
+
+    @pytest.fixture
+    def own_setting(self, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__AZUREML__LOOKUP_GRACE", "7")
+
+    def test_ones_own_setting_stays(self, own_setting, azureml_connection):
+        assert lookup_timeout() == 7
 
 
 class TestBlobs:

@@ -100,6 +100,39 @@ async def test_beside_it(azureml_workspace):
     assert not any(is_open(url) for item in seen for url in (item["workspace"], item["blobs"]))
 
 
+def test_a_test_leaves_neither_a_container_nor_an_open_socket(project, azurite_program):
+    program, environment = azurite_program
+    project.settings = f"azureml_azurite = {program}\n"
+    outcome = project.run(
+        """
+import os
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+def sockets():
+    files = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(file).startswith("socket:") for file in files if os.path.lexists(file))
+
+SEEN = []
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(number, azureml_blobs):
+    if number == 1:
+        azureml_blobs.client.delete_container()
+    else:
+        azureml_blobs.write("a.csv")
+    with BlobServiceClient(azureml_blobs.endpoint, azureml_blobs.account_key) as service:
+        SEEN.append((sockets(), len(list(service.list_containers()))))
+
+def test_they_were_alone():
+    assert [count for _, count in SEEN] == [1, 0, 1]
+    assert len({opened for opened, _ in SEEN}) == 1
+""",
+        **environment,
+    )
+    assert outcome.code == 0, outcome.output
+
+
 def test_without_azurite_tests_with_blobs_are_skipped_with_the_reason(project, tmp_path):
     outcome = project.run("def test_it(azureml_blobs): pass", PATH=str(tmp_path))
     assert outcome.code == 0

@@ -58,7 +58,7 @@ ROOMS = {
     "__main__": "cli",
     "emulator": "operator_call",
     "testing": "emulator",
-    "pytest_plugin": "client emulator testing",
+    "pytest_plugin": "client emulator state testing",
 }
 
 # The same inside the client. "http" defines requests and replies, for all; the modules that send them have rows.
