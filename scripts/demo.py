@@ -14,9 +14,12 @@ import sys
 import threading
 import time
 import traceback
+from itertools import zip_longest
 from pathlib import Path
 
 from azurite import Azurite, AzuriteError
+from cancel_story import CancelChapter, CancelStory
+from component_metrics import ComponentMetrics
 from cryptography.fernet import Fernet
 from job_story import JobChapter, JobStory
 from leaks import LeakSearch
@@ -34,6 +37,17 @@ _HOMES = _ROOT / ".cache" / "demo"
 # Variables that would lead Airflow or the Azure libraries away from the services that we start.
 _FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_")
 _PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+
+# What each component must have counted. Two runs and a job ended, and another job was cancelled; the schedule's run was
+# submitted by the workspace. Two replies to submissions were lost.
+_COUNTED = {
+    "worker": {"submissions": 4, "looked_up": 2, "run_ended.finished": 3, "changes": 2},
+    "API server": {"cancelled.state_changed": 1},
+}
+# What must have arrived, with any value.
+_SENT = {
+    "triggerer": ("waiting", "poll.age", "poll.requests", "listing.requests", "listing.blobs", "listing.duration"),
+}
 
 _started = time.monotonic()
 
@@ -92,6 +106,7 @@ def _run(home: Path, *, keep: bool) -> None:
             )
             _say(f"the emulated workspace is up at {workspace.url}")
             fernet_key = Fernet.generate_key()
+            metrics = resources.enter_context(ComponentMetrics())
             airflow = resources.enter_context(
                 LocalAirflow(
                     guard,
@@ -100,6 +115,7 @@ def _run(home: Path, *, keep: bool) -> None:
                     connections={},
                     report=_say,
                     settings={"core": {"fernet_key": fernet_key.decode()}},
+                    component_settings=metrics.settings,
                 )
             )
             airflow.add_connection("azureml_default", workspace.connection())
@@ -112,8 +128,12 @@ def _run(home: Path, *, keep: bool) -> None:
             story.tell()
             job = JobStory(airflow, workspace, container, search=search, report=_say).tell()
             scheduled = ScheduleStory(airflow, workspace, search=search, report=_say).tell()
+            cancelled = CancelStory(airflow, workspace, search=search, report=_say).tell()
+            metrics.check(_COUNTED, sent=_SENT)
+            _say("each component of Airflow has sent its metrics")
+            chapters = (story, job, scheduled, cancelled, [*metrics.lines()])
             if keep:
-                _conclude(story, job, scheduled, search, home, stopped=False)
+                _conclude(*chapters, search, home, stopped=False)
                 _wait_for_interrupt(
                     prepare(workspace, home),
                     f"Airflow       {airflow.url}/dags/{DAG_ID}",
@@ -126,11 +146,19 @@ def _run(home: Path, *, keep: bool) -> None:
             _ignore_signals()
             _say("stopping everything")
     if not keep:
-        _conclude(story, job, scheduled, search, home, stopped=True)
+        _conclude(*chapters, search, home, stopped=True)
 
 
 def _conclude(
-    story: Story, job: JobChapter, scheduled: ScheduleChapter, search: LeakSearch, home: Path, *, stopped: bool
+    story: Story,
+    job: JobChapter,
+    scheduled: ScheduleChapter,
+    cancelled: CancelChapter,
+    metrics: list[str],
+    search: LeakSearch,
+    home: Path,
+    *,
+    stopped: bool,
 ) -> None:
     """Search for secrets, then print the summary."""
     search.read_files(home)
@@ -158,6 +186,14 @@ def _conclude(
         f"  run        {scheduled.run_id} {scheduled.status}\n"
         f"  after it   no run in {scheduled.hours_after} more hours of the workspace's time\n"
     )
+    print(
+        f"DAG run {len(story.chapters) + 3}    {cancelled.state}: its task was marked as failed, as a person does "
+        f"({cancelled.dag_run_id})\n"
+        f"  job        {cancelled.job_id} {cancelled.status}, by Airflow's API server\n"
+    )
+    for title, line in zip_longest(["Metrics"], metrics, fillvalue=""):
+        print(f"{title:13}{line}")
+    print()
     print("No run       " + ", ".join(f"{path} ({where})" for path, where in STRAYS.items()))
     print("Requests     " + ", ".join(f"{count} {kind}" for kind, count in story.requests.items()))
     rows = sum(search.rows.values())

@@ -90,6 +90,7 @@ class LocalAirflow:
             a single one blocks when people and tasks write simultaneously: it logs people's actions in its event loop.
         database_url: The URL of its metadata database, for SQLAlchemy; None: an SQLite file of its own.
         variables: More of its processes' environment variables.
+        component_settings: More options of single components, by component; they win over all others.
         restarted: Called with each component that ended by itself and was restarted; None: that is an error.
         start_timeout: Seconds until all components must be healthy.
 
@@ -111,6 +112,7 @@ class LocalAirflow:
         serve_tasks_apart: bool = False,
         database_url: str | None = None,
         variables: Mapping[str, str] | None = None,
+        component_settings: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
         restarted: Callable[[str], None] | None = None,
         start_timeout: float = 300,
     ) -> None:
@@ -137,6 +139,7 @@ class LocalAirflow:
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()},
             **(variables or {}),
         }
+        self._own = {name: _variables(options) for name, options in (component_settings or {}).items()}
         self._restarted = restarted
         self._restarting = threading.Lock()
         self._components: dict[str, Service] = {}
@@ -310,10 +313,10 @@ class LocalAirflow:
         return self.log(next(iter(_EDITION.commands)))
 
     def _launch(self, name: str, variables: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "airflow", *self._commands[re.sub(r"-\d+$", "", name)]]
-        self._components[name] = self._guard.start(
-            f"airflow {name}", command, log=self.log(name), env=self._env | dict(variables or {})
-        )
+        kind = re.sub(r"-\d+$", "", name)
+        command = [sys.executable, "-m", "airflow", *self._commands[kind]]
+        env = self._env | self._own.get(kind, {}) | dict(variables or {})
+        self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=env)
 
     def _check(self) -> None:
         # Other threads may check, kill and start components too.
@@ -397,13 +400,17 @@ def _options(home: Path, dags: Path, port: int, task_api: str, database_url: str
     }
 
 
-def _environment(home: Path, *options: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
-    variables = {
+def _variables(*options: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    return {
         f"AIRFLOW__{section}__{name}".upper(): str(value)
         for settings in options
         for section, values in settings.items()
         for name, value in values.items()
     }
+
+
+def _environment(home: Path, *options: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    variables = _variables(*options)
     if not AIRFLOW_3:
         # Airflow's own tests set it, to run more than one task at a time on SQLite.
         variables["_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK"] = "1"

@@ -9,7 +9,10 @@ import uuid
 from collections import defaultdict
 from typing import Any, NamedTuple, Self
 
-_LINE = re.compile(r"(?P<name>[^,:|]+)(?P<tags>(?:,[^,=:|]+=[^,=:|]+)*):(?P<value>[-+.\d]+)\|(?P<kind>c|g|ms)(\|@1)?")
+# Airflow itself sends some of its metrics at a rate of less than 1; none of ours.
+_LINE = re.compile(
+    r"(?P<name>[^,:|]+)(?P<tags>(?:,[^,=:|]+=[^,=:|]+)*):(?P<value>[-+.\d]+)\|(?P<kind>c|g|ms)(?:\|@(?P<rate>[.\d]+))?"
+)
 
 
 class Sample(NamedTuple):
@@ -19,6 +22,7 @@ class Sample(NamedTuple):
     value: float
     kind: str
     tags: dict[str, str]
+    rate: float = 1
 
 
 class StatsdServer:
@@ -70,7 +74,7 @@ class StatsdServer:
         for sample in self.samples():
             if sample.kind == "c":
                 name = sample.name.removeprefix("airflow.azureml.")
-                sums[(name, *(sample.tags.get(tag) for tag in tags)) if tags else name] += sample.value
+                sums[(name, *(sample.tags.get(tag) for tag in tags)) if tags else name] += sample.value / sample.rate
         return dict(sums)
 
     def gauges(self, name: str) -> list[float]:
@@ -105,4 +109,5 @@ class StatsdServer:
                     self._strange.append(line)
                     continue
                 tags = dict(tag.split("=") for tag in found["tags"].split(",")[1:])
-                self._samples.append(Sample(found["name"], float(found["value"]), found["kind"], tags))
+                rate = float(found["rate"] or 1)
+                self._samples.append(Sample(found["name"], float(found["value"]), found["kind"], tags, rate))
