@@ -36,6 +36,7 @@ _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _STORE = re.compile(r"[A-Za-z0-9_-]+")
 # Other addresses of Azure Machine Learning begin with these words in the place of the subscription.
 _NO_SUBSCRIPTION = frozenset({"datastores", "locations", "registries", "subscriptions"})
+_NO_PART = f"URI format {_SCHEME}:// must not contain {{!r}}; in a blob's name, write {{}}: {_FORM}"
 # Characters that the path of a URI has without a percent sign (RFC 3986, 3.3).
 _PLAIN = "/!$&'()*+,;=:@~"
 
@@ -80,7 +81,8 @@ class DatastoreUri(NamedTuple):
             ("workspace name", workspace_name, _WORKSPACE, "letters, digits, '_' and '-'"),
             ("datastore name", datastore, _STORE, "letters, digits, '_' and '-'"),
         ):
-            if not isinstance(value, str) or not form.fullmatch(value):
+            # In small letters as well: a few letters become two, of which one is none, as in İ.
+            if not isinstance(value, str) or not all(map(form.fullmatch, (value, value.lower()))):
                 raise ValueError(f"URI format {_SCHEME}:// must contain a {what} ({rule}), not {value!r}: {_FORM}")
         return cls(
             subscription_id.lower(),
@@ -102,10 +104,14 @@ class DatastoreUri(NamedTuple):
         parts = urlsplit(text)
         if parts.scheme.lower() != _SCHEME:
             raise ValueError(f"URI format must begin with {_SCHEME}://: {_FORM}")
+        _check_plain(parts)
+        # What urlsplit() cuts off or leaves out without a word would be missing in the blob's name.
+        for character in "?#\t\r\n":
+            if character in text:
+                raise ValueError(_NO_PART.format(character, quote(character)))
         found = _LONG.fullmatch(f"{parts.netloc}{parts.path}")
         if found is None:
             return cls.parse(parts)
-        _check_plain(parts)
         return cls._of_parts(found["subscription"], found["group"], found["workspace"], found["rest"])
 
     @classmethod
@@ -164,16 +170,26 @@ class DatastoreUri(NamedTuple):
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Check and normalise the URI of an asset; Airflow calls this for each asset whose URI has the scheme ``azureml``.
+    """Check the URI of an asset; Airflow calls this for each asset whose URI has the scheme ``azureml``.
 
-    Subscription, resource group, workspace and datastore become lower-case, since Azure ignores their case. The path
-    keeps its case; its characters are percent-encoded in one way only.
+    In the normal form, subscription, resource group, workspace and datastore are lower-case, since Azure ignores their
+    case. The path keeps its case; its characters are percent-encoded in one way only. Airflow 2 gets a URI in this
+    form. Airflow 3 would keep the author's text as the asset's name, and two names for one place would be two assets,
+    so there the author has to write the normal form; :func:`create_asset` does.
 
     Raises:
         ValueError: It has another form. Airflow 3 raises this where the asset is made, Airflow 2 logs a warning (or
             raises it with ``[core] strict_dataset_uri_validation``).
     """
-    return urlsplit(str(DatastoreUri.parse(uri)))
+    from aml_provider.compat import AIRFLOW_V_3_0_PLUS  # noqa: PLC0415 - as in create_asset
+
+    normal = urlsplit(str(DatastoreUri.parse(uri)))
+    if AIRFLOW_V_3_0_PLUS and normal != uri:
+        raise ValueError(
+            f"URI format {_SCHEME}:// must be in its normal form, because Airflow also takes the text as the asset's "
+            f"name: write {normal.geturl()}"
+        )
+    return normal
 
 
 def create_asset(
@@ -231,6 +247,8 @@ def _check_plain(parts: SplitResult) -> None:
             f"URI format {_SCHEME}:// must not contain a query string; a question mark in a blob's name is written "
             f"%3F, and secrets belong in the connection: {_FORM}"
         )
+    if parts.fragment:
+        raise ValueError(_NO_PART.format("#", "%23"))
 
 
 def _decoded(text: str) -> str:

@@ -140,11 +140,13 @@ class Location(NamedTuple):
 
     Attributes:
         settings: The identity that makes the requests, if it is not the connection's.
+        store: The datastore, if the folder was named by one.
     """
 
     folder: Folder
     access: ContainerAccess
     settings: WorkspaceSettings | None = None
+    store: Datastore | None = None
 
 
 def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> Flow[Location]:
@@ -169,14 +171,15 @@ def locate_datastore(settings: WorkspaceSettings, datastore: str, path: str) -> 
     if store.credential_type == "None":
         # Also if the workspace's managed identity should be used (serviceDataAccessAuthIdentity), because only Azure's
         # own services can use that.
-        return Location(folder, ContainerAccess())
+        return Location(folder, ContainerAccess(), store=store)
     if store.credential_type == "Sas" and store.sas_token:
-        return Location(folder, ContainerAccess(sas=store.sas_token))
+        return Location(folder, ContainerAccess(sas=store.sas_token), store=store)
     if store.credential_type == "AccountKey" and store.account_key:
-        return Location(folder, ContainerAccess(account_name=store.account, account_key=store.account_key))
+        access = ContainerAccess(account_name=store.account, account_key=store.account_key)
+        return Location(folder, access, store=store)
     if store.credential_type == "ClientCredentials" and (store.principal.client_secret or store.principal.certificate):
         identity = f"the service principal of datastore {datastore!r}"
-        return Location(folder, ContainerAccess(identity=identity), _settings_of(settings, store))
+        return Location(folder, ContainerAccess(identity=identity), _settings_of(settings, store), store)
     if store.credential_type not in {"Sas", "AccountKey", "ClientCredentials"}:
         raise InvalidArgument(
             "datastore",

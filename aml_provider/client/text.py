@@ -41,6 +41,11 @@ _PATTERNS = (
     r"()\beyJ[\w-]{10,}(?:\.[\w-]*)*",
 )
 
+# For paths, whose folders may have such names without secrets: customer_key=7. A SAS has its version (sv) next to the
+# signature, or follows a question mark. Each may be escaped for a URL, also several times.
+_SAS = r"(?i)\?|%(?:25)*3f|(?<![a-z_])sv(?:=|%(?:25)*3d)"
+_SIGNATURE = r"(?i)((?:(?<![a-z_])|%(?:25)*3f)sig(?:=|%(?:25)*3d))[^&]*"
+
 
 def printable(text: str, *, lines: bool = False) -> str:
     """Escape the control characters of a text, and its line breaks too, except with ``lines``."""
@@ -85,6 +90,11 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern in _PATTERNS:
         text = re.sub(pattern, r"\1***", text)
     return text
+
+
+def unsigned(path: str) -> str:
+    """Mask the signature if a path has a SAS; other paths stay as they are, also those like ``customer_key=7``."""
+    return re.sub(_SIGNATURE, r"\1***", path) if re.search(_SAS, path) else path
 
 
 def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:

@@ -99,7 +99,7 @@ class Submission:
         self.run_id: str | None = None
         #: Whether an earlier try has submitted it; None while that is not known.
         self.taken_over: bool | None = None
-        #: The data that it was submitted with; None while that is not known.
+        #: The data that it was submitted with, or that this try asks for; None while that is not known.
         self.data: SubmittedData | None = None
 
     @property
@@ -131,6 +131,7 @@ class Submission:
             RunStillActive: A run that has to end first has not ended in time.
             AzureMLError: The service refused, or could not be reached; there is no run.
         """
+        self.data = SubmittedData.of(order.request)
         record = self._store.load() if self._store is not None else None
         if record is None:
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
@@ -141,6 +142,7 @@ class Submission:
             yield from self._leave_behind(record)
             return (yield from self._submit(order, uuid.uuid4().hex[:8], 0))
         self._hold(record)
+        self.data = self._data_of(record, order)
         run = yield from self._finder.run_of_earlier_try(record, submits_jobs=order.reference.is_v2)
         if run is None:
             return (yield from self._submit(order, record.generation, record.ordinal))
@@ -214,7 +216,8 @@ class Submission:
             self._observer.ended(state)
         if self._store is not None and record is not None and is_own:
             self.taken_over = self._was_taken_over(record)
-            self.data = SubmittedData.read(record.data)
+            if self.data is None:
+                self.data = SubmittedData.read(record.data)
             self._store.close(record._replace(data=None))
 
     def _was_taken_over(self, record: SubmissionRecord) -> bool | None:
@@ -222,7 +225,14 @@ class Submission:
         known, own = record.try_number, self._identity.try_number
         return known != own if known is not None and own is not None else None
 
+    def _data_of(self, record: SubmissionRecord, order: RunOrder) -> SubmittedData:
+        """The data of an earlier try's run. If that cannot be told, none: this try may ask for other data."""
+        if record.fingerprint == order.fingerprint():
+            return SubmittedData.of(order.request)
+        return SubmittedData.read(record.data) or SubmittedData((), ())
+
     def _submit(self, order: RunOrder, generation: str, ordinal: int) -> Flow[str]:
+        self.data = SubmittedData.of(order.request)
         try:
             target = yield from order.find_target()
         except AzureMLError as error:
@@ -246,7 +256,7 @@ class Submission:
             is_job=target.kind == "component",
             workspace=self.settings.arm_id.lower(),
             try_number=self._identity.try_number,
-            data=SubmittedData.of(order.request).to_text(),
+            data=self.data.to_text(),
         )
         if record.is_job:
             self._log.info("Submitting %s as job %s.", target, id_of(record))
@@ -281,12 +291,15 @@ class Submission:
         """Store the run of a submission; returns the record with it."""
         fingerprint = fingerprint_of(run, record) if record.is_job else record.fingerprint
         pipeline_id = run.pipeline_id or record.pipeline_id
-        record = record._replace(run_id=run.id, pipeline_id=pipeline_id, fingerprint=fingerprint)
+        # The data belongs to the request of the record, which is not that of the job if the fingerprints differ.
+        data = record.data if fingerprint == record.fingerprint else None
+        record = record._replace(run_id=run.id, pipeline_id=pipeline_id, fingerprint=fingerprint, data=data)
         self._keep(record)
         return record
 
     def _take_over_or_replace(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[str]:
         """Take over an earlier submission's run, or submit another one once that run has ended."""
+        self.data = self._data_of(record, order)
         if (yield from self._make_room_or_take_over(order, record, run)):
             if not run.state.is_final:
                 self._update_record()
@@ -299,8 +312,7 @@ class Submission:
     def _make_room_or_take_over(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> Flow[bool]:
         """Whether an earlier try's run becomes this try's run; if not, that run has ended when this method returns."""
         if run.state is RunState.FINISHED:
-            # Also if its request differs from this try's: a generation has one successful run.
-            self._log.info("Run %s of an earlier try ended successfully; it is this task's result.", run.id)
+            self._accept(order, record, run)
             return True
         has_cancel_tag = run.state is not RunState.FAILED and (yield from self._finder.is_being_cancelled(record, run))
         if run.state.is_final and not has_cancel_tag and not record.finished:
@@ -326,7 +338,20 @@ class Submission:
                 "This try's request differs from that of run %s, which an earlier try submitted; cancelling it.", run.id
             )
         ended = yield from self._end(record, run.id, CancelReason.REPLACED)
+        if ended.state is RunState.FINISHED:
+            self._accept(order, record, ended)
         return ended.state is RunState.FINISHED
+
+    def _accept(self, order: RunOrder, record: SubmissionRecord, run: PipelineRun) -> None:
+        """Accept a successful run, also if its request differs from this try's: a generation has one such run."""
+        if record.fingerprint == order.fingerprint():
+            self._log.info("Run %s of an earlier try ended successfully; it is this task's result.", run.id)
+            return
+        self._log.warning(
+            "Run %s of an earlier try ended successfully; it is this task's result, although this try's request "
+            "differs from that of the run. Clear the task to submit a run with the new request.",
+            run.id,
+        )
 
     def _end(self, record: SubmissionRecord, run_id: str, reason: CancelReason) -> Flow[PipelineRun]:
         ended = yield from self.cancel(run_id, record.experiment, reason)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client.models import DataPath
-from aml_provider.client.text import masked
+from aml_provider.client.text import masked, unsigned
 
 if TYPE_CHECKING:
     from aml_provider.client.specs.run import RunRequest
@@ -30,9 +30,9 @@ class SubmittedData(NamedTuple):
 
     @classmethod
     def of(cls, request: RunRequest) -> SubmittedData:
-        """Take the data of a request; texts that look like credentials are masked."""
+        """Take the data of a request, without the signatures in paths and the ids that look like credentials."""
         return cls(
-            tuple(path._replace(path=masked(path.path)) for path in request.data_paths.values()),
+            tuple(path._replace(path=unsigned(path.path)) for path in request.data_paths.values()),
             tuple(map(masked, request.datasets.values())),
         )
 

@@ -113,6 +113,7 @@ class AzureBlobChangeSensor(PollingSensor):
         self.cursor_key = cursor_key
         self.cursor_store = cursor_store
         self._found: list[Change] | None = None
+        self._poke: FolderPoke | None = None
         from aml_provider.parsing.sensors import check_blob_sensor
 
         check_blob_sensor(self)
@@ -120,13 +121,14 @@ class AzureBlobChangeSensor(PollingSensor):
     def _new_wait(self, context: Context, deadline: float) -> FolderPoke:
         from aml_provider.worker.poke_folder import FolderArguments, FolderPoke
 
-        return FolderPoke.of(FolderArguments.of(self), self, context, deadline)
+        self._poke = FolderPoke.of(FolderArguments.of(self), self, context, deadline)
+        return self._poke
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - OpenLineage's signature
         """The changed blobs, as the sensor's inputs; OpenLineage calls this if it is installed."""
         from aml_provider.worker.lineage.changes import at_end
 
-        return at_end(self, self._found)
+        return at_end(self, self._found, None if self._poke is None else self._poke.place)
 
     def _announce(self, result: list[Change], context: Context) -> None:
         self._found = result

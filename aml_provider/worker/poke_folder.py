@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from aml_provider.blobs.change import Change, Detection
+    from aml_provider.client.entities import Datastore
+    from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.compat import BaseOperator, Context
 
 
@@ -65,6 +67,9 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         log: The task's log.
         deadline: The instant at which the wait ends, in seconds since the epoch.
         cursor_store: The argument of the sensor, for the trigger.
+
+    Attributes:
+        place: The workspace and the datastore, for lineage; None before the first poll, and for ``container_url``.
     """
 
     _watched = "folder"
@@ -84,6 +89,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         self._rules = rules
         self._cursor_store = cursor_store
         self._state: FolderState | None = None
+        self.place: tuple[WorkspaceSettings, Datastore] | None = None
 
     @classmethod
     def of(cls, arguments: FolderArguments, task: BaseOperator, context: Context, deadline: float) -> FolderPoke:
@@ -142,6 +148,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 self._state = FolderState(location.folder, self._rules, cursor)
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
+            self.place = None if location.store is None else (client.settings, location.store)
             began = time.monotonic()
             detection = client.run(poll_folder(self._state, location.access))
             metrics.listed(detection.counts.listed, time.monotonic() - began, self._location.azureml_conn_id)

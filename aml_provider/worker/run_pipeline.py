@@ -20,7 +20,6 @@ from aml_provider.durable.evidence import Evidence
 from aml_provider.durable.identity import TaskIdentity
 from aml_provider.durable.order import RunOrder
 from aml_provider.durable.submission import Submission
-from aml_provider.durable.submitted_data import SubmittedData
 from aml_provider.hooks.azure_ml import AzureMLHook, retry_policy
 from aml_provider.hooks.workspace import lookup_timeout
 from aml_provider.links import AzureMLPipelineRunLink
@@ -92,11 +91,13 @@ class RunTry:
             refuse_active(self._store.load, self._hook.client)
         with airflow_errors(arguments.azureml_conn_id):
             reference, request = arguments.check()
-        self.facts.data = SubmittedData.of(request)
         with self._workspace() as (client, submission):
             known = known_of(client.settings.identity, client.settings.arm_id)
             find = partial(self._find_target, request, reference, known)
-            run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
+            try:
+                run_id = client.run(submission.obtain(RunOrder(reference, request, find, arguments.parent_run_id)))
+            finally:
+                self.facts.data = submission.data
             self._metrics.obtained(submitted=submission.submitted)
             self.facts.run_id, self.facts.taken_over = run_id, not submission.submitted
             self._cancel_if_ended(client, submission, run_id)
@@ -320,8 +321,7 @@ class RunTry:
         submission.finish(run.state)
         if self.facts.taken_over is None:
             self.facts.taken_over = submission.taken_over
-        if self.facts.data is None:
-            self.facts.data = submission.data
+        self.facts.data = submission.data
         run_id = client.run(conclude(run, experiment, link, own=True))
         self._log.info("Run %s ended successfully.", run_id)
         return run_id

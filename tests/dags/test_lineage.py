@@ -172,6 +172,7 @@ def test_changed_blobs_are_the_inputs_of_the_sensor(landing, azurite, azureml_de
         # Azurite's account has its name in Azure: the address where it is reached says nothing about the data.
         namespace = f"wasbs://{landing.container_name}@{azurite.account_name}.blob.core.windows.net"
         assert names([one, other]) == [f"{namespace}/incoming/a.csv", f"{namespace}/incoming/ü & b.csv"]
+        assert symlinks(one) == [f"{WORKSPACE}/datastores/landing/paths/incoming/a.csv"]
         assert one["inputFacets"]["inputStatistics"]["size"] == 4
         assert one["facets"]["version"]["datasetVersion"] == landing.get_blob_client(
             "incoming/a.csv"

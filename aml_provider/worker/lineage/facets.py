@@ -91,8 +91,16 @@ def lineage(
 
 def _declared(items: Iterable[Any]) -> list[Any]:
     from airflow.providers.openlineage.extractors.manager import ExtractorManager
+    from airflow.providers.openlineage.utils.utils import translate_airflow_asset
 
-    return [found for item in items if (found := ExtractorManager.convert_to_ol_dataset(item)) is not None]
+    from aml_provider.compat import Asset
+
+    # ExtractorManager.convert_to_ol_dataset() converts no assets in the oldest version that this provider allows, 2.3.
+    found = [
+        translate_airflow_asset(item, None) if isinstance(item, Asset) else ExtractorManager.convert_to_ol_dataset(item)
+        for item in items
+    ]
+    return [dataset for dataset in found if dataset is not None]
 
 
 def _once(datasets: Iterable[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from aml_provider.assets import DatastoreUri
 from aml_provider.blobs.wasb import account_of, without_side
-from aml_provider.client.text import masked
+from aml_provider.client.text import masked, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Spark read the same data with these URIs, so their events have the same names.
 _STORAGE = {"AzureBlob": ("wasbs", "blob"), "AzureDataLakeGen2": ("abfss", "dfs")}
 # A path in a datastore of the job's own workspace (azureml-v2-rest 4.2).
-_SHORT = re.compile(r"azureml://datastores/(?P<store>[^/?#]+)/paths/(?P<path>[^?#]*)")
+_SHORT = re.compile(r"azureml://datastores/(?P<store>[^/?#]+)/paths/(?P<path>[^?]*)")
 # Macros in the paths of outputs (azureml-v2-rest 6.1). An output with another macro has no name.
 _MACROS = {"${{name}}": "job", "${{output_name}}": "output"}
 
@@ -138,7 +138,7 @@ def of_saved_dataset(settings: WorkspaceSettings, dataset_id: str) -> NamedDatas
     return NamedDataset(DatasetName(workspace_of(settings), f"datasets/{masked(dataset_id)}"))
 
 
-def of_blob(container_url: str, path: str, *, etag: str | None = None, size: int | None = None) -> NamedDataset:
+def of_blob(container_url: str, path: str) -> NamedDataset:
     """Name a blob, or the folder or root of a container.
 
     The name is that of the account, whichever of its addresses leads there: a private link, Azurite.
@@ -146,32 +146,32 @@ def of_blob(container_url: str, path: str, *, etag: str | None = None, size: int
     Args:
         container_url: The container's address.
         path: The blob or folder in it; empty for the root.
-        etag: The blob's version.
-        size: Its size in bytes.
     """
     parts = urlsplit(container_url)
     host = (parts.hostname or "").lower()
     *before, container = unquote(parts.path).strip("/").split("/")
     if account := account_of(container_url):
-        host = f"{account}.blob.{host.partition('.blob.')[2]}"
+        before_blob, _, suffix = host.partition(".blob.")
+        # Some accounts are in a DNS zone, which is part of the name.
+        zone = [label for label in before_blob.split(".")[1:] if label != "privatelink"]
+        host = f"{'.'.join([account, *zone])}.blob.{suffix}"
     elif before:
         # Azurite, and gateways, have the account in the path.
         host = f"{without_side(before[0].lower())}.blob.core.windows.net"
-    name = DatasetName(f"wasbs://{container}@{host}", masked(path.strip("/")) or "/")
-    return NamedDataset(name, version=etag, size=size, files=None if size is None else 1)
+    return NamedDataset(DatasetName(f"wasbs://{container}@{host}", unsigned(path.strip("/")) or "/"))
 
 
 def _of_storage(kind: str, account: str, container: str, suffix: str, path: str) -> DatasetName | None:
     if kind not in _STORAGE or not account or not container:
         return None
     scheme, subdomain = _STORAGE[kind]
-    return DatasetName(f"{scheme}://{container}@{account}.{subdomain}.{suffix}", masked(path.strip("/")) or "/")
+    return DatasetName(f"{scheme}://{container}@{account}.{subdomain}.{suffix}", unsigned(path.strip("/")) or "/")
 
 
 def _place(settings: WorkspaceSettings, datastore: str, path: str) -> DatastoreUri:
-    return DatastoreUri.at(
-        settings.subscription_id, settings.resource_group, settings.workspace_name, datastore, masked(path)
-    )
+    root = DatastoreUri.at(settings.subscription_id, settings.resource_group, settings.workspace_name, datastore)
+    # Not checked: the data has a name, also if no asset can have that path, for example with the segment "..".
+    return root._replace(path=unsigned(path.strip("/")))
 
 
 def _of_place(place: DatastoreUri) -> DatasetName:

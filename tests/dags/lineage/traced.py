@@ -14,7 +14,7 @@ from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001
-OUTLET = Asset("azureml://SUB/rg/ws/datastores/store/paths/declared")
+OUTLET = Asset("azureml://sub/rg/ws/datastores/store/paths/declared")
 DATA = {"input": DataPath("store", "in/a.csv")}
 TARGETS = {
     "v1": {"pipeline_name": "traced", "data_paths": DATA, "datasets": {"prices": "5aa1"}},

@@ -11,6 +11,7 @@ from support.airflow.task import RunPipeline, Task
 from support.airflow.traced import NEEDS_OPENLINEAGE
 from support.services.traced_workspace import KEY, TracedWorkspace
 
+from aml_provider.client.errors import RunUnwatched
 from aml_provider.client.models import DataPath
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 
@@ -139,15 +140,67 @@ def test_the_credentials_of_datastores_are_not_requested(workspace):
     assert KEY not in repr(found)
 
 
+@KINDS
+def test_a_finished_run_that_a_retry_accepts_keeps_its_own_inputs(workspace, kind):
+    """The retry asks for other data, but the run has not read that."""
+    task = Task()
+    workspace.clock.hold()
+    for path in ("*/PipelineRuns/????????-*", "*/jobs/airflow-*"):
+        workspace.faults.add("status", status=403, method="GET", path=path)
+    first = RunPipeline(**TARGETS[kind])
+    with pytest.raises(RunUnwatched):
+        first.execute(task.context)
+    workspace.faults.clear()
+    workspace.clock.release()
+    workspace.clock.advance(60)
+    task.next_try()
+    second = RunPipeline(**{**TARGETS[kind], "data_paths": {"input": DataPath("store", "in/second.csv")}})
+    second.execute(task.context)
+    assert len(workspace.runs()) == 1
+    found = completed(second)
+    assert found.run_facets[FACET].takenOver
+    assert names(found.inputs) == names(first.get_openlineage_facets_on_failure(None).inputs)
+    assert "although this try's request differs" in str(second.log)
+
+
+@KINDS
+def test_a_retry_that_fails_because_of_an_earlier_run_reports_that_runs_inputs(workspace, kind):
+    task = Task()
+    workspace.clock.hold()
+    for path in ("*/PipelineRuns/????????-*", "*/jobs/airflow-*"):
+        workspace.faults.add("status", status=403, method="GET", path=path, times=100)
+    found = []
+    for path in ("in/a.csv", "in/second.csv"):
+        operator = RunPipeline(**{**TARGETS[kind], "data_paths": {"input": DataPath("store", path)}})
+        with pytest.raises(RunUnwatched):
+            operator.execute(task.context)
+        found.append(names(operator.get_openlineage_facets_on_failure(None).inputs))
+        task.next_try()
+    assert found[0] == found[1]
+    assert len(workspace.runs()) == 1
+
+
 def test_a_run_that_is_only_submitted_has_no_outputs_yet(workspace):
     found = completed(ended(**TARGETS["v1"], wait_for_completion=False))
     assert len(found.inputs) == 2
     assert found.outputs == []
 
 
-def test_declared_inlets_and_outlets_stay(workspace):
+def knows_no_assets(item):
+    """ExtractorManager.convert_to_ol_dataset() of the provider for OpenLineage 2.3.0, without tables and files."""
+    from openlineage.client.event_v2 import Dataset
+
+    return item if isinstance(item, Dataset) else None
+
+
+@pytest.mark.parametrize("version", ["installed", "oldest"])
+def test_declared_inlets_and_outlets_stay(workspace, monkeypatch, version):
+    from airflow.providers.openlineage.extractors.manager import ExtractorManager
+
     from aml_provider.compat import Asset
 
+    if version == "oldest":
+        monkeypatch.setattr(ExtractorManager, "convert_to_ol_dataset", staticmethod(knows_no_assets))
     inlet, outlet = (Asset(uri=f"{WORKSPACE}/datastores/store/paths/{name}") for name in ("declared", "made"))
     found = completed(ended(**TARGETS["v1"], inlets=[inlet], outlets=[outlet]))
     assert names(found.inputs)[-1] == f"{WORKSPACE}/datastores/store/paths/declared"

@@ -9,6 +9,7 @@ from support.models.crashes import Crash, Fuse, crashes, outcome
 from support.models.service_model import submission_store
 from support.models.submissions import GRACE, POLICY, SETTINGS, World
 
+from aml_provider.client.entities import RunState
 from aml_provider.client.errors import (
     AuthenticationRefused,
     AzureMLError,
@@ -23,6 +24,7 @@ from aml_provider.client.errors import (
     SubmissionUnsettled,
     Throttled,
 )
+from aml_provider.client.models import DataPath
 from aml_provider.client.specs.target import Target
 from aml_provider.durable.identity import TaskIdentity
 
@@ -101,6 +103,106 @@ def test_a_finished_run_counts_for_every_retry(closed):
         world.close()
     world.service.wants = "b"
     assert world.obtain() == "run-1"
+
+
+def asked_for(path, world, find_target=None):
+    """What a try asks for whose data is at this path."""
+    order = world.order(find_target)
+    return order._replace(request=replace(order.request, data_paths={"in": DataPath("store", path)}))
+
+
+def obtain(path, world, find_target=None):
+    return world.service.drive(world.new_try().obtain(asked_for(path, world, find_target)))
+
+
+def paths(world):
+    """The paths that the latest try knows of the data of its run."""
+    return [path.path for path in world.submission.data.data_paths]
+
+
+@pytest.mark.parametrize("asks", ["first", "second"])
+def test_a_finished_run_of_another_request_is_named_in_a_warning(caplog, asks):
+    world = World()
+    obtain("first", world)
+    world.end("Finished")
+    caplog.set_level("INFO")
+    assert obtain(asks, world) == "run-1"
+    (line,) = [record for record in caplog.records if "it is this task's result" in record.message]
+    assert line.levelname == ("INFO" if asks == "first" else "WARNING")
+    assert ("although this try's request differs" in line.message) == (asks == "second")
+
+
+def test_the_data_is_that_of_the_run_and_not_of_the_try():
+    world = World()
+    obtain("first", world)
+    assert paths(world) == ["first"]
+    world.end("Finished")
+    obtain("second", world)
+    assert paths(world) == ["first"]
+    # A run that ended without success is not accepted.
+    world.only_run().status = "Failed"
+    assert obtain("third", world) == "run-2"
+    assert paths(world) == ["third"]
+
+
+@pytest.mark.parametrize("status", ["Canceled", "Running"])
+def test_the_data_of_a_try_that_fails_because_of_an_earlier_run_is_that_of_the_run(status):
+    world = World()
+    world.service.cancel_takes = 1000.0
+    obtain("first", world)
+    world.only_run().status = status
+    with pytest.raises((RunCanceled, RunStillActive)):
+        obtain("second", world)
+    assert paths(world) == ["first"]
+    world.service.refusals = {"GET /PipelineRuns": PermissionDenied("get", status=403)}
+    with pytest.raises(RunUnwatched):
+        obtain("third", world)
+    assert paths(world) == ["first"]
+
+
+def test_a_cancelled_run_that_finished_anyway_has_its_own_data(caplog):
+    world = World()
+    world.service.cancel_takes = 1000.0
+    obtain("first", world)
+    flow = world.new_try().obtain(asked_for("second", world))
+    # It finishes before the cancel arrives.
+    world.service.listener = lambda: world.end("Finished")
+    assert world.service.drive(flow) == "run-1"
+    assert paths(world) == ["first"]
+    assert "although this try's request differs" in caplog.text
+
+
+def test_where_only_the_request_of_the_try_is_known_its_data_counts_only_if_the_run_had_the_same():
+    world = World()
+    obtain("first", world)
+    world.end("Finished")
+    # The record of an ended task has no data.
+    world.submission.finish(RunState.FINISHED)
+    assert world.record.data is None
+    obtain("first", world)
+    assert paths(world) == ["first"]
+    obtain("second", world)
+    assert paths(world) == []
+
+
+def test_a_job_of_an_earlier_request_has_not_the_data_of_the_later_request():
+    world = World(learnt=False, jobs=True)
+    world.service.fates, world.service.late_by = ["done late"], 0.1
+
+    def find_target():
+        # In the second try, the late job arrives here and finishes.
+        world.service.wait(0.2)
+        world.end("Finished")
+        target = yield from world.find_target()
+        return target._replace(data_inputs=(("in", "uri_file"),))
+
+    with pytest.raises(Crash):
+        world.service.drive(world.new_try().obtain(asked_for("first", world, find_target)), Fuse(4))
+    world.service.wants = "b"
+    assert obtain("second", world, find_target) == world.only_run().id
+    assert paths(world) == []
+    obtain("second", world)
+    assert paths(world) == []
 
 
 def test_a_finished_task_with_other_retries_was_cleared():

@@ -38,6 +38,12 @@ def test_a_signature_in_a_path_is_not_stored():
     assert "pl4nted" not in data_of(data_paths={"p": "store/a.csv?sv=2024-01-01&sig=pl4ntedSignature%3D"}).to_text()
 
 
+def test_a_folder_that_is_called_like_a_secret_is_stored():
+    assert data_of(data_paths={"p": "store/customer_key=7/a.csv"}).data_paths == (
+        DataPath("store", "customer_key=7/a.csv"),
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "null", "{}", "[]", "[[], [], []]", "[[1], []]", '[[["s", 1]], []]', "[[], [1]]", '[[["s"]], [], 1]']
 )
