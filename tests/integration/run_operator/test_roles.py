@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.airflow.task import RunPipeline
+from support.airflow.schedule_tasks import create
+from support.airflow.task import RunPipeline, TaskStateStore
 
 from aml_provider.client.entities import Permission
 from aml_provider.client.errors import RunFailed
@@ -33,9 +34,10 @@ def made(monkeypatch):
     return calls
 
 
-def refused(made, use, api):
-    """The calls that a role does not allow, with the action that each lacks."""
-    role = Permission(tuple(role_definition(use, api, "/subscriptions/s/resourceGroups/g")["Actions"]))
+def refused(made, api, *uses):
+    """The calls that the roles of these uses do not allow, with the action that each lacks."""
+    roles = [role_definition(use, api, "/subscriptions/s/resourceGroups/g") for use in uses]
+    role = Permission(tuple(action for each in roles for action in each["Actions"]))
     return [(call.operation, right) for call in made for right in call.right.split(" and ") if not role.grants(right)]
 
 
@@ -48,7 +50,7 @@ def test_a_task_that_does_not_wait_may_be_cleared_while_its_run_is_active(worksp
     first, second = workspace.runs()
     assert (workspace.status(first.id), workspace.status(second.id) == "Canceled") == ("Canceled", False)
     assert any(call.operation.startswith("cancel ") for call in made)
-    assert refused(made, "submit", api) == []
+    assert refused(made, api, "submit") == []
 
 
 @both
@@ -56,4 +58,25 @@ def test_a_task_that_waits_may_read_why_its_run_failed(workspace, task, made, ta
     with pytest.raises(RunFailed):
         RunPipeline(**{target: "fails"}).execute(task.context)
     assert len(made) > 3
-    assert refused(made, "submit-and-watch", api) == []
+    assert refused(made, api, "submit-and-watch") == []
+
+
+class Store(TaskStateStore):
+    def delete(self, key):
+        self.pop(key, None)
+
+
+def test_a_schedule_on_a_recurrence_needs_its_role_only(workspace, task, made):
+    task.store = Store()
+    create(task)
+    assert any(call.operation.startswith("create schedule ") for call in made)
+    assert refused(made, "v1", "schedules") == []
+
+
+def test_a_schedule_on_a_folder_needs_the_role_of_the_sensor_too(workspace, task, made):
+    """As docs/roles.md says."""
+    task.store = Store()
+    create(task, datastore="store")
+    secret = "Microsoft.MachineLearningServices/workspaces/datastores/listsecrets/action"
+    assert refused(made, "v1", "schedules") == [("get datastore 'store'", secret)]
+    assert refused(made, "v1", "schedules", "sensor") == []
