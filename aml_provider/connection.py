@@ -48,7 +48,10 @@ _ELSEWHERE = {
 # The only key of a workspace's old config.json, which may be the whole extra.
 _SCOPE_FIELD = "Scope"
 # The places of the subscription, the resource group and the workspace in a workspace's resource id.
-_SCOPE = r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)(?:/.*)?"
+_SCOPE = (
+    r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.MachineLearningServices/"
+    r"workspaces/([^/]+)(?:/.*)?"
+)
 
 
 def read_settings(
@@ -175,7 +178,8 @@ def _read_config(value: Any) -> dict[str, Any]:
         return {}
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            # Editors on Windows begin a file with a byte order mark, and it is pasted with the rest.
+            value = json.loads(value.strip().removeprefix("\ufeff"))
         except (ValueError, RecursionError) as error:
             raise InvalidArgument("config_json", f"is not JSON: {_damage(error)}") from None
     if not isinstance(value, dict):
@@ -185,7 +189,9 @@ def _read_config(value: Any) -> dict[str, Any]:
         # The old form: one Azure Resource Manager id.
         names = _names_in(scope)
         if names is None:
-            raise InvalidArgument("config_json", f"has a Scope that is not the resource id of a workspace: {scope!r}")
+            raise InvalidArgument(
+                "config_json", f"has a Scope that is not the resource id of an Azure ML workspace: {scope!r}"
+            )
         return names
     return {name: value.get(name) for name in _WORKSPACE}
 
@@ -199,8 +205,8 @@ def _read_scope(fields: Mapping[str, Any]) -> dict[str, Any]:
     if names is None:
         raise InvalidArgument(
             _SCOPE_FIELD,
-            f"is {scope!r}, not the resource id of a workspace, such as /subscriptions/ID/resourceGroups/NAME/"
-            "providers/Microsoft.MachineLearningServices/workspaces/NAME",
+            f"is {scope!r}, not the resource id of an Azure ML workspace, such as /subscriptions/ID/resourceGroups/"
+            "NAME/providers/Microsoft.MachineLearningServices/workspaces/NAME",
         )
     for name, value in names.items():
         other = fields.get(name)

@@ -1,7 +1,8 @@
-"""Sends metrics through Airflow's stats, and never fails or delays what they count.
+"""Sends metrics through Airflow's stats, and never fails what they count.
 
 A backend looks up a host when it is first used, and may raise anything, or block. So its errors are logged once for
-each process, and the metrics of an event loop are sent by a thread.
+each process, and the metrics of an event loop are sent by a thread. Elsewhere they are sent immediately, as Airflow
+sends its own: the process of a task may end with the next line.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def _send_now(method: str, name: str, value: Any, tags: dict[str, str | None], *
 
 
 def _clean(tags: dict[str, str | None]) -> dict[str, str]:
-    known = {name: _SPECIAL.sub("_", value) for name, value in tags.items() if value}
+    # A rendered connection id can be anything.
+    known = {name: _SPECIAL.sub("_", str(value)) for name, value in tags.items() if value}
     if sum(map(len, known.values())) > _ROOM:
         known = {name: value[:_SHORT] for name, value in known.items()}
     return known

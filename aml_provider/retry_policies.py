@@ -8,11 +8,12 @@ Raises:
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from aml_provider.client.errors import AzureMLError
+from aml_provider.client.errors import AzureMLError, Throttled
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
 if not AIRFLOW_V_3_3_PLUS:
@@ -45,8 +46,11 @@ class AzureMLRetryPolicy(RetryPolicy):
     (``raise … from``) of the exception that did:
 
     - A permanent error fails the task; the remaining retries are not used.
-    - If the service said when it accepts the next request (``Retry-After``, at most an hour), the next try begins then,
-      or up to a fifth later, so that many tasks do not return at the same time.
+    - If the service was too busy and said when it accepts the next request (``Retry-After``, at most an hour), the next
+      try begins then, or up to a fifth later, so that many tasks do not return at the same time.
+    - If the service failed and named such a time, the next try begins after that time, but not before ``retry_delay``:
+      the time is often a guess of a second, and the retries have to outlast the outage. With
+      ``retry_exponential_backoff``, the time is ignored.
     - In all other cases, and for all other exceptions, the task's own ``retries``, ``retry_delay`` and
       ``retry_exponential_backoff`` apply.
 
@@ -62,7 +66,7 @@ class AzureMLRetryPolicy(RetryPolicy):
         exception: BaseException,
         try_number: int,  # noqa: ARG002 - Airflow's signature
         max_tries: int,  # noqa: ARG002
-        context: Context | None = None,  # noqa: ARG002
+        context: Context | None = None,
     ) -> RetryDecision:
         """Decide what follows a failure; Airflow calls this in the task's process."""
         errors = list(_errors(exception))
@@ -73,7 +77,8 @@ class AzureMLRetryPolicy(RetryPolicy):
             return RetryDecision.fail(f"{name} is permanent: {text}"[:_LONGEST_REASON])
         # An error that says "not known" or "not read" is caused by the one that has the reply.
         asked = next((error.retry_after for error in errors if error.retry_after is not None), None)
-        if asked is None:
+        is_busy = any(isinstance(error, Throttled) for error in errors)
+        if asked is None or not (is_busy or asked > _longest_delay(context)):
             return RetryDecision.default()
         delay = max(_SHORTEST_DELAY, asked) * (1.0 + self._jitter() / 5.0)
         return RetryDecision.retry(
@@ -88,6 +93,15 @@ class AzureMLRetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> Self:  # noqa: ARG003 - Airflow's signature
         """Make the policy from the result of :meth:`serialize`."""
         return cls()
+
+
+def _longest_delay(context: Context | None) -> float:
+    """The most seconds that Airflow itself would wait before the next try."""
+    task: Any = context["ti"].task if context else None
+    if task is None or task.retry_exponential_backoff:
+        return math.inf
+    seconds: float = task.retry_delay.total_seconds()
+    return seconds
 
 
 def _errors(exception: BaseException) -> Iterator[AzureMLError]:

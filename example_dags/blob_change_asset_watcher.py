@@ -2,7 +2,8 @@
 
 An asset watches the folder. When blobs arrive, the triggerer creates asset events that contain them, and these start a
 DAG run. Several events can start one DAG run, so it takes the changes of all of them. If a triggerer dies, an event may
-be created again. It has the same id then, and a DAG run drops the events that another DAG run has taken.
+be created again. It has the same id then, and a DAG run drops the events that another DAG run has taken. A retry, or a
+DAG run that somebody has cleared, takes the same events again.
 
 Before Airflow 3.4 an event that arrives while another one waits for its DAG run may start none (apache/airflow#56050).
 So on Airflow 3.3 and later the DAG run also takes later events. If such an event starts a DAG run after all, that run
@@ -54,13 +55,19 @@ if not __version__.startswith("2."):  # Airflow 2 has no asset watchers
                 events += context["inlet_events"][incoming].after(min(event.timestamp for event in events).isoformat())
             # Events that people create by hand have no payload.
             payloads = [event.extra["payload"] for event in events if "payload" in event.extra]
-            found = {payload["id"]: payload["changes"] for payload in payloads}
-            if remembers:
-                store, run_id = context["asset_state_store"][incoming], context["run_id"]
-                taken = store.get("taken", {})
-                found = {name: changes for name, changes in found.items() if taken.get(name, run_id) == run_id}
-                # A repeat comes soon or never, so the newest are enough.
-                store.set("taken", dict([*taken.items(), *((name, run_id) for name in found)][-200:]))
+            # A part of an id identifies an event, and the DAG keeps many of them.
+            found = {payload["id"][:16]: payload["changes"] for payload in payloads}
+            if found and remembers:
+                store, own = context["asset_state_store"][incoming], context["task_state_store"]
+                taken = dict.fromkeys(store.get("taken", []))
+                # A retry takes the same events again, and so does a DAG run that somebody has cleared.
+                mine = own.get("taken") or [name for name in found if name not in taken]
+                own.set("taken", mine)
+                taken |= dict.fromkeys(mine)
+                # Later DAG runs get no events from before this one's first. A repeat comes soon or never.
+                older = [name for name in taken if name not in found]
+                store.set("taken", older[-1000:] + [name for name in taken if name in found])
+                found = {name: found[name] for name in mine if name in found}
             return [change for changes in found.values() for change in changes]
 
         AzureMLRunPipelineOperator.partial(

@@ -5,7 +5,8 @@ schedule or another system had started it, the triggerer creates an asset event 
 No task waits, and no DAG run is there between two runs.
 
 Several events can start one DAG run, so it takes the runs of all of them. If a triggerer dies, an event may be created
-again. It has the same id then, and a DAG run drops the events that another DAG run has taken.
+again. It has the same id then, and a DAG run drops the events that another DAG run has taken. A retry, or a DAG run
+that somebody has cleared, takes the same events again.
 
 Before Airflow 3.4 an event that arrives while another one waits for its DAG run may start none (apache/airflow#56050).
 So on Airflow 3.3 and later the DAG run also takes later events. Airflow 3.0 to 3.2 cannot remember which events were
@@ -53,13 +54,19 @@ if not __version__.startswith("2."):  # Airflow 2 has no asset watchers
                 events += context["inlet_events"][scored].after(min(event.timestamp for event in events).isoformat())
             # Events that people create by hand have no payload.
             payloads = [event.extra["payload"] for event in events if "payload" in event.extra]
-            found = {payload["id"]: payload for payload in payloads}
-            if remembers:
-                store, run_id = context["asset_state_store"][scored], context["run_id"]
-                taken = store.get("taken", {})
-                found = {name: run for name, run in found.items() if taken.get(name, run_id) == run_id}
-                # A repeat comes soon or never, so the newest are enough.
-                store.set("taken", dict([*taken.items(), *((name, run_id) for name in found)][-200:]))
+            # A part of an id identifies an event, and the DAG keeps many of them.
+            found = {payload["id"][:16]: payload for payload in payloads}
+            if found and remembers:
+                store, own = context["asset_state_store"][scored], context["task_state_store"]
+                taken = dict.fromkeys(store.get("taken", []))
+                # A retry takes the same events again, and so does a DAG run that somebody has cleared.
+                mine = own.get("taken") or [name for name in found if name not in taken]
+                own.set("taken", mine)
+                taken |= dict.fromkeys(mine)
+                # Later DAG runs get no events from before this one's first. A repeat comes soon or never.
+                older = [name for name in taken if name not in found]
+                store.set("taken", older[-1000:] + [name for name in taken if name in found])
+                found = {name: found[name] for name in mine if name in found}
             return list(found.values())
 
         @task(map_index_template="{{ task.op_kwargs['run']['run_id'] }}")

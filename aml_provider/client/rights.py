@@ -18,7 +18,7 @@ APIS: tuple[Api, ...] = ("v1", "v2")
 READER = "Reader"
 
 USES = {
-    "submit": "submit runs without waiting for them",
+    "submit": "submit runs without waiting for them, and cancel the runs of cleared tasks",
     "submit-and-watch": "submit runs, wait for them, read their steps and logs, and cancel them",
     "schedules": "create and change native schedules, and follow their runs",
     "sensor": "watch a folder with the credential of its datastore",
@@ -112,7 +112,7 @@ NEEDS = (
         ("experiments/runs/write",),
         ("jobs/cancel/action", "experiments/runs/write"),
         WRITER,
-        ("submit-and-watch",),
+        _SUBMITTING,
     ),
     Need(
         "read native schedules and their runs",

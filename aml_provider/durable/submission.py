@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client.entities import RunState
 from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, RunCanceled, RunStillActive
-from aml_provider.client.flows.cancel_run import CancelReason, cancel_run
+from aml_provider.client.flows.cancel_run import CancelReason, cancel_run, has_cancel_tag
 from aml_provider.durable.identity import Deployment
 from aml_provider.durable.job_submission import fingerprint_of, id_of
 from aml_provider.durable.lost_submission import RunFinder
@@ -333,6 +333,7 @@ class Submission:
             return True
         if has_cancel_tag:
             self._log.info("Run %s of an earlier try is being cancelled; waiting for its end.", run.id)
+            self._cancelled.add(run.id)  # by that try, which has counted it
         else:
             self._log.warning(
                 "This try's request differs from that of run %s, which an earlier try submitted; cancelling it.", run.id
@@ -416,6 +417,8 @@ class Submission:
             return
         if not run.state.is_final:
             self._log.info("The task was cleared; cancelling its earlier run %s.", run_id)
+            if (yield from has_cancel_tag(run_id, record.experiment)):
+                self._cancelled.add(run_id)
             yield from self._end(record, run_id, CancelReason.CLEARED)
 
     def _update_record(self) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -328,6 +329,37 @@ def test_run_event_asset_watcher(run_example):
     (first, second) = (ti for ti in dag_run.get_task_instances() if ti.task_id == "next_stage")
     texts = {ti.xcom_pull(task_ids="next_stage", map_indexes=ti.map_index) for ti in (first, second)}
     assert texts == {f"score-files Finished: https://ml.azure.com/runs/run-{name}" for name in "cd"}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a state store for assets since 3.3")
+@pytest.mark.parametrize(
+    ("dag_id", "asset", "task_id", "content"),
+    [
+        ("azureml_run_event_asset_watcher", "azureml_scoring_runs", "take_runs", {"run_id": "r"}),
+        ("azureml_blob_change_asset_watcher", "azureml_incoming_files", "take_changes", {"changes": [{"name": "b"}]}),
+    ],
+)
+def test_a_thousand_events_after_an_outage_are_taken_once(dag_bag, dag_id, asset, task_id, content):
+    """The first DAG run has read them all when the second, which they start too, begins."""
+    from support.airflow.played_dag import PlayedDag
+
+    dag = _hurried(dag_bag.dags[dag_id].partial_subset(task_id))  # without a task for each event
+
+    def taken(played: PlayedDag) -> int:
+        return len(_returned(played.dag_run, task_id))
+
+    assert taken(PlayedDag(dag).play()) == 0  # now Airflow knows the asset
+    payloads = [{"id": sha256(f"{dag_id} {n}".encode()).hexdigest(), **content} for n in range(1201)]
+    old, new = payloads[:1200], payloads[1200:]
+    with _started_by(dag_id, asset, old[:200], since=old[200:]):
+        first = PlayedDag(dag).play()
+    assert taken(first) == 1200
+    with _started_by(dag_id, asset, old[200:] + new):
+        assert taken(PlayedDag(dag).play()) == 1
+    # A person clears the first: it takes its events again, and not those of the second.
+    assert taken(first.clear_dag_run()) == 1200
+    with _started_by(dag_id, asset, old[-200:] + new):
+        assert taken(PlayedDag(dag).play()) == 0
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")

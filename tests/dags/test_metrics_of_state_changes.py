@@ -48,3 +48,18 @@ def test_a_run_that_the_tasks_own_process_has_cancelled_counts_there(api_server,
     api_server.calm()
     assert left.status == "Canceled"
     assert statsd.counts() == {}
+
+
+def test_a_cancel_does_not_wait_for_what_only_the_metric_needs(api_server, leave, workspace, monkeypatch, statsd):
+    """The run history does not answer: it is not known whether the cancel was counted before, so it is counted."""
+    left = leave()
+    left.show("running")
+    monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "120")
+    workspace.faults.add("status", status=503, method="GET", path="*/history/*", times=50)
+    before = len(workspace.requests("GET", "/history/"))
+    statsd.clear()
+    left.mark("failed")
+    api_server.calm()
+    assert left.status == "Canceled"
+    assert len(workspace.requests("GET", "/history/")) == before + 1
+    assert statsd.counts() == {"cancelled.state_changed": 1}

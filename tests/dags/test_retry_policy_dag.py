@@ -70,10 +70,16 @@ def test_without_the_policy_airflow_takes_the_tasks_own_delay(workspace):
 def test_a_resumed_task_is_retried_when_the_service_accepts_it(workspace):
     """The triggerer gets the reply, and the worker fails the task."""
     # The submission and its first reads succeed.
-    workspace.faults.add("status", status=503, retry_after=ASKED, method="GET", path="*/PipelineRuns/*-*", times=100)
+    asked = 1200
+    workspace.faults.add("status", status=503, retry_after=asked, method="GET", path="*/PipelineRuns/*-*", times=100)
     state, delay, reason = failed(pipeline_id="long", deferrable=True, validate=False)
-    assert (state, ASKED <= delay <= 1.2 * ASKED) == ("up_for_retry", True)
-    assert reason == f"RunUnwatched: the service asked to wait for {ASKED} s"
+    assert (state, asked <= delay <= 1.2 * asked) == ("up_for_retry", True)
+    assert reason == f"RunUnwatched: the service asked to wait for {asked} s"
+
+
+def test_a_service_that_fails_does_not_shorten_the_tasks_own_delay(workspace):
+    workspace.faults.add("status", status=503, retry_after=1, path="*/Pipelines/*", times=100)
+    assert failed(pipeline_id="quick") == ("up_for_retry", None, None)
 
 
 def test_a_permanent_error_of_the_operator_fails_the_task_as_without_a_policy(workspace):

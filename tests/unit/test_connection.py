@@ -20,6 +20,7 @@ from aml_provider.hooks.blob_location import WasbRights
 
 WORKSPACE = {"subscription_id": "sub-1", "resource_group": "rg", "workspace_name": "ws"}
 SCOPE = "/subscriptions/sub-1/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+OF_ANOTHER_SERVICE = SCOPE.replace("MachineLearningServices", "Databricks")
 FULL = {
     **WORKSPACE,
     "region": "westeurope",
@@ -135,7 +136,9 @@ class TestScope:
         assert error.argument == "Scope"
         assert error.problem == f"names the {name} {WORKSPACE[name]!r}, but the field {name} is 'other'"
 
-    @pytest.mark.parametrize("scope", ["/subscriptions/s", 5, ["x"], SCOPE.replace("workspaces", "registries")])
+    @pytest.mark.parametrize(
+        "scope", ["/subscriptions/s", 5, ["x"], SCOPE.replace("workspaces", "registries"), OF_ANOTHER_SERVICE]
+    )
     def test_another_resource_is_refused(self, scope):
         assert refused({"Scope": scope}).argument == "Scope"
 
@@ -146,7 +149,17 @@ class TestScope:
 class TestConfigJson:
     CONFIG: ClassVar = {**WORKSPACE, "location": "ignored"}
 
-    @pytest.mark.parametrize("form", [json.dumps, dict, lambda config: f"\n {json.dumps(config)} \n"])
+    @pytest.mark.parametrize(
+        "form",
+        [
+            json.dumps,
+            dict,
+            lambda config: f"\n {json.dumps(config)} \n",
+            lambda config: f"\ufeff{json.dumps(config)}",
+            lambda config: f"\n\ufeff\n{json.dumps(config)}",
+        ],
+        ids=["text", "object", "blanks", "byte order mark", "byte order mark and blanks"],
+    )
     def test_names_the_workspace(self, form):
         settings = read_settings(login=None, password=None, extra={"config_json": form(self.CONFIG)})
         assert (settings.subscription_id, settings.resource_group, settings.workspace_name) == ("sub-1", "rg", "ws")
@@ -191,6 +204,8 @@ class TestConfigJson:
             True,
             {"Scope": "/subscriptions/s"},
             {"Scope": "/".join("abcdefghi")},
+            {"Scope": OF_ANOTHER_SERVICE},
+            "\ufeff",
         ],
     )
     def test_an_invalid_config_is_refused_by_name(self, config):

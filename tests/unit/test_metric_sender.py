@@ -62,7 +62,7 @@ def test_nothing_is_sent_for_zero_and_for_a_tag_without_a_value(server):
     assert server.samples() == [Sample("airflow.azureml.changes", 1, "c", {"conn_id": "c"})]
 
 
-@pytest.mark.parametrize("value", ["a,b=c:1|d#e f/g\n", "자료", "x" * 300])
+@pytest.mark.parametrize("value", ["a,b=c:1|d#e f/g\n", "자료", "x" * 300, 5, {"not": "text"}])
 def test_no_value_of_a_tag_breaks_the_line(server, value):
     """StatsD has no escapes, its client sends ASCII only, and Airflow refuses long names."""
     metrics.count(metrics.WATCHER_EVENTS, conn_id="c", asset=value)

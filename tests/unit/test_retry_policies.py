@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
+
 import pytest
 
 from aml_provider.client.errors import (
@@ -14,7 +17,7 @@ from aml_provider.client.errors import (
     Throttled,
     Unreachable,
 )
-from aml_provider.compat import AIRFLOW_V_3_3_PLUS, AirflowFailException
+from aml_provider.compat import AIRFLOW_V_3_3_PLUS, AirflowFailException, BaseOperator
 
 needs_policies = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
 
@@ -31,10 +34,12 @@ def throttled(seconds):
     return Throttled("submit", status=429, retry_after=seconds)
 
 
-def decide(error):
+def decide(error, **arguments):
+    """The decision for a task with these arguments; without any, for a caller that does not say which task it is."""
     from aml_provider.retry_policies import AzureMLRetryPolicy
 
-    return AzureMLRetryPolicy().evaluate(exception=error, try_number=1, max_tries=3, context=None)
+    context = {"ti": SimpleNamespace(task=BaseOperator(task_id="t", **arguments))} if arguments else None
+    return AzureMLRetryPolicy().evaluate(exception=error, try_number=1, max_tries=3, context=context)
 
 
 @needs_policies
@@ -62,19 +67,36 @@ def test_a_permanent_error_is_not_retried(error):
     ("error", "asked"),
     [
         (throttled(90.0), 90.0),
-        (ServerFault("read", status=503, retry_after=7.0), 7.0),
         (throttled(0.0), 1.0),
         (caused(RunUnwatched("not read", run_id="r"), throttled(40.0)), 40.0),
-        (caused(SubmissionUnsettled("not known"), ServerFault("x", status=503, retry_after=30.0)), 30.0),
         (caused(KeyError("of my own"), throttled(20.0)), 20.0),
     ],
-    ids=["throttled", "busy", "zero", "unwatched", "unsettled", "of a task of mine"],
+    ids=["throttled", "zero", "unwatched", "of a task of mine"],
 )
 def test_the_next_try_begins_when_the_service_accepts_it(error, asked):
     decision = decide(error)
     assert decision.action.value == "retry"
     assert asked <= decision.retry_delay.total_seconds() <= 1.2 * asked
     assert "asked to wait for" in decision.reason
+
+
+@needs_policies
+@pytest.mark.parametrize(
+    "failed",
+    [
+        lambda seconds: ServerFault("read", status=503, retry_after=seconds),
+        lambda seconds: caused(SubmissionUnsettled("?"), ServerFault("x", status=503, retry_after=seconds)),
+    ],
+    ids=["itself", "cause"],
+)
+def test_a_service_that_fails_makes_no_try_begin_before_the_tasks_own_delay(failed):
+    """If it names a second, as gateways do, all retries would pass within its outage."""
+    minutes = timedelta(minutes=5)
+    assert decide(failed(1.0), retry_delay=minutes).action.value == "default"
+    assert decide(failed(1800.0), retry_delay=minutes, retry_exponential_backoff=True).action.value == "default"
+    assert decide(failed(1800.0)).action.value == "default"
+    later = decide(failed(1800.0), retry_delay=minutes)
+    assert 1800 <= later.retry_delay.total_seconds() <= 1.2 * 1800
 
 
 @needs_policies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,12 @@ class CancelReason(StrEnum):
 
 
 def has_cancel_tag(run_id: str, experiment: str) -> Flow[bool]:
-    """Whether a run carries the cancel tag in the run history; False if that cannot be read."""
+    """Whether a run carries the cancel tag in the run history; False if one request cannot find that out.
+
+    The request is not repeated: only metrics depend on the answer, and they must not delay a cancel.
+    """
     try:
-        known: HistoryRun = yield calls.get_history_run(experiment, run_id)
+        known: HistoryRun = yield replace(calls.get_history_run(experiment, run_id), repeatable=False)
     except AzureMLError:
         return False
     return CANCEL_TAG in known.tags

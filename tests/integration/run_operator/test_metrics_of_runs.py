@@ -152,6 +152,31 @@ def test_a_person_who_ends_the_task_on_a_worker(workspace, task, statsd, airflow
     assert ours(statsd) == {"submissions": 1, "cancelled.killed": 1}
 
 
+@both
+@pytest.mark.parametrize("again", ["next_try", "clear"])
+def test_a_run_that_still_stops_is_not_counted_again(workspace, task, statsd, target, again):
+    """The task's process has set the cancel tag and has counted the cancel; the service takes its time."""
+    run(task, **{target: "long"}, wait_for_completion=False)
+    task.store["azureml_submission"]["finished"] = False
+    first = workspace.only_run()
+    first.history_tags["airflow.cancel"] = "the task was ended in Airflow"
+    getattr(task, again)()
+    run(task, **{target: "long"}, wait_for_completion=False)
+    assert ours(statsd) == {"submissions": 2}
+    assert workspace.status(first.id) == "Canceled"
+
+
+@both
+def test_a_cancel_does_not_wait_for_what_only_metrics_need(workspace, task, statsd, target):
+    """While the run history does not answer, a clear cancels the run, and counts that."""
+    run(task, **{target: "long"}, wait_for_completion=False)
+    task.clear()
+    workspace.faults.add("status", status=503, method="GET", path="*/history/*", times=50)
+    run(task, **{target: "long"}, wait_for_completion=False)
+    assert len(workspace.requests("GET", "/history/")) == 1
+    assert ours(statsd) == {"submissions": 2, "cancelled.cleared": 1}
+
+
 def test_a_run_cancelled_in_the_workspace(workspace, task, statsd):
     run(task, pipeline_id="long", wait_for_completion=False)
     task.store["azureml_submission"]["finished"] = False
