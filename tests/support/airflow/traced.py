@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.configuration import conf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +83,8 @@ def run(file: Path, variables: Mapping[str, str], *dag_ids: str) -> tuple[Traced
         **os.environ,
         **options(file),
         **variables,
+        # In its tests' configuration each process would have a key of its own, and read no Variable of another.
+        "AIRFLOW__CORE__FERNET_KEY": conf.get("core", "fernet_key"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
