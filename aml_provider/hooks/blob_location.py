@@ -17,8 +17,7 @@ from aml_provider.connection import (
     extra_of,
     plain_fields,
 )
-from aml_provider.hooks.azure_ml import AzureMLHook
-from aml_provider.hooks.workspace import poll_policy
+from aml_provider.hooks.workspace import WorkspaceHook, poll_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -113,7 +112,7 @@ class BlobLocation(NamedTuple):
         policy, observe = poll_policy(timeout), metrics.exchanges(self.azureml_conn_id)
         with airflow_errors(self.azureml_conn_id):
             self.check()
-        settings = AzureMLHook(self.azureml_conn_id).settings()
+        settings = WorkspaceHook(self.azureml_conn_id).settings()
         rights = None
         if self.wasb_conn_id is not None:
             with airflow_errors(self.azureml_conn_id), explained_not_found(self.wasb_conn_id):
@@ -148,7 +147,7 @@ class BlobLocation(NamedTuple):
         policy, observe = poll_policy(), metrics.exchanges(self.azureml_conn_id)
         with airflow_errors(self.azureml_conn_id):
             self.check()
-        settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        settings = await WorkspaceHook(self.azureml_conn_id).async_settings()
         rights = None
         if self.wasb_conn_id is not None:
             with explained_not_found(self.wasb_conn_id):

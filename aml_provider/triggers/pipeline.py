@@ -159,11 +159,11 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
         from aml_provider.client.flows.cancel_run import CancelReason, cancel_run
         from aml_provider.client.http.clients import AsyncClient
         from aml_provider.client.http.retry import RetryPolicy
-        from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.hooks.workspace import WorkspaceHook
         from aml_provider.masking import async_mask
         from aml_provider.state.deployment import this_deployment
 
-        settings = await AzureMLHook(self.azureml_conn_id).async_settings()
+        settings = await WorkspaceHook(self.azureml_conn_id).async_settings()
         deployment = await sync_to_async(this_deployment)()
         async with AsyncClient(
             settings,

@@ -56,12 +56,12 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
         """Poll the schedule and fire once."""
         from aml_provider.client import calls
         from aml_provider.client.flows.schedules import wait_for_provisioning
-        from aml_provider.hooks.azure_ml import AzureMLHook
+        from aml_provider.hooks.workspace import WorkspaceHook
 
         read: Callable[[str], Call[Any]] = calls.get_job_schedule if self.is_job_schedule else calls.get_schedule
         try:
             self.check_times()
-            async with AzureMLHook(self.azureml_conn_id).async_client() as client:
+            async with WorkspaceHook(self.azureml_conn_id).async_client() as client:
                 schedule = await client.run(
                     wait_for_provisioning(
                         partial(read, self.schedule_id), poll_interval=self.poll_interval, deadline=self.deadline

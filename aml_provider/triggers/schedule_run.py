@@ -71,12 +71,11 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         from aml_provider.client import calls
         from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
         from aml_provider.client.http.messages import flow_of
-        from aml_provider.hooks.azure_ml import AzureMLHook
-        from aml_provider.hooks.workspace import poll_policy
+        from aml_provider.hooks.workspace import WorkspaceHook, poll_policy
 
         since = None if self.since is None else datetime.fromisoformat(self.since)
         jobs = None if self.job_schedule_name is None else ScheduledJobs(self.job_schedule_name)
-        async with AzureMLHook(self.azureml_conn_id).async_client(poll_policy()) as client:
+        async with WorkspaceHook(self.azureml_conn_id).async_client(poll_policy()) as client:
 
             async def poll() -> bool:
                 runs = calls.list_runs_of_schedule(str(self.schedule_id))

@@ -32,6 +32,10 @@ _CHECKS = 2
 # A round lists the steps of as many runs as fit one page; a run whose steps are not known counts for that many.
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
+# A round ends the waits of at most this many runs, whose steps fit one page; the other ended runs follow in the
+# next round, at once. Otherwise the first of hundreds of tasks would resume when the last one's run has been read, and
+# hundreds of events in one moment would stall Airflow's triggerer.
+_ENDS = _STEPS_PAGE // _STEPS_EXPECTED
 # Once this many runs could not be read, the service counts as down, and the others are not read.
 _FAILURES = 3
 
@@ -68,6 +72,7 @@ class PollRound:
             self.batches = [tuple(plain[at : at + width]) for at in range(0, len(plain), width)]
         self._statuses: dict[str, str] = {}
         self._ended: set[str] = set()
+        self._left: frozenset[str] = frozenset()
         self._runs: dict[str, PipelineRun] = {}
         self._steps: Mapping[str, Steps] = {}
         self._errors: dict[str, AzureMLError] = {}
@@ -116,10 +121,13 @@ class PollRound:
         """Ids of the runs that have to be read; those that may have ended come first."""
         if self.is_throttled:
             return []
+        ended = sorted(self._ended)
         unknown = [run_id for run_id in self._by_run if run_id not in self._statuses]
         # The others in turn; a run that could not be read stays the next.
         checks = nsmallest(_CHECKS, self._by_run, key=lambda run_id: self._by_run[run_id].read_at)
-        return list(dict.fromkeys([*sorted(self._ended), *checks, *unknown]))
+        chosen = dict.fromkeys([*ended[:_ENDS], *checks, *unknown])
+        self._left = frozenset(ended) - chosen.keys()
+        return list(chosen)
 
     @property
     def is_down(self) -> bool:
@@ -143,7 +151,11 @@ class PollRound:
         """Ids of the runs whose steps have to be listed, at most one page: first changed runs, then others in turn."""
         if self.is_down or not self._queue.may_query(self._start):
             return []
-        known = [run_id for run_id in self._by_run if self._status(run_id) and _PLAIN.fullmatch(run_id)]
+        known = [
+            run_id
+            for run_id in self._by_run
+            if self._status(run_id) and run_id not in self._left and _PLAIN.fullmatch(run_id)
+        ]
         turn = nsmallest(min(self._queue.width, _STEPS_PAGE), known, key=self._steps_turn)
         room = _STEPS_PAGE
         chosen: list[str] = []
@@ -202,6 +214,10 @@ class PollRound:
         wait.failing_since = None
         wait.failures = 0
         self._log(wait, logging.INFO, self._queue.troubles.over(wait, now))
+        if run_id in self._left and not self.is_down:
+            # It stays due, so it is polled in the next round.
+            wait.poll_at(wait.due)
+            return False
         steps = self._steps.get(run_id)
         if steps is not None:
             wait.steps, wait.steps_at = steps, now

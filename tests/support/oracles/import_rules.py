@@ -260,10 +260,7 @@ def early(modules):
 
 def circles(modules):
     """Groups of modules that import each other in any way, each with the imports that close the circle."""
-    graph = {
-        name: {target for item in imports(module, name) if (target := under(item.name, modules)) not in {None, name}}
-        for name, module in modules.items()
-    }
+    graph = _graph(modules)
     reached = {name: _reachable(graph, name) for name in graph}
     groups = {
         frozenset(other for other in reached[name] if name in reached[other]) for name in graph if name in reached[name]
@@ -271,6 +268,20 @@ def circles(modules):
     return sorted(
         "; ".join(f"{name} -> {', '.join(sorted(graph[name] & group))}" for name in sorted(group)) for group in groups
     )
+
+
+def reached_from(rooms, modules):
+    """All modules that those of some rooms import in any way, and what these import."""
+    graph = _graph(modules)
+    starts = [name for name, inner in names_under("aml_provider", modules).items() if under(inner, rooms) is not None]
+    return set().union(*(_reachable(graph, start) for start in starts))
+
+
+def _graph(modules):
+    return {
+        name: {target for item in imports(module, name) if (target := under(item.name, modules)) not in {None, name}}
+        for name, module in modules.items()
+    }
 
 
 def _reachable(graph, start):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 from support.drivers.waiting_runs import World, name, status_of
@@ -82,6 +83,56 @@ def test_waits_that_were_throttled_share_rounds_later(world):
     rounds = len(world.rounds)
     world.run(300)
     assert len(world.rounds) - rounds == 10
+
+
+def test_hundreds_of_runs_that_end_together_end_their_waits_in_rounds_that_follow_at_once(world):
+    waits = [world.wait(steps=[("work", "Running")]) for _ in range(320)]
+    world.run(40)
+    for number in range(300):
+        world.service.end(name(number))
+        world.service.steps[name(number)] = [("work", "Finished")]
+    world.counted()
+    world.rounds.clear()
+    world.takes = 0.5
+    world.run(34)
+    ended, others = waits[:300], waits[300:]
+    assert all(wait.run.status == "Finished" for wait in ended)
+    assert all(wait.run is None for wait in others)
+    # The steps of each are listed, as they fit one page.
+    assert all(wait.progress.steps == [("work", "Finished")] for wait in ended)
+    # Each round ends as many, and begins when the one before is over.
+    at = [world.notified[wait][-1] for wait in ended]
+    assert sorted(Counter(at).values()) == [50] * 6
+    assert max(at) - min(at) == pytest.approx(5 * world.takes)
+    # Two queries while more than 250 runs are left; each run that has ended is read once, and none of the others is.
+    assert world.counted() == {"query": 2 + 5, "get": 300, "steps": 6}
+    assert all(status_of(wait) == "Running" for wait in others)
+
+
+def test_ends_that_the_runs_do_not_confirm_do_not_make_it_poll_without_a_pause(world):
+    waits = [world.wait() for _ in range(320)]
+    world.run(40)
+    for number in range(300):
+        world.service.history[name(number)] = "Completed"
+    world.rounds.clear()
+    world.run(300)
+    assert all(wait.run is None and status_of(wait) == "Running" for wait in waits)
+    assert len(world.rounds) <= 10 * 6
+
+
+@pytest.mark.parametrize("error", [ServerFault("x", status=500), Throttled("x", status=429)])
+def test_after_a_failure_the_runs_that_are_left_wait_as_the_others_do(world, error):
+    waits = [world.wait() for _ in range(320)]
+    world.run(40)
+    for number in range(300):
+        world.service.end(name(number))
+    world.service.read_error = error
+    world.rounds.clear()
+    world.run(60)
+    assert len(world.rounds) == len(set(world.rounds))
+    world.service.read_error = None
+    world.run(90)
+    assert all(wait.run.status == "Finished" for wait in waits[:300])
 
 
 @pytest.mark.parametrize("runs", [1, 2])
