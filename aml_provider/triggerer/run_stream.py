@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from aml_provider import metrics
 from aml_provider.durable.run_events import SharedRuns, watch_runs
 from aml_provider.durable.run_sources import source_of
 from aml_provider.durable.wanted_runs import RunsKey
@@ -60,14 +61,17 @@ class RunStream(WatchStream[RunsKey, SharedRuns, SharedClient]):
         try:
             poll = await connection.run(self._source.poll(time.time()))
         finally:
-            self._log_problems()
+            self._tell()
         for step in poll.steps.values():
             endings = step.detection
             log.info("%s: %s", self._key, endings)
         return poll
 
-    def _log_problems(self) -> None:
-        """Log what the service did not say; the same again only when something else came between."""
+    def _tell(self) -> None:
+        """Count failures, and log what could not be read; the same again only if something else came between."""
+        for error in self._source.source.errors:
+            metrics.failed(error, self._key.azureml_conn_id)
+        self._source.source.errors.clear()
         problems = list(dict.fromkeys(self._source.source.problems))
         self._source.source.problems.clear()
         text = "; ".join(problems)
