@@ -30,6 +30,9 @@ __all__ = ["RunStream", "make_stream", "stream_of"]
 
 log = logging.getLogger(__name__)
 
+# For so many seconds, a poll repeats a request: the next poll comes soon, and other streams wait for their turn.
+_BLIP = 10.0
+
 _STREAMS: PerLoop[WeakValueDictionary[RunsKey, RunStream]] = PerLoop(WeakValueDictionary)
 
 
@@ -55,7 +58,7 @@ class RunStream(WatchStream[RunsKey, SharedRuns, SharedClient]):
     async def _open(self, resources: AsyncExitStack) -> SharedClient:
         conn_id = self._key.azureml_conn_id
         settings = await WorkspaceHook(conn_id).async_settings()
-        return await resources.enter_async_context(shared_client(conn_id, settings, poll_policy()))
+        return await resources.enter_async_context(shared_client(conn_id, settings, poll_policy(_BLIP)))
 
     async def _read(self, connection: SharedClient) -> SharedPoll:
         try:
