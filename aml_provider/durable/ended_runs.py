@@ -18,7 +18,7 @@ from zlib import crc32
 from aml_provider.stored import CursorUnreadable, damaged, parse, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from aml_provider.client.entities import PipelineRun
 
@@ -31,6 +31,8 @@ LEAST_WINDOW = 3600
 FULL = 500
 #: The most ended runs that one poll reports; the rest follows within seconds.
 MOST_ENDED = 200
+#: The most runs, besides those, that one poll tries to report again after a failure.
+MOST_AGAIN = 20
 #: The most active runs that a cursor holds.
 MOST_ACTIVE = 2000
 
@@ -43,7 +45,7 @@ class SeenRuns(NamedTuple):
 
     Attributes:
         floor: Runs that were created before are ignored, unless they are in ``active``.
-        active: The id and creation of each run that had not ended, whenever it was created.
+        active: The id and creation of each run that had not ended, or could not be reported, whenever it was created.
         decided: The hash and creation of each run that has ended and was created at ``floor`` or later.
     """
 
@@ -91,37 +93,65 @@ class Endings(NamedTuple):
         changes: The runs that have ended, in the order of their ends.
         cursor: The cursor after these are delivered.
         first: Whether there was no cursor before.
-        held: Runs that have ended too, and that a later poll reports.
+        running: How many runs have not ended.
+        held: How many have ended too, and are reported by the next polls, within seconds.
+        unread: How many have ended too, and are reported when their facts can be read.
         forgotten: Active runs that are no longer waited for, because there are too many.
     """
 
     changes: tuple[Any, ...]
     cursor: SeenRuns
     first: bool
+    running: int = 0
     held: int = 0
+    unread: int = 0
     forgotten: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         later = f" ({self.held} more wait for the next polls)" if self.held else ""
+        if self.unread:
+            later = f"{later} ({self.unread} wait until they can be read)"
         lost = (
             f". There are more than {MOST_ACTIVE:,} active runs; these are not waited for: {', '.join(self.forgotten)}"
             if self.forgotten
             else ""
         )
-        active = len(self.cursor.active) - self.held
         ended = f"{len(self.changes)} newly ended{later}"
         if self.first:
             ended = f"first poll, {len(self.changes)} ended runs reported{later}"
-        return f"{ended}, {active} active, {len(self.cursor.decided)} decided in the window{lost}"
+        return f"{ended}, {self.running} active, {len(self.cursor.decided)} decided in the window{lost}"
 
     @property
     def is_partial(self) -> bool:
         """Whether there are more ended runs than one poll may report."""
         return bool(self.held)
 
+    def without(self, unread: Container[str]) -> Endings:
+        """Leave runs whose facts could not be read to later polls: they stay active, so the window may pass them."""
+        left = [run for run in self.changes if run.id in unread]
+        if not left:
+            return self
+        floor, active, decided = self.cursor
+        hashes = {run_hash(run.id) for run in left}
+        return self._replace(
+            changes=tuple(run for run in self.changes if run.id not in unread),
+            cursor=SeenRuns(
+                floor,
+                {**active, **{run.id: created_at(run) or floor for run in left}},
+                {key: created for key, created in decided.items() if key not in hashes},
+            ),
+            unread=self.unread + len(left),
+        )
+
 
 def find_endings(
-    seen: SeenRuns | None, runs: Iterable[PipelineRun], *, now: float, report_first: bool, most: int = MOST_ENDED
+    seen: SeenRuns | None,
+    runs: Iterable[PipelineRun],
+    *,
+    now: float,
+    report_first: bool,
+    tried: Sequence[str] = (),
+    most: int = MOST_ENDED,
 ) -> Endings:
     """Compare a poll with the cursor.
 
@@ -132,7 +162,8 @@ def find_endings(
         now: The time of this machine, in seconds since the epoch. At the very first poll it decides how far back runs
             are read. Later it only keeps a run with a creation in the future from moving the window there.
         report_first: Whether the very first poll reports the runs that have ended.
-        most: The most runs to report.
+        tried: Runs whose facts earlier polls could not read, in the order in which they are tried again.
+        most: The most runs to report, besides :data:`MOST_AGAIN` of those that were tried.
     """
     floor = first_floor(now) if seen is None else seen.floor
     active = {} if seen is None else dict(seen.active)
@@ -151,17 +182,34 @@ def find_endings(
             ended.append(run)
     ended.sort(key=_end_of)
     reported = ended if seen is not None or report_first else []
-    held = reported[most:]
-    # What stays in ``active`` is reported later, however far the window has moved until then.
-    for run in ended[: len(ended) - len(held)]:
-        decided[run_hash(run.id)] = active.pop(run.id)
-    running = sorted(active.keys() - {run.id for run in held}, key=lambda run_id: (active[run_id], run_id))
-    forgotten = running[: max(0, len(running) - MOST_ACTIVE)]
+    is_tried = frozenset(tried)
+    failed = {run.id: run for run in reported if run.id in is_tried}
+    again = [failed[run_id] for run_id in tried if run_id in failed]
+    new = [run for run in reported if run.id not in failed]
+    held, unread = new[most:], again[MOST_AGAIN:]
+    running = len(active) - len(ended)
+    later = {run.id for run in (*held, *unread)}
+    for run in ended:
+        if run.id not in later:
+            decided[run_hash(run.id)] = active.pop(run.id)
+    # The window does not pass what is held, so the next polls find it there. What is older stays in ``active``, as does
+    # all that may take longer.
+    inside = [active.pop(run.id) for run in held if active[run.id] >= floor]
+    given_up = sorted(active.keys() - {run.id for run in held}, key=lambda run_id: (active[run_id], run_id))
+    forgotten = given_up[: max(0, len(given_up) - MOST_ACTIVE)]
     for run_id in forgotten:
         del active[run_id]
-    floor = _moved(floor, [*decided.values(), *active.values()], int(now))
+    floor = min([_moved(floor, [*decided.values(), *active.values(), *inside], int(now)), *inside])
     decided = {key: created for key, created in decided.items() if created >= floor}
-    return Endings(tuple(reported[:most]), SeenRuns(floor, active, decided), seen is None, len(held), tuple(forgotten))
+    return Endings(
+        tuple(sorted([*new[:most], *again[:MOST_AGAIN]], key=_end_of)),
+        SeenRuns(floor, active, decided),
+        seen is None,
+        running,
+        len(held),
+        len(unread),
+        tuple(forgotten),
+    )
 
 
 def first_floor(now: float) -> int:

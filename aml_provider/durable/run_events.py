@@ -6,19 +6,26 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from aml_provider.client.errors import AzureMLError
+from aml_provider.client.http.messages import Work
+from aml_provider.client.text import some_of
+from aml_provider.durable.attempts import Attempts
 from aml_provider.durable.ended_runs import Endings, SeenRuns, find_endings, first_floor
 from aml_provider.watching.outbox import Watcher
 from aml_provider.watching.shared import SharedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.messages import Flow
-    from aml_provider.durable.run_sources import EndedRun, RunSource
+    from aml_provider.durable.run_facts import EndedRun, RunSource
     from aml_provider.durable.wanted_runs import WantedRuns
     from aml_provider.watching.outbox import Event, WatcherRecord
     from aml_provider.watching.shared import SharedPoll
+
+# More runs are compared in a thread, if the caller has an event loop.
+_MANY = 1000
 
 
 class RunEvent(TypedDict):
@@ -74,6 +81,7 @@ class SharedRuns(SharedSource):
     def __init__(self, source: RunSource) -> None:
         super().__init__()
         self.source = source
+        self._attempts = Attempts()
 
     def poll(self, now: float) -> Flow[SharedPoll]:
         """Read the source once and compare.
@@ -84,20 +92,44 @@ class SharedRuns(SharedSource):
         Raises:
             AzureMLError: The poll is discarded and nothing changes.
         """
+        self.source.begin(now)
         everybody = list(self._all)
         runs = yield from self._read([one.state.seen for one in everybody], now)
-        found = [
-            find_endings(one.state.seen, runs, now=now, report_first=one.state.rules.report_first) for one in everybody
-        ]
-        complete: dict[str, EndedRun | None] = {}
-        for run in (run for endings in found for run in endings.changes):
-            if run.id not in complete:
-                complete[run.id] = yield from self.source.complete(run)
-        detections = [
-            endings._replace(changes=tuple(full for run in endings.changes if (full := complete[run.id]) is not None))
-            for endings in found
-        ]
+        tried = self._attempts.failed
+
+        def compare() -> list[Endings]:
+            return [
+                find_endings(one.state.seen, runs, now=now, report_first=one.state.rules.report_first, tried=tried)
+                for one in everybody
+            ]
+
+        found: list[Endings] = (yield Work(compare)) if len(runs) > _MANY else compare()
+        complete = yield from self._complete({run.id: run for endings in found for run in endings.changes})
+        detections = [_completed(endings, complete) for endings in found]
+        self._attempts.keep({run_id for endings in detections for run_id in endings.cursor.active})
         return self._advanced(everybody, detections)
+
+    def _complete(self, ended: Mapping[str, PipelineRun]) -> Flow[dict[str, EndedRun | None]]:
+        """Add what lists lack to runs that have ended; those of which it cannot be read are left out."""
+        complete: dict[str, EndedRun | None] = {}
+        waiting: list[str] = []
+        self._attempts.begin()
+        for run_id in self._attempts.ordered(ended):
+            if self._attempts.is_over:
+                break
+            try:
+                complete[run_id] = yield from self.source.complete(ended[run_id])
+            except AzureMLError as error:
+                if self._attempts.note(run_id, error):
+                    waiting.append(f"{run_id} ({error})")
+                self.source.errors.append(error)
+            else:
+                self._attempts.forget(run_id)
+        if waiting:
+            self.source.problems.append(
+                f"These runs have ended; their events follow when all facts about them can be read: {some_of(waiting)}"
+            )
+        return complete
 
     def _state_of(self, rules: Any, cursor_text: str | None) -> _State:
         return _State(rules, None if cursor_text is None else SeenRuns.decode(cursor_text))
@@ -109,6 +141,13 @@ class SharedRuns(SharedSource):
         if None in seen:
             runs = [*runs, *(yield from self.source.read_active())]
         return runs
+
+
+def _completed(endings: Endings, complete: Mapping[str, EndedRun | None]) -> Endings:
+    """The endings with complete runs; the others are left for later polls, and runs of other runs are left out."""
+    endings = endings.without({run.id for run in endings.changes} - complete.keys())
+    full = [complete[run.id] for run in endings.changes]
+    return endings._replace(changes=tuple(run for run in full if run is not None))
 
 
 def watch_runs(shared: SharedRuns, wanted: WantedRuns, record: WatcherRecord, now: float) -> Watcher:

@@ -7,38 +7,30 @@ any order. When a run has ended, :meth:`RunSource.complete` adds the facts that 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.client import calls
 from aml_provider.client.calls.filters import PIPELINE_RUNS, TOP_LEVEL, all_of, created_since, status_is
 from aml_provider.client.entities import PipelineRun, RunState
-from aml_provider.client.errors import (
-    BadRequest,
-    MalformedReply,
-    NotFound,
-    PermissionDenied,
-    ScheduleError,
-    ServiceError,
-    is_gone,
-)
-from aml_provider.client.flows.finding import EXPERIMENT, PIPELINE, SCHEDULE, advised, no_such_name
+from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, PermissionDenied, ScheduleError
+from aml_provider.client.flows.finding import EXPERIMENT, PIPELINE, SCHEDULE, advice, advised, no_such_name
 from aml_provider.client.flows.job_schedules import read_job_schedule
 from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
-from aml_provider.client.http.messages import OwnSettings, flow_of
+from aml_provider.client.http.messages import flow_of
 from aml_provider.client.polling.queries import filter_of
 from aml_provider.durable.ended_runs import created_at
+from aml_provider.durable.run_facts import SURE_OF_HISTORY, RunSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aml_provider.client.entities import HistoryRun, PublishedPipeline, Schedule
-    from aml_provider.client.errors import AzureMLError
+    from aml_provider.client.entities import Experiment, HistoryRun, PublishedPipeline, Schedule
     from aml_provider.client.flows.finding import Kind
     from aml_provider.client.http.messages import Flow
-    from aml_provider.client.settings import WorkspaceSettings
 
 # The most ids in one query.
 _WIDTH = 250
@@ -53,92 +45,9 @@ _ACTIVE_WORDS = (
 _MOST_READS = 10
 # After that many jobs that were listed newest first, the rest of the list counts as older.
 _ORDERED = 50
-# In every Nth poll, the published pipelines or schedules of a name are found again.
-_NAMES_EVERY = 10
-# The names of this many pipelines are remembered.
-_MOST_NAMES = 1000
-_COMPONENT = re.compile(r"(?:.*/components/([^/]+)/(?:versions|labels)/[^/]+|(?:azureml:)?([^/:@]+)[:@][^/:@]+)")
-
-
-class EndedRun(NamedTuple):
-    """A run that has ended, with all that a watcher can choose by and report.
-
-    Attributes:
-        run: The run; its ``pipeline_id`` is that of the published pipeline, or of the component's version.
-        pipeline_name: The name of the published pipeline or component; empty if there is none, or it is unknown.
-        is_job: Whether it runs a component (Azure ML v2).
-        workspace: The workspace's id in Azure Resource Manager, in lower case.
-        link: The run's page in the studio.
-    """
-
-    run: PipelineRun
-    pipeline_name: str
-    is_job: bool
-    workspace: str
-    link: str
-
-
-class RunSource(ABC):
-    """Runs of one kind.
-
-    Attributes:
-        problems: Lines to log: facts that could not be read, and names that the workspace does not have. The caller
-            takes them out.
-    """
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-        self._names: dict[str, str] = {}
-
-    @abstractmethod
-    def read_active(self) -> Flow[Sequence[PipelineRun]]:
-        """Read all active runs, whenever they were created, unless :meth:`read` has them already."""
-
-    @abstractmethod
-    def read(self, since: int, active: Sequence[str]) -> Flow[Sequence[PipelineRun]]:
-        """Read the runs that were created at ``since`` or later, and those with the ids ``active``."""
-
-    @abstractmethod
-    def _complete(self, run: PipelineRun) -> Flow[PipelineRun | None]:
-        """Add what the list lacks; None if the run belongs to another run."""
-
-    def complete(self, run: PipelineRun) -> Flow[EndedRun | None]:
-        """Add what the list lacks to a run that has ended.
-
-        Returns:
-            The run; None if it belongs to another run and is not reported.
-
-        Raises:
-            AzureMLError: The service cannot answer now.
-        """
-        full = yield from self._complete(run)
-        if full is None:
-            return None
-        settings: WorkspaceSettings = yield OwnSettings()
-        component = component_name(full.pipeline_id)
-        name = component if component is not None else (yield from self._name_of(full.pipeline_id))
-        return EndedRun(full, name, component is not None, settings.arm_id.lower(), settings.run_url(full.id))
-
-    def _name_of(self, pipeline_id: str) -> Flow[str]:
-        if not pipeline_id:
-            return ""
-        if pipeline_id not in self._names:
-            name = ""
-            try:
-                pipeline: PublishedPipeline = yield calls.get_pipeline(pipeline_id)
-                name = pipeline.name
-            except ServiceError as error:
-                self._lacks(error, f"The name of published pipeline {pipeline_id}")
-            if len(self._names) >= _MOST_NAMES:
-                del self._names[next(iter(self._names))]
-            self._names[pipeline_id] = name
-        return self._names[pipeline_id]
-
-    def _lacks(self, error: AzureMLError, what: str) -> None:
-        """Continue without a fact that the service will not give; raises the error if it may give it later."""
-        if not (isinstance(error, (NotFound, BadRequest, PermissionDenied, MalformedReply)) or is_gone(error)):
-            raise error
-        self.problems.append(f"{what} could not be read: {error}")
+# Seconds after which the published pipelines or schedules of a name are found again. A run of a new one has to be found
+# before the window can pass it, which takes an hour.
+_NAMES_EVERY = 1800.0
 
 
 class ExperimentRuns(RunSource):
@@ -176,36 +85,53 @@ class ExperimentRuns(RunSource):
         return found
 
     def _query(self, *terms: str) -> Flow[tuple[PipelineRun, ...]]:
-        """Query the history; an experiment that does not exist yet has no runs."""
+        """Query the history; an experiment that does not exist yet has no runs.
+
+        Raises:
+            NotFound: The workspace itself does not exist.
+        """
         query = calls.query_runs(self._name, all_of([PIPELINE_RUNS, *terms, TOP_LEVEL]))
         try:
-            # The advice is for a misspelt name, and costs a list of all experiments.
-            advice = flow_of(query) if self._is_missing else advised(query, EXPERIMENT, self._name)
-            found: tuple[HistoryRun, ...] = yield from advice
+            found: tuple[HistoryRun, ...] = yield query
         except NotFound as error:
+            # Fails if it is the workspace that does not exist. The whole list is for the hint, which is given once.
+            listing = calls.query_experiments(limit=1) if self._is_missing else EXPERIMENT.listing()
+            experiments: Sequence[Experiment] = ()
+            with suppress(PermissionDenied):
+                experiments = yield listing
             if not self._is_missing:
-                self.problems.append(f"There is no such experiment yet; its first run will create it. {error}")
+                hint = advice(EXPERIMENT, self._name, experiments)
+                text = f"There is no such experiment yet; its first run will create it. {error}"
+                self.problems.append(f"{text} {hint[0].upper()}{hint[1:]}" if hint else text)
             self._is_missing = True
             return ()
         self._is_missing = False
         return tuple(self._of(row) for row in found if not row.parent_id)
 
     def _of_ids(self, run_ids: Sequence[str]) -> Flow[Sequence[PipelineRun]]:
+        if len(run_ids) == 1:
+            return (yield from self._of_id(run_ids[0]))
         try:
-            if len(run_ids) == 1:
-                row: HistoryRun = yield calls.get_history_run(self._name, run_ids[0])
-                return (self._of(row),)
             found: tuple[HistoryRun, ...] = yield calls.query_runs(self._name, filter_of("RunId", run_ids))
         except NotFound:
             return ()
         except BadRequest:
             # The filter may be too long.
-            if len(run_ids) == 1:
-                return ()
             half = len(run_ids) // 2
             first = yield from self._of_ids(run_ids[:half])
             return [*first, *(yield from self._of_ids(run_ids[half:]))]
         return [self._of(row) for row in found]
+
+    def _of_id(self, run_id: str) -> Flow[Sequence[PipelineRun]]:
+        try:
+            row: HistoryRun = yield calls.get_history_run(self._name, run_id)
+        except (NotFound, BadRequest):
+            return ()
+        except AzureMLError as error:
+            self._postpone(error, run_id)
+            return ()
+        self._attempts.forget(run_id)
+        return (self._of(row),)
 
     def _of(self, row: HistoryRun) -> PipelineRun:
         return PipelineRun.from_history(row, self._name)
@@ -216,7 +142,7 @@ class ExperimentRuns(RunSource):
             return run
         try:
             known: PipelineRun = yield calls.get_run(run.id) if run.pipeline_id else calls.get_job(run.id)
-        except ServiceError as error:
+        except AzureMLError as error:
             self._lacks(error, f"Run {run.id}")
             return run
         return replace(run, pipeline_id=run.pipeline_id or known.pipeline_id, ended=run.ended or known.ended)
@@ -228,8 +154,8 @@ class _ListedRuns(RunSource):
     def _complete(self, run: PipelineRun) -> Flow[PipelineRun | None]:
         try:
             row: HistoryRun = yield calls.find_history_run(run.id)
-        except ServiceError as error:
-            self._lacks(error, f"The history of run {run.id}")
+        except AzureMLError as error:
+            self._lacks(error, f"The history of run {run.id}", SURE_OF_HISTORY)
             return run
         if row.parent_id:
             return None
@@ -251,18 +177,26 @@ class _NamedRuns(_ListedRuns):
         super().__init__()
         self._name = name
         self._ids: Sequence[str] = () if wanted_id is None else (wanted_id,)
-        self._polls = 0
+        self._found_at: float | None = None
 
     def read(self, since: int, active: Sequence[str]) -> Flow[Sequence[PipelineRun]]:
         """Read the whole lists."""
         del since, active
-        if self._name is not None and (not self._ids or self._polls % _NAMES_EVERY == 0):
+        if self._name is not None and not self._is_recent():
             yield from self._find(self._name)
+            self._found_at = self._now
         found: list[PipelineRun] = []
-        for one in self._ids:
-            found += yield from self._list(one)
-        self._polls += 1
+        try:
+            for one in self._ids:
+                found += yield from self._list(one)
+        except AzureMLError:
+            # Perhaps this one is gone.
+            self._found_at = None
+            raise
         return found
+
+    def _is_recent(self) -> bool:
+        return bool(self._ids) and self._found_at is not None and abs(self._now - self._found_at) < _NAMES_EVERY
 
     @abstractmethod
     def _find(self, name: str) -> Flow[None]:
@@ -337,14 +271,18 @@ class JobRuns(_ListedRuns):
         jobs: tuple[PipelineRun, ...] = yield calls.list_jobs(enough=lambda found: _is_older(found, since))
         known = {job.id for job in jobs}
         found = list(jobs)
-        for run_id in active:
-            if run_id not in known:
-                try:
-                    job: PipelineRun = yield calls.get_job(run_id)
-                except ServiceError as error:
-                    self._lacks(error, f"Job {run_id}")
-                else:
-                    found.append(job)
+        older = [run_id for run_id in active if run_id not in known]
+        self._attempts.keep(older)
+        for run_id in self._attempts.ordered(older):
+            if self._attempts.is_over:
+                break
+            try:
+                job: PipelineRun = yield calls.get_job(run_id)
+            except AzureMLError as error:
+                self._postpone(error, run_id)
+            else:
+                self._attempts.forget(run_id)
+                found.append(job)
         return found
 
 
@@ -359,15 +297,6 @@ def source_of(kind: str, name: str) -> RunSource:
     if kind == "schedule_name":
         return ScheduleRuns(None, name)
     return PipelineRuns(name, None) if kind == "pipeline_id" else PipelineRuns(None, name)
-
-
-def component_name(pipeline_id: str) -> str | None:
-    """The component's name in the id of its version, in any of the forms in which a job may have it; None: a pipeline.
-
-    The forms: an id in Azure Resource Manager, ``azureml:NAME:VERSION``, and ``NAME:VERSION`` (azureml-v2-rest 4.2).
-    """
-    match = _COMPONENT.fullmatch(pipeline_id)
-    return None if match is None else match[1] or match[2]
 
 
 def _is_older(jobs: Sequence[PipelineRun], since: int) -> bool:

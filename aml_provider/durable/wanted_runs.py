@@ -10,7 +10,7 @@ from aml_provider.client.arguments import as_choice, as_name, shown, wrong_type
 from aml_provider.client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from aml_provider.durable.run_sources import EndedRun
+    from aml_provider.durable.run_facts import EndedRun
 
 # The words of both services for the states in which a run ends.
 _STATES = {"finished": "Finished", "completed": "Finished", "failed": "Failed", "canceled": "Canceled"}

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from aml_provider import metrics
 from aml_provider.durable.run_events import SharedRuns, watch_runs
 from aml_provider.durable.run_sources import source_of
 from aml_provider.durable.wanted_runs import RunsKey
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["RunStream", "make_stream", "stream_of"]
 
 log = logging.getLogger(__name__)
+
+# For so many seconds, a poll repeats a request: the next poll comes soon, and other streams wait for their turn.
+_BLIP = 10.0
 
 _STREAMS: PerLoop[WeakValueDictionary[RunsKey, RunStream]] = PerLoop(WeakValueDictionary)
 
@@ -54,20 +58,23 @@ class RunStream(WatchStream[RunsKey, SharedRuns, SharedClient]):
     async def _open(self, resources: AsyncExitStack) -> SharedClient:
         conn_id = self._key.azureml_conn_id
         settings = await WorkspaceHook(conn_id).async_settings()
-        return await resources.enter_async_context(shared_client(conn_id, settings, poll_policy()))
+        return await resources.enter_async_context(shared_client(conn_id, settings, poll_policy(_BLIP)))
 
     async def _read(self, connection: SharedClient) -> SharedPoll:
         try:
             poll = await connection.run(self._source.poll(time.time()))
         finally:
-            self._log_problems()
+            self._tell()
         for step in poll.steps.values():
             endings = step.detection
             log.info("%s: %s", self._key, endings)
         return poll
 
-    def _log_problems(self) -> None:
-        """Log what the service did not say; the same again only when something else came between."""
+    def _tell(self) -> None:
+        """Count failures, and log what could not be read; the same again only if something else came between."""
+        for error in self._source.source.errors:
+            metrics.failed(error, self._key.azureml_conn_id)
+        self._source.source.errors.clear()
         problems = list(dict.fromkeys(self._source.source.problems))
         self._source.source.problems.clear()
         text = "; ".join(problems)

@@ -1,4 +1,4 @@
-"""One client for each connection in an event loop, shared by all triggers of the connection."""
+"""The clients of an event loop: one for each connection and retry policy, shared by the triggers that need the same."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Concurrent requests of one connection: enough to be quick, and far from the service's limits.
+# Concurrent requests of one client: enough to be quick, and far from the service's limits.
 _AT_ONCE = 8
 
-_CLIENTS: PerLoop[dict[tuple[str, WorkspaceSettings], SharedClient]] = PerLoop(dict)
+_CLIENTS: PerLoop[dict[tuple[str, WorkspaceSettings, RetryPolicy], SharedClient]] = PerLoop(dict)
 
 
 class SharedClient:
@@ -64,15 +64,18 @@ class SharedClient:
 
 @asynccontextmanager
 async def shared_client(conn_id: str, settings: WorkspaceSettings, policy: RetryPolicy) -> AsyncIterator[SharedClient]:
-    """Use this event loop's client for a connection; its last user closes it.
+    """Use this event loop's client for a connection and a policy; its last user closes it.
+
+    Requests that are repeated for long would take the place of others. So users that may wait and users that must not
+    have different policies, and share no client.
 
     Args:
         conn_id: The connection.
         settings: The connection's settings. Other settings, such as another secret, make another client.
-        policy: For how long requests are repeated; that of the first user applies.
+        policy: For how long requests are repeated.
     """
     clients = _CLIENTS.here
-    key = (conn_id, settings)
+    key = (conn_id, settings, policy)
     client = clients.setdefault(key, SharedClient(conn_id, settings, policy))
     client.users += 1
     try:

@@ -19,7 +19,7 @@ from aml_provider.client.auth import credentials
 from aml_provider.client.auth.diagnosis import drop_own_warnings
 from aml_provider.client.auth.tokens import identity_of
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Observe, Pause, Request, flow_of
+from aml_provider.client.http.messages import ON_ITS_WAY, Flow, Machine, Observe, Pause, Request, Work, flow_of
 from aml_provider.client.http.protocol import Session
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.http.routes import AsyncRoutes, Routes
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.http.reply import Reply
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -163,8 +162,10 @@ class Client:
         if found and self._hide is not None:
             self._hide(found)
 
-    def _act(self, step: Request | Pause) -> Reply | None:
+    def _act(self, step: Request | Pause | Work) -> Any:
         self._hide_found()
+        if isinstance(step, Work):
+            return step.function()
         if isinstance(step, Pause):
             if step.seconds:
                 self._clock.sleep(step.seconds)
@@ -263,8 +264,10 @@ class AsyncClient:
         if found and self._hide is not None:
             await self._hide(found)
 
-    async def _act(self, step: Request | Pause) -> Reply | None:
+    async def _act(self, step: Request | Pause | Work) -> Any:
         await self._hide_found()
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.function)
         if isinstance(step, Pause):
             await (self._clock.asleep(step.seconds) if step.seconds else asyncio.sleep(0))
             return None

@@ -62,17 +62,23 @@ class Pause(NamedTuple):
         return cls(min(seconds, left)) if left > 0 else None
 
 
+class Work(NamedTuple):
+    """Compute something that takes long: in an event loop, a thread does it. It must share nothing that changes."""
+
+    function: Callable[[], Any]
+
+
 class OwnSettings(NamedTuple):
     """Get the settings of the workspace: a driver sends them into the flow that yields this. Nothing is requested."""
 
 
 #: Called after each exchange with the request and the status of the reply; None if there was no complete reply.
 Observe: TypeAlias = Callable[[Request, int | None], None]
-#: A generator of requests and pauses, which a driver carries out.
-Machine: TypeAlias = Generator["Request | Pause", Any, T]
-#: A generator of calls, requests and pauses. It gets back the result of a call, the reply to a request, and None for a
-#: pause.
-Flow: TypeAlias = Generator["Call[Any] | Request | Pause | OwnSettings", Any, T]
+#: A generator of requests, pauses and work, which a driver carries out.
+Machine: TypeAlias = Generator["Request | Pause | Work", Any, T]
+#: A generator of calls, requests, pauses and work. It gets back the result of a call or of work, the reply to a
+#: request, and None for a pause.
+Flow: TypeAlias = Generator["Call[Any] | Request | Pause | Work | OwnSettings", Any, T]
 
 
 def flow_of(call: Call[T]) -> Flow[T]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,8 +28,8 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
-from aml_provider.client.http.exchange import MOST_OF_A_PAGE, MOST_OF_A_RECORD, MOST_OF_A_TEXT
-from aml_provider.client.http.messages import Flow, Machine, OwnSettings, Request, T
+from aml_provider.client.http.exchange import MIB, MOST_OF_A_PAGE, MOST_OF_A_RECORD, MOST_OF_A_TEXT
+from aml_provider.client.http.messages import Flow, Machine, OwnSettings, Request, T, Work
 from aml_provider.client.http.reply import error_facts
 from aml_provider.client.http.retry import RetryPolicy, attempt
 from aml_provider.client.trouble import Troubles
@@ -66,6 +67,8 @@ _SUCCESSORS = {
 }
 # With the largest pages of the services, enough for half a million items; a longer list is taken for endless.
 _MOST_PAGES = 1000
+# To read a reply of more bytes would block an event loop for too long: a page of 500 runs has about half a megabyte.
+_LONG = MIB
 
 
 class Session:
@@ -134,14 +137,16 @@ class Session:
     def _perform(self, call: Call[T]) -> Machine[T]:
         key = call.page_key
         if key is None:
-            return self._read(call, (yield from self._ask(call)), call.parse)
+            return (yield from self._understand(call, (yield from self._ask(call)), call.parse))
         items: Any = ()
         # A repeated page would never end; Microsoft's SDK stops there too.
         seen: set[Tokens] = set()
         page = call
         while len(seen) < _MOST_PAGES:
             reply = yield from self._ask(page)
-            found, tokens = self._read(page, reply, lambda wire: (call.parse(wire), next_page(wire, key)))
+            found, tokens = yield from self._understand(
+                page, reply, lambda wire: (call.parse(wire), next_page(wire, key))
+            )
             items += found
             is_enough = (call.limit is not None and len(items) >= call.limit) or (
                 call.enough is not None and call.enough(items)
@@ -211,6 +216,15 @@ class Session:
                 )
             self._api_url = services["api"].rstrip("/")
         return self._api_url
+
+    def _understand(self, call: Call[Any], reply: Reply, read: Callable[[Any], R]) -> Machine[R]:
+        """Read a reply; a long one in a thread, if the driver has an event loop."""
+        if len(reply.body) <= _LONG:
+            return self._read(call, reply, read)
+        # The parser of JSON lets other threads run only where it calls Python.
+        yielding = call if call.object_hook else replace(call, object_hook=_unchanged)
+        result: R = yield Work(lambda: self._read(yielding, reply, read))
+        return result
 
     def _read(self, call: Call[Any], reply: Reply, read: Callable[[Any], R]) -> R:
         try:
@@ -297,3 +311,7 @@ class Session:
     def _identity(self) -> str:
         who = f"client id {self.settings.client_id}" if self.settings.client_id else "see the connection"
         return f"auth_method {self.settings.auth_method!r}, {who}"
+
+
+def _unchanged(wire: dict[str, Any]) -> dict[str, Any]:
+    return wire

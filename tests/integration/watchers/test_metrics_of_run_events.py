@@ -67,3 +67,14 @@ async def test_a_poll_that_fails_is_an_error(workspace, database, statsd, all_se
         await triggerer.until(lambda: statsd.counts("conn_id").get(("errors.ServerFault", CONN)))
     await all_sent()
     assert statsd.counts("conn_id")["errors.ServerFault", CONN] == 1
+
+
+async def test_a_run_that_cannot_be_read_is_an_error_in_each_poll(workspace, database, statsd, all_sent):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(), "runs")
+        await triggerer.until(lambda: database.states)
+        workspace.faults.add("status", status=403, path="*/Pipelines/*", times=2)
+        workspace.finish(await asyncio.to_thread(submit))
+        await triggerer.until(lambda: database.events)
+    await all_sent()
+    assert statsd.counts("conn_id")["errors.PermissionDenied", CONN] == 2

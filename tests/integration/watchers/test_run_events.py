@@ -387,19 +387,58 @@ async def test_a_history_that_cannot_be_read_ends_nothing(status, level, workspa
 
 
 @shared
-async def test_a_job_that_cannot_be_read_is_fired_with_what_is_known(workspace, database, said):
+@pytest.mark.parametrize(
+    "fault",
+    [("status", 403), ("status", 404), ("status", 400), ("status", 500), ("html", 200), ("malformed_json", None)],
+    ids=str,
+)
+async def test_a_job_that_cannot_be_read_is_fired_later_and_delays_no_other(fault, workspace, database, said):
+    kind, status = fault
+    details = {} if status is None else {"status": status}
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher())
         triggerer.start(watcher(component_name="train", experiment_name="exp"), "component")
         await triggerer.until(lambda: len(database.states) == 2)
-        job_id = await asyncio.to_thread(submit_job)
-        workspace.faults.add("status", method="GET", path=f"*/jobs/{job_id}", status=403, times=1)
-        workspace.finish(job_id)
+        bad = await asyncio.to_thread(submit_job)
+        workspace.faults.add(kind, method="GET", path=f"*/jobs/{bad}", times=10**6, **details)
+        workspace.finish(bad)
+        await triggerer.until(lambda: queries(workspace, f"/jobs/{bad}") >= 3)
+        good = await asyncio.to_thread(submit_job)
+        workspace.finish(good)
+        await triggerer.until(lambda: good in fired(database) and good in fired(database, "component"))
+        assert bad not in fired(database)
+        workspace.faults.clear()
+        await triggerer.until(lambda: len(fired(database)) == 2 and len(fired(database, "component")) == 2)
+    assert fired(database) == fired(database, "component") == [good, bad]
+    assert {event["pipeline_name"] for event in database.events["asset"]} == {"train"}
+    assert f"their events follow when all facts about them can be read: {bad} (" in str(said)
+
+
+@shared
+async def test_the_name_of_a_pipeline_that_was_refused_once_is_read_again(workspace, database):
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(pipeline_name="p0", experiment_name="exp"))
+        await triggerer.until(lambda: database.states)
+        workspace.faults.add("status", path="*/Pipelines/p0", status=403, times=2)
+        runs = []
+        for _ in range(2):
+            runs.append(await asyncio.to_thread(submit))
+            workspace.finish(runs[-1])
+            await triggerer.until(lambda: fired(database) == runs)
+
+
+@shared
+async def test_a_wrong_workspace_is_no_first_poll(workspace, database, said):
+    before = submit()
+    finish(workspace, before)
+    workspace.faults.add("status", status=404, times=10**6)
+    async with Triggerer(database) as triggerer:
+        triggerer.start(watcher(on_first_poll="report"))
+        await triggerer.until(lambda: "This poll failed and was discarded" in str(said))
+        assert not database.states
+        workspace.faults.clear()
         await triggerer.until(lambda: fired(database))
-    (event,) = database.events["asset"]
-    assert (event["pipeline_id"], event["pipeline_name"]) == (None, None)
-    assert "component" not in database.events
-    assert f"Run {job_id} could not be read" in str(said)
+    assert fired(database) == [before]
 
 
 @shared

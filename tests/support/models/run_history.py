@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from aml_provider.client.errors import NotFound, ServerFault
-from aml_provider.client.http.messages import OwnSettings
+from aml_provider.client.errors import (
+    BadRequest,
+    MalformedReply,
+    NotFound,
+    PermissionDenied,
+    ServerFault,
+    ServiceError,
+    Throttled,
+)
+from aml_provider.client.http.messages import OwnSettings, Work
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.wire.history import RUN_FIELDS
 from aml_provider.emulator.wire.odata_filters import parse
@@ -23,6 +32,15 @@ SETTINGS = WorkspaceSettings(
     subscription_id="s", resource_group="g", workspace_name="W", region="westeurope", auth_method="default"
 )
 
+_ERRORS: dict[int, type[ServiceError]] = {
+    200: MalformedReply,
+    400: BadRequest,
+    403: PermissionDenied,
+    404: NotFound,
+    429: Throttled,
+    500: ServerFault,
+}
+
 
 @dataclass
 class ModelRun:
@@ -32,6 +50,7 @@ class ModelRun:
         shown: When the history begins to list it.
         ended: When it ends; None: not yet.
         end_shown: When the history writes that.
+        is_listed: Whether the list of jobs has it.
     """
 
     id: str
@@ -44,6 +63,7 @@ class ModelRun:
     parent: str | None = None
     type: str = "azureml.PipelineRun"
     tags: dict[str, str] = field(default_factory=dict)
+    is_listed: bool = True
 
 
 class RunHistory:
@@ -57,6 +77,7 @@ class RunHistory:
         failures: How many of the next requests fail.
         asked: The path and filter of each request.
         pipelines: The names of published pipelines, by id.
+        refused: The status with which requests fail, by a pattern of their path.
     """
 
     def __init__(self) -> None:
@@ -67,6 +88,7 @@ class RunHistory:
         self.failures = 0
         self.asked: list[tuple[str, str]] = []
         self.pipelines = {"p": "score", "q": "train"}
+        self.refused: dict[str, int] = {}
         self.exists = True
 
     def submit(self, lag: float = 0.0, run_id: str | None = None, **facts: Any) -> ModelRun:
@@ -97,11 +119,14 @@ class RunHistory:
             if isinstance(step, OwnSettings):
                 answer = SETTINGS
                 continue
+            if isinstance(step, Work):
+                answer = step.function()
+                continue
             if fuse is not None:
                 fuse.burn()
             try:
                 answer = self.answer(step)
-            except (NotFound, ServerFault) as failure:
+            except ServiceError as failure:
                 error = failure
 
     def answer(self, call: Call[Any]) -> Any:
@@ -111,6 +136,9 @@ class RunHistory:
         if self.failures:
             self.failures -= 1
             raise ServerFault(call.operation, status=503)
+        for pattern, status in self.refused.items():
+            if fnmatchcase(call.path, pattern):
+                raise _ERRORS[status](call.operation, status=status)
         if call.path.endswith("/runs:query"):
             if not self.exists:
                 raise NotFound(call.operation, status=404)
@@ -120,6 +148,16 @@ class RunHistory:
         kind, _, name = unquote(call.path).rpartition("/")
         if kind.endswith("/runs") and name in self.runs and self.runs[name].shown <= self.now:
             return call.parse(self._row(self.runs[name]))
+        if kind == "/runs" and name in self.runs and self.runs[name].shown <= self.now:
+            return call.parse(self._row(self.runs[name]))
+        if kind == "/PipelineRuns/Pipeline":
+            return call.parse([self._list_row(run) for run in self.runs.values() if run.pipeline == name])
+        if kind == "/jobs" and name in self.runs:
+            return call.parse(self._job(self.runs[name]))
+        if call.path == "/jobs":
+            return call.parse({"value": [self._job(run) for run in self.runs.values() if run.is_listed]})
+        if call.path == "/Pipelines":
+            return call.parse([{"Id": key, "Name": value} for key, value in self.pipelines.items()])
         if kind == "/Pipelines" and name in self.pipelines:
             return call.parse({"Id": name, "Name": self.pipelines[name]})
         raise NotFound(call.operation, status=404)
@@ -139,7 +177,7 @@ class RunHistory:
 
     def _row(self, run: ModelRun) -> dict[str, Any]:
         has_ended = self.shows_end(run)
-        bag = {"azureml.runsource": run.type, "azureml.pipelineid": run.pipeline}
+        bag = {"azureml.runsource": run.type} | ({"azureml.pipelineid": run.pipeline} if run.pipeline else {})
         return {
             **dict.fromkeys(RUN_FIELDS),
             "runId": run.id,
@@ -151,6 +189,17 @@ class RunHistory:
             "tags": run.tags,
             "properties": bag,
         }
+
+    def _list_row(self, run: ModelRun) -> dict[str, Any]:
+        """A row of the pipelines service, which is no copy and so never late."""
+        times = {"CreationTime": _text(run.created), "EndTime": None if run.ended is None else _text(run.ended)}
+        status = "Running" if run.ended is None else {"Completed": "Finished"}.get(run.status, run.status)
+        return {"Id": run.id, "PipelineId": run.pipeline, "Status": {"StatusCode": status, **times}}
+
+    def _job(self, run: ModelRun) -> dict[str, Any]:
+        """The run as a job, which is no copy either."""
+        facts = {"status": "Running" if run.ended is None else run.status, "componentId": "azureml:train:1"}
+        return {"name": run.id, "properties": facts, "systemData": {"createdAt": _text(run.created)}}
 
 
 def _text(seconds: float) -> str:

@@ -7,74 +7,16 @@ import random
 
 import pytest
 from support.models.crashes import Crash, Fuse, crashes
-from support.models.run_history import SETTINGS, START, RunHistory
+from support.models.run_history import SETTINGS, START
+from support.models.run_world import World
 
 from aml_provider.client.errors import ServerFault
-from aml_provider.durable import ended_runs
+from aml_provider.durable import ended_runs, run_events
 from aml_provider.durable.ended_runs import LEAST_WINDOW, WINDOW, SeenRuns, find_endings, run_hash
-from aml_provider.durable.run_events import SharedRuns, read_run_event, watch_runs
-from aml_provider.durable.run_sources import ExperimentRuns
 from aml_provider.durable.wanted_runs import WantedRuns
 from aml_provider.stored import CursorUnreadable
-from aml_provider.watching.outbox import WatcherRecord
 
 HOUR = 3600.0
-
-
-class World:
-    """A history, the triggerer's shared poll, and what Airflow has stored for each watcher."""
-
-    def __init__(self, *wanted, **one):
-        self.history = RunHistory()
-        self.wanted = wanted or (WantedRuns.of(**one),)
-        self.records = [WatcherRecord() for _ in self.wanted]
-        self.events = [[] for _ in self.wanted]
-        self.polls = []
-        self.restart()
-
-    def restart(self):
-        """A new triggerer: only what is stored remains."""
-        self.shared = SharedRuns(ExperimentRuns("exp"))
-        self.watchers = [self._join(index) for index in range(len(self.wanted))]
-        self.polls = []
-
-    def _join(self, index):
-        record = self.records[index]
-        if record.cursor_text is not None:
-            record = WatcherRecord.from_json(json.loads(json.dumps(record.to_json())), read_run_event)
-        return watch_runs(self.shared, self.wanted[index], record, self.history.now)
-
-    def poll(self, fuse=None):
-        """Poll once; the fuse burns at each step at which a triggerer can die."""
-        fuse = fuse or Fuse()
-        poll = self.history.drive(self.shared.poll(self.history.now), fuse)
-        for index, watcher in enumerate(self.watchers):
-            fuse.burn()
-            events = watcher.take(poll, self.history.now)
-            if watcher.must_save:
-                self.records[index] = watcher.record
-                fuse.burn()
-            for event in events:
-                self.events[index].append(event)
-                fuse.burn()
-        for earlier in self.polls:
-            earlier.is_stored = True
-        self.polls.append(poll)
-
-    def fired(self, index=0):
-        return [event["run_id"] for event in self.events[index]]
-
-    def distinct(self, index=0):
-        """The runs that were fired, after a check that repeats are equal."""
-        by_run = {}
-        for event in self.events[index]:
-            assert by_run.setdefault(event["run_id"], event) == event
-        assert len({event["id"] for event in by_run.values()}) == len(by_run)
-        return set(by_run)
-
-    @property
-    def seen(self):
-        return SeenRuns.decode(self.records[0].cursor_text)
 
 
 @pytest.fixture
@@ -447,7 +389,7 @@ class Storm(World):
     def submit(self):
         dice = self.dice
         lag = dice.choice([0, 0, 5, 300, 0.9 * LEAST_WINDOW])
-        self.history.submit(lag=lag, pipeline=dice.choice("pq"), tags=dice.choice([{}, {"t": "1"}]))
+        self.history.submit(lag=lag, pipeline=dice.choice(["p", "q", ""]), tags=dice.choice([{}, {"t": "1"}]))
 
     def end(self):
         active = [run for run in self.history.runs.values() if run.ended is None]
@@ -463,6 +405,10 @@ class Storm(World):
     def attempt(self):
         if self.dice.random() < 0.2:
             self.history.failures = 1
+        # Facts that cannot be read, of all runs or of some.
+        self.history.refused = self.dice.choice(
+            [{}, {}, {"/Pipelines/*": 403}, {"/jobs/*": 500}, {"/jobs/*[1-5]": 200}]
+        )
         # What a first poll may pass over: an end that the history showed before it, or while it was under way.
         before = [run_id for run_id, run in self.history.runs.items() if self.history.shows_end(run)]
         firsts = [index for index, record in enumerate(self.records) if record.cursor_text is None]
@@ -479,12 +425,18 @@ class Storm(World):
 
     def calm(self):
         self.history.between = lambda: None
+        self.history.refused = {}
         for run in list(self.history.runs.values()):
             if run.ended is None:
                 self.history.end(run)
         self.history.now += 10 * WINDOW
         for _ in range(4):
             self.poll()
+        while self.polls[-1].is_partial:
+            self.poll()
+        # The last events are known to be stored.
+        self.poll()
+        self.poll()
 
     def judge(self):
         for index, wanted in enumerate(self.wanted):
@@ -500,7 +452,7 @@ class Storm(World):
 
     def _matches(self, wanted, run):
         states = {"Completed": "Finished"}
-        named = wanted.pipeline_name in {None, self.history.pipelines[run.pipeline]}
+        named = wanted.pipeline_name in {None, self.history.pipelines.get(run.pipeline)}
         return (
             states.get(run.status, run.status) in wanted.states
             and named
@@ -524,6 +476,35 @@ def _storm(seed):
 @pytest.mark.parametrize("seeds", [range(start, start + 60) for start in range(0, 300, 60)], ids=lambda r: str(r[0]))
 def test_in_a_storm_each_run_is_fired_once(seeds):
     assert _storms(seeds) > 300
+
+
+def test_in_a_storm_in_which_a_poll_reports_few_runs_each_run_is_fired_once(monkeypatch):
+    real = ended_runs.find_endings
+    monkeypatch.setattr(run_events, "find_endings", lambda *one, **other: real(*one, **other, most=2))
+    assert _storms(range(300, 360)) > 300
+
+
+def test_the_storm_notices_a_watcher_that_decides_runs_whose_facts_it_lacks(monkeypatch):
+    monkeypatch.setattr(
+        ended_runs.Endings,
+        "without",
+        lambda endings, unread: endings._replace(changes=tuple(run for run in endings.changes if run.id not in unread)),
+    )
+    with pytest.raises(AssertionError, match="lost"):
+        _storms(range(50))
+
+
+def test_the_storm_notices_a_window_that_passes_what_is_still_to_be_reported(monkeypatch):
+    real = ended_runs.find_endings
+
+    def passing(seen, runs, **options):
+        found = real(seen, runs, **options, most=2)
+        newest = max([found.cursor.floor, *found.cursor.active.values(), *found.cursor.decided.values()])
+        return found._replace(cursor=found.cursor._replace(floor=max(found.cursor.floor, newest - LEAST_WINDOW)))
+
+    monkeypatch.setattr(run_events, "find_endings", passing)
+    with pytest.raises(AssertionError, match="lost"):
+        _storms(range(50))
 
 
 def test_the_storm_notices_a_watcher_that_goes_by_the_order_of_ends(monkeypatch):
