@@ -221,6 +221,11 @@ ELSEWHERE = {
         "dags/test_manual_state_changes.py",
         "test_a_task_that_had_ended_before_left_its_run_for_a_reason",
     ),
+    "a retry whose function or `pre_execute` raises `AirflowSkipException` or `AirflowFailException` "
+    "while the run is active": (
+        "integration/run_operator/test_decorated.py",
+        "test_a_retry_that_raises_leaves_the_active_run_alone_until_a_clear",
+    ),
     "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tried_out"),
 }
 
