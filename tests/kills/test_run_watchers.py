@@ -16,7 +16,7 @@ from airflow import __version__
 from local_airflow import LocalAirflow
 from processes import Guard
 from support.services.held_workspace import HeldWorkspace
-from support.services.recorded_workspace import SUBSCRIPTION, TOKEN
+from support.services.recorded_workspace import TOKEN
 
 if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
     pytest.skip("assets have a state since Airflow 3.3", allow_module_level=True)
@@ -75,7 +75,7 @@ class Watched(WatchedAirflow):
 def watched(tmp_path_factory):
     with contextlib.ExitStack() as resources:
         workspace = resources.enter_context(HeldWorkspace(1))
-        settings = WorkspaceSettings(**SUBSCRIPTION, auth_method="static_token", endpoint=workspace.url, secret=TOKEN)
+        settings = WorkspaceSettings(**workspace.connection()["extra"], secret=TOKEN)
         client = resources.enter_context(Client(settings))
         airflow = resources.enter_context(
             LocalAirflow(
