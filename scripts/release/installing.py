@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: The lock from which the wheel's dependencies are taken.
 _LOCK = "requirements/airflow-3.3.txt"
-_EXTRA = "emulator"
+_EXTRAS = "emulator,openlineage"
 
 _IMPORT = """
 import importlib, json, pkgutil
@@ -31,7 +31,8 @@ import aml_provider
 
 failed, names = {}, []
 for module in pkgutil.walk_packages(aml_provider.__path__, "aml_provider.", onerror=lambda name: None):
-    if not module.name.endswith(".__main__"):
+    # Only pytest loads its plugin; each cell of the matrix does.
+    if not module.name.endswith((".__main__", ".pytest_plugin")):
         names.append(module.name)
 for name in names:
     try:
@@ -83,7 +84,7 @@ def install(built: Built, repository: Repository, scratch: Path) -> Path:
     environment, wanted = scratch / "environment", scratch / "wanted.txt"
     # By name and hash, not by path: a path would be written into the environment, and from there into the SBOM.
     digest = hashlib.sha256(built.wheel.read_bytes()).hexdigest()
-    wanted.write_text(f"{repository.name}[{_EXTRA}]=={built.version} --hash=sha256:{digest}\n")
+    wanted.write_text(f"{repository.name}[{_EXTRAS}]=={built.version} --hash=sha256:{digest}\n")
     python = environment / "bin" / "python"
     sources: list[str | Path] = [
         "--find-links",
