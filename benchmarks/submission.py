@@ -21,6 +21,7 @@ class _TaskInstance:
     dag_id = "dag"
     run_id = "run"
     map_index = -1
+    try_number = 1
     max_tries = 0
 
     def __init__(self, number: int) -> None:
