@@ -33,8 +33,8 @@ _CHECKS = 2
 _STEPS_PAGE = 500
 _STEPS_EXPECTED = 10
 # A round ends the waits of at most this many runs, whose steps fit one page. The other ended runs follow in the next
-# round, so many seconds after this one began. The supervisor of Airflow's triggerer stores an event in some 10 ms, and
-# reads no log lines meanwhile: hundreds of events at a time would block the triggerer at a log line for a second.
+# round, so many seconds after this one began. While the supervisor of Airflow's triggerer stores events, it reads no
+# log lines, so hundreds of events at a time would block the triggerer at a log line.
 _ENDS = _STEPS_PAGE // _STEPS_EXPECTED
 _NEXT_ENDS = 1.0
 # Once this many runs could not be read, the service counts as down, and the others are not read.
