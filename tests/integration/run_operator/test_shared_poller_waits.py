@@ -17,7 +17,6 @@ from support.drivers.shared_polls import (
     connect,
     fire,
     queries,
-    refused,
     submit,
     until,
     waiting,
@@ -165,12 +164,17 @@ async def test_a_line_that_blocks_blocks_only_its_own_wait(workspace):
     blocked, other = submit(workspace, 2)
     is_read = threading.Event()
     poller = await shared_poller("azureml_default", "exp")
+
+    def block(level, text):
+        assert threading.current_thread() is not threading.main_thread(), "it would block the event loop"
+        is_read.wait()
+
     waits = [
         asyncio.create_task(poller.wait(run_id, poll_interval=0.05, deadline=None, log=log))
-        for run_id, log in ((blocked, lambda level, text: is_read.wait()), (other, lambda level, text: None))
+        for run_id, log in ((blocked, block), (other, lambda level, text: None))
     ]
     try:
-        workspace.clock.advance(4000)
+        workspace.clock.advance(40_000)
         assert (await waits[1]).id == other
         assert not waits[0].done()
     finally:
@@ -191,7 +195,8 @@ async def test_an_error_while_a_line_blocks_is_not_lost(workspace):
     wait = asyncio.create_task(poller.wait(run_id, poll_interval=0.05, deadline=None, log=log))
     await until(lambda: lines)
     workspace.faults.add("status", status=403, path=f"*/PipelineRuns/{run_id}")
-    await until(lambda: refused(workspace, 403))
+    # The wait has left the queue, but its waiter does not know that yet.
+    await until(lambda: not len(poller.queue))
     is_read.set()
     with pytest.raises(PermissionDenied):
         await wait
