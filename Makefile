@@ -106,7 +106,7 @@ conformance: $(NEWEST) $(SDK_V1) $(SDK_V2) $(AZURITE) ## Let Microsoft's SDKs of
 			tests/conformance/$$sdk $(ARGS) || failed=1; \
 	done; exit $$failed
 
-bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/performance.md too)
+bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
 release-check: $(RELEASE) ## Build the package and examine it as PyPI and users would; dist/ then has what can be uploaded

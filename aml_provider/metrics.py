@@ -1,7 +1,7 @@
 """The provider's metrics, which Airflow's own stats send to StatsD, Datadog or OpenTelemetry.
 
-:data:`METRICS` is the one place that names them; ``docs/metrics.md`` has the same table. Nothing here is loaded with a
-DAG file.
+:data:`METRICS` is the one place that names them; ``docs/reference/metrics.md`` has the same table. Nothing here is
+loaded with a DAG file.
 
 The id of a DAG run, a task's try or a pipeline run is never a tag: each value of a tag is a time series of its own.
 """

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures that test DAGs against a local workspace (docs/testing-your-dags.md).
+"""The pytest plugin: fixtures that test DAGs against a local workspace (docs/how-to/testing-your-dags.md).
 
 pytest imports it in every project of an environment with this package, so it imports nothing but pytest.
 """

@@ -1,6 +1,7 @@
 """All benchmarks: prints each row with its budget, and fails if one is missed.
 
-``python benchmarks/bench.py [--only GROUP …] [--write]``; ``--write`` puts the figures into ``docs/performance.md``.
+``python benchmarks/bench.py [--only GROUP …] [--write]``; ``--write`` puts the figures into
+``docs/concepts/performance.md``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
-_PAGE = _DOCS / "performance.md"
+_PAGE = _DOCS / "concepts" / "performance.md"
 _PICTURE = _DOCS / "images" / "waiting.svg"
 
 
@@ -103,7 +104,7 @@ def main() -> int:
     assert compileall.compile_dir(Path(aml_provider.__file__).parent, quiet=1)
     parser = argparse.ArgumentParser(description="Measures what the provider costs.")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="groups to measure")
-    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/concepts/performance.md")
     options = parser.parse_args()
     found: list[Row] = []
     for name in options.only:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from statsd_server import Sample
 
-_DOCS = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+_DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference" / "metrics.md"
 _ROW = re.compile(r"^\| `azureml\.(\S+)` \|(?:[^|]*\|){3} ([^|]*) \|", re.MULTILINE)
 _PREFIX = "airflow.azureml."
 # Who sends them, as the documentation calls it, and the component whose environment names its server. LocalExecutor

@@ -117,7 +117,7 @@ class LocalWorkspace:
         self.add_fault("drop", method=method, path=path)
 
     def add_fault(self, kind: str, **fault: Any) -> None:
-        """Add a fault, which matching requests meet; docs/emulator.md lists the kinds and what narrows them down."""
+        """Add a fault, which matching requests meet; docs/reference/emulator.md lists kinds and filters."""
         self._client.post("/faults", json={"kind": kind, **fault}).raise_for_status()
 
     def clear_faults(self) -> None:

@@ -1,6 +1,6 @@
 """Reads a connection of Airflow's type ``wasb`` in the same way as ``WasbHook`` and Azure's SDK together.
 
-``docs/blob-sensor.md`` lists the forms. This reader is more tolerant of blanks and letter case.
+``docs/reference/blob-sensor.md`` lists the forms. This reader is more tolerant of blanks and letter case.
 """
 
 from __future__ import annotations

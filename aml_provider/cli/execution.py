@@ -141,8 +141,8 @@ def _errors_reported(*, verbose: bool) -> Iterator[None]:
 def _message_of(error: Exception) -> str:
     if isinstance(error, AirflowNotFoundException):
         return (
-            f"{error}. Name another connection with --conn-id, or add this connection, as docs/connection.md of this "
-            "provider describes. `airflow connections list` lists the existing ones."
+            f"{error}. Name another connection with --conn-id, or add this connection, as docs/set-up/connection.md "
+            "of this provider describes. `airflow connections list` lists the existing ones."
         )
     if isinstance(error, (CommandError, AzureMLError, AirflowException)):
         return str(error)

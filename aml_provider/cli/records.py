@@ -1,6 +1,6 @@
 """The fields that commands show of pipelines, runs and other items.
 
-Scripts rely on the names of the fields (docs/command-line.md).
+Scripts rely on the names of the fields (docs/reference/command-line.md).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Need(NamedTuple):
     """The actions that one kind of operation needs, below ``Microsoft.MachineLearningServices/workspaces/``.
 
     Attributes:
-        purpose: The operations, as in the table of docs/connection.md.
+        purpose: The operations, as in the table of docs/set-up/connection.md.
         v1: The actions for published pipelines.
         v2: The actions for components.
         role: A built-in role that grants them.

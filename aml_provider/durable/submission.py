@@ -3,7 +3,7 @@
 The service has no idempotency key and never lets a client choose the id of a published pipeline's run. So each
 submission carries a key, the submission record is stored before the request is sent, and whenever the outcome is in
 doubt, the key is looked up instead of sending the request again. A job has an id of our choice: in doubt, that id is
-read, and the job may be submitted again. ``docs/reliability-protocol.md`` describes the whole protocol.
+read, and the job may be submitted again. ``docs/concepts/reliability-protocol.md`` describes the whole protocol.
 """
 
 from __future__ import annotations

@@ -34,11 +34,11 @@ class LocalWorkspace(EmulatorServer):
     below, it has those of :class:`~aml_provider.emulator.server.EmulatorServer`.
 
     Args:
-        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file (docs/emulator.md).
+        seed: ``demo``, ``none``, a file, or a mapping in the format of a seed file (docs/reference/emulator.md).
         blobs: The container that becomes the datastore ``workspaceblobstore``, the default one. None: the datastores
             are those of the seed, and nothing can read or write blobs.
         speed: Workspace seconds per real second.
-        quirks: Texts like ``history_lag=30s`` (docs/emulator-details.md).
+        quirks: Texts like ``history_lag=30s`` (docs/reference/emulator-details.md).
         token: The bearer token that calls must send; None: a new one.
 
     Raises:
@@ -87,7 +87,7 @@ class LocalWorkspace(EmulatorServer):
     def runs(self, experiment: str | None = None) -> list[dict[str, Any]]:
         """All runs and jobs, oldest first, or those of one experiment.
 
-        Each is as ``GET /_emulator/runs`` of the control API shows it (docs/emulator.md): ``id``, ``status``,
+        Each is as ``GET /_emulator/runs`` of the control API shows it (docs/reference/emulator.md): ``id``, ``status``,
         ``experiment``, ``pipeline_name``, ``component_id``, ``parameters``, ``data_paths``, ``tags``, ``steps`` and
         more.
         """

@@ -1,7 +1,7 @@
 """The verdict on a storm: which promises were broken, and what Airflow itself did that looks like it.
 
 The workspace's record decides. Where it shows a broken promise, what Airflow says of that task instance is read too:
-the windows that ``docs/reliability.md`` names are told apart by facts, and counted.
+the windows that ``docs/concepts/reliability.md`` names are told apart by facts, and counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _MARKS = ("mark_success", "mark_failed")
-# The windows, as the report calls them, with their places in ``docs/reliability.md``.
+# The windows, as the report calls them, with their places in ``docs/concepts/reliability.md``.
 _LOST = "continues after a state change that Airflow lost (15)"
 _UNMARKED = "cancelled without a cancel tag, as that request failed (5)"
 _STRUCK = "continues after a state change, as Airflow's API server was killed just then (15)"

@@ -62,7 +62,7 @@ class Report:
         yield from _table("done", {**self._counts, **self._totals})
         yield from _table("faults that met a request", self._faults)
         yield from _table("seen", self._verdict.seen)
-        yield from _table("what Airflow did by itself (docs/reliability.md)", self._excused)
+        yield from _table("what Airflow did by itself (docs/concepts/reliability.md)", self._excused)
         for window, violation in self._verdict.excused:
             yield f"  {window}: {violation}"
         for name, (figure, least) in self._short.items():

@@ -1,7 +1,7 @@
 """What Airflow itself says about task instances: their final states, their deadlines, and whom it told to end.
 
-Whether it has lost what a person did (``docs/reliability.md``, "Known limitations") is read from its own words in the
-task's log, those of the supervisor and of the triggerer, and never from ours.
+Whether it has lost what a person did (``docs/concepts/reliability.md``, "Known limitations") is read from its own words
+in the task's log, those of the supervisor and of the triggerer, and never from ours.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
-_DOCUMENTATION = _ROOT / "docs/emulator-details.md"
+_DOCUMENTATION = _ROOT / "docs/reference/emulator-details.md"
 _FOREIGN = ("AZURE_", "ARM_", "AZUREML_", "MSI_", "IDENTITY_", "IMDS_", "SSL_CERT_")
 _FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
 

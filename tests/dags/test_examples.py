@@ -176,7 +176,7 @@ def test_the_two_forms_of_the_example_differ_in_one_line_and_the_page_shows_it(d
     # Each form has one argument that the other one leaves at None.
     assert old == {"pipeline_name": "'score-files'", "component_name": "None"}
     assert new == {"pipeline_name": "None", "component_name": "'score_files'"}
-    page = Path(path).parents[1] / "docs/from-v1-to-v2.md"
+    page = Path(path).parents[1] / "docs/how-to/from-v1-to-v2.md"
     (diff,) = re.findall(r"^```diff\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     changed = [line for line in diff.splitlines() if not line.startswith(" ")]
     assert changed == ['-    pipeline_name="score-files",', '+    component_name="score_files",']

@@ -1,4 +1,4 @@
-"""What happens when …: each row of the table in ``docs/reliability.md``, on the Airflow at hand.
+"""What happens when …: each row of the table in ``docs/concepts/reliability.md``, on the Airflow at hand.
 
 Acts of people on a task that is running or deferred need a real scheduler and triggerer: ``tests/kills``.
 """
@@ -14,7 +14,7 @@ import pytest
 from support.airflow.played_dag import PlayedDag
 from support.airflow.run_operator_dags import load_dags
 
-TABLE = Path(__file__).parents[2] / "docs" / "reliability.md"
+TABLE = Path(__file__).parents[2] / "docs" / "concepts" / "reliability.md"
 TESTED = {}
 #: Waits on a worker and in the triggerer; a component's job (v2) does not differ in how it is waited for.
 BOTH = pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_one_place_is_one_asset(uri):
 
 @pytest.mark.parametrize("rest", ["/", "#1.csv"])
 def test_what_airflow_cuts_off_before_it_asks_cannot_be_refused(rest):
-    """docs/lineage.md says so; if Airflow changes this, it can be refused."""
+    """docs/reference/lineage.md says so; if Airflow changes this, it can be refused."""
     assert Asset(f"{PLACE}/In{rest}").uri == f"{PLACE}/In"
 
 

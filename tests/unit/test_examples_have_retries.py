@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "example_dags/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "example_dags/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SNIPPETS = [
     (f"{page.name}, snippet {number}", textwrap.dedent(code))
     for page in PAGES

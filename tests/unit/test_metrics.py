@@ -19,7 +19,7 @@ from aml_provider.compat import AirflowFailException
 from aml_provider.connection import airflow_errors
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "metrics.md"
+DOCS = ROOT / "docs" / "reference" / "metrics.md"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_alerts_name_only_metrics_that_exist():
         re.escape(f"azureml.{one.name}").replace("<state>", r"\w+").replace("<why>", r"\w+") for one in metrics.METRICS
     }
     known = {pattern.replace("<class>", r"\w+") for pattern in known}
-    named = re.findall(r"`(azureml\.[\w.<>]+)`", (ROOT / "docs" / "alerting.md").read_text())
+    named = re.findall(r"`(azureml\.[\w.<>]+)`", (ROOT / "docs" / "how-to" / "alerting.md").read_text())
     assert len(set(named)) > 8
     for name in named:
         plain = re.sub("<.*>", "x", name)

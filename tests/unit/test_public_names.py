@@ -299,7 +299,7 @@ def shown_imports():
     pattern = re.compile(r"^\s*from aml_provider\.([\w.]+) import (?:\(([^)]*)\)|([^#\n]*))", re.MULTILINE)
     for path in (
         ROOT / "README.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
         *sorted((ROOT / "example_dags").glob("*.py")),
     ):
         for module, in_brackets, in_line in pattern.findall(path.read_text()):

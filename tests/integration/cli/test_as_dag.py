@@ -16,7 +16,7 @@ from support.airflow.task import Task
 from support.drivers.command_line import CommandLine
 from support.services.recorded_workspace import RecordedWorkspace
 
-DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from support.drivers.command_line import CommandLine
 from aml_provider.client.models import Recurrence
 from aml_provider.hooks.azure_ml import AzureMLHook
 
-DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 NOWHERE = "http://127.0.0.1:1"
 
 

@@ -13,7 +13,7 @@ from aml_provider.client.models import Recurrence
 from aml_provider.compat import AirflowFailException
 from aml_provider.hooks.azure_ml import AzureMLHook
 
-DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from support.samples.quirks import JOB_QUIRKS, QUIRKS, TOGETHER
 from aml_provider.emulator.quirks import Quirks
 from aml_provider.emulator.server import EmulatorServer
 
-DOCS = Path(__file__).parents[3] / "docs" / "emulator-details.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "emulator-details.md"
 SEED = {
     "datastores": [{"name": "store", "account_name": "a", "account_key": "a2V5", "container": "c"}],
     "pipelines": [

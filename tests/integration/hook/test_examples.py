@@ -1,4 +1,4 @@
-"""The examples of docs/hook.md do what they say, in the order in which one reads them."""
+"""The examples of docs/reference/hook.md do what they say, in the order in which one reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.hooks.azure_ml import AzureMLHook
 
-PAGE = Path(__file__).parents[3] / "docs" / "hook.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "hook.md"
 TEXT = PAGE.read_text()
 EXAMPLES = re.findall(r"^## (.*?)$|^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 

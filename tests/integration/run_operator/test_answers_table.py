@@ -1,4 +1,4 @@
-"""Each answer of the service, in each phase of a run, leads to what ``docs/reliability-protocol.md`` says.
+"""Each answer of the service, in each phase of a run, leads to what ``docs/concepts/reliability-protocol.md`` says.
 
 The table is generated here. If it differs from what happens, the test prints the table as it has to be.
 """
@@ -23,7 +23,7 @@ from aml_provider.compat import TaskDeferred
 from aml_provider.triggerer.run_poller import RunPoller
 from aml_provider.worker import run_pipeline, run_wait
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "reliability-protocol.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "reliability-protocol.md"
 BEGIN, END = "<!-- made by tests/integration/run_operator/test_answers_table.py -->\n", "<!-- end -->"
 
 ANSWERS = {
@@ -263,7 +263,7 @@ def stored_table():
 def test_the_table_states_what_happens(play_all):
     head = ["the service answers", *PHASES]
     made = "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head))) + play_all(ANSWERS)
-    assert stored_table() == made, f"docs/reliability-protocol.md has to say:\n{BEGIN}{made}{END}"
+    assert stored_table() == made, f"docs/concepts/reliability-protocol.md has to say:\n{BEGIN}{made}{END}"
 
 
 def test_a_retry_after_within_the_budget_changes_when_but_not_what(play_all):

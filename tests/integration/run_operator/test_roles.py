@@ -1,4 +1,4 @@
-"""The custom roles of docs/roles.md: a task that has one of them may make every call that it makes."""
+"""The custom roles of docs/set-up/roles.md: a task that has one of them may make every call that it makes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_schedule_on_a_recurrence_needs_its_role_only(workspace, task, made):
 
 
 def test_a_schedule_on_a_folder_needs_the_role_of_the_sensor_too(workspace, task, made):
-    """As docs/roles.md says."""
+    """As docs/set-up/roles.md says."""
     task.store = Store()
     create(task, datastore="store")
     secret = "Microsoft.MachineLearningServices/workspaces/datastores/listsecrets/action"

@@ -1,4 +1,4 @@
-"""The example of docs/testing-your-dags.md: a project of its own, whose tests pass on the Airflow at hand."""
+"""The example of docs/how-to/testing-your-dags.md: a project of its own, whose tests pass on the Airflow at hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = ROOT / "tests" / "users_project"
-PAGE = (ROOT / "docs" / "testing-your-dags.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "testing-your-dags.md").read_text()
 # pytest-asyncio warns without its own setting.
 OPTIONS = ("-W", "error::pytest.PytestWarning", "-o", "asyncio_default_fixture_loop_scope=function")
 FILES = sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.rglob("*.*") if "__pycache__" not in path.parts)

@@ -130,8 +130,8 @@ def lost(
     """The existing versions that a reader wants, and that no consumer has got or may have got.
 
     If a person marks a sensor as success, its batch may be gone with it. If a person marks a reader of events as
-    anything, its events may be gone (``docs/blob-sensor.md``, ``docs/blob-watcher.md``). A batch holds everything that
-    existed; so a version was not in it if a later version was delivered before that act.
+    anything, its events may be gone (``docs/reference/blob-sensor.md``, ``docs/reference/blob-watcher.md``). A batch
+    holds everything that existed; so a version was not in it if a later version was delivered before that act.
     """
     got = {key for one in handed for key in one.versions}
     missing = [version for version in versions if version.gone == math.inf and version.key not in got]

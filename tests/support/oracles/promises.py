@@ -39,7 +39,7 @@ class Act(NamedTuple):
     Args:
         time: When, in seconds of the workspace's clock, or a little before.
         kind: One of :data:`KINDS`; ``cancel`` is a cancellation in the workspace; ``lost_mark`` a manual state change
-            that Airflow lost (``docs/reliability.md``).
+            that Airflow lost (``docs/concepts/reliability.md``).
         task: The task instance.
         done: When it had certainly taken effect, or never would; None: at ``time``.
     """

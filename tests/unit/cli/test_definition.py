@@ -40,7 +40,7 @@ def walk(commands, path=()):
             yield " ".join((*path, command.name)), command
 
 
-DOCS = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 (GROUP,) = get_azureml_cli_commands()
 COMMANDS = dict(walk(GROUP.subcommands))
 

@@ -26,8 +26,8 @@ from aml_provider.client.rights import (
 )
 
 DOCS = Path(__file__).parents[3] / "docs"
-SECTION = (DOCS / "connection.md").read_text().partition("## Permissions\n")[2].partition("\n## ")[0]
-ROLES_PAGE = (DOCS / "roles.md").read_text()
+SECTION = (DOCS / "set-up" / "connection.md").read_text().partition("## Permissions\n")[2].partition("\n## ")[0]
+ROLES_PAGE = (DOCS / "set-up" / "roles.md").read_text()
 #: The cells of each row of the table.
 ROWS = [
     [cell.strip() for cell in line.split("|")[1:-1]]

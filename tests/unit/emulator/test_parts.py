@@ -293,7 +293,7 @@ class TestSeed:
         assert len(workspace.data_types) == 11
 
     def test_the_seed_in_the_documentation_is_valid(self):
-        text = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
+        text = (Path(__file__).parents[3] / "docs" / "reference" / "emulator.md").read_text()
         workspace = a_workspace(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
         (pipeline,) = workspace.pipelines.values()
         assert [step.name for step in pipeline.steps] == ["prepare", "train", "publish"]
