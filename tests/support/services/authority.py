@@ -74,6 +74,7 @@ class Authority:
         secrets: The client secret of each application.
         certificates: The certificate of each application, as PEM.
         federated: The Kubernetes token that each identity trusts.
+        mismatch: The answer to any other Kubernetes token.
         assigned: The client ids that this host's identity endpoint answers for; empty is the system-assigned one.
         unknown_scopes: Audiences for which nobody gets a token.
         outage: A status that answers everything, as during an outage.
@@ -99,6 +100,7 @@ class Authority:
         self.secrets: dict[str, str] = {}
         self.certificates: dict[str, bytes] = {}
         self.federated: dict[str, str] = {}
+        self.mismatch = "AADSTS700213: No matching federated identity record found for this subject."
         self.assigned: set[str] = set()
         self.unknown_scopes: set[str] = set()
         self.outage = 0
@@ -185,9 +187,7 @@ class Authority:
         elif client in self.certificates:
             self._verify(form["client_assertion"], client, audience)
         elif form["client_assertion"] != self.federated.get(client):
-            raise _Refusal(
-                400, "invalid_client", "AADSTS700213: No matching federated identity record found for this subject."
-            )
+            raise _Refusal(400, "invalid_client", self.mismatch)
 
     def _verify(self, assertion: str, client: str, audience: str) -> None:
         certificate = x509.load_pem_x509_certificate(self.certificates[client])

@@ -326,6 +326,8 @@ async def test_closing_ends_what_is_being_asked():
         ("AADSTS7000222: The provided client secret keys for app 'x' are expired.", "into the connection's password"),
         ("AADSTS700027: Client assertion failed signature validation.", "Upload the certificate in certificate_path"),
         ("AADSTS7002138: No matching federated identity record found.", "issuer, subject and audience"),
+        ("AADSTS70025: The client has no configured federated identity credentials.", "issuer, subject and audience"),
+        ("AADSTS90061: Request to External OIDC endpoint failed.", "must be reachable from the internet"),
         ("AADSTS900382: Confidential Client is not supported in Cross Cloud request.", "Check tenant_id, and cloud"),
         ("AADSTS53003: Access has been blocked by Conditional Access policies.", "Conditional Access policy"),
         ("AADSTS7000112: Application 'x' is disabled.", "The application is disabled"),

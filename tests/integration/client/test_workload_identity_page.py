@@ -1,0 +1,97 @@
+"""Each mistake that docs/set-up/workload-identity.md lists is made, and leads to the error that the page quotes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.services.authority import CLIENT, TENANT, settings
+
+from aml_provider.client.auth.credentials import build_credential, get_token
+from aml_provider.client.errors import AzureMLError
+
+PAGE = Path(__file__).parents[3] / "docs" / "set-up" / "workload-identity.md"
+# The identity signs in, and then lacks a role: refused by the workspace or by a storage account, not by Microsoft Entra.
+AFTER_SIGN_IN = {"403", "AuthorizationPermissionMismatch"}
+
+
+def quoted() -> set[str]:
+    """The first code in each row of the page's table of mistakes."""
+    _, _, section = PAGE.read_text().partition("## What a mistake does\n")
+    section, _, _ = section.partition("\n## ")
+    return set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
+
+
+@pytest.fixture
+def pod(authority, monkeypatch, tmp_path):
+    """The environment of a pod as the webhook leaves it, whose token its identity trusts."""
+    path = tmp_path / "azure-identity-token"
+    path.write_text("token of the service account")
+    authority.federated[CLIENT] = path.read_text()
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(path))
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+    return monkeypatch
+
+
+def sign_in():
+    connection = settings("workload_identity")
+    return get_token(build_credential(connection), connection, connection.token_scope)
+
+
+def no_label(pod, _):
+    pod.delenv("AZURE_FEDERATED_TOKEN_FILE")
+
+
+def no_annotation(pod, _):
+    # The webhook sets the variable anyway.
+    pod.setenv("AZURE_CLIENT_ID", "")
+
+
+def another_client_id(pod, _):
+    pod.setenv("AZURE_CLIENT_ID", "33333333-3333-3333-3333-333333333333")
+
+
+def no_network(_, authority):
+    authority.outage = 503
+
+
+def answer(code):
+    def mistake(_, authority):
+        authority.federated[CLIENT] = "token of another service account"
+        authority.mismatch = f"{code}: The token of this service account is not accepted."
+
+    return mistake
+
+
+MISTAKES = {
+    "workload_identity needs AZURE_FEDERATED_TOKEN_FILE": (no_label, "label the pods of workers and triggerers"),
+    "is empty, and so is AZURE_CLIENT_ID": (no_annotation, "login"),
+    "AADSTS700211": (answer("AADSTS700211"), "issuer, subject and audience"),
+    "AADSTS700212": (answer("AADSTS700212"), "issuer, subject and audience"),
+    "AADSTS700213": (answer("AADSTS700213"), "issuer, subject and audience"),
+    "AADSTS70021": (answer("AADSTS70021"), "issuer, subject and audience"),
+    "AADSTS70025": (answer("AADSTS70025"), "issuer, subject and audience"),
+    "AADSTS700016": (another_client_id, "login 33333333-3333-3333-3333-333333333333"),
+    "AADSTS90061": (answer("AADSTS90061"), "reachable from the internet"),
+    "the identity provider did not answer": (no_network, f"login {CLIENT}"),
+}
+
+
+def test_without_a_mistake_the_pod_signs_in(authority, pod):
+    assert sign_in() == authority.issued[0]
+
+
+@pytest.mark.parametrize("said", MISTAKES)
+def test_a_mistake_leads_to_the_error_on_the_page(said, authority, pod):
+    mistake, next_step = MISTAKES[said]
+    mistake(pod, authority)
+    with pytest.raises(AzureMLError) as caught:
+        sign_in()
+    assert re.search(rf"{re.escape(said)}\b", str(caught.value))
+    assert next_step in str(caught.value)
+
+
+def test_the_page_lists_these_mistakes_and_no_others():
+    assert quoted() == {*MISTAKES, *AFTER_SIGN_IN}
