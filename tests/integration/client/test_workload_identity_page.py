@@ -12,7 +12,7 @@ from aml_provider.client.auth.credentials import build_credential, get_token
 from aml_provider.client.errors import AzureMLError
 
 PAGE = Path(__file__).parents[3] / "docs" / "set-up" / "workload-identity.md"
-# The identity signs in, and then lacks a role: refused by the workspace or by a storage account, not by Microsoft Entra.
+# The identity signs in, and then lacks a role: the workspace or a storage account refuses it, not Microsoft Entra.
 AFTER_SIGN_IN = {"403", "AuthorizationPermissionMismatch"}
 
 
