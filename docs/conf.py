@@ -44,7 +44,7 @@ html_logo = html_favicon = "integration-logos/azureml-pipelines.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
-html_search_scorer = "_static/scorer.js"
+html_search_scorer = str(_ROOT / "docs" / "_static" / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {
