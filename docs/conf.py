@@ -22,6 +22,8 @@ repository_files = f"{_REPOSITORY}/blob/v{__version__}"
 
 # Every reference must lead somewhere, and website.names knows those of other packages.
 nitpicky = True
+# Blocks are tested elsewhere, and quotes over several lines are an error to the lexer of `console`.
+suppress_warnings = ["misc.highlighting_failure"]
 # Headings have the anchors that GitHub gives them.
 myst_heading_anchors = 6
 # Code and options stay as they were written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, cast
 
 from docutils import nodes
@@ -39,7 +40,21 @@ def _on_missing_reference(
     if len(full) == 1 and not (is_written and "." in target):
         entry = objects[full[0]]
         return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, full[0])
-    # A role in a docstring must lead somewhere, if it names one of ours.
-    if is_written and (target.startswith(f"{_PACKAGE}.") or "." not in target):
+    # A role in a docstring must name something that there is. If it is not public, it stays text.
+    if is_written and ("." not in target or (target.startswith(f"{_PACKAGE}.") and not _exists(target))):
         return None
     return content
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a module, or something in one, of this full name."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            value: object = importlib.import_module(".".join(parts[:count]))
+        except ImportError:
+            continue
+        for part in parts[count:]:
+            value = getattr(value, part, None)
+        return value is not None
+    return False

@@ -35,6 +35,11 @@ def markdown(module_name: str, *names: str) -> str:
     return _restructured_text(described)
 
 
+def module_text(name: str) -> str:
+    """Let Sphinx show the docstring of a module, without its names."""
+    return _restructured_text([f".. automodule:: {_PACKAGE}.{name}\n   :no-members:\n"])
+
+
 def public_names(module: ModuleType) -> list[str]:
     """The names in ``__all__``, else the classes and functions of the module without a leading underscore."""
     if hasattr(module, "__all__"):

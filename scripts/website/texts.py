@@ -29,6 +29,7 @@ _MADE: dict[str, Callable[..., str]] = {
     "examples": lambda _page: examples.markdown(),
     "hook": lambda _page: objects.hook(),
     "include": included.markdown,
+    "module": lambda _page, name: objects.module_text(name),
     "objects": lambda _page, module, *names: objects.markdown(module, *names),
     "options": lambda _page: configuration.options(),
     "pages": navigation.toctree,

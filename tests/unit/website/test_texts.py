@@ -143,6 +143,12 @@ def test_objects_are_described_as_what_they_are(page):
         made("client.models None_")
 
 
+def test_a_modules_docstring_is_shown_without_its_names(page):
+    assert filled("<!-- site: module client.errors -->", page) == (
+        "```{eval-rst}\n.. automodule:: aml_provider.client.errors\n   :no-members:\n```\n"
+    )
+
+
 def test_text_is_never_read_as_markdown():
     assert plain("a | b <c> *d* `e`\n  [f]") == r"a \| b \<c\> \*d\* \`e\` \[f\]"
     assert code("v1|v2") == r"`v1\|v2`"
