@@ -53,6 +53,7 @@ SDK_V2 := .venv-sdk-v2/.installed
 KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
 PEERS := .venv-bench/.installed
 RELEASE := .venv-release/.installed
+DOCS := .venv-docs/.installed
 
 # Without bytecode every Airflow process compiles all of Airflow again, for minutes.
 export UV_COMPILE_BYTECODE := 1
@@ -62,8 +63,8 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat coverage matrix kills chaos chaos-oracle conformance bench release-check lint types \
-	format lock clean
+.PHONY: help demo workspace test compat coverage matrix kills chaos chaos-oracle conformance bench docs release-check lint \
+	types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -109,6 +110,10 @@ conformance: $(NEWEST) $(SDK_V1) $(SDK_V2) $(AZURITE) ## Let Microsoft's SDKs of
 bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
+docs: $(DOCS) $(CHROMIUM_HERE) ## Build the documentation site into .cache/docs/html, check its links, and search it in a browser
+	@PYTHONPATH=scripts .venv-docs/bin/python -m website
+	@.venv-docs/bin/python -m pytest tests/website $(ARGS)
+
 release-check: $(RELEASE) ## Build the package and examine it as PyPI and users would; dist/ then has what can be uploaded
 	@PYTHONPATH=scripts .venv-release/bin/python -m release
 
@@ -127,7 +132,7 @@ format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk-v1 .venv-sdk-v2 .venv-bench .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk-v1 .venv-sdk-v2 .venv-bench .venv-docs .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -163,6 +168,10 @@ $(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 
 # The same Airflow with its own Azure provider, for comparison.
 $(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
+	$(install)
+
+# The same Airflow with Sphinx, which imports the classes that it describes.
+$(DOCS): requirements/docs.txt $(PACKAGE) | $(UV)
 	$(install)
 
 # Microsoft's SDK of v1, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
@@ -212,6 +221,8 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/airflow-2.11.txt
 	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
 		--output-file requirements/benchmarks.txt
+	$(compile) pyproject.toml requirements/docs.in --extra emulator --group build --group docs --group test \
+		--output-file requirements/docs.txt
 	$(compile) requirements/conformance-v1.in --output-file requirements/conformance-v1.txt
 	$(compile) requirements/conformance-v2.in --output-file requirements/conformance-v2.txt
 	$(compile) --group build --group release --output-file requirements/release.txt

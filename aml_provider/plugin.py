@@ -13,7 +13,7 @@ from aml_provider.xcom import allow_classes
 
 
 class AzureMLPlugin(AirflowPlugin):
-    """Makes Airflow's API server notify :mod:`aml_provider.api_server.listener` of manual state changes.
+    """Makes Airflow's API server notify the provider of manual state changes.
 
     It is registered as an entry point, because Airflow does not instantiate a plugin that is named only in a
     provider's description.

@@ -20,7 +20,7 @@ PLACES = (
     "CHANGELOG.md",
     "CODE_OF_CONDUCT.md",
     "SECURITY.md",
-    "docs/[!d]*/*.md",  # not the decisions, which quote what was
+    "docs/[!d]*/**/*.md",  # not the decisions, which quote what was
     "docs/*.md",
     "Makefile",
     "aml_provider/**/*.py",

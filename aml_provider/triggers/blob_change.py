@@ -26,9 +26,8 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
     :class:`~aml_provider.sensors.blob.AzureBlobChangeSensor`. Its arguments are not templates.
 
     The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id`` and ``changes``, a
-    list as the sensor returns it. Changes of one poll are split into events of at most
-    :data:`~aml_provider.blobs.events.EVENT_BYTES`. After a crash, an event can be fired twice, with the same ``id``,
-    which follows from its blob versions. No event is lost.
+    list as the sensor returns it. Changes of one poll are split into events of at most 512 KiB. After a crash, an event
+    can be fired twice, with the same ``id``, which follows from its blob versions. No event is lost.
 
     The watcher record is stored in the asset's state store, or on Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3,
     watchers in one triggerer that have the same folder, connection, ``poll_interval`` and ``ignore_empty`` share one

@@ -27,10 +27,10 @@ class AzureMLPipelineRunEventTrigger(AssetWatcherTrigger):
 
     Use it in an :class:`~airflow.sdk.AssetWatcher`, on Airflow 3.0.5 or later. Its arguments are not templates.
 
-    The payload of an event, ``event.extra["payload"]`` of the asset event, is a
-    :class:`~aml_provider.durable.run_events.RunEvent`: ``id``, ``run_id``, ``status``, ``pipeline_id``,
-    ``pipeline_name``, ``experiment_name``, ``ended`` and ``link``. Each run has one event. After a crash an event can
-    be fired twice, with the same ``id``, which follows from the workspace and the run's id. No event is lost.
+    The payload of an event, ``event.extra["payload"]`` of the asset event, is a mapping with ``id``, ``run_id``,
+    ``status``, ``pipeline_id``, ``pipeline_name``, ``experiment_name``, ``ended`` and ``link``. Each run has one event.
+    After a crash an event can be fired twice, with the same ``id``, which follows from the workspace and the run's id.
+    No event is lost.
 
     Steps, and runs within other runs, are not reported. The watcher record is stored in the asset's state store, or on
     Airflow 3.0 to 3.2 in a Variable. Since Airflow 3.3, watchers in one triggerer that have the same experiment, or

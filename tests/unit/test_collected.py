@@ -11,7 +11,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("suite", ["kills", "chaos", "matrix"])
+@pytest.mark.parametrize("suite", ["kills", "chaos", "matrix", "website"])
 def test_a_suite_that_takes_long_is_collected(suite):
     collected = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", str(TESTS / suite)],

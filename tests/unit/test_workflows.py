@@ -27,6 +27,7 @@ CELLS = ROOT / "requirements" / "matrix" / "cells.toml"
 # The rights beyond reading, and who needs them. A job of the release that has one must not run our code.
 WRITES = {
     ("release.yml", "publish"): {"id-token", "attestations"},
+    ("release.yml", "pages"): {"id-token", "pages"},
     ("release.yml", "notes"): {"contents"},
     ("locks.yml", "propose"): {"contents", "pull-requests", "actions"},
 }
@@ -70,7 +71,7 @@ def classified():
 def test_every_command_is_one_of_the_makefile():
     named = {target for job in JOBS.values() for line in commands(job) for target in made_by(line)}
     assert named <= targets()
-    assert named >= {"test", "compat", "conformance", "chaos", "coverage", "lint", "types", "lock"}
+    assert named >= {"test", "compat", "conformance", "chaos", "coverage", "docs", "lint", "types", "lock"}
 
 
 def test_what_has_to_pass_before_a_change_lands_has_to_pass_in_public():
@@ -143,7 +144,19 @@ def test_the_upload_takes_what_was_built_in_an_environment_of_its_own():
 
 
 def test_what_is_published_is_built_without_caches():
-    assert not any("set-up" in step.get("uses", "") for step in JOBS["release.yml", "build"]["steps"])
+    for job in ("build", "site"):
+        assert not any("set-up" in step.get("uses", "") for step in JOBS["release.yml", job]["steps"])
+
+
+def test_the_site_is_published_after_the_release_as_it_was_built_and_checked():
+    built = JOBS["release.yml", "site"]
+    folder = next(step["with"]["path"] for step in built["steps"] if "upload-pages-artifact" in step.get("uses", ""))
+    assert [target for line in commands(built) for target in made_by(line)] == ["docs"]
+    assert folder == ".cache/docs/html"
+    assert set(JOBS["release.yml", "pages"]["needs"]) == {"publish", "site"}
+    assert [step["uses"].partition("@")[0] for step in JOBS["release.yml", "pages"]["steps"]] == [
+        "actions/deploy-pages"
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -205,8 +218,9 @@ def test_a_bug_comes_with_the_facts_that_we_need():
 def test_security_reports_and_questions_are_led_elsewhere():
     config = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / "config.yml").read_text())
     assert config["blank_issues_enabled"] is False
-    assert [link["url"].rpartition("airflow-provider-azureml/")[2] for link in config["contact_links"]] == [
-        "security/advisories/new",
-        "discussions/new?category=q-a",
-        "blob/main/README.md#documentation",
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert [link["url"] for link in config["contact_links"]] == [
+        f"{urls['Repository']}/security/advisories/new",
+        f"{urls['Repository']}/discussions/new?category=q-a",
+        urls["Documentation"],
     ]
