@@ -15,6 +15,7 @@ from support.samples.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED, SEED, popu
 from aml_provider.client.settings import WorkspaceSettings
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.emulator.studio.documents import utc
+from aml_provider.emulator.workspace.publishing import published
 from aml_provider.emulator.workspace.submission import Submission
 
 WSID = "?wsid=/subscriptions/s/resourcegroups/rg/workspaces/ws&tid=t"
@@ -349,6 +350,18 @@ class TestPipelinesAndEndpoints:
         assert page.row("label") == ["String", '"red"', "A colour"]
         assert page.row("extra") == ["String", "optional", ""]
         assert page.row("input") == ["DataPath", "store/in", ""]
+
+    def test_a_published_graph_has_its_own_edges(self, emulator, open_page):
+        nodes = [{"Id": name, "Comment": name} for name in ("read", "left", "right", "join")]
+        pairs = [("read", "left"), ("read", "right"), ("left", "join"), ("right", "join")]
+        edges = [{"SourceOutputPort": {"NodeId": a}, "DestinationInputPort": {"NodeId": b}} for a, b in pairs]
+        body = {"Name": "branches", "Graph": {"ModuleNodes": nodes, "Edges": edges}}
+        pipeline = published(emulator.state, body)
+        emulator.state.publish(pipeline)
+        page = open_page(f"/pipelines/{pipeline.id}")
+        (drawn,) = [attrs for tag, attrs in page.tags if attrs.get("class") == "graph"]
+        assert drawn["aria-label"] == "Steps: read; left after read; right after read; join after left and right"
+        assert len([tag for tag, _ in page.tags if tag == "path"]) == 4
 
     def test_the_graph_of_a_pipeline_is_described(self, open_page):
         (drawn,) = [attrs for tag, attrs in open_page("/pipelines/breaks").tags if attrs.get("class") == "graph"]
