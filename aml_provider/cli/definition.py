@@ -271,7 +271,7 @@ _SUBMIT = _command(
     _assignments("--tag", form="NAME=VALUE", summary="A tag of the run"),
     Arg(
         ("--description",),
-        help="Description of the run (default: the experiment's name; with --component or --batch-endpoint: none)",
+        help="Description of the run (default: Submitted by the command line)",
     ),
     Arg(("--wait",), help="Wait until the run ends; the exit code is 0 only on success", action="store_true"),
     Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),

@@ -20,7 +20,7 @@ from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.targets import Known, accept, find_target
 from aml_provider.client.http.messages import flow_of
 from aml_provider.client.specs.job import check_order, job_id, job_to_wire
-from aml_provider.client.specs.run import RunRequest
+from aml_provider.client.specs.run import SUBMITTED_BY, RunRequest
 from aml_provider.client.specs.target import ONE_OF_V2, PipelineReference, Target
 from aml_provider.compat import AirflowException
 from aml_provider.hooks.azure_ml import retry_policy
@@ -46,6 +46,8 @@ _OPTIONS = {
     "deployment_name": "--deployment",
     "compute": "--compute",
 }
+# A task of Airflow writes its names instead.
+_OWN_TAGS = {SUBMITTED_BY: "the command line"}
 # What can be run, and the options that can only be given for some of it.
 _SUBJECTS = ("--pipeline", "--endpoint", "--component", "--batch-endpoint")
 _GOES_WITH = {
@@ -153,14 +155,14 @@ def _errors_in_options() -> Iterator[None]:
 def _submit(hook: AzureMLHook, target: Target, request: RunRequest) -> PipelineRun:
     where = f"`runs list --experiment {request.experiment_name}`"
     if target.kind == "pipeline":
-        submit = calls.submit_pipeline(target.id, request.to_wire(own_tags={}, notification=True))
+        submit = calls.submit_pipeline(target.id, request.to_wire(own_tags=_OWN_TAGS, notification=True))
     elif target.kind == "endpoint":
-        body = request.to_wire(own_tags={}, notification=False)
+        body = request.to_wire(own_tags=_OWN_TAGS, notification=False)
         submit = calls.submit_endpoint(target.id, body, version=target.version)
     else:
         wanted_id = job_id(uuid.uuid4().hex, 0)
         where = f"`jobs show {wanted_id}`"
-        body = job_to_wire(request, target, workspace=hook.settings().arm_id, own_tags={})
+        body = job_to_wire(request, target, workspace=hook.settings().arm_id, own_tags=_OWN_TAGS)
         submit = calls.submit_job(wanted_id, body)
     try:
         return hook.run(flow_of(submit))

@@ -49,9 +49,9 @@ class Emulation:
         self.faults = Faults()
         self.requests = RequestLog()
         self.content_secret = secrets.token_bytes(32)
-        blobs = Blobs(blob_endpoint)
-        self.schedule_runner = ScheduleRunner(self.workspace, blobs)
-        self._step_runner = StepRunner(self.workspace, blobs)
+        self.blobs = Blobs(blob_endpoint)
+        self.schedule_runner = ScheduleRunner(self.workspace, self.blobs)
+        self._step_runner = StepRunner(self.workspace, self.blobs)
 
     def start(self) -> None:
         """Start schedules, step functions and the saving of changes."""

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.specs.run import submitter_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +99,8 @@ def job_to_wire(request: RunRequest, target: Target, *, workspace: str, own_tags
         "outputs": {},
         "settings": _settings(request, target, workspace),
     }
-    if request.description:
-        properties["description"] = request.description
+    if description := request.description or submitter_of(own_tags):
+        properties["description"] = description
     return {"properties": properties}
 
 

@@ -30,6 +30,8 @@ FORMS = {
 # Microsoft's rule for a datastore's name, and the hyphen; it distinguishes a name from an address.
 _DATASTORE = re.compile(r"[A-Za-z0-9_-]+")
 _OURS = "airflow."
+SUBMITTED_BY = "airflow.submitted_by"
+"""This provider's own tag with the submitter of a run that no task of Airflow submitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,7 @@ class RunRequest:
             data_paths: By name: a :class:`DataPath`, a mapping with ``datastore`` and ``path``, or ``"store/path"``.
             datasets: By name: the id of a saved dataset; for a component the ``name:version`` of a data asset.
             tags: Tags of the run.
-            description: The run's description. If it is None, a run of a published pipeline gets the experiment's name,
-                and a job gets no description.
+            description: The run's description; if it is None, it says which task submitted the run.
             continue_on_step_failure: Overrides the pipeline's own setting.
             compute: For a component: the compute for the steps that name no compute, by its name or its id in Azure
                 Resource Manager.
@@ -113,7 +114,7 @@ class RunRequest:
         """
         body: dict[str, Any] = {
             "ExperimentName": self.experiment_name,
-            "Description": self.description or self.experiment_name,
+            "Description": self.description or submitter_of(own_tags) or self.experiment_name,
             "RunSource": "SDK",
             "RunType": "SDK",
             "ParameterAssignments": dict(self.parameters),
@@ -170,6 +171,17 @@ class RunRequest:
                 f"{pipeline}: {'; '.join(problems)}. It accepts parameters: {_listed(accepted)}; data paths: "
                 f"{_listed(interface.data_paths)}; datasets: {_listed(interface.datasets)}. Nothing was submitted."
             )
+
+
+def submitter_of(own_tags: Mapping[str, str]) -> str | None:
+    """Describe who submits a run, by this provider's own tags: a task of Airflow, or the command line."""
+    if SUBMITTED_BY in own_tags:
+        return f"Submitted by {own_tags[SUBMITTED_BY]}"
+    dag, task = own_tags.get("airflow.dag_id"), own_tags.get("airflow.task_id")
+    if dag is None or task is None:
+        return None
+    index = own_tags.get("airflow.map_index", "-1")
+    return f"Submitted by DAG {dag}, task {task}{'' if index == '-1' else f' [{index}]'}"
 
 
 def as_experiment_name(argument: str, value: Any) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # Every version of Azurite supports it.
 _API_VERSION = "2021-12-02"
+# Seconds. A page that waits longer for the blob service is of no use.
+_PAGE_TIMEOUT = 5.0
 
 
 class NoBlobEndpointError(RuntimeError):
@@ -23,6 +26,15 @@ class NoBlobEndpointError(RuntimeError):
 
 class BlobsUnreachableError(RuntimeError):
     """A datastore's blobs cannot be listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBlob:
+    """A blob in a listing; ``modified`` is an instant of the blob service's clock."""
+
+    name: str
+    size: int
+    modified: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +50,8 @@ class Blobs:
         return f"{store.protocol}://{store.account_name}.blob.{store.endpoint}/{store.container}"
 
     @contextlib.contextmanager
-    def container(self, store: Datastore, retries: int = 2) -> Iterator[ContainerClient]:
-        """A client for a datastore's container.
+    def container(self, store: Datastore, retries: int = 2, timeout: float | None = None) -> Iterator[ContainerClient]:
+        """A client for a datastore's container; without a timeout in seconds, the timeouts are those of the SDK.
 
         Raises:
             NoBlobEndpointError: There is no blob endpoint; the emulator itself never calls Azure.
@@ -50,12 +62,14 @@ class Blobs:
 
         # The client cannot derive the account's name from an address like Azurite's.
         key = {"account_name": store.account_name, "account_key": store.account_key} if store.account_key else None
+        timeouts: dict[str, Any] = {} if timeout is None else {"connection_timeout": timeout, "read_timeout": timeout}
         with ContainerClient(
             self.endpoint,
             store.container,
             credential=key or store.sas_token,
             api_version=_API_VERSION,
             retry_total=retries,
+            **timeouts,
         ) as client:
             yield client
 
@@ -77,6 +91,24 @@ class Blobs:
             return {}
         except (AzureError, NoBlobEndpointError, ValueError) as error:
             raise BlobsUnreachableError(f"{type(error).__name__}: {error}") from error
+
+    def first(self, store: Datastore, count: int) -> tuple[list[ListedBlob], bool]:
+        """The first blobs of a datastore in the order of their names, and whether there are more.
+
+        Raises:
+            BlobsUnreachableError: They cannot be listed, or the container does not exist.
+        """
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 (as above)
+
+        if store.type != "AzureBlob":
+            raise BlobsUnreachableError(f"a datastore of the type {store.type} cannot be listed, only AzureBlob")
+        try:
+            with self.container(store, retries=0, timeout=_PAGE_TIMEOUT) as container:
+                found = list(itertools.islice(container.list_blobs(results_per_page=count + 1), count + 1))
+        except (AzureError, NoBlobEndpointError, ValueError) as error:
+            raise BlobsUnreachableError(str(error).partition("\n")[0]) from error
+        items = [ListedBlob(item.name, item.size, item.last_modified.timestamp()) for item in found[:count]]
+        return items, len(found) > count
 
 
 def folder_prefix(path: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.emulator.engine.blobs import Blobs, BlobsUnreachableError
 from aml_provider.emulator.engine.timer import Timer
-from aml_provider.emulator.workspace.errors import ServiceError
+from aml_provider.emulator.workspace.errors import ServiceError, bad_request
 from aml_provider.emulator.workspace.schedule_request import schedule_from_wire
 
 if TYPE_CHECKING:
@@ -50,18 +50,27 @@ class ScheduleRunner:
             schedules.fire_due()
             self._workspace.job_schedules.fire_due()
             for schedule, due in schedules.take_polls():
-                trigger = schedule.trigger
-                found, error = self._list(trigger)
-                if found is None:
-                    schedules.failed(schedule, error or "")
-                else:
-                    schedules.polled(schedule, trigger, due, found)
+                self._poll(schedule, due)
+
+    def poll(self, schedule_id: str) -> None:
+        """Poll for an active schedule with a trigger now. When it polls next does not change.
+
+        Raises:
+            ServiceError: The schedule has no trigger, or is disabled.
+        """
+        schedule = self._workspace.schedules.get(schedule_id)
+        if schedule.trigger is None:
+            raise bad_request(f"Schedule {schedule.name} has a recurrence, and does not poll.")
+        if schedule.status != "Active":
+            raise bad_request(f"Schedule {schedule.name} is {schedule.status}. Enable it first.")
+        with self._turn:
+            self._poll(schedule, self._workspace.instant())
 
     def note_existing_blobs(self) -> None:
         """Note the existing blobs for the schedules of a seed, so that only blobs that are added later start runs."""
         for schedule in self._workspace.schedules.all():
             if schedule.trigger is not None and schedule.seen is None:
-                schedule.seen, schedule.last_error = self._list(schedule.trigger)
+                self._workspace.schedules.first_polled(schedule, *self._list(schedule.trigger))
 
     def create(self, body: object) -> Schedule:
         """Create the schedule that the request's body describes. Blobs that already exist start no runs."""
@@ -76,6 +85,14 @@ class ScheduleRunner:
         schedules.check(wanted, schedule)
         listing = self._list(wanted.trigger) if schedules.changes(wanted, schedule) else (None, None)
         return schedules.update(schedule_id, wanted, *listing)
+
+    def _poll(self, schedule: Schedule, due: float) -> None:
+        trigger = schedule.trigger
+        found, error = self._list(trigger)
+        if found is None:
+            self._workspace.schedules.failed(schedule, due, error or "")
+        else:
+            self._workspace.schedules.polled(schedule, trigger, due, found)
 
     def _work(self) -> float:
         self.catch_up()

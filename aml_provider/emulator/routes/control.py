@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from aml_provider.emulator.clock import check_move, check_speed, shown
-from aml_provider.emulator.routes.http import bearer_token, read_json, reply
-from aml_provider.emulator.workspace.errors import ServiceError, bad_request
+from aml_provider.emulator.routes.http import read_json, reply
+from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.times import optional_wire_time, wire_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from aml_provider.emulator.control_access import ControlAccess
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.workspace.job_schedule_models import JobSchedule
     from aml_provider.emulator.workspace.models import Run
@@ -34,9 +33,9 @@ _CLOCK_CHECKS = {"speed": check_speed, "advance": check_move}
 class ControlRoutes:
     """``/_emulator``: for callers with the control token; if none is set, for callers on this machine."""
 
-    def __init__(self, emulation: Emulation, token: str | None) -> None:
+    def __init__(self, emulation: Emulation, access: ControlAccess) -> None:
         self._emulation = emulation
-        self._token = token
+        self._access = access
 
     def routes(self) -> list[Route]:
         """The routes, all below ``/_emulator/``."""
@@ -126,30 +125,10 @@ class ControlRoutes:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
-            self._admit(request)
+            self._access.check(request)
             return await handler(request)
 
         return guarded
-
-    def _admit(self, request: Request) -> None:
-        if self._token is not None:
-            if not hmac.compare_digest(bearer_token(request).encode(), self._token.encode()):
-                raise ServiceError(401, "The control API needs its token.", code="Unauthorized")
-        elif request.client is None or not _is_this_machine(request.client.host):
-            raise ServiceError(
-                403, "Without a control token, the control API answers only to this machine.", code="Forbidden"
-            )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        # A proxy can report anything about its caller.
-        return False
-    # A socket for both families reports 127.0.0.1 as an IPv6 address.
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _check_clock(key: str, value: object) -> None:
@@ -231,6 +210,9 @@ def describe_schedule(workspace: Workspace, schedule: Schedule, count: int) -> d
         "next_fires": upcoming if schedule.recurrence else [],
         "next_polls": upcoming if schedule.trigger else [],
         "seen": schedule.seen,
+        "last_polled": optional_wire_time(schedule.last_polled),
+        "last_change": optional_wire_time(schedule.last_change),
+        "changed_blobs": schedule.changed_blobs,
         "last_fired": optional_wire_time(schedule.last_fired),
         "last_error": schedule.last_error,
         "runs": [run.id for run in workspace.runs.values() if run.schedule_id == schedule.id],

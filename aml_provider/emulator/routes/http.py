@@ -49,12 +49,6 @@ def scope_of(request: Request) -> Scope:
     return cast("Scope", request.scope["azureml"])
 
 
-def bearer_token(request: Request) -> str:
-    """The token of a request; empty if it has none."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
-
-
 def base_url(request: Request) -> str:
     """The emulator's address as the caller wrote it, so that links work from inside a container too."""
     return str(request.base_url).rstrip("/")

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from aml_provider.emulator.control_access import ControlAccess, bearer_token
 from aml_provider.emulator.routes.arm import ArmRoutes, clouds, discovery
 from aml_provider.emulator.routes.arm_datastores import ArmDatastoreRoutes
 from aml_provider.emulator.routes.artifacts import ArtifactRoutes
@@ -22,7 +23,6 @@ from aml_provider.emulator.routes.datastores import DatastoreRoutes
 from aml_provider.emulator.routes.endpoints import EndpointRoutes
 from aml_provider.emulator.routes.experiments import ExperimentRoutes
 from aml_provider.emulator.routes.history import HistoryRoutes
-from aml_provider.emulator.routes.http import bearer_token
 from aml_provider.emulator.routes.job_schedules import JobScheduleRoutes
 from aml_provider.emulator.routes.jobs import JobRoutes
 from aml_provider.emulator.routes.metrics import MetricRoutes
@@ -33,8 +33,10 @@ from aml_provider.emulator.routes.schedules import ScheduleRoutes
 from aml_provider.emulator.serving.callers import Callers
 from aml_provider.emulator.serving.middleware import Gateway
 from aml_provider.emulator.serving.refusals import Refusals
+from aml_provider.emulator.studio.actions import ActionRoutes
+from aml_provider.emulator.studio.addresses import wants_page
 from aml_provider.emulator.studio.documents import Documents
-from aml_provider.emulator.studio.pages import StudioRoutes, wants_page
+from aml_provider.emulator.studio.pages import StudioRoutes
 from aml_provider.emulator.workspace.errors import Envelope, ServiceError, arm_envelope, camel_envelope, pascal_envelope
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def build_app(
     Args:
         emulation: The emulated workspace.
         token: The bearer token that API calls must send; without it any token is accepted.
-        control_token: The bearer token of the control API; without it the API answers only to this machine.
+        control_token: The token of the control API and of the pages' buttons; without it both answer only to this
+            machine.
         hosts: The names under which it answers, besides ``localhost`` and addresses.
 
     Raises:
@@ -71,7 +74,7 @@ def build_app(
             raise ValueError(
                 f"the {name} must be ASCII letters, digits and punctuation, without spaces; leave it out for no token"
             )
-    documents = Documents()
+    documents, access = Documents(), ControlAccess(control_token)
     refusals = Refusals(emulation.clock, documents)
     casings: tuple[Envelope, Envelope] = (pascal_envelope, camel_envelope)
     pascal, camel = reversed(casings) if emulation.workspace.quirks.swapped_errors else casings
@@ -85,8 +88,9 @@ def build_app(
         Route("/discovery", discovery),
         Route("/metadata/endpoints", clouds),
         Route("/_content/{container}/{path:path}", ArtifactRoutes(emulation).content),
-        *StudioRoutes(emulation, documents).routes(),
-        *ControlRoutes(emulation, control_token).routes(),
+        *StudioRoutes(emulation, documents, access).routes(),
+        *ActionRoutes(emulation, documents, access).routes(),
+        *ControlRoutes(emulation, access).routes(),
     ]
     rest = _starlette(outside, camel_envelope, refusals)
     return Gateway(emulation, Callers(hosts), services, _outside(listings, rest), refusals)

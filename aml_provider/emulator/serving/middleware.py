@@ -16,7 +16,7 @@ from starlette.responses import Response
 from aml_provider.emulator.request_log import LoggedRequest, mask_text
 from aml_provider.emulator.routes.http import Scope
 from aml_provider.emulator.serving.quirks_on_the_wire import Dialect, SentRequest
-from aml_provider.emulator.studio.pages import is_page, wants_page
+from aml_provider.emulator.studio.addresses import is_action, is_page, wants_page
 from aml_provider.emulator.workspace.errors import Envelope, ServiceError, camel_envelope, not_json, pascal_envelope
 from aml_provider.emulator.workspace.times import wire_time
 
@@ -47,7 +47,7 @@ _PROGRAMS = re.compile(
     r"(?is)/(?:_emulator|_content|discovery|(?:[a-z]+/(?:v\d\.\d|managementfrontend)/)?subscriptions)(?:/.*)?"
 )
 # A browser may not cache a reply, guess its type, or show it within a page of another site. Pages have their own
-# policy, which allows their style and script.
+# policies, which allow their style and script, and let their forms say where they come from.
 _PROTECTION = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -90,7 +90,7 @@ class Gateway:
         assert scope["type"] == "http"
         request, send = Request(scope, receive), _protecting(send)
         path = scope["path"]
-        for_people = is_page(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
+        for_people = is_page(path) or is_action(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
         if refusal := self._callers.refusal(request.headers, request.method, page=for_people):
             # Not a caller of the services: it is not in the request log, and no fault applies to it.
             _log.warning("%s %s %d: %s", request.method, _sent_path(scope), refusal.status, refusal)
@@ -154,7 +154,9 @@ class Gateway:
 
     async def _answer(self, scope: AsgiScope, body: bytes) -> Response:
         request = Request(scope)
-        if problem := not_json(request.method, request.headers.get("Content-Type"), body):
+        declared = request.headers.get("Content-Type")
+        # The buttons of our own pages send forms; their routes check that no other page sends one.
+        if not is_action(scope["path"]) and (problem := not_json(request.method, declared, body)):
             return self._refusal(request, problem)
         match = _SCOPED.fullmatch(scope["path"])
         if match is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.routes.http import reply
-from aml_provider.emulator.studio.pages import wants_page
+from aml_provider.emulator.studio.addresses import wants_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

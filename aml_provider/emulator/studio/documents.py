@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 from http import HTTPStatus
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
-from aml_provider.emulator.studio.words import counted, distance, duration, noun
+from aml_provider.emulator.studio.words import counted, distance, duration, glyph, noun
 from aml_provider.emulator.workspace.times import wire_time
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Documents:
             "iso": wire_time,
             "utc": utc,
             "json": _json,
+            "glyph": glyph,
+            "shell": shlex.quote,
         }
         style, script = _own_file("studio.css"), _own_file("live.js")
         self._templates.globals |= {"style": style, "script": script}
@@ -57,16 +60,25 @@ class Documents:
             "base-uri": "'none'",
             "frame-ancestors": "'none'",
         }
-        self._headers = {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items())}
+        self._headers = {
+            "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in rules.items()),
+            # With no-referrer, the Origin of the pages' own forms would be null.
+            "Referrer-Policy": "same-origin",
+        }
 
     def page(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
         """A page: a template filled with values."""
         return self._reply(self._templates.get_template(template).render(values), "text/html", status)
 
-    def refusal(self, error: ServiceError) -> Response:
-        """A refusal as a page. It reveals nothing about the workspace."""
-        values = {"title": HTTPStatus(error.status).phrase.capitalize(), "message": error.message}
+    def refusal(self, error: ServiceError, back: str | None = None) -> Response:
+        """A refusal as a page; ``back`` is the address of the page whose button was pressed."""
+        title = HTTPStatus(error.status).phrase.capitalize() if back is None else "Not done"
+        values = {"title": title, "message": error.message, "back": back}
         return self.page("refusal.html", values, error.status)
+
+    def token_form(self, *, wrong: bool, back: str) -> Response:
+        """The page that asks for the control token, and then sends the same request again with it."""
+        return self.page("token.html", {"title": "Control token", "wrong": wrong, "back": back}, 401)
 
     def text(self, text: str) -> Response:
         """A plain text."""

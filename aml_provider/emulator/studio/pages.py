@@ -1,4 +1,4 @@
-"""The pages of the workspace, at the addresses of Azure ML studio. They change nothing."""
+"""The pages of the workspace, at the addresses of Azure ML studio. Only their buttons change something."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import asyncio
 import itertools
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from aml_provider.emulator.engine.blobs import BlobsUnreachableError
+from aml_provider.emulator.studio.addresses import SECTIONS
 from aml_provider.emulator.studio.chart import chart
+from aml_provider.emulator.studio.commands import connection_command, submit_command
+from aml_provider.emulator.studio.graph import graph
 from aml_provider.emulator.studio.listing import STATUSES, RunFilter, Slice
 from aml_provider.emulator.studio.operator_calls import call_of_component, call_of_pipeline
-from aml_provider.emulator.studio.records import Records, RunRecord
+from aml_provider.emulator.studio.records import FirstBlobs, Records, RunRecord
 from aml_provider.emulator.studio.words import ahead
 from aml_provider.emulator.workspace.core import find
+from aml_provider.emulator.workspace.dependencies import component_edges, pipeline_edges
 from aml_provider.emulator.workspace.errors import ServiceError
 from aml_provider.emulator.workspace.files import run_log, step_log
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from aml_provider.emulator.control_access import ControlAccess
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.studio.documents import Documents
     from aml_provider.emulator.workspace.component_models import Component
@@ -33,34 +40,34 @@ if TYPE_CHECKING:
 
 _LATEST = 10
 _UPCOMING = 5
-_SECTIONS = ("runs", "pipelines", "endpoints", "components", "schedules", "experiments")
-
-_PAGE = re.compile(
-    rf"/(?:(?:{'|'.join(_SECTIONS)})(?:/[^/]+)?|runs/[^/]+/log|endpoints/pipeline/[^/]+|experiments/id/[^/]+)?"
-)
+_FIRST_BLOBS = 20
+# A name that is the same in code, also in a template of Airflow.
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
 
 
-def is_page(path: str) -> bool:
-    """Whether a path is that of a page for people."""
-    return _PAGE.fullmatch(path) is not None
+@dataclass(frozen=True, slots=True)
+class View:
+    """A template with its values, to be rendered for a request."""
 
-
-def wants_page(request: Request) -> bool:
-    """Whether a person reads the reply in a browser. Programs may accept HTML too, but they send a token."""
-    return "text/html" in request.headers.get("Accept", "").lower() and "Authorization" not in request.headers
+    template: str
+    section: str
+    status: int
+    values: Mapping[str, Any]
 
 
 class StudioRoutes:
     """The overview, a list for each kind of item, and a page for each item."""
 
-    def __init__(self, emulation: Emulation, documents: Documents) -> None:
+    def __init__(self, emulation: Emulation, documents: Documents, access: ControlAccess) -> None:
         self._workspace = emulation.workspace
+        self._blobs = emulation.blobs
         self._records = Records(emulation.workspace)
         self._documents = documents
+        self._access = access
 
     def routes(self) -> list[Route]:
         """At the root. The links of Microsoft's SDK contain the same addresses of experiments and runs."""
-        pages: Mapping[str, Callable[[Request], Response]] = {
+        pages: Mapping[str, Callable[[Request], Response | View]] = {
             "/": self.overview,
             "/runs": self.runs,
             "/runs/{id}": self.run,
@@ -74,20 +81,29 @@ class StudioRoutes:
             "/components/{id}": self.component,
             "/schedules": self.schedules,
             "/schedules/{id}": self.schedule,
+            "/datastores": self.datastores,
             "/experiments": self.experiments,
             "/experiments/{name}": self.experiment,
             "/experiments/id/{id}": self.experiment_by_id,
         }
-        return [Route(path, self._answering(page)) for path, page in pages.items()]
+        return [
+            *(Route(path, self._answering(page)) for path, page in pages.items()),
+            Route("/datastores/{name:path}", self._answering(self.datastore, self._first_blobs)),
+        ]
 
-    def _answering(self, page: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    def _answering(
+        self, page: Callable[..., Response | View], read: Callable[[Request], Any] | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         def answer(request: Request) -> Response:
+            # Other services may be slow, so the lock is not held meanwhile.
+            found = () if read is None else (read(request),)
             # A consistent state, while schedules start runs and steps write their logs.
             with self._workspace.lock:
                 try:
-                    return page(request)
+                    shown = page(request, *found)
                 except ServiceError as error:
-                    return self._show("missing.html", "", error.status, message=error.message)
+                    shown = self._show("missing.html", "", error.status, message=error.message)
+                return self._render(request, shown) if isinstance(shown, View) else shown
 
         async def endpoint(request: Request) -> Response:
             # In a thread, so that clients of the services do not wait for a page.
@@ -95,8 +111,21 @@ class StudioRoutes:
 
         return endpoint
 
-    def overview(self, _request: Request) -> Response:
-        """The overview: numbers of items, the latest runs, the schedules that are due next, and the datastores."""
+    def _render(self, request: Request, view: View) -> Response:
+        clock = self._workspace.clock
+        common = {
+            "section": view.section,
+            "sections": SECTIONS,
+            "clock": clock,
+            "now": clock.now(),
+            "apart": ahead(clock.ahead()),
+            "controls": self._access.offered(request),
+            "connection": connection_command(str(request.base_url).rstrip("/")),
+        }
+        return self._documents.page(view.template, common | dict(view.values), view.status)
+
+    def overview(self, _request: Request) -> View:
+        """The overview: numbers of items, the latest runs, and the schedules that are due next."""
         workspace = self._workspace
         newest = itertools.islice(reversed(workspace.runs.values()), _LATEST)
         waiting = [item for item in self._records.schedules(workspace.schedules.all()) if item.due]
@@ -106,6 +135,7 @@ class StudioRoutes:
             "endpoints": len(workspace.endpoints),
             "components": len(workspace.components.all()),
             "schedules": len(workspace.schedules.all()) + len(workspace.job_schedules.all()),
+            "datastores": len(workspace.datastores),
             "experiments": len(workspace.experiments.all()),
         }
         return self._show(
@@ -113,12 +143,11 @@ class StudioRoutes:
             "",
             counts=counts,
             runs=self._records.runs(newest),
+            command=self._command(),
             schedules=sorted(waiting, key=lambda item: item.due[0].instant)[:_LATEST],
-            datastores=workspace.datastores.values(),
-            default_datastore=workspace.default_datastore() if workspace.datastores else None,
         )
 
-    def runs(self, request: Request) -> Response:
+    def runs(self, request: Request) -> View:
         """The runs that the query selects."""
         wanted = RunFilter.of(request.query_params)
         found = Slice.cut(wanted.of_workspace(self._workspace), request.query_params)
@@ -130,9 +159,10 @@ class StudioRoutes:
             names=self._names(wanted),
             slice=found,
             runs=self._records.runs(found.items),
+            command=self._command(),
         )
 
-    def run(self, request: Request) -> Response:
+    def run(self, request: Request) -> Response | View:
         """A run. The id of a step redirects to the step's run."""
         run_id = request.path_params["id"]
         if found := self._workspace.step_run(run_id):
@@ -148,8 +178,8 @@ class StudioRoutes:
             steps=self._records.steps(record),
             log=run_log(run, record.view),
             metrics={name: metric.values for name, metric in run.metrics.items()},
-            parameters=self._workspace.effective_parameters(run),
-            data_paths=self._workspace.effective_data_paths(run),
+            graph=self._records.graph(run),
+            values=self._records.values(run),
             parent=self._workspace.runs.get(run.parent_run_id or ""),
             children=self._records.runs(children[:_LATEST]),
             more_children=len(children) > _LATEST,
@@ -164,13 +194,13 @@ class StudioRoutes:
         run = self._run(run_id)
         return self._documents.text(run_log(run, self._workspace.view(run)))
 
-    def pipelines(self, request: Request) -> Response:
+    def pipelines(self, request: Request) -> View:
         """The published pipelines."""
         found = Slice.cut(list(self._workspace.pipelines.values()), request.query_params)
         latest = self._latest("pipeline_id", found.items)
         return self._show("pipelines.html", "pipelines", slice=found, latest=latest)
 
-    def pipeline(self, request: Request) -> Response:
+    def pipeline(self, request: Request) -> View:
         """A published pipeline: its parameters, endpoints, schedules and latest runs."""
         pipeline = self._workspace.pipeline(request.path_params["id"])
         unique = sum(item.name == pipeline.name for item in self._workspace.pipelines.values()) == 1
@@ -180,13 +210,15 @@ class StudioRoutes:
             "pipelines",
             pipeline=pipeline,
             unique=unique,
+            graph=graph([step.name for step in pipeline.steps], pipeline_edges(pipeline)),
+            command=self._command(pipeline),
             call=call_of_pipeline(pipeline, pipeline.name, target),
             endpoints=[item for item in self._workspace.endpoints.values() if pipeline.id in item.versions.values()],
             schedules=self._records.schedules(self._workspace.schedules.of_pipeline(pipeline.id)),
             **self._last_runs(RunFilter(pipeline=pipeline.id)),
         )
 
-    def endpoints(self, request: Request) -> Response:
+    def endpoints(self, request: Request) -> View:
         """The pipeline endpoints."""
         found = Slice.cut(list(self._workspace.endpoints.values()), request.query_params)
         latest = self._latest("endpoint_id", found.items)
@@ -204,7 +236,7 @@ class StudioRoutes:
             provisioning=self._workspace.provisioning,
         )
 
-    def endpoint(self, request: Request) -> Response:
+    def endpoint(self, request: Request) -> View:
         """A pipeline endpoint and its versions."""
         endpoint = self._workspace.endpoint(request.path_params["id"])
         return self._show(
@@ -221,14 +253,14 @@ class StudioRoutes:
             **self._last_runs(RunFilter(endpoint=endpoint.id)),
         )
 
-    def components(self, request: Request) -> Response:
+    def components(self, request: Request) -> View:
         """All versions of the registered components, the newest first."""
         found = Slice.cut(self._workspace.components.all()[::-1], request.query_params)
         return self._show(
             "components.html", "components", slice=found, latest=self._latest("component_id", found.items)
         )
 
-    def component(self, request: Request) -> Response:
+    def component(self, request: Request) -> View:
         """A version of a component: its inputs, the other versions, batch endpoints and latest jobs."""
         component = self._workspace.components.get(request.path_params["id"])
         endpoints = [
@@ -240,25 +272,28 @@ class StudioRoutes:
             "component.html",
             "components",
             component=component,
+            graph=graph([step.name for step in component.steps], component_edges(component)),
             call=call_of_component(component),
             versions=self._workspace.components.versions(component.name),
             endpoints=endpoints,
             **self._last_runs(RunFilter(component=component.id)),
         )
 
-    def schedules(self, request: Request) -> Response:
+    def schedules(self, request: Request) -> View:
         """The schedules of both APIs, each with its next instant."""
         found = Slice.cut(self._workspace.schedules.all(), request.query_params)
         job_schedules = self._workspace.job_schedules
+        names = (item.name for item in self._workspace.pipelines.values() if item.status == "Active")
         return self._show(
             "schedules.html",
             "schedules",
             slice=found,
+            pipeline_name=next(filter(_PLAIN.fullmatch, names), "my-pipeline"),
             schedules=self._records.schedules(found.items),
             job_schedules=[(item, next(iter(job_schedules.upcoming(item, 1)), None)) for item in job_schedules.all()],
         )
 
-    def schedule(self, request: Request) -> Response:
+    def schedule(self, request: Request) -> View:
         """A schedule: when it fires, what it submits, and its runs."""
         schedule = self._workspace.schedules.get(request.path_params["id"])
         record = self._records.schedule(schedule, _UPCOMING)
@@ -266,30 +301,69 @@ class StudioRoutes:
             "schedule.html", "schedules", record=record, **self._last_runs(RunFilter(schedule=schedule.id))
         )
 
-    def experiments(self, request: Request) -> Response:
+    def datastores(self, request: Request) -> View:
+        """The datastores."""
+        workspace = self._workspace
+        found = Slice.cut(list(workspace.datastores.values()), request.query_params)
+        triggers = Counter(item.trigger.datastore for item in workspace.schedules.all() if item.trigger is not None)
+        default = workspace.default_datastore() if workspace.datastores else None
+        return self._show("datastores.html", "datastores", slice=found, default=default, triggers=triggers)
+
+    def datastore(self, request: Request, first: FirstBlobs) -> View:
+        """A datastore: where it is, its first blobs, and the schedules that poll it."""
+        workspace = self._workspace
+        store = workspace.datastore(request.path_params["name"])
+        schedules = [
+            item for item in workspace.schedules.all() if item.trigger and item.trigger.datastore == store.name
+        ]
+        return self._show(
+            "datastore.html",
+            "datastores",
+            store=store,
+            is_default=store is workspace.default_datastore(),
+            url=self._blobs.container_url(store),
+            reached=self._blobs.endpoint is not None,
+            first=first,
+            schedules=self._records.schedules(schedules),
+        )
+
+    def _first_blobs(self, request: Request) -> FirstBlobs:
+        try:
+            return FirstBlobs(*self._blobs.first(self._workspace.datastore(request.path_params["name"]), _FIRST_BLOBS))
+        except (BlobsUnreachableError, ServiceError) as error:
+            return FirstBlobs(error=str(error))
+
+    def experiments(self, request: Request) -> View:
         """The experiments, each with its number of runs."""
         found = Slice.cut(self._workspace.experiments.all()[::-1], request.query_params)
         numbers = Counter(run.experiment_id for run in self._workspace.runs.values())
         latest = self._latest("experiment_id", found.items)
         return self._show("experiments.html", "experiments", slice=found, numbers=numbers, latest=latest)
 
-    def experiment(self, request: Request) -> Response:
+    def experiment(self, request: Request) -> View:
         """An experiment by its name."""
         return self._experiment(self._workspace.experiments.named(request.path_params["name"]))
 
-    def experiment_by_id(self, request: Request) -> Response:
+    def experiment_by_id(self, request: Request) -> View:
         """An experiment by its id; several may have the same name."""
         return self._experiment(self._workspace.experiments.get(request.path_params["id"]))
 
-    def _experiment(self, experiment: Experiment) -> Response:
+    def _experiment(self, experiment: Experiment) -> View:
         last_runs = self._last_runs(RunFilter(experiment=experiment.id))
         return self._show("experiment.html", "experiments", experiment=experiment, **last_runs)
 
-    def _show(self, template: str, section: str, status: int = 200, **values: Any) -> Response:
-        clock = self._workspace.clock
-        common = {"section": section, "sections": _SECTIONS, "clock": clock, "now": clock.now()}
-        common["apart"] = ahead(clock.ahead())
-        return self._documents.page(template, common | values, status)
+    def _show(self, template: str, section: str, status: int = 200, **values: Any) -> View:
+        return View(template, section, status, values)
+
+    def _command(self, pipeline: Pipeline | None = None) -> str | None:
+        """The command that runs a pipeline, by default the first active one; None if none is active."""
+        pipelines = self._workspace.pipelines.values()
+        shown = pipeline or next((item for item in pipelines if item.status == "Active"), None)
+        if shown is None:
+            return None
+        name = shown.name if [item.name for item in pipelines].count(shown.name) == 1 else shown.id
+        stores = [item.name for item in self._workspace.datastores.values() if item.type == "AzureBlob"]
+        return submit_command(shown, name, stores)
 
     def _last_runs(self, wanted: RunFilter) -> dict[str, Any]:
         found = wanted.of_workspace(self._workspace)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aml_provider.emulator.studio.graph import graph
 from aml_provider.emulator.studio.words import recurrence_words, trigger_words
 from aml_provider.emulator.wire.pipelines import failure_text
+from aml_provider.emulator.workspace.dependencies import component_edges, job_edges, pipeline_edges
 from aml_provider.emulator.workspace.files import step_log
+from aml_provider.emulator.workspace.models import DataPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from aml_provider.emulator.engine.blobs import ListedBlob
+    from aml_provider.emulator.studio.graph import Graph
     from aml_provider.emulator.workspace.component_models import Component
     from aml_provider.emulator.workspace.models import Endpoint, Pipeline, Run, StepRun
     from aml_provider.emulator.workspace.schedule_models import Schedule
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 
 _SHOWN_LINES, _SHOWN_CHARACTERS = 500, 65_536
 _SHORT_LOG = 10
+# The provider's command line writes it.
+_SUBMITTED_BY = "airflow.submitted_by"
 
 
 class AirflowTask(NamedTuple):
@@ -42,7 +49,12 @@ class AirflowTask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run; ``seconds`` is its duration so far, None before it starts."""
+    """A run.
+
+    Attributes:
+        submitter: Who submitted it, if it was not a task of Airflow and the submitter wrote that into it.
+        seconds: Its duration so far; None before it starts.
+    """
 
     run: Run
     view: RunView
@@ -51,6 +63,7 @@ class RunRecord:
     endpoint: Endpoint | None
     schedule: Schedule | None
     task: AirflowTask | None
+    submitter: str | None
     seconds: float | None
     error: str | None
 
@@ -82,6 +95,33 @@ class StepRecord:
     log: str
     hidden: bool
     unfolded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A parameter, data path, dataset or input of a run.
+
+    Attributes:
+        type: Its type, as the page of the pipeline or component shows it.
+        given: The value in the submission; None: the run has the default.
+        default: The default of the pipeline or component; None: there is none.
+        required: Whether a submission must contain a value.
+    """
+
+    name: str
+    type: str
+    given: Any = None
+    default: Any = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBlobs:
+    """The first blobs of a datastore; ``error`` is the reason why they cannot be listed."""
+
+    blobs: Sequence[ListedBlob] = ()
+    more: bool = False
+    error: str | None = None
 
 
 class Due(NamedTuple):
@@ -128,6 +168,7 @@ class Records:
             schedule=workspace.schedules.get(run.schedule_id) if run.schedule_id else None,
             # A quirk can drop one of the two.
             task=AirflowTask.of(run.history_tags, "airflow.") or AirflowTask.of(run.history_properties, "airflow."),
+            submitter=run.history_tags.get(_SUBMITTED_BY) or run.history_properties.get(_SUBMITTED_BY),
             seconds=self._length(view.started, view.ended),
             error=failure_text(run, view),
         )
@@ -142,6 +183,31 @@ class Records:
             unfolded = step.status in ("Running", "Failed") or 0 < shown.count("\n") <= _SHORT_LOG
             found.append(StepRecord(step_run, step, seconds, shown, hidden=len(shown) < len(log), unfolded=unfolded))
         return found
+
+    def graph(self, run: Run) -> Graph:
+        """The steps of a run as a graph."""
+        workspace = self._workspace
+        if run.job is None:
+            edges = pipeline_edges(workspace.pipeline(run.pipeline_id))
+        elif run.component_id is not None:
+            edges = component_edges(workspace.components.get(run.component_id))
+        else:
+            edges = job_edges(run.job.definition.get("jobs") or {}, workspace.components)
+        return graph([step_run.step.name for step_run in run.steps], edges)
+
+    def values(self, run: Run) -> list[Value]:
+        """The values of a run, in the order in which the pipeline or component declares them."""
+        given = {**run.datasets, **{name: place(path) for name, path in run.data_paths.items()}, **run.parameters}
+        if run.job is None:
+            declared = _values_of_pipeline(self._workspace.pipeline(run.pipeline_id))
+        elif run.component_id is not None:
+            declared = [
+                Value(item.name, item.type, default=item.default, required=item.required)
+                for item in self._workspace.components.get(run.component_id).inputs
+            ]
+        else:
+            declared = [Value(name, "") for name in given]
+        return [replace(item, given=given.get(item.name)) for item in declared]
 
     def schedules(self, schedules: Iterable[Schedule]) -> list[ScheduleRecord]:
         """Some schedules, each with its next instant."""
@@ -177,3 +243,17 @@ class Records:
         if started is None:
             return None
         return (self._workspace.clock.now() if ended is None else ended) - started
+
+
+def place(path: DataPath) -> str:
+    """A place in a datastore as text."""
+    return f"{path.datastore}/{path.path}"
+
+
+def _values_of_pipeline(pipeline: Pipeline) -> list[Value]:
+    found = [Value(item.name, item.type, default=item.default, required=item.required) for item in pipeline.parameters]
+    for kind, items in (("DataPath", pipeline.data_paths), ("Dataset", pipeline.datasets)):
+        for item in items:
+            default = place(item.default) if isinstance(item.default, DataPath) else item.default or item.value
+            found.append(Value(item.name, kind, default=default, required=item.required))
+    return found

@@ -88,6 +88,11 @@ class JobSchedules:
             self._core.changed()
         return schedule, current is None
 
+    def set_enabled(self, name: str, *, enabled: bool) -> None:
+        """Enable or disable a schedule, and change nothing else in it."""
+        with self._core.lock:
+            self.put(name, {**self.get(name).properties, "isEnabled": enabled})
+
     def delete(self, name: str) -> bool:
         """Delete a disabled schedule; False if there is none with this name."""
         with self._core.changing():

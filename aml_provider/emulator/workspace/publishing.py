@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.emulator.workspace.body import Body
+from aml_provider.emulator.workspace.dependencies import graph_edges
 from aml_provider.emulator.workspace.errors import bad_request
 from aml_provider.emulator.workspace.models import DataParameter, Parameter, Pipeline, Step
 from aml_provider.emulator.workspace.new_run import module_id
@@ -91,11 +92,9 @@ def _steps(workspace: Workspace, graph: Body) -> list[Step]:
     if not steps:
         raise bad_request("ModuleNodes is empty; a pipeline needs a step.", "GraphRequired")
     before: dict[str, list[str]] = {node_id: [] for node_id in steps}
-    for edge in graph.objects("Edges"):
-        source, target = (edge.object(key) for key in ("SourceOutputPort", "DestinationInputPort"))
-        ends = [port.text("NodeId") if port else None for port in (source, target)]
-        if ends[0] in steps and ends[1] in steps:
-            before[str(ends[1])].append(str(ends[0]))
+    for source, target in graph_edges(graph):
+        if source in steps and target in steps:
+            before[target].append(source)
     try:
         return [steps[node_id] for node_id in graphlib.TopologicalSorter(before).static_order()]
     except graphlib.CycleError as error:

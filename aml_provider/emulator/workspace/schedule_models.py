@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Schedule:
         seen: The blobs of the last poll with their ETags; None before the first poll.
         last_fired: When it was last due.
         last_error: Why its last run could not be started, or its last poll failed.
+        last_polled: When it last polled, whether or not that failed.
+        last_change: The poll that last found added or modified blobs.
+        changed_blobs: The blobs that this poll found added or modified.
     """
 
     name: str
@@ -50,3 +53,6 @@ class Schedule:
     seen: dict[str, str] | None = None
     last_fired: float | None = None
     last_error: str | None = None
+    last_polled: float | None = None
+    last_change: float | None = None
+    changed_blobs: list[str] = field(default_factory=list)

@@ -19,6 +19,7 @@ from aml_provider.emulator.workspace.timetable import Timetable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from aml_provider.emulator.workspace.models import Run
     from aml_provider.emulator.workspace.schedule_models import Schedule
 
 
@@ -30,7 +31,7 @@ class Schedules:
         submit: Submits a run for a schedule that was due at the given instant; raises ``ServiceError`` on a refusal.
     """
 
-    def __init__(self, core: Core, submit: Callable[[Schedule, Submission, float], None]) -> None:
+    def __init__(self, core: Core, submit: Callable[[Schedule, Submission, float], Run]) -> None:
         self._core = core
         self._submit = submit
         self.clear()
@@ -116,7 +117,8 @@ class Schedules:
         self.check(wanted)
         with self._core.lock:
             wanted.id, wanted.created = str(uuid.uuid4()), self._core.instant()
-            wanted.seen, wanted.last_error = seen, error
+            if wanted.trigger is not None:
+                self.first_polled(wanted, seen, error)
             self._schedules[wanted.id] = wanted
             self._begin(wanted, wanted.created, fires=True)
         return wanted
@@ -129,12 +131,30 @@ class Schedules:
             self.fire_due()
             changed = self.changes(wanted, schedule)
             if changed and wanted.trigger is not None:
-                schedule.seen, schedule.last_error = seen, error
+                self.first_polled(schedule, seen, error)
             schedule.name, schedule.submission, schedule.status = wanted.name, wanted.submission, wanted.status
             schedule.recurrence, schedule.trigger = wanted.recurrence, wanted.trigger
             fires = {"changed": changed, "always": True, "never": False}[self._core.quirks.update_fires]
             self._begin(schedule, self._core.instant(), fires=fires, counts=changed or fires)
         return schedule
+
+    def set_status(self, schedule_id: str, status: str) -> None:
+        """Enable or disable a schedule, and change nothing else in it."""
+        with self._core.lock:
+            self.update(schedule_id, replace(self.get(schedule_id), status=status), None, None)
+
+    def run_now(self, schedule_id: str) -> Run:
+        """Start a run of a recurrence now, even if the schedule is disabled. When it is due next does not change.
+
+        Raises:
+            ServiceError: The schedule has a trigger, or its run is refused.
+        """
+        schedule = self.get(schedule_id)
+        if schedule.recurrence is None:
+            raise bad_request(f"Schedule {schedule.name} starts a run for each changed blob, and none without one.")
+        with self._core.lock:
+            submission = replace(schedule.submission, run_type="Schedule")
+            return self._submit(schedule, submission, self._core.instant())
 
     def changes(self, wanted: Schedule, schedule: Schedule) -> bool:
         """Whether a request changes the recurrence or the trigger of a schedule."""
@@ -174,8 +194,11 @@ class Schedules:
             if trigger is None or schedule.status != "Active":
                 return
             seen, schedule.seen, schedule.last_error = schedule.seen, found, None
+            schedule.last_polled = due
             # The first poll only notes the existing blobs.
             changed = [] if seen is None else [name for name, etag in found.items() if seen.get(name) != etag]
+            if changed:
+                schedule.last_change, schedule.changed_blobs = due, changed
             if changed and self._core.quirks.one_run_per_poll:
                 changed = [trigger.path or ""]
             for path in changed:
@@ -184,10 +207,15 @@ class Schedules:
             if seen != schedule.seen:
                 self._core.changed()
 
-    def failed(self, schedule: Schedule, message: str) -> None:
+    def first_polled(self, schedule: Schedule, found: dict[str, str] | None, error: str | None) -> None:
+        """Note the existing blobs of a new trigger, which start no runs; without them, ``error`` is the reason."""
+        schedule.seen, schedule.last_error = found, error
+        schedule.last_polled = self._core.instant()
+
+    def failed(self, schedule: Schedule, due: float, message: str) -> None:
         """Store the error of a poll that failed."""
         with self._core.changing():
-            schedule.last_error = message
+            schedule.last_polled, schedule.last_error = due, message
 
     def _begin(self, schedule: Schedule, now: float, *, fires: bool, counts: bool = True) -> None:
         quirks = self._core.quirks

@@ -156,6 +156,11 @@ class Workspace(Core):
             pipeline.status = str(status)
             pipeline.modified = self.clock.now()
 
+    def set_endpoint_status(self, endpoint_id: str, status: str) -> None:
+        """Enable or disable a pipeline endpoint."""
+        with self.lock:
+            self.put_endpoint(replace(self.endpoint(endpoint_id), status=status))
+
     def publish(self, pipeline: Pipeline) -> None:
         """Add a published pipeline. Two pipelines can have the same name."""
         with self.changing():
@@ -234,12 +239,11 @@ class Workspace(Core):
             raise not_found(f"Version {wanted} of PipelineEndpoint {endpoint.name}")
         return self.submit(endpoint.versions[wanted], submission, parent_run_id, endpoint.id, scheduled)
 
-    def _submit_scheduled(self, schedule: Schedule, submission: Submission, due: float) -> None:
+    def _submit_scheduled(self, schedule: Schedule, submission: Submission, due: float) -> Run:
         scheduled = (schedule.id, due)
         if schedule.endpoint_id is not None:
-            self.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
-        else:
-            self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
+            return self.submit_endpoint(schedule.endpoint_id, None, submission, scheduled=scheduled)
+        return self.submit(schedule.pipeline_id or "", submission, scheduled=scheduled)
 
     def cancel(self, run_id: str) -> None:
         """Request the cancellation of a run or job. A second request, or a request after its end, changes nothing."""

@@ -69,7 +69,7 @@ def test_a_component_is_submitted_as_a_job(cli, workspace, arguments, version, c
         "count": {"jobInputType": "literal", "value": "7"},
         "input": {"jobInputType": "uri_folder", "uri": "azureml://datastores/store/paths/in"},
     }
-    assert sent["tags"] == {"who": "me"}
+    assert sent["tags"] == {"who": "me", "airflow.submitted_by": "the command line"}
     assert sent["settings"].get("default_compute", "").rpartition("/")[2] == (compute or "")
 
 

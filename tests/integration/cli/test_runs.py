@@ -29,8 +29,18 @@ def test_a_run_is_submitted_with_everything(cli, workspace):
     (post,) = workspace.posts()
     assert post["body"]["ParameterAssignments"] == {"count": "3"}
     assert post["body"]["DataPathAssignments"] == {"input": {"DataStoreName": "store", "RelativePath": "in/a=b.csv"}}
-    assert post["body"]["tags"] == {"who": "me", "note": ""}
+    assert post["body"]["tags"] == {"who": "me", "note": "", "airflow.submitted_by": "the command line"}
+    assert post["body"]["Properties"] == {"airflow.submitted_by": "the command line"}
     assert post["body"]["Description"] == "by hand"
+
+
+@pytest.mark.parametrize("target", [("--pipeline", "quick"), ("--endpoint", "door"), ("--component", "quick")])
+def test_a_run_says_that_the_command_line_submitted_it(cli, workspace, target):
+    assert cli("submit", *target, "--experiment", "work").code == 0
+    run = workspace.only_run()
+    assert run.description == "Submitted by the command line"
+    assert run.history_tags["airflow.submitted_by"] == "the command line"
+    assert run.history_properties["airflow.submitted_by"] == "the command line"
 
 
 @pytest.mark.parametrize(("version", "pipeline"), [((), "quick"), (("--endpoint-version", "0"), "long")])
@@ -136,7 +146,8 @@ def test_runs_are_not_listed_without_saying_whose(cli, arguments, message):
 def test_a_run_is_shown_with_its_steps(cli):
     run_id = cli.started("quick", "--tag", "who=me", "-p", "count=3")
     shown = cli("runs", "show", run_id, "-o", "json").json
-    assert (shown["tags"], shown["parameters"], shown["error"]) == ({"who": "me"}, {"count": "3"}, None)
+    tags = {"who": "me", "airflow.submitted_by": "the command line"}
+    assert (shown["tags"], shown["parameters"], shown["error"]) == (tags, {"count": "3"}, None)
     assert [step["name"] for step in shown["steps"]] == ["work"]
     assert run_id in shown["link"]
 

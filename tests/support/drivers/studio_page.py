@@ -59,6 +59,11 @@ class Page(HTMLParser):
         return " ".join(re.sub(r"<[^>]*>", "", found[1]).split()) if found else None
 
     @property
+    def actions(self):
+        """The addresses of its buttons."""
+        return [attrs["action"] for tag, attrs in self.tags if tag == "form" and attrs["method"] == "post"]
+
+    @property
     def runs(self):
         """The ids of the runs in its lists, in order."""
         return [name.removeprefix("run-") for name in self.ids if name.startswith("run-")]

@@ -97,10 +97,12 @@ EMULATOR = {
     "seeds": "clock workspace",
     "steps": "engine workspace",
     "emulation": "clock engine faults quirks request_log seeds steps workspace",
-    "studio": "emulation wire workspace",
+    # Who may use the control API and the buttons of the pages.
+    "control_access": "workspace",
+    "studio": "control_access emulation engine wire workspace",
     "demo_steps": "steps studio",
-    "routes": "clock emulation wire workspace",
-    "serving": "clock emulation faults quirks request_log routes studio workspace",
+    "routes": "clock control_access emulation wire workspace",
+    "serving": "clock control_access emulation faults quirks request_log routes studio workspace",
     "server": "clock emulation faults quirks seeds serving workspace",
     "__main__": "server",
 }

@@ -158,6 +158,19 @@ HOSTILE_SEED = {
             "trigger": {"datastore": HOSTILE, "path": HOSTILE, "data_path_parameter": HOSTILE + "2"},
         }
     ],
+    "job_schedules": [
+        {
+            "name": HOSTILE_ID,
+            "properties": {
+                "isEnabled": False,
+                "trigger": {"triggerType": "Cron", "expression": "0 7 * * *", HOSTILE: HOSTILE},
+                "action": {
+                    "actionType": "CreateJob",
+                    "jobDefinition": {"jobType": "Pipeline", "displayName": HOSTILE, "jobs": {HOSTILE: {}, "last": {}}},
+                },
+            },
+        }
+    ],
 }
 
 
@@ -219,7 +232,8 @@ def populate_hostile(emulator):
     run.steps[0].blobs.append((HOSTILE, HOSTILE, 1))
     emulator.clock.advance(5)
     schedule = state.schedules.get(HOSTILE_ID)
-    state.schedules.failed(schedule, HOSTILE)
+    state.schedules.failed(schedule, emulator.clock.now(), HOSTILE)
+    schedule.seen, schedule.last_change, schedule.changed_blobs = {HOSTILE: "1"}, emulator.clock.now(), [HOSTILE]
     state.experiments.load(
         Experiment(HOSTILE, HOSTILE_ID, emulator.clock.now(), description=HOSTILE, tags={HOSTILE: HOSTILE})
     )

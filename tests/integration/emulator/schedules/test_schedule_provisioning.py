@@ -96,6 +96,8 @@ class TestAround:
             api.headers["Authorization"] = "Bearer t"
             emulator.clock.hold()
             found = described(api, entity), described(api, trigger), described(api, quarter)
+            # Its blobs could not be listed, so it has polled again at the start.
+            assert found[1].pop("last_polled") > expected[1].pop("last_polled")
             assert found == expected
             assert api.get(f"{SCHEDULES}/{entity['Id']}").json() == entity
             assert len(runs(api, quarter)) == 2

@@ -43,8 +43,23 @@ FAINT = """() => {
 
 def one_of_each_kind(page, ids):
     """Open a page of each kind, and the pages of some runs, one after another."""
-    lists = ["/", "/runs?status=Finished&find=a", "/pipelines", "/endpoints", "/schedules", "/experiments"]
-    things = ["/pipelines/good", "/endpoints/door", "/schedules/nightly", "/schedules/reactive", "/experiments/exp"]
+    lists = [
+        "/",
+        "/runs?status=Finished&find=a",
+        "/pipelines",
+        "/endpoints",
+        "/schedules",
+        "/datastores",
+        "/experiments",
+    ]
+    things = [
+        "/datastores/store",
+        "/pipelines/good",
+        "/endpoints/door",
+        "/schedules/nightly",
+        "/schedules/reactive",
+        "/experiments/exp",
+    ]
     for address in [*lists, *things, *(f"/runs/{run_id}" for run_id in ids.values()), "/runs/nobody"]:
         page.goto(address)
         yield address
@@ -67,7 +82,7 @@ class TestLive:
         page.evaluate("window.loaded = true")
         heading = page.locator("h1 .status")
         expect(heading).to_have_text("Running")
-        expect(page.locator("rect")).to_have_count(4)
+        expect(page.locator(".timeline rect")).to_have_count(4)
         emulator.clock.advance(60)
         refresh(page)
         expect(heading).to_have_text("Finished")

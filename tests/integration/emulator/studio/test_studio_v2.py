@@ -60,6 +60,31 @@ def test_a_job_names_its_component_and_who_submitted_it(open_page):
     assert "schedule daily" in open_page("/runs").text
 
 
+def graph_of(page):
+    """The steps of the graph with their statuses, and the number of its edges."""
+    steps = [attrs["aria-label"] for tag, attrs in page.tags if tag == "a" and "data-status" in attrs]
+    return steps, len([tag for tag, _ in page.tags if tag == "path"])
+
+
+def test_the_graph_of_a_job_has_the_bindings_of_its_steps(api, open_page):
+    bound = {"inputs": {"data": {"job_input_type": "literal", "value": "${{parent.jobs.read.outputs.rows}}"}}}
+    jobs = {"read": {}, "left": bound, "right": bound}
+    api.put_job("job-2", component=None, inputs={}, jobs=jobs)
+    assert graph_of(open_page("/runs/job-2")) == (["read, NotStarted", "left, NotStarted", "right, NotStarted"], 2)
+    assert graph_of(open_page("/runs/job-1")) == (["prepare, Finished", "fit, Finished"], 1)
+    (drawn,) = [attrs for _, attrs in open_page("/components/fit_files:1").tags if attrs.get("class") == "graph"]
+    assert drawn["aria-label"] == "Steps: prepare; fit after prepare"
+
+
+def test_a_job_has_the_defaults_of_its_component(api, open_page):
+    page = open_page("/runs/job-1")
+    assert page.row("rate") == ["number", "not given", "0.5"]
+    assert page.row("input") == ["uri_folder", "store/in/", "required"]
+    assert "Default of the component" in page.text
+    api.put_job("job-2", component=None, inputs={"word": {"jobInputType": "literal", "value": "w"}}, jobs={"a": {}})
+    assert open_page("/runs/job-2").row("word") == ["", "w", "none"]
+
+
 def test_endpoints_and_schedules_of_both_apis(open_page):
     assert "blue" in open_page("/endpoints").text
     schedules = open_page("/schedules").text

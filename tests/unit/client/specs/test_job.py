@@ -21,9 +21,9 @@ def target(**changes):
     return Target(**{"kind": "component", "id": ID, "version": "2", "name": "score", "data_inputs": inputs} | changes)
 
 
-def job(component=None, **arguments):
+def job(component=None, own_tags=OWN, **arguments):
     request = RunRequest.of(**{"experiment_name": "scoring", **arguments})
-    return job_to_wire(request, component or target(), workspace=WORKSPACE, own_tags=OWN)["properties"]
+    return job_to_wire(request, component or target(), workspace=WORKSPACE, own_tags=own_tags)["properties"]
 
 
 class TestId:
@@ -95,6 +95,12 @@ class TestBody:
         found = job(tags={"team": "ml"})
         assert found["tags"] == {"team": "ml", **OWN}
         assert found["properties"] == OWN
+
+    def test_without_a_description_the_submitter_is_named(self):
+        by_task = {"airflow.dag_id": "d", "airflow.task_id": "t"}
+        assert job(own_tags=by_task)["description"] == "Submitted by DAG d, task t"
+        assert job(own_tags=by_task, description="mine")["description"] == "mine"
+        assert "description" not in job()
 
     @pytest.mark.parametrize(
         ("compute", "sent"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aml_provider.client.entities import Parameter, PipelineInterface
 from aml_provider.client.errors import InvalidArgument, InvalidParameters
 from aml_provider.client.models import DataPath
-from aml_provider.client.specs.run import RunRequest, as_data_path
+from aml_provider.client.specs.run import SUBMITTED_BY, RunRequest, as_data_path
 from aml_provider.client.specs.target import PipelineReference
 
 NAMES = st.text(min_size=1, max_size=5)
@@ -228,6 +228,23 @@ def test_an_author_cannot_write_our_marks(name):
 @pytest.mark.parametrize(("description", "sent"), [(None, "x"), ("", "x"), ("nightly", "nightly"), (5, "5")], ids=repr)
 def test_a_description_or_the_experiments_name(description, sent):
     assert wire(request(description=description))["Description"] == sent
+
+
+TASK = {"airflow.dag_id": "d", "airflow.task_id": "t", "airflow.map_index": "-1"}
+
+
+@pytest.mark.parametrize(
+    ("own_tags", "sent"),
+    [
+        (TASK, "Submitted by DAG d, task t"),
+        ({**TASK, "airflow.map_index": "3"}, "Submitted by DAG d, task t [3]"),
+        ({SUBMITTED_BY: "the command line"}, "Submitted by the command line"),
+        ({"airflow.key": "k"}, "x"),
+    ],
+)
+def test_without_a_description_the_submitter_is_named(own_tags, sent):
+    assert wire(request(), own_tags=own_tags)["Description"] == sent
+    assert wire(request(description="nightly"), own_tags=own_tags)["Description"] == "nightly"
 
 
 def test_a_description_is_text():

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
+
 import pytest
 
 from aml_provider.emulator.studio.chart import chart
 from aml_provider.emulator.studio.listing import RunFilter, Slice
-from aml_provider.emulator.studio.words import ahead, counted, distance, duration, recurrence_words, trigger_words
+from aml_provider.emulator.studio.words import (
+    ahead,
+    counted,
+    distance,
+    duration,
+    glyph,
+    recurrence_words,
+    trigger_words,
+)
 from aml_provider.emulator.workspace.models import Run, Step, StepRun
 from aml_provider.emulator.workspace.recurrence import Recurrence
 from aml_provider.emulator.workspace.schedule_models import DatastoreTrigger
@@ -50,6 +61,13 @@ def test_duration_in_words(seconds, words):
 )
 def test_distance_in_words(seconds, words):
     assert distance(seconds) == words
+
+
+@pytest.mark.parametrize("status", ["Finished", "Failed", "Running", "Canceled", "NotStarted", "Queued"])
+def test_a_status_has_the_sign_of_the_style_sheet(status):
+    style = (resources.files("aml_provider.emulator.studio") / "studio.css").read_text(encoding="utf-8")
+    signs = dict(re.findall(r'data-status=(\w+)\]::before[^{]*{ content: "(.) "', style))
+    assert glyph(status) == signs.get(status, "○")
 
 
 @pytest.mark.parametrize(
