@@ -78,7 +78,7 @@ def check_rights(hook: AzureMLHook, uses: Sequence[str], apis: Sequence[Api] = A
         except PermissionDenied as error:
             listing = f"az role assignment list {assignee} --scope {_quoted(settings.arm_id)} --include-inherited"
             raise CommandError(
-                f"{error} Until then, an owner can list the roles of the identity: {listing} --output table"
+                f"{error.text} Until then, an owner can list the roles of the identity: {listing} --output table"
             ) from error
     found = [_findings(use, api, permissions, settings, assignee) for use in uses or USES for api in apis]
     who = identity.get("oid") or settings.client_id or f"of auth_method {settings.auth_method!r}"
