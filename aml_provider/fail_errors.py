@@ -5,13 +5,15 @@ One exception is both, so that a task's log shows one traceback, and code may ca
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import AirflowFailException
 
 if TYPE_CHECKING:
     from aml_provider.client.errors import AzureMLError
+
+# The class that is made for each class of errors.
+_KINDS: dict[type[AzureMLError], type[AzureMLError]] = {}
 
 
 def fail_error(error: AzureMLError) -> AzureMLError:
@@ -26,8 +28,13 @@ def _restored(kind: type[AzureMLError], args: tuple[object, ...], attributes: di
     return restored
 
 
-@functools.cache
 def _both(kind: type[AzureMLError]) -> type[AzureMLError]:
+    if kind not in _KINDS:
+        _KINDS[kind] = _make_both(kind)
+    return _KINDS[kind]
+
+
+def _make_both(kind: type[AzureMLError]) -> type[AzureMLError]:
     class Both(kind, AirflowFailException):  # type: ignore[valid-type, misc]
         def __reduce__(self) -> tuple[object, ...]:
             # In another process the class has to be made first.

@@ -54,8 +54,14 @@ class PollingSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poll until there is a result, in Airflow's own loop."""
-        with _never_failing(self):
-            return _unguarded(BaseSensorOperator)(self, context)
+        try:
+            with _never_failing(self):
+                return _unguarded(BaseSensorOperator)(self, context)
+        except AzureMLError as error:
+            if error.permanent:
+                # A person has to act, and the message says how: our own frames would only be in the way.
+                raise error.with_traceback(None) from None
+            raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral, or end if no triggerer has answered in time."""

@@ -15,6 +15,7 @@ from support.drivers.watching import context_of
 from support.services.local_workspace import serving
 
 from aml_provider.cli.execution import UsageError
+from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunFailed
 from aml_provider.client.help import ERRORS, SITE, Helped, address_of, anchor
 from aml_provider.compat import AirflowFailException, AirflowNotFoundException, AirflowSensorTimeout
@@ -149,13 +150,16 @@ def submission_unknown(world):
 
 
 def two_schedules(world):
-    create(world.task)
-    AzureMLHook().create_schedule(
-        "nightly",
-        experiment_name="exp",
-        pipeline_id="quick",
-        recurrence={"frequency": "Day", "interval": 1},
-    )
+    body = {
+        "Name": "nightly",
+        "PipelineId": "quick",
+        "PipelineSubmissionInfo": {"ExperimentName": "exp", "Properties": {}},
+        "Recurrence": {"Frequency": "Hour", "Interval": 1, "TimeZone": "UTC"},
+        "ScheduleType": "0",
+    }
+    with AzureMLHook().client() as client:
+        for _ in range(2):
+            client.call(calls.create_schedule(body))
     Disable(schedule_name="nightly").execute({})
 
 
