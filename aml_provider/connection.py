@@ -261,7 +261,7 @@ def settings_of(
         )
     except InvalidArgument as error:
         untyped = "" if kind else f". It has no conn_type either; is it really written as one of type {CONN_TYPE!r}?"
-        raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from error
+        raise InvalidArgument(f"{where}{error.argument}", f"{error.problem}{untyped}") from None
     # If it were ignored, the token would go to Azure, and the request would wait there for minutes.
     if not _is_blank(connection.host) and settings.endpoint is None:
         raise InvalidArgument(
@@ -323,15 +323,15 @@ def explained_not_found(conn_id: str) -> Iterator[None]:
     Raises:
         AirflowNotFoundException: There is no such connection.
     """
+    from aml_provider.client.help import CONNECTION_NOT_FOUND, text_of, with_address
     from aml_provider.compat import AirflowNotFoundException
 
     try:
         yield
     except AirflowNotFoundException as error:
         problem = _problem_with_variable(f"AIRFLOW_CONN_{conn_id.upper()}")
-        if problem is None:
-            raise
-        raise AirflowNotFoundException(f"{error}: the environment variable {problem}") from error
+        text = text_of(error) if problem is None else f"{text_of(error)}: the environment variable {problem}"
+        raise AirflowNotFoundException(with_address(text, CONNECTION_NOT_FOUND)) from None
 
 
 def _problem_with_variable(name: str) -> str | None:
@@ -386,23 +386,25 @@ def _problem_with_uri(text: str) -> str:
 
 @contextmanager
 def airflow_errors(conn_id: str | None = None) -> Iterator[None]:
-    """Turn permanent errors into Airflow's own, so that they use up no retries. No other code does this.
+    """Make permanent errors Airflow's own as well, so that they use up no retries. No other code does this.
 
     Args:
         conn_id: The connection in use, for the metric that counts errors.
 
     Raises:
-        AirflowFailException: The error is permanent: a retry would fail the same way.
+        AirflowFailException: The error is permanent: a retry would fail the same way. It still has its own class too.
         AzureMLError: Any other error, unchanged; the task fails and may be retried.
     """
     try:
         yield
     except AzureMLError as error:
         from aml_provider import metrics
-
-        metrics.failed(error, conn_id)
-        if not error.permanent:
-            raise
         from aml_provider.compat import AirflowFailException
 
-        raise AirflowFailException(str(error)) from error
+        metrics.failed(error, conn_id)
+        if not error.permanent or isinstance(error, AirflowFailException):
+            raise
+        from aml_provider.fail_errors import fail_error
+
+        # A second traceback in the task's log would say the same.
+        raise fail_error(error) from None

@@ -7,12 +7,11 @@ to wait if not.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
 #: A longer timeout is no limit: Airflow cannot compute the instant at which it ends.
 LONGEST_TIMEOUT = timedelta(days=36_600)
@@ -47,6 +46,14 @@ def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | 
     if timeout is None or timeout > LONGEST_TIMEOUT:
         return None
     return (time.time() if started is None else started.timestamp()) + timeout.total_seconds()
+
+
+def in_words(deadline: float) -> str:
+    """A deadline, in seconds since the epoch, as a date and time for the log."""
+    try:
+        return f"{datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):  # after the year 9999
+        return "an instant that no calendar has"
 
 
 def is_late(event: Mapping[str, Any], started: datetime | None, deadline: float | None) -> bool:

@@ -72,7 +72,7 @@ class AzureMLRetryPolicy(RetryPolicy):
         errors = list(_errors(exception))
         if not errors:
             return RetryDecision.default()
-        name, text = type(errors[0]).__name__, str(errors[0])
+        name, text = type(errors[0]).__name__, errors[0].text
         if errors[0].permanent:
             return RetryDecision.fail(f"{name} is permanent: {text}"[:_LONGEST_REASON])
         # An error that says "not known" or "not read" is caused by the one that has the reply.
@@ -105,9 +105,15 @@ def _longest_delay(context: Context | None) -> float:
 
 
 def _errors(exception: BaseException) -> Iterator[AzureMLError]:
-    """The provider's errors among an exception and its explicit causes, outermost first."""
+    """The provider's errors among an exception and its causes, outermost first.
+
+    Causes are explicit, or what an error of this package was made from (``raise … from None``, for a short log).
+    """
     found: BaseException | None = exception
     while found is not None:
+        cause = found.__cause__
         if isinstance(found, AzureMLError):
             yield found
-        found = found.__cause__
+            if cause is None and found.__suppress_context__:
+                cause = found.__context__
+        found = cause

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.help import Helped, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Slot(Protocol):
         """Replace the text; when this returns, it is stored.
 
         Raises:
-            RuntimeError: It cannot be read back.
+            StorageError: It cannot be read back.
         """
 
     def delete(self) -> None:
@@ -42,6 +43,13 @@ class StoredRecordDamaged(AzureMLError):
     """
 
     permanent = True
+
+
+class StorageError(Helped, RuntimeError):
+    """Airflow's storage (a Variable) cannot be read, or does not keep what is written to it.
+
+    The error is temporary, or goes away when a person changes the configuration.
+    """
 
 
 class CursorUnreadable(ValueError):
@@ -62,7 +70,7 @@ def reading(refuse: Callable[[str], Exception]) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        damage = refuse(f"{type(error).__name__}: {str(error)[:200]}")
+        damage = refuse(f"{type(error).__name__}: {text_of(error)[:200]}")
         # An inner reading() may have made this error already.
         raise (error if isinstance(error, type(damage)) else damage) from None
 
@@ -93,9 +101,9 @@ def made(kind: Callable[..., T], fields: Any) -> T:
     return kind(**known)
 
 
-def overridden(key: str) -> RuntimeError:
+def overridden(key: str) -> StorageError:
     """The error for a Variable whose written value cannot be read back."""
-    return RuntimeError(
+    return StorageError(
         f"The Variable {key} was written, but does not read as written: a secrets backend or the environment overrides "
         "it. Remove it there"
     )

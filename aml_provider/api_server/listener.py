@@ -148,8 +148,6 @@ class ManualStateChangeListener:
                 if is_done():
                     return
             except Exception as error:
-                # A permanent error comes as Airflow's own, with ours as its cause.
-                cause = error if isinstance(error, AzureMLError) else error.__cause__
-                is_final = isinstance(cause, (ForeignRun, NotFound, PermissionDenied))
-                if not isinstance(cause, AzureMLError) or is_final or number == _CHECKS - 1:
+                is_final = isinstance(error, (ForeignRun, NotFound, PermissionDenied))
+                if not isinstance(error, AzureMLError) or is_final or number == _CHECKS - 1:
                     raise

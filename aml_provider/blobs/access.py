@@ -119,8 +119,8 @@ class ContainerAccess:
                 permission=right.letters,
                 expiry=datetime.fromtimestamp(expiry, UTC),
             )
-        except ValueError as error:
-            raise InvalidArgument("account key", "is not base64 text; was it cut off?") from error
+        except ValueError:
+            raise InvalidArgument("account key", "is not base64 text; was it cut off?") from None
         return tuple(parse_qsl(token))
 
 
@@ -254,5 +254,5 @@ def ask(access: ContainerAccess, request: Request) -> Flow[Reply]:
     except CredentialError as error:
         if access.is_own_identity:
             raise
-        raise CredentialError(f"This is {access.kind}, not the connection: {error}") from error
+        raise CredentialError(f"This is {access.kind}, not the connection: {error.text}") from None
     return reply

@@ -75,6 +75,16 @@ class Rules(NamedTuple):
         as_flag("ignore_empty", ignore_empty)
         return cls(settle, ignore_empty, patterns, max_changes, on_first_poll == "report")
 
+    def describe(self) -> str:
+        """Which blobs count, in words, for the log."""
+        names = "all names" if self.patterns is None else f"names like {' or '.join(map(repr, self.patterns))}"
+        parts = [f"{names} count"]
+        if self.ignore_empty:
+            parts.append("empty blobs do not count")
+        if self.settle:
+            parts.append(f"a blob counts {self.settle:g} s after its last change")
+        return ", ".join(parts)
+
 
 class Counts:
     """The counts of one poll: ``listed`` is the sum of the others, without ``folders``.

@@ -14,6 +14,7 @@ from airflow.utils.cli import suppress_logs_and_warning
 
 from aml_provider.cli.output import render
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.help import CONNECTION_NOT_FOUND, SITE, Helped, text_of, with_address
 from aml_provider.client.text import printable
 from aml_provider.compat import AirflowException, AirflowNotFoundException
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 # Seconds that a person waits for "it cannot be reached"; the option's default of 120 seconds suits tasks.
 _RETRY_BUDGET = "10"
+_CONNECTIONS = f"{SITE}set-up/connection.html"
 
 
-class CommandError(Exception):
+class CommandError(Helped):
     """The command could not do what was requested; the message gives the reason and the next step.
 
     Args:
@@ -140,13 +142,14 @@ def _errors_reported(*, verbose: bool) -> Iterator[None]:
 
 def _message_of(error: Exception) -> str:
     if isinstance(error, AirflowNotFoundException):
-        return (
-            f"{error}. Name another connection with --conn-id, or add this connection, as docs/set-up/connection.md "
-            "of this provider describes. `airflow connections list` lists the existing ones."
+        text = (
+            f"{text_of(error).rstrip('.')}. Name another connection with --conn-id, or add this connection, as "
+            f"{_CONNECTIONS} describes. `airflow connections list` lists the existing ones."
         )
+        return with_address(text, CONNECTION_NOT_FOUND)
     if isinstance(error, (CommandError, AzureMLError, AirflowException)):
         return str(error)
-    return f"{type(error).__name__}: {error}. This error is unexpected; --verbose shows where it happened."
+    return f"{type(error).__name__}: {text_of(error)}. This error is unexpected; --verbose shows where it happened."
 
 
 def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO) -> None:

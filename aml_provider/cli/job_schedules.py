@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from aml_provider.cli.execution import command, confirm, say
 from aml_provider.cli.records import of_job_schedule, of_job_schedule_plan
 from aml_provider.client.errors import ScheduleError
-from aml_provider.compat import AirflowException
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,9 +27,7 @@ def show(options: Namespace, hook: AzureMLHook) -> Record:
     schedule = hook.get_job_schedule(options.name)
     try:
         jobs = hook.list_jobs_of_job_schedule(schedule.name)
-    except AirflowException as error:
-        if not isinstance(error.__cause__, ScheduleError):
-            raise
+    except ScheduleError as error:
         say(str(error))
         jobs = ()
     dated = [job for job in jobs if job.created is not None]

@@ -13,11 +13,12 @@ from aml_provider.cli.lookup import find_endpoint, find_pipeline
 from aml_provider.cli.records import of_run, status_of
 from aml_provider.client import calls
 from aml_provider.client.entities import RunState
-from aml_provider.client.errors import AzureMLError, InvalidArgument
+from aml_provider.client.errors import AzureMLError, InvalidArgument, RunCanceled, RunFailed
 from aml_provider.client.flows.datastores import check_datastores
 from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.targets import Known, accept, find_target
+from aml_provider.client.help import address_of, with_address
 from aml_provider.client.http.messages import flow_of
 from aml_provider.client.specs.job import check_order, job_id, job_to_wire
 from aml_provider.client.specs.run import SUBMITTED_BY, RunRequest
@@ -143,13 +144,13 @@ def _errors_in_options() -> Iterator[None]:
     """Replace the names of arguments in errors by the names of this command's options."""
     try:
         yield
-    except InvalidArgument as error:
-        raise _usage(error) from error
     except AirflowException as error:
         text = str(error)
         for name, option in _OPTIONS.items():
             text = re.sub(rf"(^|\bgive ){name}\b", rf"\g<1>{option}", text)
         raise CommandError(text) from error
+    except InvalidArgument as error:
+        raise _usage(error) from error
 
 
 def _submit(hook: AzureMLHook, target: Target, request: RunRequest) -> PipelineRun:
@@ -170,7 +171,8 @@ def _submit(hook: AzureMLHook, target: Target, request: RunRequest) -> PipelineR
         if not error.in_doubt:
             raise
         raise CommandError(
-            f"{error}. It is not known whether the run exists. Before you submit again, search for it with {where}."
+            f"{error.text.rstrip('.')}. It is not known whether the run exists. Before you submit again, search for it "
+            f"with {where}."
         ) from error
 
 
@@ -194,5 +196,7 @@ def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout:
 def _unsuccessful(hook: AzureMLHook, run: PipelineRun, timeout: float | None) -> str:
     if not run.state.is_final:
         return f"Run {run.id} is still {run.status} after {timeout:g} seconds and continues. See `runs show {run.id}`."
-    reason = f" {hook.run(explain_failure(run))}" if run.state is RunState.FAILED else ""
-    return f"Run {run.id} ended as {status_of(run)}.{reason}"
+    text = f"Run {run.id} ended as {status_of(run)}."
+    if run.state is not RunState.FAILED:
+        return with_address(text, address_of(RunCanceled))
+    return with_address(f"{text} {hook.run(explain_failure(run))}", address_of(RunFailed))

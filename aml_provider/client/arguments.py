@@ -94,8 +94,8 @@ def as_moment(argument: str, value: Any) -> datetime:
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
-        except ValueError as error:
-            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from error
+        except ValueError:
+            raise InvalidArgument(argument, f"is {value!r}; use a datetime, or ISO 8601 text") from None
     if not isinstance(value, datetime):
         raise wrong_type(argument, value, "a datetime, or ISO 8601 text")
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
@@ -113,8 +113,8 @@ def as_plain(argument: str, value: Any, wanted: str = "text, a number or a bool"
         raise wrong_type(argument, value, wanted)
     try:
         return str(value)
-    except ValueError as error:
-        raise InvalidArgument(argument, f"is {shown(value)}") from error
+    except ValueError:
+        raise InvalidArgument(argument, f"is {shown(value)}") from None
 
 
 def wrong_type(argument: str, value: Any, wanted: str, *, verb: str = "is", secret: bool = False) -> InvalidArgument:

@@ -36,6 +36,9 @@
     ├── SubmissionUnsettled                it is not known yet whether a run was submitted; a retry checks again
     └── SubmissionUnknown               ✓  it cannot be established whether a run was submitted
 
+The text of each error ends with the address of its class in the documentation (:mod:`aml_provider.client.help`); the
+property ``text`` is the text without the address.
+
 ``permanent``: whether a retry is pointless until a person acts. ``in_doubt``: whether the request may have been carried
 out although it failed; that decides whether a submission may be repeated. ``retry_after``: the seconds after which the
 service accepts the next request; None if it did not say.
@@ -45,6 +48,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from aml_provider.client.help import Helped, without_addresses
 from aml_provider.client.text import masked, one_line, printable
 
 if TYPE_CHECKING:
@@ -54,10 +58,11 @@ if TYPE_CHECKING:
 _LONGEST_CODE = 200
 
 
-class AzureMLError(Exception):
+class AzureMLError(Helped):
     """The root of all errors of this package. In its text, control characters are escaped and signatures are masked.
 
-    Messages quote what an author wrote, and that may be the signed address of a blob.
+    Messages quote what an author wrote, and that may be the signed address of a blob. If a message quotes another
+    error, the address of that error is left out.
     """
 
     permanent: bool = False
@@ -67,11 +72,15 @@ class AzureMLError(Exception):
     is_counted: bool = False
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(masked(printable(item, lines=True)) if isinstance(item, str) else item for item in args))
+        super().__init__(*(_shown(item) if isinstance(item, str) else item for item in args))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep text and attributes in copies and pickles; Python's default would pass the text to the constructor."""
         return _restored, (type(self), self.args), self.__dict__
+
+
+def _shown(text: str) -> str:
+    return masked(printable(without_addresses(text), lines=True))
 
 
 def _restored(kind: type[AzureMLError], args: tuple[object, ...]) -> AzureMLError:
@@ -242,7 +251,9 @@ class RunError(AzureMLError):
     """
 
     def __init__(self, message: str, *, run_id: str, link: str = "") -> None:
-        super().__init__(f"{message} See {link}" if link else message)
+        # A log's tail ends with a line break.
+        between = "" if message.endswith("\n") else " "
+        super().__init__(f"{message}{between}See {link}" if link else message)
         self.run_id = run_id
         self.link = link
 

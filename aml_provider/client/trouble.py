@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aml_provider.client.help import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -45,7 +47,7 @@ class Troubles:
         self._lasting[what] = since, now
         lasts = f"Still failing after {now - since:.0f} s" if logged > float("-inf") else "It failed"
         goes_on = "for as long as it takes" if left is None else f"for up to {left:.0f} s"
-        return f"{lasts}, and is tried again {goes_on}. {why}"
+        return f"{lasts}, and is tried again {goes_on}. {text_of(why)}"
 
     def over(self, what: Hashable, now: float) -> str | None:
         """Record a success.

@@ -103,7 +103,7 @@ class Evidence:
         while no way is known to work, which happens once for a workspace.
 
         Raises:
-            RuntimeError: The evidence cannot be read back, so each run would have to provide it again.
+            StorageError: The evidence cannot be read back, so each run would have to provide it again.
         """
         due = self.due
         if not self._found:

@@ -92,7 +92,7 @@ def find_job(
     if problems:
         raise SubmissionUnsettled(
             f"Whether job {id_of(record)} was submitted is not known yet, so it is not submitted again; a retry reads "
-            f"it again. {problems[0]}"
+            f"it again. {problems[0].text}"
         ) from problems[0]
     return found
 

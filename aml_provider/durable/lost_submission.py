@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
+from aml_provider.client.help import text_of
 from aml_provider.durable.job_submission import find_job, id_of
 from aml_provider.durable.lookup import KEY, WAYS, arrival_timeout, search
 
@@ -77,12 +78,12 @@ class RunFinder:
         if record.run_id is not None:
             try:
                 return (yield from self.read_run(record, record.run_id))
-            except NotFound as error:
+            except NotFound:
                 raise SubmissionUnknown(
                     f"Run {record.run_id}, which an earlier try submitted, is not in workspace "
                     f"{self._settings.workspace_name!r}, so its outcome is not known. Does the connection point to "
                     "another workspace now? Clear this task to submit a new run."
-                ) from error
+                ) from None
         if not record.sent:
             return None
         self._check_workspace(record)
@@ -153,7 +154,7 @@ class RunFinder:
         if self._evidence.may_yet_prove(result):
             raise SubmissionUnsettled(
                 "Whether a run was submitted is not known yet, so none is submitted again; a retry looks up the key "
-                f"{record.key} again. {result.error}"
+                f"{record.key} again. {text_of(result.error)}"
             ) from cause
         raise SubmissionUnknown(
             "Whether a run was submitted cannot be established, so none is submitted again. The tag and property "
@@ -234,10 +235,10 @@ class RunFinder:
             if not error.permanent:
                 raise
             raise RunUnwatched(
-                f"Run {run_id}, which an earlier try submitted, could not be read: {error} The run continues; a "
+                f"Run {run_id}, which an earlier try submitted, could not be read: {error.text} The run continues; a "
                 "retry takes it over.",
                 run_id=run_id,
-            ) from error
+            ) from None
         return found
 
     def _timeout_for(self, record: SubmissionRecord) -> float:
@@ -281,6 +282,6 @@ class RunFinder:
                     store.save(record)
             except Exception as error:  # noqa: BLE001 - without it the next try only looks up for longer
                 store = None
-                self._log.warning("How long the look-up has lasted could not be stored: %s", error)
+                self._log.warning("How long the look-up has lasted could not be stored: %s", text_of(error))
 
         return keep

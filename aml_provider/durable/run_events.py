@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.help import text_of
 from aml_provider.client.http.messages import Work
 from aml_provider.client.text import some_of
 from aml_provider.durable.attempts import Attempts
@@ -121,7 +122,7 @@ class SharedRuns(SharedSource):
                 complete[run_id] = yield from self.source.complete(ended[run_id])
             except AzureMLError as error:
                 if self._attempts.note(run_id, error):
-                    waiting.append(f"{run_id} ({error})")
+                    waiting.append(f"{run_id} ({text_of(error)})")
                 self.source.errors.append(error)
             else:
                 self._attempts.forget(run_id)

@@ -124,14 +124,14 @@ class RunSource(ABC):
             _remember(self._missing, what, since)
             if self._now - since < sure:
                 raise error
-        self.problems.append(f"{what} could not be read: {error}")
+        self.problems.append(f"{what} could not be read: {error.text}")
 
     def _postpone(self, error: AzureMLError, run_id: str) -> None:
         """Continue without an active run that cannot be read now; raises the error if the service wants a pause."""
         is_new = self._attempts.note(run_id, error)
         self.errors.append(error)
         if is_new:
-            self.problems.append(f"Run {run_id} could not be read; the next polls try again. {error}")
+            self.problems.append(f"Run {run_id} could not be read; the next polls try again. {error.text}")
 
 
 def component_name(pipeline_id: str) -> str | None:

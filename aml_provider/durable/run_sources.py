@@ -101,7 +101,7 @@ class ExperimentRuns(RunSource):
                 experiments = yield listing
             if not self._is_missing:
                 hint = advice(EXPERIMENT, self._name, experiments)
-                text = f"There is no such experiment yet; its first run will create it. {error}"
+                text = f"There is no such experiment yet; its first run will create it. {error.text}"
                 self.problems.append(f"{text} {hint[0].upper()}{hint[1:]}" if hint else text)
             self._is_missing = True
             return ()
@@ -251,7 +251,7 @@ class JobScheduleRuns(_ListedRuns):
             try:
                 self._jobs.check((yield from read_job_schedule(self._name, "job_schedule_name")))
             except ScheduleError as error:
-                self.problems.append(f"{error} This watcher waits for its jobs.")
+                self.problems.append(f"{error.text} This watcher waits for its jobs.")
         return jobs
 
 

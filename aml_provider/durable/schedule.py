@@ -24,6 +24,7 @@ from aml_provider.client.flows.schedules import (
     only_one,
     set_status,
 )
+from aml_provider.client.help import text_of
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_properties, with_status
 from aml_provider.durable.lookup import arrival_timeout
@@ -169,7 +170,7 @@ class ScheduleReconciler:
         try:
             intent.save(self._intent_slot)
         except Exception as error:  # noqa: BLE001 - without it the next try only searches for longer
-            self._log.warning(f"How long the search has lasted could not be stored: {error}")
+            self._log.warning(f"How long the search has lasted could not be stored: {text_of(error)}")
 
     def _is_it(self, schedule: Schedule) -> bool:
         properties = schedule.properties
@@ -192,7 +193,9 @@ class ScheduleReconciler:
             if not error.in_doubt:
                 self._intent_slot.delete()
                 raise
-            self._log.warning(f"The reply to the schedule's creation was lost; searching for the schedule. {error}")
+            self._log.warning(
+                f"The reply to the schedule's creation was lost; searching for the schedule. {error.text}"
+            )
             found = yield from self._await_arrival(intent, self._lookup_timeout)
             if found is None:
                 # The intent stays: a retry continues to search for as long as the request may still arrive.

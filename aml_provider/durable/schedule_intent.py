@@ -30,7 +30,7 @@ class Intent(NamedTuple):
         """Store the intent; when this returns, it is stored.
 
         Raises:
-            RuntimeError: It cannot be read back, so no creation may follow.
+            StorageError: It cannot be read back, so no creation may follow.
         """
         slot.save(json.dumps(self._asdict()))
 

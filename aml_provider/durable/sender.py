@@ -116,7 +116,7 @@ class Sender:
                 if throttled > self._policy.throttled_budget:
                     raise
                 self._log.warning(
-                    "The service is too busy to accept the submission; next try in %.0f s. %s", pause, error
+                    "The service is too busy to accept the submission; next try in %.0f s. %s", pause, error.text
                 )
             except AzureMLError as error:
                 found = yield from self._resolve(record, before, error)
@@ -145,12 +145,14 @@ class Sender:
         is_refused = not error.in_doubt
         found: PipelineRun | None = None
         if record.is_job and leaves_doubt(error):
-            self._log.warning("The submission of job %s failed; reading whether it exists. %s", id_of(record), error)
+            self._log.warning(
+                "The submission of job %s failed; reading whether it exists. %s", id_of(record), error.text
+            )
             found = yield from self._finder.job_now(record)
         elif not is_refused:
             if not self._looks_up:
                 raise error
-            self._log.warning("The submission's reply was lost; looking up its run. %s", error)
+            self._log.warning("The submission's reply was lost; looking up its run. %s", error.text)
             found = yield from self._finder.run_in_doubt(record, cause=error)
             if found is None:
                 is_refused = True
@@ -159,7 +161,7 @@ class Sender:
             self._withdraw(record, before)
             if before is not None:
                 # No further request follows, so the earlier one could still start a job that nobody waits for.
-                self._log.warning("The submission of job %s was refused: %s", id_of(record), error)
+                self._log.warning("The submission of job %s was refused: %s", id_of(record), error.text)
                 found = yield from self._finder.run_of_earlier_try(before, submits_jobs=False)
             if found is None:
                 self._withdraw(record, None)

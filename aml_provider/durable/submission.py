@@ -196,7 +196,7 @@ class Submission:
         """Test, with the run that this try has submitted, in which ways runs are found by their key.
 
         Raises:
-            RuntimeError: The evidence cannot be read back.
+            StorageError: The evidence cannot be read back.
         """
         record = self._record
         if self.must_learn and self._evidence is not None and record is not None:
@@ -281,7 +281,7 @@ class Submission:
         known = self._unsettled(key)
         if known is None or not error.permanent:
             return None
-        self._log.warning("No job can be submitted: %s", error)
+        self._log.warning("No job can be submitted: %s", error.text)
         late = yield from self._finder.run_of_earlier_try(known, submits_jobs=False)
         if late is None:
             self._keep(known._replace(sent=False))

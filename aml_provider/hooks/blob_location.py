@@ -131,8 +131,8 @@ class BlobLocation(NamedTuple):
             except InvalidArgument as error:
                 # It names a field of the connection, but these values are from the datastore.
                 raise InvalidArgument(
-                    "datastore", f"{self.name!r} has a service principal that cannot be used: {error}"
-                ) from error
+                    "datastore", f"{self.name!r} has a service principal that cannot be used: {error.text}"
+                ) from None
             with client:
                 yield client, location
 

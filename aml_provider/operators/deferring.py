@@ -6,6 +6,7 @@ from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.errors import AzureMLError
 from aml_provider.compat import BaseOperator
 
 if TYPE_CHECKING:
@@ -24,8 +25,14 @@ class DeferringOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
-        self._read_files(context)
-        return self._end_or_defer(self._begin(context).start())
+        try:
+            self._read_files(context)
+            return self._end_or_defer(self._begin(context).start())
+        except AzureMLError as error:
+            if error.permanent:
+                # A person has to act, and the message says how: our own frames would only be in the way.
+                raise error.with_traceback(None) from None
+            raise
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
         """Resume after the trigger fired; the run or schedule is read again, never taken from the event.
@@ -33,7 +40,12 @@ class DeferringOperator(BaseOperator):
         Raises:
             ValueError: The event does not come from the operator's trigger.
         """
-        return self._end_or_defer(self._begin(context).resume(event))
+        try:
+            return self._end_or_defer(self._begin(context).resume(event))
+        except AzureMLError as error:
+            if error.permanent:
+                raise error.with_traceback(None) from None
+            raise
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the arguments, and read those that are files, so that Airflow shows what is in the files."""

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.help import SENSOR_TIMEOUT, with_address
 from aml_provider.compat import (
     AirflowException,
     AirflowSensorTimeout,
@@ -46,14 +47,21 @@ class PollingSensor(BaseSensorOperator):
         # A rendered value can be anything.
         self.azureml_conn_id: Any = azureml_conn_id
         self._wait: tuple[Context, Poke[Any]] | None = None
+        self._is_wait_logged = False
         # From the deferral that this process resumes: its deadline, and how far the triggerer's clock is ahead.
         self._deadline: float | None = None
         self._ahead = 0.0
 
     def execute(self, context: Context) -> Any:
         """Poll until there is a result, in Airflow's own loop."""
-        with _never_failing(self):
-            return _unguarded(BaseSensorOperator)(self, context)
+        try:
+            with _never_failing(self):
+                return _unguarded(BaseSensorOperator)(self, context)
+        except AzureMLError as error:
+            if error.permanent:
+                # A person has to act, and the message says how: our own frames would only be in the way.
+                raise error.with_traceback(None) from None
+            raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral, or end if no triggerer has answered in time."""
@@ -82,6 +90,20 @@ class PollingSensor(BaseSensorOperator):
                 self._wait = (context, self._new_wait(context, deadline))
             wait = self._wait[1]
             result = wait.poll()
+            # A process that resumes a deferral continues a wait that has been logged.
+            if result is None and not self._is_wait_logged and self._deadline is None:
+                from aml_provider.deadlines import in_words
+
+                self._is_wait_logged = True
+                where = " in the triggerer" if self.deferrable else ""
+                self.log.info(
+                    "Waiting for %s. Polls every %g s%s, until %s at the latest.%s",
+                    wait.purpose,
+                    self.poke_interval,
+                    where,
+                    in_words(wait.deadline),
+                    f" See {wait.link}" if wait.link else "",
+                )
             if result is None and self.deferrable:
                 self._defer(wait)
             if result is not None:
@@ -100,7 +122,11 @@ class PollingSensor(BaseSensorOperator):
         from aml_provider.durations import in_seconds
 
         if time.time() >= wait.deadline:
-            raise AirflowSensorTimeout(f"Nothing was found within the sensor's timeout of {self.timeout:g} seconds.")
+            raise AirflowSensorTimeout(
+                with_address(
+                    f"Nothing was found within the sensor's timeout of {self.timeout:g} seconds.", SENSOR_TIMEOUT
+                )
+            )
         with airflow_errors():
             interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
         trigger = wait.trigger(interval, wait.deadline + self._ahead)

@@ -137,7 +137,7 @@ class VariableCursorStore(VariableSlot):
         """Read the Variable.
 
         Raises:
-            RuntimeError: It exists and cannot be read at the moment.
+            StorageError: It exists and cannot be read at the moment.
         """
         text = self._read()
         self._seen = _stamp(text)
@@ -148,7 +148,7 @@ class VariableCursorStore(VariableSlot):
 
         Raises:
             CursorMoved: It was changed since it was loaded, or while it was written.
-            RuntimeError: It cannot be read back: a secrets backend or the environment overrides it.
+            StorageError: It cannot be read back: a secrets backend or the environment overrides it.
         """
         if self._seen == _NOT_LOADED:
             raise RuntimeError("The cursor has to be loaded before it is saved")

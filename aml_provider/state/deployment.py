@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aml_provider.durable.identity import Deployment, place_of
 from aml_provider.state import variables
+from aml_provider.stored import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
             case no name is created. None: read Variables as a task does.
 
     Raises:
-        RuntimeError: The Variable cannot be read, or is empty.
+        StorageError: The Variable cannot be read, or is empty.
     """
     from aml_provider.compat import conf
 
@@ -42,7 +43,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
         # Two first tasks may both write: the value that remains counts.
         stored = variables.read(DEPLOYMENT_VARIABLE)
     if not stored:
-        raise RuntimeError(
+        raise StorageError(
             f"The Variable {DEPLOYMENT_VARIABLE} {'cannot be found' if stored is None else 'is empty'}; set the option "
             "[azureml] deployment_id to a name for this Airflow, the same one for all its components"
         )

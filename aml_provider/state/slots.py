@@ -56,7 +56,7 @@ class VariableSlot:
         """Read the Variable. Returns None only if it is certain that it does not exist.
 
         Raises:
-            RuntimeError: It exists and cannot be read at the moment.
+            StorageError: It exists and cannot be read at the moment.
         """
         return self._read()
 
@@ -64,7 +64,7 @@ class VariableSlot:
         """Replace the Variable.
 
         Raises:
-            RuntimeError: It cannot be read back: a secrets backend or the environment overrides it.
+            StorageError: It cannot be read back: a secrets backend or the environment overrides it.
         """
         self._write(text)
         if self._read() != text:

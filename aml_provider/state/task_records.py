@@ -6,6 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.help import text_of
 from aml_provider.compat import is_tasks_test
 from aml_provider.durable.record import SubmissionRecord, SubmissionStore
 from aml_provider.state import variables
@@ -109,7 +110,9 @@ class VariableSubmissionStore:
                     return
         except StoredRecordDamaged as damaged:
             problem = damaged
-        log.warning("%s. Until that is fixed, this task's submission record stays in %s.", problem, self._slot.key)
+        log.warning(
+            "%s. Until that is fixed, this task's submission record stays in %s.", text_of(problem), self._slot.key
+        )
         self.save(finished)
 
     def _ended(self) -> dict[str, Any]:

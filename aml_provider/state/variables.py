@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aml_provider.stored import StorageError
+
 
 def read(key: str) -> str | None:
     """Read a Variable. Returns None only if it is certain that it does not exist.
@@ -12,14 +14,14 @@ def read(key: str) -> str | None:
     absence is checked in a second way.
 
     Raises:
-        RuntimeError: It exists and cannot be read at the moment.
+        StorageError: It exists and cannot be read at the moment.
     """
     from aml_provider.compat import Variable
 
     # By position: the default is named default_var on Airflow 2 and default on Airflow 3.
     value = Variable.get(key, None)
     if value is None and _exists(key):
-        raise RuntimeError(f"The Variable {key} exists but could not be read; see the log above for Airflow's reason")
+        raise StorageError(f"The Variable {key} exists but could not be read; see the log above for Airflow's reason")
     return None if value is None else str(value)
 
 

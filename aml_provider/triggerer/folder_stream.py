@@ -63,8 +63,13 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
         poll = await client.run(self._source.poll(location.folder, location.access))
         listed = max((step.detection.counts.listed for step in poll.steps.values()), default=0)  # type: ignore[attr-defined]
         metrics.listed(listed, self._clock() - began, self._key.azureml_conn_id)
-        for step in poll.steps.values():
-            log.info("%s/%s: %s", self._key.location.name, location.folder.prefix, step.detection.counts)  # type: ignore[attr-defined]
+        steps = list(poll.steps.values())
+        # Watchers with different rules or records see different counts in the same listing.
+        counts = "; ".join(dict.fromkeys(str(step.detection.counts) for step in steps))  # type: ignore[attr-defined]
+        found = f"{self._key.location.name}/{location.folder.prefix}: {counts}"
+        if steps and (line := self._lines.line(found, self._clock())) is not None:
+            log.info("%s", line)
+        for step in steps:
             if not self._has_warned:
                 hint = nothing_there(location.folder, location.access, step.detection)  # type: ignore[arg-type]
                 if warning := await client.run(hint):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.runs_or_jobs import get_run
+from aml_provider.client.poll_log import unchanged
 from aml_provider.client.polling.queries import list_steps_of, query_statuses
 from aml_provider.client.polling.round import PollRound
 from aml_provider.client.polling.waits import Wait, WaitQueue
@@ -111,8 +112,8 @@ class RunPoller:
             deadline: Seconds since the epoch; None: wait for ever.
             log: Called with a level and a line, in a thread: on Airflow 3 a line can block until the triggerer's
                 supervisor has read it, which takes seconds while it stores the events of other tasks. It is called with
-                the progress whenever it has changed; if polls fail, with the first failure, then once a minute, and
-                when polls succeed again.
+                the progress whenever it has changed, and from time to time if it has not; if polls fail, with the first
+                failure, then once a minute, and when polls succeed again.
 
         Returns:
             The run; None when the deadline has passed.
@@ -142,6 +143,10 @@ class RunPoller:
                 elif wait.progress != logged and wait.progress is not None:
                     logged = wait.progress
                     await asyncio.to_thread(log, logging.INFO, f"Run {run_id}: {logged}")
+                elif wait.unchanged_for is not None:
+                    seconds, wait.unchanged_for = wait.unchanged_for, None
+                    text = unchanged(f"Run {run_id}: {logged}", seconds)
+                    await asyncio.to_thread(log, logging.INFO, text)
                 elif wait.run is not None:
                     break
                 else:

@@ -65,9 +65,9 @@ class RunStream(WatchStream[RunsKey, SharedRuns, SharedClient]):
             poll = await connection.run(self._source.poll(time.time()))
         finally:
             self._tell()
-        for step in poll.steps.values():
-            endings = step.detection
-            log.info("%s: %s", self._key, endings)
+        endings = "; ".join(dict.fromkeys(str(step.detection) for step in poll.steps.values()))
+        if endings and (line := self._lines.line(f"{self._key}: {endings}", self._clock())) is not None:
+            log.info("%s", line)
         return poll
 
     def _tell(self) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError
+from aml_provider.client.help import text_of
+from aml_provider.client.poll_log import PollLog
 from aml_provider.client.trouble import Troubles, pause_after
 from aml_provider.compat import AirflowException, AirflowFailException, AirflowNotFoundException
 
@@ -79,6 +81,7 @@ class WatchStream(ABC, Generic[K, S, C]):
         self._has_news = False
         self._failures = 0
         self._troubles = Troubles()
+        self._lines = PollLog()
         self._session: _Session[C] | None = None
 
     def join(self, rules: Any, record: WatcherRecord) -> Watcher:
@@ -205,7 +208,8 @@ class WatchStream(ABC, Generic[K, S, C]):
             "%s: This poll failed and was discarded; the next one is in %.0f s. %s",
             self._key,
             pause,
-            error,
+            # A person has to act on a permanent error, and nothing else reports it.
+            error if is_permanent else text_of(error),
             exc_info=None if isinstance(error, (AirflowException, AzureMLError)) else error,
         )
 

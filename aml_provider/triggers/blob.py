@@ -94,8 +94,10 @@ class AzureBlobLookTrigger(SensorTrigger):
     async def _open(self, where: BlobLocation, state: FolderState) -> AsyncIterator[Poll]:
         from aml_provider import metrics
         from aml_provider.blobs.listing import poll_folder
+        from aml_provider.client.poll_log import PollLog
 
         clock = asyncio.get_running_loop().time
+        lines = PollLog()
         async with where.async_open() as (client, location):
             state.folder = location.folder
 
@@ -105,7 +107,9 @@ class AzureBlobLookTrigger(SensorTrigger):
                 began = clock()
                 detection = await client.run(poll_folder(state, location.access))
                 metrics.listed(detection.counts.listed, clock() - began, self.azureml_conn_id)
-                self.log.info("%s/%s: %s", where.name, location.folder.prefix, detection.counts)
+                found = f"{where.name}/{location.folder.prefix}: {detection.counts}"
+                if (line := lines.line(found, clock())) is not None:
+                    self.log.info("%s", line)
                 if detection.changes:
                     return True
                 state.accept(detection)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+from aml_provider.client.help import text_of
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
 from aml_provider.triggers.base import StoredTrigger, retry_after
@@ -95,7 +96,7 @@ class AzureMLPipelineRunTrigger(StoredTrigger, BaseTrigger):
                 await self._cancel_if_unwanted()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run continues
-            yield self._event("unwatched", str(error), **retry_after(error))
+            yield self._event("unwatched", text_of(error), **retry_after(error))
             return
         yield self._event("deadline", "") if run is None else self._event("ended", run.status)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+from aml_provider.client.help import text_of
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.base import StoredTrigger, retry_after
 
@@ -68,7 +69,7 @@ class AzureMLScheduleProvisioningTrigger(StoredTrigger, BaseTrigger):
                     )
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, the schedule exists anyway
-            yield self._event("unwatched", str(error), **retry_after(error))
+            yield self._event("unwatched", text_of(error), **retry_after(error))
             return
         yield self._event("deadline" if schedule.is_provisioning else "settled", schedule.provisioning)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -71,16 +72,24 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
         from aml_provider.client import calls
         from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
         from aml_provider.client.http.messages import flow_of
+        from aml_provider.client.poll_log import PollLog
         from aml_provider.hooks.workspace import WorkspaceHook, poll_policy
 
         since = None if self.since is None else datetime.fromisoformat(self.since)
+        subject = self.job_schedule_name or self.schedule_id
+        clock = asyncio.get_running_loop().time
+        lines = PollLog()
         jobs = None if self.job_schedule_name is None else ScheduledJobs(self.job_schedule_name)
         async with WorkspaceHook(self.azureml_conn_id).async_client(poll_policy()) as client:
 
             async def poll() -> bool:
                 runs = calls.list_runs_of_schedule(str(self.schedule_id))
                 found = await client.run(flow_of(runs) if jobs is None else jobs.read())
-                return cursor.next_run(found, since) is not None
+                run = cursor.next_run(found, since)
+                text = f"Schedule {subject}: {len(found)} runs, next: {run.id if run else 'none yet'}"
+                if (line := lines.line(text, clock())) is not None:
+                    self.log.info("%s", line)
+                return run is not None
 
             yield poll
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.triggers.base import BaseTrigger
 
+from aml_provider.client.help import text_of
 from aml_provider.triggers.base import StoredTrigger
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SensorTrigger(StoredTrigger, BaseTrigger):
         except TimeoutError:
             self.log.info("The sensor's time is up.")
         except Exception as error:  # noqa: BLE001 - the worker meets it too, and can report it properly
-            self.log.warning("Handing over to the worker: %s", error)
+            self.log.warning("Handing over to the worker: %s", text_of(error))
         yield self.event(look=True)
 
     @abstractmethod
@@ -82,9 +83,10 @@ class SensorTrigger(StoredTrigger, BaseTrigger):
                         await asyncio.sleep(self.poll_interval)
                         is_over = clock() > end
             except AzureMLError as error:
-                # Permanent ones leave a session as AirflowFailException.
+                if error.permanent:
+                    raise
                 pause = pause_after(error, self.poll_interval)
                 # Each is logged: they are as far apart as the author wants.
                 troubles.failed(self, error, None, clock())
-                self.log.warning("This poll failed and was discarded; the next one is in %.0f s. %s", pause, error)
+                self.log.warning("This poll failed and was discarded; the next one is in %.0f s. %s", pause, error.text)
                 await asyncio.sleep(pause)

@@ -12,11 +12,12 @@ from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import known_of
+from aml_provider.client.help import text_of
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
 from aml_provider.connection import airflow_errors
-from aml_provider.deadlines import LONGEST_TIMEOUT, clock_ahead, deadline_of, deferral_timeout, is_late
+from aml_provider.deadlines import LONGEST_TIMEOUT, clock_ahead, deadline_of, deferral_timeout, in_words, is_late
 from aml_provider.durable.schedule import ScheduleReconciler
 from aml_provider.durable.schedule_owner import ScheduleOwner
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -115,6 +116,14 @@ class ScheduleTry:
             schedule = self._obtain(client, checked)
             if not (arguments.wait_for_provisioning and schedule.is_provisioning):
                 return schedule.id
+            self._log.info(
+                "Waiting until schedule %s, which is %s, is set up. Polls every %g s%s, until %s at the latest.",
+                schedule.label,
+                schedule.provisioning,
+                _POLL_INTERVAL,
+                " in the triggerer" if arguments.deferrable else "",
+                in_words(self._deadline()),
+            )
             if arguments.deferrable:
                 return self._wait(schedule.id)
             with _reading(schedule.id):
@@ -202,8 +211,8 @@ class ScheduleTry:
 
 def _unread(schedule_id: str, why: object, retry_after: float | None) -> ProvisioningUnsettled:
     error = ProvisioningUnsettled(
-        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {why} A retry continues the "
-        "wait."
+        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {text_of(why)} A retry "
+        "continues the wait."
     )
     error.retry_after = retry_after
     return error
@@ -215,4 +224,4 @@ def _reading(schedule_id: str) -> Iterator[None]:
     try:
         yield
     except AzureMLError as error:
-        raise _unread(schedule_id, error, error.retry_after) from error
+        raise _unread(schedule_id, error, error.retry_after) from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.help import text_of
 from aml_provider.durable.handover import Owner
 from aml_provider.state import other_tasks
 from aml_provider.state.task_end import leaves_failed, was_ended
@@ -57,7 +58,7 @@ class Interruption:
         try:
             self._ended = self._task_has_ended()
         except Exception as error:  # noqa: BLE001 - without an answer the run continues, whatever the reason
-            self._log.warning("Airflow interrupted this task and gave no reason. The run continues. %s", error)
+            self._log.warning("Airflow interrupted this task and gave no reason. The run continues. %s", text_of(error))
         finally:
             self._answered.set()
         try:

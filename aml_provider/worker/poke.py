@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
+from aml_provider.client.poll_log import PollLog
 from aml_provider.client.trouble import pause_after
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.connection import airflow_errors
@@ -59,12 +60,18 @@ class Poke(ABC, Generic[T]):
     Args:
         log: The task's log.
         deadline: The instant at which the wait ends, in seconds since the epoch.
+
+    Attributes:
+        link: The page in the studio of what is waited for; empty if there is none, or before the first poll.
     """
+
+    link = ""
 
     def __init__(self, log: Any, deadline: float) -> None:
         self._log = log
         self.deadline = deadline
         self._failure: AzureMLError | None = None
+        self._lines = PollLog()
 
     def poll(self) -> T | None:
         """Poll once.
@@ -80,13 +87,23 @@ class Poke(ABC, Generic[T]):
         try:
             with airflow_errors():
                 return self._poll()
-        except RunError:
-            raise
         except AzureMLError as error:
+            if error.permanent or isinstance(error, RunError):
+                raise
             # Nothing has moved: the next poll sees everything that this one would have seen.
             self._failure = error
-            self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error)
+            self._log.warning("This poll failed and was discarded; the sensor polls again. %s", error.text)
             return None
+
+    @property
+    @abstractmethod
+    def purpose(self) -> str:
+        """The event that is waited for, in words, for the log."""
+
+    def _log_poll(self, text: str) -> None:
+        """Log what a poll has found, unless the poll before has found the same."""
+        if (line := self._lines.line(text, time.monotonic())) is not None:
+            self._log.info("%s", line)
 
     def pause(self, interval: float) -> float:
         """Seconds until the next poll: the interval, or longer if the service asked for that, within the deadline."""
@@ -156,7 +173,7 @@ class HandoverPoke(Poke[T]):
                 self._argument,
                 f"{error}. What was taken from this {self._watched} is no longer known: delete the "
                 f"{self._handover.store}, and the next poll starts a new one",
-            ) from error
+            ) from None
 
     def _begin(self) -> None:
         """Prepare the first poll that may take a batch; by default, do nothing."""

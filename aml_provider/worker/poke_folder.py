@@ -162,12 +162,23 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def _commit(self, detection: Detection) -> list[Change] | None:
         """Commit what was found, in one write; only then may the changes be returned."""
         assert self._state is not None
-        self._log.info("%s/%s: %s", self._location.name, self._state.folder.prefix, detection.counts)
+        self._log_poll(f"{self._location.name}/{self._state.folder.prefix}: {detection.counts}")
         if detection.must_save or self._handover.is_ahead:
             self._handover.commit(detection.changes, detection.cursor.encode(), detection.undo.encode())
         self._state.accept(detection)
         self._metrics.delivered(len(detection.changes))
         return detection.changes or None
+
+    @property
+    def purpose(self) -> str:
+        """The folder, what counts as a change, and the place of the cursor."""
+        location = self._location
+        address = f" ({self._state.folder.container_url})" if self._state and location.datastore else ""
+        prefix = normalise_path(location.path)
+        return (
+            f"new or modified blobs directly in {location.name}/{prefix}{address}; {self._rules.describe()}. "
+            f"Cursor: {self._handover.store}"
+        )
 
     def _result(self, batch: list[Any]) -> list[Change]:
         changes_of(batch)

@@ -34,11 +34,17 @@ class RunPoke(Poke[str]):
             with client.observed(metrics.exchanges(self._hook.azureml_conn_id, polls=True)):
                 run = client.run(read_run(self._run_id, policy=poll_policy()))
             self._experiment = run.experiment_name
-            self._log.info("Run %s: %s", run.id, run.status)
+            self.link = client.settings.run_url(run.id)
+            self._log_poll(f"Run {run.id}: {run.status}")
             if not run.state.is_final:
                 return None
-            link = client.settings.run_url(run.id)
-            return client.run(conclude(run, run.experiment_name, link, own=False))
+            return client.run(conclude(run, run.experiment_name, self.link, own=False))
+
+    @property
+    def purpose(self) -> str:
+        """The end of the run."""
+        experiment = "" if self._experiment is None else f" of experiment {self._experiment!r}"
+        return f"the end of run {self._run_id}{experiment}"
 
     def trigger(self, poll_interval: float, deadline: float) -> AzureMLPipelineRunTrigger | None:
         """The trigger that continues to poll; None while the run's experiment is unknown."""

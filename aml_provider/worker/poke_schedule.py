@@ -87,7 +87,7 @@ class SchedulePoke(HandoverPoke[str]):
         runs = self._runs()
         run = cursor.next_run(runs, self._since)
         subject = self._job_schedule_name or self._schedule_id
-        self._log.info("Schedule %s: %d runs, next: %s", subject, len(runs), run.id if run else "none yet")
+        self._log_poll(f"Schedule {subject}: {len(runs)} runs, next: {run.id if run else 'none yet'}")
         if run is not None:
             self._handover.commit([{"run_id": run.id}], cursor.after(run).encode(), cursor.encode())
             return run.id
@@ -130,6 +130,18 @@ class SchedulePoke(HandoverPoke[str]):
                 command,
                 schedule.id,
             )
+
+    @property
+    def purpose(self) -> str:
+        """The schedule, which of its runs count, and the place of the cursor."""
+        kind = "schedule" if self._jobs is None else "job schedule"
+        name = self._job_schedule_name or self._schedule_name
+        subject = " ".join(filter(None, (repr(name) if name else "", self._schedule_id or "")))
+        start = self._start if self._since is None else self._since
+        return (
+            f"the next run that {kind} {subject} starts; each run that began after {start.isoformat()} counts once. "
+            f"Cursor: {self._handover.store}"
+        )
 
     def _result(self, batch: list[Any]) -> str:
         return str(batch[0]["run_id"])

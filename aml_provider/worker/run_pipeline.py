@@ -11,6 +11,7 @@ from aml_provider.client.errors import ForeignRun, RunError, RunFailed
 from aml_provider.client.flows.cancel_run import CancelReason
 from aml_provider.client.flows.run_end import conclude, end_at_deadline
 from aml_provider.client.flows.targets import find_target_for, known_of
+from aml_provider.client.help import text_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowTaskTimeout, is_tasks_test
@@ -101,7 +102,7 @@ class RunTry:
             self._metrics.obtained(submitted=submission.submitted)
             self.facts.run_id, self.facts.taken_over = run_id, not submission.submitted
             self._cancel_if_ended(client, submission, run_id)
-            self._announce(client, run_id)
+            self._announce(client, run_id, reference)
             self._learn(client, submission)
             if not arguments.wait_for_completion:
                 submission.finish()
@@ -294,12 +295,21 @@ class RunTry:
         self.facts.target = target
         return target
 
-    def _announce(self, client: Client, run_id: str) -> None:
+    def _announce(self, client: Client, run_id: str, reference: PipelineReference) -> None:
         """Show the run as soon as it exists."""
         url = client.settings.run_url(run_id)
         self._ti.xcom_push(key=RUN_ID_XCOM, value=run_id)
         self._ti.xcom_push(key=AzureMLPipelineRunLink().xcom_key, value=url)
-        self._log.info("Run %s: %s", run_id, url)
+        waits = self._arguments.wait_for_completion
+        self._log.info(
+            "%s run %s of %s, experiment %r. %s See %s",
+            "Waiting for" if waits else "Obtained",
+            run_id,
+            reference.describe(),
+            self._arguments.experiment_name,
+            self._wait.plan if waits else "This task does not wait for its end.",
+            url,
+        )
 
     def _learn(self, client: Client, submission: Submission) -> None:
         try:
@@ -308,7 +318,7 @@ class RunTry:
             with self._brief_client(client.settings) as brief:
                 brief.run(submission.learn())
         except Exception as error:  # noqa: BLE001 - the run continues, whatever cannot be learnt
-            self._log.warning("Could not learn how runs are found by their key: %s", error)
+            self._log.warning("Could not learn how runs are found by their key: %s", text_of(error))
 
     def _conclude(self, client: Client, submission: Submission, run: PipelineRun) -> str:
         """Turn the end of the run, or the end of the time allowed for the run, into the task's end."""

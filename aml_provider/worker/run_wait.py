@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
 from aml_provider.client.flows.runs import read_run, wait_for_run
+from aml_provider.client.help import text_of
 from aml_provider.client.http.messages import Pause
-from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, is_late
+from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, in_words, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.wait import Wait
@@ -46,6 +47,13 @@ class RunWait:
         """Whether there is no deadline, or it has not passed by this worker's clock."""
         deadline = self.deadline
         return deadline is None or not has_passed(deadline)
+
+    @property
+    def plan(self) -> str:
+        """How often and until when the run is polled, as a sentence for the log."""
+        deadline, where = self.deadline, " in the triggerer" if self._arguments.deferrable else ""
+        until = "" if deadline is None else f", until {in_words(deadline)} at the latest"
+        return f"Polls every {self._arguments.seconds_between_polls():g} s{where}{until}."
 
     def is_late(self, event: Mapping[str, Any]) -> bool:
         """Whether the deadline has passed by this worker's clock, after the trigger's deadline resumed the task."""
@@ -117,8 +125,7 @@ class RunWait:
                         self._arguments.experiment_name,
                         poll_interval=poll_interval,
                         deadline=deadline,
-                        # As text: on Airflow 2 the masker of secrets turns named tuples into plain ones.
-                        log=lambda progress: self._log.info("Run %s: %s", run_id, str(progress)),
+                        log=lambda progress: self._log.info("Run %s: %s", run_id, progress),
                         policy=policy,
                     )
                 )
@@ -129,7 +136,7 @@ class RunWait:
                 self._log.warning(
                     "The service is too busy to report the status of run %s; the task continues to poll. %s",
                     run_id,
-                    error,
+                    error.text,
                 )
             yield Pause(_BUSY_PAUSE)
 
@@ -143,7 +150,7 @@ def unwatched(run_id: str, why: object, retry_after: float | None = None) -> Run
         retry_after: The seconds after which the service accepts the next request; None if it did not say.
     """
     error = RunUnwatched(
-        f"Run {run_id} could not be read: {why} The run continues; a retry takes it over.", run_id=run_id
+        f"Run {run_id} could not be read: {text_of(why)} The run continues; a retry takes it over.", run_id=run_id
     )
     error.retry_after = retry_after
     return error
@@ -155,4 +162,4 @@ def _unwatched_on_error(run_id: str) -> Iterator[None]:
     try:
         yield
     except AzureMLError as error:
-        raise unwatched(run_id, error, error.retry_after) from error
+        raise unwatched(run_id, error, error.retry_after) from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import RunStillActive
 from aml_provider.client.flows.runs_or_jobs import get_run
+from aml_provider.client.help import text_of
 from aml_provider.stored import StoredRecordDamaged
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def refuse_active(
         record = load()
     except StoredRecordDamaged as damaged:
         raise RunStillActive(
-            f"Airflow's own try of this task instance may have a run that is active. {_ADVICE} {damaged}", run_id=""
-        ) from damaged
+            f"Airflow's own try of this task instance may have a run that is active. {_ADVICE} {damaged.text}",
+            run_id="",
+        ) from None
     if record is None or (record.run_id is None and not record.sent):
         return
     problem: Exception | None = None
@@ -50,8 +52,8 @@ def refuse_active(
         except Exception as error:  # noqa: BLE001 - whatever the reason, a run that cannot be read may be active
             problem = error
     run = f"run {record.run_id}" if record.run_id is not None else f"a run with the key {record.key}"
-    unread = "" if problem is None else f" The run could not be read: {problem}"
+    unread = "" if problem is None else f" The run could not be read: {text_of(problem)}"
     raise RunStillActive(
         f"Airflow's own try of this task instance has submitted {run}, which may be active. {_ADVICE}{unread}",
         run_id=record.run_id or "",
-    ) from problem
+    ) from None

@@ -373,7 +373,9 @@ class TestAirflowErrors:
             airflow_errors(),
         ):
             raise cause
-        assert caught.value.__cause__ is cause
+        assert isinstance(caught.value, RunCanceled)
+        assert (caught.value.run_id, caught.value.link) == (cause.run_id, cause.link)
+        assert caught.value.__suppress_context__, "the log shows one traceback"
 
     def test_what_a_retry_may_fix_stays_unchanged(self):
         cause = RunFailed("It failed.", run_id="r")

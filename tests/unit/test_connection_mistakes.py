@@ -174,7 +174,7 @@ def test_a_connection_without_a_type_that_says_all_is_read(monkeypatch):
 def test_a_misspelt_field_is_named(name, told):
     with pytest.raises(InvalidArgument) as caught:
         read_settings(login=None, password=None, extra={**WORKSPACE, name: "s3cret"})
-    assert str(caught.value) == f"{name.removeprefix('extra__azureml__')}: is not a field of this connection; {told}"
+    assert caught.value.text == f"{name.removeprefix('extra__azureml__')}: is not a field of this connection; {told}"
 
 
 def edits(name):

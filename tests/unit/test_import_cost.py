@@ -117,6 +117,7 @@ def test_a_retry_policy_costs_only_the_errors():
         "aml_provider",
         "aml_provider.client",
         "aml_provider.client.errors",
+        "aml_provider.client.help",
         "aml_provider.client.text",
         "aml_provider.compat",
         "aml_provider.retry_policies",

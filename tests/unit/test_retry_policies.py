@@ -30,6 +30,12 @@ def caused(error, *causes):
     return outer
 
 
+def replaced(error, cause):
+    """An error of this package that was raised ``from None`` in place of another one, for a short log."""
+    error.__context__, error.__suppress_context__ = cause, True
+    return error
+
+
 def throttled(seconds):
     return Throttled("submit", status=429, retry_after=seconds)
 
@@ -69,9 +75,10 @@ def test_a_permanent_error_is_not_retried(error):
         (throttled(90.0), 90.0),
         (throttled(0.0), 1.0),
         (caused(RunUnwatched("not read", run_id="r"), throttled(40.0)), 40.0),
+        (replaced(RunUnwatched("not read", run_id="r"), throttled(30.0)), 30.0),
         (caused(KeyError("of my own"), throttled(20.0)), 20.0),
     ],
-    ids=["throttled", "zero", "unwatched", "of a task of mine"],
+    ids=["throttled", "zero", "unwatched", "unwatched in the log", "of a task of mine"],
 )
 def test_the_next_try_begins_when_the_service_accepts_it(error, asked):
     decision = decide(error)
@@ -123,8 +130,19 @@ def while_handling(error):
         ValueError("of my own"),
         KeyboardInterrupt(),
         while_handling(AuthenticationRefused("x", status=401)),
+        replaced(KeyError("of my own"), throttled(20.0)),
     ],
-    ids=["throttled", "unreachable", "run failed", "root", "unwatched", "foreign", "interrupt", "context only"],
+    ids=[
+        "throttled",
+        "unreachable",
+        "run failed",
+        "root",
+        "unwatched",
+        "foreign",
+        "interrupt",
+        "context only",
+        "foreign in place",
+    ],
 )
 def test_all_else_follows_the_tasks_own_settings(error):
     decision = decide(error)

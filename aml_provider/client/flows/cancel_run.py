@@ -82,7 +82,7 @@ def cancel_run(
     except AzureMLError as error:
         # The cancel matters more than its tag. The run history may not know yet a run that was submitted just now.
         is_unknown = isinstance(error, NotFound)
-        log(f"could not set the cancel tag of run {run_id}: {error}")
+        log(f"could not set the cancel tag of run {run_id}: {error.text}")
     try:
         yield from request_cancel(run_id)
     except (BadRequest, Conflict):

@@ -30,13 +30,13 @@ def find_component(name: str, version: str | None = None) -> Flow[ComponentVersi
     if version is not None:
         try:
             found: ComponentVersion = yield calls.get_component(name, version)
-        except NotFound as error:
+        except NotFound:
             versions = yield from _versions(name)
             if not versions:
-                raise (yield from _missing(name)) from error
+                raise (yield from _missing(name)) from None
             raise PipelineError(
                 f"component_version: component {name!r} has no version {version!r}; it has {_names(versions)}"
-            ) from error
+            ) from None
         return found
     versions = yield from _versions(name, limit=1)
     if not versions or versions[0].is_archived:
@@ -98,13 +98,13 @@ def find_deployment(endpoint_name: str, deployment_name: str | None) -> Flow[Bat
             )
     try:
         found: BatchDeployment = yield calls.get_batch_deployment(endpoint_name, wanted)
-    except NotFound as error:
+    except NotFound:
         yield from find_batch_endpoint(endpoint_name)
         known = yield from _deployments(endpoint_name)
         which = f"{wanted!r}" if deployment_name is not None else f"{wanted!r}, which is its default one"
         raise PipelineError(
             f"deployment_name: batch endpoint {endpoint_name!r} has no deployment {which}; it has {_names(known)}"
-        ) from error
+        ) from None
     which = f"deployment_name: deployment {found.name!r} of batch endpoint {endpoint_name!r}"
     if not found.component_id:
         raise PipelineError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError, is_gone
 from aml_provider.client.flows.finding import DATASTORE, advice, did_you_mean, missing, similar
+from aml_provider.client.help import text_of
 from aml_provider.client.http.messages import OwnSettings
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def find_datastore(name: str, argument: str = "datastore") -> Flow[Datastore]:
         problem = f"the workspace {settings.workspace_name!r} has no datastore {name!r}{f'; {hint}' if hint else '.'}"
         second = error.__cause__
         if second is not None and not isinstance(second, NotFound):
-            problem = f"{problem} Nor could it be read in Azure Resource Manager: {second}"
-        raise InvalidArgument(argument, problem) from error
+            problem = f"{problem} Nor could it be read in Azure Resource Manager: {text_of(second)}"
+        raise InvalidArgument(argument, problem) from None
     return (yield from _with_secrets(store))
 
 
@@ -125,7 +126,7 @@ def _report(settings: WorkspaceSettings, error: ServiceError) -> None:
         "The datastore service of Azure ML v1 does not return what Azure Resource Manager returns, so datastores of "
         "workspace %r are read there. With datastore_api=arm in the connection, the first request is saved. %s",
         settings.workspace_name,
-        error,
+        error.text,
     )
 
 

@@ -44,7 +44,7 @@ def find_failure(run: PipelineRun) -> Flow[Failure]:
     try:
         steps = yield from list_steps(run.experiment_name, run.id)
     except AzureMLError as error:
-        return Failure(f"{_said(run.detail)} (Its steps could not be read: {error})".lstrip())
+        return Failure(f"{_said(run.detail)} (Its steps could not be read: {error.text})".lstrip())
     failed = [step for step in steps if step.status == "Failed"]
     if not failed:
         return Failure(_said(run.detail or (yield from _error_of(run))) or "The service gives no reason.")

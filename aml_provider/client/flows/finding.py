@@ -139,9 +139,9 @@ def read_by_id(kind: Kind, call: Call[T], wanted: str, subject: str = "") -> Flo
     """
     try:
         found: T = yield call
-    except NotFound as error:
+    except NotFound:
         hint = yield from _advice_on_missing(kind, wanted)
-        raise missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint) from error
+        raise missing(kind, subject or f"{kind.argument}_id", repr(wanted), hint) from None
     return found
 
 
@@ -208,5 +208,5 @@ def advised(call: Call[T], kind: Kind, wanted: str) -> Flow[T]:
         hint = yield from _advice_on_missing(kind, wanted)
         if not hint:
             raise
-        raise error.with_hint(f"{hint[0].upper()}{hint[1:]}") from error
+        raise error.with_hint(f"{hint[0].upper()}{hint[1:]}") from None
     return found

@@ -79,6 +79,6 @@ def end_at_deadline(run: PipelineRun, link: str, cancel: Flow[PipelineRun] | Non
         raise
     except AzureMLError as error:
         raise RunTimedOut(
-            f"{late}, and could not be cancelled: {error} {continues}; {retry}", run_id=run.id, link=link
-        ) from error
+            f"{late}, and could not be cancelled: {error.text} {continues}; {retry}", run_id=run.id, link=link
+        ) from None
     raise RunTimedOut(f"{late}; it was cancelled and is {ended.status}.", run_id=run.id, link=link)

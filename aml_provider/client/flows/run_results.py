@@ -177,20 +177,20 @@ def read_logs(
             files = yield from _log_files(run.experiment_name, item, warn)
         except AzureMLError as error:
             problem = error
-            warn(f"The names of the log files of step {name!r} could not be read: {error}")
+            warn(f"The names of the log files of step {name!r} could not be read: {error.text}")
             files = {}
         for file, url in files.items():
             try:
                 texts[f"{name}/{file}"] = yield from _fetch(f"read {file} of step {name!r}", url, max_bytes)
             except AzureMLError as error:
                 problem = error
-                warn(f"A log is left out: {error}")
+                warn(f"A log is left out: {error.text}")
         if item.node_id and not any(f"{name}/{file}" in texts for file in files):
             try:
                 text: str = yield calls.get_step_log(run.id, item.node_id, "STDOUT")
             except AzureMLError as error:
                 problem = error
-                warn(f"A log is left out: {error}")
+                warn(f"A log is left out: {error.text}")
             else:
                 texts[f"{name}/STDOUT"] = text if max_bytes is None else _tail(text, max_bytes)
     if problem is not None and not texts:
@@ -208,7 +208,7 @@ def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], Non
         except NotFound:
             continue
         except AzureMLError as error:
-            warn(f"The log files of step {step.name!r} that its details do not name could not be read: {error}")
+            warn(f"The log files of step {step.name!r} that its details do not name could not be read: {error.text}")
             break
         files |= {item.path: item.url for item in found if item.url}
     return dict(sorted(files.items()))

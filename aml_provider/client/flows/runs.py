@@ -11,6 +11,7 @@ from aml_provider.client.errors import AzureMLError, ends_a_wait
 from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.http.retry import may_pass
+from aml_provider.client.poll_log import PollLog
 from aml_provider.client.text import one_line
 from aml_provider.client.trouble import Troubles, pause_after
 
@@ -44,7 +45,7 @@ def wait_for_run(
     *,
     poll_interval: float,
     deadline: float | None = None,
-    log: Callable[[Progress], None],
+    log: Callable[[str], None],
     policy: RetryPolicy,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
@@ -55,7 +56,7 @@ def wait_for_run(
         experiment: Its experiment.
         poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
-        log: Called with the progress whenever it has changed.
+        log: Called with the progress, as text, whenever it has changed, and from time to time if it has not.
         policy: For how long the run is read again after an error, and where the errors are logged.
         now: The wall clock.
 
@@ -65,14 +66,14 @@ def wait_for_run(
     Raises:
         AzureMLError: The run could not be read within the retry budget. It continues anyway.
     """
-    last: Progress | None = None
+    lines = PollLog()
     while True:
         run = yield from read_run(run_id, policy=policy)
         progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
-        if progress != last:
-            log(progress)
-            last = progress
-        pause = Pause.before(deadline, poll_interval, now())
+        moment = now()
+        if (line := lines.line(str(progress), moment)) is not None:
+            log(line)
+        pause = Pause.before(deadline, poll_interval, moment)
         if run.state.is_final or pause is None:
             return run
         yield pause

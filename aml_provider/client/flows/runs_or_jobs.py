@@ -101,5 +101,5 @@ def _as_job(of_job: Call[T], error: ServiceError, *, may_be_of_run: bool) -> Flo
         if is_gone(error) or (not second.permanent and not may_be_of_run):
             # It is or may be a job: the refusal says nothing while jobs cannot be read.
             raise
-        raise error.with_hint(f"Nor could it be found as a job: {second}") from second
+        raise error.with_hint(f"Nor could it be found as a job: {second.text}") from None
     return result

@@ -131,7 +131,7 @@ class Client:
         try:
             credentials.get_token(self._credential, self.settings, scope)
         except AzureMLError as error:
-            return str(error)
+            return error.text
         return None
 
     def call(self, call: Call[T]) -> T:

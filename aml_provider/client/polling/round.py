@@ -229,6 +229,9 @@ class PollRound:
             self._queue.leave(wait)
         if progress != wait.progress or ended:
             wait.progress = progress
+            wait.has_changed(now)
+            self._news[wait] = None
+        elif wait.is_silent(now):
             self._news[wait] = None
         return not ended
 

@@ -6,6 +6,7 @@ import random
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from aml_provider.client.poll_log import FIRST_SILENCE, next_silence
 from aml_provider.client.trouble import Troubles, pause_after
 
 if TYPE_CHECKING:
@@ -45,12 +46,17 @@ class Wait:
         run: The run, once it has ended.
         error: Why the wait has failed, once it has.
         notice: The level and the text of a line about a failure, or about its end, that still has to be logged.
+        changed_at: When the progress changed.
+        line_due: When a line is logged even if the progress does not change.
+        silence: The seconds between the line before and that one.
+        unchanged_for: The seconds without news, if a line about them still has to be logged.
         polled_at: The time of the last poll that succeeded; before the first one, the time when the wait began.
         is_late: True once the waiter's deadline has passed. Set by the waiter; polling ignores it.
     """
 
     __slots__ = (
         "begun",
+        "changed_at",
         "due",
         "error",
         "failing_since",
@@ -58,6 +64,7 @@ class Wait:
         "in_step",
         "is_late",
         "lateness",
+        "line_due",
         "notice",
         "poll_interval",
         "polled_at",
@@ -65,8 +72,10 @@ class Wait:
         "read_at",
         "run",
         "run_id",
+        "silence",
         "steps",
         "steps_at",
+        "unchanged_for",
     )
 
     def __init__(self, run_id: str, poll_interval: float) -> None:
@@ -79,6 +88,10 @@ class Wait:
         self.is_late = False
         self.begun = 0.0
         self.polled_at = 0.0
+        self.changed_at = 0.0
+        self.line_due = 0.0
+        self.silence = FIRST_SILENCE
+        self.unchanged_for: float | None = None
         self.due = 0.0
         # Seconds that the poll may be late to share a round with others.
         self.lateness = 0.0
@@ -95,6 +108,21 @@ class Wait:
         self.lateness = 0.0
         self.in_step = False
 
+    def has_changed(self, now: float) -> None:
+        """Record that the progress has changed, so that a line is logged now, and the next one later."""
+        self.changed_at = now
+        self.line_due = now + self.silence
+        self.unchanged_for = None
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it is time for a line although the progress has not changed; if so, that line has to be logged."""
+        if now < self.line_due:
+            return False
+        self.silence = next_silence(self.silence)
+        self.line_due = now + self.silence
+        self.unchanged_for = now - self.changed_at
+        return True
+
     def interval(self, now: float) -> float:
         """Seconds to the next poll: one interval, or two or four if that is at most a twentieth of the wait so far."""
         age = now - self.begun
@@ -109,7 +137,8 @@ class WaitQueue:
     Args:
         policy: How long a run that cannot be read is tried again before its wait fails. Throttling does not count.
         stagger: Draws a number below 1, which decides by how much the intervals of this queue are stretched (a
-            twentieth at most), so that many queues do not poll at the same time.
+            twentieth at most), so that many queues do not poll at the same time, and by how much the time until a
+            wait's first line without news (a half at most).
 
     Attributes:
         width: The most runs in one query.
@@ -123,6 +152,7 @@ class WaitQueue:
         self.queries_steps = True
         self.troubles = Troubles()
         self.pace = 1.0 + stagger() / 20.0
+        self._stagger = stagger
         self._waits: dict[Wait, None] = {}
         self._gathering = float("-inf")
         self._not_before = self._no_queries_before = float("-inf")
@@ -143,7 +173,10 @@ class WaitQueue:
         latest = now + min(_LONGEST_GATHERING, _GATHERING * wait.poll_interval)
         if not now <= self._gathering <= latest:
             self._gathering = latest
-        wait.begun = wait.polled_at = now
+        wait.begun = wait.polled_at = wait.changed_at = now
+        # Hundreds of waits that begin together do not log their lines together.
+        wait.silence = FIRST_SILENCE * (1.0 + self._stagger() / 2.0)
+        wait.line_due = now + wait.silence
         wait.due = self._gathering
         self._waits[wait] = None
 

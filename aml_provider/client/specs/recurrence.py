@@ -185,7 +185,7 @@ def as_local_time(argument: str, value: Any) -> str:
         try:
             datetime.fromisoformat(value)
         except ValueError as error:
-            raise InvalidArgument(argument, f"is {value!r}: {error}") from error
+            raise InvalidArgument(argument, f"is {value!r}: {error}") from None
         return value
     if not isinstance(value, str):
         raise wrong_type(argument, value, "a datetime without a zone, or text")

@@ -69,6 +69,12 @@ class PipelineReference(NamedTuple):
             as_name("deployment_name", self.deployment_name)
         return self._replace(**versions)
 
+    def describe(self) -> str:
+        """What is run, in words, for the log."""
+        name = next(name for name in _NOUNS if getattr(self, name) is not None)
+        version = self.endpoint_version or self.component_version
+        return f"{_NOUNS[name]} {getattr(self, name)!r}{f' version {version}' if version else ''}"
+
     @property
     def is_v2(self) -> bool:
         """Whether it names a component, directly or through a batch endpoint: its runs are pipeline jobs."""
@@ -85,6 +91,14 @@ class PipelineReference(NamedTuple):
 ONE_OF = PipelineReference._fields[:4]
 #: The same for components and batch endpoints.
 ONE_OF_V2 = ("component_name", "batch_endpoint_name")
+_NOUNS = {
+    "pipeline_id": "published pipeline",
+    "pipeline_name": "published pipeline",
+    "endpoint_id": "pipeline endpoint",
+    "endpoint_name": "pipeline endpoint",
+    "component_name": "component",
+    "batch_endpoint_name": "batch endpoint",
+}
 #: Arguments that can only be given together with some of these names and ids.
 GOES_WITH = {
     "endpoint_version": ("endpoint_id", "endpoint_name"),

@@ -11,6 +11,7 @@ from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.datastores import list_datastores
 from aml_provider.client.flows.runs import list_steps
+from aml_provider.client.help import text_of
 from aml_provider.client.http.clients import Client
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.compat import conf
@@ -82,7 +83,7 @@ class Wanted:
             with Client(self.settings, policy=_ONCE) as client:
                 client.run(self._flow(found))
         except Exception as error:  # noqa: BLE001 - a task does not fail because of its lineage
-            found.problems.append(str(error) or repr(error))
+            found.problems.append(text_of(error) or repr(error))
 
     def _flow(self, found: Found) -> Flow[None]:
         parts = []
@@ -97,7 +98,7 @@ class Wanted:
             try:
                 yield from part
             except AzureMLError as error:
-                found.problems.append(str(error))
+                found.problems.append(error.text)
 
     def _read_datastores(self, found: Found) -> Flow[None]:
         listed = yield from list_datastores(secrets=False)

@@ -174,9 +174,7 @@ def outcome(run_task, kind, field, value):
     """None if the task ran, else its error."""
     try:
         run_task(kind, field, value)
-    except AirflowFailException as error:
-        return error.__cause__
-    except (AzureMLError, AirflowNotFoundException) as error:
+    except (AirflowFailException, AzureMLError, AirflowNotFoundException) as error:
         return error
     except TaskDeferred:
         return None

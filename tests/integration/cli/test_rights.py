@@ -11,6 +11,7 @@ import pytest
 from support.drivers.command_line import CommandLine
 
 from aml_provider.client.calls.call import RIGHTS
+from aml_provider.client.help import ERRORS
 from aml_provider.client.rights import APIS, READ_PERMISSIONS, USES, needed, role_definition
 from aml_provider.emulator.workspace.models import Permission
 from aml_provider.testing.workspace import LocalWorkspace
@@ -75,7 +76,7 @@ def test_the_commands_that_are_printed_mend_it(cli, workspace, use, api):
     workspace.state.permissions = [NOBODY]
     answer = cli("check", "--rights", use, "--api", api, "-o", "json")
     assert answer.code == 1
-    assert answer.err == f"The identity lacks actions for {use} ({api}).\n"
+    assert answer.err == f"The identity lacks actions for {use} ({api}). Help: {ERRORS}#permission-denied\n"
     (row,) = answer.json
     assert row["lacks"] == row["needs"]
     create, assign, built_in = map(options, row["fix"])

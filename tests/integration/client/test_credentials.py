@@ -225,7 +225,7 @@ async def refusal(kind, connection, error=CredentialError):
 async def test_a_wrong_secret_is_reported_with_what_to_put_in_its_place(authority, kind):
     authority.secrets[CLIENT] = SECRET
     error = await refusal(kind, application(secret="wrong-secret", cloud=CLOUDS["usgov"]))
-    assert str(error) == (
+    assert error.text == (
         f"auth_method client_secret, tenant_id {TENANT}, login {CLIENT}, cloud usgov: no token: "
         f"AADSTS7000215: Invalid client secret provided for app '{CLIENT}'. Trace ID: t-1 Correlation ID: c-1 "
         "Timestamp: now. Put a current client secret of the application, its value and not its id, into the "
@@ -307,7 +307,7 @@ async def test_an_azure_cli_that_cannot_help(kind, answer, said, az):
 async def test_default_lists_what_it_tried_a_line_each(authority, kind, az):
     az("echo 'Please run az login' >&2; exit 1")
     error = await refusal(kind, settings("default"))
-    first, *tried, step = str(error).splitlines()
+    first, *tried, step = error.text.splitlines()
     assert first.startswith("auth_method default, cloud public: no token: DefaultAzureCredential failed")
     names = [line.strip().partition(":")[0] for line in tried]
     assert names[:3] == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]

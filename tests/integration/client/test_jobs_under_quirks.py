@@ -197,7 +197,7 @@ def test_without_its_cancel_tag_a_job_looks_cancelled_by_a_person_so_only_a_clea
     task.next_try()
     with pytest.raises(AirflowFailException) as failure:
         run(task, component_name="long")
-    assert isinstance(failure.value.__cause__, RunCanceled)
+    assert isinstance(failure.value, RunCanceled)
     task.clear()
     assert run(task) != job_id
 
@@ -216,7 +216,7 @@ def test_a_new_job_is_read_by_its_id_before_lists_have_it(served, hook):
 def test_a_missing_second_token_is_named_with_the_way_out(served, task, hook, monkeypatch):
     with pytest.raises(AirflowFailException, match=r"x-azureml-token is required.*'static_token' has a") as failure:
         run(task)
-    assert isinstance(failure.value.__cause__, BadRequest)
+    assert isinstance(failure.value, BadRequest)
     assert served.runs() == []
     assert "optional: pipeline jobs are submitted without one" in hook.test_connection()[1]
     two_audiences(monkeypatch)
@@ -247,7 +247,7 @@ def test_jobs_of_a_schedule_without_our_property_are_not_guessed(served, hook):
     served.clock.advance(3660)
     with pytest.raises(AirflowFailException, match="jobs of schedule 'hourly' cannot be found") as failure:
         hook.list_jobs_of_job_schedule("hourly")
-    assert isinstance(failure.value.__cause__, ScheduleError)
+    assert isinstance(failure.value, ScheduleError)
 
 
 @under("disabled_creation=ignored", "disabled_creation=ignored first_job_at_once")
@@ -259,7 +259,7 @@ def test_a_schedule_that_the_service_made_active_is_disabled_and_a_job_that_has_
         return
     with pytest.raises(AirflowFailException, match="the service has started job") as failure:
         hourly(served, hook, status="Disabled", start_time=None)
-    assert isinstance(failure.value.__cause__, ScheduleStartedRun)
+    assert isinstance(failure.value, ScheduleStartedRun)
     assert served.only_run().id in str(failure.value)
     assert not hook.get_job_schedule("hourly").is_active
 

@@ -16,7 +16,7 @@ import pytest
 from support.airflow.task import Log, RunPipeline, Task
 from support.services.local_workspace import serving
 
-from aml_provider.client.errors import AzureMLError, Unreachable
+from aml_provider.client.errors import Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client, Clock
 from aml_provider.client.http.messages import Request
 from aml_provider.compat import TaskDeferred
@@ -220,9 +220,7 @@ def cell(case, play):
     except TaskDeferred:
         return "the task continues"
     except Exception as error:  # noqa: BLE001 - the user sees it, whatever it is
-        cause = error if isinstance(error, AzureMLError) else error.__cause__
-        name = type(cause).__name__
-        permanent = cause.permanent
+        name, permanent = type(error).__name__, error.permanent
     else:
         return "the task continues"
     parts = ["tried again, then " if case.met > 1 else "", f"`{name}`", ", no retries" if permanent else ""]

@@ -96,7 +96,7 @@ class TestWithANameOfItsOwn:
         task.next_try()
         with pytest.raises(AirflowFailException, match=r"no other run is submitted.*Clear this task") as failed:
             run(task, deferrable=True)
-        assert isinstance(failed.value.__cause__, ForeignRun)
+        assert isinstance(failed.value, ForeignRun)
         assert workspace.status() == "Running"
         # The other one knows of nothing.
         named("production")

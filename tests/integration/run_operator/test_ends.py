@@ -102,7 +102,7 @@ def test_the_token_is_in_nothing_that_anybody_may_read(workspace, task, caplog):
         caplog.text,
         repr(caught.value),
         str(refused.value),
-        repr(refused.value.__cause__),
+        repr(refused.value.__context__),
         repr(deferred.value.trigger.serialize()),
         json.dumps(task.ti.xcoms),
         json.dumps(task.store),

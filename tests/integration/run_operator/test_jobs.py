@@ -153,7 +153,7 @@ def test_a_refusal_that_is_no_conflict_is_the_error(workspace, task):
     workspace.faults.add("status", method="PUT", path=JOBS, times=1, status=400)
     with pytest.raises(AirflowFailException) as failure:
         run(task)
-    assert isinstance(failure.value.__cause__, BadRequest)
+    assert isinstance(failure.value, BadRequest)
     assert workspace.runs() == []
     assert task.record["sent"] is False
 
@@ -166,7 +166,7 @@ def test_somebody_elses_job_under_the_id_is_left_alone(workspace, task):
     task.next_try()
     with pytest.raises(AirflowFailException, match="was not submitted by this task") as failure:
         run(task, component_name="long", wait_for_completion=False)
-    assert isinstance(failure.value.__cause__, ForeignRun)
+    assert isinstance(failure.value, ForeignRun)
     assert workspace.status(job_id) == "Running"
 
 
@@ -219,7 +219,7 @@ def test_a_job_that_was_cancelled_in_the_studio_is_not_submitted_again(workspace
     task.next_try()
     with pytest.raises(AirflowFailException) as failure:
         run(task, component_name="long")
-    assert isinstance(failure.value.__cause__, RunCanceled)
+    assert isinstance(failure.value, RunCanceled)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

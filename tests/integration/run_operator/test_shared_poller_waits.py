@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from support.drivers.held_loop import held, passed_until
 from support.drivers.shared_polls import (
     assert_nothing_is_left,
     connect,
@@ -115,6 +116,23 @@ async def test_progress_is_logged_for_each_wait(workspace):
     for run_id in ok:
         assert logged[run_id][-1] == (logging.INFO, f"Run {run_id}: Finished (work Completed)")
     assert logged[bad[0]][-1] == (logging.INFO, f"Run {bad[0]}: Failed (read Completed, score Failed)")
+
+
+@held
+async def test_a_wait_without_news_logs_a_line_after_ten_minutes(workspace):
+    (run_id,) = submit(workspace, 1)
+    lines = []
+    poller = await shared_poller("azureml_default", "exp")
+    wait = poller.wait(run_id, poll_interval=10.0, deadline=None, log=lambda _, text: lines.append(text))
+    task = asyncio.create_task(wait)
+    try:
+        waited = await passed_until(lambda: lines and "unchanged" in lines[-1], step=10.0)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert waited >= 600
+    assert re.fullmatch(rf"Run {run_id}: Running \(work \w+\), unchanged for \d+ min", lines[-1])
+    assert len(lines) < 8, "no line for each poll"
 
 
 class InOneThread(ThreadPoolExecutor):

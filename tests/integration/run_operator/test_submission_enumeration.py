@@ -76,7 +76,7 @@ def live_through(life, interrupted, quirks):
         assert not isinstance(first, str) or (results[-1] == first) == (then == "retry"), history
     else:
         assert quirks == "nothing is found", history
-        assert isinstance(results[-1].__cause__, SubmissionUnknown), history
+        assert isinstance(results[-1], SubmissionUnknown), history
         assert len(life.generations) <= 1, history
     life.check(history)
 

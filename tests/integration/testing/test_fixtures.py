@@ -60,7 +60,7 @@ class TestASeedOfOnesOwn:
         azureml_workspace.faults.add("status", status=403, method="GET")
         with pytest.raises(Exception, match="403") as refused:
             AzureMLHook().list_pipelines()
-        assert isinstance(refused.value.__cause__, ServiceError)
+        assert isinstance(refused.value, ServiceError)
         assert [request["fault"] for request in azureml_workspace.requests("GET")] == ["status"]
 
 

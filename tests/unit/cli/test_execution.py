@@ -14,6 +14,7 @@ import pytest
 
 from aml_provider.cli.execution import CommandError, Prose, UsageError, command, confirm, say
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.help import ERRORS
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +76,16 @@ def test_prose_is_text_for_people_and_rows_for_programs(run, output, text):
     assert run(lambda options, hook: Prose([{"a": 1}], "some text\n"), output=output) == (0, text, "")
 
 
+def help_on(name):
+    return f"Help: {ERRORS}#{name}"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (CommandError("It cannot. Do this."), 1, "It cannot. Do this.\n"),
-        (UsageError("Not like this."), 2, "Not like this.\n"),
-        (InvalidArgument("name", "is bad"), 1, "name: is bad\n"),
+        (CommandError("It cannot. Do this."), 1, f"It cannot. Do this. {help_on('command-error')}\n"),
+        (UsageError("Not like this."), 2, f"Not like this. {help_on('usage-error')}\n"),
+        (InvalidArgument("name", "is bad"), 1, f"name: is bad. {help_on('invalid-argument')}\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
         (KeyError("x"), 1, "KeyError: 'x'. This error is unexpected; --verbose shows where it happened.\n"),
     ],
@@ -94,11 +99,12 @@ def test_the_traceback_comes_with_verbose(run):
     assert (code, out) == (1, "")
     assert "Traceback" in err
     assert "raise error" in err
-    assert err.endswith("\nIt cannot.\n")
+    assert err.endswith(f"\nIt cannot. {help_on('command-error')}\n")
 
 
 def test_an_error_may_have_an_answer_too(run):
-    assert run(raising(CommandError("It failed.", answer={"id": "1"}))) == (1, '{\n  "id": "1"\n}\n', "It failed.\n")
+    message = f"It failed. {help_on('command-error')}\n"
+    assert run(raising(CommandError("It failed.", answer={"id": "1"}))) == (1, '{\n  "id": "1"\n}\n', message)
 
 
 def test_a_missing_connection_comes_with_the_next_step(run):

@@ -259,7 +259,11 @@ def test_the_tree_at_the_top_of_the_module_is_the_tree_of_classes():
         for line in errors.__doc__.splitlines()
         if any(mark in line for mark in "├└") or line.strip().startswith("AzureMLError")
     }
-    classes = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    classes = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if getattr(kind, "__module__", "") == errors.__name__ and isinstance(kind, type)
+    }
     assert set(drawn) == set(classes)
     for name, kind in classes.items():
         assert issubclass(kind, AzureMLError)

@@ -211,7 +211,7 @@ def test_all_mistakes_are_in_one_message():
             if_exists="no",
             parameters={"a": None, "b": []},
         )
-    lines = str(caught.value).splitlines()
+    lines = caught.value.text.splitlines()
     assert all(line.startswith("Task 't'") for line in lines)
     for said in (
         "needs either recurrence or datastore",

@@ -25,7 +25,7 @@ def test_components_and_their_inputs(hook):
     assert hook.get_component("score_files", "1").version == "1"
     with pytest.raises(AirflowFailException, match="did you mean 'score_files'") as caught:
         hook.get_component("score_file")
-    assert isinstance(caught.value.__cause__, PipelineError)
+    assert isinstance(caught.value, PipelineError)
 
 
 def test_batch_endpoints_and_their_deployments(hook):

@@ -76,7 +76,7 @@ def find(answers, known=None, *, validate=True, request=None, **reference):
 def refused(answers, **arguments):
     with pytest.raises(PipelineError) as caught:
         find(answers, **arguments)
-    return str(caught.value)
+    return caught.value.text
 
 
 class TestByName:

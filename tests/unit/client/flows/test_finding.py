@@ -69,7 +69,7 @@ def test_what_the_error_says_itself_stays(there, advice):
     with pytest.raises(NotFound) as caught:
         carry_out(advised(calls.get_datastore("a"), DATASTORE, "a"), answers)
     said = f"read: the service answered 404: No such store. Looked for in x.{advice} [id=1]"
-    assert str(caught.value) == said
+    assert caught.value.text == said
 
 
 @pytest.mark.parametrize("failure", [PermissionDenied("x", status=403), ServerFault("x", status=500)])

@@ -71,6 +71,12 @@ class TestWaitForRun:
             "Finished (one Completed)",
         ]
 
+    def test_a_run_that_does_not_change_is_logged_at_growing_intervals(self):
+        moments = range(0, 4200, 300)
+        now = iter(moments)
+        _, _, told = self.wait([a_run()] * (len(moments) - 1) + [a_run("Finished")], now=lambda: next(now))
+        assert told == ["Running", "Running, unchanged for 10 min", "Running, unchanged for 30 min", "Finished"]
+
     @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
     def test_steps_that_cannot_be_read_do_not_end_it(self, failure):
         last, _, told = self.wait([a_run(), a_run("Finished")], [failure])

@@ -56,7 +56,7 @@ class TestFindPipeline:
         listed = (pipeline(Version="1.0", CreatedDate="2026-11-22T11:18:28Z"), pipeline(pipeline_id="p-2"))
         with pytest.raises(AmbiguousName) as caught:
             carry_out(targets.find_pipeline("train"), {self.LIST: listed})
-        assert str(caught.value) == (
+        assert caught.value.text == (
             "pipeline_name: 2 published pipelines are named 'train': "
             "p-1 (Active, version 1.0, created 2026-11-22 11:18 UTC); p-2 (Active). "
             "Give pipeline_id, or disable all but one."
@@ -119,9 +119,9 @@ class TestFindTarget:
     @pytest.mark.parametrize(
         ("versions", "known"),
         [
-            (("0", "1"), "it has 0, 1$"),
+            (("0", "1"), r"it has 0, 1\. Help: "),
             ((), "it has none"),
-            (MANY, "it has 290 earlier ones and 290, 291, 292, 293, 294, 295, 296, 297, 298, 299$"),
+            (MANY, r"it has 290 earlier ones and 290, 291, 292, 293, 294, 295, 296, 297, 298, 299\. Help: "),
         ],
     )
     def test_a_version_that_is_missing(self, versions, known):

@@ -6,6 +6,7 @@ import pytest
 from support.drivers.waiting_runs import FOR_GOOD, THROTTLING, TRANSIENT, World, name, status_of
 
 from aml_provider.client.errors import BadRequest
+from aml_provider.client.polling.waits import WaitQueue
 
 
 @pytest.fixture
@@ -96,6 +97,39 @@ def test_only_changes_are_news(world):
     world.run(40)
     assert [len(world.notified[wait]) for wait in waits] == [1, 1, 1, 2, 1]
     assert str(waits[3].progress) == "Running (work Completed)"
+
+
+def test_a_wait_without_news_is_notified_at_growing_intervals(world):
+    waits = [world.wait() for _ in range(5)]
+    begun = world.now
+    world.run(86_400)
+    for wait in waits:
+        minutes = [(at - begun) / 60 for at in world.notified[wait]]
+        # A long wait is polled in every fourth round only, so a line may be late by two minutes.
+        for at, due in zip(minutes[1:], [10, 30, 70, 150, 270, 390], strict=False):
+            assert due <= at <= due + 12, minutes
+        assert 12 <= len(minutes) <= 16
+        assert wait.unchanged_for is not None
+
+
+def test_news_restarts_the_silence(world):
+    waits = [world.wait() for _ in range(5)]
+    world.run(550)
+    world.service.runs[waits[0].run_id] = world.service.history[waits[0].run_id] = "Thinking"
+    world.run(200)
+    changed, others = world.notified[waits[0]], world.notified[waits[1]]
+    assert (len(changed), len(others)) == (2, 2)
+    assert waits[0].unchanged_for is None
+    assert waits[1].unchanged_for >= 600
+
+
+def test_waits_that_begin_together_do_not_log_their_silence_together():
+    draws = iter(number / 100 for number in range(1000))
+    world = World()
+    world.queue = WaitQueue(world.queue.policy, stagger=lambda: next(draws))
+    waits = [world.wait() for _ in range(100)]
+    world.run(1000)
+    assert len({round(world.notified[wait][1]) for wait in waits}) >= 9
 
 
 def test_steps_of_many_runs_are_listed_in_turn(world):

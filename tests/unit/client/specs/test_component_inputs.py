@@ -93,7 +93,7 @@ def test_data_that_does_not_fit(arguments, problem):
 def test_all_that_does_not_fit_is_in_one_message_with_what_is_accepted():
     with pytest.raises(InvalidParameters) as caught:
         check(parameters={"rows": "x", "other": 1}, datasets={"unknown": "a:1"})
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "component 'score' version 2: there is no dataset 'unknown'; parameter 'rows' is 'x', but its type is integer; "
         "there is no parameter 'other'; data path 'folder' has no default and is not given; "
         "parameter 'label' has no default and is not given. It accepts parameters: "
@@ -110,7 +110,7 @@ def test_an_input_of_an_unknown_type_takes_any_literal_and_no_data():
     check(inputs, parameters={"mode": "a", "bare": "x", "Rows": 3})
     with pytest.raises(InvalidParameters) as caught:
         check(inputs, parameters={"mode": "c", "Rows": 4}, data_paths={"bare": "store/in"})
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "component 'score' version 2: 'bare' is not a data path, but a parameter (any type); parameter 'mode' is 'c', "
         "but it must be one of 'a', 'b'; parameter 'Rows' is '4', but it must be at most 3. It accepts parameters: "
         "mode (enum, one of a | b), bare (any type), Rows (integer, at most 3); data paths or datasets: none. Nothing "

@@ -1,0 +1,115 @@
+"""What a sensor logs while it waits: one line about the wait, then news."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+from support.drivers.ending import MODES
+from support.drivers.watching import context_of, variables_in_memory
+
+from aml_provider.compat import AirflowSensorTimeout, TaskDeferred
+from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
+from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+
+@pytest.fixture(autouse=True)
+def _workspace(workspace, kept_in_memory, monkeypatch):
+    variables_in_memory(monkeypatch)
+
+
+@pytest.fixture
+def run_id():
+    return AzureMLHook().submit_pipeline("long", experiment_name="others").id
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, "tests.sensor")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "tests.sensor"]
+
+
+def sensor(kind, mode="poke", **arguments):
+    # Airflow 3 logs past the standard library.
+    logged = type(kind.__name__, (kind,), {"log": logging.getLogger("tests.sensor")})
+    defaults = {"task_id": "watch", "poke_interval": 0.1, "timeout": 60}
+    return logged(**{**defaults, **MODES.get(mode, {}), **arguments})
+
+
+def first_line(lines):
+    waits = [line for line in lines() if line.startswith("Waiting for ")]
+    assert len(waits) == 1
+    return waits[0]
+
+
+def test_a_wait_for_a_run_names_the_run_its_experiment_its_page_and_its_end(run_id, lines):
+    assert not sensor(AzureMLPipelineRunSensor, run_id=run_id).poke(context_of())
+    assert re.fullmatch(
+        rf"Waiting for the end of run {run_id} of experiment 'others'\. Polls every 0\.1 s, until "
+        rf"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC at the latest\. See http\S+{run_id}\S*",
+        first_line(lines),
+    )
+
+
+def test_polls_that_find_the_same_are_logged_once(run_id, lines, workspace):
+    workspace.clock.hold()
+    task = sensor(AzureMLPipelineRunSensor, run_id=run_id, timeout=1.0)
+    with pytest.raises(AirflowSensorTimeout):
+        task.execute(context_of())
+    assert first_line(lines)
+    assert len([line for line in lines() if line.startswith(f"Run {run_id}: ")]) <= 2, "not started, and running"
+    assert len(workspace.requests("GET", run_id)) > 3
+
+
+def test_a_deferred_wait_is_logged_before_and_not_after(run_id, lines):
+    task = sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id)
+    context = context_of()
+    with pytest.raises(TaskDeferred):
+        task.execute(context)
+    assert "Polls every 0.1 s in the triggerer, until" in first_line(lines)
+    with pytest.raises(TaskDeferred) as again:
+        sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id).execute_complete(context, {}, 9e9)
+    assert again.value.method_name == "execute_complete"
+    assert first_line(lines)
+
+
+def test_a_wait_for_a_schedule_names_it_its_cursor_and_what_counts(lines):
+    schedule = AzureMLHook().create_schedule(
+        "nightly", experiment_name="exp", pipeline_id="quick", recurrence={"frequency": "Day", "interval": 7}
+    )
+    AzureMLHook().disable_schedule(schedule.id)
+    since = "2099-01-01T00:00:00+00:00"
+    assert not sensor(AzureMLScheduleRunSensor, schedule_name="nightly", since=since).poke(context_of())
+    line = first_line(lines)
+    assert f"the next run that schedule 'nightly' {schedule.id} starts; each run that began after {since}" in line
+    assert "Cursor: Variable azureml_" in line or "Cursor: the Variable azureml_" in line
+
+
+def test_a_wait_for_blobs_names_the_folder_the_rules_and_the_cursor(lines, azurite, workspace, monkeypatch):
+    container = azurite.container()
+    connection = workspace.connection()
+    connection["extra"]["blob_endpoint"] = azurite.blob_endpoint
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_STORE",
+        json.dumps({"conn_type": "wasb", "login": azurite.account_name, "password": azurite.account_key}),
+    )
+    task = sensor(
+        AzureBlobChangeSensor,
+        container_url=container.url,
+        wasb_conn_id="store",
+        path="incoming",
+        pattern=["*.csv", "*.json"],
+        settle=30,
+    )
+    context = context_of()
+    for _ in range(3):
+        assert not task.poke(context)
+    line = first_line(lines)
+    assert f"new or modified blobs directly in {container.url}/incoming/; names like '*.csv' or '*.json' count" in line
+    assert "empty blobs do not count, a blob counts 30 s after its last change. Cursor: " in line
+    assert len([text for text in lines() if "listed 0" in text]) == 1
