@@ -90,6 +90,9 @@ def _heading(name: str) -> str:
 def _directive(module: ModuleType, name: str) -> str:
     value: Any = getattr(module, name)
     path = f"{module.__name__}.{name}"
+    if module.__name__ == f"{_PACKAGE}.pytest_plugin":
+        # A fixture, whose arguments pytest finds.
+        path += "()"
     if not isinstance(value, type):
         return f".. {'autofunction' if inspect.isroutine(value) else 'autodata'}:: {path}\n"
     directive = "autoexception" if issubclass(value, BaseException) else "autoclass"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 import zlib
 from pathlib import Path
 
@@ -59,6 +61,22 @@ def test_every_argument_of_an_operator_is_described():
     for argument in arguments:
         name = argument.partition("=")[0].strip("|*")
         assert f"<strong>{name}</strong>" in text or not name
+
+
+def test_every_address_of_the_site_that_a_file_names_is_a_place_on_a_page():
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Documentation"]
+    places = [ROOT / "aml_provider", ROOT / "docs", ROOT / "example_dags", ROOT / ".github"]
+    files = [file for place in places for file in place.rglob("*.*") if file.suffix in {".md", ".py", ".yml", ".html"}]
+    named = {
+        address.rstrip(".")
+        for file in [*files, *ROOT.glob("*.md")]
+        for address in re.findall(rf"{re.escape(base)}[\w./-]*(?:#[\w-]+)?", file.read_text())
+    }
+    assert base in named
+    for address in named:
+        path, _, place = address.removeprefix(base).partition("#")
+        page = (SITE / (path or "index.html")).read_text()
+        assert not place or f'id="{place}"' in page, address
 
 
 @NEEDS_BROWSER
