@@ -59,7 +59,7 @@ def test_a_section_names_its_class_and_says_what_to_do(name):
     text = SECTIONS[anchor(name)]
     assert f"`{name}`" in text
     if "not raised itself" not in text:
-        assert re.search(r"^```text\n.+\n```$", text, re.MULTILINE), "the message"
+        assert re.search(r"^```text\n(?:.+\n)+```$", text, re.MULTILINE), "the message"
         assert "**Cause.** " in text
         assert "**Fix.** " in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from datetime import timedelta
 from pathlib import Path
 
@@ -279,6 +280,28 @@ def test_a_message_is_that_of_the_page_and_ends_with_its_address(world, name):
     # One exception in the log: nothing above it that Python would print first.
     assert error.__cause__ is None or name in {"SubmissionUnsettled", "SubmissionUnknown"}
     assert error.__suppress_context__ or error.__context__ is None
+
+
+TYPOS = {
+    "a name": lambda world: world.run(pipeline_name="quik"),
+    "a value": invalid_argument,
+    "a parameter": lambda world: world.run(pipeline_id="quick", parameters={"cuont": 1}),
+    "a run": lambda _: sensor(run_id="no-such-run").execute(context_of()),
+    "a conn_id": lambda world: world.run(pipeline_id="quick", azureml_conn_id="{{ ' ' }}"),
+}
+
+
+@pytest.mark.parametrize("typo", TYPOS)
+def test_a_typo_is_one_traceback_that_ends_with_the_message(world, typo):
+    with pytest.raises(AirflowFailException) as caught:
+        TYPOS[typo](world)
+    # What Airflow's log shows of it.
+    text = "".join(traceback.format_exception(caught.value))
+    assert text.count("Traceback (most recent call last)") == 1
+    assert text.endswith(f"{caught.value}\n")
+    files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+    ours = [name for name in files if "/aml_provider/" in name]
+    assert len(ours) == 1, "only the operator's or the sensor's own frame"
 
 
 def test_every_leaf_is_raised_here():
