@@ -63,14 +63,17 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo workspace test compat coverage matrix kills chaos chaos-oracle conformance bench docs release-check lint \
-	types format lock clean
+.PHONY: help demo screenshots workspace test compat coverage matrix kills chaos chaos-oracle conformance bench docs \
+	release-check lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
+
+screenshots: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Take the pictures of the documents again, from a real Airflow and a local workspace
+	@PYTHONPATH=scripts:tests .venv/bin/python scripts/screenshots.py
 
 workspace: $(NEWEST) $(AZURITE) ## Serve a local workspace and blob storage for your own DAGs, until Ctrl-C (PORT=8700)
 	@.venv/bin/python scripts/workspace.py $(PORT)

@@ -114,6 +114,13 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _NAME,
                 "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
                 "how-to-guide": [
+                    "/docs/start/tutorial.md",
+                    "/docs/how-to/one-run-per-file.md",
+                    "/docs/how-to/one-run-per-batch.md",
+                    "/docs/how-to/blob-change-with-workload-identity.md",
+                    "/docs/how-to/stage-between-spark-and-report.md",
+                    "/docs/how-to/follow-native-schedules.md",
+                    "/docs/how-to/many-active-runs.md",
                     "/docs/set-up/connection.md",
                     "/docs/reference/run-operator.md",
                     "/docs/reference/writing-dags.md",

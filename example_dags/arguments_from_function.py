@@ -34,7 +34,7 @@ def list_customers() -> list[dict[str, str]]:
     data_paths={"input_datapath": DataPath("workspaceblobstore", "incoming")},
     deferrable=True,  # waits in the triggerer, so that no worker is occupied
     execution_timeout=timedelta(hours=2),  # then the run is cancelled
-    max_active_tis_per_dag=10,  # runs at the same time
+    max_active_tis_per_dag=10,  # runs at the same time; before Airflow 3.2.2 only a pool limits them
 )
 def score(customer: dict[str, str]) -> PipelineArguments:
     """Score the files of one customer."""

@@ -75,7 +75,7 @@ if not __version__.startswith("2."):  # Airflow 2 has no asset watchers
             pipeline_name="score-files",
             experiment_name="airflow-examples",
             deferrable=True,
-            max_active_tis_per_dag=10,  # runs at the same time
+            max_active_tis_per_dag=10,  # runs at the same time; before Airflow 3.2.2 only a pool limits them
             map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
         ).expand(
             # A change is a valid data path. For more than 1024 changes in one DAG run, raise [core] max_map_length.

@@ -46,7 +46,7 @@ with DAG(
         pipeline_name="score-files",
         experiment_name="airflow-examples",
         deferrable=True,
-        max_active_tis_per_dag=10,  # runs at the same time
+        max_active_tis_per_dag=10,  # runs at the same time; before Airflow 3.2.2 only a pool limits them
         map_index_template="{{ task.data_paths['input_datapath']['name'] }}",
     ).expand(
         # A change has the keys "datastore" and "path", so it is a valid data path.

@@ -116,6 +116,8 @@ def _run(home: Path, *, keep: bool) -> None:
                     report=_say,
                     settings={"core": {"fernet_key": fernet_key.decode()}},
                     component_settings=metrics.settings,
+                    # The demo unpauses DAGs while tasks of others run.
+                    serve_tasks_apart=True,
                 )
             )
             airflow.add_connection("azureml_default", workspace.connection())
