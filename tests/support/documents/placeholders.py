@@ -45,18 +45,19 @@ PLACEHOLDERS = {
 # Those whose value the page's session knows, such as the newest run of the workspace.
 OF_THE_SESSION = ("run id", "schedule id")
 
-_PLACEHOLDER = re.compile(r"<([a-z][a-z0-9 ]*)>")
+_PLACEHOLDER = re.compile(r"<([a-z](?:[a-z0-9 ]*[a-z0-9])?)>")
 
 
-def fill(text: str, known: Mapping[str, str]) -> str:
+def fill(text: str, known: Mapping[str, str], *, strictly: bool = True) -> str:
     """Fill in the placeholders of a text.
 
     Args:
         text: Commands or Python.
         known: The values of the session's placeholders.
+        strictly: Refuse what is not in the list. Comments in Python may have their own words in such brackets.
 
     Raises:
-        LookupError: A placeholder is not in the list.
+        LookupError: A placeholder is not in the list, and ``strictly``.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -65,6 +66,8 @@ def fill(text: str, known: Mapping[str, str]) -> str:
             return PLACEHOLDERS[name]
         if name in known:
             return known[name]
+        if not strictly:
+            return found[0]
         why = "there is none yet" if name in OF_THE_SESSION else f"the list has {sorted(PLACEHOLDERS)}"
         raise LookupError(f"<{name}> cannot be filled in: {why}")
 

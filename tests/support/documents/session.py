@@ -315,7 +315,7 @@ class Session:
         code = _AZURE_CONTAINER.sub(f"{self._blobs.endpoint}/{CONTAINER}", block.code)
         for shown, real in ((WORKSPACE_URL, self._workspace.url), (BLOB_ENDPOINT, self._blobs.endpoint)):
             code = code.replace(shown, real)
-        return placeholders.fill(code, self._known()) if block.language == "python" else code
+        return placeholders.fill(code, self._known(), strictly=False) if block.language == "python" else code
 
     def _compiled(self, block: Block) -> Any:
         return compile("\n" * (block.line - 1) + self._filled(block), str(self._path), "exec")

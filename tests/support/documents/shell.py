@@ -36,7 +36,6 @@ _SERVES = re.compile(r"^(\w+=\S* +)*python3? -m aml_provider\.emulator\b(?!.*--h
 _SERVICES_OF_AIRFLOW = re.compile(
     r"\bairflow (standalone|scheduler|triggerer|api-server|dag-processor|webserver|celery \w+)\b"
 )
-_START = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _TIMEOUT = 300
 # The addresses that documents use.
 WORKSPACE_URL = "http://127.0.0.1:8700"
@@ -255,16 +254,13 @@ def _exec(command: str) -> str:
 
 
 def _is_complete(text: str) -> bool:
+    """Whether bash would not wait for another line."""
     if text.endswith("\\"):
         return False
-    if start := _START.search(text):
-        return bool(re.search(rf"^\s*{start[2]}$", text, re.MULTILINE))
-    try:
-        # A comment may have an apostrophe.
-        shlex.split(text, comments=True)
-    except ValueError:
-        return False
-    return True
+    done = subprocess.run(
+        ["bash", "-n", "-c", text], env={"LC_ALL": "C"}, capture_output=True, text=True, check=False
+    )
+    return not re.search("unexpected (end of file|EOF)|here-document", done.stderr)
 
 
 def _write_program(path: Path, command: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -38,16 +39,22 @@ def az(arguments: list[str]) -> None:
     elif not rest[0].startswith("-"):
         raise UsageError(f"{rest[0]!r} is neither a word of a command nor an option")
     _check_options(rest)
+    _check_files(rest, "--file", "-f")
     if _value(rest, "-o", "--output") == "tsv":
         query = _value(rest, "--query") or ""
         print("https://issuer.example.com/made-up/" if "issuer" in query.lower() else _MADE_UP)
 
 
 def kubectl(arguments: list[str]) -> None:
-    """Kubernetes: a verb, and files that are YAML."""
+    """Kubernetes: a verb, and files that are YAML. What it would run in a pod is run here."""
     verbs = "annotate apply auth cp create delete describe edit exec explain get label logs port-forward rollout run top wait"
     _check_verb(arguments, verbs)
     _check_options(arguments)
+    if arguments[0] == "exec":
+        program, *rest = arguments[arguments.index("--") + 1 :]
+        if found := shutil.which(program):
+            os.execv(found, [found, *rest])
+        return
     _check_files(arguments, "-f", "--filename")
     if (_value(arguments, "-o", "--output") or "").startswith("jsonpath"):
         print(_MADE_UP)
@@ -74,9 +81,8 @@ def git(arguments: list[str]) -> None:
     """Git: a verb. A clone makes its folder."""
     _check_verb(arguments, "add checkout clone commit diff init log pull push status switch tag")
     if arguments[0] == "clone":
-        folder = Path(arguments[-1]).stem
-        if not Path(folder).exists():
-            Path(folder).symlink_to(os.environ["DOCUMENT_ROOT"])
+        # The page's folder stands for the checkout.
+        Path(Path(arguments[-1]).stem).symlink_to(".")
 
 
 def pip(arguments: list[str]) -> None:
@@ -129,13 +135,10 @@ def make(arguments: list[str]) -> None:
 
 
 def curl(arguments: list[str]) -> None:
-    """curl: itself for the local workspace; other addresses are not fetched."""
+    """curl for other addresses than this machine's, for which it is the real one: nothing is fetched."""
     addresses = [argument for argument in arguments if re.match(r"https?://", argument)]
     if not addresses:
         raise UsageError("an address with http:// or https:// is missing")
-    if all(map(_LOOPBACK.match, addresses)):
-        program = os.environ["DOCUMENT_CURL"]
-        os.execv(program, [program, "--silent", "--show-error", "--noproxy", "*", *arguments])
     file = _value(arguments, "-o", "--output")
     if "-O" in arguments or "-LO" in arguments:
         file = addresses[0].rpartition("/")[2]
@@ -151,9 +154,10 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
 def main() -> int:
     """Check a command line; returns the exit code."""
     name, *arguments = sys.argv[1:]
-    if name == "curl" and all(_LOOPBACK.match(item) for item in arguments if re.match(r"https?://", item)):
-        # The real one.
-        PROGRAMS[name](arguments)
+    addresses = [argument for argument in arguments if re.match(r"https?://", argument)]
+    if name == "curl" and addresses and all(map(_LOOPBACK.match, addresses)):
+        program = os.environ["DOCUMENT_CURL"]
+        os.execv(program, [program, "--silent", "--show-error", "--noproxy", "*", *arguments])
     with Path(os.environ["DOCUMENT_STAND_INS"]).open("a") as calls:
         calls.write(f"{name}\n")
     if "…" in "".join(arguments):
@@ -209,7 +213,8 @@ def _check_files(arguments: list[str], *options: str) -> None:
             continue
         if file != "-":
             _must_exist(file)
-        _check_yaml(sys.stdin.read() if file == "-" else Path(file).read_text())
+        if file == "-" or file.endswith((".json", ".yaml", ".yml")):
+            _check_yaml(sys.stdin.read() if file == "-" else Path(file).read_text())
 
 
 def _check_yaml(text: str) -> None:

@@ -49,10 +49,11 @@ def test_some_lines_of_an_output():
 
 
 def test_commands_continue_over_lines_and_have_their_outputs():
-    code = "$ a \\\n    b   # it's\nout\n\nput\n$ export A='{\n  1}'\n$ cat <<EOF\n$ x\nEOF\nx\n"
-    first, second, third = read_commands(code, 10)
+    code = "$ a \\\n    b   # it's\nout\n\nput\n$ export A='{\n  1}'\n$ cat <<EOF\n$ x\nEOF\nx\n$ for a in b; do\n  c\ndone\nd\n"
+    first, second, third, fourth = read_commands(code, 10)
     assert (first.line, first.text, first.shown) == (10, "a \\\n    b   # it's", "out\n\nput")
     assert (second.line, second.text, second.shown) == (15, "export A='{\n  1}'", "")
+    assert (fourth.text, fourth.shown) == ("for a in b; do\n  c\ndone", "d")
     assert (third.text, third.shown) == ("cat <<EOF\n$ x\nEOF", "x")
 
 
@@ -65,6 +66,7 @@ def test_a_console_block_consists_of_whole_commands(code):
 def test_placeholders_are_a_closed_list():
     assert fill("<resource group>/<run id>", {"run id": "r1"}) == "my-group/r1"
     assert fill("1 <2> a<b >c", {}) == "1 <2> a<b >c"
+    assert fill("# <day> <region>", {}, strictly=False) == "# <day> westeurope"
     for text in ("<run id>", "<my own name>"):
         with pytest.raises(LookupError, match="cannot be filled in"):
             fill(text, {})

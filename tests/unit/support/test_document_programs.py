@@ -56,7 +56,9 @@ def test_programs_that_no_rule_names_are_not_found(shell):
         "uv pip install apache-airflow",
         "make demo KEEP=1",
         "curl -LO https://example.com/a.yaml && test -f a.yaml",
-        "git clone https://example.com/a/b.git && cd b && make test",
+        "git clone https://example.com/a/b.git && cd b && cat role.json && make test",
+        "kubectl exec statefulset/triggerer -- sh -c 'exit 0'",
+        "az ml datastore create --file pod.yaml",
     ],
 )
 def test_these_are_well_formed(shell, tmp_path, command):
@@ -79,6 +81,8 @@ def test_these_are_well_formed(shell, tmp_path, command):
         "kubectl aply -f pod.yaml",
         "kubectl apply -f missing.yaml",
         "kubectl apply -f broken.yaml",
+        "kubectl exec statefulset/triggerer -- sh -c 'exit 2'",
+        "az ml datastore create --file broken.yaml",
         "helm upgrade --install a b -f missing.yaml",
         "docker build -t a .",
         "pip install '.[emulater]'",
