@@ -12,13 +12,15 @@ import re
 import textwrap
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
 
 EXECUTED = {"python", "console"}
 CHECKED = {"json", "yaml", "ini", "toml"}
@@ -72,6 +74,17 @@ class Block:
         if self.language != "python":
             return self.language
         return kind_of(ast.parse(self.code))
+
+
+def find_pages() -> list[Path]:
+    """The pages whose examples are executed; decisions show what was."""
+    pages = (path for path in sorted((ROOT / "docs").rglob("*.md")) if "decisions" not in path.parts)
+    return [ROOT / "README.md", ROOT / "example_dags" / "README.md", *pages]
+
+
+def name_of_page(path: Path) -> str:
+    """A page's name, such as ``docs/reference/hook``."""
+    return path.relative_to(ROOT).with_suffix("").as_posix()
 
 
 def read_page(path: Path) -> list[Block]:

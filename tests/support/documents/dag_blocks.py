@@ -34,13 +34,16 @@ def load(file: Path) -> dict[str, Any]:
     Raises:
         DagError: Airflow shows an import error or a warning for it, or it has no DAG.
     """
-    bag = DagBag(str(file), include_examples=False)
+    bag = DagBag(str(file))
     if bag.import_errors:
         raise DagError("\n".join(bag.import_errors.values()))
     if bag.captured_warnings:
         raise DagError(f"warnings: {bag.captured_warnings}")
     if not bag.dags:
         raise DagError("Airflow finds no DAG in it")
+    for dag in bag.dags.values():
+        # One may trigger another one.
+        sync(dag)
     return dict(bag.dags)
 
 
@@ -56,7 +59,6 @@ def run_dag(dag: Any, visitor: Visitor, blobs: PageBlobs, *, ends: str = "succes
             happening.enter_context(visitor.delivering(_name_for(dag)))
         if "AzureMLScheduleRunSensor" in kinds:
             happening.enter_context(visitor.passing_time())
-        sync(dag)
         for name, payload in _events(dag, blobs):
             happening.enter_context(started_by(dag.dag_id, name, [payload]))
         dag_run = run(hurry(dag), _DAY + timedelta(minutes=next(_MINUTES)))
@@ -84,19 +86,27 @@ def _accepts(pattern: Any, name: str) -> bool:
 
 def _events(dag: Any, blobs: PageBlobs) -> Iterator[tuple[str, Any]]:
     """What the watchers of the DAG's assets send for one change, by the names of the assets."""
-    condition = getattr(dag.timetable, "asset_condition", None)
-    for key, asset in condition.iter_assets() if condition is not None else ():
+    for asset in _assets(getattr(dag.timetable, "asset_condition", None)):
         for watcher in asset.watchers:
             kind = type(watcher.trigger).__name__
             if kind == "AzureBlobChangeTrigger":
-                yield key.name, _changed_blob(watcher.trigger, blobs)
+                yield asset.name, _changed_blob(watcher.trigger, blobs)
             elif kind == "AzureMLPipelineRunEventTrigger":
-                yield key.name, _ended_run(watcher.trigger)
+                yield asset.name, _ended_run(watcher.trigger)
+
+
+def _assets(condition: Any) -> Iterator[Any]:
+    """The assets of a condition, which may consist of conditions."""
+    if hasattr(condition, "watchers"):
+        yield condition
+    for part in getattr(condition, "objects", ()):
+        yield from _assets(part)
 
 
 def _changed_blob(trigger: Any, blobs: PageBlobs) -> Any:
-    from aml_provider.blobs.events import split
     from support.documents.workspace import CSV
+
+    from aml_provider.blobs.events import split
 
     name = next(name for name in _NAMES if _accepts(trigger.pattern, name))
     path = f"{trigger.path}/{name}" if trigger.path else name

@@ -84,12 +84,12 @@ def _is_of(module: str, provider: str) -> bool:
 def _made(name: str, module: str) -> Any:
     from airflow.sdk import BaseHook, BaseOperator
 
-    def __init__(self: Any, **arguments: Any) -> None:
+    def begin(self: Any, **arguments: Any) -> None:
         known = set(inspect.signature(BaseOperator.__init__).parameters)
         BaseOperator.__init__(self, **{key: value for key, value in arguments.items() if key in known})
 
     if name.endswith(("Operator", "Sensor")):
-        members = {"__init__": __init__, "__module__": module, "execute": lambda self, context: None}
+        members = {"__init__": begin, "__module__": module, "execute": lambda self, context: None}
         return type(name, (BaseOperator,), members)
     if name.endswith("Hook"):
         return type(name, (BaseHook,), {"__module__": module, "__init__": lambda self, *values, **names: None})

@@ -38,7 +38,7 @@ def contains(shown: str, printed: str) -> str | None:
 
 
 def _lines(text: str) -> list[str]:
-    lines = [_without_change(line) for line in _COLOURS.sub("", text).splitlines()]
+    lines = [" ".join(line.split()) for line in _COLOURS.sub("", text).splitlines()]
     return [line for line in lines if line]
 
 
@@ -47,7 +47,7 @@ def _without_change(line: str) -> str:
         line = pattern.sub(name, line)
     # The columns of a table are as wide as the longest id or time in them.
     line = re.sub(r"(=== ?\+ ?|\+ ?===)+", "===", line)
-    return re.sub(r"\s+", " ", line).strip()
+    return " ".join(line.split())
 
 
 def _agree(wanted: list[str], given: list[str]) -> bool:
@@ -57,9 +57,16 @@ def _agree(wanted: list[str], given: list[str]) -> bool:
         if line == "…":
             reached = set(range(min(reached), len(given) + 1)) if reached else set()
         else:
-            pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
-            reached = {number + 1 for number in reached if number < len(given) and pattern.fullmatch(given[number])}
+            reached = {number + 1 for number in reached if number < len(given) and _is_like(line, given[number])}
     return len(given) in reached
+
+
+def _is_like(wanted: str, given: str) -> bool:
+    """Whether a line is the other one, as it is or without what changes."""
+    return any(
+        re.fullmatch(".*".join(map(re.escape, shown.split("…"))), printed)
+        for shown, printed in ((wanted, given), (_without_change(wanted), _without_change(given)))
+    )
 
 
 def _text(lines: list[str]) -> str:

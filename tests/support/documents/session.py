@@ -31,6 +31,8 @@ from support.documents.workspace import CONTAINER, Visitor
 from visit import write_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.documents.blocks import Block
     from support.documents.workspace import PageBlobs, PageWorkspace
 
@@ -99,11 +101,9 @@ class Session:
         self._has_run_pytest = False
         self._before: list[str] = []
         self._connection = json.dumps(workspace.connection())
-        # Airflow reads all DAG files of the folder again for each run.
         write_connection(workspace.connection(), folder / ".cache" / "workspace" / "8700")
         # As the studio offers it for download.
         (folder / "config.json").write_text(json.dumps(_CONFIG, indent=4))
-        (folder / ".airflowignore").write_text("scripts/\nexample_dags/\ntests/\n.tests/\n.shell/\n.cache/\nairflow/\n")
 
     def execute(self) -> None:
         """Execute the page."""
@@ -115,7 +115,7 @@ class Session:
         later = [block.code for block in blocks]
         addresses = {WORKSPACE_URL: self._workspace.url, BLOB_ENDPOINT: self._blobs.endpoint}
         programs = {"node": self._node}
-        with Shell(self._folder, self._environment(), addresses, programs) as shell, foreign_operators():
+        with Shell(self._folder, self._environment(), addresses, programs) as shell, foreign_operators(), _own_path():
             for block in blocks:
                 if block.file is not None:
                     self._write(block.file, block)
@@ -125,6 +125,9 @@ class Session:
                     self._one(block, shell, later[number + 1 :])
                 except Exception as error:  # noqa: BLE001 - all that a block may raise
                     self.failures.append(f"line {block.line}: {_text(error, self._path)}")
+                    if block.language == "test":
+                        # What it has not prepared, later blocks might wait for.
+                        break
             if not self._has_run_pytest:
                 self._tests += self._named_tests
             if self._tests:
@@ -164,7 +167,7 @@ class Session:
         self.counts["python"] += 1
         match block.kind:
             case "dag" | "tasks":
-                self._dags(block)
+                self._dags(block, later)
             case "tests":
                 self._keep_tests(block)
             case _ if block.file is not None:
@@ -178,11 +181,12 @@ class Session:
                 self._snippet(block)
 
     def _snippet(self, block: Block) -> None:
+        # Its functions keep its imports; the next block does not get them.
+        names = dict(self._names)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(self._compiled(block), self._names)
+            exec(self._compiled(block), names)
         self._printed = printed.getvalue()
-        for name in imported(block.code):
-            self._names.pop(name, None)
+        self._keep(names, imported(block.code))
 
     def _hidden(self, block: Block) -> None:
         from aml_provider.hooks.azure_ml import AzureMLHook
@@ -197,11 +201,15 @@ class Session:
         names = {**own, **self._names}
         exec(self._compiled(block), names)
         # What it prepares is there for the blocks of the page; its own imports are not.
-        hidden = {"__builtins__", *own, *imported(block.code)}
-        self._names |= {name: value for name, value in names.items() if name not in hidden}
+        self._keep(names, {*own, *imported(block.code)} - self._names.keys())
         self.counts["hidden"] += 1
 
-    def _dags(self, block: Block) -> None:
+    def _keep(self, names: dict[str, Any], without: set[str]) -> None:
+        """Keep a block's variables for the next ones."""
+        left_out = {"__builtins__", *without}
+        self._names |= {name: value for name, value in names.items() if name not in left_out}
+
+    def _dags(self, block: Block, later: list[str]) -> None:
         if block.file is not None:
             file = self._folder / block.file
         else:
@@ -215,7 +223,13 @@ class Session:
                 code += "\n" + _CHAINED
             file.write_text(f"{begin}\n{code}")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            for dag_id, dag in dag_blocks.load(file).items():
+            dags = dag_blocks.load(file)
+            if block.file is not None and any(
+                re.search(rf"^(from|import) {file.stem}\b", code, re.MULTILINE) for code in later
+            ):
+                # The tests on the page run its DAGs, with a workspace of their own.
+                return
+            for dag_id, dag in dags.items():
                 ends = block.options.get("ends", "success")
                 self._dag_runs[dag_id] = dag_blocks.run_dag(dag, self._visitor, self._blobs, ends=ends)
                 self.counts["DAG runs"] += 1
@@ -319,6 +333,14 @@ class Session:
 
     def _compiled(self, block: Block) -> Any:
         return compile("\n" * (block.line - 1) + self._filled(block), str(self._path), "exec")
+
+
+@contextlib.contextmanager
+def _own_path() -> Iterator[None]:
+    """Restore the path of imports afterwards: Airflow adds the folder of the DAGs."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 def _read_connection(name: str, value: str) -> Any:

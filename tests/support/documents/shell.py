@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from support.documents import stand_in
+from support.documents.blocks import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ROOT = Path(__file__).resolve().parents[3]
-
 # The small tools that a page may use.
+# fmt: off
 _TOOLS = (
-    "base64 bash basename cat chmod cp cut date diff dirname env false find grep gzip head jq ls mkdir mktemp mv printenv "
-    "rm sed seq sh sleep sort tail tee test touch tr true uname uniq wc xargs"
-).split()
+    "base64", "bash", "basename", "cat", "chmod", "cp", "cut", "date", "diff", "dirname", "env", "false", "find",
+    "grep", "gzip", "head", "jq", "ls", "mkdir", "mktemp", "mv", "printenv", "rm", "sed", "seq", "sh", "sleep", "sort", "tail",
+    "tee", "test", "touch", "tr", "true", "uname", "uniq", "wc", "xargs",
+)
+# fmt: on
 _OWN_PROGRAMS = {"python": (), "python3": (), "pytest": ("-m", "pytest"), "airflow": ("-m", "airflow")}
 # Parts of a checkout, in which many commands are entered.
 _CHECKOUT = ("Makefile", "example_dags", "pyproject.toml", "scripts")
@@ -199,7 +201,7 @@ class Shell:
     def _bash(self, text: str) -> tuple[int, str]:
         state, cwd = (shlex.quote(str(self._own / name)) for name in ("state", "cwd"))
         script = (
-            f". {state} 2>/dev/null\ncd \"$(cat {cwd})\"\n{text}\n__code=$?\n"
+            f'. {state} 2>/dev/null\ncd "$(cat {cwd})"\n{text}\n__code=$?\n'
             f"declare -p >{state}\npwd >{cwd}\nexit $__code\n"
         )
         process = subprocess.Popen(
@@ -225,7 +227,7 @@ class Shell:
         begin, _, comment = text.partition(" #")
         command = re.sub(r" --port \d+", "", begin).rstrip("& ") + " --port 0"
         process = subprocess.Popen(
-            ["bash", "-c", f". {state} 2>/dev/null\ncd \"$(cat {cwd})\"\nexec {_exec(command)} # {comment}"],
+            ["bash", "-c", f'. {state} 2>/dev/null\ncd "$(cat {cwd})"\nexec {_exec(command)} # {comment}'],
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -257,9 +259,7 @@ def _is_complete(text: str) -> bool:
     """Whether bash would not wait for another line."""
     if text.endswith("\\"):
         return False
-    done = subprocess.run(
-        ["bash", "-n", "-c", text], env={"LC_ALL": "C"}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["bash", "-n", "-c", text], env={"LC_ALL": "C"}, capture_output=True, text=True, check=False)
     return not re.search("unexpected (end of file|EOF)|here-document", done.stderr)
 
 

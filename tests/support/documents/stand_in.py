@@ -42,13 +42,13 @@ def az(arguments: list[str]) -> None:
     _check_files(rest, "--file", "-f")
     if _value(rest, "-o", "--output") == "tsv":
         query = _value(rest, "--query") or ""
-        print("https://issuer.example.com/made-up/" if "issuer" in query.lower() else _MADE_UP)
+        _say("https://issuer.example.com/made-up/" if "issuer" in query.lower() else _MADE_UP)
 
 
 def kubectl(arguments: list[str]) -> None:
     """Kubernetes: a verb, and files that are YAML. What it would run in a pod is run here."""
-    verbs = "annotate apply auth cp create delete describe edit exec explain get label logs port-forward rollout run top wait"
-    _check_verb(arguments, verbs)
+    verbs = "annotate apply auth cp create delete describe edit exec explain get label logs port-forward rollout run"
+    _check_verb(arguments, f"{verbs} top wait")
     _check_options(arguments)
     if arguments[0] == "exec":
         program, *rest = arguments[arguments.index("--") + 1 :]
@@ -57,7 +57,7 @@ def kubectl(arguments: list[str]) -> None:
         return
     _check_files(arguments, "-f", "--filename")
     if (_value(arguments, "-o", "--output") or "").startswith("jsonpath"):
-        print(_MADE_UP)
+        _say(_MADE_UP)
 
 
 def helm(arguments: list[str]) -> None:
@@ -69,7 +69,9 @@ def helm(arguments: list[str]) -> None:
 
 def docker(arguments: list[str]) -> None:
     """Docker: a verb, and files that exist."""
-    _check_verb(arguments, "build compose cp exec images inspect login logs network ps pull push rm run start stop tag volume")
+    _check_verb(
+        arguments, "build compose cp exec images inspect login logs network ps pull push rm run start stop tag volume"
+    )
     _check_options(arguments)
     if arguments[0] == "build":
         file = _value(arguments, "-f", "--file") or "Dockerfile"
@@ -135,7 +137,7 @@ def make(arguments: list[str]) -> None:
 
 
 def curl(arguments: list[str]) -> None:
-    """curl for other addresses than this machine's, for which it is the real one: nothing is fetched."""
+    """Curl for other addresses than this machine's, for which it is the real one: nothing is fetched."""
     addresses = [argument for argument in arguments if re.match(r"https?://", argument)]
     if not addresses:
         raise UsageError("an address with http:// or https:// is missing")
@@ -161,14 +163,18 @@ def main() -> int:
     with Path(os.environ["DOCUMENT_STAND_INS"]).open("a") as calls:
         calls.write(f"{name}\n")
     if "…" in "".join(arguments):
-        print(f"{name}: … is no value; use a placeholder", file=sys.stderr)
+        sys.stderr.write(f"{name}: … is no value; use a placeholder\n")
         return 2
     try:
         PROGRAMS[name](arguments)
     except (UsageError, OSError, ValueError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{name}: {error}\n")
         return 2
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -238,9 +244,7 @@ def _check_requirement(text: str) -> None:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise UsageError(f"{text!r} is not a requirement: {error}") from error
-    if requirement.name == project["name"] and (
-        unknown := requirement.extras - set(project["optional-dependencies"])
-    ):
+    if requirement.name == project["name"] and (unknown := requirement.extras - set(project["optional-dependencies"])):
         raise UsageError(f"the package has no extra {sorted(unknown)}")
 
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
@@ -17,6 +16,7 @@ from aml_provider.testing.workspace import LocalWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from azurite import Azurite
 

@@ -49,7 +49,8 @@ def test_some_lines_of_an_output():
 
 
 def test_commands_continue_over_lines_and_have_their_outputs():
-    code = "$ a \\\n    b   # it's\nout\n\nput\n$ export A='{\n  1}'\n$ cat <<EOF\n$ x\nEOF\nx\n$ for a in b; do\n  c\ndone\nd\n"
+    code = "$ a \\\n    b   # it's\nout\n\nput\n$ export A='{\n  1}'\n$ cat <<EOF\n$ x\nEOF\nx\n"
+    code += "$ for a in b; do\n  c\ndone\nd\n"
     first, second, third, fourth = read_commands(code, 10)
     assert (first.line, first.text, first.shown) == (10, "a \\\n    b   # it's", "out\n\nput")
     assert (second.line, second.text, second.shown) == (15, "export A='{\n  1}'", "")
