@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 # The small tools that a page may use.
 # fmt: off
 _TOOLS = (
-    "base64", "bash", "basename", "cat", "chmod", "cp", "cut", "date", "diff", "dirname", "env", "false", "find",
-    "grep", "gzip", "head", "jq", "ls", "mkdir", "mktemp", "mv", "printenv", "rm", "sed", "seq", "sh", "sleep", "sort", "tail",
-    "tee", "test", "touch", "tr", "true", "uname", "uniq", "wc", "xargs",
+    "base64", "bash", "basename", "cat", "chmod", "cp", "cut", "date", "diff", "dirname", "env", "false",
+    "find", "grep", "gzip", "head", "jq", "ls", "mkdir", "mktemp", "mv", "printenv", "rm", "sed", "seq", "sh",
+    "sleep", "sort", "tail", "tee", "test", "touch", "tr", "true", "uname", "uniq", "wc", "xargs",
 )
 # fmt: on
 _OWN_PROGRAMS = {"python": (), "python3": (), "pytest": ("-m", "pytest"), "airflow": ("-m", "airflow")}
