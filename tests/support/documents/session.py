@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-import shutil
+import sqlite3
 import subprocess
 import sys
 import traceback
@@ -91,7 +91,12 @@ class Session:
         self._visitor = Visitor(workspace, blobs, log)
         self._database = folder / "airflow" / "airflow.db"
         self._database.parent.mkdir()
-        shutil.copy(database, self._database)
+        with (
+            contextlib.closing(sqlite3.connect(database)) as own,
+            contextlib.closing(sqlite3.connect(self._database)) as copy,
+        ):
+            # Not only the file: some of it may be in the log of the database.
+            own.backup(copy)
         self._azurite, self._node = azurite
         self._names: dict[str, Any] = {}
         self._dag_runs: dict[str, Any] = {}

@@ -46,13 +46,13 @@ def az(arguments: list[str]) -> None:
 
 
 def kubectl(arguments: list[str]) -> None:
-    """Kubernetes: a verb, and files that are YAML. What it would run in a pod is run here."""
+    """Kubernetes: a verb, and files that are YAML. Python that it would run in a pod runs here."""
     verbs = "annotate apply auth cp create delete describe edit exec explain get label logs port-forward rollout run"
     _check_verb(arguments, f"{verbs} top wait")
     _check_options(arguments)
     if arguments[0] == "exec":
         program, *rest = arguments[arguments.index("--") + 1 :]
-        if found := shutil.which(program):
+        if program in {"airflow", "python"} and (found := shutil.which(program)):
             os.execv(found, [found, *rest])
         return
     _check_files(arguments, "-f", "--filename")

@@ -7,6 +7,9 @@ import importlib
 import pytest
 from support.documents.foreign import foreign_operators
 
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS
+
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="documents import airflow.sdk")
 SPARK = "airflow.providers.apache.spark.operators.spark_submit"
 
 

@@ -57,7 +57,8 @@ def test_programs_that_no_rule_names_are_not_found(shell):
         "make demo KEEP=1",
         "curl -LO https://example.com/a.yaml && test -f a.yaml",
         "git clone https://example.com/a/b.git && cd b && cat role.json && make test",
-        "kubectl exec statefulset/triggerer -- sh -c 'exit 0'",
+        "kubectl exec statefulset/triggerer -- python -c 'pass'",
+        "kubectl exec statefulset/triggerer -- psql -c 'select 1'",
         "az ml datastore create --file pod.yaml",
     ],
 )
@@ -81,7 +82,7 @@ def test_these_are_well_formed(shell, tmp_path, command):
         "kubectl aply -f pod.yaml",
         "kubectl apply -f missing.yaml",
         "kubectl apply -f broken.yaml",
-        "kubectl exec statefulset/triggerer -- sh -c 'exit 2'",
+        "kubectl exec statefulset/triggerer -- python -c 'raise SystemExit(2)'",
         "az ml datastore create --file broken.yaml",
         "helm upgrade --install a b -f missing.yaml",
         "docker build -t a .",
