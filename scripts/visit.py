@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from local_workspace import LocalWorkspace
@@ -22,14 +22,7 @@ def prepare(workspace: LocalWorkspace, folder: Path) -> str:
         workspace: The local workspace.
         folder: Gets the files. Only their owner can read them, as they hold the token.
     """
-    connection = workspace.connection()
-    shell, saved = folder / "environment.sh", folder / "connections.json"
-    write_secret(
-        shell,
-        f"export AIRFLOW_CONN_AZUREML_DEFAULT={shlex.quote(json.dumps(connection))}\n"
-        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n',
-    )
-    write_secret(saved, json.dumps({"azureml_default": {**connection, "extra": json.dumps(connection["extra"])}}))
+    shell, saved = write_connection(workspace.connection(), folder)
     return (
         "In another terminal, in this folder:\n\n"
         f"  . {shell.relative_to(_ROOT)}    # the connection azureml_default, and this Python\n"
@@ -38,6 +31,18 @@ def prepare(workspace: LocalWorkspace, folder: Path) -> str:
         "Into the database of an Airflow of your own:\n\n"
         f"  airflow connections import {saved.relative_to(_ROOT)}\n"
     )
+
+
+def write_connection(connection: dict[str, Any], folder: Path) -> tuple[Path, Path]:
+    """Write a connection as a file for a shell and as one for ``airflow connections import``; returns both files."""
+    shell, saved = folder / "environment.sh", folder / "connections.json"
+    write_secret(
+        shell,
+        f"export AIRFLOW_CONN_AZUREML_DEFAULT={shlex.quote(json.dumps(connection))}\n"
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n',
+    )
+    write_secret(saved, json.dumps({"azureml_default": {**connection, "extra": json.dumps(connection["extra"])}}))
+    return shell, saved
 
 
 def write_secret(file: Path, text: str) -> None:

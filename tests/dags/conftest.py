@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from support.services.local_workspace import Workspace
 
     from aml_provider.emulator.server import EmulatorServer
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was executed of the documents."""
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, ())]
+    counts = [json.loads(text) for report in reports for name, text in report.user_properties if name == "documents"]
+    total = sum(map(Counter, counts), Counter())
+    if total:
+        parts = ", ".join(f"{number} {kind}" for kind, number in sorted(total.items()))
+        terminalreporter.write_line(f"documents: {len(counts)} pages; {parts}")
 
 
 @pytest.fixture(scope="session", autouse=True)

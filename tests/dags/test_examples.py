@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.airflow.example_runs import hurry, started_by
 
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
@@ -84,7 +85,7 @@ def run_example(dag_bag: DagBag, emulator: EmulatorServer) -> Iterator[Callable[
         if when_watched is not None:
             helpers.append(threading.Thread(target=_when_watched, args=(dag_id, when_watched, ended)))
             helpers[-1].start()
-        dag_run = _hurried(dag_bag.dags[dag_id]).test()
+        dag_run = hurry(dag_bag.dags[dag_id]).test()
         states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in dag_run.get_task_instances()}
         assert str(dag_run.state) == "success", states
         return dag_run
@@ -93,19 +94,6 @@ def run_example(dag_bag: DagBag, emulator: EmulatorServer) -> Iterator[Callable[
     ended.set()
     for helper in helpers:
         helper.join()
-
-
-def _hurried(dag: Any) -> Any:
-    for task in dag.tasks:
-        hurried = {"retries": 0}
-        if task.task_type == "AzureBlobChangeSensor":
-            hurried |= {"poke_interval": 1, "settle": 0}
-        elif task.task_type in {"AzureMLScheduleRunSensor", "AzureMLPipelineRunSensor"}:
-            hurried |= {"poke_interval": 0.5}
-        elif task.task_type in {"AzureMLRunPipelineOperator", "_AzureMLPipelineDecoratedOperator"}:
-            hurried |= {"poll_interval": 0.2}
-        getattr(task, "partial_kwargs", vars(task)).update(hurried)
-    return dag
 
 
 def _when_watched(dag_id: str, action: Callable[[], None], ended: threading.Event) -> None:
@@ -238,35 +226,6 @@ def test_one_run_per_batch(run_example, emulator, container):
     assert sorted(result["inputs"]) == ["incoming/a.csv", "incoming/{{ 1+1 }}.csv"]
 
 
-@contextlib.contextmanager
-def _started_by(dag_id: str, asset_name: str, payloads: list[Any], since: tuple[Any, ...] = ()) -> Iterator[None]:
-    """Let the next run of a DAG be one that events of an asset have started, as only the scheduler makes it.
-
-    Other events have come since.
-    """
-    import sqlalchemy as sa
-    from airflow.models.asset import AssetEvent, AssetModel, association_table
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        asset_id = session.scalar(sa.select(AssetModel.id).where(AssetModel.name == asset_name))
-        extras = [{"from_trigger": True, "payload": payload} for payload in (*payloads, *since)]
-        events = [AssetEvent(asset_id=asset_id, extra=extra) for extra in extras]
-        session.add_all(events)
-        session.flush()
-        event_ids = [event.id for event in events][: len(payloads)]
-
-    def consume(mapper: Any, connection: Any, dag_run: Any) -> None:
-        assert dag_run.dag_id == dag_id
-        rows = [{"dag_run_id": dag_run.id, "event_id": event_id} for event_id in event_ids]
-        connection.execute(association_table.insert(), rows)
-
-    sa.event.listen(DagRun, "after_insert", consume)
-    yield
-    sa.event.remove(DagRun, "after_insert", consume)
-
-
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a state store for assets since 3.3")
 def test_asset_watcher(run_example, emulator, container):
     from aml_provider.blobs.events import split
@@ -283,14 +242,14 @@ def test_asset_watcher(run_example, emulator, container):
     # Without events, as when a person starts it, it has nothing to do; and now Airflow knows its asset.
     assert run_example(dag_id).get_task_instance("take_changes").xcom_pull(task_ids="take_changes") == []
     a, b, c, d = event("a.csv"), event("{{ 1+1 }}.csv"), event("c.csv"), event("d.csv")
-    with _started_by(dag_id, asset, [a, a], since=(b,)):
+    with started_by(dag_id, asset, [a, a], since=(b,)):
         run_example(dag_id)
     assert _submitted(emulator) == [
         ("workspaceblobstore/incoming/a.csv", ""),
         ("workspaceblobstore/incoming/{{ 1+1 }}.csv", ""),
     ]
     # A triggerer died, and made an event again.
-    with _started_by(dag_id, asset, [b, c], since=(d,)):
+    with started_by(dag_id, asset, [b, c], since=(d,)):
         run_example(dag_id)
     assert [path for path, _ in _submitted(emulator)].count("workspaceblobstore/incoming/{{ 1+1 }}.csv") == 1
     assert {path[-5:] for path, _ in _submitted(emulator)} == {"a.csv", "}.csv", "c.csv", "d.csv"}
@@ -320,10 +279,10 @@ def test_run_event_asset_watcher(run_example):
     # Without events, as when a person starts it, it has nothing to do; and now Airflow knows its asset.
     assert taken(run_example(dag_id)) == []
     a, b, c, d = event("a"), event("b", "Failed"), event("c"), event("d")
-    with _started_by(dag_id, asset, [a, a], since=(b,)):
+    with started_by(dag_id, asset, [a, a], since=(b,)):
         assert taken(run_example(dag_id)) == ["a", "b"]
     # A triggerer died, and made an event again.
-    with _started_by(dag_id, asset, [b, c], since=(d,)):
+    with started_by(dag_id, asset, [b, c], since=(d,)):
         dag_run = run_example(dag_id)
     assert taken(dag_run) == ["c", "d"]
     (first, second) = (ti for ti in dag_run.get_task_instances() if ti.task_id == "next_stage")
@@ -343,7 +302,7 @@ def test_a_thousand_events_after_an_outage_are_taken_once(dag_bag, dag_id, asset
     """The first DAG run has read them all when the second, which they start too, begins."""
     from support.airflow.played_dag import PlayedDag
 
-    dag = _hurried(dag_bag.dags[dag_id].partial_subset(task_id))  # without a task for each event
+    dag = hurry(dag_bag.dags[dag_id].partial_subset(task_id))  # without a task for each event
 
     def taken(played: PlayedDag) -> int:
         return len(_returned(played.dag_run, task_id))
@@ -351,14 +310,14 @@ def test_a_thousand_events_after_an_outage_are_taken_once(dag_bag, dag_id, asset
     assert taken(PlayedDag(dag).play()) == 0  # now Airflow knows the asset
     payloads = [{"id": sha256(f"{dag_id} {n}".encode()).hexdigest(), **content} for n in range(1201)]
     old, new = payloads[:1200], payloads[1200:]
-    with _started_by(dag_id, asset, old[:200], since=old[200:]):
+    with started_by(dag_id, asset, old[:200], since=old[200:]):
         first = PlayedDag(dag).play()
     assert taken(first) == 1200
-    with _started_by(dag_id, asset, old[200:] + new):
+    with started_by(dag_id, asset, old[200:] + new):
         assert taken(PlayedDag(dag).play()) == 1
     # A person clears the first: it takes its events again, and not those of the second.
     assert taken(first.clear_dag_run()) == 1200
-    with _started_by(dag_id, asset, old[-200:] + new):
+    with started_by(dag_id, asset, old[-200:] + new):
         assert taken(PlayedDag(dag).play()) == 0
 
 

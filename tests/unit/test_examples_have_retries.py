@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
-from pathlib import Path
 
 import pytest
+from support.documents.blocks import ROOT, find_pages, name_of_page, read_page
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "example_dags/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SNIPPETS = [
-    (f"{page.name}, snippet {number}", textwrap.dedent(code))
-    for page in PAGES
-    for number, code in enumerate(re.findall(r"^ *```python\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL))
+    (f"{name_of_page(page)}, line {block.line}", block.code)
+    for page in find_pages()
+    for block in read_page(page)
+    if block.language == "python"
 ]
 SOURCES = SNIPPETS + [(path.name, path.read_text()) for path in sorted((ROOT / "example_dags").glob("*.py"))]
 TASK = re.compile(r"\w+(Operator|Sensor)")

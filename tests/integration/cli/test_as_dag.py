@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import ast
 import html
-import json
 import re
 from datetime import datetime
-from pathlib import Path
 
 import httpx
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from support.airflow.task import Task
 from support.drivers.command_line import CommandLine
-from support.services.recorded_workspace import RecordedWorkspace
-
-DOCS = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -99,12 +94,3 @@ def test_a_batch_endpoint_without_a_default_deployment_is_refused(cli):
     answer = cli("batch-endpoints", "show", "closed", "--as-dag")
     assert answer.code == 1
     assert "has no default deployment" in answer.err
-
-
-def test_the_documentation_shows_what_the_demo_prints(monkeypatch, capsys):
-    """The demo's pipeline needs no blob storage to be shown."""
-    shown = re.search(r"^\$ airflow azureml pipelines show (\S+) --as-dag\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-    with RecordedWorkspace("demo") as demo:
-        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", json.dumps(demo.connection()))
-        answer = CommandLine(monkeypatch, capsys)("pipelines", "show", shown[1], "--as-dag")
-    assert answer.out == shown[2]
