@@ -31,7 +31,7 @@ def main() -> None:
         sys.exit("The site was not built: see the warnings above.")
     checked = check(pages, private=str(_ROOT))
     if checked.problems:
-        sys.exit("\n".join([*checked.problems, f"{len(checked.problems)} problems in the built pages."]))
+        sys.exit("\n".join([*checked.problems, f"Problems in the built pages: {len(checked.problems)}"]))
     print(
         f"{checked.pages} pages in {pages.relative_to(_ROOT)}/index.html: {checked.links} links between them lead "
         f"somewhere, {checked.loaded} loaded files are their own. It took {time.monotonic() - start:.0f} s."
