@@ -170,7 +170,7 @@ def test_mistakes_are_found(execute: Callable[[Path], Session], tmp_path: Path):
     page.write_text(MISTAKES.replace("~", "```"))
     failures = execute(page).failures
     expected = [
-        r"NameError: name 'json' is not defined\n  .*page.md:8: json.dumps",
+        r"NameError: name 'json' is not defined\n  .*page.md:9: json.dumps",
         r"DagError: (.|\n)*NameError: name 'AzureMLRunPipelineOperator' is not defined",
         r"DagError: (.|\n)*NameError: name 'AzureMLDisablePipelineOperator' is not defined",
         r"DagError: the DAG run of page_\d+ ended as failed",

@@ -31,6 +31,8 @@ _TOOLS = (
 )
 # fmt: on
 _OWN_PROGRAMS = {"python": (), "python3": (), "pytest": ("-m", "pytest"), "airflow": ("-m", "airflow")}
+# Those that packages install next to Python.
+_SCRIPTS = ("activate-global-python-argcomplete", "airflow-azureml", "register-python-argcomplete")
 # Parts of a checkout, in which many commands are entered.
 _CHECKOUT = ("Makefile", "example_dags", "pyproject.toml", "scripts")
 
@@ -130,6 +132,9 @@ class Shell:
             (self.programs / name).symlink_to(program)
         for name, options in _OWN_PROGRAMS.items():
             _write_program(self.programs / name, [sys.executable, *options])
+        for name in _SCRIPTS:
+            if (script := Path(sys.executable).parent / name).exists():
+                (self.programs / name).symlink_to(script)
         for name in stand_in.PROGRAMS:
             _write_program(self.programs / name, [sys.executable, "-I", str(Path(stand_in.__file__)), name])
         for name in _CHECKOUT:

@@ -29,7 +29,9 @@ def test_afterwards_it_is_missing_again():
         importlib.import_module(SPARK)
 
 
-@pytest.mark.parametrize("name", ["airflow.providers.standard.opreators", "airflow.providers.tibco", "airflaw"])
+@pytest.mark.parametrize(
+    "name", ["airflow.providers.standard.operators_of_nobody", "airflow.providers.tibco", "airflow_of_nobody"]
+)
 def test_what_is_misspelt_stays_missing(name):
     with foreign_operators(), pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
